@@ -1,0 +1,52 @@
+# crackgate: verbs for people. `make help` lists them.
+
+VENV := .venv
+BIN := $(VENV)/bin
+# A uv on the PATH serves; otherwise one is installed into .tools/.
+UV := $(or $(shell command -v uv 2>/dev/null),.tools/uv/bin/uv)
+WORKSPACE ?= workspace
+SAMPLE_DATA := $(WORKSPACE)/sample-data
+PYTEST := TF_CPP_MIN_LOG_LEVEL=2 $(BIN)/python -m pytest
+
+.DEFAULT_GOAL := help
+.PHONY: help install run test test-unit lint format clean
+
+help: ## List the verbs
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+install: $(VENV)/.installed ## Set up the environment from the lock, once
+
+run: install $(SAMPLE_DATA) ## From synthetic photographs to a released model
+	$(BIN)/crackgate run --data $(SAMPLE_DATA) --workspace $(WORKSPACE)
+
+test: install ## Run every test that a bare machine can
+	$(PYTEST)
+
+test-unit: install ## Run the quick tests
+	$(PYTEST) tests/unit
+
+lint: install ## Check style, formatting and types
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+
+format: install ## Format the code and mend what can be mended
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+clean: ## Remove the environment, caches and the workspace
+	rm -rf $(VENV) .tools $(WORKSPACE) .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(SAMPLE_DATA): | $(VENV)/.installed
+	mkdir -p $(WORKSPACE)
+	$(BIN)/crackgate sample-data $@
+
+$(VENV)/.installed: pyproject.toml uv.lock | $(UV)
+	$(UV) sync --frozen
+	touch $@
+
+.tools/uv/bin/uv:
+	@echo "no uv on the PATH: installing one into .tools/"
+	python3 -m venv .tools/uv || { rm -rf .tools/uv; echo "python3 cannot make virtual environments: install python3-venv, or uv"; exit 1; }
+	.tools/uv/bin/python -m pip install --quiet 'uv>=0.8'

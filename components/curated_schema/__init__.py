@@ -1,0 +1,1 @@
+"""Emits the schema that every data set has to meet."""

@@ -1,0 +1,44 @@
+"""Specification of DataGate."""
+
+from tfx import types
+from tfx.dsl.components.base import base_component, executor_spec
+from tfx.types import standard_artifacts
+from tfx.types.component_spec import ChannelParameter, ExecutionParameter
+
+from components.data_gate.executor import Executor
+
+
+class DataGateSpec(types.ComponentSpec):
+    """Anomalies in, findings out."""
+
+    PARAMETERS = {"source_digest": ExecutionParameter(type=str)}
+    INPUTS = {"anomalies": ChannelParameter(type=standard_artifacts.ExampleAnomalies)}
+    OUTPUTS = {"findings": ChannelParameter(type=standard_artifacts.JsonValue)}
+
+
+class DataGate(base_component.BaseComponent):
+    """Fails when ExampleValidator found an anomaly in any split, so that nothing is trained on bad data.
+
+    TFX's ExampleValidator records anomalies and lets the run go on.
+
+    Outputs:
+        findings: A JsonValue, the list of sentences; empty, since a run with findings ends here.
+    """
+
+    SPEC_CLASS = DataGateSpec
+    EXECUTOR_SPEC = executor_spec.ExecutorClassSpec(Executor)
+
+    def __init__(self, anomalies: types.BaseChannel, source_digest: str):
+        """Constructs the component.
+
+        Args:
+            anomalies: ExampleValidator's output.
+            source_digest: Digest of the code that does the work, so that an edit invalidates a cached pass.
+        """
+        super().__init__(
+            spec=DataGateSpec(
+                anomalies=anomalies,
+                source_digest=source_digest,
+                findings=types.Channel(type=standard_artifacts.JsonValue),
+            )
+        )

@@ -1,0 +1,1 @@
+"""Turns a folder-per-class tree of images into TFRecords, split by group."""

@@ -1,0 +1,95 @@
+"""Specification of ImageExampleGen."""
+
+import json
+from pathlib import Path
+
+from tfx import types
+from tfx.components.example_gen import utils as example_gen_utils
+from tfx.dsl.components.base import base_beam_component, executor_spec
+from tfx.proto import example_gen_pb2
+from tfx.types import standard_artifacts, standard_component_specs
+from tfx.types.component_spec import ChannelParameter, ExecutionParameter
+
+from components import features
+from components.image_example_gen.driver import ImageFolderDriver
+from components.image_example_gen.executor import Executor
+from components.images import ImageLimits
+
+
+class ImageExampleGenSpec(types.ComponentSpec):
+    """FileBasedExampleGen's specification, the image limits, and the account of the files."""
+
+    PARAMETERS = {
+        **standard_component_specs.FileBasedExampleGenSpec.PARAMETERS,
+        "classes": ExecutionParameter(type=str),
+        "min_side": ExecutionParameter(type=int),
+        "max_pixels": ExecutionParameter(type=int),
+        "max_bytes": ExecutionParameter(type=int),
+        "max_rejected_share": ExecutionParameter(type=float),
+        "source_digest": ExecutionParameter(type=str),
+    }
+    INPUTS: dict[str, ChannelParameter] = {}
+    OUTPUTS = {
+        standard_component_specs.EXAMPLES_KEY: ChannelParameter(type=standard_artifacts.Examples),
+        "account": ChannelParameter(type=standard_artifacts.JsonValue),
+    }
+
+
+class ImageExampleGen(base_beam_component.BaseBeamComponent):
+    """A file-based ExampleGen for a folder-per-class tree of JPEG, PNG and BMP files, nested to any depth.
+
+    Outputs:
+        examples: One `tf.train.Example` per image (see `components.features`), in the splits train, eval and test.
+        account: A JsonValue that accounts for every file found (see `executor`).
+    """
+
+    SPEC_CLASS = ImageExampleGenSpec
+    EXECUTOR_SPEC = executor_spec.BeamExecutorSpec(Executor)
+    DRIVER_CLASS = ImageFolderDriver
+
+    def __init__(
+        self,
+        folder: Path,
+        classes: list[str],
+        split_ratios: dict[str, int],
+        limits: ImageLimits,
+        max_rejected_share: float,
+        source_digest: str,
+    ):
+        """Constructs the component.
+
+        Args:
+            folder: Absolute path of the data folder; its sub-folders are the classes.
+            classes: Class names in label order.
+            split_ratios: Hash buckets of "train", "eval" and "test", for example 70, 15 and 15.
+            limits: Bounds on single images.
+            max_rejected_share: Share of files, 0 to 1, above which the data is refused.
+            source_digest: Digest of the code that does the work, so that an edit invalidates cached examples.
+        """
+        input_config = example_gen_utils.make_default_input_config()
+        output_config = example_gen_pb2.Output(
+            split_config=example_gen_pb2.SplitConfig(
+                splits=[
+                    example_gen_pb2.SplitConfig.Split(name=name, hash_buckets=split_ratios[name])
+                    for name in features.SPLITS
+                ],
+                partition_feature_name=features.GROUP,
+            )
+        )
+        super().__init__(
+            spec=ImageExampleGenSpec(
+                input_base=str(folder),
+                input_config=input_config,
+                output_config=output_config,
+                output_data_format=example_gen_pb2.FORMAT_TF_EXAMPLE,
+                output_file_format=example_gen_pb2.FORMAT_TFRECORDS_GZIP,
+                classes=json.dumps(classes),
+                min_side=limits.min_side,
+                max_pixels=limits.max_pixels,
+                max_bytes=limits.max_bytes,
+                max_rejected_share=max_rejected_share,
+                source_digest=source_digest,
+                examples=types.Channel(type=standard_artifacts.Examples),
+                account=types.Channel(type=standard_artifacts.JsonValue),
+            )
+        )

@@ -1,0 +1,1 @@
+"""The pipeline: its configuration, its definition, the local runner and the command line."""

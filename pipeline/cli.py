@@ -1,0 +1,157 @@
+"""The command line. TFX and TensorFlow are imported where a command needs them, so that help and errors are instant."""
+
+import importlib.metadata
+import json
+import os
+import shutil
+from pathlib import Path
+from typing import Annotated, NoReturn
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import Progress
+from rich.table import Table
+
+from pipeline.config import ConfigError, load_config
+from pipeline.workspace import Workspace, WorkspaceBusyError
+
+EXIT_FAILED = 1
+EXIT_USAGE = 2
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="Turns a folder of labelled surface photographs into a released, gated crack classifier.",
+)
+
+WorkspaceOption = Annotated[Path, typer.Option(help="Folder that everything is written to.")]
+
+
+def main() -> None:
+    """The entry point of the command `crackgate`."""
+    app()
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        print(f"crackgate {importlib.metadata.version('crackgate')}")
+        raise typer.Exit()
+
+
+@app.callback()
+def common(
+    _version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and leave.")
+    ] = False,
+) -> None:
+    """Options of every command."""
+
+
+@app.command(
+    epilog="Exit codes: 0 released, 2 usage or configuration, 3 the model did not pass its gate, "
+    "4 the data did not pass its gate, 1 anything else."
+)
+def run(
+    data: Annotated[Path, typer.Option(help="Folder with one sub-folder of images per class.")],
+    workspace: WorkspaceOption = Path("workspace"),
+    config: Annotated[Path | None, typer.Option(help="Configuration, TOML.")] = None,
+    assignments: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="SECTION.FIELD=VALUE", help="Set one field of the configuration; repeatable."),
+    ] = None,
+    cache: Annotated[bool, typer.Option(help="Take over what earlier runs did, where nothing changed.")] = True,
+    verbose: Annotated[bool, typer.Option("--verbose", help="Show the logs of TFX and TensorFlow, too.")] = False,
+) -> None:
+    """Run the pipeline: from a folder of photographs to a released model."""
+    from pipeline.run import run as run_pipeline
+
+    try:
+        settings = load_config(config, assignments)
+        summary = run_pipeline(
+            _console_of_its_own(), data.resolve(), settings, Workspace(workspace.resolve()), cache, verbose
+        )
+    except ConfigError as error:
+        _fail(str(error), EXIT_USAGE)
+    except WorkspaceBusyError as error:
+        _fail(str(error), EXIT_FAILED)
+    raise typer.Exit(summary.exit_code)
+
+
+@app.command("sample-data")
+def sample_data(
+    folder: Annotated[Path, typer.Argument(help="Folder to create; Positive/ and Negative/ go into it.")],
+    count: Annotated[int, typer.Option(min=2, help="Images in all, half of each class.")] = 1200,
+    seed: Annotated[int, typer.Option(min=0, help="Same seed, same images.")] = 0,
+) -> None:
+    """Write synthetic photographs of cracked and of sound concrete: 227x227 JPEG."""
+    from pipeline.sample_data import write_sample_data
+
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        _fail(f"{str(folder)!r} is not an empty folder: choose another one, or remove it", EXIT_USAGE)
+    # Under its name only when it is whole: half a data set would train without complaint.
+    unfinished = folder.with_name(f"{folder.name}.unfinished")
+    shutil.rmtree(unfinished, ignore_errors=True)
+    with Progress(console=Console(stderr=True)) as progress:
+        task = progress.add_task("drawing photographs", total=count)
+        write_sample_data(unfinished, count, seed, on_written=lambda _: progress.advance(task))
+    if folder.exists():
+        folder.rmdir()
+    unfinished.rename(folder)
+    print(f"{count} images in {folder}")
+
+
+@app.command()
+def predict(
+    images: Annotated[list[Path], typer.Argument(metavar="IMAGE|DIR...", help="Images, or folders of them.")],
+    workspace: WorkspaceOption = Path("workspace"),
+    model: Annotated[
+        Path | None, typer.Option(help="Folder of a released version; the newest of the workspace otherwise.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print a JSON array instead of a table.")] = False,
+) -> None:
+    """Score images with a released model. Exits with 1 when a file could not be scored."""
+    missing = [str(path) for path in images if not path.exists()]
+    if missing:
+        _fail(f"no such file or folder: {', '.join(map(repr, missing))}", EXIT_USAGE)
+    model_dir = model or _newest_version(Workspace(workspace))
+    if not (model_dir / "saved_model.pb").is_file():
+        _fail(f"{str(model_dir)!r} is no released version: it has no saved_model.pb", EXIT_USAGE)
+    # TensorFlow greets on standard error unless told otherwise before it is imported.
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    with Console(stderr=True).status("scoring ..."):
+        from pipeline.prediction import predict as predict_files
+
+        predictions = list(predict_files(model_dir, images))
+    if as_json:
+        print(json.dumps([prediction.model_dump() for prediction in predictions], indent=2))
+    else:
+        table = Table("image", "label", "probability")
+        for row in predictions:
+            probability = "" if row.probability is None else f"{row.probability:.4f}"
+            table.add_row(escape(row.image), escape(row.label or f"error: {row.error}"), probability)
+        Console().print(table)
+    if any(prediction.error for prediction in predictions):
+        raise typer.Exit(EXIT_FAILED)
+
+
+def _newest_version(workspace: Workspace) -> Path:
+    versions = workspace.released_versions()
+    if not versions:
+        _fail(
+            f"there is no released model in {str(workspace.serving)!r}: run 'crackgate run' first, or give --model",
+            EXIT_USAGE,
+        )
+    return workspace.serving / str(versions[-1])
+
+
+def _console_of_its_own() -> Console:
+    """A console on a copy of standard output, which stays the terminal's when the run turns output to its log."""
+    width = shutil.get_terminal_size().columns
+    return Console(file=os.fdopen(os.dup(1), "w", encoding="utf-8", errors="backslashreplace"), width=width)
+
+
+def _fail(message: str, code: int) -> NoReturn:
+    Console(stderr=True).print(f"[bold red]error:[/] {escape(message)}", highlight=False, soft_wrap=True)
+    raise typer.Exit(code)

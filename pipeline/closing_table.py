@@ -1,0 +1,99 @@
+"""The closing words of a run, for people."""
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from pipeline.summary import Metric, Summary, Verdict
+
+_LONGEST_LIST = 5
+
+
+def print_closing(console: Console, summary: Summary, summary_file: str) -> None:
+    """Prints verdict, images, metrics, durations, and where things are."""
+    console.print()
+    if summary.images.found:
+        _print_images(console, summary)
+    if summary.metrics:
+        _print_metrics(console, summary)
+    if summary.components:
+        _print_components(console, summary)
+    _print_verdict(console, summary)
+    console.print(f"summary     {summary_file}", highlight=False, soft_wrap=True, markup=False)
+    if "training_curves" in summary.outputs:
+        path = summary.outputs["training_curves"]
+        console.print(f"curves      {path}", highlight=False, soft_wrap=True, markup=False)
+    console.print(f"log         {summary.log}", highlight=False, soft_wrap=True, markup=False)
+
+
+def _print_verdict(console: Console, summary: Summary) -> None:
+    if summary.verdict == Verdict.RELEASED:
+        headline = f"[bold green]RELEASED[/] version {summary.pushed_version}"
+    elif summary.verdict == Verdict.NOT_BLESSED:
+        headline = "[bold red]NOT RELEASED[/]: the model did not pass its gate"
+    elif summary.verdict == Verdict.DATA_REJECTED:
+        headline = "[bold red]NOT RELEASED[/]: the data did not pass its gate"
+    else:
+        headline = "[bold red]FAILED[/]"
+    console.print(headline, highlight=False)
+    for reason in summary.reasons:
+        console.print(f"  {escape(reason)}", highlight=False, soft_wrap=True)
+    if summary.pushed_to:
+        console.print(f"model       {summary.pushed_to}", highlight=False, soft_wrap=True, markup=False)
+
+
+def _print_images(console: Console, summary: Summary) -> None:
+    images = summary.images
+    table = Table(
+        title=f"Images: {images.found} found, {images.ingested} ingested, {len(images.rejected)} rejected",
+        title_justify="left",
+    )
+    table.add_column("split")
+    for label in summary.classes:
+        table.add_column(escape(label), justify="right")
+    table.add_column("all", justify="right")
+    for split, counts in images.splits.items():
+        table.add_row(split, *(str(counts[label]) for label in summary.classes), str(sum(counts.values())))
+    if images.splits:
+        console.print(table)
+    else:
+        console.print(table.title)
+    if images.ingested > images.groups:
+        console.print(f"{images.ingested - images.groups} are copies of another, pixel for pixel", highlight=False)
+    for reason, count in images.rejected_by_reason.items():
+        paths = [row["path"] for row in images.rejected if row["reason"] == reason]
+        shown = ", ".join(map(repr, paths[:_LONGEST_LIST])) + (", ..." if count > _LONGEST_LIST else "")
+        console.print(f"rejected as {reason}: {count}: {escape(shown)}", highlight=False, soft_wrap=True)
+
+
+def _print_metrics(console: Console, summary: Summary) -> None:
+    count = sum(summary.images.splits.get("test", {}).values())
+    table = Table(title=f"Gate: {count} test images", title_justify="left")
+    table.add_column("metric")
+    table.add_column("value", justify="right")
+    table.add_column("required", justify="right")
+    table.add_column("")
+    for metric in summary.metrics:
+        table.add_row(*_metric_cells(metric))
+    console.print(table)
+    if summary.baseline_accuracy is None:
+        console.print("no released model to compare with yet", highlight=False)
+    else:
+        console.print(f"accuracy of the model in service: {summary.baseline_accuracy:.4f}", highlight=False)
+
+
+def _metric_cells(metric: Metric) -> tuple[str, str, str, str]:
+    name = metric.name if metric.label is None else f"{metric.name} of {escape(metric.label)}"
+    value = "not a number" if metric.value is None else f"{metric.value:.4f}"
+    return name, value, f"{metric.threshold:.4f}", "[green]passed[/]" if metric.passed else "[red]missed[/]"
+
+
+def _print_components(console: Console, summary: Summary) -> None:
+    table = Table(title=f"Time: {summary.seconds:.0f} s in all, start-up included", title_justify="left")
+    table.add_column("component")
+    table.add_column("seconds", justify="right")
+    table.add_column("")
+    for component in summary.components:
+        state = "" if component.state == "complete" else component.state
+        table.add_row(component.name, f"{component.seconds:.1f}", state)
+    console.print(table)

@@ -1,0 +1,193 @@
+"""The configuration: typed, validated, from defaults, a TOML file and `--set` options."""
+
+import tomllib
+from pathlib import Path
+from typing import Annotated, Any, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from trainer.options import TrainOptions
+
+Share = Annotated[float, Field(ge=0, le=1)]
+
+
+class ConfigError(Exception):
+    """The configuration cannot be used; the message is one line that names field, value and what is allowed."""
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class SplitRatios(_Section):
+    """Hash buckets of each split: 70, 15 and 15 are 70%, 15% and 15% of the groups."""
+
+    train: Annotated[int, Field(ge=1, le=1000, description="images the network learns from")] = 70
+    eval: Annotated[int, Field(ge=1, le=1000, description="images that choose the model")] = 15
+    test: Annotated[int, Field(ge=1, le=1000, description="images that the gate sees, and nothing before it")] = 15
+
+
+class DataOptions(_Section):
+    """What is read, and what is refused."""
+
+    classes: Annotated[
+        tuple[str, ...], Field(description="class folders in label order; empty: every top folder that holds a file")
+    ] = ()
+    split: SplitRatios = SplitRatios()
+    min_side: Annotated[int, Field(ge=1, le=100_000, description="smallest accepted width and height, pixels")] = 32
+    # TensorFlow and Pillow decode no more, and no tf.Example may reach 2 GiB.
+    max_pixels: Annotated[int, Field(ge=1, le=178_956_970, description="largest accepted width times height")] = (
+        50_000_000
+    )
+    max_bytes: Annotated[int, Field(ge=1, le=1_000_000_000, description="largest accepted file")] = 50_000_000
+    max_rejected_share: Annotated[Share, Field(description="share of rejected files that stops the run")] = 0.05
+
+    @field_validator("classes")
+    @classmethod
+    def _usable(cls, classes: tuple[str, ...]) -> tuple[str, ...]:
+        if classes and (len(set(classes)) < max(2, len(classes)) or any(not name or "/" in name for name in classes)):
+            raise ValueError("give two or more different names of top folders, or none")
+        return classes
+
+
+class Bounds(_Section):
+    """Lowest and highest value that any image may have."""
+
+    min: float
+    max: float
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Self:
+        if self.min > self.max:
+            raise ValueError(f"min must not exceed max, received {self.min:g} and {self.max:g}")
+        return self
+
+
+class SchemaOptions(_Section):
+    """What the images have to be like; one image outside a range stops the run."""
+
+    height: Annotated[Bounds, Field(description="pixels")] = Bounds(min=1, max=100_000)
+    width: Annotated[Bounds, Field(description="pixels")] = Bounds(min=1, max=100_000)
+    brightness: Annotated[Bounds, Field(description="mean grey level, 0 to 255")] = Bounds(min=0, max=255)
+    contrast: Annotated[Bounds, Field(description="standard deviation of the grey levels")] = Bounds(min=0, max=128)
+    min_images_per_split: Annotated[
+        int, Field(ge=1, le=1_000_000_000, description="fewest images in train, eval and test")
+    ] = 10
+
+
+class GateOptions(_Section):
+    """What a model has to reach on the test split, through its served signature, to be released."""
+
+    min_accuracy: Annotated[Share, Field(description="share of right answers")] = 0.9
+    min_auc: Annotated[Share, Field(description="area under the ROC curve, of each class against the rest")] = 0.95
+    min_precision: Annotated[Share, Field(description="precision of each class")] = 0.8
+    min_recall: Annotated[Share, Field(description="recall of each class")] = 0.8
+    max_accuracy_drop: Annotated[
+        Share, Field(description="accuracy that may be lost against the last released model, on the same images")
+    ] = 0.01
+
+
+class BeamOptions(_Section):
+    """How Beam runs on this machine."""
+
+    workers: Annotated[
+        int, Field(ge=1, le=256, description="processes; more than 1 pays from some thousands of images on")
+    ] = 1
+
+
+class Config(_Section):
+    """Everything that can be set."""
+
+    data: DataOptions = DataOptions()
+    data_schema: Annotated[SchemaOptions, Field(alias="schema")] = SchemaOptions()
+    train: TrainOptions = TrainOptions()
+    gate: GateOptions = GateOptions()
+    beam: BeamOptions = BeamOptions()
+
+
+def load_config(file: Path | None = None, assignments: list[str] | None = None) -> Config:
+    """Reads the configuration.
+
+    Args:
+        file: TOML file; None for the defaults.
+        assignments: "section.field=value", each over what stands in the file. The value is TOML; what is no TOML is
+            taken as text.
+
+    Raises:
+        ConfigError: The file cannot be read, or a field is unknown or bad.
+    """
+    content = _read_toml(file) if file else {}
+    for assignment in assignments or []:
+        _assign(content, assignment)
+    try:
+        return Config.model_validate(_over(Config().model_dump(by_alias=True), content))
+    except ValidationError as error:
+        raise ConfigError(_one_line(error)) from None
+
+
+def _over(defaults: dict[str, Any], given: dict[str, Any]) -> dict[str, Any]:
+    """Section by section, so that one bound can be set and the other stays."""
+    merged = dict(defaults)
+    for name, value in given.items():
+        default = defaults.get(name)
+        merged[name] = _over(default, value) if isinstance(default, dict) and isinstance(value, dict) else value
+    return merged
+
+
+def _read_toml(file: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(file.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(f"cannot read the configuration {str(file)!r}: {error.strerror}") from None
+    except (ValueError, RecursionError) as error:  # of the bytes, the syntax, a number's length, the nesting
+        raise ConfigError(f"{str(file)!r} is not valid TOML: {error}") from None
+
+
+def _assign(content: dict[str, Any], assignment: str) -> None:
+    path, equals, text = assignment.partition("=")
+    *sections, field = (part.strip() for part in path.split("."))
+    if not equals or not sections or not all((*sections, field)):
+        raise ConfigError(
+            f"--set takes section.field=value, for example gate.min_accuracy=0.95; received {assignment!r}"
+        )
+    target = content
+    for section in sections:
+        target = target.setdefault(section, {})
+        if not isinstance(target, dict):
+            raise ConfigError(f"--set {assignment!r}: {section!r} is a value, not a section")
+    target[field] = _toml_value(text.strip())
+
+
+def _toml_value(text: str) -> Any:
+    try:
+        document = tomllib.loads(f"value = {text}")
+    except (ValueError, RecursionError):
+        return text
+    return document["value"] if len(document) == 1 else text
+
+
+def _one_line(error: ValidationError) -> str:
+    return "; ".join(_describe(problem) for problem in error.errors())
+
+
+# Where pydantic speaks of Python's types.
+_PLAIN = {"tuple_type": 'Input should be a list, for example ["Negative", "Positive"]', "model_type": "It is a section"}
+
+
+def _describe(problem: Any) -> str:
+    path = [part if part.isprintable() else repr(part) for part in map(str, problem["loc"])]
+    if problem["type"] == "extra_forbidden":
+        return f"{'.'.join(path)} is not a field; {_allowed_names(path[:-1])}"
+    message = _PLAIN.get(problem["type"], problem["msg"]).removeprefix("Value error, ")
+    return f"{'.'.join(path)}: received {problem['input']!r}: {message[0].lower()}{message[1:]}"
+
+
+def _allowed_names(path: list[str]) -> str:
+    section: type[BaseModel] = Config
+    for name in path:
+        fields = {field.alias or key: field for key, field in section.model_fields.items()}
+        annotation = fields[name].annotation
+        assert isinstance(annotation, type) and issubclass(annotation, BaseModel), "only sections forbid extra fields"
+        section = annotation
+    names = ", ".join(field.alias or key for key, field in section.model_fields.items())
+    return f"{'.'.join(path) or 'the configuration'} has {names}"

@@ -1,0 +1,67 @@
+"""The gate's metrics and thresholds, as TFMA's configuration."""
+
+import json
+
+import tensorflow_model_analysis as tfma
+from google.protobuf.wrappers_pb2 import DoubleValue
+
+from components import features
+from pipeline.config import GateOptions
+
+ACCURACY = "accuracy"
+AUC = "auc"
+PRECISION = "precision"
+RECALL = "recall"
+# The name that TFMA gives to the model in service when it compares two.
+BASELINE_NAME = "baseline"
+
+
+def build_eval_config(classes: list[str], gate: GateOptions) -> tfma.EvalConfig:
+    """Returns what the Evaluator computes on `serving_default`'s scores, and what they must reach.
+
+    Accuracy is of the class with the highest score. AUC, precision and recall are each class's against the rest, the
+    latter two counting a class as given when its score exceeds one half. Accuracy is compared with the baseline too;
+    TFX drops that comparison when there is no baseline.
+    """
+    overall = [
+        tfma.MetricConfig(
+            class_name="SparseCategoricalAccuracy",
+            config=json.dumps({"name": ACCURACY}),
+            threshold=tfma.MetricThreshold(
+                value_threshold=_at_least(gate.min_accuracy),
+                change_threshold=tfma.GenericChangeThreshold(
+                    direction=tfma.MetricDirection.HIGHER_IS_BETTER,
+                    # The accuracies are float32: a drop of exactly the allowed size has to pass.
+                    absolute=DoubleValue(value=-gate.max_accuracy_drop - 1e-6),
+                ),
+            ),
+        ),
+        tfma.MetricConfig(class_name="ExampleCount"),
+        tfma.MetricConfig(class_name="MultiClassConfusionMatrixPlot"),
+    ]
+    per_class = [
+        tfma.MetricConfig(
+            class_name=class_name,
+            config=json.dumps({"name": name}),
+            threshold=tfma.MetricThreshold(value_threshold=_at_least(lowest)),
+        )
+        for class_name, name, lowest in (
+            ("AUC", AUC, gate.min_auc),
+            ("Precision", PRECISION, gate.min_precision),
+            ("Recall", RECALL, gate.min_recall),
+        )
+    ]
+    return tfma.EvalConfig(
+        model_specs=[
+            tfma.ModelSpec(signature_name="serving_default", label_key=features.CLASS_LABEL, prediction_key="scores")
+        ],
+        slicing_specs=[tfma.SlicingSpec()],
+        metrics_specs=[
+            tfma.MetricsSpec(metrics=overall),
+            tfma.MetricsSpec(metrics=per_class, binarize={"class_ids": {"values": list(range(len(classes)))}}),
+        ],
+    )
+
+
+def _at_least(bound: float) -> tfma.GenericValueThreshold:
+    return tfma.GenericValueThreshold(lower_bound=DoubleValue(value=bound))

@@ -1,0 +1,161 @@
+"""The one definition of the pipeline, run locally and elsewhere."""
+
+import hashlib
+from pathlib import Path
+
+from ml_metadata.proto import metadata_store_pb2
+from tfx import v1 as tfx
+
+from components.baseline_resolver.strategy import LatestOtherBlessedModelStrategy
+from components.curated_schema.component import CuratedSchema
+from components.data_gate.component import DataGate
+from components.features import BRIGHTNESS, CONTRAST, EVAL_SPLIT, HEIGHT, SPLITS, TEST_SPLIT, TRAIN_SPLIT, WIDTH
+from components.image_example_gen.component import ImageExampleGen
+from components.images import ImageLimits
+from pipeline.config import BeamOptions, Config, DataOptions, SchemaOptions
+from pipeline.gate import build_eval_config
+from pipeline.source_digest import source_digest
+
+INGEST_SOURCES = (
+    "components/image_example_gen",
+    "components/images.py",
+    "components/image_folder.py",
+    "components/features.py",
+)
+TRAINER_SOURCES = ("trainer", "components/features.py")
+
+
+def create_pipeline(
+    data: Path,
+    classes: list[str],
+    config: Config,
+    pipeline_root: Path,
+    serving_dir: Path,
+    metadata: metadata_store_pb2.ConnectionConfig,
+    enable_cache: bool = True,
+) -> tfx.dsl.Pipeline:
+    """Builds the pipeline.
+
+    1. ImageExampleGen reads the images, refuses bad files and splits the rest into train, eval and test.
+    2. CuratedSchema, StatisticsGen and ExampleValidator hold the images against what is expected of them.
+    3. DataGate stops the run when they found anything.
+    4. Trainer fits the head and the top blocks on train, and chooses the best on eval.
+    5. A Resolver finds the model in service; the Evaluator judges the new one on test, through its served signature.
+    6. Pusher copies a blessed model to the serving directory.
+
+    Args:
+        data: Absolute path of the image folder.
+        classes: Names of its class folders, in label order.
+        config: The configuration; `config.data.classes` is not looked at.
+        pipeline_root: Absolute path for the artifacts.
+        serving_dir: Absolute path that receives `<version>/`.
+        metadata: The metadata store.
+        enable_cache: Whether a component may take over the outputs of an earlier, identical execution.
+    """
+    example_gen = _image_example_gen(data, classes, config.data)
+    schema = _curated_schema(classes, config.data_schema)
+    statistics_gen = tfx.components.StatisticsGen(
+        examples=example_gen.outputs["examples"], schema=schema.outputs["schema"]
+    )
+    example_validator = tfx.components.ExampleValidator(
+        statistics=statistics_gen.outputs["statistics"], schema=schema.outputs["schema"]
+    )
+    data_gate = DataGate(
+        anomalies=example_validator.outputs["anomalies"], source_digest=source_digest("components/data_gate")
+    )
+    trainer = _trainer(example_gen, classes, config)
+    trainer.add_upstream_node(data_gate)
+    baseline_resolver = tfx.dsl.Resolver(
+        strategy_class=LatestOtherBlessedModelStrategy,
+        model=tfx.dsl.Channel(type=tfx.types.standard_artifacts.Model),
+        model_blessing=tfx.dsl.Channel(type=tfx.types.standard_artifacts.ModelBlessing),
+        candidate=trainer.outputs["model"],
+    ).with_id("BaselineResolver")
+    evaluator = tfx.components.Evaluator(
+        examples=example_gen.outputs["examples"],
+        model=trainer.outputs["model"],
+        baseline_model=baseline_resolver.outputs["model"],
+        eval_config=build_eval_config(classes, config.gate),
+        example_splits=[TEST_SPLIT],
+    )
+    pusher = tfx.components.Pusher(
+        model=trainer.outputs["model"],
+        model_blessing=evaluator.outputs["blessing"],
+        push_destination=tfx.proto.PushDestination(
+            filesystem=tfx.proto.PushDestination.Filesystem(base_directory=str(serving_dir))
+        ),
+    )
+    return tfx.dsl.Pipeline(
+        pipeline_name=pipeline_name(classes),
+        pipeline_root=str(pipeline_root),
+        components=[
+            example_gen,
+            schema,
+            statistics_gen,
+            example_validator,
+            data_gate,
+            trainer,
+            baseline_resolver,
+            evaluator,
+            pusher,
+        ],
+        enable_cache=enable_cache,
+        metadata_connection_config=metadata,
+        beam_pipeline_args=beam_pipeline_args(config.beam),
+    )
+
+
+def pipeline_name(classes: list[str]) -> str:
+    """One name for each list of classes: a model can only be compared with one that gives the same answers."""
+    return f"crackgate-{hashlib.sha256(repr(classes).encode()).hexdigest()[:8]}"
+
+
+def beam_pipeline_args(options: BeamOptions) -> list[str]:
+    """Beam's own in-process runner. `DirectRunner` would first try to download another one."""
+    return [
+        "--runner=FnApiRunner",
+        f"--direct_running_mode={'in_memory' if options.workers == 1 else 'multi_processing'}",
+        f"--direct_num_workers={options.workers}",
+        # Any value keeps TFX from packing its own sources for every component, which takes seconds.
+        "--sdk_container_image=unused",
+    ]
+
+
+def _image_example_gen(data: Path, classes: list[str], options: DataOptions) -> ImageExampleGen:
+    return ImageExampleGen(
+        folder=data,
+        classes=classes,
+        split_ratios={name: getattr(options.split, name) for name in SPLITS},
+        limits=ImageLimits(options.min_side, options.max_pixels, options.max_bytes),
+        max_rejected_share=options.max_rejected_share,
+        source_digest=source_digest(*INGEST_SOURCES),
+    )
+
+
+def _curated_schema(classes: list[str], options: SchemaOptions) -> CuratedSchema:
+    bounds = {
+        HEIGHT: options.height,
+        WIDTH: options.width,
+        BRIGHTNESS: options.brightness,
+        CONTRAST: options.contrast,
+    }
+    return CuratedSchema(
+        classes=classes,
+        ranges={name: (bound.min, bound.max) for name, bound in bounds.items()},
+        min_images_per_split=options.min_images_per_split,
+        source_digest=source_digest("components/curated_schema", "components/features.py"),
+    )
+
+
+def _trainer(example_gen: ImageExampleGen, classes: list[str], config: Config) -> tfx.components.Trainer:
+    return tfx.components.Trainer(
+        run_fn="trainer.run_fn.run_fn",
+        examples=example_gen.outputs["examples"],
+        train_args=tfx.proto.TrainArgs(splits=[TRAIN_SPLIT]),
+        eval_args=tfx.proto.EvalArgs(splits=[EVAL_SPLIT]),
+        custom_config={
+            "classes": classes,
+            "options": config.train.model_dump(),
+            "source_digest": source_digest(*TRAINER_SOURCES),
+        },
+    )

@@ -1,0 +1,84 @@
+"""Scoring image files with a released model.
+
+Importing this module imports TensorFlow, which takes some seconds.
+"""
+
+import json
+from collections.abc import Iterable, Iterator
+from itertools import islice
+from pathlib import Path
+
+import tensorflow as tf
+from pydantic import BaseModel
+
+from components.image_folder import find_files
+from components.images import ImageLimits, RejectedImageError, canonical_image
+from trainer.serving import CARD_FILE, IMAGES_AT_ONCE
+
+
+class Prediction(BaseModel):
+    """The answer for one file.
+
+    Attributes:
+        image: The file's path.
+        label: The class of the highest score; None when the file could not be scored.
+        probability: That score, 0 to 1.
+        scores: The score of every class; they sum to 1.
+        error: Why there is no answer.
+    """
+
+    image: str
+    label: str | None = None
+    probability: float | None = None
+    scores: dict[str, float] | None = None
+    error: str | None = None
+
+
+def predict(model_dir: Path, paths: Iterable[Path]) -> Iterator[Prediction]:
+    """Scores files through the model's byte signature, in the given order; folders stand for every file below them.
+
+    Args:
+        model_dir: A released version's folder.
+        paths: Files and folders.
+    """
+    model = tf.saved_model.load(str(model_dir))
+    classes = json.loads((model_dir / CARD_FILE).read_text())["classes"]
+    files = (file for path in paths for file in _expand(path))
+    while batch := list(islice(files, IMAGES_AT_ONCE)):
+        yield from _score(model.signatures["predict_images"], classes, batch)
+
+
+def _expand(path: Path) -> Iterator[Path]:
+    if path.is_dir():
+        yield from (path / file.path for file in find_files(path))
+    else:
+        yield path
+
+
+def _score(
+    signature: "tf.types.experimental.GenericFunction", classes: list[str], files: list[Path]
+) -> list[Prediction]:
+    contents = [_read(file) for file in files]
+    readable = [content for content in contents if isinstance(content, bytes)]
+    answers = signature(image_bytes=tf.constant(readable, tf.string)) if readable else None
+    predictions, row = [], 0
+    for file, content in zip(files, contents, strict=True):
+        name = str(file).encode("utf-8", "backslashreplace").decode()
+        if isinstance(content, str) or answers is None:
+            predictions.append(Prediction(image=name, error=str(content)))
+            continue
+        scores = dict(zip(classes, answers["scores"][row].numpy().tolist(), strict=True))
+        label = answers["label"][row].numpy().decode()
+        predictions.append(Prediction(image=name, label=label, probability=scores[label], scores=scores))
+        row += 1
+    return predictions
+
+
+def _read(file: Path) -> bytes | str:
+    """The image in the form that ingest would have stored, or why it cannot be had."""
+    try:
+        return canonical_image(file.read_bytes(), ImageLimits()).encoded
+    except RejectedImageError as rejection:
+        return str(rejection)
+    except OSError as error:
+        return f"unreadable: {error.strerror}"

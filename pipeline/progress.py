@@ -1,0 +1,150 @@
+"""What a run shows while it works: a live line per component on a terminal, plain lines elsewhere."""
+
+import logging
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Protocol, Self
+
+from rich.console import Console
+from rich.progress import Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
+
+# Seconds between two plain lines about the same component.
+PLAIN_INTERVAL = 10
+
+
+class Display(Protocol):
+    """Shows which component runs."""
+
+    def __enter__(self) -> Self:
+        """The display appears."""
+
+    def __exit__(self, *_: object) -> None:
+        """The display stays as it is."""
+
+    def start(self, component: str) -> None:
+        """A component begins."""
+
+    def tell(self, detail: str) -> None:
+        """The running component says how far it is."""
+
+    def finish(self, outcome: str, seconds: float) -> None:
+        """The running component ended, as "done", "cached" or "failed"."""
+
+
+class LiveDisplay:
+    """For terminals: a spinner and a running clock."""
+
+    def __init__(self, console: Console):
+        self._progress = Progress(
+            SpinnerColumn(finished_text=" "),
+            TextColumn("{task.description:<18}"),
+            TimeElapsedColumn(),
+            TextColumn("{task.fields[detail]}", style="dim", markup=False),
+            console=console,
+        )
+        self._task = TaskID(0)
+
+    def __enter__(self) -> Self:
+        self._progress.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._progress.stop()
+
+    def start(self, component: str) -> None:
+        """Adds a line."""
+        self._task = self._progress.add_task(component, total=1, detail="")
+
+    def tell(self, detail: str) -> None:
+        """Writes beside the clock."""
+        self._progress.update(self._task, detail=detail)
+
+    def finish(self, outcome: str, seconds: float) -> None:  # noqa: ARG002 - the line has its own clock
+        """Stops the clock."""
+        self._progress.update(self._task, completed=1, detail="" if outcome == "done" else outcome)
+        self._progress.stop_task(self._task)
+
+
+class PlainDisplay:
+    """For logs and pipes: one line per event, progress at most every `PLAIN_INTERVAL` seconds."""
+
+    def __init__(self, console: Console):
+        self._console = console
+        self._component = ""
+        self._last_told = 0.0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+    def start(self, component: str) -> None:
+        """Prints the name."""
+        self._component = component
+        self._last_told = time.monotonic()
+        self._print(f"{component} ...")
+
+    def tell(self, detail: str) -> None:
+        """Prints the detail, if the last line is old enough."""
+        if time.monotonic() - self._last_told >= PLAIN_INTERVAL:
+            self._last_told = time.monotonic()
+            self._print(f"{self._component}: {detail}")
+
+    def finish(self, outcome: str, seconds: float) -> None:
+        """Prints the outcome."""
+        self._print(f"{self._component} {outcome} in {seconds:.1f} s")
+
+    def _print(self, line: str) -> None:
+        self._console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+
+class ComponentEvents(logging.Handler):
+    """Turns log records into component events, and times the components.
+
+    LocalDagRunner has no hooks; it logs when a component runs and is finished. The components' own progress comes
+    from the logger "crackgate".
+
+    Attributes:
+        seconds: Duration of each component that began, by its id.
+    """
+
+    def __init__(self, display: Display):
+        super().__init__(logging.INFO)
+        self.seconds: dict[str, float] = {}
+        self._display = display
+        self._component: str | None = None
+        self._started = 0.0
+        self._cached = False
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Looks at one log record."""
+        if record.name == "crackgate":
+            self._display.tell(record.getMessage())
+        elif record.msg == "Component %s is running." and isinstance(record.args, tuple):
+            self._start(str(record.args[0]))
+        elif record.msg == "A cached execution %d is used.":
+            self._cached = True
+        elif record.msg == "Component %s is finished.":
+            self.end("cached" if self._cached else "done")
+
+    @contextmanager
+    def timed(self, step: str) -> Iterator[None]:
+        """Shows and times something that is no component."""
+        self._start(step)
+        yield
+        self.end("done")
+        del self.seconds[step]
+
+    def end(self, outcome: str) -> str | None:
+        """Ends the running component, if any, and returns its id."""
+        component, self._component = self._component, None
+        if component is not None:
+            self.seconds[component] = time.monotonic() - self._started
+            self._display.finish(outcome, self.seconds[component])
+        return component
+
+    def _start(self, component: str) -> None:
+        self._component, self._started, self._cached = component, time.monotonic(), False
+        self._display.start(component)

@@ -1,0 +1,89 @@
+"""One run from start to end: what is shown, what is logged, what is left behind."""
+
+import time
+from pathlib import Path
+
+from rich.console import Console
+
+from components.image_folder import find_classes, find_files
+from pipeline.closing_table import print_closing
+from pipeline.config import Config, ConfigError
+from pipeline.progress import ComponentEvents, LiveDisplay, PlainDisplay
+from pipeline.run_log import logged_to
+from pipeline.summary import SUMMARY_FILE, Images, Summary, Verdict, begin_summary
+from pipeline.workspace import Workspace
+
+
+def run(
+    console: Console, data: Path, config: Config, workspace: Workspace, enable_cache: bool = True, verbose: bool = False
+) -> Summary:
+    """Runs the pipeline on `data`, shows its progress and writes `runs/<run id>/summary.json`.
+
+    Args:
+        console: Not standard output itself, which is turned to the log file during the run.
+        data: Absolute path of the image folder.
+        config: The configuration.
+        workspace: Where everything is written.
+        enable_cache: Whether components may take over outputs of earlier runs.
+        verbose: Show every log line on the terminal.
+
+    Raises:
+        ConfigError: `data` is no folder, or lacks a configured class.
+        WorkspaceBusyError: Another run holds the workspace.
+    """
+    classes = resolve_classes(data, config)
+    with workspace.locked():
+        began = time.monotonic()
+        folder = workspace.create_run_folder()
+        log_file = workspace.logs / f"{folder.name}.log"
+        summary = begin_summary(folder.name, data, classes, config, log_file)
+        display = LiveDisplay(console) if console.is_terminal and not verbose else PlainDisplay(console)
+        events = ComponentEvents(display)
+        try:
+            with display, logged_to(log_file, events, verbose):
+                if len(classes) < 2:
+                    _reject_classes(summary)
+                else:
+                    _run_pipeline(summary, config, workspace, events, enable_cache)
+        finally:
+            summary.seconds = round(time.monotonic() - began, 2)
+            summary.write(folder)
+        print_closing(console, summary, str(folder / SUMMARY_FILE))
+    return summary
+
+
+def resolve_classes(data: Path, config: Config) -> list[str]:
+    """Returns the class names in label order.
+
+    Raises:
+        ConfigError: `data` is no folder, or lacks a configured class.
+    """
+    if not data.is_dir():
+        raise ConfigError(f"--data: received {str(data)!r}, which is no folder; give one with a sub-folder per class")
+    found = find_classes(data)
+    missing = [name for name in config.data.classes if name not in found]
+    if missing:
+        raise ConfigError(
+            f"data.classes: received {', '.join(map(repr, missing))}, but {str(data)!r} has no such folder of files; "
+            f"it has {', '.join(map(repr, found)) or 'none'}"
+        )
+    return list(config.data.classes) or found
+
+
+def _run_pipeline(
+    summary: Summary, config: Config, workspace: Workspace, events: ComponentEvents, enable_cache: bool
+) -> None:
+    with events.timed("starting TFX"):
+        from pipeline.local_run import run_local
+    run_local(summary, config, workspace, events, enable_cache)
+
+
+def _reject_classes(summary: Summary) -> None:
+    files = sum(1 for _ in find_files(Path(summary.data)))
+    summary.images = Images(found=files)
+    found = f"one class, {summary.classes[0]!r}" if summary.classes else "no class folder"
+    reason = (
+        f"{summary.data!r} has {found} ({files} files in all): a classifier needs a folder with at least two "
+        "sub-folders of images, one per class"
+    )
+    summary.conclude(Verdict.DATA_REJECTED, [reason])

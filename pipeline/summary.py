@@ -1,0 +1,144 @@
+"""What a run came to: the content of `runs/<run id>/summary.json` and of the closing table."""
+
+import importlib.metadata
+import time
+from collections import Counter
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, Field
+
+from pipeline.config import Config
+
+SUMMARY_FILE = "summary.json"
+
+
+class Verdict(StrEnum):
+    """How a run can end."""
+
+    RELEASED = "released"
+    NOT_BLESSED = "not blessed"
+    DATA_REJECTED = "data rejected"
+    FAILED = "failed"
+
+
+# The command line's exit codes; 2 is for usage and configuration, before a run begins.
+EXIT_CODES = {Verdict.RELEASED: 0, Verdict.NOT_BLESSED: 3, Verdict.DATA_REJECTED: 4, Verdict.FAILED: 1}
+
+
+class Images(BaseModel):
+    """Every file below the data folder: found = ingested + the rejected ones.
+
+    Attributes:
+        groups: Distinct pictures among the ingested.
+        rejected: Path, class, reason and detail of each rejected file.
+        rejected_by_reason: Their count.
+        splits: Images of each class in each split.
+    """
+
+    found: int = 0
+    ingested: int = 0
+    groups: int = 0
+    rejected: list[dict[str, str]] = Field(default_factory=list)
+    rejected_by_reason: dict[str, int] = Field(default_factory=dict)
+    splits: dict[str, dict[str, int]] = Field(default_factory=dict)
+
+    @classmethod
+    def from_account(cls, account: dict[str, Any]) -> "Images":
+        """Takes over ingest's account, which may be empty when ingest never got that far."""
+        rejected = account.get("rejected", [])
+        return cls(
+            found=account.get("found", 0),
+            ingested=account.get("ingested", 0),
+            groups=account.get("groups", 0),
+            rejected=rejected,
+            rejected_by_reason=dict(Counter(row["reason"] for row in rejected)),
+            splits=account.get("images", {}),
+        )
+
+
+class Metric(BaseModel):
+    """One gated figure on the test split.
+
+    Attributes:
+        name: For example "recall".
+        label: The class it is about; None for all.
+        value: The candidate's; None when it could not be computed.
+        threshold: What it has to reach.
+        passed: Whether it did, as the Evaluator decided.
+    """
+
+    name: str
+    label: str | None = None
+    value: float | None
+    threshold: float
+    passed: bool
+
+
+class ComponentTime(BaseModel):
+    """One step of the run; `state` is "complete", "cached" or "failed"."""
+
+    name: str
+    state: str
+    seconds: float
+
+
+class Summary(BaseModel):
+    """One run.
+
+    Attributes:
+        started: Local time, ISO 8601.
+        seconds: From start to end, imports included.
+        verdict: See `Verdict`.
+        exit_code: See `EXIT_CODES`.
+        reasons: Why the model was not released, in sentences; empty when it was.
+        baseline_accuracy: Accuracy of the last released model on the same test images; None when there is none.
+        confusion: Test images by actual class, then by predicted class.
+        pushed_version: The released version; None when there is none.
+        pushed_to: Its folder.
+        outputs: Paths of the training curves, the classification report and the like, by name.
+    """
+
+    run_id: str
+    crackgate_version: str
+    started: str
+    seconds: float = 0
+    data: str
+    classes: list[str]
+    config: dict[str, Any]
+    verdict: Verdict = Verdict.FAILED
+    exit_code: int = 1
+    reasons: list[str] = Field(default_factory=list)
+    images: Images = Images()
+    metrics: list[Metric] = Field(default_factory=list)
+    baseline_accuracy: float | None = None
+    confusion: dict[str, dict[str, int]] = Field(default_factory=dict)
+    pushed_version: int | None = None
+    pushed_to: str | None = None
+    components: list[ComponentTime] = Field(default_factory=list)
+    outputs: dict[str, str] = Field(default_factory=dict)
+    log: str
+
+    def conclude(self, verdict: Verdict, reasons: list[str]) -> None:
+        """Sets the verdict, its exit code and its reasons."""
+        self.verdict, self.exit_code, self.reasons = verdict, EXIT_CODES[verdict], reasons
+
+    def write(self, folder: Path) -> None:
+        """Writes `summary.json`, complete or not at all."""
+        partial = folder / f"{SUMMARY_FILE}.partial"
+        partial.write_text(self.model_dump_json(indent=2), encoding="utf-8")
+        partial.replace(folder / SUMMARY_FILE)
+
+
+def begin_summary(run_id: str, data: Path, classes: list[str], config: Config, log_file: Path) -> Summary:
+    """Returns the summary of a run that has not done anything yet."""
+    return Summary(
+        run_id=run_id,
+        crackgate_version=importlib.metadata.version("crackgate"),
+        started=time.strftime("%Y-%m-%dT%H:%M:%S%z"),
+        data=str(data),
+        classes=classes,
+        config=config.model_dump(mode="json", by_alias=True),
+        log=str(log_file),
+    )

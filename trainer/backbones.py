@@ -1,0 +1,87 @@
+"""Backbones by name. Each takes RGB in 0 to 255 and normalises inside, so that it cannot be fed wrongly."""
+
+from pathlib import Path
+
+import keras
+
+from trainer.efficientnet_lite import efficientnet_lite0, pretrained_weights_file
+
+EFFICIENTNET_LITE0 = "efficientnet-lite0"
+# keras.applications whose models contain their own normalisation.
+_NORMALISED_INSIDE = (
+    "ConvNeXtTiny",
+    "ConvNeXtSmall",
+    "EfficientNetB0",
+    "EfficientNetB1",
+    "EfficientNetV2B0",
+    "EfficientNetV2B1",
+    "EfficientNetV2B2",
+    "MobileNetV3Large",
+    "MobileNetV3Small",
+)
+# keras.applications that expect -1 to 1.
+_SYMMETRIC = ("MobileNet", "MobileNetV2", "ResNet50V2", "Xception")
+BACKBONES = (EFFICIENTNET_LITE0, *_NORMALISED_INSIDE, *_SYMMETRIC)
+
+
+def build_backbone(name: str, image_size: int, weights: str) -> keras.Model:
+    """Builds a backbone without its classifier.
+
+    Args:
+        name: One of `BACKBONES`.
+        image_size: Side of the square input, in pixels.
+        weights: "imagenet", "none", or the path of a weights file.
+
+    Returns:
+        A functional model from float32 (batch, image_size, image_size, 3) in 0 to 255 to a feature map.
+
+    Raises:
+        ValueError: The name is unknown, or the weights cannot be had.
+    """
+    if name not in BACKBONES:
+        raise ValueError(f"train.backbone: received {name!r}, allowed are {', '.join(BACKBONES)}")
+    if weights not in ("imagenet", "none") and not Path(weights).is_file():
+        raise ValueError(f"train.weights: received {weights!r}, allowed are 'imagenet', 'none' or an existing file")
+    if name == EFFICIENTNET_LITE0:
+        file = {"imagenet": pretrained_weights_file, "none": lambda: None}.get(weights, lambda: Path(weights))()
+        return efficientnet_lite0(image_size, file)
+    return _keras_application(name, image_size, weights)
+
+
+def _keras_application(name: str, image_size: int, weights: str) -> keras.Model:
+    inputs = keras.Input((image_size, image_size, 3))
+    pixels = keras.layers.Rescaling(1 / 127.5, offset=-1)(inputs) if name in _SYMMETRIC else inputs
+    try:
+        return getattr(keras.applications, name)(
+            input_tensor=pixels, include_top=False, weights=None if weights == "none" else weights
+        )
+    except Exception as error:
+        raise ValueError(
+            f"train.weights: cannot load {weights!r} for {name} ({error}). Keras downloads ImageNet weights: where "
+            f"there is no network, give the path of a downloaded file, or use train.backbone = {EFFICIENTNET_LITE0!r}"
+        ) from error
+
+
+def split_at_top(backbone: keras.Model, share: float) -> tuple[keras.Model, keras.Model]:
+    """Cuts a backbone in two where a single tensor passes, so that the lower part's output can be stored.
+
+    Args:
+        backbone: A functional model with one input and one output.
+        share: Share of the layers, from the top, that the upper part gets at least.
+
+    Returns:
+        The lower and the upper model; they share the backbone's layers, and `upper(lower(x))` is `backbone(x)`.
+    """
+    operations = backbone.operations
+    position = {id(operation): index for index, operation in enumerate(operations)}
+    last_use = list(range(len(operations)))
+    for index, operation in enumerate(operations):
+        for node in operation._inbound_nodes:
+            for parent in node.parent_nodes:
+                if (source := position.get(id(parent.operation))) is not None:
+                    last_use[source] = max(last_use[source], index)
+    wanted = int(len(operations) * (1 - share))
+    # A cut is where everything computed before it has been used up by it.
+    cuts = [index for index in range(1, len(operations)) if max(last_use[:index]) <= index]
+    cut = operations[max((index for index in cuts if index <= wanted), default=cuts[0])].output
+    return keras.Model(backbone.input, cut, name="lower"), keras.Model(cut, backbone.output, name="upper")

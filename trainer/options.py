@@ -1,0 +1,37 @@
+"""Options of the training, with their bounds: the `[train]` section of the configuration."""
+
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class TrainOptions(BaseModel):
+    """How the classifier is trained. The defaults run offline on two CPU cores."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    backbone: Annotated[
+        str,
+        Field(description="efficientnet-lite0 (weights included), or a keras.applications name such as MobileNetV2"),
+    ] = "efficientnet-lite0"
+    weights: Annotated[
+        str, Field(description="'imagenet', 'none' (random), or the path of a weights file of the backbone")
+    ] = "imagenet"
+    image_size: Annotated[int, Field(ge=32, le=1024, description="side of the square network input, pixels")] = 160
+    batch_size: Annotated[int, Field(ge=1, le=4096, description="images per training step")] = 32
+    views: Annotated[
+        int, Field(ge=1, le=100, description="versions of each training image: itself and views - 1 augmented ones")
+    ] = 3
+    dropout: Annotated[float, Field(ge=0, lt=1, description="share of the features dropped before the head")] = 0.2
+    head_epochs: Annotated[int, Field(ge=1, description="most epochs of the head alone, on the frozen backbone")] = 60
+    head_learning_rate: Annotated[float, Field(gt=0, le=1, description="Adam's, for the head alone")] = 1e-3
+    fine_tune_epochs: Annotated[
+        int,
+        Field(ge=0, description="most epochs of the top blocks and the head together; 0 leaves the backbone frozen"),
+    ] = 6
+    fine_tune_learning_rate: Annotated[float, Field(gt=0, le=1, description="Adam's, for the top blocks")] = 1e-4
+    fine_tune_share: Annotated[
+        float, Field(gt=0, le=1, description="share of the backbone's layers, from the top, that are fine-tuned")
+    ] = 0.3
+    patience: Annotated[int, Field(ge=1, description="epochs without a better eval loss after which a stage stops")] = 3
+    seed: Annotated[int, Field(ge=0, description="seed of initial weights, augmentation and order")] = 0
