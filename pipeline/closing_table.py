@@ -42,12 +42,14 @@ def _print_verdict(console: Console, summary: Summary) -> None:
         console.print(f"model       {summary.pushed_to}", highlight=False, soft_wrap=True, markup=False)
 
 
+def _print_title(console: Console, title: str) -> None:
+    console.print(f"[bold]{title}[/]", highlight=False)
+
+
 def _print_images(console: Console, summary: Summary) -> None:
     images = summary.images
-    table = Table(
-        title=f"Images: {images.found} found, {images.ingested} ingested, {len(images.rejected)} rejected",
-        title_justify="left",
-    )
+    _print_title(console, f"Images: {images.found} found, {images.ingested} ingested, {len(images.rejected)} rejected")
+    table = Table()
     table.add_column("split")
     for label in summary.classes:
         table.add_column(escape(label), justify="right")
@@ -56,8 +58,6 @@ def _print_images(console: Console, summary: Summary) -> None:
         table.add_row(split, *(str(counts[label]) for label in summary.classes), str(sum(counts.values())))
     if images.splits:
         console.print(table)
-    else:
-        console.print(table.title)
     if images.ingested > images.groups:
         console.print(f"{images.ingested - images.groups} are copies of another, pixel for pixel", highlight=False)
     for reason, count in images.rejected_by_reason.items():
@@ -68,7 +68,8 @@ def _print_images(console: Console, summary: Summary) -> None:
 
 def _print_metrics(console: Console, summary: Summary) -> None:
     count = sum(summary.images.splits.get("test", {}).values())
-    table = Table(title=f"Gate: {count} test images", title_justify="left")
+    _print_title(console, f"Gate: {count} test images")
+    table = Table()
     table.add_column("metric")
     table.add_column("value", justify="right")
     table.add_column("required", justify="right")
@@ -77,7 +78,7 @@ def _print_metrics(console: Console, summary: Summary) -> None:
         table.add_row(*_metric_cells(metric))
     console.print(table)
     if summary.baseline_accuracy is None:
-        console.print("no released model to compare with yet", highlight=False)
+        console.print("no other released model to compare with", highlight=False)
     else:
         console.print(f"accuracy of the model in service: {summary.baseline_accuracy:.4f}", highlight=False)
 
@@ -89,7 +90,8 @@ def _metric_cells(metric: Metric) -> tuple[str, str, str, str]:
 
 
 def _print_components(console: Console, summary: Summary) -> None:
-    table = Table(title=f"Time: {summary.seconds:.0f} s in all, start-up included", title_justify="left")
+    _print_title(console, f"Time: {summary.seconds:.0f} s in all, start-up included")
+    table = Table()
     table.add_column("component")
     table.add_column("seconds", justify="right")
     table.add_column("")

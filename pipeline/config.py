@@ -40,7 +40,7 @@ class DataOptions(_Section):
         50_000_000
     )
     max_bytes: Annotated[int, Field(ge=1, le=1_000_000_000, description="largest accepted file")] = 50_000_000
-    max_rejected_share: Annotated[Share, Field(description="share of rejected files that stops the run")] = 0.05
+    max_rejected_share: Annotated[Share, Field(description="share of rejected files that stops the run")] = 0.1
 
     @field_validator("classes")
     @classmethod

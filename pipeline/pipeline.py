@@ -157,5 +157,11 @@ def _trainer(example_gen: ImageExampleGen, classes: list[str], config: Config) -
             "classes": classes,
             "options": config.train.model_dump(),
             "source_digest": source_digest(*TRAINER_SOURCES),
+            "weights_digest": _file_digest(Path(config.train.weights)),
         },
     )
+
+
+def _file_digest(file: Path) -> str | None:
+    """Another file under the same name is another option; None where `weights` names no file."""
+    return hashlib.sha256(file.read_bytes()).hexdigest() if file.is_file() else None

@@ -28,10 +28,11 @@ def run(
         verbose: Show every log line on the terminal.
 
     Raises:
-        ConfigError: `data` is no folder, or lacks a configured class.
+        ConfigError: `data` is no folder or lacks a configured class, or there is no such weights file.
         WorkspaceBusyError: Another run holds the workspace.
     """
     classes = resolve_classes(data, config)
+    _check_weights(config)
     with workspace.locked():
         began = time.monotonic()
         folder = workspace.create_run_folder()
@@ -60,6 +61,8 @@ def resolve_classes(data: Path, config: Config) -> list[str]:
     """
     if not data.is_dir():
         raise ConfigError(f"--data: received {str(data)!r}, which is no folder; give one with a sub-folder per class")
+    if not str(data).isprintable():
+        raise ConfigError(f"--data: received {str(data)!r}; TFX needs a path of printable UTF-8: rename or link it")
     found = find_classes(data)
     missing = [name for name in config.data.classes if name not in found]
     if missing:
@@ -68,6 +71,14 @@ def resolve_classes(data: Path, config: Config) -> list[str]:
             f"it has {', '.join(map(repr, found)) or 'none'}"
         )
     return list(config.data.classes) or found
+
+
+def _check_weights(config: Config) -> None:
+    weights = config.train.weights
+    if weights not in ("imagenet", "none") and not Path(weights).is_file():
+        raise ConfigError(
+            f"train.weights: received {weights!r}, allowed are 'imagenet', 'none' or the path of a weights file"
+        )
 
 
 def _run_pipeline(
@@ -79,11 +90,13 @@ def _run_pipeline(
 
 
 def _reject_classes(summary: Summary) -> None:
-    files = sum(1 for _ in find_files(Path(summary.data)))
-    summary.images = Images(found=files)
-    found = f"one class, {summary.classes[0]!r}" if summary.classes else "no class folder"
-    reason = (
-        f"{summary.data!r} has {found} ({files} files in all): a classifier needs a folder with at least two "
+    files = [file.path.encode("utf-8", "backslashreplace").decode() for file in find_files(Path(summary.data))]
+    reason = "no second class" if summary.classes else "not in a class folder"
+    rejected = [{"path": path, "class": "".join(summary.classes), "reason": reason, "detail": ""} for path in files]
+    summary.images = Images.from_account({"found": len(files), "rejected": rejected})
+    found = f"one class, {summary.classes[0]!r}" if summary.classes else "no class folder with a file in it"
+    sentence = (
+        f"{summary.data!r} has {found} ({len(files)} files in all): a classifier needs a folder with at least two "
         "sub-folders of images, one per class"
     )
-    summary.conclude(Verdict.DATA_REJECTED, [reason])
+    summary.conclude(Verdict.DATA_REJECTED, [sentence])

@@ -9,6 +9,7 @@ from typing import Any
 
 from pydantic import BaseModel, Field
 
+from components.features import SPLITS
 from pipeline.config import Config
 
 SUMMARY_FILE = "summary.json"
@@ -54,7 +55,8 @@ class Images(BaseModel):
             groups=account.get("groups", 0),
             rejected=rejected,
             rejected_by_reason=dict(Counter(row["reason"] for row in rejected)),
-            splits=account.get("images", {}),
+            # JSON artifacts come back with sorted keys.
+            splits={split: account["images"][split] for split in SPLITS if "images" in account},
         )
 
 

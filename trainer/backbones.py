@@ -1,27 +1,15 @@
 """Backbones by name. Each takes RGB in 0 to 255 and normalises inside, so that it cannot be fed wrongly."""
 
+import math
 from pathlib import Path
 
 import keras
 
+from trainer.backbone_names import BACKBONES, EFFICIENTNET_LITE0, SYMMETRIC
 from trainer.efficientnet_lite import efficientnet_lite0, pretrained_weights_file
 
-EFFICIENTNET_LITE0 = "efficientnet-lite0"
-# keras.applications whose models contain their own normalisation.
-_NORMALISED_INSIDE = (
-    "ConvNeXtTiny",
-    "ConvNeXtSmall",
-    "EfficientNetB0",
-    "EfficientNetB1",
-    "EfficientNetV2B0",
-    "EfficientNetV2B1",
-    "EfficientNetV2B2",
-    "MobileNetV3Large",
-    "MobileNetV3Small",
-)
-# keras.applications that expect -1 to 1.
-_SYMMETRIC = ("MobileNet", "MobileNetV2", "ResNet50V2", "Xception")
-BACKBONES = (EFFICIENTNET_LITE0, *_NORMALISED_INSIDE, *_SYMMETRIC)
+# Share of the layers by which a cut may lie below the highest possible one.
+_NEAR = 0.05
 
 
 def build_backbone(name: str, image_size: int, weights: str) -> keras.Model:
@@ -50,9 +38,9 @@ def build_backbone(name: str, image_size: int, weights: str) -> keras.Model:
 
 def _keras_application(name: str, image_size: int, weights: str) -> keras.Model:
     inputs = keras.Input((image_size, image_size, 3))
-    pixels = keras.layers.Rescaling(1 / 127.5, offset=-1)(inputs) if name in _SYMMETRIC else inputs
+    pixels = keras.layers.Rescaling(1 / 127.5, offset=-1)(inputs) if name in SYMMETRIC else inputs
     try:
-        return getattr(keras.applications, name)(
+        model = getattr(keras.applications, name)(
             input_tensor=pixels, include_top=False, weights=None if weights == "none" else weights
         )
     except Exception as error:
@@ -60,6 +48,8 @@ def _keras_application(name: str, image_size: int, weights: str) -> keras.Model:
             f"train.weights: cannot load {weights!r} for {name} ({error}). Keras downloads ImageNet weights: where "
             f"there is no network, give the path of a downloaded file, or use train.backbone = {EFFICIENTNET_LITE0!r}"
         ) from error
+    # Its own input is a list of one tensor, and Keras warns whenever such a model is called with a tensor.
+    return keras.Model(inputs, model.output, name=model.name)
 
 
 def split_at_top(backbone: keras.Model, share: float) -> tuple[keras.Model, keras.Model]:
@@ -67,7 +57,7 @@ def split_at_top(backbone: keras.Model, share: float) -> tuple[keras.Model, kera
 
     Args:
         backbone: A functional model with one input and one output.
-        share: Share of the layers, from the top, that the upper part gets at least.
+        share: Share of the layers, from the top, that the upper part gets at least, where there is such a place.
 
     Returns:
         The lower and the upper model; they share the backbone's layers, and `upper(lower(x))` is `backbone(x)`.
@@ -80,8 +70,10 @@ def split_at_top(backbone: keras.Model, share: float) -> tuple[keras.Model, kera
             for parent in node.parent_nodes:
                 if (source := position.get(id(parent.operation))) is not None:
                     last_use[source] = max(last_use[source], index)
-    wanted = int(len(operations) * (1 - share))
     # A cut is where everything computed before it has been used up by it.
     cuts = [index for index in range(1, len(operations)) if max(last_use[:index]) <= index]
-    cut = operations[max((index for index in cuts if index <= wanted), default=cuts[0])].output
+    enough = [index for index in cuts if len(operations) - 1 - index >= share * len(operations)] or cuts[:1]
+    # What is stored for every view decides: a narrow place a few layers lower is worth its training.
+    near = [index for index in enough if enough[-1] - index <= _NEAR * len(operations)]
+    cut = min((operations[index].output for index in reversed(near)), key=lambda tensor: math.prod(tensor.shape[1:]))
     return keras.Model(backbone.input, cut, name="lower"), keras.Model(cut, backbone.output, name="upper")

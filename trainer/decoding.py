@@ -13,7 +13,12 @@ def decode_image(encoded: tf.Tensor, image_size: int) -> tf.Tensor:
     Returns:
         float32 of shape (image_size, image_size, 3), RGB, 0 to 255. The backbone does the normalisation.
     """
-    pixels = tf.io.decode_image(encoded, channels=3, expand_animations=False)
+    pixels = tf.cond(
+        tf.io.is_jpeg(encoded),
+        # Pixel for pixel what Pillow and most viewers show; TensorFlow's default method is off by a grey level.
+        lambda: tf.io.decode_jpeg(encoded, channels=3, dct_method="INTEGER_ACCURATE"),
+        lambda: tf.io.decode_image(encoded, channels=3, expand_animations=False),
+    )
     # Without antialiasing a hairline can fall between the samples.
     resized = tf.image.resize(pixels, (image_size, image_size), antialias=True)
     return tf.ensure_shape(resized, (image_size, image_size, 3))

@@ -2,7 +2,9 @@
 
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+from trainer.backbone_names import BACKBONES
 
 
 class TrainOptions(BaseModel):
@@ -23,15 +25,30 @@ class TrainOptions(BaseModel):
         int, Field(ge=1, le=100, description="versions of each training image: itself and views - 1 augmented ones")
     ] = 3
     dropout: Annotated[float, Field(ge=0, lt=1, description="share of the features dropped before the head")] = 0.2
-    head_epochs: Annotated[int, Field(ge=1, description="most epochs of the head alone, on the frozen backbone")] = 60
+    head_epochs: Annotated[
+        int, Field(ge=1, le=10_000, description="most epochs of the head alone, on the frozen backbone")
+    ] = 60
     head_learning_rate: Annotated[float, Field(gt=0, le=1, description="Adam's, for the head alone")] = 1e-3
     fine_tune_epochs: Annotated[
         int,
-        Field(ge=0, description="most epochs of the top blocks and the head together; 0 leaves the backbone frozen"),
+        Field(
+            ge=0,
+            le=10_000,
+            description="most epochs of the top blocks and the head together; 0 leaves the backbone frozen",
+        ),
     ] = 6
     fine_tune_learning_rate: Annotated[float, Field(gt=0, le=1, description="Adam's, for the top blocks")] = 1e-4
     fine_tune_share: Annotated[
         float, Field(gt=0, le=1, description="share of the backbone's layers, from the top, that are fine-tuned")
     ] = 0.3
-    patience: Annotated[int, Field(ge=1, description="epochs without a better eval loss after which a stage stops")] = 3
-    seed: Annotated[int, Field(ge=0, description="seed of initial weights, augmentation and order")] = 0
+    patience: Annotated[
+        int, Field(ge=1, le=10_000, description="epochs without a better eval loss after which a stage stops")
+    ] = 3
+    seed: Annotated[int, Field(ge=0, le=2**31 - 10, description="seed of initial weights, augmentation and order")] = 0
+
+    @field_validator("backbone")
+    @classmethod
+    def _known(cls, name: str) -> str:
+        if name not in BACKBONES:
+            raise ValueError(f"allowed are {', '.join(BACKBONES)}")
+        return name

@@ -45,9 +45,9 @@ def build_head(channels: int, classes: int, options: TrainOptions) -> keras.Mode
 
 def assemble(backbone: keras.Model, head: keras.Model) -> keras.Model:
     """The whole classifier, from float32 images (batch, size, size, 3) in 0 to 255 to logits; it shares all weights."""
+    _freeze_batch_norm(backbone)
     images = keras.Input(backbone.input_shape[1:], name="image")
-    # Inference mode for good: BatchNorm keeps its ImageNet statistics, in training and in serving alike.
-    features = keras.layers.GlobalAveragePooling2D()(backbone(images, training=False))
+    features = keras.layers.GlobalAveragePooling2D()(backbone(images))
     return keras.Model(images, head(features), name="classifier")
 
 
@@ -104,8 +104,9 @@ def _fine_tune(
     options: TrainOptions,
     tensorboard_dir: Path,
 ) -> tuple[History, bool]:
+    _freeze_batch_norm(upper)
     cut = keras.Input(upper.input_shape[1:])
-    features = keras.layers.GlobalAveragePooling2D()(upper(cut, training=False))
+    features = keras.layers.GlobalAveragePooling2D()(upper(cut))
     top = keras.Model(cut, head(features), name="top")
     batches = _OneViewEach(train, options.batch_size, options.seed)
     validation_batches = _OneViewEach(validation, options.batch_size, options.seed)
@@ -127,6 +128,16 @@ def _fine_tune(
         log.info("fine-tuning did not lower the eval loss of %.4f: the frozen backbone stays", frozen_loss)
         top.set_weights(before)
     return history, kept
+
+
+def _freeze_batch_norm(model: keras.Model) -> None:
+    """BatchNorm stays in inference mode for good: the statistics of a few batches are worse than ImageNet's.
+
+    `model(x, training=False)` would not do: within a functional model, Keras 3 overrides it with what `fit` asks for.
+    """
+    for layer in model.layers:
+        if isinstance(layer, keras.layers.BatchNormalization):
+            layer.trainable = False
 
 
 class _OneViewEach(keras.utils.PyDataset):

@@ -45,7 +45,12 @@ def describe(split: str, anomalies: anomalies_pb2.Anomalies) -> list[str]:
         for reason in information.reason
     ]
     dataset = anomalies.dataset_anomaly_info
-    sentences += [f"split {split!r}: {reason.short_description}: {reason.description}" for reason in dataset.reason]
+    limits = anomalies.baseline.dataset_constraints
+    sentences += [
+        f"split {split!r}: {reason.short_description}: {reason.description} "
+        f"(required are {limits.min_examples_count} or more)"
+        for reason in dataset.reason
+    ]
     if anomalies.data_missing:
         sentences.append(f"split {split!r} has no images")
     return sentences

@@ -1,0 +1,112 @@
+"""Fixtures for tests that run components for real: TFX's launcher, Beam's in-process runner and an SQLite MLMD.
+
+TFX takes many seconds to import, so it is imported where it is used: unit tests start at once.
+"""
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from pipeline.sample_data import write_sample_data
+
+if TYPE_CHECKING:
+    import tensorflow as tf
+    from tfx.dsl.components.base.base_component import BaseComponent
+    from tfx.types import Artifact
+
+_PIPELINE = "bench"
+
+
+@dataclass(frozen=True)
+class Bench:
+    """Runs components one pipeline after the other on one metadata store, so that the second run may use the cache."""
+
+    root: Path
+    workers: int = 1
+
+    def run(self, *components: "BaseComponent") -> None:
+        """Runs `components` to the end; what one of them raises is raised here."""
+        from tfx import v1 as tfx
+
+        from pipeline.config import BeamOptions
+        from pipeline.pipeline import beam_pipeline_args
+
+        tfx.orchestration.LocalDagRunner().run(
+            tfx.dsl.Pipeline(
+                pipeline_name=_PIPELINE,
+                pipeline_root=str(self.root / "artifacts"),
+                components=list(components),
+                enable_cache=True,
+                metadata_connection_config=self._connection(),
+                beam_pipeline_args=beam_pipeline_args(BeamOptions(workers=self.workers)),
+            )
+        )
+
+    def states(self, component: str) -> list[str]:
+        """How every execution of `component` ended, the first one first: COMPLETE, CACHED or FAILED."""
+        from ml_metadata.proto import metadata_store_pb2
+
+        names = metadata_store_pb2.Execution.State
+        return [names.Name(execution.last_known_state) for execution in self._executions(component)]
+
+    def output(self, component: str, key: str) -> "Artifact":
+        """The only artifact under `key` of the latest execution of `component`."""
+        from tfx.orchestration.metadata import Metadata
+        from tfx.orchestration.portable.mlmd import execution_lib
+
+        latest = self._executions(component)[-1]
+        with Metadata(self._connection()) as handle:
+            (artifact,) = execution_lib.get_output_artifacts(handle, latest.id)[key]
+        return artifact
+
+    def json_output(self, component: str, key: str) -> Any:
+        """The content of a JsonValue."""
+        return json.loads(Path(self.output(component, key).uri).read_text(encoding="utf-8"))
+
+    def examples(self, component: str = "ImageExampleGen") -> dict[str, list["tf.train.Example"]]:
+        """What is stored, by split."""
+        import tensorflow as tf
+        from tfx.types import artifact_utils
+
+        artifact = self.output(component, "examples")
+        stored = {}
+        for split in artifact_utils.decode_split_names(artifact.split_names):
+            files = sorted(map(str, Path(artifact_utils.get_split_uri([artifact], split)).glob("*.gz")))
+            records = tf.data.TFRecordDataset(files, compression_type="GZIP").as_numpy_iterator()
+            stored[split] = [tf.train.Example.FromString(record) for record in records]
+        return stored
+
+    def _connection(self) -> Any:
+        from tfx.orchestration.metadata import sqlite_metadata_connection_config
+
+        return sqlite_metadata_connection_config(str(self.root / "metadata.sqlite"))
+
+    def _executions(self, component: str) -> list[Any]:
+        from ml_metadata import MetadataStore
+
+        store = MetadataStore(self._connection())
+        node = store.get_context_by_type_and_name("node", f"{_PIPELINE}.{component}")
+        executions = store.get_executions_by_context(node.id) if node else []
+        return sorted(executions, key=lambda execution: execution.id)
+
+
+@pytest.fixture(scope="session")
+def photographs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """20 photographs of each class, 64 pixels square. Copy the folder to change it."""
+    folder = tmp_path_factory.mktemp("photographs")
+    write_sample_data(folder, 40, size=64)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def new_bench(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Bench]:
+    """Makes a bench with a metadata store of its own."""
+
+    def make(workers: int = 1) -> Bench:
+        return Bench(tmp_path_factory.mktemp("bench"), workers)
+
+    return make

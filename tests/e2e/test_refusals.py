@@ -1,0 +1,106 @@
+"""Runs that must not release anything, and say why."""
+
+import fcntl
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from command import PROJECT, crackgate, run_crackgate
+
+
+def test_images_outside_the_schema_stop_the_run_before_training(photographs: Path, tmp_path: Path) -> None:
+    run = run_crackgate(photographs, tmp_path, "schema.brightness.max=100")
+    assert run.exit_code == 4, run.output
+    assert run.summary["verdict"] == "data rejected"
+    assert run.states["DataGate"] == "failed" and "Trainer" not in run.states
+    assert any("'test'" in reason and "image/quality/brightness" in reason for reason in run.summary["reasons"])
+    assert run.summary["images"]["ingested"] == 240, "the counts are there although the run failed"
+    assert not (tmp_path / "serving").exists()
+
+
+def test_too_many_bad_files_stop_the_run_and_are_all_named(photographs: Path, tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    shutil.copytree(photographs, data)
+    for number in range(60):
+        (data / "Negative" / f"broken {number}.jpg").write_bytes(b"\xff\xd8\xff broken")
+    run = run_crackgate(data, tmp_path / "workspace")
+    images = run.summary["images"]
+    assert run.exit_code == 4, run.output
+    assert "60 of 300 files were rejected" in run.summary["reasons"][0]
+    assert images["found"] == 300 and images["ingested"] == 240 and len(images["rejected"]) == 60
+
+
+@pytest.mark.parametrize(("classes", "found"), [((), "no class folder"), (("Positive",), "one class, 'Positive'")])
+def test_fewer_than_two_classes_are_refused_at_once(
+    photographs: Path, tmp_path: Path, classes: tuple[str, ...], found: str
+) -> None:
+    data = tmp_path / "data"
+    data.mkdir()
+    for name in classes:
+        shutil.copytree(photographs / name, data / name)
+    run = run_crackgate(data, tmp_path / "workspace")
+    assert run.exit_code == 4 and found in run.summary["reasons"][0]
+    assert run.summary["images"]["found"] == len(run.summary["images"]["rejected"]) == 120 * len(classes)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["run"], "--data"),
+        (["run", "--data", "no such folder"], "no such folder"),
+        (["run", "--data", ".", "--set", "train.backbone=VGG"], "train.backbone: received 'VGG'"),
+        (["run", "--data", ".", "--set", "train.weights=absent.h5"], "train.weights: received 'absent.h5'"),
+        (["run", "--data", ".", "--config", "absent.toml"], "absent.toml"),
+        (["run", "--data", ".", "--set", "data.classes=['absent', 'gone']"], "received 'absent', 'gone'"),
+        (["predict", "absent.jpg"], "absent.jpg"),
+        (["predict", ".", "--workspace", "absent"], "no released model"),
+        (["sample-data", "."], "not an empty folder"),
+        (["sample-data", "new", "--count", "1"], "count"),
+    ],
+)
+def test_usage_errors_exit_with_2_and_name_what_was_received(arguments: list[str], said: str) -> None:
+    finished = crackgate(*arguments)
+    assert finished.returncode == 2
+    assert said in finished.stderr and "Traceback" not in finished.stderr
+
+
+def test_a_second_run_in_the_same_workspace_is_turned_away(photographs: Path, tmp_path: Path) -> None:
+    with (tmp_path / ".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        finished = crackgate("run", "--data", photographs, "--workspace", tmp_path)
+    assert finished.returncode == 1 and "another run" in finished.stderr
+    assert not (tmp_path / "runs").exists()
+
+
+def test_an_interrupted_run_leaves_a_summary_and_the_next_one_goes_on(photographs: Path, tmp_path: Path) -> None:
+    arguments = ["run", "--data", str(photographs), "--workspace", str(tmp_path)]
+    process = subprocess.Popen(
+        [sys.executable, "-c", "from pipeline.cli import main; main()", *arguments],
+        cwd=PROJECT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    try:
+        assert process.stdout is not None
+        while "Trainer ..." not in (line := process.stdout.readline()):
+            assert line, "the run ended before its Trainer began"
+        time.sleep(1)
+        os.kill(process.pid, signal.SIGINT)
+        output, _ = process.communicate(timeout=120)
+    finally:
+        process.kill()
+    (summary_file,) = tmp_path.glob("runs/*/summary.json")
+    summary = json.loads(summary_file.read_text())
+    assert process.returncode == 1, output
+    assert summary["reasons"] == ["interrupted during Trainer"]
+
+    again = run_crackgate(photographs, tmp_path)
+    assert again.exit_code == 0, again.output
+    assert again.states["ImageExampleGen"] == "cached" and again.states["Trainer"] == "complete"

@@ -1,0 +1,164 @@
+"""From photographs to a released model, and what the next run makes of it."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+from command import PROJECT, Run, crackgate, run_crackgate
+from PIL import Image
+
+ALL_COMPONENTS = {
+    "ImageExampleGen",
+    "CuratedSchema",
+    "StatisticsGen",
+    "ExampleValidator",
+    "DataGate",
+    "Trainer",
+    "BaselineResolver",
+    "Evaluator",
+    "Pusher",
+}
+
+
+def versions(workspace: Path) -> list[str]:
+    return sorted(path.parent.name for path in (workspace / "serving").glob("*/saved_model.pb"))
+
+
+def ran_anew(run: Run) -> set[str]:
+    # The Resolver is asked in every run: it is how a run learns what was released meanwhile.
+    return {name for name, state in run.states.items() if state != "cached"} - {"BaselineResolver"}
+
+
+def test_a_first_run_releases_a_model_and_accounts_for_everything(first_run: Run, workspace: Path) -> None:
+    summary = first_run.summary
+    assert first_run.exit_code == 0, first_run.output
+    assert summary["verdict"] == "released" and summary["reasons"] == []
+    assert versions(workspace) == [str(summary["pushed_version"])]
+    assert Path(summary["pushed_to"]).parent == workspace / "serving"
+    assert set(first_run.states) == ALL_COMPONENTS and set(first_run.states.values()) == {"complete"}
+
+    images = summary["images"]
+    assert images["found"] == images["ingested"] == 240 and images["rejected"] == []
+    assert list(images["splits"]) == ["train", "eval", "test"]
+    assert sum(sum(split.values()) for split in images["splits"].values()) == 240
+    assert {(metric["name"], metric["label"]) for metric in summary["metrics"]} == {
+        ("accuracy", None),
+        *((name, label) for name in ("auc", "precision", "recall") for label in ("Negative", "Positive")),
+    }
+    assert all(metric["passed"] and metric["value"] >= metric["threshold"] for metric in summary["metrics"])
+    assert {actual: sum(row.values()) for actual, row in summary["confusion"].items()} == images["splits"]["test"]
+
+
+def test_the_closing_words_say_what_the_summary_says(first_run: Run) -> None:
+    for text in ("RELEASED version", "240 found, 240 ingested, 0 rejected", "recall of Positive", "summary.json"):
+        assert text in first_run.output
+
+
+def test_curves_report_and_logs_are_where_the_summary_says(first_run: Run) -> None:
+    outputs = first_run.summary["outputs"]
+    with Image.open(outputs["training_curves"]) as curves:
+        assert curves.width > 500
+    report = json.loads(Path(outputs["classification_report"]).read_text())
+    support = sum(report[label]["support"] for label in ("Negative", "Positive"))
+    assert support == sum(first_run.summary["images"]["splits"]["eval"].values())
+    assert list(Path(outputs["tensorboard"]).rglob("events.out.tfevents.*"))
+    assert "Component Pusher is finished." in Path(first_run.summary["log"]).read_text()
+    assert "Component Pusher" not in first_run.output, "TFX's log lines belong in the log file"
+
+
+@pytest.mark.usefixtures("first_run")
+def test_predict_scores_files_with_the_released_model(photographs: Path, workspace: Path, tmp_path: Path) -> None:
+    bad = tmp_path / "bad.jpg"
+    bad.write_text("no image")
+    finished = crackgate("predict", photographs / "Positive", bad, "--workspace", workspace, "--json")
+    rows = json.loads(finished.stdout)
+    assert finished.returncode == 1, "one file could not be scored"
+    assert len(rows) == 121 and rows[-1]["image"] == str(bad) and "not an image" in rows[-1]["error"]
+    assert all(sum(row["scores"].values()) == pytest.approx(1, abs=1e-5) for row in rows[:-1])
+    assert all(row["probability"] == max(row["scores"].values()) for row in rows[:-1])
+    assert sum(row["label"] == "Positive" for row in rows[:-1]) > 60
+
+    table = crackgate("predict", photographs / "Positive" / "00001.jpg", "--workspace", workspace)
+    assert table.returncode == 0 and "probability" in table.stdout and "00001.jpg" in table.stdout
+
+
+@pytest.mark.usefixtures("first_run")
+def test_an_identical_run_repeats_nothing(photographs: Path, workspace: Path) -> None:
+    released = versions(workspace)
+    again = run_crackgate(photographs, workspace)
+    assert again.exit_code == 0 and ran_anew(again) == set()
+    assert str(again.summary["pushed_version"]) == released[0] and versions(workspace) == released
+    assert again.summary["baseline_accuracy"] is None, "a model must not be compared with itself"
+
+
+@pytest.mark.usefixtures("first_run")
+def test_a_model_that_misses_a_threshold_is_not_released(photographs: Path, workspace: Path) -> None:
+    released = versions(workspace)
+    run = run_crackgate(photographs, workspace, "gate.min_accuracy=1.0", "gate.min_auc=1.0")
+    assert run.exit_code == 3, run.output
+    assert ran_anew(run) == {"Evaluator", "Pusher"}, "the thresholds concern no one else"
+    assert any(reason.startswith("accuracy is 0.") and "required is 1" in reason for reason in run.summary["reasons"])
+    assert run.summary["pushed_version"] is None and versions(workspace) == released
+    assert "NOT RELEASED" in run.output
+
+
+@pytest.mark.usefixtures("first_run")
+def test_a_worse_model_is_refused_and_a_better_one_compared_with_the_one_in_service(
+    photographs: Path, workspace: Path
+) -> None:
+    released = versions(workspace)
+    # Random weights and one epoch: hardly better than chance, and the absolute thresholds let it through.
+    worse = run_crackgate(
+        photographs,
+        workspace,
+        "train.weights=none",
+        "train.head_epochs=1",
+        "train.fine_tune_epochs=0",
+        "gate.min_accuracy=0",
+        "gate.min_auc=0",
+        "gate.min_precision=0",
+        "gate.min_recall=0",
+        "gate.max_accuracy_drop=0.01",
+    )
+    assert worse.exit_code == 3, worse.output
+    passed = {metric["name"]: metric["passed"] for metric in worse.summary["metrics"]}
+    assert passed["accuracy"] and not passed["accuracy change"]
+    assert any(reason.startswith("accuracy change is -0.") for reason in worse.summary["reasons"])
+    assert versions(workspace) == released
+
+    better = run_crackgate(photographs, workspace, "train.head_epochs=20", "train.views=2")
+    assert better.exit_code == 0, better.output
+    assert ran_anew(better) == {"Trainer", "Evaluator", "Pusher"}
+    assert better.summary["baseline_accuracy"] is not None
+    assert versions(workspace) == [*released, str(better.summary["pushed_version"])]
+
+
+@pytest.mark.usefixtures("first_run")
+def test_an_edited_trainer_trains_anew(photographs: Path, workspace: Path, tmp_path: Path) -> None:
+    for package in ("pipeline", "components", "trainer"):
+        shutil.copytree(PROJECT / package, tmp_path / package, ignore=shutil.ignore_patterns("__pycache__"))
+    copied = run_crackgate(photographs, workspace, cwd=tmp_path)
+    assert "Trainer" not in ran_anew(copied), "a copy is the same source"
+    with (tmp_path / "trainer" / "transfer.py").open("a") as source:
+        source.write("# edited\n")
+    edited = run_crackgate(photographs, workspace, cwd=tmp_path)
+    assert ran_anew(edited) == {"Trainer", "Evaluator", "Pusher"}
+
+
+def test_an_image_that_changed_class_is_read_anew(photographs: Path, tmp_path: Path) -> None:
+    data, workspace = tmp_path / "data", tmp_path / "workspace"
+    shutil.copytree(photographs, data)
+    settings = ("train.fine_tune_epochs=0", "train.head_epochs=1", "gate.min_accuracy=0", "gate.min_auc=0")
+    settings += ("gate.min_precision=0", "gate.min_recall=0")
+    first = run_crackgate(data, workspace, *settings)
+    # A rename keeps size and modification time.
+    (data / "Positive" / "00007.jpg").rename(data / "Negative" / "moved.jpg")
+    second = run_crackgate(data, workspace, *settings)
+    assert {"ImageExampleGen", "StatisticsGen", "Trainer", "Evaluator"} <= ran_anew(second)
+    assert "CuratedSchema" not in ran_anew(second)
+    total = {
+        run.summary["run_id"]: sum(s["Negative"] for s in run.summary["images"]["splits"].values())
+        for run in (first, second)
+    }
+    assert list(total.values()) == [120, 121]

@@ -1,0 +1,184 @@
+"""CuratedSchema, StatisticsGen, ExampleValidator and DataGate, run by TFX: good data passes, bad data stops the run."""
+
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import tensorflow_data_validation as tfdv
+from PIL import Image
+from tensorflow_metadata.proto.v0 import schema_pb2, statistics_pb2
+from tfx import v1 as tfx
+from tfx.types import artifact_utils
+
+from components import features
+from components.curated_schema.component import CuratedSchema
+from components.curated_schema.executor import build_schema
+from components.data_gate.component import DataGate
+from components.errors import DataRejectedError
+from components.image_example_gen.component import ImageExampleGen
+from components.images import ImageLimits
+
+if TYPE_CHECKING:
+    from conftest import Bench
+
+CLASSES = ["Negative", "Positive"]
+# What the 40 photographs of 64 pixels meet.
+RANGES: dict[str, tuple[float, float]] = {
+    features.HEIGHT: (64, 64),
+    features.WIDTH: (64, 64),
+    features.BRIGHTNESS: (1, 254),
+    features.CONTRAST: (0, 128),
+}
+
+
+def _components(folder: Path, schema_changes: dict[str, Any]) -> list[Any]:
+    """From the images to the gate, wired as in the pipeline."""
+    example_gen = ImageExampleGen(
+        folder=folder,
+        classes=CLASSES,
+        split_ratios={"train": 70, "eval": 15, "test": 15},
+        limits=ImageLimits(),
+        max_rejected_share=0.05,
+        source_digest="digest",
+    )
+    expectations: dict[str, Any] = {"classes": CLASSES, "ranges": RANGES, "min_images_per_split": 2, **schema_changes}
+    schema = CuratedSchema(source_digest="digest", **expectations)
+    statistics_gen = tfx.components.StatisticsGen(
+        examples=example_gen.outputs["examples"], schema=schema.outputs["schema"]
+    )
+    validator = tfx.components.ExampleValidator(
+        statistics=statistics_gen.outputs["statistics"], schema=schema.outputs["schema"]
+    )
+    gate = DataGate(anomalies=validator.outputs["anomalies"], source_digest="digest")
+    return [example_gen, schema, statistics_gen, validator, gate]
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory, photographs: Path) -> Path:
+    """The photographs, and some whose names are hard on everything that takes names for text."""
+    folder = tmp_path_factory.mktemp("data")
+    shutil.copytree(photographs, folder, dirs_exist_ok=True)
+    for number, name in enumerate((b"caf\xe9.png", b"new\nline.png", "Riß 裂缝.png".encode()), start=1):
+        with Image.open(photographs / "Positive" / f"{number:05d}.jpg") as photograph:
+            photograph.transpose(Image.Transpose.FLIP_LEFT_RIGHT).save(folder / "Positive" / os.fsdecode(name))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def passed(data: Path, new_bench: "Callable[..., Bench]") -> "Bench":
+    """A bench where good data went all the way; later runs on it take the examples from the cache."""
+    bench = new_bench()
+    bench.run(*_components(data, {}))
+    return bench
+
+
+def test_good_data_passes_the_gate_without_findings(passed: "Bench") -> None:
+    assert passed.states("DataGate")[0] == "COMPLETE"
+    account = passed.json_output("ImageExampleGen", "account")
+    assert (account["found"], account["ingested"]) == (43, 43)
+
+
+def test_the_gate_hands_on_an_empty_list(passed: "Bench", data: Path) -> None:
+    passed.run(*_components(data, {}))
+    assert passed.states("DataGate")[-1] == "CACHED"
+    assert passed.json_output("DataGate", "findings") == []
+
+
+def test_the_schema_that_tfx_reads_is_the_one_that_was_asked_for(passed: "Bench") -> None:
+    file = Path(passed.output("CuratedSchema", "schema").uri) / "schema.pbtxt"
+    assert tfdv.load_schema_text(str(file)) == build_schema(CLASSES, RANGES, 2)
+
+
+def test_the_schema_asks_for_every_feature_exactly_once() -> None:
+    schema = build_schema(["a", "b", "c"], RANGES, 7)
+    by_name = {feature.name: feature for feature in schema.feature}
+    assert len(by_name) == len(schema.feature) == 10
+    assert all(feature.presence.min_fraction == 1 for feature in schema.feature)
+    assert all([dim.size for dim in feature.shape.dim] == [1] for feature in schema.feature)
+    label = by_name[features.CLASS_LABEL]
+    assert label.type == schema_pb2.INT
+    assert (label.int_domain.min, label.int_domain.max) == (0, 2)
+    assert list(by_name[features.CLASS_TEXT].string_domain.value) == ["a", "b", "c"]
+    assert schema.dataset_constraints.min_examples_count == 7
+
+
+def test_the_statistics_hold_no_image(passed: "Bench") -> None:
+    artifact = passed.output("StatisticsGen", "statistics")
+    stored = [
+        feature.bytes_list.value[0]
+        for examples in passed.examples().values()
+        for feature in (example.features.feature[features.ENCODED] for example in examples)
+    ]
+    assert set(artifact_utils.decode_split_names(artifact.split_names)) == set(features.SPLITS)
+    for split in features.SPLITS:
+        content = (Path(artifact_utils.get_split_uri([artifact], split)) / "FeatureStats.pb").read_bytes()
+        statistics = statistics_pb2.DatasetFeatureStatisticsList.FromString(content)
+        names = {feature.path.step[0] for feature in statistics.datasets[0].features}
+        assert features.ENCODED in names
+        # The bytes behind the header, which all JPEG files share.
+        assert not any(encoded[-200:] in content for encoded in stored)
+        assert len(content) < 100_000
+
+
+@pytest.mark.parametrize(
+    ("changes", "split", "feature", "words"),
+    [
+        (
+            {"ranges": {**RANGES, features.BRIGHTNESS: (1, 20)}},
+            "train",
+            features.BRIGHTNESS,
+            "Unexpectedly high value",
+        ),
+        (
+            {"ranges": {**RANGES, features.BRIGHTNESS: (250, 254)}},
+            "eval",
+            features.BRIGHTNESS,
+            "Unexpectedly low value",
+        ),
+        ({"ranges": {**RANGES, features.CONTRAST: (0, 1)}}, "test", features.CONTRAST, "Unexpectedly high value"),
+        ({"ranges": {**RANGES, features.HEIGHT: (65, 100)}}, "train", features.HEIGHT, "Unexpectedly small value: 64"),
+        ({"ranges": {**RANGES, features.WIDTH: (1, 63)}}, "test", features.WIDTH, "Unexpectedly large value: 64"),
+        ({"classes": ["Negative", "Crack"]}, "train", features.CLASS_TEXT, "missing from the schema: Positive"),
+    ],
+    ids=["too bright", "too dark", "contrast", "too low", "too wide", "unknown class"],
+)
+def test_data_outside_the_schema_stops_the_run_naming_split_and_feature(
+    passed: "Bench", data: Path, changes: dict[str, Any], split: str, feature: str, words: str
+) -> None:
+    with pytest.raises(DataRejectedError) as caught:
+        passed.run(*_components(data, changes))
+    assert passed.states("DataGate")[-1] == "FAILED"
+    said = [reason for reason in caught.value.reasons if reason.startswith(f"split {split!r}, {feature}: ")]
+    assert len(said) == 1
+    assert words in said[0]
+    # Nothing else is wrong with the data, and each split has its own finding.
+    assert len(caught.value.reasons) == len(features.SPLITS)
+    assert all(f", {feature}: " in reason for reason in caught.value.reasons)
+
+
+def test_too_few_images_stop_the_run_naming_the_split_and_the_count(passed: "Bench", data: Path) -> None:
+    with pytest.raises(DataRejectedError) as caught:
+        passed.run(*_components(data, {"min_images_per_split": 20}))
+    images = passed.json_output("ImageExampleGen", "account")["images"]
+    evaluation, test = (sum(images[split].values()) for split in ("eval", "test"))
+    assert len(caught.value.reasons) == 2, "train has enough"
+    for split, count, reason in zip(("eval", "test"), (evaluation, test), caught.value.reasons, strict=True):
+        assert reason.startswith(f"split {split!r}: ")
+        assert f"has {count} examples, which is fewer than expected" in reason and "20 or more" in reason
+
+
+def test_a_single_image_outside_its_range_stops_the_run(passed: "Bench", data: Path) -> None:
+    levels = {
+        split: sorted(example.features.feature[features.BRIGHTNESS].float_list.value[0] for example in examples)
+        for split, examples in passed.examples().items()
+    }
+    darkest, next_to_darkest = sorted(level for of_split in levels.values() for level in of_split)[:2]
+    bounds = ((darkest + next_to_darkest) / 2, 254.0)
+    with pytest.raises(DataRejectedError) as caught:
+        passed.run(*_components(data, {"ranges": {**RANGES, features.BRIGHTNESS: bounds}}))
+    (reason,) = caught.value.reasons
+    (split,) = (split for split, of_split in levels.items() if darkest in of_split)
+    assert reason.startswith(f"split {split!r}, {features.BRIGHTNESS}: ")

@@ -1,0 +1,18 @@
+"""Names of the backbones. Apart from their builders, so that a configuration is checked without TensorFlow."""
+
+EFFICIENTNET_LITE0 = "efficientnet-lite0"
+# keras.applications whose models contain their own normalisation.
+NORMALISED_INSIDE = (
+    "ConvNeXtTiny",
+    "ConvNeXtSmall",
+    "EfficientNetB0",
+    "EfficientNetB1",
+    "EfficientNetV2B0",
+    "EfficientNetV2B1",
+    "EfficientNetV2B2",
+    "MobileNetV3Large",
+    "MobileNetV3Small",
+)
+# keras.applications that expect -1 to 1.
+SYMMETRIC = ("MobileNet", "MobileNetV2", "ResNet50V2", "Xception")
+BACKBONES = (EFFICIENTNET_LITE0, *NORMALISED_INSIDE, *SYMMETRIC)
