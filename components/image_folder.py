@@ -1,7 +1,9 @@
 """Walking a folder-per-class tree: which classes there are, which files, and whether anything changed."""
 
+import errno
 import hashlib
 import os
+import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -53,6 +55,18 @@ def find_files(folder: Path) -> Iterator[FoundFile]:
         folders = {entry.name for entry in entries if _is_folder(entry)}
         yield from (_found(path + entry.name) for entry in entries if entry.name not in folders)
         waiting.extend((path + name + os.sep, holders | {identity}) for name in sorted(folders, reverse=True))
+
+
+def read_regular_file(path: str | bytes, max_bytes: int) -> bytes:
+    """Content of a file; one byte more than `max_bytes` when it is longer, which tells so without reading it all.
+
+    Raises:
+        OSError: It cannot be read, or is a pipe, a device or a folder, on which reading might wait for ever.
+    """
+    if not stat.S_ISREG(os.stat(path).st_mode):
+        raise OSError(errno.EINVAL, "not a regular file")
+    with open(path, "rb") as file:
+        return file.read(max_bytes + 1)
 
 
 def fingerprint(folder: Path) -> str:

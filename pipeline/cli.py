@@ -11,9 +11,10 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import Progress
-from rich.table import Table
+from rich.table import Column, Table
 
 from pipeline.config import ConfigError, load_config
+from pipeline.run_log import output_turned_to
 from pipeline.workspace import Workspace, WorkspaceBusyError
 
 EXIT_FAILED = 1
@@ -70,7 +71,7 @@ def run(
     try:
         settings = load_config(config, assignments)
         summary = run_pipeline(
-            _console_of_its_own(), data.resolve(), settings, Workspace(workspace.resolve()), cache, verbose
+            _console_on_a_copy_of(1), data.resolve(), settings, Workspace(workspace.resolve()), cache, verbose
         )
     except ConfigError as error:
         _fail(str(error), EXIT_USAGE)
@@ -118,19 +119,23 @@ def predict(
     model_dir = model or _newest_version(Workspace(workspace))
     if not (model_dir / "saved_model.pb").is_file():
         _fail(f"{str(model_dir)!r} is no released version: it has no saved_model.pb", EXIT_USAGE)
-    # TensorFlow greets on standard error unless told otherwise before it is imported.
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    with Console(stderr=True).status("scoring ..."):
+    # TensorFlow greets on standard error, and nothing keeps it from doing so.
+    with (
+        _console_on_a_copy_of(2).status("scoring ..."),
+        Path(os.devnull).open("w") as nowhere,
+        output_turned_to(nowhere.fileno()),
+    ):
         from pipeline.prediction import predict as predict_files
 
         predictions = list(predict_files(model_dir, images))
     if as_json:
         print(json.dumps([prediction.model_dump() for prediction in predictions], indent=2))
     else:
-        table = Table("image", "label", "probability")
+        table = Table(Column("image", overflow="fold"), Column("label", overflow="fold"), "probability")
         for row in predictions:
             probability = "" if row.probability is None else f"{row.probability:.4f}"
-            table.add_row(escape(row.image), escape(row.label or f"error: {row.error}"), probability)
+            name = row.image if row.image.isprintable() else repr(row.image)
+            table.add_row(escape(name), escape(row.label or f"error: {row.error}"), probability)
         Console().print(table)
     if any(prediction.error for prediction in predictions):
         raise typer.Exit(EXIT_FAILED)
@@ -146,10 +151,10 @@ def _newest_version(workspace: Workspace) -> Path:
     return workspace.serving / str(versions[-1])
 
 
-def _console_of_its_own() -> Console:
-    """A console on a copy of standard output, which stays the terminal's when the run turns output to its log."""
-    width = shutil.get_terminal_size().columns
-    return Console(file=os.fdopen(os.dup(1), "w", encoding="utf-8", errors="backslashreplace"), width=width)
+def _console_on_a_copy_of(descriptor: int) -> Console:
+    """A console that stays the terminal's when the descriptor is turned elsewhere."""
+    copy = os.fdopen(os.dup(descriptor), "w", encoding="utf-8", errors="backslashreplace")
+    return Console(file=copy, width=shutil.get_terminal_size().columns)
 
 
 def _fail(message: str, code: int) -> NoReturn:

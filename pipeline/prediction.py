@@ -11,7 +11,7 @@ from pathlib import Path
 import tensorflow as tf
 from pydantic import BaseModel
 
-from components.image_folder import find_files
+from components.image_folder import find_files, read_regular_file
 from components.images import ImageLimits, RejectedImageError, canonical_image
 from trainer.serving import CARD_FILE, IMAGES_AT_ONCE
 
@@ -76,8 +76,9 @@ def _score(
 
 def _read(file: Path) -> bytes | str:
     """The image in the form that ingest would have stored, or why it cannot be had."""
+    limits = ImageLimits()
     try:
-        return canonical_image(file.read_bytes(), ImageLimits()).encoded
+        return canonical_image(read_regular_file(str(file), limits.max_bytes), limits).encoded
     except RejectedImageError as rejection:
         return str(rejection)
     except OSError as error:

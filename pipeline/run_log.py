@@ -33,7 +33,7 @@ def logged_to(file: Path, handler: logging.Handler, verbose: bool) -> Iterator[N
         if verbose:
             yield
         else:
-            with _descriptors_turned_to(stream.fileno()):
+            with output_turned_to(stream.fileno()):
                 yield
     finally:
         root.handlers = before
@@ -42,7 +42,8 @@ def logged_to(file: Path, handler: logging.Handler, verbose: bool) -> Iterator[N
 
 
 @contextmanager
-def _descriptors_turned_to(target: int) -> Iterator[None]:
+def output_turned_to(target: int) -> Iterator[None]:
+    """Sends standard output and error, as file descriptors, to the descriptor `target`."""
     sys.stdout.flush()
     sys.stderr.flush()
     saved = os.dup(1), os.dup(2)

@@ -5,6 +5,7 @@ import tempfile
 from pathlib import Path
 
 import keras
+import numpy as np
 from tfx.components.trainer.fn_args_utils import FnArgs
 
 from trainer.augmentation import augmentation
@@ -72,4 +73,6 @@ def run_fn(fn_args: FnArgs) -> None:
     classifier.save(run_dir / KERAS_FILE)
     write_curves(stages, run_dir)
     write_history(stages, run_dir)
-    write_classification_report(validation.labels, classifier.predict(validation_images, verbose=0), classes, run_dir)
+    # Batch by batch: `predict` warns that a dataset whose length it does not know has ended.
+    logits = np.concatenate([classifier.predict_on_batch(images) for images, _ in validation_images])
+    write_classification_report(validation.labels, logits, classes, run_dir)

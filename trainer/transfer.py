@@ -110,8 +110,11 @@ def _fine_tune(
     top = keras.Model(cut, head(features), name="top")
     batches = _OneViewEach(train, options.batch_size, options.seed)
     validation_batches = _OneViewEach(validation, options.batch_size, options.seed)
+    steps = options.fine_tune_epochs * len(batches)
+    warm_up = -(-len(batches) // 2)
+    # From zero up for half an epoch: Adam's first steps, before it knows the gradients, would undo the features.
     rate = keras.optimizers.schedules.CosineDecay(
-        options.fine_tune_learning_rate, decay_steps=options.fine_tune_epochs * len(batches)
+        0.0, max(1, steps - warm_up), warmup_target=options.fine_tune_learning_rate, warmup_steps=warm_up
     )
     _compile(top, rate)
     before = top.get_weights()
