@@ -4,6 +4,7 @@ import math
 from dataclasses import dataclass, field
 
 import tensorflow_model_analysis as tfma
+from tensorflow_model_analysis.proto.metrics_for_slice_pb2 import MetricKey
 
 from pipeline.config import GateOptions
 from pipeline.gate import ACCURACY, AUC, BASELINE_NAME, PRECISION, RECALL
@@ -78,7 +79,7 @@ def describe_failures(metrics: list[Metric]) -> list[str]:
     ]
 
 
-def _class_id(key: "tfma.proto.metrics_for_slice_pb2.MetricKey") -> int | None:
+def _class_id(key: MetricKey) -> int | None:
     return key.sub_key.class_id.value if key.sub_key.HasField("class_id") else None
 
 

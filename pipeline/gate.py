@@ -2,8 +2,20 @@
 
 import json
 
-import tensorflow_model_analysis as tfma
 from google.protobuf.wrappers_pb2 import DoubleValue
+
+# `tfma.EvalConfig` and its like exist only once TFX has been imported.
+from tensorflow_model_analysis.proto.config_pb2 import (
+    EvalConfig,
+    GenericChangeThreshold,
+    GenericValueThreshold,
+    MetricConfig,
+    MetricDirection,
+    MetricsSpec,
+    MetricThreshold,
+    ModelSpec,
+    SlicingSpec,
+)
 
 from components import features
 from pipeline.config import GateOptions
@@ -16,7 +28,7 @@ RECALL = "recall"
 BASELINE_NAME = "baseline"
 
 
-def build_eval_config(classes: list[str], gate: GateOptions) -> tfma.EvalConfig:
+def build_eval_config(classes: list[str], gate: GateOptions) -> EvalConfig:
     """Returns what the Evaluator computes on `serving_default`'s scores, and what they must reach.
 
     Accuracy is of the class with the highest score. AUC, precision and recall are each class's against the rest, the
@@ -24,26 +36,26 @@ def build_eval_config(classes: list[str], gate: GateOptions) -> tfma.EvalConfig:
     TFX drops that comparison when there is no baseline.
     """
     overall = [
-        tfma.MetricConfig(
+        MetricConfig(
             class_name="SparseCategoricalAccuracy",
             config=json.dumps({"name": ACCURACY}),
-            threshold=tfma.MetricThreshold(
+            threshold=MetricThreshold(
                 value_threshold=_at_least(gate.min_accuracy),
-                change_threshold=tfma.GenericChangeThreshold(
-                    direction=tfma.MetricDirection.HIGHER_IS_BETTER,
+                change_threshold=GenericChangeThreshold(
+                    direction=MetricDirection.HIGHER_IS_BETTER,
                     # The accuracies are float32: a drop of exactly the allowed size has to pass.
                     absolute=DoubleValue(value=-gate.max_accuracy_drop - 1e-6),
                 ),
             ),
         ),
-        tfma.MetricConfig(class_name="ExampleCount"),
-        tfma.MetricConfig(class_name="MultiClassConfusionMatrixPlot"),
+        MetricConfig(class_name="ExampleCount"),
+        MetricConfig(class_name="MultiClassConfusionMatrixPlot"),
     ]
     per_class = [
-        tfma.MetricConfig(
+        MetricConfig(
             class_name=class_name,
             config=json.dumps({"name": name}),
-            threshold=tfma.MetricThreshold(value_threshold=_at_least(lowest)),
+            threshold=MetricThreshold(value_threshold=_at_least(lowest)),
         )
         for class_name, name, lowest in (
             ("AUC", AUC, gate.min_auc),
@@ -51,17 +63,17 @@ def build_eval_config(classes: list[str], gate: GateOptions) -> tfma.EvalConfig:
             ("Recall", RECALL, gate.min_recall),
         )
     ]
-    return tfma.EvalConfig(
+    return EvalConfig(
         model_specs=[
-            tfma.ModelSpec(signature_name="serving_default", label_key=features.CLASS_LABEL, prediction_key="scores")
+            ModelSpec(signature_name="serving_default", label_key=features.CLASS_LABEL, prediction_key="scores")
         ],
-        slicing_specs=[tfma.SlicingSpec()],
+        slicing_specs=[SlicingSpec()],
         metrics_specs=[
-            tfma.MetricsSpec(metrics=overall),
-            tfma.MetricsSpec(metrics=per_class, binarize={"class_ids": {"values": list(range(len(classes)))}}),
+            MetricsSpec(metrics=overall),
+            MetricsSpec(metrics=per_class, binarize={"class_ids": {"values": list(range(len(classes)))}}),
         ],
     )
 
 
-def _at_least(bound: float) -> tfma.GenericValueThreshold:
-    return tfma.GenericValueThreshold(lower_bound=DoubleValue(value=bound))
+def _at_least(bound: float) -> GenericValueThreshold:
+    return GenericValueThreshold(lower_bound=DoubleValue(value=bound))

@@ -1,0 +1,201 @@
+"""TFX's Trainer, run by TFX's launcher on what ImageExampleGen stored: everything that it promises is there."""
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from PIL import Image
+from tfx import v1 as tfx
+from tfx.components.trainer.fn_args_utils import FnArgs
+
+from components import features
+from components.image_example_gen.component import ImageExampleGen
+from components.images import ImageLimits
+from pipeline.sample_data import write_sample_data
+from trainer.backbones import build_backbone
+from trainer.decoding import decode_image
+from trainer.run_fn import run_fn
+
+if TYPE_CHECKING:
+    from conftest import Bench
+
+# It would reach everybody's console.
+pytestmark = pytest.mark.filterwarnings("error:Your input ran out of data")
+
+CLASSES = ["Negative", "Positive"]
+SIZE = 64
+OPTIONS: dict[str, Any] = {
+    "backbone": "efficientnet-lite0",
+    "weights": "imagenet",
+    "image_size": SIZE,
+    "batch_size": 16,
+    "views": 2,
+    "dropout": 0.2,
+    "head_epochs": 5,
+    "head_learning_rate": 0.01,
+    "fine_tune_epochs": 2,
+    "fine_tune_learning_rate": 1e-4,
+    "fine_tune_share": 0.1,
+    "patience": 5,
+    "seed": 3,
+}
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a training left behind."""
+
+    examples: Path
+    model: Path
+    model_run: Path
+    history: dict[str, Any]
+
+    def stored(self, split: str) -> list[tf.train.Example]:
+        files = sorted(map(str, (self.examples / f"Split-{split}").glob("*.gz")))
+        records = tf.data.TFRecordDataset(files, compression_type="GZIP").as_numpy_iterator()
+        return [tf.train.Example.FromString(record) for record in records]
+
+    def predict(self, examples: list[tf.train.Example]) -> dict[str, np.ndarray]:
+        loaded = tf.saved_model.load(str(self.model))
+        serialized = tf.constant([example.SerializeToString() for example in examples])
+        answer = loaded.signatures["serving_default"](examples=serialized)
+        return {name: value.numpy() for name, value in answer.items()}
+
+
+@pytest.fixture(scope="module")
+def outcome(new_bench: Callable[[], "Bench"], tmp_path_factory: pytest.TempPathFactory) -> Outcome:
+    """The two components run on 80 photographs."""
+    photographs = tmp_path_factory.mktemp("photographs")
+    write_sample_data(photographs, 80, size=SIZE)
+    example_gen = ImageExampleGen(
+        folder=photographs,
+        classes=CLASSES,
+        split_ratios={"train": 70, "eval": 20, "test": 10},
+        limits=ImageLimits(),
+        max_rejected_share=0.0,
+        source_digest="digest",
+    )
+    trainer = tfx.components.Trainer(
+        run_fn="trainer.run_fn.run_fn",
+        examples=example_gen.outputs["examples"],
+        train_args=tfx.proto.TrainArgs(splits=["train"]),
+        eval_args=tfx.proto.EvalArgs(splits=["eval"]),
+        custom_config={"classes": CLASSES, "options": OPTIONS},
+    )
+    bench = new_bench()
+    bench.run(example_gen, trainer)
+    model_run = Path(bench.output("Trainer", "model_run").uri)
+    return Outcome(
+        examples=Path(bench.output("ImageExampleGen", "examples").uri),
+        model=Path(bench.output("Trainer", "model").uri) / "Format-Serving",
+        model_run=model_run,
+        history=json.loads((model_run / "history.json").read_text(encoding="utf-8")),
+    )
+
+
+def _train_again(outcome: Outcome, folder: Path, **changes: Any) -> Outcome:
+    """Calls `run_fn` as TFX does, on the same examples, with other options."""
+    patterns = {split: [str(outcome.examples / f"Split-{split}" / "*")] for split in ("train", "eval")}
+    run_fn(
+        FnArgs(
+            train_files=patterns["train"],
+            eval_files=patterns["eval"],
+            serving_model_dir=str(folder / "model"),
+            model_run_dir=str(folder / "run"),
+            custom_config={"classes": CLASSES, "options": {**OPTIONS, **changes}},
+        )
+    )
+    history = json.loads((folder / "run" / "history.json").read_text(encoding="utf-8"))
+    return Outcome(outcome.examples, folder / "model", folder / "run", history)
+
+
+def test_every_output_is_where_it_should_be(outcome: Outcome) -> None:
+    assert (outcome.model / "saved_model.pb").is_file()
+    card = json.loads((outcome.model / "assets.extra" / "classifier.json").read_text(encoding="utf-8"))
+    assert card == {"classes": CLASSES, "image_size": SIZE}
+    # Nothing else: the stored activations are gone, and with them gigabytes.
+    assert sorted(path.name for path in outcome.model_run.iterdir()) == [
+        "classification_report.json",
+        "classifier.keras",
+        "fine_tune",
+        "head",
+        "history.json",
+        "training_curves.png",
+    ]
+    with Image.open(outcome.model_run / "training_curves.png") as curves:
+        curves.load()
+
+
+def test_the_history_covers_both_stages(outcome: Outcome) -> None:
+    for stage, epochs in (("head", 5), ("fine_tune", 2)):
+        lengths = {measure: len(values) for measure, values in outcome.history[stage].items()}
+        assert lengths == dict.fromkeys(("loss", "accuracy", "val_loss", "val_accuracy"), epochs)
+    # Real weights on real differences: even a few epochs teach something.
+    assert outcome.history["head"]["loss"][-1] < outcome.history["head"]["loss"][0]
+
+
+@pytest.mark.parametrize("stage", ["head", "fine_tune"])
+def test_tensorboard_shows_the_losses_of_the_history(outcome: Outcome, stage: str) -> None:
+    for split, measure in (("train", "loss"), ("validation", "val_loss")):
+        (file,) = (outcome.model_run / stage / split).glob("events.out.tfevents.*")
+        losses = [
+            float(tf.make_ndarray(value.tensor))
+            for event in tf.compat.v1.train.summary_iterator(str(file))
+            for value in event.summary.value
+            if value.tag == "epoch_loss"
+        ]
+        assert losses == pytest.approx(outcome.history[stage][measure], rel=1e-5)
+
+
+def test_the_keras_file_and_the_savedmodel_agree_on_stored_examples(outcome: Outcome) -> None:
+    examples = outcome.stored("test")
+    encoded = [example.features.feature[features.ENCODED].bytes_list.value[0] for example in examples]
+    # Loading it must need none of our code.
+    model = keras.models.load_model(outcome.model_run / "classifier.keras")
+    logits = model.predict(np.stack([decode_image(image, SIZE) for image in encoded]), verbose=0)
+    np.testing.assert_allclose(outcome.predict(examples)["scores"], tf.nn.softmax(logits), atol=1e-5)
+
+
+def test_the_report_is_about_the_exported_model_on_eval(outcome: Outcome) -> None:
+    examples = outcome.stored("eval")
+    labels = [example.features.feature[features.CLASS_TEXT].bytes_list.value[0] for example in examples]
+    report = json.loads((outcome.model_run / "classification_report.json").read_text(encoding="utf-8"))
+    assert {name: report[name]["support"] for name in CLASSES} == {
+        name: labels.count(name.encode()) for name in CLASSES
+    }
+    assert report["accuracy"] == pytest.approx(np.mean(outcome.predict(examples)["label"] == labels))
+    # The epoch whose weights were kept had just this accuracy.
+    stages = ("head", "fine_tune") if outcome.history["fine_tune_kept"] else ("head",)
+    last = outcome.history[stages[-1]]
+    assert report["accuracy"] == pytest.approx(last["val_accuracy"][int(np.argmin(last["val_loss"]))])
+
+
+def test_training_again_gives_the_same_model(outcome: Outcome, tmp_path: Path) -> None:
+    examples = outcome.stored("test")
+    again = _train_again(outcome, tmp_path)
+    # Threads add up in any order.
+    np.testing.assert_allclose(again.predict(examples)["scores"], outcome.predict(examples)["scores"], atol=1e-4)
+    assert again.history["fine_tune"]["val_loss"] == pytest.approx(outcome.history["fine_tune"]["val_loss"], abs=1e-4)
+
+
+def test_a_frozen_backbone_comes_out_as_it_went_in(outcome: Outcome, tmp_path: Path) -> None:
+    trained = _train_again(outcome, tmp_path, fine_tune_epochs=0, views=1)
+    assert trained.history["fine_tune"] == {}
+    assert not (trained.model_run / "fine_tune").exists()
+    classifier = keras.models.load_model(trained.model_run / "classifier.keras")
+    (backbone,) = (layer for layer in classifier.layers if isinstance(layer, keras.Model) and layer.name != "head")
+    for weight, original in zip(
+        backbone.get_weights(), build_backbone("efficientnet-lite0", SIZE, "imagenet").get_weights(), strict=True
+    ):
+        np.testing.assert_array_equal(weight, original)
+
+
+def test_refuses_options_that_it_does_not_know(outcome: Outcome, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="learning_rat"):
+        _train_again(outcome, tmp_path, learning_rat=0.1)

@@ -1,0 +1,90 @@
+import io
+import json
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from rich.console import Console
+
+from pipeline.closing_table import print_closing
+from pipeline.config import Config
+from pipeline.summary import EXIT_CODES, SUMMARY_FILE, ComponentTime, Images, Metric, Summary, Verdict, begin_summary
+
+ACCOUNT = {
+    "found": 7,
+    "ingested": 5,
+    "groups": 4,
+    "rejected": [
+        {"path": "a/[b].jpg", "class": "a", "reason": "truncated", "detail": "x"},
+        {"path": "a/c.jpg", "class": "a", "reason": "empty file", "detail": "0 bytes"},
+    ],
+    "images": {"eval": {"a": 1, "b": 0}, "test": {"a": 0, "b": 1}, "train": {"a": 2, "b": 1}},
+}
+
+
+@pytest.fixture
+def summary() -> Summary:
+    summary = begin_summary("run 1", Path("/data"), ["a", "b"], Config(), Path("/logs/run 1.log"))
+    summary.images = Images.from_account(ACCOUNT)
+    summary.components = [ComponentTime(name="Trainer", state="cached", seconds=0.04)]
+    return summary
+
+
+def closing(summary: Summary) -> str:
+    text = io.StringIO()
+    print_closing(Console(file=text, width=100), summary, "/runs/run 1/summary.json")
+    return text.getvalue()
+
+
+def test_every_verdict_has_an_exit_code_of_its_own() -> None:
+    assert EXIT_CODES == {
+        Verdict.RELEASED: 0,
+        Verdict.FAILED: 1,
+        Verdict.NOT_BLESSED: 3,
+        Verdict.DATA_REJECTED: 4,
+    }
+
+
+def test_a_summary_that_was_never_concluded_counts_as_failed(summary: Summary) -> None:
+    assert summary.verdict == Verdict.FAILED and summary.exit_code == 1
+
+
+def test_the_account_of_ingest_is_taken_over_with_splits_in_their_own_order(summary: Summary) -> None:
+    assert list(summary.images.splits) == ["train", "eval", "test"]
+    assert summary.images.rejected_by_reason == {"truncated": 1, "empty file": 1}
+    assert Images.from_account({}) == Images()
+
+
+@given(st.sampled_from(list(Verdict)), st.lists(st.text()))
+def test_what_is_written_reads_back(
+    tmp_path_factory: pytest.TempPathFactory, verdict: Verdict, reasons: list[str]
+) -> None:
+    folder = tmp_path_factory.mktemp("run")
+    written = begin_summary("id", Path("/d"), ["a"], Config(), Path("/l"))
+    written.conclude(verdict, [reason.encode("utf-8", "replace").decode() for reason in reasons])
+    written.write(folder)
+    assert [path.name for path in folder.iterdir()] == [SUMMARY_FILE]
+    assert Summary.model_validate_json((folder / SUMMARY_FILE).read_text(encoding="utf-8")) == written
+    assert json.loads((folder / SUMMARY_FILE).read_text(encoding="utf-8"))["config"]["schema"]["height"]["min"] == 1
+
+
+def test_the_closing_words_of_a_release(summary: Summary) -> None:
+    summary.metrics = [Metric(name="recall", label="[a]", value=0.98765, threshold=0.9, passed=True)]
+    summary.pushed_version, summary.pushed_to = 17, "/serving/17"
+    summary.conclude(Verdict.RELEASED, [])
+    text = closing(summary)
+    for part in ("7 found, 5 ingested, 2 rejected", "RELEASED version 17", "/serving/17", "recall of [a]", "0.9877"):
+        assert part in text
+    assert "1 are copies of another" in text and "no other released model" in text
+    assert "'a/[b].jpg'" in text, "brackets in paths are no markup"
+
+
+def test_the_closing_words_of_a_refusal(summary: Summary) -> None:
+    summary.metrics = [Metric(name="accuracy", value=None, threshold=0.9, passed=False)]
+    summary.baseline_accuracy = 0.95
+    summary.conclude(Verdict.NOT_BLESSED, ["accuracy is not a number, required is 0.9 or more"])
+    text = closing(summary)
+    for part in ("NOT RELEASED", "missed", "not a number", "accuracy of the model in service: 0.9500"):
+        assert part in text
+    assert "RELEASED version" not in text
