@@ -4,6 +4,8 @@
 ENCODED = "image/encoded"
 # Format of `image/encoded`: "jpeg" or "png".
 FORMAT = "image/format"
+# Size of the image file as it was found; FORMAT and ENCODED may differ from it.
+BYTES = "image/bytes"
 # Pixels.
 HEIGHT = "image/height"
 WIDTH = "image/width"
@@ -12,10 +14,15 @@ FILENAME = "image/filename"
 # The class folder's name, and its position among the sorted class names.
 CLASS_TEXT = "image/class/text"
 CLASS_LABEL = "image/class/label"
-# Mean and standard deviation of the grey levels (ITU-R 601 luma), 0 to 255.
+# Of the grey levels (ITU-R 601 luma): mean and standard deviation, 0 to 255; variance of the Laplacian, grey levels
+# squared; entropy of the histogram, bits. Defined in `components.quality`.
 BRIGHTNESS = "image/quality/brightness"
 CONTRAST = "image/quality/contrast"
-# Images of one group always stay in one split: the SHA-256 of the decoded pixels.
+SHARPNESS = "image/quality/sharpness"
+ENTROPY = "image/quality/entropy"
+# What copies of the picture are found by: see `components.copies.descriptor`.
+DESCRIPTOR = "image/copies/descriptor"
+# Images of one group always stay in one split: copies of one picture, named by the smallest SHA-256 of their pixels.
 GROUP = "image/group"
 
 TRAIN_SPLIT = "train"

@@ -1,26 +1,31 @@
 """Reading one image file: accept it in a canonical form, or refuse it with a reason.
 
-RGB and grayscale JPEG and PNG files that TensorFlow decodes to the same pixels as Pillow keep their bytes; everything
-else that Pillow can read (CMYK, palettes, alpha, 16 bits, BMP, EXIF-turned, slightly damaged) is written once as
-lossless RGB PNG, so that training and serving see the pixels that a viewer shows.
+RGB and grayscale JPEG and PNG files keep their bytes, and their pixels are those that TensorFlow decodes, so that
+training and serving see the same. Everything else that Pillow can read (WebP, TIFF, GIF, BMP, CMYK, palettes, alpha,
+16 bits, EXIF-turned, the first frame of several, slightly damaged) is written once as lossless RGB PNG of the pixels
+that a viewer shows.
 """
 
 import functools
 import hashlib
 import io
 import warnings
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 
 import numpy as np
 import tensorflow as tf
-from PIL import Image, ImageOps, ImageStat, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageOps, TiffImagePlugin, UnidentifiedImageError
 
-FORMATS = ("JPEG", "PNG", "BMP")
+from components.quality import measure
+
+FORMATS = ("JPEG", "PNG", "BMP", "WEBP", "TIFF", "GIF")
 # A JPEG with a second picture (a depth map, a preview) behind the first, as many phones write it.
 _JPEG_FORMATS = ("JPEG", "MPO")
 # TensorFlow's libpng reads no longer rows.
 _LONGEST_SIDE = 1_000_000
+_SEVERAL_FRAMES = "first of several frames"
 
 
 @dataclass(frozen=True)
@@ -47,18 +52,29 @@ class CanonicalImage:
         format: "jpeg" or "png".
         height: Pixels, after the EXIF orientation was applied.
         width: Pixels, likewise.
-        brightness: Mean grey level (ITU-R 601 luma), 0 to 255.
-        contrast: Standard deviation of the grey levels, 0 to 127.5.
+        file_bytes: Size of the file as it was found.
+        brightness: Mean luma, 0 to 255 (see `components.quality`, also for the next three).
+        contrast: Standard deviation of the luma, 0 to 127.5.
+        sharpness: Variance of the luma's Laplacian, in grey levels squared, 0 to 1,040,400.
+        entropy: Shannon entropy of the luma's histogram, in bits, 0 to 8.
         pixels_sha256: Hex digest of the RGB pixels and their shape: equal for identical pictures in any format.
+        note: What the file holds and `encoded` does not: "first of several frames", or nothing. A second picture behind
+            a JPEG is no frame.
+        luma: uint8 of shape (height, width), the grey levels (ITU-R 601) of the same pixels.
     """
 
     encoded: bytes
     format: str
     height: int
     width: int
+    file_bytes: int
     brightness: float
     contrast: float
+    sharpness: float
+    entropy: float
     pixels_sha256: str
+    note: str
+    luma: np.ndarray = field(repr=False, compare=False)
 
 
 class RejectedImageError(Exception):
@@ -93,18 +109,29 @@ def canonical_image(data: bytes, limits: ImageLimits) -> CanonicalImage:
         # Pillow warns about bombs and odd metadata; the limits here decide, and no file may flood the log.
         warnings.simplefilter("ignore")
         image = _open(data)
+        _check_format(image)
         _check_size(image, limits)
-        rgb = _decode_rgb(image)
-    kept_as_is = _is_canonical(image) and _tensorflow_sees(rgb, data)
-    grey_levels = ImageStat.Stat(rgb.convert("L"))
+        pixels, kept_as_is = _decode(image, data)
+        note = _note(image)
+    height, width, _ = pixels.shape
+    # An array of its own: a view would hold on to Pillow's copy of the picture.
+    luma = np.array(Image.fromarray(pixels).convert("L"))
+    quality = measure(luma)
+    digest = hashlib.sha256(b"%dx%d:" % (width, height))
+    digest.update(pixels.data)
     return CanonicalImage(
-        encoded=data if kept_as_is else _encode_png(rgb),
+        encoded=data if kept_as_is else _encode_png(pixels),
         format="jpeg" if kept_as_is and image.format in _JPEG_FORMATS else "png",
-        height=rgb.height,
-        width=rgb.width,
-        brightness=grey_levels.mean[0],
-        contrast=grey_levels.stddev[0],
-        pixels_sha256=hashlib.sha256(b"%dx%d:" % rgb.size + rgb.tobytes()).hexdigest(),
+        height=height,
+        width=width,
+        file_bytes=len(data),
+        brightness=quality.brightness,
+        contrast=quality.contrast,
+        sharpness=quality.sharpness,
+        entropy=quality.entropy,
+        pixels_sha256=digest.hexdigest(),
+        note=note,
+        luma=luma,
     )
 
 
@@ -119,9 +146,22 @@ def _open(data: bytes) -> Image.Image:
         raise RejectedImageError("unreadable", f"{type(error).__name__}: {error}") from None
 
 
-def _check_size(image: Image.Image, limits: ImageLimits) -> None:
+def _check_format(image: Image.Image) -> None:
     if image.format not in (*FORMATS, *_JPEG_FORMATS):
         raise RejectedImageError("format not supported", f"{image.format}, allowed are {', '.join(FORMATS)}")
+    if image.mode in ("I", "F"):
+        raise RejectedImageError("format not supported", "signed, 32-bit or real samples: which of them is white?")
+    if isinstance(image, TiffImagePlugin.TiffImageFile) and image.mode.startswith("I;16"):
+        # Pillow takes 12 bits for 16 and shows a nearly black picture, and it does not invert.
+        bits, photometric = (
+            image.tag_v2.get(TiffImagePlugin.BITSPERSAMPLE),
+            image.tag_v2.get(TiffImagePlugin.PHOTOMETRIC_INTERPRETATION, 0),
+        )
+        if bits != (16,) or photometric != 1:
+            raise RejectedImageError("format not supported", f"TIFF of {bits} bits, photometric {photometric}")
+
+
+def _check_size(image: Image.Image, limits: ImageLimits) -> None:
     size = f"{image.width}x{image.height} pixels"
     if min(image.size) < limits.min_side:
         raise RejectedImageError("too small", f"{size}, each side needs {limits.min_side}")
@@ -129,18 +169,62 @@ def _check_size(image: Image.Image, limits: ImageLimits) -> None:
         raise RejectedImageError(
             "too large", f"{size}, allowed are {limits.max_pixels} in all and {_LONGEST_SIDE} on a side"
         )
+    if isinstance(image, TiffImagePlugin.TiffImageFile):
+        _check_tiles(image, limits)
 
 
-def _is_canonical(image: Image.Image) -> bool:
+def _check_tiles(image: TiffImagePlugin.TiffImageFile, limits: ImageLimits) -> None:
+    """A small TIFF may stand in one huge tile, which is decoded whole."""
+    width, length = (image.tag_v2.get(tag, 1) for tag in (TiffImagePlugin.TILEWIDTH, TiffImagePlugin.TILELENGTH))
+    if not isinstance(width, int) or not isinstance(length, int):
+        raise RejectedImageError("unreadable", f"tiles of {width!r} x {length!r}")
+    if width * length > limits.max_pixels:
+        raise RejectedImageError("too large", f"tiles of {width}x{length} pixels, allowed are {limits.max_pixels}")
+
+
+def _decode(image: Image.Image, data: bytes) -> tuple[np.ndarray, bool]:
+    """The pixels that a viewer shows, uint8 of shape (height, width, 3), and whether TensorFlow sees them in `data`."""
+    if _is_plain(image):
+        if _has_late_metadata(image, data):
+            _load(image)
+        if not _is_turned(image):
+            pixels = _tensorflow_pixels(data, image.size)
+            if pixels is not None:
+                return pixels, True
+    return _pillow_pixels(image), False
+
+
+def _is_plain(image: Image.Image) -> bool:
+    """Whether it has a kind of pixels that TensorFlow and Pillow decode alike, and nothing to drop or choose from."""
+    if image.format == "PNG" and getattr(image, "is_animated", False):
+        return False
     return image.format in (*_JPEG_FORMATS, "PNG") and image.mode in ("RGB", "L") and "transparency" not in image.info
 
 
-def _tensorflow_sees(rgb: Image.Image, data: bytes) -> bool:
-    """Whether TensorFlow reads `data` as these pixels: not if EXIF turns them, nor in files that only Pillow mends."""
-    try:
-        return np.array_equal(_tensorflow_decoder()(data), np.asarray(rgb))
-    except tf.errors.InvalidArgumentError:
+def _has_late_metadata(image: Image.Image, data: bytes) -> bool:
+    """Whether chunks that may tell an orientation can stand behind the pixels, where Pillow reads them last."""
+    if image.format != "PNG":
         return False
+    pixels = data.find(b"IDAT")
+    return any(data.find(name, pixels) >= 0 for name in (b"eXIf", b"tEXt", b"zTXt", b"iTXt"))
+
+
+def _is_turned(image: Image.Image) -> bool:
+    try:
+        # Not the method of PngImageFile, which decodes the picture.
+        orientation = Image.Image.getexif(image).get(ExifTags.Base.Orientation)
+    except Exception:  # of any kind: broken metadata does not cost the picture
+        return False
+    return orientation in range(2, 9)
+
+
+def _tensorflow_pixels(data: bytes, size: tuple[int, int]) -> np.ndarray | None:
+    """None for what TensorFlow refuses, or reads with another size than Pillow."""
+    try:
+        pixels = _tensorflow_decoder()(data)
+    except tf.errors.InvalidArgumentError:
+        return None
+    return pixels if pixels.shape == (size[1], size[0], 3) else None
 
 
 @functools.cache
@@ -150,32 +234,56 @@ def _tensorflow_decoder() -> Callable[[bytes], np.ndarray]:
         encoded = tf.compat.v1.placeholder(tf.string, [])
         # Reads PNG as well, and with this method the very pixels of Pillow; the default one is off by a grey level.
         pixels = tf.io.decode_jpeg(encoded, channels=3, dct_method="INTEGER_ACCURATE")
-    session = tf.compat.v1.Session(graph=graph, config=tf.compat.v1.ConfigProto(device_count={"GPU": 0}))
+    # In the calling thread: handing one image to a thread pool and back costs a quarter of decoding it.
+    config = tf.compat.v1.ConfigProto(device_count={"GPU": 0}, inter_op_parallelism_threads=-1)
+    session = tf.compat.v1.Session(graph=graph, config=config)
     decode: Callable[[bytes], np.ndarray] = session.make_callable(pixels, [encoded])
     return decode
 
 
-def _decode_rgb(image: Image.Image) -> Image.Image:
-    try:
-        image.load()
-        turned = ImageOps.exif_transpose(image)
-        # Pillow would carry a transparent colour over to the PNG, and fails where it does not fit there.
+def _pillow_pixels(image: Image.Image) -> np.ndarray:
+    _load(image)
+    with _faults_named():
+        turned = ImageOps.exif_transpose(image) if _is_turned(image) else image
+        # Pillow would fail to carry a transparent colour over where it does not fit.
         turned.info.clear()
-        return _eight_bits(turned).convert("RGB")
+        return _eight_bit_rgb(turned)
+
+
+def _load(image: Image.Image) -> None:
+    with _faults_named():
+        image.load()
+
+
+@contextmanager
+def _faults_named() -> Iterator[None]:
+    try:
+        yield
     except OSError as error:
         raise RejectedImageError("truncated", str(error)) from None
     except Exception as error:
         raise RejectedImageError("unreadable", f"{type(error).__name__}: {error}") from None
 
 
-def _eight_bits(image: Image.Image) -> Image.Image:
-    """Scales 16-bit grayscale down; Pillow's own conversion would clip it to white."""
-    if image.mode.startswith("I"):
-        return image.point(lambda value: value / 256).convert("L")
-    return image
+def _eight_bit_rgb(image: Image.Image) -> np.ndarray:
+    if image.mode.startswith("I;16"):
+        # Pillow's own conversion would clip to white.
+        grey = (np.asarray(image) >> 8).astype(np.uint8)
+        return np.repeat(grey[..., np.newaxis], 3, axis=-1)
+    return np.asarray(image.convert("RGB"))
 
 
-def _encode_png(image: Image.Image) -> bytes:
+def _note(image: Image.Image) -> str:
+    if image.format in _JPEG_FORMATS:
+        return ""
+    try:
+        several = getattr(image, "is_animated", False)
+    except Exception:  # of any kind: the damage lies behind the frame that was read
+        several = True
+    return _SEVERAL_FRAMES if several else ""
+
+
+def _encode_png(pixels: np.ndarray) -> bytes:
     buffer = io.BytesIO()
-    image.save(buffer, format="PNG")
+    Image.fromarray(pixels).save(buffer, format="PNG")
     return buffer.getvalue()

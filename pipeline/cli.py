@@ -62,6 +62,14 @@ def run(
         list[str] | None,
         typer.Option("--set", metavar="SECTION.FIELD=VALUE", help="Set one field of the configuration; repeatable."),
     ] = None,
+    group_by: Annotated[
+        str | None,
+        typer.Option(
+            metavar="REGEX",
+            help="Keep images of one site, photograph or day in one split: the pattern's first group, searched in the "
+            "path, names it. Without it, copies of one picture are kept together.",
+        ),
+    ] = None,
     cache: Annotated[bool, typer.Option(help="Take over what earlier runs did, where nothing changed.")] = True,
     verbose: Annotated[bool, typer.Option("--verbose", help="Show the logs of TFX and TensorFlow, too.")] = False,
 ) -> None:
@@ -69,6 +77,8 @@ def run(
     from pipeline.run import run as run_pipeline
 
     try:
+        if group_by is not None:
+            assignments = [*(assignments or []), f"data.group_by={json.dumps(group_by)}"]
         settings = load_config(config, assignments)
         summary = run_pipeline(
             _console_on_a_copy_of(1), data.resolve(), settings, Workspace(workspace.resolve()), cache, verbose

@@ -58,8 +58,12 @@ def _print_images(console: Console, summary: Summary) -> None:
         table.add_row(split, *(str(counts[label]) for label in summary.classes), str(sum(counts.values())))
     if images.splits:
         console.print(table)
-    if images.ingested > images.groups:
-        console.print(f"{images.ingested - images.groups} are copies of another, pixel for pixel", highlight=False)
+    if images.groups:
+        console.print(f"they form {images.groups} groups, each in one split", highlight=False)
+    if images.copies is not None:
+        console.print(f"leak check: {images.copies} pairs of copies, {images.leaks} across splits", highlight=False)
+    if images.noted:
+        console.print(f"{len(images.noted)} were not taken whole: see the summary", highlight=False)
     for reason, count in images.rejected_by_reason.items():
         paths = [row["path"] for row in images.rejected if row["reason"] == reason]
         shown = ", ".join(map(repr, paths[:_LONGEST_LIST])) + (", ..." if count > _LONGEST_LIST else "")

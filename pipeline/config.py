@@ -1,5 +1,6 @@
 """The configuration: typed, validated, from defaults, a TOML file and `--set` options."""
 
+import re
 import tomllib
 from pathlib import Path
 from typing import Annotated, Any, Self
@@ -41,6 +42,21 @@ class DataOptions(_Section):
     )
     max_bytes: Annotated[int, Field(ge=1, le=1_000_000_000, description="largest accepted file")] = 50_000_000
     max_rejected_share: Annotated[Share, Field(description="share of rejected files that stops the run")] = 0.1
+    max_imbalance: Annotated[
+        Share, Field(description="difference of a class's share of a split from its share of all images, beyond chance")
+    ] = 0.1
+    group_by: Annotated[
+        str, Field(description="pattern of paths (site, photograph, day) whose first group names an image's group")
+    ] = ""
+
+    @field_validator("group_by")
+    @classmethod
+    def _compiles(cls, pattern: str) -> str:
+        try:
+            re.compile(pattern)
+        except re.error as error:
+            raise ValueError(f"not a regular expression: {error}") from None
+        return pattern
 
     @field_validator("classes")
     @classmethod
@@ -70,6 +86,14 @@ class SchemaOptions(_Section):
     width: Annotated[Bounds, Field(description="pixels")] = Bounds(min=1, max=100_000)
     brightness: Annotated[Bounds, Field(description="mean grey level, 0 to 255")] = Bounds(min=0, max=255)
     contrast: Annotated[Bounds, Field(description="standard deviation of the grey levels")] = Bounds(min=0, max=128)
+    # The Laplacian lies between -1020 and 1020, so its variance is 1020 squared at most.
+    sharpness: Annotated[Bounds, Field(description="variance of the Laplacian; blurred is low")] = Bounds(
+        min=0, max=1_040_400
+    )
+    entropy: Annotated[Bounds, Field(description="of the grey levels, bits; 0 is a blank picture, 8 the most")] = (
+        Bounds(min=0, max=8)
+    )
+    bytes: Annotated[Bounds, Field(description="size of the file")] = Bounds(min=1, max=1_000_000_000)
     min_images_per_split: Annotated[
         int, Field(ge=1, le=1_000_000_000, description="fewest images in train, eval and test")
     ] = 10

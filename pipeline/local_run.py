@@ -90,6 +90,10 @@ def _add_images(summary: Summary, executions: dict[str, Execution]) -> None:
     ingest = executions.get("ImageExampleGen")
     if ingest is not None and ingest.state in ("complete", "cached"):
         summary.images = Images.from_account(ingest.outputs["account"][0].read())
+    leak_check = executions.get("LeakCheck")
+    if leak_check is not None and leak_check.state in ("complete", "cached"):
+        findings = leak_check.outputs["findings"][0].read()
+        summary.images.copies, summary.images.leaks = findings["pairs"], findings["leaks"]
 
 
 def _add_outputs(summary: Summary, executions: dict[str, Execution]) -> None:

@@ -9,19 +9,36 @@ from tfx import v1 as tfx
 from components.baseline_resolver.strategy import LatestOtherBlessedModelStrategy
 from components.curated_schema.component import CuratedSchema
 from components.data_gate.component import DataGate
-from components.features import BRIGHTNESS, CONTRAST, EVAL_SPLIT, HEIGHT, SPLITS, TEST_SPLIT, TRAIN_SPLIT, WIDTH
+from components.features import (
+    BRIGHTNESS,
+    BYTES,
+    CONTRAST,
+    ENTROPY,
+    EVAL_SPLIT,
+    HEIGHT,
+    SHARPNESS,
+    SPLITS,
+    TEST_SPLIT,
+    TRAIN_SPLIT,
+    WIDTH,
+)
 from components.image_example_gen.component import ImageExampleGen
 from components.images import ImageLimits
+from components.leak_check.component import LeakCheck
 from pipeline.config import BeamOptions, Config, DataOptions, SchemaOptions
 from pipeline.gate import build_eval_config
 from pipeline.source_digest import source_digest
 
 INGEST_SOURCES = (
     "components/image_example_gen",
+    "components/copies",
+    "components/tally.py",
     "components/images.py",
+    "components/quality.py",
     "components/image_folder.py",
     "components/features.py",
 )
+LEAK_CHECK_SOURCES = ("components/leak_check", "components/copies", "components/tally.py", "components/features.py")
 TRAINER_SOURCES = ("trainer", "components/features.py")
 
 
@@ -36,9 +53,9 @@ def create_pipeline(
 ) -> tfx.dsl.Pipeline:
     """Builds the pipeline.
 
-    1. ImageExampleGen reads the images, refuses bad files and splits the rest into train, eval and test.
+    1. ImageExampleGen reads the images, refuses bad files, groups copies and splits the groups into train, eval, test.
     2. CuratedSchema, StatisticsGen and ExampleValidator hold the images against what is expected of them.
-    3. DataGate stops the run when they found anything.
+    3. DataGate stops the run when they found anything, LeakCheck when copies are in two splits.
     4. Trainer fits the head and the top blocks on train, and chooses the best on eval.
     5. A Resolver finds the model in service; the Evaluator judges the new one on test, through its served signature.
     6. Pusher copies a blessed model to the serving directory.
@@ -63,8 +80,9 @@ def create_pipeline(
     data_gate = DataGate(
         anomalies=example_validator.outputs["anomalies"], source_digest=source_digest("components/data_gate")
     )
+    leak_check = LeakCheck(examples=example_gen.outputs["examples"], source_digest=source_digest(*LEAK_CHECK_SOURCES))
     trainer = _trainer(example_gen, classes, config)
-    trainer.add_upstream_node(data_gate)
+    trainer.add_upstream_nodes([data_gate, leak_check])
     baseline_resolver = tfx.dsl.Resolver(
         strategy_class=LatestOtherBlessedModelStrategy,
         model=tfx.dsl.Channel(type=tfx.types.standard_artifacts.Model),
@@ -94,6 +112,7 @@ def create_pipeline(
             statistics_gen,
             example_validator,
             data_gate,
+            leak_check,
             trainer,
             baseline_resolver,
             evaluator,
@@ -128,6 +147,8 @@ def _image_example_gen(data: Path, classes: list[str], options: DataOptions) -> 
         split_ratios={name: getattr(options.split, name) for name in SPLITS},
         limits=ImageLimits(options.min_side, options.max_pixels, options.max_bytes),
         max_rejected_share=options.max_rejected_share,
+        max_imbalance=options.max_imbalance,
+        group_by=options.group_by,
         source_digest=source_digest(*INGEST_SOURCES),
     )
 
@@ -138,6 +159,9 @@ def _curated_schema(classes: list[str], options: SchemaOptions) -> CuratedSchema
         WIDTH: options.width,
         BRIGHTNESS: options.brightness,
         CONTRAST: options.contrast,
+        SHARPNESS: options.sharpness,
+        ENTROPY: options.entropy,
+        BYTES: options.bytes,
     }
     return CuratedSchema(
         classes=classes,

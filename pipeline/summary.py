@@ -32,10 +32,13 @@ class Images(BaseModel):
     """Every file below the data folder: found = ingested + the rejected ones.
 
     Attributes:
-        groups: Distinct pictures among the ingested.
+        groups: What was split: copies of one picture are one group, or what `data.group_by` says.
         rejected: Path, class, reason and detail of each rejected file.
         rejected_by_reason: Their count.
+        noted: Path, class and note of images that were not taken whole, such as the first of several frames.
         splits: Images of each class in each split.
+        copies: Pairs of copies that the leak check found; None when it was not reached.
+        leaks: Those of them in two different splits.
     """
 
     found: int = 0
@@ -43,7 +46,10 @@ class Images(BaseModel):
     groups: int = 0
     rejected: list[dict[str, str]] = Field(default_factory=list)
     rejected_by_reason: dict[str, int] = Field(default_factory=dict)
+    noted: list[dict[str, str]] = Field(default_factory=list)
     splits: dict[str, dict[str, int]] = Field(default_factory=dict)
+    copies: int | None = None
+    leaks: int | None = None
 
     @classmethod
     def from_account(cls, account: dict[str, Any]) -> "Images":
@@ -55,6 +61,7 @@ class Images(BaseModel):
             groups=account.get("groups", 0),
             rejected=rejected,
             rejected_by_reason=dict(Counter(row["reason"] for row in rejected)),
+            noted=account.get("noted", []),
             # JSON artifacts come back with sorted keys.
             splits={split: account["images"][split] for split in SPLITS if "images" in account},
         )

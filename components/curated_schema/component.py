@@ -46,7 +46,8 @@ class CuratedSchema(base_component.BaseComponent):
 
         Args:
             classes: Class names in label order.
-            ranges: Lowest and highest allowed value by feature name: height, width, brightness and contrast.
+            ranges: Lowest and highest allowed value by feature name: height, width, bytes, brightness, contrast,
+                sharpness and entropy.
             min_images_per_split: Fewest images in each of train, eval and test.
             source_digest: Digest of the code that does the work, so that an edit invalidates the cached schema.
         """

@@ -53,15 +53,16 @@ def build_schema(
     _add(schema, features.FORMAT, schema_pb2.BYTES).string_domain.value.extend(["jpeg", "png"])
     _add(schema, features.FILENAME, schema_pb2.BYTES)
     _add(schema, features.GROUP, schema_pb2.BYTES)
+    _add(schema, features.DESCRIPTOR, schema_pb2.BYTES)
     _add(schema, features.CLASS_TEXT, schema_pb2.BYTES).string_domain.value.extend(classes)
     label = _add(schema, features.CLASS_LABEL, schema_pb2.INT).int_domain
     label.min, label.max, label.is_categorical = 0, len(classes) - 1, True
-    for name in (features.HEIGHT, features.WIDTH):
-        sides = _add(schema, name, schema_pb2.INT).int_domain
-        sides.min, sides.max = (int(bound) for bound in ranges[name])
-    for name in (features.BRIGHTNESS, features.CONTRAST):
-        levels = _add(schema, name, schema_pb2.FLOAT).float_domain
-        levels.min, levels.max = ranges[name]
+    for name in (features.HEIGHT, features.WIDTH, features.BYTES):
+        counts = _add(schema, name, schema_pb2.INT).int_domain
+        counts.min, counts.max = (int(bound) for bound in ranges[name])
+    for name in (features.BRIGHTNESS, features.CONTRAST, features.SHARPNESS, features.ENTROPY):
+        measures = _add(schema, name, schema_pb2.FLOAT).float_domain
+        measures.min, measures.max = ranges[name]
     return schema
 
 

@@ -26,6 +26,8 @@ class ImageExampleGenSpec(types.ComponentSpec):
         "max_pixels": ExecutionParameter(type=int),
         "max_bytes": ExecutionParameter(type=int),
         "max_rejected_share": ExecutionParameter(type=float),
+        "max_imbalance": ExecutionParameter(type=float),
+        "group_by": ExecutionParameter(type=str),
         "source_digest": ExecutionParameter(type=str),
     }
     INPUTS: dict[str, ChannelParameter] = {}
@@ -54,6 +56,8 @@ class ImageExampleGen(base_beam_component.BaseBeamComponent):
         split_ratios: dict[str, int],
         limits: ImageLimits,
         max_rejected_share: float,
+        max_imbalance: float,
+        group_by: str,
         source_digest: str,
     ):
         """Constructs the component.
@@ -64,6 +68,8 @@ class ImageExampleGen(base_beam_component.BaseBeamComponent):
             split_ratios: Hash buckets of "train", "eval" and "test", for example 70, 15 and 15.
             limits: Bounds on single images.
             max_rejected_share: Share of files, 0 to 1, above which the data is refused.
+            max_imbalance: Largest difference, 0 to 1, between a class's share of a split and of all images.
+            group_by: Pattern whose first group, searched in an image's path, names its group; "" to group copies.
             source_digest: Digest of the code that does the work, so that an edit invalidates cached examples.
         """
         input_config = example_gen_utils.make_default_input_config()
@@ -88,6 +94,8 @@ class ImageExampleGen(base_beam_component.BaseBeamComponent):
                 max_pixels=limits.max_pixels,
                 max_bytes=limits.max_bytes,
                 max_rejected_share=max_rejected_share,
+                max_imbalance=max_imbalance,
+                group_by=group_by,
                 source_digest=source_digest,
                 examples=types.Channel(type=standard_artifacts.Examples),
                 account=types.Channel(type=standard_artifacts.JsonValue),

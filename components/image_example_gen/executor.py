@@ -1,37 +1,47 @@
-"""The work of ImageExampleGen: read, check, count and split the images, as a Beam pipeline.
+"""The work of ImageExampleGen: read, check, group, split and count the images, as two Beam pipelines.
 
-The account that it writes beside the examples:
-
-    {"found": 12, "ingested": 10, "groups": 9,
-     "rejected": [{"path": "Positive/a.jpg", "class": "Positive", "reason": "truncated", "detail": "..."}, ...],
-     "images": {"train": {"Negative": 4, "Positive": 3}, "eval": {...}, "test": {...}}}
-
-found = ingested + rejected, always. `groups` counts distinct pictures.
+The first reads and decodes every file once, keeps its example in a staging folder, and finds out from small
+descriptors which images belong together. The second gives the staged examples their group and, by it, their split. So
+the encoded images are never shuffled or held in memory, only named.
 """
 
+import bisect
+import hashlib
+import itertools
 import json
 import os
-import stat
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import apache_beam as beam
 import tensorflow as tf
 from tfx import types
-from tfx.components.example_gen.base_example_gen_executor import BaseExampleGenExecutor
-from tfx.types import artifact_utils
+from tfx.components.example_gen.write_split import DEFAULT_FILE_NAME, to_file_format_str
+from tfx.components.util import examples_utils
+from tfx.dsl.components.base import base_beam_executor
+from tfx.proto import example_gen_pb2
+from tfx.types import artifact_utils, standard_component_specs
+from tfx.utils import proto_utils
 
 from components import features
 from components.errors import DataRejectedError
+from components.image_example_gen.account import find_faults, read_account
+from components.image_example_gen.grouping import AssignGroups
+from components.image_example_gen.reading import (
+    NOTED_OUTPUT,
+    REJECTED_OUTPUT,
+    SEEN_OUTPUT,
+    ReadImage,
+    bytes_feature,
+)
 from components.image_folder import find_files
-from components.images import CanonicalImage, ImageLimits, RejectedImageError, canonical_image
+from components.images import ImageLimits
+from components.tally import write_tally
 
-REJECTED_OUTPUT = "rejected"
 
-
-class Executor(BaseExampleGenExecutor):
-    """Writes the examples (see `component.ImageExampleGen`) and the account of every file found."""
+class Executor(base_beam_executor.BaseBeamExecutor):
+    """Writes the examples (see `component.ImageExampleGen`) and the account of every file found (see `account`)."""
 
     def Do(  # noqa: N802 - TFX's name
         self,
@@ -39,203 +49,132 @@ class Executor(BaseExampleGenExecutor):
         output_dict: dict[str, list[types.Artifact]],
         exec_properties: dict[str, Any],
     ) -> None:
-        """Runs the Beam pipeline, then checks what came out.
+        """Runs the Beam pipelines, then checks what came out.
 
         Raises:
-            DataRejectedError: No images, fewer than two classes, a class missing from a split, too many rejected, or a
-                class folder whose name is not UTF-8.
+            DataRejectedError: No images, fewer than two classes, a class missing from a split or out of balance there,
+                too many rejected, or a class folder whose name is not UTF-8.
         """
-        classes = json.loads(exec_properties["classes"])
+        self._log_startup(input_dict, output_dict, exec_properties)
+        classes: list[str] = json.loads(exec_properties["classes"])
         if misnamed := [os.fsencode(name) for name in classes if not _is_utf8(name)]:
             raise DataRejectedError([f"the name of class folder {name!r} is not UTF-8: rename it" for name in misnamed])
-        self._tallies = Path(self._get_tmp_dir()) / "tallies"
-        self._files = [os.fsencode(file.path) for file in find_files(Path(exec_properties["input_base"]))]
-        super().Do(input_dict, output_dict, exec_properties)
+        staging = Path(self._get_tmp_dir())
+        files = [os.fsencode(file.path) for file in find_files(Path(exec_properties["input_base"]))]
+        with self._make_beam_pipeline() as pipeline:
+            _read_and_group(pipeline, files, classes, exec_properties, staging)
+        examples = artifact_utils.get_single_instance(output_dict[standard_component_specs.EXAMPLES_KEY])
+        with self._make_beam_pipeline() as pipeline:
+            _split(pipeline, staging, _buckets(exec_properties), examples)
+        _describe_artifact(examples)
 
-        account = self._read_account(classes)
+        account = read_account(staging, len(files), classes)
         artifact_utils.get_single_instance(output_dict["account"]).write(account)
-        reasons = _find_faults(account, classes, exec_properties["max_rejected_share"])
-        if reasons:
-            raise DataRejectedError(reasons, account)
+        faults = find_faults(account, classes, exec_properties["max_rejected_share"], exec_properties["max_imbalance"])
+        if faults:
+            raise DataRejectedError(faults, account)
 
-    def GetInputSourceToExamplePTransform(self) -> Any:  # noqa: N802
-        """Returns the transform from the found files to `tf.train.Example`s."""
 
-        @beam.ptransform_fn
-        def images_to_examples(
-            pipeline: beam.Pipeline,
-            exec_properties: dict[str, Any],
-            split_pattern: str,  # noqa: ARG001 - the folder is one input split
-        ) -> beam.PCollection:
-            outcomes = (
-                pipeline
-                | "Files" >> beam.Create(self._files)
-                | "Spread" >> beam.Reshuffle()
-                | "ReadImages"
-                >> beam.ParDo(
-                    ReadImage(
-                        folder=exec_properties["input_base"],
-                        classes=json.loads(exec_properties["classes"]),
-                        limits=ImageLimits(
-                            min_side=exec_properties["min_side"],
-                            max_pixels=exec_properties["max_pixels"],
-                            max_bytes=exec_properties["max_bytes"],
-                        ),
-                    )
-                ).with_outputs(REJECTED_OUTPUT, main="examples")
-            )
-            self._write_tally(outcomes[REJECTED_OUTPUT], "rejected")
-            groups = outcomes.examples | "Group" >> beam.Map(_bytes_feature, features.GROUP) | beam.Distinct()
-            self._write_tally(groups | beam.combiners.Count.Globally(), "groups")
-            return outcomes.examples
+def _read_and_group(
+    pipeline: beam.Pipeline, files: list[bytes], classes: list[str], exec_properties: dict[str, Any], staging: Path
+) -> None:
+    limits = ImageLimits(
+        min_side=exec_properties["min_side"],
+        max_pixels=exec_properties["max_pixels"],
+        max_bytes=exec_properties["max_bytes"],
+    )
+    outcomes = (
+        pipeline
+        | "Files" >> beam.Create(files)
+        | "Spread" >> beam.Reshuffle()
+        | "ReadImages"
+        >> beam.ParDo(ReadImage(exec_properties["input_base"], classes, limits)).with_outputs(
+            SEEN_OUTPUT, REJECTED_OUTPUT, NOTED_OUTPUT, main="examples"
+        )
+    )
+    _ = outcomes.examples | "Stage" >> beam.io.WriteToTFRecord(str(staging / "examples"))
+    groups = outcomes[SEEN_OUTPUT] | AssignGroups(exec_properties["group_by"])
+    _ = (
+        groups.assigned
+        # No path has a NUL in it.
+        | "Join" >> beam.MapTuple(_joined)
+        | "StageGroups" >> beam.io.WriteToTFRecord(str(staging / "assigned"))
+    )
+    names = groups.assigned | "GroupNames" >> beam.Values() | beam.Distinct()
+    write_tally(names | beam.combiners.Count.Globally(), staging, "groups")
+    write_tally(outcomes[REJECTED_OUTPUT], staging, "rejected")
+    write_tally(groups[REJECTED_OUTPUT], staging, "ungrouped")
+    write_tally(outcomes[NOTED_OUTPUT], staging, "noted")
 
-        return images_to_examples
 
-    def GenerateExamplesByBeam(  # noqa: N802
-        self, pipeline: beam.Pipeline, exec_properties: dict[str, Any]
-    ) -> dict[str, beam.PCollection]:
-        """Splits by hash of the group, as TFX does it, and counts the images of each class in each split."""
-        splits: dict[str, beam.PCollection] = super().GenerateExamplesByBeam(pipeline, exec_properties)
-        for name, examples in splits.items():
-            classes = examples | f"Class[{name}]" >> beam.Map(_bytes_feature, features.CLASS_TEXT)
-            counted = classes | f"Count[{name}]" >> beam.combiners.Count.PerElement()
-            self._write_tally(counted | f"Decode[{name}]" >> beam.MapTuple(_decode_count), f"images-{name}")
-        return splits
-
-    def _write_tally(self, rows: beam.PCollection, name: str) -> None:
+def _split(pipeline: beam.Pipeline, staging: Path, buckets: dict[str, int], examples: types.Artifact) -> None:
+    assigned = (
+        pipeline | "ReadGroups" >> beam.io.ReadFromTFRecord(str(staging / "assigned*")) | "Part" >> beam.Map(_parted)
+    )
+    parts = (
+        pipeline
+        | "ReadStaged" >> beam.io.ReadFromTFRecord(str(staging / "examples*"))
+        # A multimap is looked up path by path: no worker has to hold the groups of millions of images.
+        | "SetGroup" >> beam.ParDo(_SetGroup(), beam.pvalue.AsMultiMap(assigned))
+        | "Split" >> beam.Partition(_split_index, len(buckets), list(itertools.accumulate(buckets.values())))
+    )
+    for name, part in zip(buckets, parts, strict=True):
+        classes = part | f"Class[{name}]" >> beam.Map(_class_of) | f"Count[{name}]" >> beam.combiners.Count.PerElement()
+        write_tally(classes, staging, f"images-{name}")
+        path = os.path.join(examples.uri, f"Split-{name}", DEFAULT_FILE_NAME)
         _ = (
-            rows
-            | f"ToJson[{name}]" >> beam.Map(json.dumps)
-            | f"WriteTally[{name}]"
-            >> beam.io.WriteToText(str(self._tallies / name), num_shards=1, shard_name_template="")
+            part
+            | f"Serialize[{name}]" >> beam.Map(tf.train.Example.SerializeToString, deterministic=True)
+            # Not shuffled, as TFX's own writer does: the files were, before they were read.
+            | f"Write[{name}]" >> beam.io.WriteToTFRecord(path, file_name_suffix=".gz")
         )
 
-    def _read_tally(self, name: str) -> list[Any]:
-        with beam.io.filesystems.FileSystems.open(str(self._tallies / name)) as lines:
-            return [json.loads(line) for line in lines]
 
-    def _read_account(self, classes: list[str]) -> dict[str, Any]:
-        rejected = sorted(self._read_tally("rejected"), key=lambda row: row["path"])
-        counts = {name: dict(self._read_tally(f"images-{name}")) for name in features.SPLITS}
-        images = {name: {label: counts[name].get(label, 0) for label in classes} for name in features.SPLITS}
-        ingested = sum(sum(split.values()) for split in images.values())
-        if ingested + len(rejected) != len(self._files):
-            raise RuntimeError(
-                f"{len(self._files)} files were found, but {ingested} ingested and {len(rejected)} rejected: "
-                "Beam lost or repeated some. Run again, and report this if it persists."
-            )
-        return {
-            "found": len(self._files),
-            "ingested": ingested,
-            "groups": sum(self._read_tally("groups")),
-            "rejected": rejected,
-            "images": images,
-        }
+class _SetGroup(beam.DoFn):
+    """From staged bytes to an example with its group; without one, the image has been rejected."""
+
+    def process(self, staged: bytes, groups: Mapping[bytes, Iterable[bytes]]) -> Iterator[tf.train.Example]:
+        example = tf.train.Example.FromString(staged)
+        for group in groups[example.features.feature[features.FILENAME].bytes_list.value[0]]:
+            example.features.feature[features.GROUP].CopyFrom(bytes_feature(group))
+            yield example
 
 
-class ReadImage(beam.DoFn):
-    """From a path below the folder (bytes) to a `tf.train.Example`, or to a row of the tagged output `rejected`."""
-
-    def __init__(self, folder: str, classes: list[str], limits: ImageLimits):
-        self._folder = folder
-        self._labels = {name: label for label, name in enumerate(classes)}
-        self._limits = limits
-
-    def process(self, path: bytes) -> Iterator[Any]:
-        """Never raises for what is in a file or wrong with it."""
-        class_name = os.fsdecode(path).partition(os.sep)[0] if os.sep.encode() in path else ""
-        try:
-            if class_name not in self._labels:
-                raise RejectedImageError("not in a class folder", f"the classes are {', '.join(self._labels)}")
-            image = canonical_image(
-                _read_file(os.path.join(os.fsencode(self._folder), path), self._limits), self._limits
-            )
-            yield _to_example(path, class_name, self._labels[class_name], image)
-        except RejectedImageError as rejection:
-            row = {
-                "path": path.decode("utf-8", "backslashreplace"),
-                "class": class_name.encode("utf-8", "backslashreplace").decode(),
-                "reason": rejection.reason,
-                "detail": rejection.detail,
-            }
-            yield beam.pvalue.TaggedOutput(REJECTED_OUTPUT, row)
+def _split_index(example: tf.train.Example, _splits: int, bounds: list[int]) -> int:
+    """TFX's way to split: by the hash of the group, so that nothing but the group decides."""
+    (group,) = example.features.feature[features.GROUP].bytes_list.value
+    return bisect.bisect(bounds, int(hashlib.sha256(group).hexdigest(), 16) % bounds[-1])
 
 
-def _read_file(path: bytes, limits: ImageLimits) -> bytes:
-    try:
-        mode = os.stat(path).st_mode
-        if stat.S_ISDIR(mode):
-            raise RejectedImageError("unreadable", "a folder that cannot be listed")
-        if not stat.S_ISREG(mode):
-            raise RejectedImageError("unreadable", "not a regular file")
-        with open(path, "rb") as file:
-            # One byte more than allowed tells a file that is too large without reading all of it.
-            return file.read(limits.max_bytes + 1)
-    except OSError as error:
-        raise RejectedImageError("unreadable", error.strerror or str(error)) from None
+def _class_of(example: tf.train.Example) -> str:
+    name: bytes = example.features.feature[features.CLASS_TEXT].bytes_list.value[0]
+    return name.decode()
 
 
-def _to_example(path: bytes, class_name: str, label: int, image: CanonicalImage) -> tf.train.Example:
-    def of_bytes(value: bytes) -> tf.train.Feature:
-        return tf.train.Feature(bytes_list=tf.train.BytesList(value=[value]))
+def _joined(path: bytes, group: bytes) -> bytes:
+    return path + b"\0" + group
 
-    def of_int(value: int) -> tf.train.Feature:
-        return tf.train.Feature(int64_list=tf.train.Int64List(value=[value]))
 
-    def of_float(value: float) -> tf.train.Feature:
-        return tf.train.Feature(float_list=tf.train.FloatList(value=[value]))
+def _parted(record: bytes) -> tuple[bytes, bytes]:
+    path, _, group = record.partition(b"\0")
+    return path, group
 
-    feature = {
-        features.ENCODED: of_bytes(image.encoded),
-        features.FORMAT: of_bytes(image.format.encode()),
-        features.HEIGHT: of_int(image.height),
-        features.WIDTH: of_int(image.width),
-        features.FILENAME: of_bytes(path),
-        features.CLASS_TEXT: of_bytes(class_name.encode()),
-        features.CLASS_LABEL: of_int(label),
-        features.BRIGHTNESS: of_float(image.brightness),
-        features.CONTRAST: of_float(image.contrast),
-        features.GROUP: of_bytes(image.pixels_sha256.encode()),
-    }
-    return tf.train.Example(features=tf.train.Features(feature=feature))
+
+def _buckets(exec_properties: dict[str, Any]) -> dict[str, int]:
+    output = example_gen_pb2.Output()
+    proto_utils.json_to_proto(exec_properties[standard_component_specs.OUTPUT_CONFIG_KEY], output)
+    return {split.name: split.hash_buckets for split in output.split_config.splits}
+
+
+def _describe_artifact(examples: types.Artifact) -> None:
+    examples.split_names = artifact_utils.encode_split_names(list(features.SPLITS))
+    examples_utils.set_payload_format(examples, example_gen_pb2.FORMAT_TF_EXAMPLE)
+    examples_utils.set_file_format(examples, to_file_format_str(example_gen_pb2.FORMAT_TFRECORDS_GZIP))
 
 
 def _is_utf8(name: str) -> bool:
-    # Bytes that are none arrive as surrogates, which have no encoding.
-    return not any("\ud800" <= character <= "\udfff" for character in name)
-
-
-def _bytes_feature(example: tf.train.Example, name: str) -> bytes:
-    return example.features.feature[name].bytes_list.value[0]
-
-
-def _decode_count(value: bytes, count: int) -> tuple[str, int]:
-    return value.decode(), count
-
-
-def _find_faults(account: dict[str, Any], classes: list[str], max_rejected_share: float) -> list[str]:
-    """One sentence per reason why nothing good can come from these images."""
-    found, rejected = account["found"], len(account["rejected"])
-    first_rejections = "; ".join(f"{row['path']!r} ({row['reason']})" for row in account["rejected"][:3])
-    if account["ingested"] == 0:
-        return [f"no usable image among {found} files" + (f", for example {first_rejections}" if rejected else "")]
-    faults = []
-    if len(classes) < 2:
-        faults.append(f"a classifier needs two classes or more, the only one is {classes[0]!r}: add a class folder")
-    totals = {name: sum(split[name] for split in account["images"].values()) for name in classes}
-    empty = [name for name, total in totals.items() if total == 0]
-    if empty:
-        faults.append(f"no usable image of class {', '.join(map(repr, empty))}: remove the folder or add images")
-    if rejected > max_rejected_share * found:
-        faults.append(
-            f"{rejected} of {found} files were rejected ({rejected / found:.1%}), allowed are {max_rejected_share:.1%} "
-            f"(data.max_rejected_share), for example {first_rejections}"
-        )
-    for split, counts in account["images"].items():
-        missing = [name for name, count in counts.items() if count == 0 and totals[name] > 0]
-        if missing:
-            faults.append(
-                f"split {split!r} has no image of class {', '.join(map(repr, missing))} "
-                f"({account['ingested']} images are too few to split): add images or raise data.split.{split}"
-            )
-    return faults
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

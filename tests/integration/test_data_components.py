@@ -1,5 +1,6 @@
 """CuratedSchema, StatisticsGen, ExampleValidator and DataGate, run by TFX: good data passes, bad data stops the run."""
 
+import json
 import os
 import shutil
 from collections.abc import Callable
@@ -20,6 +21,8 @@ from components.data_gate.component import DataGate
 from components.errors import DataRejectedError
 from components.image_example_gen.component import ImageExampleGen
 from components.images import ImageLimits
+from pipeline.config import SchemaOptions
+from pipeline.pipeline import _curated_schema
 
 if TYPE_CHECKING:
     from conftest import Bench
@@ -31,6 +34,9 @@ RANGES: dict[str, tuple[float, float]] = {
     features.WIDTH: (64, 64),
     features.BRIGHTNESS: (1, 254),
     features.CONTRAST: (0, 128),
+    features.SHARPNESS: (1, 10_000),
+    features.ENTROPY: (1, 8),
+    features.BYTES: (500, 20_000),
 }
 
 
@@ -81,6 +87,14 @@ def test_good_data_passes_the_gate_without_findings(passed: "Bench") -> None:
     assert (account["found"], account["ingested"]) == (43, 43)
 
 
+def test_the_ranges_of_the_default_configuration_pass_too(passed: "Bench", data: Path) -> None:
+    schema = _curated_schema(CLASSES, SchemaOptions(min_images_per_split=2))
+    ranges = json.loads(schema.exec_properties["ranges"])
+    assert ranges.keys() == RANGES.keys()
+    passed.run(*_components(data, {"ranges": ranges}))
+    assert passed.states("DataGate")[-1] == "COMPLETE"
+
+
 def test_the_gate_hands_on_an_empty_list(passed: "Bench", data: Path) -> None:
     passed.run(*_components(data, {}))
     assert passed.states("DataGate")[-1] == "CACHED"
@@ -95,7 +109,7 @@ def test_the_schema_that_tfx_reads_is_the_one_that_was_asked_for(passed: "Bench"
 def test_the_schema_asks_for_every_feature_exactly_once() -> None:
     schema = build_schema(["a", "b", "c"], RANGES, 7)
     by_name = {feature.name: feature for feature in schema.feature}
-    assert len(by_name) == len(schema.feature) == 10
+    assert len(by_name) == len(schema.feature) == 13
     assert all(feature.presence.min_fraction == 1 for feature in schema.feature)
     assert all([dim.size for dim in feature.shape.dim] == [1] for feature in schema.feature)
     label = by_name[features.CLASS_LABEL]
@@ -141,9 +155,33 @@ def test_the_statistics_hold_no_image(passed: "Bench") -> None:
         ({"ranges": {**RANGES, features.CONTRAST: (0, 1)}}, "test", features.CONTRAST, "Unexpectedly high value"),
         ({"ranges": {**RANGES, features.HEIGHT: (65, 100)}}, "train", features.HEIGHT, "Unexpectedly small value: 64"),
         ({"ranges": {**RANGES, features.WIDTH: (1, 63)}}, "test", features.WIDTH, "Unexpectedly large value: 64"),
+        (
+            {"ranges": {**RANGES, features.SHARPNESS: (5000, 10_000)}},
+            "train",
+            features.SHARPNESS,
+            "Unexpectedly low value",
+        ),
+        ({"ranges": {**RANGES, features.SHARPNESS: (0, 1)}}, "eval", features.SHARPNESS, "Unexpectedly high value"),
+        ({"ranges": {**RANGES, features.ENTROPY: (7.9, 8)}}, "test", features.ENTROPY, "Unexpectedly low value"),
+        ({"ranges": {**RANGES, features.ENTROPY: (0, 1)}}, "train", features.ENTROPY, "Unexpectedly high value"),
+        ({"ranges": {**RANGES, features.BYTES: (20_000, 30_000)}}, "eval", features.BYTES, "Unexpectedly small value"),
+        ({"ranges": {**RANGES, features.BYTES: (1, 500)}}, "test", features.BYTES, "Unexpectedly large value"),
         ({"classes": ["Negative", "Crack"]}, "train", features.CLASS_TEXT, "missing from the schema: Positive"),
     ],
-    ids=["too bright", "too dark", "contrast", "too low", "too wide", "unknown class"],
+    ids=[
+        "too bright",
+        "too dark",
+        "contrast",
+        "too low",
+        "too wide",
+        "blurred",
+        "too sharp",
+        "too plain",
+        "too varied",
+        "too few bytes",
+        "too many bytes",
+        "unknown class",
+    ],
 )
 def test_data_outside_the_schema_stops_the_run_naming_split_and_feature(
     passed: "Bench", data: Path, changes: dict[str, Any], split: str, feature: str, words: str

@@ -18,6 +18,7 @@ from components.errors import DataRejectedError
 from components.image_example_gen.component import ImageExampleGen
 from components.image_folder import find_classes
 from components.images import ImageLimits
+from components.quality import measure
 from pipeline.sample_data import draw_photograph, write_sample_data
 
 if TYPE_CHECKING:
@@ -98,6 +99,12 @@ def _write_hostile_folder(folder: Path) -> tuple[dict[str, str], dict[str, str]]
         accepted[f"Positive/{name}"] = "Positive"
     _photograph(1).convert("CMYK").save(positive / "cmyk.jpg")
     _photograph(2).convert("L").save(positive / "grey.png")
+    _photograph(20).save(positive / "photograph.webp", lossless=True)
+    _photograph(21).save(positive / "photograph.tif", compression="tiff_lzw")
+    for name in ("animation.gif", "animation.png", "animation.webp", "pages.tif"):
+        _photograph(22).save(positive / name, save_all=True, append_images=[_photograph(23)])
+        accepted[f"Positive/{name}"] = "Positive"
+    accepted |= dict.fromkeys(("Positive/photograph.webp", "Positive/photograph.tif"), "Positive")
     (positive / "link.jpg").symlink_to("00002.jpg")
     accepted |= dict.fromkeys(("Positive/cmyk.jpg", "Positive/grey.png", "Positive/link.jpg"), "Positive")
 
@@ -107,7 +114,7 @@ def _write_hostile_folder(folder: Path) -> tuple[dict[str, str], dict[str, str]]
     (positive / "cut.png").write_bytes(png.getvalue()[:-200])
     (positive / "empty.jpg").touch()
     (positive / "text.jpg").write_text("I am no picture")
-    _photograph(4).save(positive / "animation.gif")
+    _photograph(4).save(positive / "photograph.ppm")
     _photograph(5, 32).resize((31, 40)).save(positive / "narrow.png")
     _photograph(6, 64).resize((320, 320)).save(positive / "wide.png")
     (positive / "large.jpg").write_bytes(jpeg + bytes(300_000))
@@ -123,7 +130,7 @@ def _write_hostile_folder(folder: Path) -> tuple[dict[str, str], dict[str, str]]
         "Positive/cut.png": "truncated",
         "Positive/empty.jpg": "empty file",
         "Positive/text.jpg": "not an image",
-        "Positive/animation.gif": "format not supported",
+        "Positive/photograph.ppm": "format not supported",
         "Positive/narrow.png": "too small",
         "Positive/wide.png": "too large",
         "Positive/large.jpg": "too large",
@@ -167,6 +174,16 @@ def test_every_file_found_is_ingested_or_rejected_with_its_reason(hostile: Hosti
     }
 
 
+def test_what_was_not_taken_whole_is_ingested_and_noted(hostile: Hostile) -> None:
+    _, accepted, _, bench = hostile
+    noted = bench.json_output("ImageExampleGen", "account")["noted"]
+    names = ("animation.gif", "animation.png", "animation.webp", "pages.tif")
+    assert noted == [
+        {"path": f"Positive/{name}", "class": "Positive", "note": "first of several frames"} for name in names
+    ]
+    assert all(row["path"] in accepted for row in noted)
+
+
 def test_the_account_counts_the_images_of_each_class_in_each_split(hostile: Hostile) -> None:
     _, accepted, _, bench = hostile
     stored = bench.examples()
@@ -188,6 +205,7 @@ def test_each_accepted_file_is_stored_once_under_its_path_as_bytes(hostile: Host
 
 def test_the_features_of_a_stored_example_describe_its_picture(hostile: Hostile) -> None:
     folder, accepted, _, bench = hostile
+    kept_kinds = {("JPEG", "RGB"), ("PNG", "RGB"), ("PNG", "L")}
     for example in (example for split in bench.examples().values() for example in split):
         path = os.fsdecode(_bytes(example, features.FILENAME))
         encoded, name = _bytes(example, features.ENCODED), accepted[path]
@@ -195,7 +213,7 @@ def test_the_features_of_a_stored_example_describe_its_picture(hostile: Hostile)
             shown = original.convert("RGB")
             np.testing.assert_array_equal(np.asarray(stored.convert("RGB")), np.asarray(shown))
             assert (stored.format or "").lower() == _bytes(example, features.FORMAT).decode()
-            if (original.format, original.mode) in {("JPEG", "RGB"), ("PNG", "RGB"), ("PNG", "L")}:
+            if (original.format, original.mode) in kept_kinds and getattr(original, "n_frames", 1) == 1:
                 assert encoded == (folder / path).read_bytes()
         grey = np.asarray(shown.convert("L"), np.float64)
         assert (_int(example, features.WIDTH), _int(example, features.HEIGHT)) == shown.size
@@ -203,6 +221,10 @@ def test_the_features_of_a_stored_example_describe_its_picture(hostile: Hostile)
         assert _int(example, features.CLASS_LABEL) == ["Negative", "Positive"].index(name)
         assert _float(example, features.BRIGHTNESS) == pytest.approx(grey.mean(), rel=1e-5)
         assert _float(example, features.CONTRAST) == pytest.approx(grey.std(), rel=1e-4)
+        quality = measure(np.asarray(shown.convert("L")))
+        assert _float(example, features.SHARPNESS) == pytest.approx(quality.sharpness, rel=1e-6)
+        assert _float(example, features.ENTROPY) == pytest.approx(quality.entropy, rel=1e-6)
+        assert _int(example, features.BYTES) == (folder / path).stat().st_size
         assert set(example.features.feature) == {
             features.ENCODED,
             features.FORMAT,
@@ -213,6 +235,9 @@ def test_the_features_of_a_stored_example_describe_its_picture(hostile: Hostile)
             features.CLASS_LABEL,
             features.BRIGHTNESS,
             features.CONTRAST,
+            features.SHARPNESS,
+            features.ENTROPY,
+            features.BYTES,
             features.GROUP,
         }
 

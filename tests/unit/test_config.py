@@ -68,6 +68,13 @@ def test_options_win_over_the_file_and_the_last_one_over_the_others(tmp_path: Pa
     assert (config.gate.min_accuracy, config.gate.min_auc) == (0.8, 0.6)
 
 
+@pytest.mark.parametrize("name", ["height", "width", "brightness", "contrast", "sharpness", "entropy", "bytes"])
+def test_every_range_of_the_schema_can_be_set(name: str) -> None:
+    schema = load_config(None, [f"schema.{name}.min=2", f"schema.{name}.max=3.5"]).data_schema
+    assert getattr(schema, name) == Bounds(min=2, max=3.5)
+    assert schema == Config().data_schema.model_copy(update={name: Bounds(min=2, max=3.5)})
+
+
 @pytest.mark.parametrize("side", ["min", "max"])
 def test_one_bound_can_be_set_alone(side: str) -> None:
     brightness = load_config(None, [f"schema.brightness.{side}=20"]).data_schema.brightness
@@ -112,6 +119,9 @@ def test_classes_are_given_as_a_list() -> None:
         ("gate.min_accuracy=1.01", "gate.min_accuracy", "1.01", "less than or equal to 1"),
         ("gate.min_accuracy=-0.1", "gate.min_accuracy", "-0.1", "greater than or equal to 0"),
         ("gate.min_accuracy=nan", "gate.min_accuracy", "nan", "finite"),
+        ("schema.sharpness.max=clear", "schema.sharpness.max", "'clear'", "number"),
+        ("schema.entropy.min=9", "schema.entropy", "9", "min must not exceed max"),
+        ("schema.bytes.max=0", "schema.bytes", "0", "min must not exceed max"),
         ("schema.contrast.max=inf", "schema.contrast.max", "inf", "finite"),
         ("data.split.test=0", "data.split.test", "0", "greater than or equal to 1"),
         ("data.max_pixels=178956971", "data.max_pixels", "178956971", "less than or equal to 178956970"),
@@ -135,7 +145,7 @@ def test_a_bad_field_is_named_with_the_value_received_and_what_is_allowed(
     assert allowed in message
     # The same mistake in a file reads the same; the names in these cases are all bare TOML keys.
     key, _, value = assignment.partition("=")
-    if received not in ("'high'", "'Crack'", "'resnet'"):
+    if received not in ("'high'", "'clear'", "'Crack'", "'resnet'"):
         assert _complaint(_toml(tmp_path, f"{key} = {value}")) == message
 
 

@@ -1,0 +1,90 @@
+"""The account of a data folder: what became of every file found, and whether anything good can come of it.
+
+    {"found": 12, "ingested": 10, "groups": 9,
+     "rejected": [{"path": "Positive/a.jpg", "class": "Positive", "reason": "truncated", "detail": "..."}, ...],
+     "noted": [{"path": "Positive/b.gif", "class": "Positive", "note": "first of several frames"}, ...],
+     "images": {"train": {"Negative": 4, "Positive": 3}, "eval": {...}, "test": {...}}}
+
+found = ingested + rejected, always. `noted` images are among the ingested; `groups` counts what was split.
+"""
+
+import math
+from pathlib import Path
+from typing import Any
+
+from components import features
+from components.tally import read_tally
+
+Account = dict[str, Any]
+
+
+def read_account(folder: Path, found: int, classes: list[str]) -> Account:
+    """Puts the tallies together.
+
+    Raises:
+        RuntimeError: Files are missing from the tallies, or there twice.
+    """
+    rejected = sorted(read_tally(folder, "rejected") + read_tally(folder, "ungrouped"), key=lambda row: row["path"])
+    counts = {split: dict(read_tally(folder, f"images-{split}")) for split in features.SPLITS}
+    images = {split: {label: counts[split].get(label, 0) for label in classes} for split in features.SPLITS}
+    ingested = sum(sum(split.values()) for split in images.values())
+    if ingested + len(rejected) != found:
+        raise RuntimeError(
+            f"{found} files were found, but {ingested} ingested and {len(rejected)} rejected: "
+            "Beam lost or repeated some. Run again, and report this if it persists."
+        )
+    return {
+        "found": found,
+        "ingested": ingested,
+        "groups": sum(read_tally(folder, "groups")),
+        "rejected": rejected,
+        "noted": sorted(read_tally(folder, "noted"), key=lambda row: row["path"]),
+        "images": images,
+    }
+
+
+def find_faults(account: Account, classes: list[str], max_rejected_share: float, max_imbalance: float) -> list[str]:
+    """One sentence per reason why nothing good can come from these images."""
+    found, rejected = account["found"], account["rejected"]
+    examples = "; ".join(f"{row['path']!r} ({row['reason']})" for row in rejected[:3])
+    if account["ingested"] == 0:
+        return [f"no usable image among {found} files" + (f", for example {examples}" if rejected else "")]
+    faults = []
+    totals = {name: sum(split[name] for split in account["images"].values()) for name in classes}
+    if len(classes) < 2:
+        faults.append(f"only one class, {classes[0]!r}: a classifier needs two or more")
+    empty = [name for name, total in totals.items() if total == 0]
+    if empty:
+        faults.append(f"no usable image of class {', '.join(map(repr, empty))}: remove the folder or add images")
+    if len(rejected) > max_rejected_share * found:
+        faults.append(
+            f"{len(rejected)} of {found} files were rejected ({len(rejected) / found:.1%}), allowed are "
+            f"{max_rejected_share:.1%} (data.max_rejected_share), for example {examples}"
+        )
+    return faults + [
+        fault for split in account["images"] for fault in _find_split_faults(account, split, totals, max_imbalance)
+    ]
+
+
+def _find_split_faults(account: Account, split: str, totals: dict[str, int], max_imbalance: float) -> list[str]:
+    counts = account["images"][split]
+    missing = [name for name, total in totals.items() if total > 0 and counts[name] == 0]
+    if missing:
+        return [
+            f"split {split!r} has no image of class {', '.join(map(repr, missing))} "
+            f"({account['groups']} groups of {account['ingested']} images are too few to split): "
+            f"add images or raise data.split.{split}"
+        ]
+    faults = []
+    size = sum(counts.values())
+    for name, total in totals.items():
+        expected, share = total / account["ingested"], counts[name] / size
+        # Three standard deviations of a random draw are no imbalance.
+        chance = 3 * math.sqrt(expected * (1 - expected) / size)
+        if abs(share - expected) > max_imbalance + chance:
+            faults.append(
+                f"class {name!r} makes up {share:.1%} of split {split!r} and {expected:.1%} of all images, allowed "
+                f"is a difference of {max_imbalance:.1%} (data.max_imbalance) beyond chance: a few large groups, of "
+                "copies or of data.group_by, decide this split"
+            )
+    return faults

@@ -1,0 +1,100 @@
+"""Reading one file: into a stored example and what the grouping needs, or into a rejection."""
+
+import os
+from collections.abc import Iterator
+from typing import Any
+
+import apache_beam as beam
+import tensorflow as tf
+
+from components import features
+from components.copies.descriptor import describe
+from components.image_folder import read_regular_file
+from components.images import CanonicalImage, ImageLimits, RejectedImageError, canonical_image
+
+SEEN_OUTPUT = "seen"
+REJECTED_OUTPUT = "rejected"
+NOTED_OUTPUT = "noted"
+
+
+class ReadImage(beam.DoFn):
+    """From a path below the folder (bytes) to a serialized `tf.train.Example`, yet without its group.
+
+    Tagged outputs: `seen`, for every example (key, path, class name, descriptor), where the key is the digest of the
+    pixels and the path; `rejected` and `noted`, rows of the account. An image that was not taken whole is noted.
+    """
+
+    def __init__(self, folder: str, classes: list[str], limits: ImageLimits):
+        self._folder = folder
+        self._labels = {name: label for label, name in enumerate(classes)}
+        self._limits = limits
+
+    def process(self, path: bytes) -> Iterator[Any]:
+        """Never raises for what is in a file or wrong with it."""
+        class_name = os.fsdecode(path).partition(os.sep)[0] if os.sep.encode() in path else ""
+        try:
+            if class_name not in self._labels:
+                raise RejectedImageError("not in a class folder", f"the classes are {', '.join(self._labels)}")
+            image = canonical_image(self._read(path), self._limits)
+        except RejectedImageError as rejection:
+            yield account_row(REJECTED_OUTPUT, path, class_name, reason=rejection.reason, detail=rejection.detail)
+            return
+        descriptor = describe(image.luma)
+        example = _to_example(path, class_name, self._labels[class_name], image, descriptor)
+        yield example.SerializeToString(deterministic=True)
+        key = image.pixels_sha256.encode() + b" " + path
+        yield beam.pvalue.TaggedOutput(SEEN_OUTPUT, (key, path, class_name, descriptor))
+        if image.note:
+            yield account_row(NOTED_OUTPUT, path, class_name, note=image.note)
+
+    def _read(self, path: bytes) -> bytes:
+        try:
+            return read_regular_file(os.path.join(os.fsencode(self._folder), path), self._limits.max_bytes)
+        except OSError as error:
+            raise RejectedImageError("unreadable", error.strerror or str(error)) from None
+
+
+def account_row(output: str, path: bytes, class_name: str, **said: str) -> beam.pvalue.TaggedOutput:
+    """What is said of a file, in text that any reader can take."""
+    readable = {
+        "path": readable_path(path),
+        "class": class_name.encode("utf-8", "backslashreplace").decode(),
+    }
+    return beam.pvalue.TaggedOutput(output, readable | said)
+
+
+def readable_path(path: bytes) -> str:
+    """The path with bytes that are no UTF-8 written out."""
+    return path.decode("utf-8", "backslashreplace")
+
+
+def bytes_feature(value: bytes) -> tf.train.Feature:
+    """A feature of one string of bytes."""
+    return tf.train.Feature(bytes_list=tf.train.BytesList(value=[value]))
+
+
+def _int_feature(value: int) -> tf.train.Feature:
+    return tf.train.Feature(int64_list=tf.train.Int64List(value=[value]))
+
+
+def _float_feature(value: float) -> tf.train.Feature:
+    return tf.train.Feature(float_list=tf.train.FloatList(value=[value]))
+
+
+def _to_example(path: bytes, class_name: str, label: int, image: CanonicalImage, descriptor: bytes) -> tf.train.Example:
+    feature = {
+        features.ENCODED: bytes_feature(image.encoded),
+        features.FORMAT: bytes_feature(image.format.encode()),
+        features.BYTES: _int_feature(image.file_bytes),
+        features.HEIGHT: _int_feature(image.height),
+        features.WIDTH: _int_feature(image.width),
+        features.FILENAME: bytes_feature(path),
+        features.CLASS_TEXT: bytes_feature(class_name.encode()),
+        features.CLASS_LABEL: _int_feature(label),
+        features.BRIGHTNESS: _float_feature(image.brightness),
+        features.CONTRAST: _float_feature(image.contrast),
+        features.SHARPNESS: _float_feature(image.sharpness),
+        features.ENTROPY: _float_feature(image.entropy),
+        features.DESCRIPTOR: bytes_feature(descriptor),
+    }
+    return tf.train.Example(features=tf.train.Features(feature=feature))

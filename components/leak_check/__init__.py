@@ -1,0 +1,1 @@
+"""Stops the run when the same picture is in two splits."""
