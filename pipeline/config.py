@@ -99,6 +99,15 @@ class SchemaOptions(_Section):
     ] = 10
 
 
+class DriftOptions(_Section):
+    """How much the measured qualities of the images may differ, as Jensen-Shannon divergence beyond chance."""
+
+    max_drift: Annotated[
+        Share, Field(description="of a split from that of the last released run in this workspace")
+    ] = 0.2
+    max_skew: Annotated[Share, Field(description="of eval and of test from train")] = 0.2
+
+
 class GateOptions(_Section):
     """What a model has to reach on the test split, through its served signature, to be released."""
 
@@ -124,6 +133,7 @@ class Config(_Section):
 
     data: DataOptions = DataOptions()
     data_schema: Annotated[SchemaOptions, Field(alias="schema")] = SchemaOptions()
+    drift: DriftOptions = DriftOptions()
     train: TrainOptions = TrainOptions()
     gate: GateOptions = GateOptions()
     beam: BeamOptions = BeamOptions()

@@ -6,6 +6,7 @@ Importing this module imports TFX and TensorFlow, which takes ten seconds and mo
 import logging
 import traceback
 from pathlib import Path
+from typing import Any
 
 from tfx import v1 as tfx
 from tfx.dsl.compiler import compiler, constants
@@ -87,13 +88,20 @@ def _add_components(summary: Summary, executions: dict[str, Execution], seconds:
 
 
 def _add_images(summary: Summary, executions: dict[str, Execution]) -> None:
-    ingest = executions.get("ImageExampleGen")
-    if ingest is not None and ingest.state in ("complete", "cached"):
-        summary.images = Images.from_account(ingest.outputs["account"][0].read())
-    leak_check = executions.get("LeakCheck")
-    if leak_check is not None and leak_check.state in ("complete", "cached"):
-        findings = leak_check.outputs["findings"][0].read()
-        summary.images.copies, summary.images.leaks = findings["pairs"], findings["leaks"]
+    if (account := _value(executions, "ImageExampleGen", "account")) is not None:
+        summary.images = Images.from_account(account)
+    if (leaks := _value(executions, "LeakCheck", "findings")) is not None:
+        summary.images.copies, summary.images.leaks = leaks["pairs"], leaks["leaks"]
+    if (drift := _value(executions, "DriftCheck", "findings")) is not None:
+        summary.drift, summary.skew = drift["drift"], drift["skew"]
+
+
+def _value(executions: dict[str, Execution], component: str, output: str) -> Any:
+    """What the component wrote into a JsonValue; None when it never came to it."""
+    execution = executions.get(component)
+    if execution is None or execution.state not in ("complete", "cached"):
+        return None
+    return execution.outputs[output][0].read()
 
 
 def _add_outputs(summary: Summary, executions: dict[str, Execution]) -> None:

@@ -6,9 +6,11 @@ from pathlib import Path
 from ml_metadata.proto import metadata_store_pb2
 from tfx import v1 as tfx
 
+from components.baseline_resolver.released_statistics import ReleasedStatisticsStrategy
 from components.baseline_resolver.strategy import LatestOtherBlessedModelStrategy
 from components.curated_schema.component import CuratedSchema
 from components.data_gate.component import DataGate
+from components.drift_check.component import DriftCheck
 from components.features import (
     BRIGHTNESS,
     BYTES,
@@ -55,7 +57,8 @@ def create_pipeline(
 
     1. ImageExampleGen reads the images, refuses bad files, groups copies and splits the groups into train, eval, test.
     2. CuratedSchema, StatisticsGen and ExampleValidator hold the images against what is expected of them.
-    3. DataGate stops the run when they found anything, LeakCheck when copies are in two splits.
+    3. DataGate stops the run when they found anything, DriftCheck when the images differ
+       from those of the last released run, LeakCheck when copies are in two splits.
     4. Trainer fits the head and the top blocks on train, and chooses the best on eval.
     5. A Resolver finds the model in service; the Evaluator judges the new one on test, through its served signature.
     6. Pusher copies a blessed model to the serving directory.
@@ -78,11 +81,27 @@ def create_pipeline(
         statistics=statistics_gen.outputs["statistics"], schema=schema.outputs["schema"]
     )
     data_gate = DataGate(
-        anomalies=example_validator.outputs["anomalies"], source_digest=source_digest("components/data_gate")
+        examples=example_gen.outputs["examples"],
+        anomalies=example_validator.outputs["anomalies"],
+        source_digest=source_digest("components/data_gate", "components/standouts.py"),
+    )
+    released_statistics = tfx.dsl.Resolver(
+        strategy_class=ReleasedStatisticsStrategy,
+        statistics=tfx.dsl.Channel(type=tfx.types.standard_artifacts.ExampleStatistics),
+        pushed_model=tfx.dsl.Channel(type=tfx.types.standard_artifacts.PushedModel),
+        candidate=statistics_gen.outputs["statistics"],
+    ).with_id("ReleasedStatisticsResolver")
+    drift_check = DriftCheck(
+        examples=example_gen.outputs["examples"],
+        statistics=statistics_gen.outputs["statistics"],
+        released_statistics=released_statistics.outputs["statistics"],
+        max_drift=config.drift.max_drift,
+        max_skew=config.drift.max_skew,
+        source_digest=source_digest("components/drift_check", "components/standouts.py", "components/features.py"),
     )
     leak_check = LeakCheck(examples=example_gen.outputs["examples"], source_digest=source_digest(*LEAK_CHECK_SOURCES))
     trainer = _trainer(example_gen, classes, config)
-    trainer.add_upstream_nodes([data_gate, leak_check])
+    trainer.add_upstream_nodes([data_gate, drift_check, leak_check])
     baseline_resolver = tfx.dsl.Resolver(
         strategy_class=LatestOtherBlessedModelStrategy,
         model=tfx.dsl.Channel(type=tfx.types.standard_artifacts.Model),
@@ -112,6 +131,8 @@ def create_pipeline(
             statistics_gen,
             example_validator,
             data_gate,
+            released_statistics,
+            drift_check,
             leak_check,
             trainer,
             baseline_resolver,

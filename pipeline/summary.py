@@ -106,6 +106,8 @@ class Summary(BaseModel):
         confusion: Test images by actual class, then by predicted class.
         pushed_version: The released version; None when there is none.
         pushed_to: Its folder.
+        drift: Divergence from the last released run's images, by split and feature; None when there is no such run.
+        skew: Divergence of eval and test from train, by split and feature.
         outputs: Paths of the training curves, the classification report and the like, by name.
     """
 
@@ -120,6 +122,8 @@ class Summary(BaseModel):
     exit_code: int = 1
     reasons: list[str] = Field(default_factory=list)
     images: Images = Images()
+    drift: dict[str, dict[str, float]] | None = None
+    skew: dict[str, dict[str, float]] = Field(default_factory=dict)
     metrics: list[Metric] = Field(default_factory=list)
     baseline_accuracy: float | None = None
     confusion: dict[str, dict[str, int]] = Field(default_factory=dict)

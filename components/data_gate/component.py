@@ -12,7 +12,10 @@ class DataGateSpec(types.ComponentSpec):
     """Anomalies in, findings out."""
 
     PARAMETERS = {"source_digest": ExecutionParameter(type=str)}
-    INPUTS = {"anomalies": ChannelParameter(type=standard_artifacts.ExampleAnomalies)}
+    INPUTS = {
+        "examples": ChannelParameter(type=standard_artifacts.Examples),
+        "anomalies": ChannelParameter(type=standard_artifacts.ExampleAnomalies),
+    }
     OUTPUTS = {"findings": ChannelParameter(type=standard_artifacts.JsonValue)}
 
 
@@ -28,15 +31,17 @@ class DataGate(base_component.BaseComponent):
     SPEC_CLASS = DataGateSpec
     EXECUTOR_SPEC = executor_spec.ExecutorClassSpec(Executor)
 
-    def __init__(self, anomalies: types.BaseChannel, source_digest: str):
+    def __init__(self, examples: types.BaseChannel, anomalies: types.BaseChannel, source_digest: str):
         """Constructs the component.
 
         Args:
+            examples: ImageExampleGen's output, to name the images at fault.
             anomalies: ExampleValidator's output.
             source_digest: Digest of the code that does the work, so that an edit invalidates a cached pass.
         """
         super().__init__(
             spec=DataGateSpec(
+                examples=examples,
                 anomalies=anomalies,
                 source_digest=source_digest,
                 findings=types.Channel(type=standard_artifacts.JsonValue),

@@ -3,13 +3,14 @@
 from pathlib import Path
 from typing import Any
 
-from tensorflow_metadata.proto.v0 import anomalies_pb2
+from tensorflow_metadata.proto.v0 import anomalies_pb2, schema_pb2
 from tfx import types
 from tfx.components.example_validator.executor import DEFAULT_FILE_NAME
 from tfx.dsl.components.base import base_executor
 from tfx.types import artifact_utils
 
 from components.errors import DataRejectedError
+from components.standouts import find_standouts
 
 
 class Executor(base_executor.BaseExecutor):
@@ -31,26 +32,38 @@ class Executor(base_executor.BaseExecutor):
         findings = []
         for split in artifact_utils.decode_split_names(artifact.split_names):
             file = Path(artifact_utils.get_split_uri([artifact], split)) / DEFAULT_FILE_NAME
-            findings += describe(split, anomalies_pb2.Anomalies.FromString(file.read_bytes()))
+            anomalies = anomalies_pb2.Anomalies.FromString(file.read_bytes())
+            findings += describe(split, anomalies, artifact_utils.get_single_instance(input_dict["examples"]))
         if findings:
             raise DataRejectedError(findings)
         artifact_utils.get_single_instance(output_dict["findings"]).write(findings)
 
 
-def describe(split: str, anomalies: anomalies_pb2.Anomalies) -> list[str]:
-    """One sentence per anomaly of `split`."""
-    sentences = [
-        f"split {split!r}, {feature}: {reason.short_description}: {reason.description}"
-        for feature, information in sorted(anomalies.anomaly_info.items())
-        for reason in information.reason
-    ]
-    dataset = anomalies.dataset_anomaly_info
+def describe(split: str, anomalies: anomalies_pb2.Anomalies, examples: types.Artifact) -> list[str]:
+    """One sentence per anomaly of `split`; for values out of range it names the images that are farthest outside."""
+    sentences = []
+    for name, information in sorted(anomalies.anomaly_info.items()):
+        centre = _centre_of_range(anomalies.baseline, name)
+        worst = "" if centre is None else f"; the worst are {find_standouts(examples, split, name, centre)}"
+        sentences += [
+            f"split {split!r}, {name}: {reason.short_description}: {reason.description}{worst}"
+            for reason in information.reason
+        ]
     limits = anomalies.baseline.dataset_constraints
     sentences += [
         f"split {split!r}: {reason.short_description}: {reason.description} "
         f"(required are {limits.min_examples_count} or more)"
-        for reason in dataset.reason
+        for reason in anomalies.dataset_anomaly_info.reason
     ]
     if anomalies.data_missing:
         sentences.append(f"split {split!r} has no images")
     return sentences
+
+
+def _centre_of_range(schema: schema_pb2.Schema, name: str) -> float | None:
+    for feature in schema.feature:
+        if feature.name == name and feature.HasField("float_domain"):
+            return (feature.float_domain.min + feature.float_domain.max) / 2
+        if feature.name == name and feature.HasField("int_domain"):
+            return (feature.int_domain.min + feature.int_domain.max) / 2
+    return None

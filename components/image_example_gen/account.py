@@ -25,6 +25,9 @@ def read_account(folder: Path, found: int, classes: list[str]) -> Account:
         RuntimeError: Files are missing from the tallies, or there twice.
     """
     rejected = sorted(read_tally(folder, "rejected") + read_tally(folder, "ungrouped"), key=lambda row: row["path"])
+    # Of those that could be read, some were rejected for their copies.
+    refused = {row["path"] for row in rejected}
+    noted = [row for row in read_tally(folder, "noted") if row["path"] not in refused]
     counts = {split: dict(read_tally(folder, f"images-{split}")) for split in features.SPLITS}
     images = {split: {label: counts[split].get(label, 0) for label in classes} for split in features.SPLITS}
     ingested = sum(sum(split.values()) for split in images.values())
@@ -38,7 +41,7 @@ def read_account(folder: Path, found: int, classes: list[str]) -> Account:
         "ingested": ingested,
         "groups": sum(read_tally(folder, "groups")),
         "rejected": rejected,
-        "noted": sorted(read_tally(folder, "noted"), key=lambda row: row["path"]),
+        "noted": sorted(noted, key=lambda row: row["path"]),
         "images": images,
     }
 
@@ -56,7 +59,8 @@ def find_faults(account: Account, classes: list[str], max_rejected_share: float,
     empty = [name for name, total in totals.items() if total == 0]
     if empty:
         faults.append(f"no usable image of class {', '.join(map(repr, empty))}: remove the folder or add images")
-    if len(rejected) > max_rejected_share * found:
+    # Not a product: 0.29 * 100 is less than 29.
+    if len(rejected) / found > max_rejected_share:
         faults.append(
             f"{len(rejected)} of {found} files were rejected ({len(rejected) / found:.1%}), allowed are "
             f"{max_rejected_share:.1%} (data.max_rejected_share), for example {examples}"

@@ -60,19 +60,20 @@ class _JudgeGroup(beam.DoFn):
                 said = ", ".join(f"{readable_path(other)!r}, as {label!r}" for label, other in others)
                 detail = f"the same picture is in {said}"
                 yield account_row(REJECTED_OUTPUT, path, class_name, reason="label conflict", detail=detail)
-            elif name is None:
+            elif not name:
                 pattern = self._group_by.pattern if self._group_by else ""
-                detail = f"data.group_by {pattern!r} does not match the path"
+                detail = f"data.group_by {pattern!r} finds no name in the path"
                 yield account_row(REJECTED_OUTPUT, path, class_name, reason="no group", detail=detail)
             else:
                 yield path, name
 
-    def _name(self, key: bytes, path: bytes) -> bytes | None:
+    def _name(self, key: bytes, path: bytes) -> bytes:
+        """Empty where the pattern, or the group in it that names, matches nothing: that is no group to be in."""
         if self._group_by is None:
             # The digest of the pixels alone: an image that is renamed stays in its split.
             return key.partition(b" ")[0]
         match = self._group_by.search(readable_path(path))
-        return (match[1 if match.re.groups else 0] or "").encode() if match else None
+        return (match[1 if match.re.groups else 0] or "").encode() if match else b""
 
 
 def _described(key: bytes, _path: bytes, _class_name: str, descriptor: bytes) -> tuple[bytes, bytes]:

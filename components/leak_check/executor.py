@@ -113,7 +113,7 @@ def _describe(findings: dict[str, Any]) -> list[str]:
     reasons = [
         f"{findings['leaks']} pairs of copies are in two splits: remove the copies, or do without data.group_by"
     ] * bool(findings["leaks"])
-    reasons += [f"{one} is a copy of {other}" for one, other in findings["examples"]]
+    reasons += [f"{one!r} is a copy of {other!r}" for one, other in findings["examples"]]
     if findings["groups_in_two_splits"]:
         reasons.append(
             f"{findings['groups_in_two_splits']} groups are in two splits: report this, it is a fault of ours"

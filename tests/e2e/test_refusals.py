@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 from command import PROJECT, crackgate, run_crackgate
+from PIL import Image, ImageEnhance
 
 
 def test_images_outside_the_schema_stop_the_run_before_training(photographs: Path, tmp_path: Path) -> None:
@@ -22,6 +23,40 @@ def test_images_outside_the_schema_stop_the_run_before_training(photographs: Pat
     assert any("'test'" in reason and "image/quality/brightness" in reason for reason in run.summary["reasons"])
     assert run.summary["images"]["ingested"] == 240, "the counts are there although the run failed"
     assert not (tmp_path / "serving").exists()
+
+
+def test_images_that_drifted_from_the_released_ones_stop_the_run_with_the_reason(
+    photographs: Path, tmp_path: Path
+) -> None:
+    darker = tmp_path / "darker"
+    for file in photographs.rglob("*.jpg"):
+        target = darker / file.relative_to(photographs)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with Image.open(file) as picture:
+            ImageEnhance.Brightness(picture).enhance(0.5).save(target, quality=95)
+    workspace = tmp_path / "workspace"
+    assert run_crackgate(photographs, workspace).exit_code == 0
+    drifted = run_crackgate(darker, workspace)
+    assert drifted.exit_code == 4, drifted.output
+    assert drifted.states["DriftCheck"] == "failed" and "Trainer" not in drifted.states
+    reason = next(reason for reason in drifted.summary["reasons"] if "image/quality/brightness" in reason)
+    assert "the last released run" in reason and "drift.max_drift" in reason and ".jpg'" in reason
+    # The same images may be released knowingly.
+    assert run_crackgate(darker, workspace, "drift.max_drift=1.0").states["DriftCheck"] == "complete"
+
+
+def test_copies_across_sites_stop_a_run_that_is_grouped_by_site(photographs: Path, tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    for number, file in enumerate(sorted(photographs.rglob("*.jpg"))):
+        for site in (number % 40, (number + 1) % 40):
+            target = data / file.parent.name / f"site {site}" / file.name
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(file, target)
+    run = run_crackgate(data, tmp_path / "workspace", r"data.group_by='(site \d+)'", "data.max_imbalance=1.0")
+    assert run.exit_code == 4, run.output
+    assert run.states["LeakCheck"] == "failed" and "Trainer" not in run.states
+    assert "pairs of copies are in two splits" in run.summary["reasons"][0]
+    assert " is a copy of " in run.summary["reasons"][1]
 
 
 def test_too_many_bad_files_stop_the_run_and_are_all_named(photographs: Path, tmp_path: Path) -> None:

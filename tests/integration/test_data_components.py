@@ -58,7 +58,9 @@ def _components(folder: Path, schema_changes: dict[str, Any]) -> list[Any]:
     validator = tfx.components.ExampleValidator(
         statistics=statistics_gen.outputs["statistics"], schema=schema.outputs["schema"]
     )
-    gate = DataGate(anomalies=validator.outputs["anomalies"], source_digest="digest")
+    gate = DataGate(
+        examples=example_gen.outputs["examples"], anomalies=validator.outputs["anomalies"], source_digest="digest"
+    )
     return [example_gen, schema, statistics_gen, validator, gate]
 
 

@@ -1,0 +1,1 @@
+"""Stops the run when its images differ from those of the last released run, or its splits from each other."""
