@@ -52,7 +52,9 @@ def test_copies_across_sites_stop_a_run_that_is_grouped_by_site(photographs: Pat
             target = data / file.parent.name / f"site {site}" / file.name
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(file, target)
-    run = run_crackgate(data, tmp_path / "workspace", r"data.group_by='(site \d+)'", "data.max_imbalance=1.0")
+    thirds = ("data.split.train=34", "data.split.eval=33", "data.split.test=33")
+    by_site = (r"data.group_by='(site \d+)'", "data.max_imbalance=1.0")
+    run = run_crackgate(data, tmp_path / "workspace", *by_site, *thirds)
     assert run.exit_code == 4, run.output
     assert run.states["LeakCheck"] == "failed" and "Trainer" not in run.states
     assert "pairs of copies are in two splits" in run.summary["reasons"][0]
