@@ -38,11 +38,11 @@ class ImageExampleGenSpec(types.ComponentSpec):
 
 
 class ImageExampleGen(base_beam_component.BaseBeamComponent):
-    """A file-based ExampleGen for a folder-per-class tree of JPEG, PNG and BMP files, nested to any depth.
+    """A file-based ExampleGen for a folder-per-class tree of image files, nested to any depth.
 
     Outputs:
         examples: One `tf.train.Example` per image (see `components.features`), in the splits train, eval and test.
-        account: A JsonValue that accounts for every file found (see `executor`).
+        account: A JsonValue that accounts for every file found (see `account`).
     """
 
     SPEC_CLASS = ImageExampleGenSpec
