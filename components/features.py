@@ -22,7 +22,7 @@ SHARPNESS = "image/quality/sharpness"
 ENTROPY = "image/quality/entropy"
 # What copies of the picture are found by: see `components.copies.descriptor`.
 DESCRIPTOR = "image/copies/descriptor"
-# Images of one group always stay in one split: copies of one picture, named by the smallest SHA-256 of their pixels.
+# Images of one group always stay in one split: copies of one picture, named by the SHA-256 of the pixels of one.
 GROUP = "image/group"
 
 TRAIN_SPLIT = "train"

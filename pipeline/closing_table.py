@@ -20,9 +20,9 @@ def print_closing(console: Console, summary: Summary, summary_file: str) -> None
         _print_components(console, summary)
     _print_verdict(console, summary)
     console.print(f"summary     {summary_file}", highlight=False, soft_wrap=True, markup=False)
-    if "training_curves" in summary.outputs:
-        path = summary.outputs["training_curves"]
-        console.print(f"curves      {path}", highlight=False, soft_wrap=True, markup=False)
+    for name, output in (("data page", "data_page"), ("curves", "training_curves")):
+        if output in summary.outputs:
+            console.print(f"{name:<12}{summary.outputs[output]}", highlight=False, soft_wrap=True, markup=False)
     console.print(f"log         {summary.log}", highlight=False, soft_wrap=True, markup=False)
 
 

@@ -12,6 +12,7 @@ from tfx import v1 as tfx
 from tfx.dsl.compiler import compiler, constants
 from tfx.orchestration.portable import runtime_parameter_utils
 
+from components.data_page.executor import PAGE_FILE
 from components.errors import DataRejectedError
 from pipeline.config import Config
 from pipeline.evaluation import describe_failures, read_evaluation
@@ -105,6 +106,9 @@ def _value(executions: dict[str, Execution], component: str, output: str) -> Any
 
 
 def _add_outputs(summary: Summary, executions: dict[str, Execution]) -> None:
+    data_page = executions.get("DataPage")
+    if data_page is not None and data_page.state in ("complete", "cached"):
+        summary.outputs["data_page"] = str(Path(data_page.outputs["page"][0].uri) / PAGE_FILE)
     trainer = executions.get("Trainer")
     if trainer is not None and trainer.state in ("complete", "cached"):
         folder = Path(trainer.outputs["model_run"][0].uri)
@@ -114,7 +118,8 @@ def _add_outputs(summary: Summary, executions: dict[str, Execution]) -> None:
             "history": HISTORY_FILE,
             "keras_model": KERAS_FILE,
         }
-        summary.outputs = {"tensorboard": str(folder), **{name: str(folder / file) for name, file in files.items()}}
+        summary.outputs["tensorboard"] = str(folder)
+        summary.outputs |= {name: str(folder / file) for name, file in files.items()}
 
 
 def _judge(summary: Summary, executions: dict[str, Execution], config: Config) -> None:

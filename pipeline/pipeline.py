@@ -10,6 +10,7 @@ from components.baseline_resolver.released_statistics import ReleasedStatisticsS
 from components.baseline_resolver.strategy import LatestOtherBlessedModelStrategy
 from components.curated_schema.component import CuratedSchema
 from components.data_gate.component import DataGate
+from components.data_page.component import DataPage
 from components.drift_check.component import DriftCheck
 from components.features import (
     BRIGHTNESS,
@@ -41,6 +42,13 @@ INGEST_SOURCES = (
     "components/features.py",
 )
 LEAK_CHECK_SOURCES = ("components/leak_check", "components/copies", "components/tally.py", "components/features.py")
+DATA_PAGE_SOURCES = (
+    "components/data_page",
+    "components/data_page/page.html.jinja",
+    "components/image_example_gen/reading.py",
+    "components/tally.py",
+    "components/features.py",
+)
 TRAINER_SOURCES = ("trainer", "components/features.py")
 
 
@@ -56,7 +64,8 @@ def create_pipeline(
     """Builds the pipeline.
 
     1. ImageExampleGen reads the images, refuses bad files, groups copies and splits the groups into train, eval, test.
-    2. CuratedSchema, StatisticsGen and ExampleValidator hold the images against what is expected of them.
+    2. CuratedSchema, StatisticsGen and ExampleValidator hold the images against what is expected of them, and DataPage
+       shows them.
     3. DataGate stops the run when they found anything, DriftCheck when the images differ
        from those of the last released run, LeakCheck when copies are in two splits.
     4. Trainer fits the head and the top blocks on train, and chooses the best on eval.
@@ -80,6 +89,12 @@ def create_pipeline(
     example_validator = tfx.components.ExampleValidator(
         statistics=statistics_gen.outputs["statistics"], schema=schema.outputs["schema"]
     )
+    data_page = DataPage(
+        examples=example_gen.outputs["examples"],
+        statistics=statistics_gen.outputs["statistics"],
+        account=example_gen.outputs["account"],
+        source_digest=source_digest(*DATA_PAGE_SOURCES),
+    )
     data_gate = DataGate(
         examples=example_gen.outputs["examples"],
         anomalies=example_validator.outputs["anomalies"],
@@ -101,6 +116,9 @@ def create_pipeline(
     )
     leak_check = LeakCheck(examples=example_gen.outputs["examples"], source_digest=source_digest(*LEAK_CHECK_SOURCES))
     trainer = _trainer(example_gen, classes, config)
+    # Whoever is refused has the page to look at.
+    for gate in (data_gate, drift_check, leak_check):
+        gate.add_upstream_node(data_page)
     trainer.add_upstream_nodes([data_gate, drift_check, leak_check])
     baseline_resolver = tfx.dsl.Resolver(
         strategy_class=LatestOtherBlessedModelStrategy,
@@ -130,6 +148,7 @@ def create_pipeline(
             schema,
             statistics_gen,
             example_validator,
+            data_page,
             data_gate,
             released_statistics,
             drift_check,

@@ -83,6 +83,16 @@ def bands(descriptor: bytes) -> list[bytes]:
     return [b"%c%b" % (band, code.tobytes()) for band, code in enumerate(hashes.astype(">u4"))]
 
 
+def key_of(descriptor: bytes, name: bytes) -> bytes:
+    """A key for `FindCopies`, ordered by the picture first: other names of the same images give the same pairs."""
+    return hashlib.sha256(descriptor).hexdigest().encode() + b" " + name
+
+
+def name_of(key: bytes) -> bytes:
+    """The name that a key was made with."""
+    return key.partition(b" ")[2]
+
+
 def is_blank(descriptor: bytes) -> bool:
     """Whether it describes an image without texture."""
     return len(descriptor) == hashlib.sha256().digest_size

@@ -6,6 +6,7 @@ from typing import Any
 
 import apache_beam as beam
 
+from components.copies.descriptor import name_of
 from components.copies.grouping import FindCopies, GroupCopies
 from components.image_example_gen.reading import REJECTED_OUTPUT, account_row, readable_path
 
@@ -71,7 +72,7 @@ class _JudgeGroup(beam.DoFn):
         """Empty where the pattern, or the group in it that names, matches nothing: that is no group to be in."""
         if self._group_by is None:
             # The digest of the pixels alone: an image that is renamed stays in its split.
-            return key.partition(b" ")[0]
+            return name_of(key).partition(b" ")[0]
         match = self._group_by.search(readable_path(path))
         return (match[1 if match.re.groups else 0] or "").encode() if match else b""
 

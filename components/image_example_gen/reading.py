@@ -8,7 +8,7 @@ import apache_beam as beam
 import tensorflow as tf
 
 from components import features
-from components.copies.descriptor import describe
+from components.copies.descriptor import describe, key_of
 from components.image_folder import read_regular_file
 from components.images import CanonicalImage, ImageLimits, RejectedImageError, canonical_image
 
@@ -20,8 +20,9 @@ NOTED_OUTPUT = "noted"
 class ReadImage(beam.DoFn):
     """From a path below the folder (bytes) to a serialized `tf.train.Example`, yet without its group.
 
-    Tagged outputs: `seen`, for every example (key, path, class name, descriptor), where the key is the digest of the
-    pixels and the path; `rejected` and `noted`, rows of the account. An image that was not taken whole is noted.
+    Tagged outputs: `seen`, for every example (key, path, class name, descriptor), where the key orders by descriptor
+    and holds the digest of the pixels and the path; `rejected` and `noted`, rows of the account. An image that was not
+    taken whole is noted.
     """
 
     def __init__(self, folder: str, classes: list[str], limits: ImageLimits):
@@ -42,7 +43,7 @@ class ReadImage(beam.DoFn):
         descriptor = describe(image.luma)
         example = _to_example(path, class_name, self._labels[class_name], image, descriptor)
         yield example.SerializeToString(deterministic=True)
-        key = image.pixels_sha256.encode() + b" " + path
+        key = key_of(descriptor, image.pixels_sha256.encode() + b" " + path)
         yield beam.pvalue.TaggedOutput(SEEN_OUTPUT, (key, path, class_name, descriptor))
         if image.note:
             yield account_row(NOTED_OUTPUT, path, class_name, note=image.note)

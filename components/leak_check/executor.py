@@ -19,6 +19,7 @@ from tfx.dsl.components.base import base_beam_executor
 from tfx.types import artifact_utils
 
 from components import features
+from components.copies.descriptor import key_of, name_of
 from components.copies.grouping import FindCopies
 from components.errors import DataRejectedError
 from components.tally import read_tally, write_tally
@@ -81,12 +82,12 @@ def _look_for_leaks(pipeline: beam.Pipeline, artifact: types.Artifact, tallies: 
 
 
 def _parse(record: bytes, split: str) -> tuple[bytes, bytes, bytes]:
-    """Key (split, NUL, path), descriptor and group of a stored example."""
+    """Key (made of split, NUL and path), descriptor and group of a stored example."""
     feature = tf.train.Example.FromString(record).features.feature
     path, descriptor, group = (
         feature[name].bytes_list.value[0] for name in (features.FILENAME, features.DESCRIPTOR, features.GROUP)
     )
-    return split.encode() + b"\0" + path, descriptor, group
+    return key_of(descriptor, split.encode() + b"\0" + path), descriptor, group
 
 
 def _described(image: tuple[bytes, bytes, bytes]) -> tuple[bytes, bytes]:
@@ -96,7 +97,7 @@ def _described(image: tuple[bytes, bytes, bytes]) -> tuple[bytes, bytes]:
 
 def _group_and_split(image: tuple[bytes, bytes, bytes]) -> tuple[bytes, bytes]:
     key, _, group = image
-    return group, key.partition(b"\0")[0]
+    return group, _split_of(key)
 
 
 def _straddling(group: bytes, splits: Iterable[bytes]) -> Iterator[str]:
@@ -105,14 +106,21 @@ def _straddling(group: bytes, splits: Iterable[bytes]) -> Iterator[str]:
 
 
 def _leak(one: bytes, other: bytes) -> Iterator[list[str]]:
-    if one.partition(b"\0")[0] != other.partition(b"\0")[0]:
-        yield [key.replace(b"\0", b": ").decode("utf-8", "backslashreplace") for key in (one, other)]
+    if _split_of(one) != _split_of(other):
+        yield sorted(name_of(key).replace(b"\0", b": ").decode("utf-8", "backslashreplace") for key in (one, other))
+
+
+def _split_of(key: bytes) -> bytes:
+    return name_of(key).partition(b"\0")[0]
 
 
 def _describe(findings: dict[str, Any]) -> list[str]:
-    reasons = [
-        f"{findings['leaks']} pairs of copies are in two splits: remove the copies, or do without data.group_by"
-    ] * bool(findings["leaks"])
+    reasons = []
+    if findings["leaks"]:
+        reasons.append(
+            f"pairs of copies in two splits: {findings['leaks']}, of which the first {len(findings['examples'])} "
+            "follow; remove one of each, or, if data.group_by is set, do without it"
+        )
     reasons += [f"{one!r} is a copy of {other!r}" for one, other in findings["examples"]]
     if findings["groups_in_two_splits"]:
         reasons.append(

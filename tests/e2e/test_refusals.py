@@ -57,7 +57,7 @@ def test_copies_across_sites_stop_a_run_that_is_grouped_by_site(photographs: Pat
     run = run_crackgate(data, tmp_path / "workspace", *by_site, *thirds)
     assert run.exit_code == 4, run.output
     assert run.states["LeakCheck"] == "failed" and "Trainer" not in run.states
-    assert "pairs of copies are in two splits" in run.summary["reasons"][0]
+    assert "pairs of copies in two splits" in run.summary["reasons"][0]
     assert " is a copy of " in run.summary["reasons"][1]
 
 

@@ -13,6 +13,7 @@ ALL_COMPONENTS = {
     "CuratedSchema",
     "StatisticsGen",
     "ExampleValidator",
+    "DataPage",
     "DataGate",
     "ReleasedStatisticsResolver",
     "DriftCheck",
@@ -58,13 +59,14 @@ def test_the_closing_words_say_what_the_summary_says(first_run: Run) -> None:
         assert text in first_run.output
 
 
-def test_curves_report_and_logs_are_where_the_summary_says(first_run: Run) -> None:
+def test_curves_report_data_page_and_logs_are_where_the_summary_says(first_run: Run) -> None:
     outputs = first_run.summary["outputs"]
     with Image.open(outputs["training_curves"]) as curves:
         assert curves.width > 500
     report = json.loads(Path(outputs["classification_report"]).read_text())
     support = sum(report[label]["support"] for label in ("Negative", "Positive"))
     assert support == sum(first_run.summary["images"]["splits"]["eval"].values())
+    assert "<html" in Path(outputs["data_page"]).read_text(encoding="utf-8")
     assert list(Path(outputs["tensorboard"]).rglob("events.out.tfevents.*"))
     assert "Component Pusher is finished." in Path(first_run.summary["log"]).read_text()
     assert "Component Pusher" not in first_run.output, "TFX's log lines belong in the log file"

@@ -48,6 +48,8 @@ def _components(folder: Path, schema_changes: dict[str, Any]) -> list[Any]:
         split_ratios={"train": 70, "eval": 15, "test": 15},
         limits=ImageLimits(),
         max_rejected_share=0.05,
+        max_imbalance=1.0,
+        group_by="",
         source_digest="digest",
     )
     expectations: dict[str, Any] = {"classes": CLASSES, "ranges": RANGES, "min_images_per_split": 2, **schema_changes}
@@ -111,7 +113,7 @@ def test_the_schema_that_tfx_reads_is_the_one_that_was_asked_for(passed: "Bench"
 def test_the_schema_asks_for_every_feature_exactly_once() -> None:
     schema = build_schema(["a", "b", "c"], RANGES, 7)
     by_name = {feature.name: feature for feature in schema.feature}
-    assert len(by_name) == len(schema.feature) == 13
+    assert len(by_name) == len(schema.feature) == 14
     assert all(feature.presence.min_fraction == 1 for feature in schema.feature)
     assert all([dim.size for dim in feature.shape.dim] == [1] for feature in schema.feature)
     label = by_name[features.CLASS_LABEL]

@@ -96,7 +96,7 @@ def _splits(paths: set[str], split_by_path: dict[str, str]) -> set[str]:
 
 
 def _write_copies(folder: Path) -> None:
-    """Each of a dozen pictures a dozen times: renamed, nested, in other formats, resized, re-toned, mirrored, turned."""
+    """Each of a dozen pictures a dozen times: renamed, nested, in other formats, resized, darker, mirrored, turned."""
     (folder / "nested" / "deep").mkdir(parents=True)
     for number in range(COPIED):
         picture = _photograph(number)
@@ -209,7 +209,8 @@ HOSTILE_LIMITS = ImageLimits(min_side=32, max_pixels=100_000, max_bytes=200_000)
 
 
 def _hostile_components(folder: Path) -> "list[BaseComponent]":
-    example_gen = _example_gen(folder, max_rejected_share=0.5, limits=HOSTILE_LIMITS)
+    # Twelve groups of twelve copies cannot be split evenly.
+    example_gen = _example_gen(folder, max_rejected_share=0.5, limits=HOSTILE_LIMITS, max_imbalance=1.0)
     return [example_gen, LeakCheck(examples=example_gen.outputs["examples"], source_digest="digest")]
 
 
@@ -325,11 +326,11 @@ def test_copies_share_a_group_and_a_split_and_different_pictures_do_not(hostile:
     assert bench.json_output("ImageExampleGen", "account")["groups"] == len(pictures)
 
 
-def test_a_group_is_named_by_the_smallest_digest_of_its_pixels(hostile: Hostile) -> None:
+def test_a_group_is_named_by_the_digest_of_the_pixels_of_one_of_its_pictures(hostile: Hostile) -> None:
     folder, _, _, bench = hostile
     for name, paths in _groups(bench.examples()).items():
         digests = [canonical_image((folder / path).read_bytes(), HOSTILE_LIMITS).pixels_sha256 for path in paths]
-        assert name.decode() == min(digests)
+        assert name.decode() in digests
 
 
 def test_pictures_that_lie_in_two_classes_are_rejected_and_name_each_other(hostile: Hostile) -> None:
@@ -383,19 +384,27 @@ def test_two_worker_processes_store_the_same_examples_as_one(
         assert parallel.json_output(component, key) == bench.json_output(component, key)
 
 
-def test_the_cache_answers_until_the_folder_or_an_option_changes(
-    photographs: Path, tmp_path: Path, new_bench: "Callable[..., Bench]"
-) -> None:
-    folder = tmp_path / "data"
+@pytest.fixture(scope="module")
+def plain(
+    tmp_path_factory: pytest.TempPathFactory, photographs: Path, new_bench: "Callable[..., Bench]"
+) -> "tuple[Path, Bench, dict[str, str]]":
+    """A copy of the photographs, which one test changes, a bench where it was ingested, and the splits by path."""
+    folder = tmp_path_factory.mktemp("plain") / "data"
     shutil.copytree(photographs, folder)
     bench = new_bench()
+    bench.run(_example_gen(folder))
+    return folder, bench, _split_by_path(bench.examples())
+
+
+def test_the_cache_answers_until_the_folder_or_an_option_changes(plain: "tuple[Path, Bench, dict[str, str]]") -> None:
+    folder, bench, first_splits = plain
+    splits = dict(first_splits)
 
     def state_after_run(**changes: Any) -> str:
         bench.run(_example_gen(folder, **changes))
         return bench.states("ImageExampleGen")[-1]
 
-    assert state_after_run() == "COMPLETE"
-    splits = _split_by_path(bench.examples())
+    assert bench.states("ImageExampleGen") == ["COMPLETE"]
     assert state_after_run() == "CACHED"
     assert _split_by_path(bench.examples()) == splits
 
@@ -412,32 +421,28 @@ def test_the_cache_answers_until_the_folder_or_an_option_changes(
     splits["Positive/corrected.jpg"] = splits.pop("Negative/00001.jpg")
     assert _split_by_path(bench.examples()) == splits
 
-    for option in (
-        {"limits": ImageLimits(min_side=33)},
-        {"split_ratios": {"train": 60, "eval": 20, "test": 20}},
-        {"group_by": "0(.*)", "max_imbalance": 0.2},
-    ):
+    for option in ({"limits": ImageLimits(min_side=33)}, {"split_ratios": {"train": 60, "eval": 20, "test": 20}}):
         assert state_after_run(**option) == "COMPLETE"
         assert state_after_run(**option) == "CACHED"
     assert state_after_run(source_digest="edited") == "COMPLETE"
 
 
 def test_images_stay_in_their_splits_when_30_are_added_and_all_are_renamed(
-    tmp_path: Path, photographs: Path, new_bench: "Callable[..., Bench]"
+    plain: "tuple[Path, Bench, dict[str, str]]", tmp_path: Path, photographs: Path, new_bench: "Callable[..., Bench]"
 ) -> None:
+    _, _, before = plain
     # Another bench and another place: nothing but the pixels decides.
-    small, large = new_bench(), new_bench()
     for path in photographs.rglob("*.jpg"):
         (tmp_path / path.parent.name / "moved").mkdir(parents=True, exist_ok=True)
         shutil.copy(path, tmp_path / path.parent.name / "moved" / f"{path.name[::-1]}.jpeg")
     for number in range(30):
         _photograph(100 + number).save(tmp_path / "Negative" / f"new {number}.png")
-    small.run(_example_gen(photographs))
-    large.run(_example_gen(tmp_path))
-    before, after = _split_by_path(small.examples()), _split_by_path(large.examples())
+    bench = new_bench()
+    bench.run(_example_gen(tmp_path))
+    after = _split_by_path(bench.examples())
     assert len(before) == 40
     assert len(after) == 70
-    assert large.json_output("ImageExampleGen", "account")["groups"] == 70
+    assert bench.json_output("ImageExampleGen", "account")["groups"] == 70
     moved = {f"{Path(path).parent}/moved/{Path(path).name[::-1]}.jpeg": split for path, split in before.items()}
     assert moved.items() <= after.items()
 
@@ -445,10 +450,8 @@ def test_images_stay_in_their_splits_when_30_are_added_and_all_are_renamed(
 SITES = 8
 
 
-@pytest.fixture(scope="module")
-def sites(tmp_path_factory: pytest.TempPathFactory, photographs: Path) -> Path:
-    """The photographs, dealt out to eight sites, each of the first of a class with a copy at every other site."""
-    folder = tmp_path_factory.mktemp("sites")
+def _write_sites(folder: Path, photographs: Path) -> None:
+    """The photographs, dealt out to eight sites, the first of each class with a copy at every other site."""
     for label in ("Negative", "Positive"):
         for number, path in enumerate(sorted((photographs / label).iterdir())):
             site = folder / label / f"site-{number % SITES}"
@@ -459,24 +462,24 @@ def sites(tmp_path_factory: pytest.TempPathFactory, photographs: Path) -> Path:
                     site.with_name(f"site-{other}").mkdir()
                     shutil.copy(path, site.with_name(f"site-{other}") / "copy.jpg")
         (folder / label / "site-").mkdir()
-        _photograph(200 + len(label)).save(folder / label / "site-" / "nameless.png")
+        _photograph({"Negative": 200, "Positive": 201}[label]).save(folder / label / "site-" / "nameless.png")
     _photograph(210).save(folder / "Positive" / "elsewhere.png")
     _photograph(211).save(folder / "Positive" / os.fsdecode(b"caf\xe9.png"))
     (folder / "Negative" / "site-0" / "conflict.png").write_bytes((folder / "Positive" / "elsewhere.png").read_bytes())
-    return folder
 
 
 def test_with_group_by_sites_stay_together_and_what_names_no_site_is_rejected(
-    sites: Path, new_bench: "Callable[..., Bench]"
+    tmp_path: Path, photographs: Path, new_bench: "Callable[..., Bench]"
 ) -> None:
+    _write_sites(tmp_path, photographs)
     bench = new_bench()
     # The last of the sites' names is empty: its group in the pattern takes no part.
     pattern = r"/site-(\d)?/"
-    bench.run(_example_gen(sites, group_by=pattern, max_rejected_share=0.2, max_imbalance=1.0))
+    bench.run(_example_gen(tmp_path, group_by=pattern, max_rejected_share=0.2, split_ratios=EVEN))
     groups, split_by_path = _groups(bench.examples()), _split_by_path(bench.examples())
     assert groups == {
         b"%d" % site: {
-            str(path.relative_to(sites)) for path in sites.glob(f"*/site-{site}/*") if path.stem != "conflict"
+            str(path.relative_to(tmp_path)) for path in tmp_path.glob(f"*/site-{site}/*") if path.stem != "conflict"
         }
         for site in range(SITES)
     }
@@ -496,18 +499,7 @@ def test_with_group_by_sites_stay_together_and_what_names_no_site_is_rejected(
     details = {row["detail"] for row in account["rejected"] if row["reason"] == "no group"}
     assert details == {f"data.group_by {pattern!r} finds no name in the path"}
     assert account["groups"] == SITES
-    assert account["found"] == sum(path.is_file() for path in sites.rglob("*")) == account["ingested"] + 5
-
-
-def test_a_pattern_without_a_group_names_groups_by_all_it_matches(
-    sites: Path, new_bench: "Callable[..., Bench]"
-) -> None:
-    bench = new_bench()
-    bench.run(_example_gen(sites, group_by=r"site-\d|caf", max_rejected_share=0.2, max_imbalance=1.0))
-    groups = _groups(bench.examples())
-    assert groups.keys() == {b"caf", *(b"site-%d" % site for site in range(SITES))}
-    assert groups[b"caf"] == {os.fsdecode(b"Positive/caf\xe9.png")}
-    assert all(f"/{name.decode()}/" in path for name in groups.keys() - {b"caf"} for path in groups[name])
+    assert account["found"] == sum(path.is_file() for path in tmp_path.rglob("*")) == account["ingested"] + 5
 
 
 def test_three_classes_are_labelled_in_the_order_given_and_other_top_folders_accounted_for(
@@ -524,7 +516,7 @@ def test_three_classes_are_labelled_in_the_order_given_and_other_top_folders_acc
     for name in ("Rust", "Positive", "Negative"):
         _photograph(99).save(tmp_path / name / "conflict.png")
     bench = new_bench()
-    bench.run(_example_gen(tmp_path, ["Rust", "Positive", "Negative"]))
+    bench.run(_example_gen(tmp_path, ["Rust", "Positive", "Negative"], max_rejected_share=0.1))
     labels = Counter(
         (_bytes(example, features.CLASS_TEXT).decode(), _int(example, features.CLASS_LABEL))
         for examples in bench.examples().values()

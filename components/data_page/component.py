@@ -1,0 +1,57 @@
+"""Specification of DataPage."""
+
+from tfx import types
+from tfx.dsl.components.base import base_beam_component, executor_spec
+from tfx.types import standard_artifacts
+from tfx.types.component_spec import ChannelParameter, ExecutionParameter
+
+from components.data_page.artifact import HtmlPage
+from components.data_page.executor import Executor
+
+
+class DataPageSpec(types.ComponentSpec):
+    """Everything that is known of the data in, a page out."""
+
+    PARAMETERS = {"source_digest": ExecutionParameter(type=str)}
+    INPUTS = {
+        "examples": ChannelParameter(type=standard_artifacts.Examples),
+        "statistics": ChannelParameter(type=standard_artifacts.ExampleStatistics),
+        "account": ChannelParameter(type=standard_artifacts.JsonValue),
+    }
+    OUTPUTS = {"page": ChannelParameter(type=HtmlPage)}
+
+
+class DataPage(base_beam_component.BaseBeamComponent):
+    """Lays out the images for a person: how many, how they are distributed, the extreme ones, copies, refused files.
+
+    Outputs:
+        page: An HtmlPage, the folder of `data.html`.
+    """
+
+    SPEC_CLASS = DataPageSpec
+    EXECUTOR_SPEC = executor_spec.BeamExecutorSpec(Executor)
+
+    def __init__(
+        self,
+        examples: types.BaseChannel,
+        statistics: types.BaseChannel,
+        account: types.BaseChannel,
+        source_digest: str,
+    ):
+        """Constructs the component.
+
+        Args:
+            examples: ImageExampleGen's output.
+            statistics: StatisticsGen's output for these examples.
+            account: ImageExampleGen's account of the files.
+            source_digest: Digest of the code and the template, so that an edit invalidates a cached page.
+        """
+        super().__init__(
+            spec=DataPageSpec(
+                examples=examples,
+                statistics=statistics,
+                account=account,
+                source_digest=source_digest,
+                page=types.Channel(type=HtmlPage),
+            )
+        )

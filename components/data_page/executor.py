@@ -1,0 +1,60 @@
+"""The work of DataPage.
+
+TFDV's own view of statistics, Facets Overview, loads its code from the network, so it cannot be part of a page that
+opens anywhere; the page draws and lists TFDV's numbers instead.
+"""
+
+from pathlib import Path
+from typing import Any
+
+from tensorflow_metadata.proto.v0 import statistics_pb2
+from tfx import types
+from tfx.components.statistics_gen.executor import DEFAULT_FILE_NAME
+from tfx.dsl.components.base import base_beam_executor
+from tfx.types import artifact_utils
+
+from components.data_page.page import render_page
+from components.data_page.samples import make_thumbnails, pick_samples, read_samples, read_thumbnails
+from components.data_page.statistics import Summaries, summarize
+
+PAGE_FILE = "data.html"
+
+
+class Executor(base_beam_executor.BaseBeamExecutor):
+    """Writes `data.html`."""
+
+    def Do(  # noqa: N802 - TFX's name
+        self,
+        input_dict: dict[str, list[types.Artifact]],
+        output_dict: dict[str, list[types.Artifact]],
+        exec_properties: dict[str, Any],
+    ) -> None:
+        """Picks the images to show, reads these again for their thumbnails, and renders the page."""
+        self._log_startup(input_dict, output_dict, exec_properties)
+        examples = artifact_utils.get_single_instance(input_dict["examples"])
+        tallies = Path(self._get_tmp_dir())
+        folders = {
+            split: artifact_utils.get_split_uri([examples], split)
+            for split in artifact_utils.decode_split_names(examples.split_names)
+        }
+        with self._make_beam_pipeline() as pipeline:
+            pick_samples(pipeline, folders, tallies)
+        samples = read_samples(tallies)
+        # A second read, for these few alone: carried along the search, images of up to 50 MB each would fill a worker.
+        with self._make_beam_pipeline() as pipeline:
+            make_thumbnails(pipeline, folders, samples.paths(), tallies)
+        page = render_page(
+            account=artifact_utils.get_single_instance(input_dict["account"]).read(),
+            summaries=_read_statistics(artifact_utils.get_single_instance(input_dict["statistics"])),
+            samples=samples,
+            thumbnails=read_thumbnails(tallies),
+        )
+        (Path(artifact_utils.get_single_uri(output_dict["page"])) / PAGE_FILE).write_text(page, encoding="utf-8")
+
+
+def _read_statistics(artifact: types.Artifact) -> Summaries:
+    summaries = {}
+    for split in artifact_utils.decode_split_names(artifact.split_names):
+        file = Path(artifact_utils.get_split_uri([artifact], split)) / DEFAULT_FILE_NAME
+        summaries[split] = summarize(statistics_pb2.DatasetFeatureStatisticsList.FromString(file.read_bytes()))
+    return summaries

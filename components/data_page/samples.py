@@ -1,0 +1,186 @@
+"""Picking the images to show, over all splits: the extreme ones of each measure, and the largest groups."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import apache_beam as beam
+import tensorflow as tf
+from apache_beam import combiners
+
+from components import features
+from components.data_page.thumbnails import make_thumbnail
+from components.tally import read_tally, write_tally
+
+# What the lists are sorted by, and whether they start with its lowest (1) or its highest value (-1).
+ORDERS = {
+    "darkest": ("brightness", 1),
+    "brightest": ("brightness", -1),
+    "lowest contrast": ("contrast", 1),
+    "blurriest": ("sharpness", 1),
+    "sharpest": ("sharpness", -1),
+    "lowest entropy": ("entropy", 1),
+    "smallest": ("pixels", 1),
+    "largest": ("pixels", -1),
+}
+LISTED = 12
+MEMBERS = 6
+
+# Path (bytes that are no UTF-8 as surrogates), split, class and measures of one image.
+Image = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Group:
+    """A group of images that stay in one split.
+
+    Attributes:
+        name: As stored; bytes that are no UTF-8 are written out.
+        size: Its images.
+        members: The first of them, by path.
+    """
+
+    name: str
+    size: int
+    members: list[Image]
+
+
+@dataclass(frozen=True)
+class Samples:
+    """What was picked.
+
+    Attributes:
+        extremes: Up to 12 images by each of ORDERS, the most extreme first, equal ones by path.
+        groups: The up to 12 largest groups of two or more images, the largest first, equal ones by name.
+    """
+
+    extremes: dict[str, list[Image]]
+    groups: list[Group]
+
+    def paths(self) -> set[str]:
+        """Of all images in it."""
+        lists = [*self.extremes.values(), *(group.members for group in self.groups)]
+        return {image["path"] for images in lists for image in images}
+
+
+def pick_samples(pipeline: beam.Pipeline, folders: dict[str, str], tallies: Path) -> None:
+    """Adds the search to a Beam pipeline.
+
+    Args:
+        pipeline: Yet to be run.
+        folders: Where the records of each split are.
+        tallies: Receives what `read_samples` reads.
+    """
+    images = _read(pipeline, folders) | "Measure" >> beam.MapTuple(_measure)
+    extremes = images | "Rank" >> beam.FlatMapTuple(_rank) | "Extremes" >> combiners.Top.SmallestPerKey(LISTED)
+    first = combiners.SingleInputTupleCombineFn(
+        combiners.CountCombineFn(), combiners.TopCombineFn(MEMBERS, reverse=True)
+    )
+    groups = (
+        images
+        | "ByGroup" >> beam.MapTuple(_by_group)
+        | "FirstOfGroup" >> beam.CombinePerKey(first)
+        | "Sizes" >> beam.FlatMapTuple(_size)
+        | "LargestGroups" >> combiners.Top.Smallest(LISTED)
+    )
+    write_tally(extremes | "ExtremeRows" >> beam.MapTuple(_extreme_row), tallies, "extremes")
+    write_tally(groups | "GroupRows" >> beam.FlatMap(_group_rows), tallies, "groups")
+
+
+def read_samples(tallies: Path) -> Samples:
+    """What a finished pipeline picked."""
+    found = dict(read_tally(tallies, "extremes"))
+    return Samples(
+        extremes={name: found.get(name, []) for name in ORDERS},
+        groups=[Group(*row) for row in read_tally(tallies, "groups")],
+    )
+
+
+def make_thumbnails(pipeline: beam.Pipeline, folders: dict[str, str], paths: set[str], tallies: Path) -> None:
+    """Adds to a Beam pipeline that the images at `paths` are made small, for `read_thumbnails`."""
+    rows = _read(pipeline, folders) | "Thumbnails" >> beam.FlatMap(_thumbnail_row, frozenset(paths))
+    write_tally(rows, tallies, "thumbnails")
+
+
+def read_thumbnails(tallies: Path) -> dict[str, str]:
+    """Data URIs by path."""
+    return dict(read_tally(tallies, "thumbnails"))
+
+
+def _read(pipeline: beam.Pipeline, folders: dict[str, str]) -> beam.PCollection:
+    """(Split, record) of every image."""
+    splits = tuple(
+        pipeline
+        | f"Read[{split}]" >> beam.io.ReadFromTFRecord(f"{folder}/*")
+        | f"Tag[{split}]" >> beam.Map(_tag, split)
+        for split, folder in folders.items()
+    )
+    return splits | beam.Flatten()
+
+
+def _tag(record: bytes, split: str) -> tuple[str, bytes]:
+    return split, record
+
+
+def _measure(split: str, record: bytes) -> tuple[bytes, bytes, Image]:
+    """Group, path and what is shown of a stored image."""
+    feature = tf.train.Example.FromString(record).features.feature
+    path, group, label = (
+        feature[name].bytes_list.value[0] for name in (features.FILENAME, features.GROUP, features.CLASS_TEXT)
+    )
+    brightness, contrast, sharpness, entropy = (
+        feature[name].float_list.value[0]
+        for name in (features.BRIGHTNESS, features.CONTRAST, features.SHARPNESS, features.ENTROPY)
+    )
+    width, height = (feature[name].int64_list.value[0] for name in (features.WIDTH, features.HEIGHT))
+    image = {
+        "path": _text(path),
+        "split": split,
+        "class": label.decode(),
+        "brightness": brightness,
+        "contrast": contrast,
+        "sharpness": sharpness,
+        "entropy": entropy,
+        "width": width,
+        "height": height,
+        "pixels": width * height,
+    }
+    return group, path, image
+
+
+def _text(path: bytes) -> str:
+    return path.decode("utf-8", "surrogateescape")
+
+
+def _rank(_group: bytes, path: bytes, image: Image) -> Iterator[tuple[str, tuple[float, bytes, Image]]]:
+    for name, (measure, sign) in ORDERS.items():
+        # No two paths are equal, so that images are never compared.
+        yield name, (sign * image[measure], path, image)
+
+
+def _extreme_row(name: str, ranked: Iterable[tuple[float, bytes, Image]]) -> tuple[str, list[Image]]:
+    return name, [image for _, _, image in ranked]
+
+
+def _by_group(group: bytes, path: bytes, image: Image) -> tuple[bytes, tuple[bytes, Image]]:
+    return group, (path, image)
+
+
+def _size(group: bytes, found: tuple[int, list[tuple[bytes, Image]]]) -> Iterator[tuple[int, bytes, list[Image]]]:
+    count, members = found
+    if count > 1:
+        yield -count, group, [image for _, image in members]
+
+
+def _group_rows(largest: Iterable[tuple[int, bytes, list[Image]]]) -> Iterator[tuple[str, int, list[Image]]]:
+    for negated, group, members in largest:
+        yield group.decode("utf-8", "backslashreplace"), -negated, members
+
+
+def _thumbnail_row(image: tuple[str, bytes], paths: frozenset[str]) -> Iterator[tuple[str, str]]:
+    _, record = image
+    feature = tf.train.Example.FromString(record).features.feature
+    path = _text(feature[features.FILENAME].bytes_list.value[0])
+    if path in paths:
+        yield path, make_thumbnail(feature[features.ENCODED].bytes_list.value[0])

@@ -1,0 +1,31 @@
+"""Stored images, made small enough to be part of a page."""
+
+import base64
+import io
+import warnings
+
+from PIL import Image
+
+SIDE = 160
+
+
+def make_thumbnail(encoded: bytes) -> str:
+    """Returns a data URI of a JPEG of at most 160 x 160 pixels; "" for an image that Pillow does not decode.
+
+    Args:
+        encoded: JPEG or PNG bytes.
+    """
+    buffer = io.BytesIO()
+    with warnings.catch_warnings():
+        # The ingest has decided what is too large.
+        warnings.simplefilter("ignore")
+        try:
+            with Image.open(io.BytesIO(encoded)) as image:
+                # A JPEG is decoded at a fraction of its size, no smaller than asked for here.
+                image.draft("RGB", (2 * SIDE, 2 * SIDE))
+                small = image.convert("RGB")
+        except Exception:  # of any kind: TensorFlow read it, and no picture is worth the page
+            return ""
+    small.thumbnail((SIDE, SIDE))
+    small.save(buffer, "JPEG", quality=80)
+    return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode()
