@@ -9,10 +9,10 @@ SAMPLE_DATA := $(WORKSPACE)/sample-data
 PYTEST := TF_CPP_MIN_LOG_LEVEL=2 $(BIN)/python -m pytest
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test test-unit lint format clean
+.PHONY: help install run test test-unit lint format clean benchmark-copies benchmark-ingest
 
 help: ## List the verbs
-	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  %-17s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 install: $(VENV)/.installed ## Set up the environment from the lock, once
 
@@ -33,6 +33,12 @@ lint: install ## Check style, formatting and types
 format: install ## Format the code and mend what can be mended
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
+
+benchmark-copies: install ## Which copies are found, and at what cost, on real photographs
+	PYTHONPATH=. $(BIN)/python benchmarks/benchmark_copies.py
+
+benchmark-ingest: install ## Images per second and memory of ingest against a plain loop, on real photographs
+	PYTHONPATH=. $(BIN)/python benchmarks/benchmark_ingest.py
 
 clean: ## Remove the environment, caches and the workspace
 	rm -rf $(VENV) .tools $(WORKSPACE) .mypy_cache .ruff_cache .pytest_cache .hypothesis

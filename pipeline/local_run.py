@@ -16,6 +16,7 @@ from components.data_page.executor import PAGE_FILE
 from components.errors import DataRejectedError
 from pipeline.config import Config
 from pipeline.evaluation import describe_failures, read_evaluation
+from pipeline.interruption import interruptible
 from pipeline.lineage import Execution, read_run
 from pipeline.pipeline import create_pipeline
 from pipeline.progress import ComponentEvents
@@ -56,7 +57,8 @@ def run_local(
     )
     failure: BaseException | None = None
     try:
-        tfx.orchestration.LocalDagRunner().run_with_ir(definition)
+        with interruptible():
+            tfx.orchestration.LocalDagRunner().run_with_ir(definition)
     except (Exception, KeyboardInterrupt) as error:
         failure = error
         log.info("%s", "".join(traceback.format_exception(error)))

@@ -99,6 +99,13 @@ def test_a_perfect_model_passes_the_strictest_gate(saved: Path, tmp_path: Path) 
     assert evaluation.confusion["cracked"] == {"sound": 0, "cracked": 20, "spalled": 0}
 
 
+def test_a_figure_of_exactly_the_threshold_passes(saved: Path, tmp_path: Path) -> None:
+    # 59 of 60 is not a number that float32 has.
+    exact = GateOptions(min_accuracy=59 / 60, min_auc=0.5, min_precision=20 / 21, min_recall=19 / 20)
+    blessed, evaluation = judge(saved, tmp_path, exact, "one slip")
+    assert blessed and all(metric.passed for metric in evaluation.metrics)
+
+
 def test_a_model_good_in_all_but_one_class_is_refused_for_that_class(saved: Path, tmp_path: Path) -> None:
     gate = GateOptions(min_accuracy=0.6, min_auc=0, min_precision=0, min_recall=0.5)
     blessed, evaluation = judge(saved, tmp_path, gate, "blind to cracks")

@@ -79,6 +79,8 @@ def outcome(new_bench: Callable[[], "Bench"], tmp_path_factory: pytest.TempPathF
         split_ratios={"train": 70, "eval": 20, "test": 10},
         limits=ImageLimits(),
         max_rejected_share=0.0,
+        max_imbalance=1.0,
+        group_by="",
         source_digest="digest",
     )
     trainer = tfx.components.Trainer(

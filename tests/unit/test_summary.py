@@ -76,7 +76,7 @@ def test_the_closing_words_of_a_release(summary: Summary) -> None:
     text = closing(summary)
     for part in ("7 found, 5 ingested, 2 rejected", "RELEASED version 17", "/serving/17", "recall of [a]", "0.9877"):
         assert part in text
-    assert "1 are copies of another" in text and "no other released model" in text
+    assert "they form 4 groups" in text and "no other released model" in text
     assert "'a/[b].jpg'" in text, "brackets in paths are no markup"
 
 
