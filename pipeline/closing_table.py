@@ -67,7 +67,7 @@ def _print_images(console: Console, summary: Summary) -> None:
         since = (
             "no earlier release" if summary.drift is None else f"from the last release {_largest(summary.drift):.3f}"
         )
-        console.print(f"drift check: {largest}, {since}", highlight=False)
+        console.print(f"drift check: {largest}, {since}", highlight=False, soft_wrap=True)
     if images.noted:
         console.print(f"{len(images.noted)} were not taken whole: see the summary", highlight=False)
     for reason, count in images.rejected_by_reason.items():
