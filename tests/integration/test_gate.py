@@ -124,12 +124,9 @@ def test_a_class_that_is_never_answered_has_no_precision_and_that_is_no_pass(sav
 
 def test_scores_that_are_no_numbers_are_never_blessed(saved: Path, tmp_path: Path) -> None:
     lenient = GateOptions(min_accuracy=0, min_auc=0, min_precision=0, min_recall=0, max_accuracy_drop=1)
-    try:
-        blessed, evaluation = judge(saved, tmp_path, lenient, "not a number")
-    except Exception as error:
-        assert "nan" in str(error).lower() or "score" in str(error).lower()
-    else:
-        assert not blessed and describe_failures(evaluation.metrics)
+    # TFMA fails in computing the AUC, so that the Evaluator fails and nothing is blessed.
+    with pytest.raises(RuntimeError, match="nan"):
+        judge(saved, tmp_path, lenient, "not a number")
 
 
 @pytest.mark.parametrize(
