@@ -1,0 +1,133 @@
+"""What the gate found out about a model: every requirement with its outcome, and the figures behind it."""
+
+from enum import StrEnum
+from typing import Literal
+
+from pydantic import BaseModel, Field
+
+# The name of the slice that holds every test image.
+ALL_IMAGES = "all images"
+
+
+class Outcome(StrEnum):
+    """How a requirement ended. WARNED: too few images to decide on; it does not stop the release."""
+
+    PASSED = "passed"
+    FAILED = "failed"
+    WARNED = "warned"
+
+
+class Figure(BaseModel):
+    """A metric's value with its confidence interval.
+
+    Attributes:
+        value: The estimate; None when it is not a number, as over no images.
+        low: Lower end of the interval; None when none was computed.
+        high: Upper end.
+    """
+
+    value: float | None
+    low: float | None = None
+    high: float | None = None
+
+
+class Requirement(BaseModel):
+    """One line of the gate.
+
+    Attributes:
+        metric: For example "recall".
+        label: The class that it is about; None when it is about all.
+        slice: Name of the slice of the test images, `ALL_IMAGES` for all of them.
+        images: Test images in the slice.
+        figure: The candidate's.
+        baseline: The same figure of the model in service; None when there is none, or it is not compared.
+        change: Whether the bound is on the difference from the baseline.
+        bound: What is required.
+        direction: "at least" or "at most".
+        judged_by: What is held against the bound.
+        outcome: How it ended.
+    """
+
+    metric: str
+    label: str | None = None
+    slice: str = ALL_IMAGES
+    images: int
+    figure: Figure
+    baseline: Figure | None = None
+    change: Literal["", "absolute", "relative"] = ""
+    bound: float
+    direction: Literal["at least", "at most"]
+    judged_by: Literal["estimate", "lower bound", "upper bound"]
+    outcome: Outcome
+
+
+class SliceFigures(BaseModel):
+    """The metrics over one slice of the test images.
+
+    Attributes:
+        name: `ALL_IMAGES`, "dark", "class Positive", ...
+        images: Test images in it.
+        figures: By metric; those of one class as "recall of Positive".
+        baseline: The same of the model in service; empty when there is none.
+    """
+
+    name: str
+    images: int
+    figures: dict[str, Figure]
+    baseline: dict[str, Figure] = Field(default_factory=dict)
+
+
+class ThresholdPoint(BaseModel):
+    """Confusion counts of the positive class when images scoring above `threshold` (0 to 1) are called positive."""
+
+    threshold: float
+    true_positives: float
+    false_positives: float
+    true_negatives: float
+    false_negatives: float
+
+
+class ReliabilityBin(BaseModel):
+    """Images whose score of the positive class is alike: mean score and the share that is really positive, 0 to 1."""
+
+    mean_score: float
+    share_positive: float
+    images: int
+
+
+class Comparison(BaseModel):
+    """Candidate and model in service on the same images (McNemar's test, exact, two-sided).
+
+    Attributes:
+        only_candidate_right: Images that only the candidate answered rightly.
+        only_baseline_right: Images that only the model in service answered rightly.
+        p_value: Probability of so uneven a split of these when both models are equally good.
+    """
+
+    only_candidate_right: int
+    only_baseline_right: int
+    p_value: float
+
+
+class Evaluation(BaseModel):
+    """The Evaluator's output.
+
+    Attributes:
+        positive_class: The class whose score the decision threshold is held against; None: the highest score decides.
+        threshold: The model's own decision threshold; None as above.
+        requirements: The gate, line by line.
+        slices: All metrics, `ALL_IMAGES` first.
+        confusion: Test images by actual class, then by the label that the model gave.
+        comparison: None when there is no model in service.
+        curve: By rising threshold; empty without a positive class.
+        reliability: By rising score; empty without a positive class.
+    """
+
+    positive_class: str | None = None
+    threshold: float | None = None
+    requirements: list[Requirement] = Field(default_factory=list)
+    slices: list[SliceFigures] = Field(default_factory=list)
+    confusion: dict[str, dict[str, int]] = Field(default_factory=dict)
+    comparison: Comparison | None = None
+    curve: list[ThresholdPoint] = Field(default_factory=list)
+    reliability: list[ReliabilityBin] = Field(default_factory=list)
