@@ -7,7 +7,6 @@ that a viewer shows.
 """
 
 import functools
-import hashlib
 import io
 import warnings
 from collections.abc import Callable, Iterator
@@ -57,7 +56,6 @@ class CanonicalImage:
         contrast: Standard deviation of the luma, 0 to 127.5.
         sharpness: Variance of the luma's Laplacian, in grey levels squared, 0 to 1,040,400.
         entropy: Shannon entropy of the luma's histogram, in bits, 0 to 8.
-        pixels_sha256: Hex digest of the RGB pixels and their shape: equal for identical pictures in any format.
         note: What the file holds and `encoded` does not: "first of several frames", or nothing. A second picture behind
             a JPEG is no frame.
         luma: uint8 of shape (height, width), the grey levels (ITU-R 601) of the same pixels.
@@ -72,7 +70,6 @@ class CanonicalImage:
     contrast: float
     sharpness: float
     entropy: float
-    pixels_sha256: str
     note: str
     luma: np.ndarray = field(repr=False, compare=False)
 
@@ -117,8 +114,6 @@ def canonical_image(data: bytes, limits: ImageLimits) -> CanonicalImage:
     # An array of its own: a view would hold on to Pillow's copy of the picture.
     luma = np.array(Image.fromarray(pixels).convert("L"))
     quality = measure(luma)
-    digest = hashlib.sha256(b"%dx%d:" % (width, height))
-    digest.update(pixels.data)
     return CanonicalImage(
         encoded=data if kept_as_is else _encode_png(pixels),
         format="jpeg" if kept_as_is and image.format in _JPEG_FORMATS else "png",
@@ -129,7 +124,6 @@ def canonical_image(data: bytes, limits: ImageLimits) -> CanonicalImage:
         contrast=quality.contrast,
         sharpness=quality.sharpness,
         entropy=quality.entropy,
-        pixels_sha256=digest.hexdigest(),
         note=note,
         luma=luma,
     )

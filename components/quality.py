@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 import numpy as np
+from PIL import Image
 
 _LEVELS = np.arange(256)
 
@@ -32,7 +33,7 @@ def measure(luma: np.ndarray) -> Quality:
     Args:
         luma: uint8 of shape (height, width), at least one pixel.
     """
-    shares = np.bincount(luma.reshape(-1), minlength=256) / luma.size
+    shares = np.array(Image.fromarray(luma).histogram()) / luma.size
     brightness = float(shares @ _LEVELS)
     occurring = shares[shares > 0]
     return Quality(

@@ -7,6 +7,7 @@ Its hashes for looking copies up are the signs of random projections (Charikar, 
 Rounding Algorithms", STOC 2002), in bands as locality-sensitive hashing does it (Indyk & Motwani, STOC 1998).
 """
 
+import functools
 import hashlib
 
 import numpy as np
@@ -93,6 +94,11 @@ def name_of(key: bytes) -> bytes:
     return key.partition(b" ")[2]
 
 
+def picture_of(key: bytes) -> bytes:
+    """The part of a key that tells the picture: the digest of its descriptor."""
+    return key.partition(b" ")[0]
+
+
 def is_blank(descriptor: bytes) -> bool:
     """Whether it describes an image without texture."""
     return len(descriptor) == hashlib.sha256().digest_size
@@ -110,6 +116,7 @@ def _thumbnail(grey: NDArray[np.uint8]) -> Floats:
     return thumbnail
 
 
+@functools.lru_cache(maxsize=64)
 def _shares(pixels: int) -> Floats:
     """The weight of each pixel (columns) in the mean of each cell (rows) along one side of the image."""
     edges = np.linspace(0, pixels, _THUMBNAIL_SIDE + 1)[:, None]

@@ -28,8 +28,8 @@ def read_account(folder: Path, found: int, classes: list[str]) -> Account:
     # Of those that could be read, some were rejected for their copies.
     refused = {row["path"] for row in rejected}
     noted = [row for row in read_tally(folder, "noted") if row["path"] not in refused]
-    counts = {split: dict(read_tally(folder, f"images-{split}")) for split in features.SPLITS}
-    images = {split: {label: counts[split].get(label, 0) for label in classes} for split in features.SPLITS}
+    counts = {(split, label): count for (split, label), count in read_tally(folder, "images")}
+    images = {split: {label: counts.get((split, label), 0) for label in classes} for split in features.SPLITS}
     ingested = sum(sum(split.values()) for split in images.values())
     if ingested + len(rejected) != found:
         raise RuntimeError(

@@ -1,21 +1,18 @@
-"""The work of ImageExampleGen: read, check, group, split and count the images, as two Beam pipelines.
+"""The work of ImageExampleGen: read, check, group, split and count the images, as one Beam pipeline.
 
-The first reads and decodes every file once, keeps its example in a staging folder, and finds out from small
-descriptors which images belong together. The second gives the staged examples their group and, by it, their split. So
-the encoded images are never shuffled or held in memory, only named.
+Every file is read and decoded once, by the batch, and its example put into a staging file. Which images belong together
+is found out from small descriptors; then every staging file is gone through with the groups of its images. So the
+encoded images are never shuffled or held in memory, only their places.
 """
 
-import bisect
 import hashlib
-import itertools
 import json
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import apache_beam as beam
-import tensorflow as tf
 from tfx import types
 from tfx.components.example_gen.write_split import DEFAULT_FILE_NAME, to_file_format_str
 from tfx.components.util import examples_utils
@@ -28,16 +25,14 @@ from components import features
 from components.errors import DataRejectedError
 from components.image_example_gen.account import find_faults, read_account
 from components.image_example_gen.grouping import AssignGroups
-from components.image_example_gen.reading import (
-    NOTED_OUTPUT,
-    REJECTED_OUTPUT,
-    SEEN_OUTPUT,
-    ReadImage,
-    bytes_feature,
-)
-from components.image_folder import find_files
+from components.image_example_gen.reading import NOTED_OUTPUT, REJECTED_OUTPUT, ReadImages
+from components.image_example_gen.splitting import COUNT_OUTPUT, SplitStaged, group_of
+from components.image_folder import FoundFile, find_files
 from components.images import ImageLimits
 from components.tally import write_tally
+
+# Read one after the other into one staging file, and later written out one after the other.
+_FILES_IN_BATCH = 256
 
 
 class Executor(base_beam_executor.BaseBeamExecutor):
@@ -49,7 +44,7 @@ class Executor(base_beam_executor.BaseBeamExecutor):
         output_dict: dict[str, list[types.Artifact]],
         exec_properties: dict[str, Any],
     ) -> None:
-        """Runs the Beam pipelines, then checks what came out.
+        """Runs the Beam pipeline, then checks what came out.
 
         Raises:
             DataRejectedError: No images, fewer than two classes, a class missing from a split or out of balance there,
@@ -60,12 +55,17 @@ class Executor(base_beam_executor.BaseBeamExecutor):
         if misnamed := [os.fsencode(name) for name in classes if not _is_utf8(name)]:
             raise DataRejectedError([f"the name of class folder {name!r} is not UTF-8: rename it" for name in misnamed])
         staging = Path(self._get_tmp_dir())
-        files = [os.fsencode(file.path) for file in find_files(Path(exec_properties["input_base"]))]
-        with self._make_beam_pipeline() as pipeline:
-            _read_and_group(pipeline, files, classes, exec_properties, staging)
+        files = list(find_files(Path(exec_properties["input_base"])))
         examples = artifact_utils.get_single_instance(output_dict[standard_component_specs.EXAMPLES_KEY])
         with self._make_beam_pipeline() as pipeline:
-            _split(pipeline, staging, _buckets(exec_properties), examples)
+            outcomes = _read(pipeline, _batches(files), classes, exec_properties, staging)
+            groups = outcomes.seen | AssignGroups(exec_properties["group_by"])
+            _split(groups.assigned, _buckets(exec_properties), examples, staging)
+            names = groups.assigned | "GroupNames" >> beam.MapTuple(group_of) | beam.Distinct()
+            write_tally(names | beam.combiners.Count.Globally(), staging, "groups")
+            write_tally(outcomes[REJECTED_OUTPUT], staging, "rejected")
+            write_tally(groups[REJECTED_OUTPUT], staging, "ungrouped")
+            write_tally(outcomes[NOTED_OUTPUT], staging, "noted")
         _describe_artifact(examples)
 
         account = read_account(staging, len(files), classes)
@@ -75,89 +75,46 @@ class Executor(base_beam_executor.BaseBeamExecutor):
             raise DataRejectedError(faults, account)
 
 
-def _read_and_group(
-    pipeline: beam.Pipeline, files: list[bytes], classes: list[str], exec_properties: dict[str, Any], staging: Path
-) -> None:
+def _batches(files: Iterable[FoundFile]) -> list[list[bytes]]:
+    """Paths in the order of their hashes, so that every batch has images of every class and size."""
+    paths = sorted((os.fsencode(file.path) for file in files), key=lambda path: hashlib.sha256(path).digest())
+    return [paths[start : start + _FILES_IN_BATCH] for start in range(0, len(paths), _FILES_IN_BATCH)]
+
+
+def _read(
+    pipeline: beam.Pipeline,
+    batches: list[list[bytes]],
+    classes: list[str],
+    exec_properties: dict[str, Any],
+    staging: Path,
+) -> Any:
     limits = ImageLimits(
         min_side=exec_properties["min_side"],
         max_pixels=exec_properties["max_pixels"],
         max_bytes=exec_properties["max_bytes"],
     )
-    outcomes = (
+    return (
         pipeline
-        | "Files" >> beam.Create(files)
+        | "Files" >> beam.Create(batches)
         | "Spread" >> beam.Reshuffle()
         | "ReadImages"
-        >> beam.ParDo(ReadImage(exec_properties["input_base"], classes, limits)).with_outputs(
-            SEEN_OUTPUT, REJECTED_OUTPUT, NOTED_OUTPUT, main="examples"
+        >> beam.ParDo(ReadImages(exec_properties["input_base"], classes, limits, str(staging))).with_outputs(
+            REJECTED_OUTPUT, NOTED_OUTPUT, main="seen"
         )
     )
-    _ = outcomes.examples | "Stage" >> beam.io.WriteToTFRecord(str(staging / "examples"))
-    groups = outcomes[SEEN_OUTPUT] | AssignGroups(exec_properties["group_by"])
-    _ = (
-        groups.assigned
-        # No path has a NUL in it.
-        | "Join" >> beam.MapTuple(_joined)
-        | "StageGroups" >> beam.io.WriteToTFRecord(str(staging / "assigned"))
-    )
-    names = groups.assigned | "GroupNames" >> beam.Values() | beam.Distinct()
-    write_tally(names | beam.combiners.Count.Globally(), staging, "groups")
-    write_tally(outcomes[REJECTED_OUTPUT], staging, "rejected")
-    write_tally(groups[REJECTED_OUTPUT], staging, "ungrouped")
-    write_tally(outcomes[NOTED_OUTPUT], staging, "noted")
 
 
-def _split(pipeline: beam.Pipeline, staging: Path, buckets: dict[str, int], examples: types.Artifact) -> None:
-    assigned = (
-        pipeline | "ReadGroups" >> beam.io.ReadFromTFRecord(str(staging / "assigned*")) | "Part" >> beam.Map(_parted)
-    )
+def _split(assigned: beam.PCollection, buckets: dict[str, int], examples: types.Artifact, staging: Path) -> None:
     parts = (
-        pipeline
-        | "ReadStaged" >> beam.io.ReadFromTFRecord(str(staging / "examples*"))
-        # A multimap is looked up path by path: no worker has to hold the groups of millions of images.
-        | "SetGroup" >> beam.ParDo(_SetGroup(), beam.pvalue.AsMultiMap(assigned))
-        | "Split" >> beam.Partition(_split_index, len(buckets), list(itertools.accumulate(buckets.values())))
+        assigned
+        | "ByStagingFile" >> beam.GroupByKey()
+        | "Split" >> beam.ParDo(SplitStaged(buckets)).with_outputs(COUNT_OUTPUT, *buckets)
     )
-    for name, part in zip(buckets, parts, strict=True):
-        classes = part | f"Class[{name}]" >> beam.Map(_class_of) | f"Count[{name}]" >> beam.combiners.Count.PerElement()
-        write_tally(classes, staging, f"images-{name}")
+    for name in buckets:
         path = os.path.join(examples.uri, f"Split-{name}", DEFAULT_FILE_NAME)
-        _ = (
-            part
-            | f"Serialize[{name}]" >> beam.Map(tf.train.Example.SerializeToString, deterministic=True)
-            # Not shuffled, as TFX's own writer does: the files were, before they were read.
-            | f"Write[{name}]" >> beam.io.WriteToTFRecord(path, file_name_suffix=".gz")
-        )
-
-
-class _SetGroup(beam.DoFn):
-    """From staged bytes to an example with its group; without one, the image has been rejected."""
-
-    def process(self, staged: bytes, groups: Mapping[bytes, Iterable[bytes]]) -> Iterator[tf.train.Example]:
-        example = tf.train.Example.FromString(staged)
-        for group in groups[example.features.feature[features.FILENAME].bytes_list.value[0]]:
-            example.features.feature[features.GROUP].CopyFrom(bytes_feature(group))
-            yield example
-
-
-def _split_index(example: tf.train.Example, _splits: int, bounds: list[int]) -> int:
-    """TFX's way to split: by the hash of the group, so that nothing but the group decides."""
-    (group,) = example.features.feature[features.GROUP].bytes_list.value
-    return bisect.bisect(bounds, int(hashlib.sha256(group).hexdigest(), 16) % bounds[-1])
-
-
-def _class_of(example: tf.train.Example) -> str:
-    name: bytes = example.features.feature[features.CLASS_TEXT].bytes_list.value[0]
-    return name.decode()
-
-
-def _joined(path: bytes, group: bytes) -> bytes:
-    return path + b"\0" + group
-
-
-def _parted(record: bytes) -> tuple[bytes, bytes]:
-    path, _, group = record.partition(b"\0")
-    return path, group
+        # Not shuffled, as TFX's own writer does it: the files were, before they were read.
+        _ = parts[name] | f"Write[{name}]" >> beam.io.WriteToTFRecord(path, file_name_suffix=".gz")
+    write_tally(parts[COUNT_OUTPUT] | "Count" >> beam.combiners.Count.PerElement(), staging, "images")
 
 
 def _buckets(exec_properties: dict[str, Any]) -> dict[str, int]:

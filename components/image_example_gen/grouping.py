@@ -6,16 +6,18 @@ from typing import Any
 
 import apache_beam as beam
 
-from components.copies.descriptor import name_of
+from components.copies.descriptor import picture_of
 from components.copies.grouping import FindCopies, GroupCopies
 from components.image_example_gen.reading import REJECTED_OUTPUT, account_row, readable_path
 
-# Key, path below the folder, class name, descriptor.
-Seen = tuple[bytes, bytes, str, bytes]
+# Staging file, offset and size of the example.
+Place = tuple[str, int, int]
 
 
 class AssignGroups(beam.PTransform):
-    """From `seen` images to (path, group), and rows of the account as the tagged output `rejected`.
+    """From what is seen of images (see `ReadImages`) to (staging file, (offset, size, group)).
+
+    Tagged output: `rejected`, rows of the account.
 
     Copies whose classes disagree are rejected, all of them: one label is wrong, and which one only a person can tell.
 
@@ -43,18 +45,18 @@ class AssignGroups(beam.PTransform):
 
 
 class _JudgeGroup(beam.DoFn):
-    """From a group of copies to (path, group) of each, or to rejections."""
+    """From a group of copies to the place and group of each, or to rejections."""
 
     def __init__(self, group_by: str):
         self._group_by = re.compile(group_by) if group_by else None
 
-    def process(self, group: tuple[bytes, Iterable[tuple[bytes, str]]]) -> Iterator[Any]:
+    def process(self, group: tuple[bytes, Iterable[tuple[bytes, str, Place]]]) -> Iterator[Any]:
         key, members = group
         # Of each class the first path, to be named in rejections.
         first: dict[str, bytes] = {}
-        for path, class_name in members:
+        for path, class_name, _ in members:
             first[class_name] = min(path, first.get(class_name, path))
-        for path, class_name in members:
+        for path, class_name, (file, offset, size) in members:
             others = sorted((other, first[other]) for other in first if other != class_name)
             name = self._name(key, path)
             if others:
@@ -66,25 +68,27 @@ class _JudgeGroup(beam.DoFn):
                 detail = f"data.group_by {pattern!r} finds no name in the path"
                 yield account_row(REJECTED_OUTPUT, path, class_name, reason="no group", detail=detail)
             else:
-                yield path, name
+                yield file, (offset, size, name)
 
     def _name(self, key: bytes, path: bytes) -> bytes:
         """Empty where the pattern, or the group in it that names, matches nothing: that is no group to be in."""
         if self._group_by is None:
-            # The digest of the pixels alone: an image that is renamed stays in its split.
-            return name_of(key).partition(b" ")[0]
+            # The digest of the picture alone: an image that is renamed stays in its split.
+            return picture_of(key)
         match = self._group_by.search(readable_path(path))
         return (match[1 if match.re.groups else 0] or "").encode() if match else b""
 
 
-def _described(key: bytes, _path: bytes, _class_name: str, descriptor: bytes) -> tuple[bytes, bytes]:
+def _described(key: bytes, _path: bytes, _class_name: str, descriptor: bytes, _place: Place) -> tuple[bytes, bytes]:
     return key, descriptor
 
 
-def _image(key: bytes, path: bytes, class_name: str, _descriptor: bytes) -> tuple[bytes, tuple[bytes, str]]:
-    return key, (path, class_name)
+def _image(
+    key: bytes, path: bytes, class_name: str, _descriptor: bytes, place: Place
+) -> tuple[bytes, tuple[bytes, str, Place]]:
+    return key, (path, class_name, place)
 
 
-def _by_group(_key: bytes, joined: dict[str, list[Any]]) -> Iterator[tuple[bytes, tuple[bytes, str]]]:
+def _by_group(_key: bytes, joined: dict[str, list[Any]]) -> Iterator[tuple[bytes, tuple[bytes, str, Place]]]:
     ((group,), (image,)) = joined["group"], joined["image"]
     yield group, image

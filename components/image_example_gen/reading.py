@@ -1,58 +1,78 @@
-"""Reading one file: into a stored example and what the grouping needs, or into a rejection."""
+"""Reading files: into staged examples and what the grouping needs, or into rejections."""
 
 import os
+import uuid
 from collections.abc import Iterator
 from typing import Any
 
 import apache_beam as beam
 import tensorflow as tf
+from apache_beam.io.filesystem import CompressionTypes
+from threadpoolctl import threadpool_limits
 
 from components import features
 from components.copies.descriptor import describe, key_of
 from components.image_folder import read_regular_file
 from components.images import CanonicalImage, ImageLimits, RejectedImageError, canonical_image
 
-SEEN_OUTPUT = "seen"
 REJECTED_OUTPUT = "rejected"
 NOTED_OUTPUT = "noted"
 
 
-class ReadImage(beam.DoFn):
-    """From a path below the folder (bytes) to a serialized `tf.train.Example`, yet without its group.
+class ReadImages(beam.DoFn):
+    """From a batch of paths below the folder (bytes) to what is seen of each image; the images themselves are staged.
 
-    Tagged outputs: `seen`, for every example (key, path, class name, descriptor), where the key orders by descriptor
-    and holds the digest of the pixels and the path; `rejected` and `noted`, rows of the account. An image that was not
-    taken whole is noted.
+    For every image (key, path, class name, descriptor, place). The key orders by descriptor and ends in the path. The
+    place is a staging file and the offset and size, in bytes, of a serialized `tf.train.Example`, yet without group.
+
+    Tagged outputs: `rejected` and `noted`, rows of the account. An image that was not taken whole is noted.
     """
 
-    def __init__(self, folder: str, classes: list[str], limits: ImageLimits):
+    def __init__(self, folder: str, classes: list[str], limits: ImageLimits, staging: str):
         self._folder = folder
         self._labels = {name: label for label, name in enumerate(classes)}
         self._limits = limits
+        self._staging = staging
 
-    def process(self, path: bytes) -> Iterator[Any]:
+    def setup(self) -> None:
+        """One thread for each product of small matrices: more would only wait for each other, and for other workers."""
+        self._threads = threadpool_limits(limits=1, user_api="blas")
+
+    def teardown(self) -> None:
+        """Whatever else runs in this process may have its threads again."""
+        self._threads.restore_original_limits()
+
+    def process(self, paths: list[bytes]) -> Iterator[Any]:
         """Never raises for what is in a file or wrong with it."""
-        class_name = os.fsdecode(path).partition(os.sep)[0] if os.sep.encode() in path else ""
-        try:
-            if class_name not in self._labels:
-                raise RejectedImageError("not in a class folder", f"the classes are {', '.join(self._labels)}")
-            image = canonical_image(self._read(path), self._limits)
-        except RejectedImageError as rejection:
-            yield account_row(REJECTED_OUTPUT, path, class_name, reason=rejection.reason, detail=rejection.detail)
-            return
-        descriptor = describe(image.luma)
-        example = _to_example(path, class_name, self._labels[class_name], image, descriptor)
-        yield example.SerializeToString(deterministic=True)
-        key = key_of(descriptor, image.pixels_sha256.encode() + b" " + path)
-        yield beam.pvalue.TaggedOutput(SEEN_OUTPUT, (key, path, class_name, descriptor))
-        if image.note:
-            yield account_row(NOTED_OUTPUT, path, class_name, note=image.note)
+        # Another name at every attempt: one that was given up may still be writing.
+        file = os.path.join(self._staging, f"{uuid.uuid4().hex}.staged")
+        offset = 0
+        with beam.io.filesystems.FileSystems.create(file, compression_type=CompressionTypes.UNCOMPRESSED) as staged:
+            for path in paths:
+                class_name = os.fsdecode(path).partition(os.sep)[0] if os.sep.encode() in path else ""
+                try:
+                    image = self._read(path, class_name)
+                except RejectedImageError as rejection:
+                    yield account_row(
+                        REJECTED_OUTPUT, path, class_name, reason=rejection.reason, detail=rejection.detail
+                    )
+                    continue
+                descriptor = describe(image.luma)
+                example = _to_example(path, class_name, self._labels[class_name], image, descriptor).SerializeToString()
+                staged.write(example)
+                yield key_of(descriptor, path), path, class_name, descriptor, (file, offset, len(example))
+                offset += len(example)
+                if image.note:
+                    yield account_row(NOTED_OUTPUT, path, class_name, note=image.note)
 
-    def _read(self, path: bytes) -> bytes:
+    def _read(self, path: bytes, class_name: str) -> CanonicalImage:
+        if class_name not in self._labels:
+            raise RejectedImageError("not in a class folder", f"the classes are {', '.join(self._labels)}")
         try:
-            return read_regular_file(os.path.join(os.fsencode(self._folder), path), self._limits.max_bytes)
+            data = read_regular_file(os.path.join(os.fsencode(self._folder), path), self._limits.max_bytes)
         except OSError as error:
             raise RejectedImageError("unreadable", error.strerror or str(error)) from None
+        return canonical_image(data, self._limits)
 
 
 def account_row(output: str, path: bytes, class_name: str, **said: str) -> beam.pvalue.TaggedOutput:

@@ -165,9 +165,7 @@ def _write_tallies(folder: Path, **changed: list[Any]) -> None:
             {"path": f"Positive/{name}.gif", "class": "Positive", "note": "first of several frames"} for name in "cab"
         ],
         "groups": [4],
-        "images-train": [["Negative", 3], ["Positive", 2]],
-        "images-eval": [["Positive", 1]],
-        "images-test": [],
+        "images": [[["train", "Negative"], 3], [["train", "Positive"], 2], [["eval", "Positive"], 1]],
     }
     for name, rows in (tallies | changed).items():
         (folder / name).write_text("".join(json.dumps(row) + "\n" for row in rows))

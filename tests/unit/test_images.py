@@ -474,7 +474,7 @@ def test_a_file_cut_anywhere_is_refused_or_stored_whole(name: str) -> None:
             continue
         # Only the very end may be missed, or other frames, and then the whole picture must be there for TensorFlow too.
         assert name in ANIMATED or end > len(data) - 24
-        assert image.pixels_sha256 == whole.pixels_sha256
+        np.testing.assert_array_equal(image.luma, whole.luma)
         _assert_tensorflow_agrees(image)
     assert refused > 0
 
@@ -559,30 +559,15 @@ def test_the_trainer_decodes_the_pixels_that_pillow_shows(data: st.DataObject) -
 
 
 @pytest.mark.parametrize("mode", ["RGB", "L", "P", "1"])
-def test_identical_pixels_have_one_digest_in_any_format(mode: str) -> None:
+def test_identical_pictures_have_one_luma_in_any_format(mode: str) -> None:
     picture = _picture(mode)
-    digests = {canonical_image(_encode(picture, name), TINY).pixels_sha256 for name in ("PNG", "BMP", "TIFF")}
+    files = [_encode(picture, name) for name in ("PNG", "BMP", "TIFF")]
     if mode != "RGB":  # of which GIF keeps 256 colours
-        digests.add(canonical_image(_encode(picture, "GIF"), TINY).pixels_sha256)
-    digests.add(canonical_image(_encode(picture.convert("RGB"), "WEBP", lossless=True), TINY).pixels_sha256)
-    digests.add(canonical_image(_encode(picture.convert("RGB"), "PNG", compress_level=0), TINY).pixels_sha256)
-    assert len(digests) == 1
-
-
-@settings(max_examples=50, deadline=None)
-@given(st.integers(0, 32), st.integers(0, 39), st.integers(0, 2), st.integers(1, 255))
-def test_one_changed_sample_changes_the_digest(row: int, column: int, channel: int, change: int) -> None:
-    pixels = np.array(_picture())
-    before = canonical_image(_encode(Image.fromarray(pixels), "PNG"), TINY)
-    pixels[row, column, channel] ^= np.uint8(change)
-    after = canonical_image(_encode(Image.fromarray(pixels), "PNG"), TINY)
-    assert before.pixels_sha256 != after.pixels_sha256
-
-
-def test_the_same_samples_in_another_shape_are_another_picture() -> None:
-    wide, tall = (Image.new("RGB", size, (9, 9, 9)) for size in ((40, 10), (10, 40)))
-    digests = {canonical_image(_encode(image, "PNG"), TINY).pixels_sha256 for image in (wide, tall)}
-    assert len(digests) == 2
+        files.append(_encode(picture, "GIF"))
+    files.append(_encode(picture.convert("RGB"), "WEBP", lossless=True))
+    files.append(_encode(picture.convert("RGB"), "PNG", compress_level=0))
+    for file in files:
+        np.testing.assert_array_equal(canonical_image(file, TINY).luma, np.asarray(picture.convert("RGB").convert("L")))
 
 
 @pytest.mark.parametrize(
