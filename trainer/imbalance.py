@@ -1,10 +1,8 @@
 """Classes of unequal size: so that the loss hears every class alike."""
 
-from typing import Literal
-
 import numpy as np
 
-Imbalance = Literal["class_weights", "balanced_sampling", "none"]
+from trainer.options import Imbalance
 
 
 def train_weights(labels: np.ndarray, imbalance: Imbalance) -> np.ndarray:
