@@ -1,11 +1,14 @@
 """From scores to a decision: the positive class from a threshold on, which is chosen on eval for a wanted recall."""
 
+import logging
 import math
 from dataclasses import dataclass
 
 import numpy as np
 from scipy.special import expit, logit
 from scipy.stats import beta
+
+log = logging.getLogger("crackgate")
 
 CONFIDENCE = 0.95
 # In log odds: what the sums of another machine may differ by, and much more.
@@ -60,6 +63,41 @@ def check_decidable(labels: np.ndarray, positive: int, classes: list[str]) -> No
         )
 
 
+def fit_decision(scores: np.ndarray, labels: np.ndarray, positive: int | None, target_recall: float) -> Decision | None:
+    """Chooses the threshold, and says what these images can show of it.
+
+    Args:
+        scores: float32 (images, classes), calibrated.
+        labels: int (images,); both positive and others, see `check_decidable`.
+        positive: Label of the positive class; None when there is none.
+        target_recall: Above 0, 1 at most.
+
+    Returns:
+        None when there is no positive class.
+    """
+    if positive is None:
+        return None
+    decision = Decision(positive, choose_threshold(scores[:, positive], labels == positive, target_recall))
+    showing = weigh(decision, scores, labels, target_recall)
+    log.info(
+        "decision threshold %.6f: on eval, %d of %d positive images are found at a precision of %.4f",
+        decision.threshold,
+        showing.found,
+        showing.positives,
+        showing.precision,
+    )
+    if showing.recall_shown < target_recall:
+        needed = "no number of them" if showing.positives_needed is None else f"{showing.positives_needed} or more"
+        log.info(
+            "%d positive images show a recall of %.4f with 95 %% confidence, not the wanted %g: that takes %s",
+            showing.positives,
+            showing.recall_shown,
+            target_recall,
+            needed,
+        )
+    return decision
+
+
 def choose_threshold(scores: np.ndarray, is_positive: np.ndarray, target_recall: float) -> float:
     """The threshold of the best precision among those that reach the recall on these images.
 
@@ -95,20 +133,47 @@ def _log_odds(score: np.float32) -> float:
     return float(logit(np.clip(np.float64(score), 2.0**-24, 1 - 2.0**-25)))
 
 
-def recall_shown(found: int, positives: int) -> float:
-    """The recall that new images will reach with 95 % confidence.
+@dataclass(frozen=True)
+class Showing:
+    """What a decision does on the images it was chosen on.
 
-    Clopper and Pearson's lower bound. It holds although the threshold was chosen on the same images: the share of a
-    population above its sample's k-th lowest value follows the same beta distribution, whatever the population
+    Attributes:
+        positives: Images of the positive class.
+        found: Those of them that are called positive.
+        precision: Share of the positive class among the images called positive.
+        recall: Share of the positive class that is called positive.
+        recall_shown: The recall that new images will reach, too, with 95 % confidence.
+        positives_needed: How many positive images, all found, would show the wanted recall; None: no number would.
+    """
+
+    positives: int
+    found: int
+    precision: float
+    recall: float
+    recall_shown: float
+    positives_needed: int | None
+
+
+def weigh(decision: Decision, scores: np.ndarray, labels: np.ndarray, target_recall: float) -> Showing:
+    """Counts what the decision gets right.
+
+    The recall shown is Clopper and Pearson's lower bound. It holds although the threshold was chosen on the same
+    images: the share of any population above its sample's k-th lowest value follows the same beta distribution
     (Wilks 1941).
 
     Args:
-        found: Positive images at or above the threshold.
-        positives: All positive images.
+        decision: With a threshold of `choose_threshold`.
+        scores: float32 (images, classes).
+        labels: int (images,); both values occur.
+        target_recall: Above 0, 1 at most.
     """
-    return float(beta.ppf(1 - CONFIDENCE, found, positives - found + 1)) if found else 0.0
-
-
-def positives_needed(recall: float) -> int | None:
-    """How many positive images, all found, would show `recall` with 95 % confidence; None: no number would."""
-    return math.ceil(math.log(1 - CONFIDENCE) / math.log(recall)) if recall < 1 else None
+    truly, called = labels == decision.label, decision.is_positive(scores)
+    positives, found = int(truly.sum()), int((truly & called).sum())
+    return Showing(
+        positives=positives,
+        found=found,
+        precision=found / int(called.sum()),
+        recall=found / positives,
+        recall_shown=float(beta.ppf(1 - CONFIDENCE, found, positives - found + 1)),
+        positives_needed=math.ceil(math.log(1 - CONFIDENCE) / math.log(target_recall)) if target_recall < 1 else None,
+    )
