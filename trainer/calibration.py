@@ -25,7 +25,9 @@ class Calibration:
 
     def scores(self, logits: np.ndarray) -> np.ndarray:
         """Turns logits (images, classes) into scores: float32 of the same shape, each row summing to 1."""
-        return softmax(np.asarray(logits, np.float32) / np.float32(self.temperature) + np.float32(self.bias), axis=1)
+        return softmax(
+            np.asarray(logits, np.float32) / np.float32(self.temperature) + np.asarray(self.bias, np.float32), axis=1
+        )
 
 
 def fit_calibration(logits: np.ndarray, labels: np.ndarray) -> Calibration:
