@@ -61,7 +61,9 @@ class ServedClassifier(tf.Module):
         answer = {"scores": scores}
         if self._decision is not None:
             positive = self._decision.label
-            answer["is_positive"] = tf.logical_not(scores[:, positive] < self._decision.threshold)
+            score = scores[:, positive]
+            # Not `logical_not(score < threshold)`: TensorFlow rewrites that to >=, which is false of NaN.
+            answer["is_positive"] = (score >= self._decision.threshold) | tf.math.is_nan(score)
             others = tf.where(tf.one_hot(positive, scores.shape[1], on_value=True, off_value=False), -1.0, scores)
             label = tf.where(answer["is_positive"], tf.constant(positive, label.dtype), tf.argmax(others, axis=1))
         answer["label"] = tf.gather(self._classes, label)

@@ -36,9 +36,7 @@ def test_a_shifted_prior_is_undone_which_no_temperature_could() -> None:
     honest, labels = _honest(10_000, 2, seed=1, prior=np.array([50 / 51, 1 / 51]))
     shifted = 2.0 * (honest - np.log([50 / 51, 1 / 51]))
     share = (labels == 1).mean()
-    best_without_bias = min(
-        (_loss(softmax(shifted / t, axis=1), labels), t) for t in np.geomspace(0.1, 20, 200)
-    )[1]
+    best_without_bias = min((_loss(softmax(shifted / t, axis=1), labels), t) for t in np.geomspace(0.1, 20, 200))[1]
     calibrated = fit_calibration(shifted, labels).scores(shifted)
     assert softmax(shifted / best_without_bias, axis=1)[:, 1].mean() > 3 * share
     assert calibrated[:, 1].mean() == pytest.approx(share, rel=0.02)
