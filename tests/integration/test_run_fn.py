@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -71,10 +72,13 @@ class Outcome:
     def report(self) -> dict[str, Any]:
         return json.loads((self.model_run / "classification_report.json").read_text(encoding="utf-8"))
 
+    @cached_property
+    def loaded(self) -> Any:
+        return tf.saved_model.load(str(self.model))
+
     def predict(self, examples: list[tf.train.Example]) -> dict[str, np.ndarray]:
-        loaded = tf.saved_model.load(str(self.model))
         serialized = tf.constant([example.SerializeToString() for example in examples])
-        answer = loaded.signatures["serving_default"](examples=serialized)
+        answer = self.loaded.signatures["serving_default"](examples=serialized)
         return {name: value.numpy() for name, value in answer.items()}
 
 
@@ -216,12 +220,11 @@ def test_the_reported_calibration_is_the_one_served(outcome: Outcome) -> None:
     assert outcome.predict(examples)["scores"][:, 1].mean() == pytest.approx(np.mean(cracked), abs=0.02)
 
 
-def test_a_positive_class_can_be_chosen_and_its_recall_is_the_goal(outcome: Outcome, tmp_path: Path) -> None:
-    trained = _train_again(outcome, tmp_path, fine_tune_epochs=0, views=1, positive_class="Negative", target_recall=0.8)
-    assert trained.card()["positive_class"] == "Negative"
-    decision = trained.report()["decision"]
+def test_a_positive_class_can_be_chosen_and_its_recall_is_the_goal(frozen: Outcome) -> None:
+    assert frozen.card()["positive_class"] == "Negative"
+    decision = frozen.report()["decision"]
     assert decision["recall"] >= 0.8 and decision["positive_class"] == "Negative"
-    answer = trained.predict(trained.stored("eval"))
+    answer = frozen.predict(frozen.stored("eval"))
     np.testing.assert_array_equal(answer["is_positive"], answer["scores"][:, 0] >= np.float32(decision["threshold"]))
     np.testing.assert_array_equal(answer["is_positive"], answer["label"] == b"Negative")
 
@@ -251,11 +254,17 @@ def test_training_again_gives_the_same_model(outcome: Outcome, tmp_path: Path) -
     assert again.history["fine_tune"]["val_loss"] == pytest.approx(outcome.history["fine_tune"]["val_loss"], abs=1e-4)
 
 
-def test_a_frozen_backbone_comes_out_as_it_went_in(outcome: Outcome, tmp_path: Path) -> None:
-    trained = _train_again(outcome, tmp_path, fine_tune_epochs=0, views=1)
-    assert trained.history["fine_tune"] == {}
-    assert not (trained.model_run / "fine_tune").exists()
-    classifier = keras.models.load_model(trained.model_run / "classifier.keras")
+@pytest.fixture(scope="module")
+def frozen(outcome: Outcome, tmp_path_factory: pytest.TempPathFactory) -> Outcome:
+    """A training without its second stage, and with the other class as the positive one."""
+    changes = {"fine_tune_epochs": 0, "views": 1, "positive_class": "Negative", "target_recall": 0.8}
+    return _train_again(outcome, tmp_path_factory.mktemp("frozen"), **changes)
+
+
+def test_a_frozen_backbone_comes_out_as_it_went_in(frozen: Outcome) -> None:
+    assert frozen.history["fine_tune"] == {}
+    assert not (frozen.model_run / "fine_tune").exists()
+    classifier = keras.models.load_model(frozen.model_run / "classifier.keras")
     (backbone,) = (layer for layer in classifier.layers if isinstance(layer, keras.Model) and layer.name != "head")
     for weight, original in zip(
         backbone.get_weights(), build_backbone("efficientnet-lite0", SIZE, "imagenet").get_weights(), strict=True
