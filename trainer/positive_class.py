@@ -19,7 +19,7 @@ def resolve_positive_class(configured: str, classes: list[str]) -> str | None:
     Raises:
         ValueError: There is no such class, or several have such a name.
     """
-    allowed = f"allowed are {', '.join(map(repr, classes))}"
+    allowed = f"allowed are {', '.join(map(repr, classes)) or 'none'}"
     if configured:
         if configured not in classes:
             raise ValueError(f"train.positive_class: received {configured!r}, which is no class; {allowed}")
