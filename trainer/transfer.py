@@ -22,7 +22,8 @@ class Stages:
     """How the training went.
 
     Attributes:
-        head: Per epoch of the head's stage: loss, accuracy, val_loss and val_accuracy.
+        head: Per epoch of the head's stage: loss, accuracy, val_loss and val_accuracy. What is done about imbalance
+            weighs in the losses, and not in the accuracies.
         fine_tune: The same of the second stage; empty when it was turned off.
         fine_tune_kept: Whether fine-tuning beat the frozen backbone on eval, and so was kept.
     """
