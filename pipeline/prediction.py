@@ -70,14 +70,18 @@ def _score(
 ) -> list[Prediction]:
     contents = [_read(file) for file in files]
     readable = [content for content in contents if isinstance(content, bytes)]
-    answers = signature(image_bytes=tf.constant(readable, tf.string)) if readable else None
+    answers = (
+        {name: values.numpy() for name, values in signature(image_bytes=tf.constant(readable)).items()}
+        if readable
+        else {}
+    )
     predictions, row = [], 0
     for file, content in zip(files, contents, strict=True):
         name = str(file).encode("utf-8", "backslashreplace").decode()
-        if isinstance(content, str) or answers is None:
-            predictions.append(Prediction(image=name, error=str(content)))
+        if isinstance(content, str):
+            predictions.append(Prediction(image=name, error=content))
             continue
-        predictions.append(_prediction(name, classes, {key: value[row].numpy() for key, value in answers.items()}))
+        predictions.append(_prediction(name, classes, {key: values[row] for key, values in answers.items()}))
         row += 1
     return predictions
 
