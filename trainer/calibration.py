@@ -47,7 +47,7 @@ def fit_calibration(logits: np.ndarray, labels: np.ndarray) -> Calibration:
     """
     if not len(logits) or not np.isfinite(logits).all():
         raise ValueError(
-            f"calibration needs finite logits, received {np.size(logits)}, {np.isnan(logits).sum()} of them NaN: "
+            f"calibration needs finite logits, received {np.size(logits)}, {np.isfinite(logits).sum()} of them finite: "
             "lower train.head_learning_rate and train.fine_tune_learning_rate"
         )
     classes = logits.shape[1]
