@@ -22,7 +22,7 @@ from pipeline.pipeline import create_pipeline
 from pipeline.progress import ComponentEvents
 from pipeline.summary import ComponentTime, Images, Summary, Verdict
 from pipeline.workspace import Workspace
-from trainer.reports import CURVES_FILE, HISTORY_FILE, REPORT_FILE
+from trainer.reports import CURVES_FILE, HISTORY_FILE, RELIABILITY_FILE, REPORT_FILE
 from trainer.run_fn import KERAS_FILE
 
 log = logging.getLogger("crackgate")
@@ -116,6 +116,7 @@ def _add_outputs(summary: Summary, executions: dict[str, Execution]) -> None:
         folder = Path(trainer.outputs["model_run"][0].uri)
         files = {
             "training_curves": CURVES_FILE,
+            "reliability": RELIABILITY_FILE,
             "classification_report": REPORT_FILE,
             "history": HISTORY_FILE,
             "keras_model": KERAS_FILE,

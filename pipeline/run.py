@@ -12,6 +12,7 @@ from pipeline.progress import ComponentEvents, LiveDisplay, PlainDisplay
 from pipeline.run_log import logged_to
 from pipeline.summary import SUMMARY_FILE, Images, Summary, Verdict, begin_summary
 from pipeline.workspace import Workspace
+from trainer.positive_class import resolve_positive_class
 
 
 def run(
@@ -28,11 +29,13 @@ def run(
         verbose: Show every log line on the terminal.
 
     Raises:
-        ConfigError: `data` is no folder or lacks a configured class, or there is no such weights file.
+        ConfigError: `data` is no folder or lacks a configured class, there is no such weights file, or no telling
+            which class is the positive one.
         WorkspaceBusyError: Another run holds the workspace.
     """
     classes = resolve_classes(data, config)
     _check_weights(config)
+    _check_positive_class(config, classes)
     with workspace.locked():
         began = time.monotonic()
         folder = workspace.create_run_folder()
@@ -79,6 +82,13 @@ def _check_weights(config: Config) -> None:
         raise ConfigError(
             f"train.weights: received {weights!r}, allowed are 'imagenet', 'none' or the path of a weights file"
         )
+
+
+def _check_positive_class(config: Config, classes: list[str]) -> None:
+    try:
+        resolve_positive_class(config.train.positive_class, classes)
+    except ValueError as error:
+        raise ConfigError(str(error)) from None
 
 
 def _run_pipeline(

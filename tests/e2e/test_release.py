@@ -81,11 +81,13 @@ def test_predict_scores_files_with_the_released_model(photographs: Path, workspa
     assert finished.returncode == 1, "one file could not be scored"
     assert len(rows) == 121 and rows[-1]["image"] == str(bad) and "not an image" in rows[-1]["error"]
     assert all(sum(row["scores"].values()) == pytest.approx(1, abs=1e-5) for row in rows[:-1])
-    assert all(row["probability"] == max(row["scores"].values()) for row in rows[:-1])
+    assert all(row["probability"] == row["scores"][row["label"]] for row in rows[:-1])
+    assert all(row["is_positive"] == (row["label"] == "Positive") for row in rows[:-1])
     assert sum(row["label"] == "Positive" for row in rows[:-1]) > 60
 
     table = crackgate("predict", photographs / "Positive" / "00001.jpg", "--workspace", workspace)
     assert table.returncode == 0 and "probability" in table.stdout and "00001.jpg" in table.stdout
+    assert "'Positive' from a score of 0." in table.stdout
 
 
 @pytest.mark.usefixtures("first_run")
