@@ -69,7 +69,8 @@ class RunComparison(BaseModel):
         data: Folder, fingerprint and counts of images.
         configuration: The fields that differ, for example "train.views"; None when one run has no summary.
         versions: Of crackgate and TFX, and the digests of the components' code that differ.
-        seconds: Of the whole run as "all", and of each component.
+        seconds: Of the whole run as "all", and of each component; None where it was taken over from an earlier run, or
+            not reached.
     """
 
     first: RunEntry
@@ -171,7 +172,7 @@ def _compare_versions(first: Run, second: Run) -> dict[str, Pair]:
 
 
 def _packages(run: Run) -> dict[str, str | None]:
-    """Of TFX the version that made the examples, which may be an earlier run's."""
+    """Of TFX those that the run's artifacts were made with, some of them perhaps in earlier runs."""
     outputs = [made for execution in run.executions.values() for made in execution.outputs.values()]
     tfx = {artifact.properties.get("tfx_version") for artifacts in outputs for artifact in artifacts}
     return {
@@ -191,10 +192,10 @@ def _code(run: Run) -> dict[str, str]:
 
 
 def _seconds(run: Run) -> dict[str, float]:
-    components = {name: execution.seconds for name, execution in run.executions.items() if execution.state != "running"}
-    # In the order in which they were executed.
-    ordered = sorted(components, key=lambda name: run.executions[name].id)
-    return ({"all": run.summary.seconds} if run.summary else {}) | {name: components[name] for name in ordered}
+    whole = {"all": run.summary.seconds} if run.summary else {}
+    ended = [execution for execution in run.executions.values() if execution.state in ("complete", "failed")]
+    in_order = sorted(ended, key=lambda execution: execution.id)
+    return whole | {execution.component: execution.seconds for execution in in_order}
 
 
 def _paired(first: Mapping[str, Any], second: Mapping[str, Any]) -> dict[str, Pair]:

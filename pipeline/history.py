@@ -193,7 +193,9 @@ def read_history(workspace: Workspace) -> History:
     try:
         record = read_record(workspace.metadata_file)
     except MetadataError as error:
-        raise HistoryError(f"{error}; put a copy of the file back, or remove it to see what the summaries hold") from None
+        raise HistoryError(
+            f"{error}; put a copy of the file back, or remove it to see what the summaries hold"
+        ) from None
     run_ids = {path.name for path in workspace.runs.glob("*") if path.is_dir()} | set(record.runs)
     if not run_ids:
         raise HistoryError(

@@ -19,30 +19,29 @@ _UNKNOWN = "-"
 def print_runs(console: Console, runs: list[RunEntry]) -> None:
     """Prints one line for each run."""
     metrics = list(dict.fromkeys(name for run in runs for name in run.metrics))
-    right = [Column(escape(name), justify="right") for name in (*metrics, "test images", "duration")]
-    table = Table(Column("run", no_wrap=True), "started", "verdict", *right, "version")
+    table = _table("run", "verdict", *metrics, "duration", "version")
     for run in runs:
         table.add_row(
-            run.run_id,
-            _time(run.started),
+            escape(run.run_id),
             _verdict(run),
-            *(_figure(run.metrics.get(name)) for name in metrics),
-            _UNKNOWN if run.test_images is None else str(run.test_images),
+            *(_value(run.metrics.get(name)) for name in metrics),
             _duration(run.seconds),
-            _version(run),
+            _version(run, earlier=" again"),
         )
     console.print(table)
+    for problem in (problem for run in runs for problem in run.problems):
+        _say(console, f"mind: {problem}")
     _say(console, "figures, durations and failures are from summary.json, everything else is from ML Metadata")
 
 
 def print_details(console: Console, details: RunDetails) -> None:
     """Prints what a run came to, and its lineage."""
     run = details.run
-    console.print(f"[bold]{run.run_id}[/]  {_verdict(run)}", highlight=False)
-    for reason in run.reasons:
+    console.print(f"[bold]{escape(run.run_id)}[/]  {_verdict(run)}", highlight=False)
+    for reason in (*run.reasons, *run.problems):
         _say(console, f"  {reason}")
     facts = {
-        "version": _version(run),
+        "version": _version(run, earlier=f", by run {run.released_by}"),
         "started": _time(run.started),
         "duration": _duration(run.seconds),
         "verdict is from": run.verdict_from,
@@ -57,7 +56,8 @@ def print_details(console: Console, details: RunDetails) -> None:
 def print_comparison(console: Console, comparison: RunComparison) -> None:
     """Prints two runs side by side."""
     first, second = comparison.first, comparison.second
-    heading = Table("", first.run_id, second.run_id)
+    heading = _table("", "first", "second")
+    heading.add_row("run", escape(first.run_id), escape(second.run_id))
     for name, cell in _HEADING.items():
         heading.add_row(name, cell(first), cell(second))
     console.print(heading)
@@ -111,10 +111,7 @@ def _print_metrics(console: Console, comparison: RunComparison) -> None:
         _say(console, "metrics: neither run came to its evaluation")
         return
     console.print("[bold]Metrics[/], over all test images, with their intervals", highlight=False)
-    right = [
-        Column(name, justify="right") for name in (comparison.first.run_id, comparison.second.run_id, "difference")
-    ]
-    table = Table("", *right)
+    table = _table("", "first", "second", "difference")
     for name, pair in comparison.metrics.items():
         difference = _UNKNOWN if pair.difference is None else f"{pair.difference:+.4f}"
         table.add_row(escape(name), _figure(pair.first), _figure(pair.second), difference)
@@ -133,15 +130,18 @@ def _splits_sentence(comparison: RunComparison) -> str:
     )
 
 
-def _print_pairs(
-    console: Console, title: str, pairs: Mapping[str, Pair], shown: Callable[..., str] = str
-) -> None:
+def _print_pairs(console: Console, title: str, pairs: Mapping[str, Pair], shown: Callable[..., str] = str) -> None:
     console.print(f"[bold]{title}[/]", highlight=False)
-    table = Table("", Column("first", overflow="fold"), Column("second", overflow="fold"))
+    table = _table("", "first", "second")
     for name, pair in pairs.items():
         cells = (_UNKNOWN if value is None else escape(shown(value)) for value in (pair.first, pair.second))
         table.add_row(escape(name), *cells)
     console.print(table)
+
+
+def _table(*headings: str) -> Table:
+    """Folds what is too long: an id that is cut off is of no use."""
+    return Table(*(Column(escape(heading), overflow="fold") for heading in headings))
 
 
 def _say(console: Console, line: str) -> None:
@@ -159,11 +159,11 @@ def _verdict(run: RunEntry) -> str:
     return f"[{colour}]{run.verdict}[/]"
 
 
-def _version(run: RunEntry) -> str:
+def _version(run: RunEntry, earlier: str) -> str:
+    """`earlier` is added when another run released it first."""
     if run.version is None:
         return _UNKNOWN
-    earlier = "" if run.released_by == run.run_id else f", by run {run.released_by}"
-    return f"{run.version}{earlier}{', removed since' if run.removed else ''}"
+    return f"{run.version}{'' if run.released_by == run.run_id else earlier}{' (removed since)' if run.removed else ''}"
 
 
 def _time(started: str) -> str:
@@ -178,12 +178,15 @@ def _duration(seconds: float | None) -> str:
 
 
 def _figure(figure: Figure | None) -> str:
+    if figure is None or figure.low is None or figure.high is None:
+        return _value(figure)
+    return f"{_value(figure)} ({figure.low:.4f} to {figure.high:.4f})"
+
+
+def _value(figure: Figure | None) -> str:
     if figure is None:
         return _UNKNOWN
-    if figure.value is None:
-        return "not a number"
-    interval = "" if figure.low is None or figure.high is None else f" ({figure.low:.4f} to {figure.high:.4f})"
-    return f"{figure.value:.4f}{interval}"
+    return "not a number" if figure.value is None else f"{figure.value:.4f}"
 
 
 def _gone(gone: bool) -> str:
@@ -198,6 +201,6 @@ def _shortened(version: str) -> str:
 _HEADING: dict[str, Callable[[RunEntry], str]] = {
     "started": lambda run: _time(run.started),
     "verdict": _verdict,
-    "version": _version,
+    "version": lambda run: _version(run, earlier=f", by run {run.released_by}"),
     "duration": lambda run: _duration(run.seconds),
 }

@@ -97,7 +97,9 @@ class Record:
             if maker.id not in found:
                 found[maker.id] = maker
                 used = (made for name, made in maker.inputs.items() if name != BASELINE_INPUT)
-                waiting += [self.makers[artifact.id] for made in used for artifact in made if artifact.id in self.makers]
+                waiting += [
+                    self.makers[artifact.id] for made in used for artifact in made if artifact.id in self.makers
+                ]
         return sorted(found.values(), key=lambda each: each.id, reverse=True)
 
 
