@@ -126,7 +126,7 @@ class History:
         """Finds a run.
 
         Args:
-            text: A run id or the beginning of one, "latest", or a released version, with or without "version" before it.
+            text: A run id or the beginning of one, "latest", or a released version, with "version" before it or not.
 
         Raises:
             HistoryError: There is no such run, or there are several.
@@ -188,14 +188,13 @@ def read_history(workspace: Workspace) -> History:
     """
     if not workspace.root.is_dir():
         raise HistoryError(
-            f"--workspace: received {str(workspace.root)!r}, which is no folder; give the one that 'crackgate run' wrote to"
+            f"--workspace: received {str(workspace.root)!r}, which is no folder; give the one that 'crackgate run' "
+            "wrote to"
         )
     try:
         record = read_record(workspace.metadata_file)
     except MetadataError as error:
-        raise HistoryError(
-            f"{error}; put a copy of the file back, or remove it to see what the summaries hold"
-        ) from None
+        raise HistoryError(f"{error}; put a good copy back, or remove it to see what the summaries hold") from None
     run_ids = {path.name for path in workspace.runs.glob("*") if path.is_dir()} | set(record.runs)
     if not run_ids:
         raise HistoryError(

@@ -100,7 +100,8 @@ def _print_link(console: Console, link: Link, run_id: str) -> None:
     state = "" if link.state == "complete" else f", {link.state}"
     _say(console, f"{link.component}: execution {link.execution}{state}{taken_over}")
     for made in link.made:
-        _say(console, f"    made {made.name} {made.id}  {made.uri}{_gone(made.gone)}")
+        note = f" ({made.note})" if made.note else ""
+        _say(console, f"    made {made.name} {made.id}{note}  {made.uri}{_gone(made.gone)}")
     if link.used:
         used = (f"{name} {', '.join(map(str, ids))}" for name, ids in link.used.items())
         _say(console, f"    from {', '.join(used)}")
@@ -139,9 +140,9 @@ def _print_pairs(console: Console, title: str, pairs: Mapping[str, Pair], shown:
     console.print(table)
 
 
-def _table(*headings: str) -> Table:
-    """Folds what is too long: an id that is cut off is of no use."""
-    return Table(*(Column(escape(heading), overflow="fold") for heading in headings))
+def _table(first: str, *headings: str) -> Table:
+    """Folds what is too long rather than cut it off, and keeps the names in the first column whole."""
+    return Table(Column(first, no_wrap=True), *(Column(escape(heading), overflow="fold") for heading in headings))
 
 
 def _say(console: Console, line: str) -> None:

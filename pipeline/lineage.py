@@ -3,6 +3,7 @@
 Only its protos are read, not TFX's artifact classes: that takes a fraction of a second and neither TFX nor TensorFlow.
 """
 
+import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -85,22 +86,25 @@ class Record:
     def trace(self, execution: Execution) -> list[Execution]:
         """Returns the executions that an execution's outputs come from, the latest first, itself included.
 
-        An execution that took over what was made before is replaced by the one that made it. The model in service, which
-        the Evaluator compares with, is not followed.
+        An execution that took over what was made before is replaced by the one that made it. The model in service,
+        which the Evaluator compares with, is not followed.
         """
         found: dict[int, Execution] = {}
         waiting = [execution]
         while waiting:
             current = waiting.pop()
-            outputs = [artifact for artifacts in current.outputs.values() for artifact in artifacts]
-            maker = next((self.makers[artifact.id] for artifact in outputs if artifact.id in self.makers), current)
+            maker = next(self._makers_of(current.outputs), current)
             if maker.id not in found:
                 found[maker.id] = maker
-                used = (made for name, made in maker.inputs.items() if name != BASELINE_INPUT)
-                waiting += [
-                    self.makers[artifact.id] for made in used for artifact in made if artifact.id in self.makers
-                ]
+                waiting += self._makers_of(
+                    {name: used for name, used in maker.inputs.items() if name != BASELINE_INPUT}
+                )
         return sorted(found.values(), key=lambda each: each.id, reverse=True)
+
+    def _makers_of(self, artifacts: dict[str, list[Artifact]]) -> Iterator[Execution]:
+        for artifact in itertools.chain.from_iterable(artifacts.values()):
+            if artifact.id in self.makers:
+                yield self.makers[artifact.id]
 
 
 def read_record(metadata_file: Path) -> Record:

@@ -18,13 +18,15 @@ class Made(BaseModel):
     Attributes:
         name: What its maker calls it, for example "model".
         id: In ML Metadata.
-        uri: Its folder or file.
+        uri: Its folder or file; of a released model the one in the serving folder.
+        note: Whether it was blessed or pushed, where that is what it is about.
         gone: Whether nothing is there any more.
     """
 
     name: str
     id: int
     uri: str
+    note: str
     gone: bool
 
 
@@ -122,7 +124,16 @@ def _link(execution: Execution) -> Link:
 def _made(name: str, artifact: Artifact) -> Made:
     # The Pusher's artifact is an empty folder; what it made stands in the serving folder.
     uri = artifact.properties.get("pushed_destination") or artifact.uri
-    return Made(name=name, id=artifact.id, uri=uri, gone=not Path(uri).exists())
+    return Made(name=name, id=artifact.id, uri=uri, note=_note(artifact), gone=not Path(uri).exists())
+
+
+def _note(artifact: Artifact) -> str:
+    if artifact.type == "ModelBlessing":
+        return "blessed" if artifact.properties["blessed"] else "not blessed"
+    if artifact.type == "PushedModel":
+        pushed = artifact.properties["pushed"]
+        return f"version {artifact.properties['pushed_version']}" if pushed else "nothing was pushed"
+    return ""
 
 
 def _baseline(history: History, executions: list[Execution]) -> Baseline | None:

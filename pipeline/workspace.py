@@ -81,7 +81,7 @@ class Workspace:
             yield
 
     def is_locked(self) -> bool:
-        """Whether a run is going on. Asking holds the lock for a moment, which would turn away a run that begins then."""
+        """Whether a run is going on. Asking holds the lock for a moment, and turns away a run that begins just then."""
         try:
             with self.lock_file.open() as file:
                 fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
