@@ -110,7 +110,7 @@ class Run:
     def version(self) -> int | None:
         """The released version."""
         if self.pushed is not None:
-            return int(self.pushed.properties["pushed_version"]) if self.pushed.properties["pushed"] else None
+            return int(self.pushed.properties["pushed_version"]) if self.pushed.properties.get("pushed") else None
         return self.summary.pushed_version if self.summary else None
 
 
@@ -235,7 +235,7 @@ def _verdict(run: Run) -> tuple[Verdict | Unconcluded, _Source, list[str]]:
     if summary is not None and (summary.verdict == Verdict.FAILED or run.pushed is None):
         return summary.verdict, "summary.json", summary.reasons
     if run.pushed is not None:
-        verdict = Verdict.RELEASED if run.pushed.properties["pushed"] else Verdict.NOT_BLESSED
+        verdict = Verdict.RELEASED if run.pushed.properties.get("pushed") else Verdict.NOT_BLESSED
         return verdict, "ML Metadata", summary.reasons if summary else []
     component_in = {execution.state: name for name, execution in run.executions.items()}
     reached = component_in.get("running", "no component")

@@ -129,9 +129,9 @@ def _made(name: str, artifact: Artifact) -> Made:
 
 def _note(artifact: Artifact) -> str:
     if artifact.type == "ModelBlessing":
-        return "blessed" if artifact.properties["blessed"] else "not blessed"
+        return "blessed" if artifact.properties.get("blessed") else "not blessed"
     if artifact.type == "PushedModel":
-        pushed = artifact.properties["pushed"]
+        pushed = artifact.properties.get("pushed")
         return f"version {artifact.properties['pushed_version']}" if pushed else "nothing was pushed"
     return ""
 
