@@ -1,5 +1,6 @@
 """A workspace as runs leave it behind, written with ML Metadata's own client, without running anything."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -7,7 +8,6 @@ import ml_metadata as mlmd
 from ml_metadata.proto.metadata_store_pb2 import (
     Artifact,
     ArtifactType,
-    Association,
     ConnectionConfig,
     Context,
     ContextType,
@@ -40,11 +40,12 @@ class RecordedRuns:
         mode = SqliteMetadataSourceConfig.READWRITE_OPENCREATE
         sqlite = SqliteMetadataSourceConfig(filename_uri=str(self.workspace.metadata_file), connection_mode=mode)
         self.store = mlmd.MetadataStore(ConnectionConfig(sqlite=sqlite))
+        self._type_ids: dict[str, int] = {}
 
     def begin(self, run_id: str) -> None:
         """Makes the run's folder, and makes it known to ML Metadata."""
         (self.workspace.runs / run_id).mkdir(parents=True)
-        self._context("pipeline_run", run_id)
+        self.store.put_contexts([self._context("pipeline_run", run_id)])
 
     def execute(
         self,
@@ -57,12 +58,11 @@ class RecordedRuns:
         """Records a complete execution: `inputs` are artifact ids, `outputs` properties, both by name."""
         made = {}
         for name, properties in (outputs or {}).items():
-            type_id = self.store.put_artifact_type(ArtifactType(name=TYPES[name]))
-            artifact = Artifact(type_id=type_id, uri=f"/artifacts/{component}/{name}/{run_id}")
-            _set_properties(artifact, {"tfx_version": "1.21.0", **properties})
-            (made[name],) = self.store.put_artifacts([artifact])
-        self.record(run_id, component, "COMPLETE", inputs, made, parameters)
-        return made
+            type_id = self._type_id(TYPES[name], lambda name: self.store.put_artifact_type(ArtifactType(name=name)))
+            made[name] = Artifact(type_id=type_id, uri=f"/artifacts/{component}/{name}/{run_id}")
+            _set_properties(made[name], {"tfx_version": "1.21.0", **properties})
+        ids = self._put(run_id, component, "COMPLETE", inputs or {}, made, parameters or {})
+        return dict(zip(made, ids[len(inputs or {}) :], strict=True))
 
     def record(
         self,
@@ -74,21 +74,8 @@ class RecordedRuns:
         parameters: dict[str, Any] | None = None,
     ) -> None:
         """Records an execution in any state; inputs and outputs are artifact ids by name."""
-        type_id = self.store.put_execution_type(ExecutionType(name=f"somewhere.{component}"))
-        execution = Execution(type_id=type_id, last_known_state=Execution.State.Value(state))
-        _set_properties(execution, parameters or {})
-        events = [
-            (number, Event(type=kind, artifact_id=number, path=Event.Path(steps=[Event.Path.Step(key=name)])))
-            for kind, ends in ((Event.INPUT, inputs or {}), (Event.OUTPUT, outputs or {}))
-            for name, number in ends.items()
-        ]
-        (execution_id,) = self.store.put_executions([execution])
-        for _, event in events:
-            event.execution_id = execution_id
-        self.store.put_events([event for _, event in events])
-        contexts = (self._context("pipeline_run", run_id), self._context("node", f"crackgate-0.{component}"))
-        associations = [Association(execution_id=execution_id, context_id=context) for context in contexts]
-        self.store.put_attributions_and_associations([], associations)
+        made = {name: self.store.get_artifacts_by_id([number])[0] for name, number in (outputs or {}).items()}
+        self._put(run_id, component, state, inputs or {}, made, parameters or {})
 
     def ingest(self, run_id: str, fingerprint: str, **parameters: Any) -> int:
         """Records an ImageExampleGen and returns the id of its examples."""
@@ -134,10 +121,38 @@ class RecordedRuns:
         summary.write(folder)
         return summary
 
-    def _context(self, kind: str, name: str) -> int:
-        type_id = self.store.put_context_type(ContextType(name=kind))
-        known = self.store.get_context_by_type_and_name(kind, name)
-        return known.id if known else self.store.put_contexts([Context(type_id=type_id, name=name)])[0]
+    def _put(
+        self,
+        run_id: str,
+        component: str,
+        state: str,
+        inputs: dict[str, int],
+        outputs: dict[str, Artifact],
+        parameters: dict[str, Any],
+    ) -> list[int]:
+        """Returns the ids of the inputs and the outputs."""
+        name = f"somewhere.{component}"
+        type_id = self._type_id(name, lambda name: self.store.put_execution_type(ExecutionType(name=name)))
+        execution = Execution(type_id=type_id, last_known_state=Execution.State.Value(state))
+        _set_properties(execution, parameters)
+        used = {name: self.store.get_artifacts_by_id([number])[0] for name, number in inputs.items()}
+        events = [
+            (artifact, Event(type=kind, path=Event.Path(steps=[Event.Path.Step(key=name)])))
+            for kind, ends in ((Event.INPUT, used), (Event.OUTPUT, outputs))
+            for name, artifact in ends.items()
+        ]
+        contexts = [self._context("pipeline_run", run_id), self._context("node", f"crackgate-0.{component}")]
+        _, artifact_ids, _ = self.store.put_execution(execution, events, contexts, reuse_context_if_already_exist=True)
+        return list(artifact_ids)
+
+    def _context(self, kind: str, name: str) -> Context:
+        type_id = self._type_id(kind, lambda name: self.store.put_context_type(ContextType(name=name)))
+        return Context(type_id=type_id, name=name)
+
+    def _type_id(self, name: str, put: Callable[[str], int]) -> int:
+        if name not in self._type_ids:
+            self._type_ids[name] = put(name)
+        return self._type_ids[name]
 
 
 def _set_properties(proto: Any, properties: dict[str, Any]) -> None:

@@ -223,7 +223,7 @@ def test_the_lineage_of_a_stopped_run_begins_where_it_got_to(recorded: RecordedR
 
 
 def test_no_workspace_no_runs_and_no_store_are_said(tmp_path: Path) -> None:
-    with pytest.raises(HistoryError, match="'.*absent', which is no folder"):
+    with pytest.raises(HistoryError, match=r"'.*absent', which is no folder"):
         read_history(Workspace(tmp_path / "absent"))
     with pytest.raises(HistoryError, match="no runs in"):
         read_history(Workspace(tmp_path))
@@ -242,7 +242,7 @@ def test_summaries_are_told_of_without_ml_metadata(recorded: RecordedRuns) -> No
 WRITE = """
 import os, sqlite3, sys
 connection = sqlite3.connect(sys.argv[1], isolation_level=None)
-connection.execute("PRAGMA cache_size = 1")
+connection.execute("PRAGMA cache_size = {cache_pages}")
 connection.execute("BEGIN IMMEDIATE")
 connection.execute("UPDATE Artifact SET uri = hex(randomblob(3000))")
 {then}
@@ -250,9 +250,7 @@ connection.execute("UPDATE Artifact SET uri = hex(randomblob(3000))")
 
 
 def test_a_run_that_is_writing_does_not_keep_from_reading(recorded: RecordedRuns) -> None:
-    code = WRITE.format(then="print('written', flush=True); sys.stdin.read()").replace(
-        "PRAGMA cache_size = 1", "SELECT 1"
-    )
+    code = WRITE.format(cache_pages=1000, then="print('written', flush=True); sys.stdin.read()")
     with subprocess.Popen(
         [sys.executable, "-c", code, str(recorded.workspace.metadata_file)],
         stdin=subprocess.PIPE,
@@ -267,7 +265,9 @@ def test_a_run_that_is_writing_does_not_keep_from_reading(recorded: RecordedRuns
 
 def test_what_a_killed_run_left_half_written_is_undone(recorded: RecordedRuns) -> None:
     metadata_file = recorded.workspace.metadata_file
-    subprocess.run([sys.executable, "-c", WRITE.format(then="os._exit(0)"), str(metadata_file)], check=True)
+    # So small a cache that it writes before it commits.
+    code = WRITE.format(cache_pages=1, then="os._exit(0)")
+    subprocess.run([sys.executable, "-c", code, str(metadata_file)], check=True)
     assert Path(f"{metadata_file}-journal").stat().st_size > 0, "otherwise there is nothing to undo"
     assert entries(recorded)[FIRST].version == VERSION
     assert details(recorded, FIRST).links[-1].made[0].uri == f"/artifacts/ImageExampleGen/examples/{FIRST}"
