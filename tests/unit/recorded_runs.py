@@ -1,5 +1,6 @@
 """A workspace as runs leave it behind, written with ML Metadata's own client, without running anything."""
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -41,6 +42,11 @@ class RecordedRuns:
         sqlite = SqliteMetadataSourceConfig(filename_uri=str(self.workspace.metadata_file), connection_mode=mode)
         self.store = mlmd.MetadataStore(ConnectionConfig(sqlite=sqlite))
         self._type_ids: dict[str, int] = {}
+
+    def copied_to(self, root: Path) -> "RecordedRuns":
+        """Copies the workspace: quicker than recording it again. Released models stay where they are recorded."""
+        shutil.copytree(self.workspace.root, root)
+        return RecordedRuns(root)
 
     def begin(self, run_id: str) -> None:
         """Makes the run's folder, and makes it known to ML Metadata."""

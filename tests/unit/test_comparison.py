@@ -21,10 +21,10 @@ FIRST, SECOND, OTHER = "20261122-160000", "20261122-160100", "20261122-160200"
 VERSION = 1795364374
 
 
-@pytest.fixture
-def recorded(tmp_path: Path) -> RecordedRuns:
+@pytest.fixture(scope="module")
+def template(tmp_path_factory: pytest.TempPathFactory) -> RecordedRuns:
     """A release, a refused model of the same images, and a refused one of images split otherwise."""
-    recorded = RecordedRuns(tmp_path / "workspace")
+    recorded = RecordedRuns(tmp_path_factory.mktemp("recorded"))
     recorded.begin(FIRST)
     examples = recorded.ingest(FIRST, "f1", output_config="70/15/15")
     model = recorded.train(FIRST, examples, digest="t1")
@@ -46,6 +46,12 @@ def recorded(tmp_path: Path) -> RecordedRuns:
     recorded.judge(OTHER, examples, recorded.train(OTHER, examples))
     recorded.summarize(OTHER, Verdict.NOT_BLESSED, figures={"accuracy": 1.0}, minute=2)
     return recorded
+
+
+@pytest.fixture
+def recorded(template: RecordedRuns, tmp_path: Path) -> RecordedRuns:
+    """A copy of the template, for one test."""
+    return template.copied_to(tmp_path / "workspace")
 
 
 def compared(recorded: RecordedRuns, first: str, second: str) -> RunComparison:

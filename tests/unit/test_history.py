@@ -20,10 +20,10 @@ VERSION = 1795364374
 FIGURES = {"accuracy": 0.9, "recall of Positive": 0.8, "recall of Negative": 0.7}
 
 
-@pytest.fixture
-def recorded(tmp_path: Path) -> RecordedRuns:
+@pytest.fixture(scope="module")
+def template(tmp_path_factory: pytest.TempPathFactory) -> RecordedRuns:
     """A release; a run of the same that took everything over; another model, refused; a folder with one class."""
-    recorded = RecordedRuns(tmp_path / "workspace")
+    recorded = RecordedRuns(tmp_path_factory.mktemp("recorded"))
     recorded.begin(FIRST)
     examples = recorded.ingest(FIRST, fingerprint="f1")
     model = recorded.train(FIRST, examples)
@@ -45,6 +45,12 @@ def recorded(tmp_path: Path) -> RecordedRuns:
 
     recorded.summarize(REJECTED, Verdict.DATA_REJECTED, minute=3)
     return recorded
+
+
+@pytest.fixture
+def recorded(template: RecordedRuns, tmp_path: Path) -> RecordedRuns:
+    """A copy of the template, for one test."""
+    return template.copied_to(tmp_path / "workspace")
 
 
 def entries(recorded: RecordedRuns) -> dict[str, RunEntry]:
