@@ -159,7 +159,7 @@ app.add_typer(runs_app, name="runs")
 
 RunArgument = Annotated[
     str,
-    typer.Argument(metavar="RUN", help="A run id or the beginning of one, 'latest', or a released version's number."),
+    typer.Argument(help="A run id or the beginning of one, 'latest', or a released version's number."),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")]
 

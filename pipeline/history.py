@@ -238,12 +238,12 @@ def _verdict(run: Run) -> tuple[Verdict | Unconcluded, _Source, list[str]]:
         verdict = Verdict.RELEASED if run.pushed.properties.get("pushed") else Verdict.NOT_BLESSED
         return verdict, "ML Metadata", summary.reasons if summary else []
     component_in = {execution.state: name for name, execution in run.executions.items()}
-    reached = component_in.get("running", "no component")
+    where = f"at {component_in['running']}" if "running" in component_in else "before or between its components"
     if run.is_running:
-        return Unconcluded.RUNNING, "ML Metadata", [f"now at {reached}"]
+        return Unconcluded.RUNNING, "ML Metadata", [f"now {where}"]
     if "failed" in component_in:
         return Verdict.FAILED, "ML Metadata", [f"{component_in['failed']} failed; the summary that says why is missing"]
-    return Unconcluded.CUT_OFF, "no record of its end", [f"its process ended at {reached} and left no summary"]
+    return Unconcluded.CUT_OFF, "no record of its end", [f"its process ended {where} and left no summary"]
 
 
 def _main_figures(run: Run) -> dict[str, Figure]:

@@ -126,7 +126,9 @@ def read_record(metadata_file: Path) -> Record:
             for context in store.get_contexts_by_type("pipeline_run")
         }
     except (RuntimeError, mlmd.errors.StatusError) as error:
-        raise MetadataError(f"cannot read ML Metadata in {str(metadata_file)!r}: {error}") from None
+        # Behind the cause stands the whole SQL statement.
+        cause = str(error).partition(" query: ")[0]
+        raise MetadataError(f"cannot read ML Metadata in {str(metadata_file)!r}: {cause}") from None
     runs: dict[str, dict[str, Execution]] = {run_id: {} for run_id in began}
     for execution in executions:
         runs.setdefault(execution.run_id, {})[execution.component] = execution

@@ -143,6 +143,6 @@ def _baseline(history: History, executions: list[Execution]) -> Baseline | None:
     (model,) = used
     for run in reversed(history.runs):
         pusher = run.executions.get("Pusher")
-        if run.version is not None and pusher is not None and model in pusher.inputs["model"]:
+        if run.version is not None and pusher is not None and model in pusher.inputs.get("model", []):
             return Baseline(model=_made("model", model), version=run.version, run_id=run.run_id)
     return Baseline(model=_made("model", model), version=None, run_id=None)
