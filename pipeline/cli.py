@@ -191,7 +191,7 @@ def show_run(
     general_workspace, generally_as_json = context.obj
     history = _history(workspace or general_workspace)
     from pipeline.history_tables import print_details
-    from pipeline.provenance import describe_details
+    from pipeline.run_details import describe_details
 
     details = describe_details(history, _find_run(history, run))
     if as_json or generally_as_json:

@@ -9,7 +9,7 @@ from pydantic import BaseModel
 from pipeline.evaluation_result import Figure
 from pipeline.history import History, Run, RunEntry
 from pipeline.lineage import Execution
-from pipeline.provenance import find_data, trace_back
+from pipeline.run_details import find_data, trace_back
 
 # What decides, with the data, which images are in which split: ImageExampleGen's parameters by their names in the
 # configuration.

@@ -250,8 +250,8 @@ def _main_figures(run: Run) -> dict[str, Figure]:
     if run.evaluation is None or run.overall is None:
         return {}
     positive = run.evaluation.positive_class
-    names = ("accuracy", "balanced accuracy" if positive is None else f"recall of {positive}")
-    return {name: run.overall.figures[name] for name in names if name in run.overall.figures}
+    names = ("accuracy", "balanced_accuracy" if positive is None else f"recall of {positive}")
+    return {name: run.overall.figures.get(name, Figure(value=None)) for name in names}
 
 
 def _listed(names: list[str]) -> str:

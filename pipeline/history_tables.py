@@ -10,7 +10,7 @@ from rich.table import Column, Table
 from pipeline.comparison import Pair, RunComparison
 from pipeline.evaluation_result import Figure
 from pipeline.history import RunEntry
-from pipeline.provenance import Link, RunDetails
+from pipeline.run_details import Link, RunDetails
 
 _COLOURS = {"released": "green", "not blessed": "red", "data rejected": "red", "failed": "red", "running": "yellow"}
 _UNKNOWN = "-"
@@ -19,7 +19,7 @@ _UNKNOWN = "-"
 def print_runs(console: Console, runs: list[RunEntry]) -> None:
     """Prints one line for each run."""
     metrics = list(dict.fromkeys(name for run in runs for name in run.metrics))
-    table = _table("run", "verdict", *metrics, "duration", "version")
+    table = _table("run", "verdict", *map(_plain, metrics), "duration", "version")
     for run in runs:
         table.add_row(
             escape(run.run_id),
@@ -48,7 +48,7 @@ def print_details(console: Console, details: RunDetails) -> None:
         "summary": details.summary or _UNKNOWN,
     }
     for name, figure in run.metrics.items():
-        facts[name] = f"{_figure(figure)} on {run.test_images} test images"
+        facts[_plain(name)] = f"{_figure(figure)} on {run.test_images} test images"
     _say_facts(console, facts)
     _print_lineage(console, details)
 
@@ -115,7 +115,7 @@ def _print_metrics(console: Console, comparison: RunComparison) -> None:
     table = _table("", "first", "second", "difference")
     for name, pair in comparison.metrics.items():
         difference = _UNKNOWN if pair.difference is None else f"{pair.difference:+.4f}"
-        table.add_row(escape(name), _figure(pair.first), _figure(pair.second), difference)
+        table.add_row(escape(_plain(name)), _figure(pair.first), _figure(pair.second), difference)
     console.print(table)
 
 
@@ -176,6 +176,12 @@ def _duration(seconds: float | None) -> str:
         return _UNKNOWN
     minutes, rest = divmod(round(seconds), 60)
     return f"{minutes} min {rest:02} s" if minutes else f"{rest} s"
+
+
+def _plain(metric: str) -> str:
+    """The metric's name in words; the class, which may follow it, is called as it is called."""
+    name, of, label = metric.partition(" of ")
+    return f"{name.replace('_', ' ')}{of}{label}"
 
 
 def _figure(figure: Figure | None) -> str:

@@ -127,7 +127,7 @@ def read_record(metadata_file: Path) -> Record:
         }
     except (RuntimeError, mlmd.errors.StatusError) as error:
         # Behind the cause stands the whole SQL statement.
-        cause = str(error).partition(" query: ")[0]
+        cause = str(error).partition(" query:  ")[0]
         raise MetadataError(f"cannot read ML Metadata in {str(metadata_file)!r}: {cause}") from None
     runs: dict[str, dict[str, Execution]] = {run_id: {} for run_id in began}
     for execution in executions:

@@ -14,7 +14,7 @@ from pipeline.comparison import RunComparison, compare
 from pipeline.evaluation_result import Figure
 from pipeline.history import read_history
 from pipeline.history_tables import print_comparison, print_details, print_runs
-from pipeline.provenance import describe_details
+from pipeline.run_details import describe_details
 from pipeline.summary import SUMMARY_FILE, Verdict
 
 FIRST, SECOND, OTHER = "20261122-160000", "20261122-160100", "20261122-160200"
@@ -36,7 +36,7 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> RecordedRuns:
         SECOND, "ImageExampleGen", "CACHED", outputs={"examples": examples}, parameters={"source_digest": "a1"}
     )
     recorded.judge(SECOND, examples, recorded.train(SECOND, examples, digest="t2"), baseline=model)
-    figures = {"accuracy": 0.5, "recall of [b]": 0.25}
+    figures = {"accuracy": 0.5, "recall_at_precision of [b_c]": 0.25}
     recorded.summarize(
         SECOND, Verdict.NOT_BLESSED, "train.views=2", "schema.brightness.min=20", figures=figures, minute=1
     )
@@ -71,11 +71,11 @@ def test_figures_of_the_same_test_images_are_subtracted(recorded: RecordedRuns) 
     assert {name: pair.difference for name, pair in comparison.metrics.items()} == {
         "accuracy": -0.25,
         "log loss": None,
-        "recall of [b]": None,
+        "recall_at_precision of [b_c]": None,
     }
     assert comparison.metrics["log loss"].second is None
     text = printed(comparison)
-    assert "-0.2500" in text and "the same test images" in text and "recall of [b]" in text
+    assert "-0.2500" in text and "the same test images" in text and "recall at precision of [b_c]" in text
 
 
 def test_figures_of_other_test_images_are_not_subtracted_and_why_is_said(recorded: RecordedRuns) -> None:
@@ -186,7 +186,7 @@ def test_a_workspace_that_is_not_there_is_a_usage_error(arguments: list[str], sa
 
 def test_the_history_needs_neither_tfx_nor_tensorflow() -> None:
     code = (
-        "import sys, pipeline.cli, pipeline.comparison, pipeline.history_tables, pipeline.provenance\n"
+        "import sys, pipeline.cli, pipeline.comparison, pipeline.history_tables, pipeline.run_details\n"
         "assert not {'tfx', 'tensorflow', 'apache_beam', 'numpy'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True)

@@ -11,7 +11,7 @@ from recorded_runs import RecordedRuns
 
 from pipeline.history import History, HistoryError, Run, RunEntry, read_history
 from pipeline.lineage import Record
-from pipeline.provenance import RunDetails, describe_details
+from pipeline.run_details import RunDetails, describe_details
 from pipeline.summary import SUMMARY_FILE, Verdict
 from pipeline.workspace import Workspace
 
@@ -86,12 +86,12 @@ def test_the_main_figures_are_those_of_all_test_images(recorded: RecordedRuns) -
 
 def test_without_a_positive_class_the_balanced_accuracy_is_shown(recorded: RecordedRuns) -> None:
     summary = recorded.summarize(
-        "no positive", Verdict.NOT_BLESSED, figures={"accuracy": 0.9, "balanced accuracy": 0.6}
+        "no positive", Verdict.NOT_BLESSED, figures={"accuracy": 0.9, "balanced_accuracy": 0.6}
     )
     assert summary.evaluation is not None
     summary.evaluation.positive_class = None
     summary.write(recorded.workspace.runs / "no positive")
-    assert list(entries(recorded)["no positive"].metrics) == ["accuracy", "balanced accuracy"]
+    assert list(entries(recorded)["no positive"].metrics) == ["accuracy", "balanced_accuracy"]
 
 
 def test_a_version_that_left_the_serving_folder_is_said_to_be_removed(recorded: RecordedRuns) -> None:

@@ -1,4 +1,4 @@
-"""Where a run's model comes from: from the released version, link by link, back to the data."""
+"""What a run came to and where its model comes from: from the released version, link by link, back to the data."""
 
 from pathlib import Path
 
