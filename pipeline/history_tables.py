@@ -109,7 +109,7 @@ def _print_link(console: Console, link: Link, run_id: str) -> None:
 
 def _print_metrics(console: Console, comparison: RunComparison) -> None:
     if not comparison.metrics:
-        _say(console, "metrics: neither run came to its evaluation")
+        _say(console, "metrics: neither run has any in its summary")
         return
     console.print("[bold]Metrics[/], over all test images, with their intervals", highlight=False)
     table = _table("", "first", "second", "difference")
