@@ -164,24 +164,18 @@ def test_details_print_verdict_reasons_and_lineage(recorded: RecordedRuns) -> No
 def test_every_command_prints_json(recorded: RecordedRuns, arguments: list[str]) -> None:
     done = CliRunner().invoke(app, [argument.format(recorded.workspace.root) for argument in arguments])
     assert done.exit_code == 0, done.output
-    printed_json = json.loads(done.stdout)
-    run = printed_json[0] if arguments[0] == "runs" and "show" not in arguments else printed_json.get("run")
-    assert run is None or run["run_id"] == OTHER
-    if arguments[0] == "compare":
-        assert printed_json["first"] == printed_json["second"] and printed_json["splits"]["same"] is True
+    content = json.loads(done.stdout)
+    if "compare" in arguments:
+        assert content["first"] == content["second"] and content["first"]["version"] == VERSION
+    else:
+        run = content["run"] if "show" in arguments else content[0]
+        assert run["run_id"] == OTHER
 
 
-@pytest.mark.parametrize(
-    ("arguments", "said"),
-    [
-        (["runs"], "absent"),
-        (["runs", "show", "latest"], "absent"),
-        (["compare", "latest", "latest"], "absent"),
-    ],
-)
-def test_a_workspace_that_is_not_there_is_a_usage_error(arguments: list[str], said: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("arguments", [["runs"], ["runs", "show", "latest"], ["compare", "latest", "latest"]])
+def test_a_workspace_that_is_not_there_is_a_usage_error(arguments: list[str], tmp_path: Path) -> None:
     done = CliRunner().invoke(app, [*arguments, "--workspace", str(tmp_path / "absent")])
-    assert done.exit_code == 2 and said in done.stderr
+    assert done.exit_code == 2 and "absent" in done.stderr
 
 
 def test_the_history_needs_neither_tfx_nor_tensorflow() -> None:
