@@ -154,7 +154,7 @@ def predict(
         raise typer.Exit(EXIT_FAILED)
 
 
-runs_app = typer.Typer(invoke_without_command=True, help="List the runs of a workspace, or show one of them.")
+runs_app = typer.Typer(invoke_without_command=True)
 app.add_typer(runs_app, name="runs")
 
 RunArgument = Annotated[
