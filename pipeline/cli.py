@@ -5,7 +5,7 @@ import json
 import os
 import shutil
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 from rich.console import Console
@@ -16,6 +16,9 @@ from rich.table import Column, Table
 from pipeline.config import ConfigError, load_config
 from pipeline.run_log import output_turned_to
 from pipeline.workspace import Workspace, WorkspaceBusyError
+
+if TYPE_CHECKING:
+    from pipeline.history import History, Run
 
 EXIT_FAILED = 1
 EXIT_USAGE = 2
@@ -153,6 +156,89 @@ def predict(
             Console().print(rule, highlight=False, soft_wrap=True, markup=False)
     if any(prediction.error for prediction in predictions):
         raise typer.Exit(EXIT_FAILED)
+
+
+runs_app = typer.Typer(invoke_without_command=True)
+app.add_typer(runs_app, name="runs")
+
+RunArgument = Annotated[
+    str,
+    typer.Argument(help="A run id or the beginning of one, 'latest', or a released version's number."),
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")]
+
+
+@runs_app.callback()
+def runs(context: typer.Context, workspace: WorkspaceOption = Path("workspace"), as_json: JsonOption = False) -> None:
+    """List the runs of a workspace, or show one of them."""
+    if context.invoked_subcommand is not None:
+        context.obj = (workspace, as_json)
+        return
+    history = _history(workspace)
+    entries = [history.describe(run) for run in history.runs]
+    if as_json:
+        print(json.dumps([entry.model_dump(mode="json") for entry in entries], indent=2))
+        return
+    from pipeline.history_tables import print_runs
+
+    print_runs(Console(), entries)
+
+
+@runs_app.command("show")
+def show_run(
+    context: typer.Context,
+    run: RunArgument,
+    workspace: Annotated[Path | None, typer.Option(help="As of 'runs'.", show_default="workspace")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Show what a run came to, and its lineage: from the released version back to the data."""
+    general_workspace, generally_as_json = context.obj
+    history = _history(workspace or general_workspace)
+    from pipeline.history_tables import print_details
+    from pipeline.run_details import describe_details
+
+    details = describe_details(history, _find_run(history, run))
+    if as_json or generally_as_json:
+        print(details.model_dump_json(indent=2))
+    else:
+        print_details(Console(), details)
+
+
+@app.command("compare")
+def compare_runs(
+    first: RunArgument,
+    second: RunArgument,
+    workspace: WorkspaceOption = Path("workspace"),
+    as_json: JsonOption = False,
+) -> None:
+    """Show two runs side by side: figures, data, configuration, versions and durations."""
+    history = _history(workspace)
+    from pipeline.comparison import compare
+    from pipeline.history_tables import print_comparison
+
+    comparison = compare(history, _find_run(history, first), _find_run(history, second))
+    if as_json:
+        print(comparison.model_dump_json(indent=2))
+    else:
+        print_comparison(Console(), comparison)
+
+
+def _history(workspace: Path) -> "History":
+    from pipeline.history import HistoryError, read_history
+
+    try:
+        return read_history(Workspace(workspace.resolve()))
+    except HistoryError as error:
+        _fail(str(error), EXIT_USAGE)
+
+
+def _find_run(history: "History", text: str) -> "Run":
+    from pipeline.history import HistoryError
+
+    try:
+        return history.find(text)
+    except HistoryError as error:
+        _fail(str(error), EXIT_USAGE)
 
 
 def _newest_version(workspace: Workspace) -> Path:

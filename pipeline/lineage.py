@@ -1,11 +1,42 @@
-"""What ML Metadata recorded of one run."""
+"""What ML Metadata recorded: which run executed what, and what was made from what.
 
-from dataclasses import dataclass
+Only its protos are read, not TFX's artifact classes: that takes a fraction of a second and neither TFX nor TensorFlow.
+"""
+
+import itertools
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import ml_metadata as mlmd
-from ml_metadata.proto import metadata_store_pb2
-from tfx.types import artifact_utils
+from google.protobuf.json_format import MessageToDict
+from ml_metadata.proto.metadata_store_pb2 import ConnectionConfig, Event, SqliteMetadataSourceConfig
+from ml_metadata.proto.metadata_store_pb2 import Execution as ExecutionProto
+
+# The Evaluator's name for the model in service. It has a lineage of its own.
+BASELINE_INPUT = "baseline_model"
+
+
+class MetadataError(Exception):
+    """ML Metadata cannot be read."""
+
+
+@dataclass(frozen=True)
+class Artifact:
+    """Something that was made.
+
+    Attributes:
+        id: In ML Metadata.
+        type: For example "Model".
+        uri: Its folder or file.
+        properties: What the component wrote down about it.
+    """
+
+    id: int
+    type: str
+    uri: str
+    properties: dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -13,34 +44,170 @@ class Execution:
     """One component's execution.
 
     Attributes:
+        id: In ML Metadata.
+        run_id: The run that it belongs to.
         component: The component's id, for example "Trainer".
-        state: "complete", "cached", "failed", ...
-        outputs: TFX artifacts by output name.
+        state: "complete", "cached", "failed", "running", ...
+        seconds: From its first to its last word.
+        properties: The component's parameters; a cached execution lacks some.
+        inputs: Artifacts by input name.
+        outputs: Artifacts by output name; those of a cached execution were made by another one.
     """
 
+    id: int
+    run_id: str
     component: str
     state: str
-    outputs: dict[str, list[Any]]
+    seconds: float
+    properties: dict[str, Any]
+    inputs: dict[str, list[Artifact]] = field(default_factory=dict)
+    outputs: dict[str, list[Artifact]] = field(default_factory=dict)
+
+    @property
+    def succeeded(self) -> bool:
+        """Whether its outputs can be used."""
+        return self.state in ("complete", "cached")
 
 
-def read_run(connection: metadata_store_pb2.ConnectionConfig, run_id: str) -> dict[str, Execution]:
+@dataclass(frozen=True)
+class Record:
+    """All runs of a workspace.
+
+    Attributes:
+        began: When each run's first component began, seconds since 1970, by run id.
+        runs: Executions by component, by run id.
+        makers: The execution that made an artifact, and did not take it over from the cache, by artifact id.
+    """
+
+    began: dict[str, float] = field(default_factory=dict)
+    runs: dict[str, dict[str, Execution]] = field(default_factory=dict)
+    makers: dict[int, Execution] = field(default_factory=dict)
+
+    def trace(self, execution: Execution) -> list[Execution]:
+        """Returns the executions that an execution's outputs come from, the latest first, itself included.
+
+        An execution that took over what was made before is replaced by the one that made it. The model in service,
+        which the Evaluator compares with, is not followed.
+        """
+        found: dict[int, Execution] = {}
+        waiting = [execution]
+        while waiting:
+            current = waiting.pop()
+            maker = next(self._makers_of(current.outputs), current)
+            if maker.id not in found:
+                found[maker.id] = maker
+                waiting += self._makers_of(
+                    {name: used for name, used in maker.inputs.items() if name != BASELINE_INPUT}
+                )
+        return sorted(found.values(), key=lambda each: each.id, reverse=True)
+
+    def _makers_of(self, artifacts: dict[str, list[Artifact]]) -> Iterator[Execution]:
+        for artifact in itertools.chain.from_iterable(artifacts.values()):
+            if artifact.id in self.makers:
+                yield self.makers[artifact.id]
+
+
+def read_record(metadata_file: Path) -> Record:
+    """Reads the whole store; runs may be writing to it.
+
+    Args:
+        metadata_file: An SQLite store. Nothing is recorded where there is none, or one that has just been created.
+
+    Raises:
+        MetadataError: The file is no store, or belongs to another version of ML Metadata.
+    """
+    if not metadata_file.is_file() or metadata_file.stat().st_size == 0:
+        return Record()
+    try:
+        store = _open(metadata_file)
+        executions = list(_read_executions(store))
+        began = {
+            context.name: context.create_time_since_epoch / 1000
+            for context in store.get_contexts_by_type("pipeline_run")
+        }
+    except (RuntimeError, mlmd.errors.StatusError) as error:
+        # Behind the cause stands the whole SQL statement.
+        cause = str(error).partition(" query:  ")[0]
+        raise MetadataError(f"cannot read ML Metadata in {str(metadata_file)!r}: {cause}") from None
+    runs: dict[str, dict[str, Execution]] = {run_id: {} for run_id in began}
+    for execution in executions:
+        runs.setdefault(execution.run_id, {})[execution.component] = execution
+    makers = {
+        artifact.id: execution
+        for execution in executions
+        if execution.state != "cached"
+        for artifacts in execution.outputs.values()
+        for artifact in artifacts
+    }
+    return Record(began, runs, makers)
+
+
+def read_run(connection: ConnectionConfig, run_id: str) -> dict[str, Execution]:
     """Returns the run's executions by component id; those that the run never reached are missing."""
-    store = mlmd.MetadataStore(connection)
-    context = store.get_context_by_type_and_name("pipeline_run", run_id)
-    if context is None:
-        return {}
-    executions = [_read_execution(store, execution) for execution in store.get_executions_by_context(context.id)]
+    executions = _read_executions(mlmd.MetadataStore(connection), run_id)
     return {execution.component: execution for execution in executions}
 
 
-def _read_execution(store: mlmd.MetadataStore, execution: metadata_store_pb2.Execution) -> Execution:
-    (node,) = [context.name for context in store.get_contexts_by_execution(execution.id) if context.type == "node"]
-    outputs: dict[str, list[Any]] = {}
-    for event in store.get_events_by_execution_ids([execution.id]):
-        if event.type == metadata_store_pb2.Event.OUTPUT:
-            (artifact,) = store.get_artifacts_by_id([event.artifact_id])
-            (artifact_type,) = store.get_artifact_types_by_id([artifact.type_id])
-            tfx_artifact = artifact_utils.deserialize_artifact(artifact_type, artifact)
-            outputs.setdefault(event.path.steps[0].key, []).append(tfx_artifact)
-    state = metadata_store_pb2.Execution.State.Name(execution.last_known_state).lower()
-    return Execution(component=node.partition(".")[2], state=state, outputs=outputs)
+def _open(metadata_file: Path) -> mlmd.MetadataStore:
+    modes = SqliteMetadataSourceConfig
+    try:
+        return _connect(metadata_file, modes.READONLY)
+    except RuntimeError:
+        # A run that was killed while it wrote leaves a journal behind, which SQLite has to undo before anyone reads.
+        if not Path(f"{metadata_file}-journal").is_file():
+            raise
+        return _connect(metadata_file, modes.READWRITE)
+
+
+def _connect(metadata_file: Path, mode: Any) -> mlmd.MetadataStore:
+    sqlite = SqliteMetadataSourceConfig(filename_uri=str(metadata_file), connection_mode=mode)
+    return mlmd.MetadataStore(ConnectionConfig(sqlite=sqlite))
+
+
+def _read_executions(store: mlmd.MetadataStore, only_run: str | None = None) -> Iterator[Execution]:
+    """Few large queries rather than many small ones: a workspace of some hundred runs has thousands of executions."""
+    protos: dict[int, ExecutionProto] = {}
+    run_of: dict[int, str] = {}
+    for run in store.get_contexts_by_type("pipeline_run"):
+        if only_run in (None, run.name):
+            for execution in store.get_executions_by_context(run.id):
+                protos[execution.id], run_of[execution.id] = execution, run.name
+    component_of = {
+        execution.id: node.name.partition(".")[2]
+        for node in store.get_contexts_by_type("node")
+        for execution in store.get_executions_by_context(node.id)
+    }
+    types = {artifact_type.id: artifact_type.name for artifact_type in store.get_artifact_types()}
+    events = store.get_events_by_execution_ids(protos) if protos else []
+    artifacts = {
+        artifact.id: Artifact(artifact.id, types[artifact.type_id], artifact.uri, _properties(artifact))
+        for artifact in store.get_artifacts_by_id({event.artifact_id for event in events})
+    }
+    ends: dict[tuple[int, bool], dict[str, list[Artifact]]] = {}
+    for event in events:
+        if event.type in (Event.INPUT, Event.OUTPUT):
+            named = ends.setdefault((event.execution_id, event.type == Event.OUTPUT), {})
+            named.setdefault(event.path.steps[0].key, []).append(artifacts[event.artifact_id])
+    for number, proto in protos.items():
+        yield Execution(
+            id=number,
+            run_id=run_of[number],
+            component=component_of[number],
+            state=ExecutionProto.State.Name(proto.last_known_state).lower(),
+            seconds=(proto.last_update_time_since_epoch - proto.create_time_since_epoch) / 1000,
+            properties=_properties(proto),
+            inputs=ends.get((number, False), {}),
+            outputs=ends.get((number, True), {}),
+        )
+
+
+def _properties(proto: Any) -> dict[str, Any]:
+    """Declared and custom properties alike; protos among them as JSON."""
+    values = {}
+    for name, value in [*proto.properties.items(), *proto.custom_properties.items()]:
+        kind = value.WhichOneof("value")
+        if kind in ("int_value", "double_value", "string_value", "bool_value"):
+            values[name] = getattr(value, kind)
+        elif kind is not None:
+            values[name] = MessageToDict(getattr(value, kind))
+    return values

@@ -3,6 +3,7 @@
 Importing this module imports TFX and TensorFlow, which takes ten seconds and more.
 """
 
+import json
 import logging
 import traceback
 from pathlib import Path
@@ -102,17 +103,17 @@ def _add_images(summary: Summary, executions: dict[str, Execution]) -> None:
 def _value(executions: dict[str, Execution], component: str, output: str) -> Any:
     """What the component wrote into a JsonValue; None when it never came to it."""
     execution = executions.get(component)
-    if execution is None or execution.state not in ("complete", "cached"):
+    if execution is None or not execution.succeeded:
         return None
-    return execution.outputs[output][0].read()
+    return json.loads(Path(execution.outputs[output][0].uri).read_text(encoding="utf-8"))
 
 
 def _add_outputs(summary: Summary, executions: dict[str, Execution]) -> None:
     data_page = executions.get("DataPage")
-    if data_page is not None and data_page.state in ("complete", "cached"):
+    if data_page is not None and data_page.succeeded:
         summary.outputs["data_page"] = str(Path(data_page.outputs["page"][0].uri) / PAGE_FILE)
     trainer = executions.get("Trainer")
-    if trainer is not None and trainer.state in ("complete", "cached"):
+    if trainer is not None and trainer.succeeded:
         folder = Path(trainer.outputs["model_run"][0].uri)
         files = {
             "training_curves": CURVES_FILE,
@@ -131,11 +132,11 @@ def _judge(summary: Summary, executions: dict[str, Execution], config: Config) -
     summary.metrics = evaluation.metrics
     summary.baseline_accuracy = evaluation.baseline_accuracy
     summary.confusion = evaluation.confusion
-    if not pushed.get_int_custom_property("pushed"):
+    if not pushed.properties["pushed"]:
         reasons = describe_failures(evaluation.metrics)
         summary.conclude(Verdict.NOT_BLESSED, reasons or ["the Evaluator did not bless the model: see the log"])
         return
-    folder = Path(pushed.get_string_custom_property("pushed_destination"))
+    folder = Path(pushed.properties["pushed_destination"])
     if not (folder / "saved_model.pb").is_file():
         reason = (
             f"the model was released as {folder} by an earlier run and has been removed since: "
@@ -143,6 +144,6 @@ def _judge(summary: Summary, executions: dict[str, Execution], config: Config) -
         )
         summary.conclude(Verdict.FAILED, [reason])
         return
-    summary.pushed_version = int(pushed.get_string_custom_property("pushed_version"))
+    summary.pushed_version = int(pushed.properties["pushed_version"])
     summary.pushed_to = str(folder)
     summary.conclude(Verdict.RELEASED, [])

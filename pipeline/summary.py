@@ -11,6 +11,7 @@ from pydantic import BaseModel, Field
 
 from components.features import SPLITS
 from pipeline.config import Config
+from pipeline.evaluation_result import Evaluation
 
 SUMMARY_FILE = "summary.json"
 
@@ -104,6 +105,7 @@ class Summary(BaseModel):
         reasons: Why the model was not released, in sentences; empty when it was.
         baseline_accuracy: Accuracy of the last released model on the same test images; None when there is none.
         confusion: Test images by actual class, then by predicted class.
+        evaluation: What the gate found out; None when it was not reached.
         pushed_version: The released version; None when there is none.
         pushed_to: Its folder.
         drift: Divergence from the last released run's images, by split and feature; None when there is no such run.
@@ -127,6 +129,7 @@ class Summary(BaseModel):
     metrics: list[Metric] = Field(default_factory=list)
     baseline_accuracy: float | None = None
     confusion: dict[str, dict[str, int]] = Field(default_factory=dict)
+    evaluation: Evaluation | None = None
     pushed_version: int | None = None
     pushed_to: str | None = None
     components: list[ComponentTime] = Field(default_factory=list)

@@ -43,6 +43,11 @@ class Workspace:
         """One folder for each run, with its summary."""
         return self.root / "runs"
 
+    @property
+    def lock_file(self) -> Path:
+        """Held by a run as long as it lasts."""
+        return self.root / ".lock"
+
     def create_run_folder(self) -> Path:
         """Makes `runs/<run id>/`; the id is the local time, numbered where that is taken."""
         started = datetime.now().strftime("%Y%m%d-%H%M%S")
@@ -66,7 +71,7 @@ class Workspace:
             WorkspaceBusyError: Another process holds it.
         """
         self.root.mkdir(parents=True, exist_ok=True)
-        with (self.root / ".lock").open("w") as file:
+        with self.lock_file.open("w") as file:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
@@ -74,3 +79,14 @@ class Workspace:
                     f"another run is using {str(self.root)!r}: wait for it, or choose another --workspace"
                 ) from None
             yield
+
+    def is_locked(self) -> bool:
+        """Whether a run is going on. Asking holds the lock for a moment, and turns away a run that begins just then."""
+        try:
+            with self.lock_file.open() as file:
+                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except FileNotFoundError:
+            return False
+        except BlockingIOError:
+            return True
+        return False

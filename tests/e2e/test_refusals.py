@@ -99,6 +99,8 @@ def test_fewer_than_two_classes_are_refused_at_once(
         (["run", "--data", ".", "--set", "data.classes=['absent', 'gone']"], "received 'absent', 'gone'"),
         (["predict", "absent.jpg"], "absent.jpg"),
         (["predict", ".", "--workspace", "absent"], "no released model"),
+        (["runs", "--workspace", "absent"], "absent', which is no folder"),
+        (["compare", "latest", "latest", "--workspace", "tests"], "no runs in"),
         (["sample-data", "."], "not an empty folder"),
         (["sample-data", "new", "--count", "1"], "count"),
     ],

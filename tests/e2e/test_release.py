@@ -8,6 +8,8 @@ import pytest
 from command import PROJECT, Run, crackgate, run_crackgate
 from PIL import Image
 
+from components.image_folder import fingerprint
+
 ALL_COMPONENTS = {
     "ImageExampleGen",
     "CuratedSchema",
@@ -27,6 +29,11 @@ ALL_COMPONENTS = {
 
 def versions(workspace: Path) -> list[str]:
     return sorted(path.parent.name for path in (workspace / "serving").glob("*/saved_model.pb"))
+
+
+def shown_baseline(workspace: Path) -> str:
+    lines = crackgate("runs", "show", "latest", "--workspace", workspace).stdout.splitlines()
+    return next(line for line in lines if line.startswith("baseline"))
 
 
 def ran_anew(run: Run) -> set[str]:
@@ -90,13 +97,20 @@ def test_predict_scores_files_with_the_released_model(photographs: Path, workspa
     assert "'Positive' from a score of 0." in table.stdout
 
 
-@pytest.mark.usefixtures("first_run")
-def test_an_identical_run_repeats_nothing(photographs: Path, workspace: Path) -> None:
+def test_an_identical_run_repeats_nothing(first_run: Run, photographs: Path, workspace: Path) -> None:
+    first_run_id = first_run.summary["run_id"]
     released = versions(workspace)
     again = run_crackgate(photographs, workspace)
     assert again.exit_code == 0 and ran_anew(again) == set()
     assert str(again.summary["pushed_version"]) == released[0] and versions(workspace) == released
     assert again.summary["baseline_accuracy"] is None, "a model must not be compared with itself"
+
+    shown = json.loads(crackgate("runs", "show", "latest", "--workspace", workspace, "--json").stdout)
+    assert shown["run"]["run_id"] == again.summary["run_id"] and shown["run"]["released_by"] == first_run_id
+    assert [link["component"] for link in shown["links"]] == ["Pusher", "Evaluator", "Trainer", "ImageExampleGen"]
+    assert {link["run_id"] for link in shown["links"]} == {first_run_id}, "that is where everything was made"
+    assert not any(made["gone"] for link in shown["links"] for made in link["made"])
+    assert shown["data"] == {"folder": str(photographs), "fingerprint": fingerprint(photographs)}
 
 
 @pytest.mark.usefixtures("first_run")
@@ -110,9 +124,8 @@ def test_a_model_that_misses_a_threshold_is_not_released(photographs: Path, work
     assert "NOT RELEASED" in run.output
 
 
-@pytest.mark.usefixtures("first_run")
 def test_a_worse_model_is_refused_and_a_better_one_compared_with_the_one_in_service(
-    photographs: Path, workspace: Path
+    first_run: Run, photographs: Path, workspace: Path
 ) -> None:
     released = versions(workspace)
     # Random weights and one epoch: hardly better than chance, and the absolute thresholds let it through.
@@ -139,6 +152,22 @@ def test_a_worse_model_is_refused_and_a_better_one_compared_with_the_one_in_serv
     assert ran_anew(better) == {"Trainer", "Evaluator", "Pusher"}
     assert better.summary["baseline_accuracy"] is not None
     assert versions(workspace) == [*released, str(better.summary["pushed_version"])]
+
+    listed = json.loads(crackgate("runs", "--workspace", workspace, "--json").stdout)
+    expected = [(run.summary["run_id"], run.summary["verdict"]) for run in (better, worse)]
+    assert [(run["run_id"], run["verdict"]) for run in listed[:2]] == expected
+    for run, entry in zip((better, worse), listed, strict=False):
+        assert entry["version"] == run.summary["pushed_version"]
+        assert set(entry["metrics"]) == ({"accuracy", "recall of Positive"} if run.summary["evaluation"] else set())
+    arguments = ("compare", first_run.summary["pushed_version"], "latest", "--workspace", workspace)
+    compared = json.loads(crackgate(*arguments, "--json").stdout)
+    assert compared["splits"] == {"same": True, "differing": []}
+    assert compared["configuration"] == {
+        "train.views": {"first": 1, "second": 2},
+        "train.head_epochs": {"first": 15, "second": 20},
+    }
+    assert compared["seconds"]["ImageExampleGen"]["second"] is None, "it was taken over"
+    assert f"version {released[0]}, released by run {first_run.summary['run_id']}" in shown_baseline(workspace)
 
 
 @pytest.mark.usefixtures("first_run")
