@@ -18,6 +18,8 @@ from components.copies.descriptor import COPY_THRESHOLD, bands, similarity
 # As many images of one band are compared with each other; of more, each is compared with a few of them.
 _MOST_IN_FULL = 16
 _HUBS = 4
+# The number of the band and the first 8 bits of its hash: 5,120 names.
+_BAND_NAME_BYTES = 2
 # Rounds that join up a chain of about 2^rounds copies; copies are chained only where not all of them resemble each
 # other, so that real groups are joined after two or three.
 _ROUNDS = 10
@@ -49,7 +51,7 @@ class FindCopies(beam.PTransform):
             distinct
             | "Bands" >> beam.FlatMapTuple(_by_band)
             | "GroupBands" >> beam.GroupByKey()
-            | "PairBands" >> beam.FlatMapTuple(_pair_band)
+            | "PairBands" >> beam.FlatMapTuple(_pair_bands)
             | "Once" >> beam.Distinct()
         )
         sent = (
@@ -111,12 +113,21 @@ def _smallest(descriptor: bytes, keys: Iterable[bytes]) -> tuple[bytes, bytes]:
     return min(keys), descriptor
 
 
-def _by_band(key: bytes, descriptor: bytes) -> Iterator[tuple[bytes, bytes]]:
+def _by_band(key: bytes, descriptor: bytes) -> Iterator[tuple[bytes, tuple[bytes, bytes]]]:
+    """Many bands go by one name, their first bytes: nearly all have a single image, and a name each would cost most."""
     for band in bands(descriptor):
-        yield band, key
+        yield band[:_BAND_NAME_BYTES], (band[_BAND_NAME_BYTES:], key)
 
 
-def _pair_band(_band: bytes, keys: Iterable[bytes]) -> Iterator[Pair]:
+def _pair_bands(_name: bytes, entries: Iterable[tuple[bytes, bytes]]) -> Iterator[Pair]:
+    sharing: dict[bytes, list[bytes]] = {}
+    for band, key in entries:
+        sharing.setdefault(band, []).append(key)
+    for keys in sharing.values():
+        yield from _pair_band(keys)
+
+
+def _pair_band(keys: list[bytes]) -> Iterator[Pair]:
     hubs = heapq.nsmallest(_MOST_IN_FULL + 1, keys)
     if len(hubs) > _MOST_IN_FULL:
         hubs = hubs[:_HUBS]

@@ -331,7 +331,7 @@ def test_a_group_is_named_by_the_digest_of_one_of_its_pictures(hostile: Hostile)
     folder, _, _, bench = hostile
     for name, paths in _groups(bench.examples()).items():
         lumas = [canonical_image((folder / path).read_bytes(), HOSTILE_LIMITS).luma for path in paths]
-        assert name.decode() in [hashlib.sha256(describe(luma)).hexdigest() for luma in lumas]
+        assert name.decode() in [hashlib.sha256(describe(luma)).hexdigest()[:32] for luma in lumas]
 
 
 def test_pictures_that_lie_in_two_classes_are_rejected_and_name_each_other(hostile: Hostile) -> None:

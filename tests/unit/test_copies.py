@@ -245,7 +245,7 @@ def test_many_copies_that_differ_a_little_are_one_group() -> None:
 
 
 def _count_compared(in_one_band: int) -> int:
-    return len(set(grouping._pair_band(b"band", [_key(number) for number in range(in_one_band)])))
+    return len(set(grouping._pair_band([_key(number) for number in range(in_one_band)])))
 
 
 def test_all_images_of_a_band_are_compared_while_they_are_few() -> None:
