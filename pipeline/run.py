@@ -9,9 +9,11 @@ from components.image_folder import find_classes, find_files
 from pipeline.closing_table import print_closing
 from pipeline.config import Config, ConfigError
 from pipeline.progress import ComponentEvents, LiveDisplay, PlainDisplay
+from pipeline.rules import gate_rules
 from pipeline.run_log import logged_to
 from pipeline.summary import SUMMARY_FILE, Images, Summary, Verdict, begin_summary
 from pipeline.workspace import Workspace
+from trainer.positive_class import resolve_positive_class
 
 
 def run(
@@ -28,11 +30,13 @@ def run(
         verbose: Show every log line on the terminal.
 
     Raises:
-        ConfigError: `data` is no folder or lacks a configured class, or there is no such weights file.
+        ConfigError: `data` is no folder or lacks a configured class, there is no such weights file, or the gate names
+            a class or slice that does not exist.
         WorkspaceBusyError: Another run holds the workspace.
     """
     classes = resolve_classes(data, config)
     _check_weights(config)
+    _check_gate(classes, config)
     with workspace.locked():
         began = time.monotonic()
         folder = workspace.create_run_folder()
@@ -79,6 +83,14 @@ def _check_weights(config: Config) -> None:
         raise ConfigError(
             f"train.weights: received {weights!r}, allowed are 'imagenet', 'none' or the path of a weights file"
         )
+
+
+def _check_gate(classes: list[str], config: Config) -> None:
+    try:
+        positive = resolve_positive_class(config.train.positive_class, classes)
+    except ValueError as error:
+        raise ConfigError(str(error)) from None
+    gate_rules(classes, positive, config.gate)
 
 
 def _run_pipeline(

@@ -51,9 +51,10 @@ class CollectAnswers(beam.CombineFn):
 
     def add_input(self, rows: Rows, element: StandardMetricInputs) -> Rows:
         """Adds one image."""
-        row = [float(np.asarray(element.get_labels()).item())]
+        # TFMA keeps a label for each model, too.
+        row = [float(np.asarray(_of_model(element.get_labels(), self._model_names[0])).item())]
         for model_name in self._model_names:
-            predictions = element.get_predictions(model_name) if model_name else element.get_predictions()
+            predictions = _of_model(element.get_predictions(), model_name)
             scores = np.asarray(predictions["scores"], np.float64).reshape(-1)
             row += [self._decide(predictions, scores), float(predictions[names.SEEN_IN_TRAINING].item()), *scores]
         rows.open.append(row)
@@ -97,6 +98,10 @@ class CollectAnswers(beam.CombineFn):
             return -1.0 if np.isnan(scores).any() else float(scores.argmax())
         label = np.asarray(predictions["label"]).reshape(-1)[0]
         return float(self._labels.get(label.decode() if isinstance(label, bytes) else str(label), -1))
+
+
+def _of_model(values: Any, model_name: str) -> Any:
+    return values[model_name] if model_name else values
 
 
 def _close(rows: Rows) -> None:

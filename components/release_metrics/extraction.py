@@ -14,6 +14,7 @@ import numpy as np
 import tensorflow_model_analysis as tfma
 from absl import flags
 from tensorflow_model_analysis.extractors.unbatch_extractor import UNBATCH_EXTRACTOR_STAGE_NAME
+from tensorflow_model_analysis.proto.config_pb2 import EvalConfig
 
 from components import features
 from components.release_metrics import names
@@ -26,8 +27,8 @@ Boundary = tuple[str, str, float]
 
 
 def custom_eval_shared_model(
-    eval_saved_model_path: str, model_name: str, eval_config: tfma.EvalConfig, **options: Any
-) -> tfma.EvalSharedModel:
+    eval_saved_model_path: str, model_name: str, eval_config: EvalConfig, **options: Any
+) -> Any:
     """Loads a model as TFMA does; called before the examples are read, so that they are batched by size."""
     flags.FLAGS.set_default("tfxio_use_byte_size_batching", True)
     return tfma.default_eval_shared_model(
@@ -36,7 +37,7 @@ def custom_eval_shared_model(
 
 
 def custom_extractors(
-    eval_shared_model: Any, eval_config: tfma.EvalConfig, tensor_adapter_config: Any
+    eval_shared_model: Any, eval_config: EvalConfig, tensor_adapter_config: Any
 ) -> list[tfma.extractors.Extractor]:
     """TFMA's own extractors, with one before them and one after the model."""
     models = eval_shared_model if isinstance(eval_shared_model, list) else [eval_shared_model]
@@ -100,7 +101,7 @@ def _split_batch(extracts: Extracts) -> Iterator[Extracts]:
         yield {**extracts, tfma.ARROW_RECORD_BATCH_KEY: batch.slice(start, IMAGES_AT_ONCE)}
 
 
-def _settings(eval_config: tfma.EvalConfig) -> dict[str, Any]:
+def _settings(eval_config: EvalConfig) -> dict[str, Any]:
     """Classes and slices stand in the configuration of `ReleaseFigures`, the only thing that TFX passes on."""
     (config,) = [
         json.loads(metric.config)

@@ -113,9 +113,10 @@ class Shortfall(Metric):
 
 
 def _figure_computations(
+    name: str,  # noqa: ARG001 - TFMA passes all of the metric's configuration
     classes: list[str],
     positive: int | None,
-    slices: dict[str, tuple[str, str, float]],  # noqa: ARG001 - TFMA passes all of the metric's configuration
+    slices: dict[str, tuple[str, str, float]],  # noqa: ARG001
     confidence: float,
     fixed_precision: float,
     fixed_recall: float,
