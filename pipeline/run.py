@@ -30,13 +30,13 @@ def run(
         verbose: Show every log line on the terminal.
 
     Raises:
-        ConfigError: `data` is no folder or lacks a configured class, there is no such weights file, or the gate names
-            a class or slice that does not exist.
+        ConfigError: `data` is no folder or lacks a configured class, there is no such weights file, no telling which
+            class is the positive one, or the gate names a class or slice that does not exist.
         WorkspaceBusyError: Another run holds the workspace.
     """
     classes = resolve_classes(data, config)
     _check_weights(config)
-    _check_gate(classes, config)
+    gate_rules(classes, _positive_class(config, classes), config.gate)
     with workspace.locked():
         began = time.monotonic()
         folder = workspace.create_run_folder()
@@ -85,12 +85,11 @@ def _check_weights(config: Config) -> None:
         )
 
 
-def _check_gate(classes: list[str], config: Config) -> None:
+def _positive_class(config: Config, classes: list[str]) -> str | None:
     try:
-        positive = resolve_positive_class(config.train.positive_class, classes)
+        return resolve_positive_class(config.train.positive_class, classes)
     except ValueError as error:
         raise ConfigError(str(error)) from None
-    gate_rules(classes, positive, config.gate)
 
 
 def _run_pipeline(
