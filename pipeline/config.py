@@ -128,7 +128,8 @@ class RequireOptions(_Section):
     min: Annotated[float | None, Field(description="least allowed")] = None
     max: Annotated[float | None, Field(description="most allowed")] = None
     max_drop: Annotated[
-        float | None, Field(ge=0, description="change for the worse against the last released model; else max_slice_drop")
+        float | None,
+        Field(ge=0, description="change for the worse against the last released model; else max_slice_drop"),
     ] = None
     max_relative_drop: Annotated[float | None, Field(ge=0, description="the same as a share of that model's")] = None
     judged_by: Annotated[

@@ -31,7 +31,7 @@ CLASSIFIER_FILE = Path("assets.extra") / "classifier.json"
 
 
 def read_evaluation(uri: str, model: Path, classes: list[str], positive: str | None, rules: list[Rule]) -> Evaluation:
-    """Reads an evaluation artifact.
+    """Reads an evaluation artifact, and holds the gate's rules beside it.
 
     Args:
         uri: The artifact's folder.
@@ -51,7 +51,10 @@ def read_evaluation(uri: str, model: Path, classes: list[str], positive: str | N
         slices=[_figures(slices[name], classes) for name in sorted(slices, key=_order)],
         confusion=_read_confusion(overall, classes),
         comparison=_read_comparison(overall),
-        curve=[ThresholdPoint(**dict(zip(ThresholdPoint.model_fields, row, strict=True))) for row in overall.table(names.CURVE)],
+        curve=[
+            ThresholdPoint(**dict(zip(ThresholdPoint.model_fields, row, strict=True)))
+            for row in overall.table(names.CURVE)
+        ],
         reliability=[
             ReliabilityBin(mean_score=score, share_positive=share, images=round(images))
             for score, share, images in overall.table(names.RELIABILITY)
@@ -160,7 +163,7 @@ def _order(name: str) -> tuple[bool, bool, str]:
 
 
 def _figures(part: _Slice, classes: list[str]) -> SliceFigures:
-    keys = [(name, None) for name in names.OVERALL]
+    keys: list[tuple[str, int | None]] = [(name, None) for name in names.OVERALL]
     keys += [(name, label) for label in range(len(classes)) for name in names.PER_CLASS]
 
     def by_name(of_baseline: bool) -> dict[str, Figure]:
@@ -211,9 +214,7 @@ def _find_warnings(overall: _Slice) -> list[str]:
         )
     seen = overall.other.get((names.SEEN_IN_TRAINING, None))
     if overall.other and seen is None:
-        found.append(
-            "the model in service does not say which images it was trained on: the comparison may favour it"
-        )
+        found.append("the model in service does not say which images it was trained on: the comparison may favour it")
     elif seen:
         found.append(
             f"the model in service was trained on {round(seen)} of the {overall.images} test images: the comparison "

@@ -1,4 +1,4 @@
-"""The gate's requirements, line by line, from the configuration. Without heavy imports, so that mistakes show at once."""
+"""The gate's requirements, line by line, from the configuration. Without heavy imports: mistakes show at once."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from components.release_metrics import names
 from pipeline.config import ConfigError, GateOptions, RequireOptions
 from pipeline.evaluation_result import ALL_IMAGES
 
-# In the order of the images' count, lower is better.
+# Of images; none is allowed.
 _COUNTS = (names.SEEN_IN_TRAINING, names.UNUSABLE_SCORES)
 
 

@@ -37,7 +37,7 @@ _COLLECTED = "_collected_answers"
 
 
 class ReleaseFigures(Metric):
-    """Everything in `names`, per slice and model; `CHANGE` figures, McNemar's test and the curves of the candidate only.
+    """Everything in `names`, per slice and model; changes, McNemar's test, confusion and curves of the candidate only.
 
     A figure of one class has that class as its sub key. Where any score in a slice is unusable, all its figures are
     NaN: what is no number cannot be averaged away.
@@ -138,7 +138,7 @@ def _figure_computations(
             if answers.unusable:
                 figures |= {_key(key, model): math.nan for key in _all_keys(len(classes))}
                 continue
-            samples[model] = bootstrap(lambda weights, of=answers: compute(of, weights), len(answers.labels))
+            samples[model] = bootstrap(partial(compute, answers), len(answers.labels))
             estimates = compute(answers, np.ones((1, len(answers.labels))))
             figures |= _with_intervals(model, answers, estimates, samples[model], confidence)
         if candidate in samples:
