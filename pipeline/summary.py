@@ -11,6 +11,8 @@ from pydantic import BaseModel, Field
 
 from components.features import SPLITS
 from pipeline.config import Config
+from pipeline.evaluation_result import Evaluation
+from pipeline.workspace import write_whole
 
 SUMMARY_FILE = "summary.json"
 
@@ -32,6 +34,7 @@ class Images(BaseModel):
     """Every file below the data folder: found = ingested + the rejected ones.
 
     Attributes:
+        fingerprint: Changes with every file added, removed, renamed or rewritten; "" when ingest never got that far.
         groups: What was split: copies of one picture are one group, or what `data.group_by` says.
         rejected: Path, class, reason and detail of each rejected file.
         rejected_by_reason: Their count.
@@ -43,6 +46,7 @@ class Images(BaseModel):
 
     found: int = 0
     ingested: int = 0
+    fingerprint: str = ""
     groups: int = 0
     rejected: list[dict[str, str]] = Field(default_factory=list)
     rejected_by_reason: dict[str, int] = Field(default_factory=dict)
@@ -86,11 +90,16 @@ class Metric(BaseModel):
 
 
 class ComponentTime(BaseModel):
-    """One step of the run; `state` is "complete", "cached" or "failed"."""
+    """One step of the run; `state` is "complete", "cached" or "failed".
+
+    Attributes:
+        peak_memory: Most resident memory of the run's processes while it ran, in bytes.
+    """
 
     name: str
     state: str
     seconds: float
+    peak_memory: int | None = None
 
 
 class Summary(BaseModel):
@@ -108,7 +117,9 @@ class Summary(BaseModel):
         pushed_to: Its folder.
         drift: Divergence from the last released run's images, by split and feature; None when there is no such run.
         skew: Divergence of eval and test from train, by split and feature.
-        outputs: Paths of the training curves, the classification report and the like, by name.
+        evaluation: What the gate found out; None when it was not reached.
+        outputs: Paths of the report, the training curves and the like, by name.
+        report_error: Why there is no report; None when there is one.
     """
 
     run_id: str
@@ -127,10 +138,12 @@ class Summary(BaseModel):
     metrics: list[Metric] = Field(default_factory=list)
     baseline_accuracy: float | None = None
     confusion: dict[str, dict[str, int]] = Field(default_factory=dict)
+    evaluation: Evaluation | None = None
     pushed_version: int | None = None
     pushed_to: str | None = None
     components: list[ComponentTime] = Field(default_factory=list)
     outputs: dict[str, str] = Field(default_factory=dict)
+    report_error: str | None = None
     log: str
 
     def conclude(self, verdict: Verdict, reasons: list[str]) -> None:
@@ -139,9 +152,7 @@ class Summary(BaseModel):
 
     def write(self, folder: Path) -> None:
         """Writes `summary.json`, complete or not at all."""
-        partial = folder / f"{SUMMARY_FILE}.partial"
-        partial.write_text(self.model_dump_json(indent=2), encoding="utf-8")
-        partial.replace(folder / SUMMARY_FILE)
+        write_whole(folder / SUMMARY_FILE, self.model_dump_json(indent=2))
 
 
 def begin_summary(run_id: str, data: Path, classes: list[str], config: Config, log_file: Path) -> Summary:

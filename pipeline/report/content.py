@@ -1,0 +1,266 @@
+"""What a report says: the content of `report.json`, from which `report.html` and `gates.xml` are made as well."""
+
+from enum import StrEnum
+from typing import Literal
+
+from pydantic import BaseModel, Field
+
+from pipeline.evaluation_result import Comparison, Evaluation, Figure, Outcome, Requirement
+from pipeline.summary import Summary, Verdict
+
+
+class CheckOutcome(StrEnum):
+    """How a check of the data ended. ERROR: the check itself broke down."""
+
+    PASSED = "passed"
+    FAILED = "failed"
+    ERROR = "error"
+    NOT_REACHED = "not reached"
+
+
+class Check(BaseModel):
+    """A check of the data.
+
+    Attributes:
+        component: Who makes it, for example "LeakCheck".
+        question: What is checked.
+        outcome: How it ended.
+        findings: What it found, in sentences; empty when there is nothing to say.
+    """
+
+    component: str
+    question: str
+    outcome: CheckOutcome
+    findings: list[str] = Field(default_factory=list)
+
+
+class Training(BaseModel):
+    """How the training went, epoch by epoch.
+
+    Attributes:
+        head: Of the first stage: loss, accuracy, val_loss and val_accuracy, the latter two on `eval`.
+        fine_tune: The same of the second stage; empty when it was turned off.
+        fine_tune_kept: Whether the second stage was better on `eval`, and so was kept.
+    """
+
+    head: dict[str, list[float]]
+    fine_tune: dict[str, list[float]] = Field(default_factory=dict)
+    fine_tune_kept: bool = False
+
+
+class Answer(BaseModel):
+    """One test image and what the model said of it.
+
+    Attributes:
+        path: Below the data folder.
+        actual: The class of its folder.
+        label: The class that the model gave.
+        scores: The score of each class, 0 to 1; None where it is not a number.
+    """
+
+    path: str
+    actual: str
+    label: str
+    scores: dict[str, float | None]
+
+
+class Answers(BaseModel):
+    """The test images that are worth a look.
+
+    Attributes:
+        scored: Test images, all scored through the model's `serving_default`.
+        wrong: Those of them that were answered wrongly.
+        shown: "wrong": the wrong answers that the model was surest of. "least certain": there is no wrong answer, and
+            these are the right ones that the model was least sure of.
+        by_class: By actual class, the surest wrong or the least certain right answer first.
+    """
+
+    scored: int
+    wrong: int
+    shown: Literal["wrong", "least certain"]
+    by_class: dict[str, list[Answer]]
+
+
+class Provenance(BaseModel):
+    """What the run was made with.
+
+    Attributes:
+        python: Version of Python.
+        packages: Versions of the packages that matter most.
+        commit: Git commit of the code, followed by " with changes" where files differ from it; "installed package"
+            where the code is no checkout.
+        data_fingerprint: Changes with every file added, removed, renamed or rewritten; "" when ingest never got there.
+    """
+
+    python: str
+    packages: dict[str, str]
+    commit: str
+    data_fingerprint: str
+
+
+class Report(BaseModel):
+    """One run, told in full.
+
+    Attributes:
+        schema_version: Rises when a field changes its meaning or disappears.
+        headline: The verdict, in words.
+        explanation: Why, in sentences.
+        checks: Of the data, in the order in which they are made.
+        run: What `summary.json` holds, up to the moment when the report was made.
+        training: None when the run did not come to train a model.
+        answers: None when no trained model could be asked.
+        answers_missing: Why there are no answers; "" when there are.
+        provenance: What the run was made with.
+    """
+
+    schema_version: Literal[1] = 1
+    headline: str
+    explanation: list[str]
+    checks: list[Check]
+    run: Summary
+    training: Training | None
+    answers: Answers | None
+    answers_missing: str
+    provenance: Provenance
+
+
+# In the order in which they are made.
+CHECKS = {
+    "ImageExampleGen": "enough of the files are images, of every class and in every split",
+    "DataGate": "the images are what the schema expects",
+    "DriftCheck": "the images are like those of the last release, and alike in all splits",
+    "LeakCheck": "no picture has copies in two splits",
+}
+
+
+def describe_checks(summary: Summary) -> list[Check]:
+    """Returns every check of the data with its outcome."""
+    states = {component.name: component.state for component in summary.components}
+    if summary.verdict == Verdict.DATA_REJECTED and not states:
+        # Refused before the pipeline began.
+        states["ImageExampleGen"] = "failed"
+    checks = []
+    for component, question in CHECKS.items():
+        outcome, findings = CheckOutcome.NOT_REACHED, []
+        if states.get(component) in ("complete", "cached"):
+            outcome, findings = CheckOutcome.PASSED, _findings(component, summary)
+        elif component in states:
+            outcome = CheckOutcome.FAILED if summary.verdict == Verdict.DATA_REJECTED else CheckOutcome.ERROR
+            findings = summary.reasons
+        checks.append(Check(component=component, question=question, outcome=outcome, findings=findings))
+    return checks
+
+
+def _findings(component: str, summary: Summary) -> list[str]:
+    images = summary.images
+    if component == "ImageExampleGen":
+        return [f"{images.found:,} files found, {images.ingested:,} ingested, {len(images.rejected):,} rejected"]
+    if component == "LeakCheck" and images.copies is not None:
+        return [f"{images.copies:,} pairs of copies, {images.leaks:,} across splits"]
+    if component == "DriftCheck" and summary.skew:
+        skew = f"largest divergence of eval and test from train: {_largest(summary.skew):.3f}"
+        return [skew, _drift(summary.drift)]
+    return []
+
+
+def _drift(drift: dict[str, dict[str, float]] | None) -> str:
+    if drift is None:
+        return "no earlier release to compare with"
+    return f"largest divergence from the last release: {_largest(drift):.3f}"
+
+
+def _largest(divergences: dict[str, dict[str, float]]) -> float:
+    return max((value for split in divergences.values() for value in split.values()), default=0.0)
+
+
+def say_headline(summary: Summary) -> str:
+    """The verdict, in words."""
+    return {
+        Verdict.RELEASED: f"Released as version {summary.pushed_version}",
+        Verdict.NOT_BLESSED: "Not released: the model did not pass its gate",
+        Verdict.DATA_REJECTED: "Not released: the data did not pass its checks",
+        Verdict.FAILED: "Not released: the run failed",
+    }[summary.verdict]
+
+
+def explain(summary: Summary) -> list[str]:
+    """Why the run ended as it did, in sentences."""
+    sentences = list(summary.reasons)
+    evaluation = summary.evaluation
+    if evaluation is None or not evaluation.requirements:
+        return sentences or ["The run ended before anything was decided: see the log."]
+    outcomes = [requirement.outcome for requirement in evaluation.requirements]
+    met, decided = outcomes.count(Outcome.PASSED), len(outcomes) - outcomes.count(Outcome.WARNED)
+    images = max((slice_.images for slice_ in evaluation.slices), default=evaluation.requirements[0].images)
+    how_many = f"All {met:,}" if met == decided else f"{met:,} of {decided:,}"
+    sentences.append(f"{how_many} requirements were met, on {images:,} test images kept apart from the training.")
+    if warned := [say_requirement(row) for row in evaluation.requirements if row.outcome == Outcome.WARNED]:
+        sentences.append(f"Too few images to decide on: {'; '.join(warned)}.")
+    sentences.append(say_comparison(evaluation))
+    return sentences
+
+
+def say_comparison(evaluation: Evaluation) -> str:
+    """How the candidate did against the model in service, in a sentence."""
+    comparison = evaluation.comparison
+    if comparison is None:
+        return "There is no other released model to compare with."
+    return (
+        f"Against the model in service, on the same images: {comparison.only_candidate_right:,} that only the new model "
+        f"answered rightly, {comparison.only_baseline_right:,} that only the old one did; {_say_chance(comparison)}."
+    )
+
+
+def _say_chance(comparison: Comparison) -> str:
+    unlike = "hardly chance" if comparison.p_value < 0.05 else "may well be chance"
+    return f"so uneven a split {unlike} (McNemar's test, p = {comparison.p_value:.3g})"
+
+
+def say_requirement(requirement: Requirement) -> str:
+    """The requirement's name, without its bound."""
+    about = f"{requirement.metric} of {requirement.label}" if requirement.label else requirement.metric
+    change = f"{requirement.change} change of " if requirement.change else ""
+    return f"{change}{about}, {requirement.slice}"
+
+
+def say_bound(requirement: Requirement) -> str:
+    """What is required, for example "at least 0.9700"."""
+    if requirement.change == "relative":
+        return f"{requirement.direction} {requirement.bound:+.2%}"
+    return f"{requirement.direction} {requirement.bound:{'+' if requirement.change else ''}.4f}"
+
+
+def say_change(requirement: Requirement) -> str:
+    """How much the candidate's estimate differs from the model in service; "" where the bound is on no difference."""
+    new = requirement.figure.value
+    old = requirement.baseline.value if requirement.baseline else None
+    if not requirement.change or new is None or old is None:
+        return ""
+    if requirement.change == "relative":
+        return f"{(new - old) / old:+.2%}" if old else ""
+    return f"{new - old:+.4f}"
+
+
+def say_value(figure: Figure | None) -> str:
+    """The estimate, for example "0.9884"."""
+    if figure is None:
+        return "\N{EN DASH}"
+    return "not a number" if figure.value is None else f"{figure.value:.4f}"
+
+
+def say_interval(figure: Figure | None) -> str:
+    """The confidence interval, for example "0.9612 to 0.9971"; "" where there is none."""
+    if figure is None or figure.low is None or figure.high is None:
+        return ""
+    return f"{figure.low:.4f} to {figure.high:.4f}"
+
+
+def say_outcome(requirement: Requirement) -> str:
+    """Why the requirement ended as it did, in a sentence."""
+    held = {"estimate": "the estimate", "lower bound": "the interval's lower end", "upper bound": "its upper end"}
+    interval = f" ({say_interval(requirement.figure)})" if say_interval(requirement.figure) else ""
+    change = f", a change of {say_change(requirement)}" if say_change(requirement) else ""
+    return (
+        f"{say_requirement(requirement)}: {say_value(requirement.figure)}{interval}{change}, required "
+        f"{say_bound(requirement)} by {held[requirement.judged_by]}, over {requirement.images:,} images"
+    )

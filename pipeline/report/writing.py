@@ -1,0 +1,91 @@
+"""Writing everything that a run leaves behind besides its summary."""
+
+import json
+import logging
+import os
+import traceback
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pipeline.report.content import Answers, Report, Training, describe_checks, explain, say_headline
+from pipeline.report.gates_xml import render_gates
+from pipeline.report.model_card import CARD_FILE, render_model_card
+from pipeline.report.page import render_page
+from pipeline.report.provenance import read_provenance
+from pipeline.summary import SUMMARY_FILE, Summary, Verdict
+from pipeline.workspace import write_whole
+
+if TYPE_CHECKING:
+    from pipeline.report.answers import Pictures
+
+log = logging.getLogger("crackgate")
+
+PAGE_FILE = "report.html"
+JSON_FILE = "report.json"
+GATES_FILE = "gates.xml"
+
+
+def write_report(summary: Summary, folder: Path) -> dict[str, str]:
+    """Writes `report.html`, `report.json` and `gates.xml`, and the model card of a released model that has none yet.
+
+    Args:
+        summary: Of a run that has come to its end, whichever that is; it is left as it is.
+        folder: The run's own.
+
+    Returns:
+        Paths of what was written, by the names that they have in `Summary.outputs`.
+    """
+    written = {name: str(folder / file) for name, file in (("report", PAGE_FILE), ("report_json", JSON_FILE))}
+    written["gates"] = str(folder / GATES_FILE)
+    if summary.verdict == Verdict.RELEASED and summary.pushed_to:
+        written["model_card"] = str(Path(summary.pushed_to) / CARD_FILE)
+    run = summary.model_copy(update={"outputs": summary.outputs | written})
+    answers, pictures, missing = _look_at_answers(run)
+    report = Report(
+        headline=say_headline(run),
+        explanation=explain(run),
+        checks=describe_checks(run),
+        run=run,
+        training=_read_training(run),
+        answers=answers,
+        answers_missing=missing,
+        provenance=read_provenance(run.images.fingerprint),
+    )
+    write_whole(folder / JSON_FILE, report.model_dump_json(indent=2))
+    write_whole(folder / GATES_FILE, render_gates(report))
+    card = Path(written["model_card"]) if "model_card" in written else None
+    # A run that takes over everything releases the same version again, which has its card already.
+    if card is not None and not card.exists():
+        write_whole(card, render_model_card(report))
+    write_whole(folder / PAGE_FILE, render_page(report, pictures, _links(run, folder)))
+    return written
+
+
+def _links(run: Summary, folder: Path) -> dict[str, str]:
+    """Addresses relative to the page, so that they stay right when the workspace moves as a whole."""
+    paths = {**run.outputs, "log": run.log, "summary": str(folder / SUMMARY_FILE)}
+    return {name: Path(os.path.relpath(path, folder)).as_posix() for name, path in paths.items()}
+
+
+def _read_training(run: Summary) -> Training | None:
+    file = run.outputs.get("history")
+    return Training.model_validate(json.loads(Path(file).read_text(encoding="utf-8"))) if file else None
+
+
+def _look_at_answers(run: Summary) -> tuple[Answers | None, "dict[str, Pictures]", str]:
+    """The answers to look at and their pictures; a report that lacks them is still worth having, and says why."""
+    if not {"model", "keras_model", "examples"} <= run.outputs.keys() or run.evaluation is None:
+        return None, {}, ""
+    answers = None
+    try:
+        from pipeline.report.answers import ask, draw
+
+        examples = Path(run.outputs["examples"])
+        answers = ask(Path(run.outputs["model"]), examples, run.classes)
+        image_size = run.config["train"]["image_size"]
+        pictures = draw(answers, Path(run.outputs["keras_model"]), examples, run.classes, image_size)
+    except Exception as error:
+        log.warning("%s", "".join(traceback.format_exception(error)))
+        what = "The images cannot be shown" if answers else "The model could not be asked about single images"
+        return answers, {}, f"{what}: {type(error).__name__}: {error}"
+    return answers, pictures, ""
