@@ -75,7 +75,9 @@ def pick(answers: list[Answer], classes: list[str]) -> Answers:
     )
 
 
-def draw(answers: Answers, keras_file: Path, examples: Path, classes: list[str], image_size: int) -> dict[str, Pictures]:
+def draw(
+    answers: Answers, keras_file: Path, examples: Path, classes: list[str], image_size: int
+) -> dict[str, Pictures]:
     """Draws the picked images, each with the heat map of what spoke for the answer given.
 
     Args:
@@ -123,9 +125,7 @@ def _ask_batch(
             path=readable_path(path),
             actual=actual.decode(),
             label=label.decode(),
-            scores={
-                name: score if math.isfinite(score) else None for name, score in zip(classes, scores, strict=True)
-            },
+            scores={name: score if math.isfinite(score) else None for name, score in zip(classes, scores, strict=True)},
         )
         for path, actual, label, scores in zip(
             parsed[features.FILENAME].numpy(),
@@ -151,6 +151,6 @@ def _draw(encoded: bytes, heat: np.ndarray) -> Pictures:
         return Pictures(to_data_uri(small), "")
     opacity = Image.fromarray(heat.astype(np.float32)).resize(small.size, Image.Resampling.BICUBIC)
     strength = np.clip(np.asarray(opacity), 0, 1)
-    colours = np.uint8(255 * matplotlib.colormaps["inferno"](strength)[..., :3])
-    mask = Image.fromarray(np.uint8(255 * _OPACITY * strength))
+    colours = (255 * matplotlib.colormaps["inferno"](strength)[..., :3]).astype(np.uint8)
+    mask = Image.fromarray((255 * _OPACITY * strength).astype(np.uint8))
     return Pictures(to_data_uri(small), to_data_uri(Image.composite(Image.fromarray(colours), small, mask)))

@@ -1,11 +1,15 @@
 """The report's charts, each for a light and a dark page."""
 
+from typing import Literal
+
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from components.page.charts import Palette, colour_axes, draw_for_both
 from pipeline.evaluation_result import ReliabilityBin, ThresholdPoint
 from pipeline.report.content import Training
+
+Corner = Literal["lower left", "lower right", "upper left"]
 
 # Inches.
 _SQUARE = (4.6, 3.9)
@@ -75,7 +79,7 @@ def draw_reliability(bins: list[ReliabilityBin]) -> dict[str, str]:
         axes.plot([0, 1], [0, 1], color=palette.line, linewidth=1, linestyle=":", label="perfect")
         filled = [row for row in bins if row.images]
         scores, shares = [row.mean_score for row in filled], [row.share_positive for row in filled]
-        axes.plot(scores, shares, marker="o", color=palette.series[0], label="model")
+        axes.plot(scores, shares, marker="o", color=palette.series[0], label="model", clip_on=False)
         _finish(axes, palette, "", "share that is positive", legend="upper left")
         counts.vlines(scores, 0, [row.images for row in filled], color=palette.bars, linewidth=6)
         counts.set_yscale("symlog", linthresh=1)
@@ -94,13 +98,15 @@ def draw_training(training: Training, measure: str) -> dict[str, str]:
         axes = figure.subplots()
         lines = (("train", "", "-"), ("eval", "val_", "--"))
         for colour, (name, prefix, style) in zip(palette.series, lines, strict=False):
-            values = [value for stage in (training.head, training.fine_tune) for value in stage.get(prefix + measure, [])]
+            values = [
+                value for stage in (training.head, training.fine_tune) for value in stage.get(prefix + measure, [])
+            ]
             axes.plot(range(1, len(values) + 1), values, style, marker=".", color=colour, label=name)
         if training.fine_tune:
             start = len(training.head["loss"]) + 0.5
             axes.axvline(start, color=palette.line, linestyle=":", label="fine-tuning starts")
         axes.set_xlabel("epoch", color=palette.text)
-        axes.xaxis.get_major_locator().set_params(integer=True)
+        axes.locator_params(axis="x", integer=True)
         colour_axes(axes, palette, ("bottom", "left"))
         axes.legend(frameon=False, labelcolor=palette.text)
 
@@ -126,7 +132,7 @@ def _draw_curve(
     return draw_for_both(_SQUARE, draw)
 
 
-def _finish(axes: Axes, palette: Palette, x_name: str, y_name: str, legend: str) -> None:
+def _finish(axes: Axes, palette: Palette, x_name: str, y_name: str, legend: Corner) -> None:
     axes.set(xlim=(0, 1), ylim=(0, 1.02))
     axes.set_xlabel(x_name, color=palette.text)
     axes.set_ylabel(y_name, color=palette.text)

@@ -206,8 +206,8 @@ def say_comparison(evaluation: Evaluation) -> str:
     if comparison is None:
         return "There is no other released model to compare with."
     return (
-        f"Against the model in service, on the same images: {comparison.only_candidate_right:,} that only the new model "
-        f"answered rightly, {comparison.only_baseline_right:,} that only the old one did; {_say_chance(comparison)}."
+        f"Against the model in service, on the same images: {comparison.only_candidate_right:,} that only the new "
+        f"model answered rightly, {comparison.only_baseline_right:,} that only the old one did; {_say_chance(comparison)}."
     )
 
 
@@ -217,10 +217,16 @@ def _say_chance(comparison: Comparison) -> str:
 
 
 def say_requirement(requirement: Requirement) -> str:
-    """The requirement's name, without its bound."""
-    about = f"{requirement.metric} of {requirement.label}" if requirement.label else requirement.metric
+    """The requirement's name, without its bound, for example "recall of Positive, dark"."""
+    metric = say_name(requirement.metric)
+    about = f"{metric} of {requirement.label}" if requirement.label else metric
     change = f"{requirement.change} change of " if requirement.change else ""
     return f"{change}{about}, {requirement.slice}"
+
+
+def say_name(metric: str) -> str:
+    """A metric's name as people write it."""
+    return metric.replace("_", " ")
 
 
 def say_bound(requirement: Requirement) -> str:

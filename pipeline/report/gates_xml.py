@@ -22,6 +22,7 @@ def render_gates(report: Report) -> str:
     _add_run(_suite(suites, "run", report), report)
     for suite in suites:
         cases = list(suite)
+        suite.set("time", f"{sum(float(case.get('time', 0)) for case in cases):.2f}")
         suite.set("tests", str(len(cases)))
         for attribute, tag in (("failures", "failure"), ("errors", "error"), ("skipped", "skipped")):
             suite.set(attribute, str(sum(case.find(tag) is not None for case in cases)))
@@ -30,9 +31,9 @@ def render_gates(report: Report) -> str:
 
 
 def _suite(parent: ElementTree.Element, name: str, report: Report) -> ElementTree.Element:
-    return ElementTree.SubElement(
-        parent, "testsuite", name=name, timestamp=report.run.started, time=f"{report.run.seconds if name == 'run' else 0:.2f}"
-    )
+    # Without its offset from UTC, which the format does not know.
+    timestamp = report.run.started[:19]
+    return ElementTree.SubElement(parent, "testsuite", name=name, timestamp=timestamp)
 
 
 def _add_check(suite: ElementTree.Element, check: Check) -> None:

@@ -16,6 +16,7 @@ from pipeline.report.content import (
     say_bound,
     say_change,
     say_interval,
+    say_name,
     say_requirement,
     say_value,
 )
@@ -86,7 +87,7 @@ def _key_figures(evaluation: Evaluation) -> Iterator[tuple[str, str, str]]:
         metric = name.format(positive=evaluation.positive_class)
         if metric in everything.figures:
             figure = everything.figures[metric]
-            yield metric.replace("_", " "), say_value(figure), say_interval(figure)
+            yield say_name(metric), say_value(figure), say_interval(figure)
 
 
 def _requirement(row: Requirement) -> dict[str, Any]:
@@ -168,10 +169,10 @@ def _slice(slice_: SliceFigures, positive_class: str | None) -> dict[str, Any]:
     return {
         "name": slice_.name,
         "images": slice_.images,
-        "headline": f"{key.replace('_', ' ')} {say_value(slice_.figures[key])}" if key else "",
+        "headline": f"{say_name(key)} {say_value(slice_.figures[key])}" if key else "",
         "rows": [
             {
-                "name": name.replace("_", " "),
+                "name": say_name(name),
                 "value": say_value(figure),
                 "interval": say_interval(figure),
                 "baseline": say_value(slice_.baseline.get(name)),
@@ -212,7 +213,9 @@ def _figure(answer: Answer, pictures: dict[str, Any]) -> dict[str, Any]:
 def _training(training: Training) -> Iterator[Chart]:
     for measure in ("loss", "accuracy"):
         last = {**training.head, **training.fine_tune}
-        ends = ", ".join(f"{name} {last[prefix + measure][-1]:.4f}" for name, prefix in (("train", ""), ("eval", "val_")))
+        ends = ", ".join(
+            f"{name} {last[prefix + measure][-1]:.4f}" for name, prefix in (("train", ""), ("eval", "val_"))
+        )
         yield measure.capitalize(), charts.draw_training(training, measure), f"{measure} per epoch; at the end {ends}."
 
 
