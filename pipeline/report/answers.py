@@ -75,9 +75,7 @@ def pick(answers: list[Answer], classes: list[str]) -> Answers:
     )
 
 
-def draw(
-    answers: Answers, keras_file: Path, examples: Path, classes: list[str], image_size: int
-) -> dict[str, Pictures]:
+def draw(answers: Answers, keras_file: Path, examples: Path, classes: list[str]) -> dict[str, Pictures]:
     """Draws the picked images, each with the heat map of what spoke for the answer given.
 
     Args:
@@ -85,18 +83,18 @@ def draw(
         keras_file: The classifier from images to logits, as the Trainer saved it.
         examples: The folder of the stored examples.
         classes: In label order.
-        image_size: Side of the classifier's input, in pixels.
 
     Returns:
         The pictures by path.
     """
     labels = {answer.path: answer.label for of_class in answers.by_class.values() for answer in of_class}
-    grad_cam = GradCam(keras.models.load_model(keras_file, compile=False))
+    classifier = keras.models.load_model(keras_file, compile=False)
+    side, grad_cam = classifier.input_shape[1], GradCam(classifier)
     pictures = {}
     # A second read, for these few alone: kept during the first, images of up to 50 MB each would add up.
     for path, encoded in _test_images(examples):
         if path in labels:
-            heat = grad_cam.heat_map(decode_image(encoded, image_size).numpy(), classes.index(labels[path]))
+            heat = grad_cam.heat_map(decode_image(encoded, side).numpy(), classes.index(labels[path]))
             pictures[path] = _draw(encoded, heat)
     return pictures
 
@@ -138,7 +136,7 @@ def _ask_batch(
 
 
 def _certainty(answer: Answer) -> float:
-    score = answer.scores[answer.label]
+    score = answer.scores.get(answer.label)
     # What is no number comes first among the wrong answers, and is never the least certain right one.
     return math.inf if score is None else score
 

@@ -1,5 +1,6 @@
 """The report's charts, each for a light and a dark page."""
 
+from collections.abc import Sequence
 from typing import Literal
 
 from matplotlib.axes import Axes
@@ -62,8 +63,7 @@ def draw_sweep(curve: list[ThresholdPoint], threshold: float | None) -> dict[str
         axes = figure.subplots()
         lines = (("precision", precision, "-"), ("recall", recall, "--"), ("F1", f1, ":"))
         for colour, (name, measure, style) in zip(palette.series, lines, strict=True):
-            points = [(point.threshold, measure(point)) for point in curve]
-            axes.plot(*_known(points), style, color=colour, label=name)
+            axes.plot(*_known([(point.threshold, measure(point)) for point in curve]), style, color=colour, label=name)
         if threshold is not None:
             axes.axvline(threshold, color=palette.mark, linewidth=1.2, label=f"threshold {threshold:.3f}")
         _finish(axes, palette, "threshold", "", legend="lower left")
@@ -140,7 +140,7 @@ def _finish(axes: Axes, palette: Palette, x_name: str, y_name: str, legend: Corn
     axes.legend(loc=legend, frameon=False, labelcolor=palette.text)
 
 
-def _known(points: list[tuple[float | None, float | None]]) -> tuple[list[float], list[float]]:
+def _known(points: Sequence[tuple[float | None, float | None]]) -> tuple[list[float], list[float]]:
     """The points of which both coordinates are known, as coordinates."""
     known = [(x, y) for x, y in points if x is not None and y is not None]
     return [x for x, _ in known], [y for _, y in known]

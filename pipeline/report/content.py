@@ -5,7 +5,7 @@ from typing import Literal
 
 from pydantic import BaseModel, Field
 
-from pipeline.evaluation_result import Comparison, Evaluation, Figure, Outcome, Requirement
+from pipeline.evaluation_result import Evaluation, Figure, Outcome, Requirement
 from pipeline.summary import Summary, Verdict
 
 
@@ -124,6 +124,9 @@ class Report(BaseModel):
     provenance: Provenance
 
 
+NOT_A_NUMBER = "not a number"
+# Metrics that count images.
+COUNTS = ("seen_in_training", "unusable_scores")
 # In the order in which they are made.
 CHECKS = {
     "ImageExampleGen": "enough of the files are images, of every class and in every split",
@@ -196,6 +199,7 @@ def explain(summary: Summary) -> list[str]:
     sentences.append(f"{how_many} requirements were met, on {images:,} test images kept apart from the training.")
     if warned := [say_requirement(row) for row in evaluation.requirements if row.outcome == Outcome.WARNED]:
         sentences.append(f"Too few images to decide on: {'; '.join(warned)}.")
+    sentences += [f"Mind that {warning}." for warning in evaluation.warnings]
     sentences.append(say_comparison(evaluation))
     return sentences
 
@@ -205,15 +209,12 @@ def say_comparison(evaluation: Evaluation) -> str:
     comparison = evaluation.comparison
     if comparison is None:
         return "There is no other released model to compare with."
+    chance = "is hardly chance" if comparison.p_value < 0.05 else "may well be chance"
     return (
-        f"Against the model in service, on the same images: {comparison.only_candidate_right:,} that only the new "
-        f"model answered rightly, {comparison.only_baseline_right:,} that only the old one did; {_say_chance(comparison)}."
+        f"Compared with the model in service on the same images, {comparison.only_candidate_right:,} were answered "
+        f"rightly by the new model only, {comparison.only_baseline_right:,} by the old one only: so uneven a split "
+        f"{chance} (McNemar's test, p = {comparison.p_value:.3g})."
     )
-
-
-def _say_chance(comparison: Comparison) -> str:
-    unlike = "hardly chance" if comparison.p_value < 0.05 else "may well be chance"
-    return f"so uneven a split {unlike} (McNemar's test, p = {comparison.p_value:.3g})"
 
 
 def say_requirement(requirement: Requirement) -> str:
@@ -231,27 +232,37 @@ def say_name(metric: str) -> str:
 
 def say_bound(requirement: Requirement) -> str:
     """What is required, for example "at least 0.9700"."""
-    if requirement.change == "relative":
-        return f"{requirement.direction} {requirement.bound:+.2%}"
-    return f"{requirement.direction} {requirement.bound:{'+' if requirement.change else ''}.4f}"
+    return f"{requirement.direction} {_say_number(requirement, requirement.bound)}"
 
 
-def say_change(requirement: Requirement) -> str:
-    """How much the candidate's estimate differs from the model in service; "" where the bound is on no difference."""
-    new = requirement.figure.value
-    old = requirement.baseline.value if requirement.baseline else None
-    if not requirement.change or new is None or old is None:
+def say_judged(requirement: Requirement) -> str:
+    """The requirement's estimate: of the figure, or of its change."""
+    value = requirement.figure.value
+    return NOT_A_NUMBER if value is None else _say_number(requirement, value)
+
+
+def say_range(requirement: Requirement) -> str:
+    """The estimate's confidence interval; "" where there is none."""
+    low, high = requirement.figure.low, requirement.figure.high
+    if low is None or high is None:
         return ""
+    return f"{_say_number(requirement, low)} to {_say_number(requirement, high)}"
+
+
+def _say_number(requirement: Requirement, value: float) -> str:
+    if requirement.metric in COUNTS:
+        return f"{value:,.0f}"
+    # A difference of nearly nothing has no sign.
     if requirement.change == "relative":
-        return f"{(new - old) / old:+.2%}" if old else ""
-    return f"{new - old:+.4f}"
+        return f"{value:+z.2%}"
+    return f"{value:+z.4f}" if requirement.change else f"{value:.4f}"
 
 
 def say_value(figure: Figure | None) -> str:
-    """The estimate, for example "0.9884"."""
+    """The estimate, for example "0.9884"; a dash where there is no figure."""
     if figure is None:
         return "\N{EN DASH}"
-    return "not a number" if figure.value is None else f"{figure.value:.4f}"
+    return NOT_A_NUMBER if figure.value is None else f"{figure.value:.4f}"
 
 
 def say_interval(figure: Figure | None) -> str:
@@ -262,11 +273,9 @@ def say_interval(figure: Figure | None) -> str:
 
 
 def say_outcome(requirement: Requirement) -> str:
-    """Why the requirement ended as it did, in a sentence."""
-    held = {"estimate": "the estimate", "lower bound": "the interval's lower end", "upper bound": "its upper end"}
-    interval = f" ({say_interval(requirement.figure)})" if say_interval(requirement.figure) else ""
-    change = f", a change of {say_change(requirement)}" if say_change(requirement) else ""
+    """Requirement, figure and bound in one sentence, from which the outcome follows."""
+    interval = f" ({say_range(requirement)})" if say_range(requirement) else ""
     return (
-        f"{say_requirement(requirement)}: {say_value(requirement.figure)}{interval}{change}, required "
-        f"{say_bound(requirement)} by {held[requirement.judged_by]}, over {requirement.images:,} images"
+        f"{say_requirement(requirement)}: {say_judged(requirement)}{interval}, required {say_bound(requirement)} "
+        f"by the {requirement.judged_by}, over {requirement.images:,} images"
     )

@@ -8,7 +8,15 @@ import jinja2
 
 from components.page.html import show
 from pipeline.evaluation_result import Outcome
-from pipeline.report.content import Report, say_comparison, say_interval, say_outcome, say_requirement, say_value
+from pipeline.report.content import (
+    Report,
+    say_comparison,
+    say_interval,
+    say_name,
+    say_outcome,
+    say_requirement,
+    say_value,
+)
 
 CARD_FILE = "model_card.md"
 TEMPLATE_FILE = "model_card.md.jinja"
@@ -39,8 +47,9 @@ def render_model_card(report: Report) -> str:
         weights=_weights(train["backbone"], train["weights"]),
         weights_licence=_weights_licence(train["backbone"], train["weights"]),
         requirements=[f"{row.outcome}: {say_outcome(row)}" for row in evaluation.requirements],
-        warnings=[say_requirement(row) for row in evaluation.requirements if row.outcome == Outcome.WARNED],
+        undecided=[say_requirement(row) for row in evaluation.requirements if row.outcome == Outcome.WARNED],
         comparison=say_comparison(evaluation),
+        say_name=say_name,
         say_value=say_value,
         say_interval=say_interval,
     )

@@ -14,9 +14,10 @@ from pipeline.report.content import (
     Report,
     Training,
     say_bound,
-    say_change,
     say_interval,
+    say_judged,
     say_name,
+    say_range,
     say_requirement,
     say_value,
 )
@@ -93,9 +94,8 @@ def _key_figures(evaluation: Evaluation) -> Iterator[tuple[str, str, str]]:
 def _requirement(row: Requirement) -> dict[str, Any]:
     return {
         "name": say_requirement(row),
-        "value": say_value(row.figure),
-        "change": say_change(row),
-        "interval": say_interval(row.figure),
+        "value": say_judged(row),
+        "interval": say_range(row),
         "bound": say_bound(row),
         "judged_by": row.judged_by,
         "baseline": say_value(row.baseline),
@@ -109,7 +109,7 @@ def _matrix(confusion: dict[str, dict[str, int]]) -> list[dict[str, Any]]:
     for name, counts in confusion.items():
         whole = sum(counts.values())
         cells = [
-            {"label": label, "count": count, "share": count / whole if whole else 0.0}
+            {"label": label or "no class", "count": count, "share": count / whole if whole else 0.0}
             for label, count in counts.items()
         ]
         rows.append({"name": name, "cells": cells})
@@ -204,7 +204,7 @@ def _figure(answer: Answer, pictures: dict[str, Any]) -> dict[str, Any]:
     return {
         "path": answer.path,
         "label": answer.label,
-        "score": _number(answer.scores[answer.label]),
+        "score": _number(answer.scores.get(answer.label)),
         "own_score": _number(answer.scores[answer.actual]),
         "pictures": pictures.get(answer.path, {"image": "", "heat": ""}),
     }

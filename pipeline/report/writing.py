@@ -82,8 +82,7 @@ def _look_at_answers(run: Summary) -> tuple[Answers | None, "dict[str, Pictures]
 
         examples = Path(run.outputs["examples"])
         answers = ask(Path(run.outputs["model"]), examples, run.classes)
-        image_size = run.config["train"]["image_size"]
-        pictures = draw(answers, Path(run.outputs["keras_model"]), examples, run.classes, image_size)
+        pictures = draw(answers, Path(run.outputs["keras_model"]), examples, run.classes)
     except Exception as error:
         log.warning("%s", "".join(traceback.format_exception(error)))
         what = "The images cannot be shown" if answers else "The model could not be asked about single images"
