@@ -6,7 +6,6 @@ Importing this module imports TensorFlow, which takes some seconds.
 import math
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
 
 import keras
 import matplotlib
@@ -17,7 +16,7 @@ from PIL import Image
 from components import features
 from components.image_example_gen.reading import readable_path
 from components.page.thumbnails import shrink, to_data_uri
-from pipeline.report.content import Answer, Answers
+from pipeline.report.content import Answer, Answers, Pictures
 from pipeline.report.grad_cam import GradCam
 from trainer.decoding import decode_image
 from trainer.serving import IMAGES_AT_ONCE
@@ -28,18 +27,6 @@ SHOWN = 24
 _SIDE = 224
 # Opacity of the heat map where it is hottest.
 _OPACITY = 0.65
-
-
-class Pictures(NamedTuple):
-    """Data URIs of one image; "" where it cannot be drawn.
-
-    Attributes:
-        image: As it is.
-        heat: With Grad-CAM over it; "" too when nothing in it spoke for the answer.
-    """
-
-    image: str
-    heat: str
 
 
 def ask(model: Path, examples: Path, classes: list[str]) -> Answers:
@@ -94,7 +81,9 @@ def draw(answers: Answers, keras_file: Path, examples: Path, classes: list[str])
     # A second read, for these few alone: kept during the first, images of up to 50 MB each would add up.
     for path, encoded in _test_images(examples):
         if path in labels:
-            heat = grad_cam.heat_map(decode_image(encoded, side).numpy(), classes.index(labels[path]))
+            image, label = decode_image(encoded, side).numpy(), labels[path]
+            # A model that was not trained here may say anything.
+            heat = grad_cam.heat_map(image, classes.index(label)) if label in classes else np.zeros((1, 1))
             pictures[path] = _draw(encoded, heat)
     return pictures
 

@@ -1,7 +1,7 @@
 """What a report says: the content of `report.json`, from which `report.html` and `gates.xml` are made as well."""
 
 from enum import StrEnum
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from pydantic import BaseModel, Field
 
@@ -79,6 +79,18 @@ class Answers(BaseModel):
     wrong: int
     shown: Literal["wrong", "least certain"]
     by_class: dict[str, list[Answer]]
+
+
+class Pictures(NamedTuple):
+    """Data URIs of one image; "" where it cannot be drawn.
+
+    Attributes:
+        image: As it is.
+        heat: With Grad-CAM over it; "" too when nothing in it spoke for the answer.
+    """
+
+    image: str
+    heat: str
 
 
 class Provenance(BaseModel):

@@ -11,6 +11,7 @@ from pipeline.evaluation_result import Evaluation, Requirement, SliceFigures, Th
 from pipeline.report import charts
 from pipeline.report.content import (
     Answer,
+    Pictures,
     Report,
     Training,
     say_bound,
@@ -31,12 +32,12 @@ _SWEEP = [step / 10 for step in range(1, 10)]
 Chart = tuple[str, dict[str, str], str]
 
 
-def render_page(report: Report, pictures: dict[str, Any], links: dict[str, str]) -> str:
+def render_page(report: Report, pictures: dict[str, Pictures], links: dict[str, str]) -> str:
     """Renders the page: the same arguments always give the same text.
 
     Args:
         report: What it says.
-        pictures: `answers.Pictures` by path; an image without any is shown by its path alone.
+        pictures: By path; an image without any is shown by its path alone.
         links: Relative addresses of what lies beside it, by name.
 
     Returns:
@@ -182,7 +183,7 @@ def _slice(slice_: SliceFigures, positive_class: str | None) -> dict[str, Any]:
     }
 
 
-def _image_groups(report: Report, pictures: dict[str, Any]) -> Iterator[dict[str, Any]]:
+def _image_groups(report: Report, pictures: dict[str, Pictures]) -> Iterator[dict[str, Any]]:
     if report.answers is None:
         return
     positive = report.run.evaluation.positive_class if report.run.evaluation else None
@@ -200,13 +201,13 @@ def _image_groups(report: Report, pictures: dict[str, Any]) -> Iterator[dict[str
         }
 
 
-def _figure(answer: Answer, pictures: dict[str, Any]) -> dict[str, Any]:
+def _figure(answer: Answer, pictures: dict[str, Pictures]) -> dict[str, Any]:
     return {
         "path": answer.path,
         "label": answer.label,
         "score": _number(answer.scores.get(answer.label)),
         "own_score": _number(answer.scores[answer.actual]),
-        "pictures": pictures.get(answer.path, {"image": "", "heat": ""}),
+        "pictures": pictures.get(answer.path, Pictures("", "")),
     }
 
 

@@ -5,24 +5,33 @@ import logging
 import os
 import traceback
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from pipeline.report.content import Answers, Report, Training, describe_checks, explain, say_headline
+from pydantic import BaseModel, ValidationError
+
+from pipeline.report.content import Answers, Pictures, Report, Training, describe_checks, explain, say_headline
 from pipeline.report.gates_xml import render_gates
 from pipeline.report.model_card import CARD_FILE, render_model_card
 from pipeline.report.page import render_page
 from pipeline.report.provenance import read_provenance
+from pipeline.source_digest import source_digest
 from pipeline.summary import SUMMARY_FILE, Summary, Verdict
 from pipeline.workspace import write_whole
-
-if TYPE_CHECKING:
-    from pipeline.report.answers import Pictures
 
 log = logging.getLogger("crackgate")
 
 PAGE_FILE = "report.html"
 JSON_FILE = "report.json"
 GATES_FILE = "gates.xml"
+KEPT_FILE = "answers.json"
+
+
+class _Kept(BaseModel):
+    """Stays beside the Keras file, so that a run which takes over the model need not ask it again."""
+
+    examples: str
+    source_digest: str
+    answers: Answers
+    pictures: dict[str, Pictures]
 
 
 def write_report(summary: Summary, folder: Path) -> dict[str, str]:
@@ -72,19 +81,35 @@ def _read_training(run: Summary) -> Training | None:
     return Training.model_validate(json.loads(Path(file).read_text(encoding="utf-8"))) if file else None
 
 
-def _look_at_answers(run: Summary) -> tuple[Answers | None, "dict[str, Pictures]", str]:
+def _look_at_answers(run: Summary) -> tuple[Answers | None, dict[str, Pictures], str]:
     """The answers to look at and their pictures; a report that lacks them is still worth having, and says why."""
     if not {"model", "keras_model", "examples"} <= run.outputs.keys() or run.evaluation is None:
         return None, {}, ""
+    keras_file, examples = Path(run.outputs["keras_model"]), Path(run.outputs["examples"])
+    sources = source_digest("pipeline/report/answers.py", "pipeline/report/grad_cam.py")
+    kept_file = keras_file.with_name(KEPT_FILE)
+    kept = _read_kept(kept_file)
+    if kept and (kept.examples, kept.source_digest) == (str(examples), sources):
+        return kept.answers, kept.pictures, ""
     answers = None
     try:
         from pipeline.report.answers import ask, draw
 
-        examples = Path(run.outputs["examples"])
+        log.info("scoring the test images one by one")
         answers = ask(Path(run.outputs["model"]), examples, run.classes)
-        pictures = draw(answers, Path(run.outputs["keras_model"]), examples, run.classes)
+        pictures = draw(answers, keras_file, examples, run.classes)
     except Exception as error:
-        log.warning("%s", "".join(traceback.format_exception(error)))
+        log.info("%s", "".join(traceback.format_exception(error)))
         what = "The images cannot be shown" if answers else "The model could not be asked about single images"
         return answers, {}, f"{what}: {type(error).__name__}: {error}"
+    kept = _Kept(examples=str(examples), source_digest=sources, answers=answers, pictures=pictures)
+    write_whole(kept_file, kept.model_dump_json())
     return answers, pictures, ""
+
+
+def _read_kept(file: Path) -> _Kept | None:
+    """What an earlier run kept; None when there is nothing, or nothing that this version of the code can read."""
+    try:
+        return _Kept.model_validate_json(file.read_bytes())
+    except (FileNotFoundError, ValidationError):
+        return None
