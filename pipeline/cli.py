@@ -136,8 +136,9 @@ def predict(
         output_turned_to(nowhere.fileno()),
     ):
         from pipeline.prediction import predict as predict_files
+        from pipeline.prediction import read_card
 
-        predictions = list(predict_files(model_dir, images))
+        predictions, card = list(predict_files(model_dir, images)), read_card(model_dir)
     if as_json:
         print(json.dumps([prediction.model_dump() for prediction in predictions], indent=2))
     else:
@@ -147,6 +148,9 @@ def predict(
             name = row.image if row.image.isprintable() else repr(row.image)
             table.add_row(escape(name), escape(row.label or f"error: {row.error}"), probability)
         Console().print(table)
+        if card.get("positive_class") is not None:
+            rule = f"{card['positive_class']!r} from a score of {card['threshold']:.4g} on"
+            Console().print(rule, highlight=False, soft_wrap=True, markup=False)
     if any(prediction.error for prediction in predictions):
         raise typer.Exit(EXIT_FAILED)
 

@@ -22,8 +22,10 @@ from pipeline.interruption import interruptible
 from pipeline.lineage import Execution, read_run
 from pipeline.pipeline import create_pipeline
 from pipeline.progress import ComponentEvents
+from pipeline.rules import gate_rules
 from pipeline.summary import ComponentTime, Images, Summary, Verdict
 from pipeline.workspace import Workspace
+from trainer.positive_class import resolve_positive_class
 from trainer.reports import CURVES_FILE, HISTORY_FILE, REPORT_FILE
 from trainer.run_fn import KERAS_FILE
 
@@ -133,12 +135,16 @@ def _add_outputs(summary: Summary, executions: dict[str, Execution]) -> None:
 
 def _judge(summary: Summary, executions: dict[str, Execution], config: Config) -> None:
     evaluator, pushed = executions["Evaluator"], executions["Pusher"].outputs["pushed_model"][0]
-    evaluation = read_evaluation(evaluator.outputs["evaluation"][0].uri, summary.classes, config.gate)
-    summary.metrics = evaluation.metrics
-    summary.baseline_accuracy = evaluation.baseline_accuracy
-    summary.confusion = evaluation.confusion
+    positive = resolve_positive_class(config.train.positive_class, summary.classes)
+    summary.evaluation = read_evaluation(
+        evaluator.outputs["evaluation"][0].uri,
+        Path(path_utils.serving_model_path(executions["Trainer"].outputs["model"][0].uri)),
+        summary.classes,
+        positive,
+        gate_rules(summary.classes, positive, config.gate),
+    )
     if not pushed.get_int_custom_property("pushed"):
-        reasons = describe_failures(evaluation.metrics)
+        reasons = describe_failures(summary.evaluation)
         summary.conclude(Verdict.NOT_BLESSED, reasons or ["the Evaluator did not bless the model: see the log"])
         return
     folder = Path(pushed.get_string_custom_property("pushed_destination"))

@@ -29,8 +29,9 @@ from components.image_example_gen.component import ImageExampleGen
 from components.images import ImageLimits
 from components.leak_check.component import LeakCheck
 from pipeline.config import BeamOptions, Config, DataOptions, SchemaOptions
-from pipeline.gate import build_eval_config
+from pipeline.gate import EXTRACTION_MODULE, build_eval_config
 from pipeline.source_digest import source_digest
+from trainer.positive_class import resolve_positive_class
 
 INGEST_SOURCES = (
     "components/image_example_gen",
@@ -132,8 +133,11 @@ def create_pipeline(
         examples=example_gen.outputs["examples"],
         model=trainer.outputs["model"],
         baseline_model=baseline_resolver.outputs["model"],
-        eval_config=build_eval_config(classes, config.gate),
+        eval_config=build_eval_config(
+            classes, resolve_positive_class(config.train.positive_class, classes), config.gate
+        ),
         example_splits=[TEST_SPLIT],
+        module_path=EXTRACTION_MODULE,
     )
     pusher = tfx.components.Pusher(
         model=trainer.outputs["model"],

@@ -4,9 +4,11 @@ Importing this module imports TensorFlow, which takes some seconds.
 """
 
 import json
+import math
 from collections.abc import Iterable, Iterator
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import tensorflow as tf
 from pydantic import BaseModel
@@ -21,9 +23,10 @@ class Prediction(BaseModel):
 
     Attributes:
         image: The file's path.
-        label: The class of the highest score; None when the file could not be scored.
-        probability: That score, 0 to 1.
-        scores: The score of every class; they sum to 1.
+        label: The model's decision; None when the file could not be scored.
+        probability: The calibrated score of that class, 0 to 1.
+        scores: The calibrated score of every class; they sum to 1.
+        is_positive: Whether the positive class's score reaches the model's threshold; None without such a class.
         error: Why there is no answer.
     """
 
@@ -31,6 +34,7 @@ class Prediction(BaseModel):
     label: str | None = None
     probability: float | None = None
     scores: dict[str, float] | None = None
+    is_positive: bool | None = None
     error: str | None = None
 
 
@@ -42,10 +46,16 @@ def predict(model_dir: Path, paths: Iterable[Path]) -> Iterator[Prediction]:
         paths: Files and folders.
     """
     model = tf.saved_model.load(str(model_dir))
-    classes = json.loads((model_dir / CARD_FILE).read_text())["classes"]
+    classes = read_card(model_dir)["classes"]
     files = (file for path in paths for file in _expand(path))
     while batch := list(islice(files, IMAGES_AT_ONCE)):
         yield from _score(model.signatures["predict_images"], classes, batch)
+
+
+def read_card(model_dir: Path) -> dict[str, Any]:
+    """What `export_classifier` wrote beside the model; models of earlier versions say less."""
+    card: dict[str, Any] = json.loads((model_dir / CARD_FILE).read_text(encoding="utf-8"))
+    return card
 
 
 def _expand(path: Path) -> Iterator[Path]:
@@ -67,11 +77,18 @@ def _score(
         if isinstance(content, str) or answers is None:
             predictions.append(Prediction(image=name, error=str(content)))
             continue
-        scores = dict(zip(classes, answers["scores"][row].numpy().tolist(), strict=True))
-        label = answers["label"][row].numpy().decode()
-        predictions.append(Prediction(image=name, label=label, probability=scores[label], scores=scores))
+        predictions.append(_prediction(name, classes, {key: value[row].numpy() for key, value in answers.items()}))
         row += 1
     return predictions
+
+
+def _prediction(image: str, classes: list[str], answer: dict[str, Any]) -> Prediction:
+    scores = dict(zip(classes, answer["scores"].tolist(), strict=True))
+    if not all(map(math.isfinite, scores.values())):
+        return Prediction(image=image, error="the model's scores are no numbers: do not use this model")
+    label = answer["label"].decode()
+    positive = bool(answer["is_positive"]) if "is_positive" in answer else None
+    return Prediction(image=image, label=label, probability=scores[label], scores=scores, is_positive=positive)
 
 
 def _read(file: Path) -> bytes | str:

@@ -12,9 +12,11 @@ from pipeline.closing_table import print_closing
 from pipeline.config import Config, ConfigError
 from pipeline.interruption import interruptible
 from pipeline.progress import ComponentEvents, LiveDisplay, PlainDisplay
+from pipeline.rules import gate_rules
 from pipeline.run_log import logged_to
 from pipeline.summary import SUMMARY_FILE, Images, Summary, Verdict, begin_summary
 from pipeline.workspace import Workspace
+from trainer.positive_class import resolve_positive_class
 
 log = logging.getLogger("crackgate")
 
@@ -33,11 +35,13 @@ def run(
         verbose: Show every log line on the terminal.
 
     Raises:
-        ConfigError: `data` is no folder or lacks a configured class, or there is no such weights file.
+        ConfigError: `data` is no folder or lacks a configured class, there is no such weights file, no telling which
+            class is the positive one, or the gate names a class or slice that does not exist.
         WorkspaceBusyError: Another run holds the workspace.
     """
     classes = resolve_classes(data, config)
     _check_weights(config)
+    gate_rules(classes, _positive_class(config, classes), config.gate)
     with workspace.locked():
         began = time.monotonic()
         folder = workspace.create_run_folder()
@@ -88,6 +92,13 @@ def _check_weights(config: Config) -> None:
         raise ConfigError(
             f"train.weights: received {weights!r}, allowed are 'imagenet', 'none' or the path of a weights file"
         )
+
+
+def _positive_class(config: Config, classes: list[str]) -> str | None:
+    try:
+        return resolve_positive_class(config.train.positive_class, classes)
+    except ValueError as error:
+        raise ConfigError(str(error)) from None
 
 
 def _run_pipeline(

@@ -71,24 +71,6 @@ class Images(BaseModel):
         )
 
 
-class Metric(BaseModel):
-    """One gated figure on the test split.
-
-    Attributes:
-        name: For example "recall".
-        label: The class it is about; None for all.
-        value: The candidate's; None when it could not be computed.
-        threshold: What it has to reach.
-        passed: Whether it did, as the Evaluator decided.
-    """
-
-    name: str
-    label: str | None = None
-    value: float | None
-    threshold: float
-    passed: bool
-
-
 class ComponentTime(BaseModel):
     """One step of the run; `state` is "complete", "cached" or "failed".
 
@@ -111,13 +93,11 @@ class Summary(BaseModel):
         verdict: See `Verdict`.
         exit_code: See `EXIT_CODES`.
         reasons: Why the model was not released, in sentences; empty when it was.
-        baseline_accuracy: Accuracy of the last released model on the same test images; None when there is none.
-        confusion: Test images by actual class, then by predicted class.
+        evaluation: What the gate found; None when the run did not reach it.
         pushed_version: The released version; None when there is none.
         pushed_to: Its folder.
         drift: Divergence from the last released run's images, by split and feature; None when there is no such run.
         skew: Divergence of eval and test from train, by split and feature.
-        evaluation: What the gate found out; None when it was not reached.
         outputs: Paths of the report, the training curves and the like, by name.
         report_error: Why there is no report; None when there is one.
     """
@@ -135,9 +115,6 @@ class Summary(BaseModel):
     images: Images = Images()
     drift: dict[str, dict[str, float]] | None = None
     skew: dict[str, dict[str, float]] = Field(default_factory=dict)
-    metrics: list[Metric] = Field(default_factory=list)
-    baseline_accuracy: float | None = None
-    confusion: dict[str, dict[str, int]] = Field(default_factory=dict)
     evaluation: Evaluation | None = None
     pushed_version: int | None = None
     pushed_to: str | None = None

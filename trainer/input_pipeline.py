@@ -17,7 +17,6 @@ def read_images(file_patterns: list[str], image_size: int, batch_size: int) -> t
     Returns:
         A dataset of float32 (batch, image_size, image_size, 3) in 0 to 255, and int64 (batch,).
     """
-    files = sorted(name for pattern in file_patterns for name in tf.io.gfile.glob(pattern))
 
     def parse(serialized: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         parsed = tf.io.parse_single_example(
@@ -29,11 +28,16 @@ def read_images(file_patterns: list[str], image_size: int, batch_size: int) -> t
         )
         return decode_image(parsed[features.ENCODED], image_size), parsed[features.CLASS_LABEL]
 
-    records = tf.data.TFRecordDataset(files, compression_type="GZIP")
+    records = read_examples(file_patterns)
     return records.map(parse, num_parallel_calls=tf.data.AUTOTUNE).batch(batch_size).prefetch(tf.data.AUTOTUNE)
+
+
+def read_examples(file_patterns: list[str]) -> tf.data.Dataset:
+    """The serialized `tf.train.Example`s themselves, in the same order."""
+    files = sorted(name for pattern in file_patterns for name in tf.io.gfile.glob(pattern))
+    return tf.data.TFRecordDataset(files, compression_type="GZIP")
 
 
 def count_images(file_patterns: list[str]) -> int:
     """Number of stored examples."""
-    files = [name for pattern in file_patterns for name in tf.io.gfile.glob(pattern)]
-    return int(tf.data.TFRecordDataset(files, compression_type="GZIP").reduce(0, lambda total, _: total + 1).numpy())
+    return int(read_examples(file_patterns).reduce(0, lambda total, _: total + 1).numpy())

@@ -1,10 +1,12 @@
 """Options of the training, with their bounds: the `[train]` section of the configuration."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from trainer.backbone_names import BACKBONES
+
+Imbalance = Literal["class_weights", "balanced_sampling", "none"]
 
 
 class TrainOptions(BaseModel):
@@ -44,6 +46,21 @@ class TrainOptions(BaseModel):
     patience: Annotated[
         int, Field(ge=1, le=10_000, description="epochs without a better eval loss after which a stage stops")
     ] = 3
+    imbalance: Annotated[
+        Imbalance,
+        Field(
+            description="how small classes are heard: 'class_weights' in the loss, 'balanced_sampling' of the images, "
+            "or 'none'"
+        ),
+    ] = "class_weights"
+    positive_class: Annotated[
+        str,
+        Field(description="the class that must not be missed; empty: the one named Positive, Crack, Cracks or Cracked"),
+    ] = ""
+    target_recall: Annotated[
+        float,
+        Field(gt=0, le=1, description="recall of the positive class on eval that the decision threshold is chosen for"),
+    ] = 0.995
     seed: Annotated[int, Field(ge=0, le=2**31 - 10, description="seed of initial weights, augmentation and order")] = 0
 
     @field_validator("backbone")

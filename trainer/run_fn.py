@@ -10,10 +10,15 @@ from tfx.components.trainer.fn_args_utils import FnArgs
 
 from trainer.augmentation import augmentation
 from trainer.backbones import build_backbone, split_at_top
+from trainer.calibration import fit_calibration
+from trainer.decision import check_decidable, fit_decision
 from trainer.input_pipeline import count_images, read_images
 from trainer.options import TrainOptions
-from trainer.reports import write_classification_report, write_curves, write_history
+from trainer.positive_class import resolve_positive_class
+from trainer.reference import write_reference
+from trainer.reports import write_classification_report, write_curves, write_history, write_reliability
 from trainer.serving import export_classifier
+from trainer.training_digests import write_training_digests
 from trainer.transfer import assemble, build_head, train_stages
 from trainer.views import compute_views
 
@@ -27,7 +32,8 @@ def run_fn(fn_args: FnArgs) -> None:
 
     1. Every image, and augmented views of it, goes once through the frozen backbone.
     2. The head is trained on the features, then the top blocks on the stored activations.
-    3. The classifier is exported with its serving signatures, beside its Keras file, curves and reports.
+    3. On eval, the scores are calibrated and the decision threshold is chosen.
+    4. The classifier is exported with its serving signatures, beside its Keras file, curves and reports.
 
     Args:
         fn_args: TFX's arguments. `custom_config` holds `classes` (names in label order) and `options` (the fields of
@@ -35,6 +41,8 @@ def run_fn(fn_args: FnArgs) -> None:
     """
     classes: list[str] = fn_args.custom_config["classes"]
     options = TrainOptions.model_validate(fn_args.custom_config["options"])
+    positive_class = resolve_positive_class(options.positive_class, classes)
+    positive = None if positive_class is None else classes.index(positive_class)
     run_dir = Path(fn_args.model_run_dir)
     run_dir.mkdir(parents=True, exist_ok=True)
     keras.utils.set_random_seed(options.seed)
@@ -65,14 +73,21 @@ def run_fn(fn_args: FnArgs) -> None:
             1,
             Path(folder, "eval") if keep else None,
         )
+        if positive is not None:
+            check_decidable(validation.labels, positive, classes)
         stages = train_stages(upper, head, train, validation, options, run_dir)
 
     classifier = assemble(backbone, head)
-    log.info("exporting the classifier")
-    export_classifier(classifier, classes, options.image_size, Path(fn_args.serving_model_dir))
-    classifier.save(run_dir / KERAS_FILE)
-    write_curves(stages, run_dir)
-    write_history(stages, run_dir)
     # Batch by batch: `predict` warns that a dataset whose length it does not know has ended.
     logits = np.concatenate([classifier.predict_on_batch(images) for images, _ in validation_images])
-    write_classification_report(validation.labels, logits, classes, run_dir)
+    calibration = fit_calibration(logits, validation.labels)
+    decision = fit_decision(calibration.scores(logits), validation.labels, positive, options.target_recall)
+    log.info("exporting the classifier")
+    export_classifier(classifier, classes, options.image_size, Path(fn_args.serving_model_dir), calibration, decision)
+    write_training_digests([*fn_args.train_files, *fn_args.eval_files], Path(fn_args.serving_model_dir))
+    classifier.save(run_dir / KERAS_FILE)
+    write_reference(classifier, calibration, options.image_size, fn_args.eval_files, run_dir)
+    write_curves(stages, run_dir)
+    write_history(stages, run_dir)
+    write_classification_report(validation.labels, logits, classes, calibration, decision, options, run_dir)
+    write_reliability(validation.labels, logits, classes, calibration, decision, run_dir)

@@ -7,27 +7,42 @@ import keras
 import tensorflow as tf
 
 from components import features
+from trainer.calibration import Calibration
+from trainer.decision import Decision
 from trainer.decoding import decode_image
 
 # Bounds the memory of one request, whatever batch a caller sends: TFMA sends up to a thousand images.
 IMAGES_AT_ONCE = 32
-# TensorFlow Serving ignores other files in `assets.extra/`; `crackgate predict` reads the class names here.
+# TensorFlow Serving ignores other files in `assets.extra/`; `crackgate predict` reads this one.
 CARD_FILE = Path("assets.extra") / "classifier.json"
 
 
 class ServedClassifier(tf.Module):
-    """The classifier with its decoding.
+    """The classifier with its decoding, its calibration and its decision.
 
-    Both signatures return, for N images of C classes: `label` (string, N), the class of the highest score;
-    `probability` (float32, N), that score; `scores` (float32, N x C), each row summing to 1, in label order.
+    Both signatures return, for N images of C classes: `scores` (float32, N x C), calibrated, each row summing to 1, in
+    label order; `label` (string, N), the decision; `probability` (float32, N), the score of that label. Where there is
+    a positive class, `is_positive` (bool, N) says whether its score reaches the threshold: `label` is the positive
+    class then, else the one of the highest score among the others. Where there is none, the highest score decides.
+
+    Logits that are no numbers give scores that are none either, and a positive image: nothing is waved through.
     """
 
-    def __init__(self, model: keras.Model, classes: list[str], image_size: int):
-        """Takes a model from images in 0 to 255 to logits."""
+    def __init__(
+        self,
+        model: keras.Model,
+        classes: list[str],
+        image_size: int,
+        calibration: Calibration,
+        decision: Decision | None,
+    ):
+        """Takes a model from images in 0 to 255 to logits; see `export_classifier`."""
         super().__init__()
         self._model = model
         self._classes = tf.constant(classes)
         self._image_size = image_size
+        self._calibration = calibration
+        self._decision = decision
 
     @tf.function(input_signature=[tf.TensorSpec([None], tf.string, name="examples")])
     def serving_default(self, examples: tf.Tensor) -> dict[str, tf.Tensor]:
@@ -42,11 +57,18 @@ class ServedClassifier(tf.Module):
 
     def _answer(self, encoded: tf.Tensor) -> dict[str, tf.Tensor]:
         scores = self._scores(encoded)
-        return {
-            "label": tf.gather(self._classes, tf.argmax(scores, axis=1)),
-            "probability": tf.reduce_max(scores, axis=1),
-            "scores": scores,
-        }
+        label = tf.argmax(scores, axis=1)
+        answer = {"scores": scores}
+        if self._decision is not None:
+            positive = self._decision.label
+            score = scores[:, positive]
+            # Not `logical_not(score < threshold)`: TensorFlow rewrites that to >=, which is false of NaN.
+            answer["is_positive"] = (score >= self._decision.threshold) | tf.math.is_nan(score)
+            others = tf.where(tf.one_hot(positive, scores.shape[1], on_value=True, off_value=False), -1.0, scores)
+            label = tf.where(answer["is_positive"], tf.constant(positive, label.dtype), tf.argmax(others, axis=1))
+        answer["label"] = tf.gather(self._classes, label)
+        answer["probability"] = tf.gather(scores, label, batch_dims=1)
+        return answer
 
     def _scores(self, encoded: tf.Tensor) -> tf.Tensor:
         count = tf.shape(encoded)[0]
@@ -59,7 +81,8 @@ class ServedClassifier(tf.Module):
                 fn_output_signature=tf.float32,
             )
             logits = tf.cast(self._model(images, training=False), tf.float32)
-            return start + IMAGES_AT_ONCE, tf.concat([scores, tf.nn.softmax(logits)], axis=0)
+            calibrated = tf.nn.softmax(logits / self._calibration.temperature + self._calibration.bias)
+            return start + IMAGES_AT_ONCE, tf.concat([scores, calibrated], axis=0)
 
         _, scores = tf.while_loop(
             lambda start, _: start < count,
@@ -71,11 +94,35 @@ class ServedClassifier(tf.Module):
         return scores
 
 
-def export_classifier(model: keras.Model, classes: list[str], image_size: int, folder: Path) -> None:
-    """Writes the SavedModel, and its class names beside it, to `folder`."""
-    served = ServedClassifier(model, classes, image_size)
+def export_classifier(
+    model: keras.Model,
+    classes: list[str],
+    image_size: int,
+    folder: Path,
+    calibration: Calibration,
+    decision: Decision | None,
+) -> None:
+    """Writes the SavedModel and, beside it, `classifier.json` for people and programs.
+
+    Args:
+        model: From float32 images (batch, image_size, image_size, 3) in 0 to 255 to logits.
+        classes: Class names in label order.
+        image_size: Pixels.
+        folder: Receives the files.
+        calibration: From logits to scores.
+        decision: None when there is no positive class.
+    """
+    served = ServedClassifier(model, classes, image_size, calibration, decision)
     signatures = {"serving_default": served.serving_default, "predict_images": served.predict_images}
     tf.saved_model.save(served, str(folder), signatures=signatures)
     card = folder / CARD_FILE
     card.parent.mkdir(parents=True, exist_ok=True)
-    card.write_text(json.dumps({"classes": classes, "image_size": image_size}, indent=2))
+    content = {
+        "classes": classes,
+        "image_size": image_size,
+        "positive_class": None if decision is None else classes[decision.label],
+        "threshold": None if decision is None else decision.threshold,
+        "temperature": calibration.temperature,
+        "bias": calibration.bias,
+    }
+    card.write_text(json.dumps(content, indent=2))

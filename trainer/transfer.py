@@ -8,7 +8,8 @@ from typing import Any
 import keras
 import numpy as np
 
-from trainer.options import TrainOptions
+from trainer.imbalance import draw_epoch, eval_weights, train_weights
+from trainer.options import Imbalance, TrainOptions
 from trainer.views import Views
 
 log = logging.getLogger("crackgate")
@@ -66,7 +67,7 @@ def train_stages(
         head: From `build_head`.
         train: Views of the train split.
         validation: One view of each image of the eval split.
-        options: Epochs, rates, patience and seed.
+        options: Epochs, rates, patience, imbalance and seed.
         tensorboard_dir: Receives the logs of the stages in `head/` and `fine_tune/`.
 
     Raises:
@@ -82,13 +83,21 @@ def train_stages(
 def _train_head(
     head: keras.Model, train: Views, validation: Views, options: TrainOptions, tensorboard_dir: Path
 ) -> History:
-    views = train.features.shape[1]
+    features = train.features.reshape(-1, train.features.shape[-1])
+    labels = np.repeat(train.labels, train.features.shape[1])
+    weights = train_weights(labels, options.imbalance)
+    training: dict[str, Any] = {"x": features, "y": labels, "sample_weight": weights, "batch_size": options.batch_size}
+    if options.imbalance == "balanced_sampling":
+        # Other rows each epoch, which arrays cannot do.
+        training = {"x": _OneViewEach(features[:, None], labels, weights, options, options.imbalance)}
     _compile(head, options.head_learning_rate)
     history = head.fit(
-        train.features.reshape(-1, train.features.shape[-1]),
-        np.repeat(train.labels, views),
-        validation_data=(validation.features[:, 0], validation.labels),
-        batch_size=options.batch_size,
+        **training,
+        validation_data=(
+            validation.features[:, 0],
+            validation.labels,
+            eval_weights(validation.labels, options.imbalance),
+        ),
         epochs=options.head_epochs,
         callbacks=_callbacks("head", options, tensorboard_dir),
         verbose=0,
@@ -108,8 +117,13 @@ def _fine_tune(
     cut = keras.Input(upper.input_shape[1:])
     features = keras.layers.GlobalAveragePooling2D()(upper(cut))
     top = keras.Model(cut, head(features), name="top")
-    batches = _OneViewEach(train, options.batch_size, options.seed)
-    validation_batches = _OneViewEach(validation, options.batch_size, options.seed)
+    assert train.activations is not None and validation.activations is not None, "fine-tuning needs stored activations"
+    batches = _OneViewEach(
+        train.activations, train.labels, train_weights(train.labels, options.imbalance), options, options.imbalance
+    )
+    validation_batches = _OneViewEach(
+        validation.activations, validation.labels, eval_weights(validation.labels, options.imbalance), options, "none"
+    )
     steps = options.fine_tune_epochs * len(batches)
     warm_up = -(-len(batches) // 2)
     # From zero up for half an epoch: Adam's first steps, before it knows the gradients, would undo the features.
@@ -144,28 +158,32 @@ def _freeze_batch_norm(model: keras.Model) -> None:
 
 
 class _OneViewEach(keras.utils.PyDataset):
-    """Batches of activations: every image once per epoch, each time in one of its views, in a new order."""
+    """Batches of (activations, labels, weights): an epoch's images in a new order, each time in one of their views."""
 
-    def __init__(self, views: Views, batch_size: int, seed: int):
+    def __init__(
+        self, views: np.ndarray, labels: np.ndarray, weights: np.ndarray, options: TrainOptions, imbalance: Imbalance
+    ):
+        """Takes views (images, views, ...), and what `draw_epoch` has to do about the labels' imbalance."""
         super().__init__()
-        assert views.activations is not None, "fine-tuning needs stored activations"
-        self._activations, self._labels = views.activations, views.labels
-        self._batch_size = batch_size
-        self._rng = np.random.default_rng(seed)
+        self._views, self._labels, self._weights = views, labels, weights
+        self._batch_size, self._imbalance = options.batch_size, imbalance
+        self._rng = np.random.default_rng(options.seed)
         self.on_epoch_end()
 
     def __len__(self) -> int:
         return -(-len(self._labels) // self._batch_size)
 
-    def __getitem__(self, index: int) -> tuple[np.ndarray, np.ndarray]:
+    def __getitem__(self, index: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        batch = slice(index * self._batch_size, (index + 1) * self._batch_size)
         # In sorted order the file is read forwards.
-        images = np.sort(self._order[index * self._batch_size : (index + 1) * self._batch_size])
-        return self._activations[images, self._view[images]].astype(np.float32), self._labels[images]
+        forwards = np.argsort(self._order[batch], kind="stable")
+        images, view = self._order[batch][forwards], self._view[batch][forwards]
+        return self._views[images, view].astype(np.float32), self._labels[images], self._weights[images]
 
     def on_epoch_end(self) -> None:
         """Draws the next epoch's order and views."""
-        self._order = self._rng.permutation(len(self._labels))
-        self._view = self._rng.integers(self._activations.shape[1], size=len(self._labels))
+        self._order = draw_epoch(self._labels, self._imbalance, self._rng)
+        self._view = self._rng.integers(self._views.shape[1], size=len(self._order))
 
 
 def _compile(model: keras.Model, rate: Any) -> None:

@@ -19,6 +19,7 @@ from components.image_example_gen.component import ImageExampleGen
 from components.images import ImageLimits
 from pipeline.sample_data import write_sample_data
 from trainer.backbones import build_backbone
+from trainer.calibration import Calibration
 from trainer.decoding import decode_image
 from trainer.run_fn import run_fn
 
@@ -47,6 +48,11 @@ OPTIONS: dict[str, Any] = {
 }
 
 
+def _read(files: list[str]) -> list[tf.train.Example]:
+    records = tf.data.TFRecordDataset(files, compression_type="GZIP").as_numpy_iterator()
+    return [tf.train.Example.FromString(record) for record in records]
+
+
 @dataclass(frozen=True)
 class Outcome:
     """What a training left behind."""
@@ -57,9 +63,13 @@ class Outcome:
     history: dict[str, Any]
 
     def stored(self, split: str) -> list[tf.train.Example]:
-        files = sorted(map(str, (self.examples / f"Split-{split}").glob("*.gz")))
-        records = tf.data.TFRecordDataset(files, compression_type="GZIP").as_numpy_iterator()
-        return [tf.train.Example.FromString(record) for record in records]
+        return _read(sorted(map(str, (self.examples / f"Split-{split}").glob("*.gz"))))
+
+    def card(self) -> dict[str, Any]:
+        return json.loads((self.model / "assets.extra" / "classifier.json").read_text(encoding="utf-8"))
+
+    def report(self) -> dict[str, Any]:
+        return json.loads((self.model_run / "classification_report.json").read_text(encoding="utf-8"))
 
     def predict(self, examples: list[tf.train.Example]) -> dict[str, np.ndarray]:
         loaded = tf.saved_model.load(str(self.model))
@@ -119,8 +129,9 @@ def _train_again(outcome: Outcome, folder: Path, **changes: Any) -> Outcome:
 
 def test_every_output_is_where_it_should_be(outcome: Outcome) -> None:
     assert (outcome.model / "saved_model.pb").is_file()
-    card = json.loads((outcome.model / "assets.extra" / "classifier.json").read_text(encoding="utf-8"))
-    assert card == {"classes": CLASSES, "image_size": SIZE}
+    card = outcome.card()
+    assert (card["classes"], card["image_size"], card["positive_class"]) == (CLASSES, SIZE, "Positive")
+    assert 0 < card["threshold"] < 1 and card["temperature"] > 0 and len(card["bias"]) == 2
     # Nothing else: the stored activations are gone, and with them gigabytes.
     assert sorted(path.name for path in outcome.model_run.iterdir()) == [
         "classification_report.json",
@@ -128,10 +139,13 @@ def test_every_output_is_where_it_should_be(outcome: Outcome) -> None:
         "fine_tune",
         "head",
         "history.json",
+        "reference.tfrecord.gz",
+        "reliability.png",
         "training_curves.png",
     ]
-    with Image.open(outcome.model_run / "training_curves.png") as curves:
-        curves.load()
+    for name in ("training_curves.png", "reliability.png"):
+        with Image.open(outcome.model_run / name) as picture:
+            picture.load()
 
 
 def test_the_history_covers_both_stages(outcome: Outcome) -> None:
@@ -161,21 +175,72 @@ def test_the_keras_file_and_the_savedmodel_agree_on_stored_examples(outcome: Out
     # Loading it must need none of our code.
     model = keras.models.load_model(outcome.model_run / "classifier.keras")
     logits = model.predict(np.stack([decode_image(image, SIZE) for image in encoded]), verbose=0)
-    np.testing.assert_allclose(outcome.predict(examples)["scores"], tf.nn.softmax(logits), atol=1e-5)
+    card = outcome.card()
+    scores = Calibration(card["temperature"], card["bias"]).scores(logits)
+    np.testing.assert_allclose(outcome.predict(examples)["scores"], scores, atol=1e-5)
+
+
+def test_the_savedmodel_gives_the_reference_images_the_trainers_scores(outcome: Outcome) -> None:
+    reference = _read([str(outcome.model_run / "reference.tfrecord.gz")])
+    expected = np.array([example.features.feature["reference/scores"].float_list.value for example in reference])
+    assert len(reference) == min(32, len(outcome.stored("eval"))) and np.ptp(expected[:, 0]) > 0.1
+    np.testing.assert_allclose(outcome.predict(reference)["scores"], expected, atol=1e-5)
+    stored = {example.features.feature[features.FILENAME].bytes_list.value[0] for example in outcome.stored("eval")}
+    assert stored.issuperset(example.features.feature[features.FILENAME].bytes_list.value[0] for example in reference)
 
 
 def test_the_report_is_about_the_exported_model_on_eval(outcome: Outcome) -> None:
     examples = outcome.stored("eval")
     labels = [example.features.feature[features.CLASS_TEXT].bytes_list.value[0] for example in examples]
-    report = json.loads((outcome.model_run / "classification_report.json").read_text(encoding="utf-8"))
+    report = outcome.report()
     assert {name: report[name]["support"] for name in CLASSES} == {
         name: labels.count(name.encode()) for name in CLASSES
     }
-    assert report["accuracy"] == pytest.approx(np.mean(outcome.predict(examples)["label"] == labels))
-    # The epoch whose weights were kept had just this accuracy.
-    stages = ("head", "fine_tune") if outcome.history["fine_tune_kept"] else ("head",)
-    last = outcome.history[stages[-1]]
-    assert report["accuracy"] == pytest.approx(last["val_accuracy"][int(np.argmin(last["val_loss"]))])
+    answer = outcome.predict(examples)
+    assert report["accuracy"] == pytest.approx(np.mean(answer["label"] == labels))
+    # 0.995 of so few cracks is all of them.
+    decision, cracked = report["decision"], np.array(labels) == b"Positive"
+    assert decision["positives"] == decision["found"] == cracked.sum() == (cracked & answer["is_positive"]).sum()
+    assert decision["threshold"] == outcome.card()["threshold"]
+    assert decision["precision"] == pytest.approx(cracked.sum() / answer["is_positive"].sum())
+    assert decision["recall_shown"] < decision["target_recall"] == 0.995
+
+
+def test_the_reported_calibration_is_the_one_served(outcome: Outcome) -> None:
+    examples = outcome.stored("eval")
+    cracked = [example.features.feature[features.CLASS_TEXT].bytes_list.value[0] == b"Positive" for example in examples]
+    calibration, card = outcome.report()["calibration"], outcome.card()
+    assert (calibration["temperature"], calibration["bias"]) == (card["temperature"], card["bias"])
+    assert set(calibration["expected_calibration_error"]) == {"before", "after"}
+    # Maximum likelihood with a bias: the mean score is the share, up to the smoothing.
+    assert outcome.predict(examples)["scores"][:, 1].mean() == pytest.approx(np.mean(cracked), abs=0.02)
+
+
+def test_a_positive_class_can_be_chosen_and_its_recall_is_the_goal(outcome: Outcome, tmp_path: Path) -> None:
+    trained = _train_again(outcome, tmp_path, fine_tune_epochs=0, views=1, positive_class="Negative", target_recall=0.8)
+    assert trained.card()["positive_class"] == "Negative"
+    decision = trained.report()["decision"]
+    assert decision["recall"] >= 0.8 and decision["positive_class"] == "Negative"
+    answer = trained.predict(trained.stored("eval"))
+    np.testing.assert_array_equal(answer["is_positive"], answer["scores"][:, 0] >= np.float32(decision["threshold"]))
+    np.testing.assert_array_equal(answer["is_positive"], answer["label"] == b"Negative")
+
+
+def test_eval_without_a_positive_image_is_refused_before_training(outcome: Outcome, tmp_path: Path) -> None:
+    sound = [
+        example
+        for example in outcome.stored("eval")
+        if example.features.feature[features.CLASS_TEXT].bytes_list.value[0] == b"Negative"
+    ]
+    (tmp_path / "Split-eval").mkdir()
+    (tmp_path / "Split-train").symlink_to(outcome.examples / "Split-train")
+    with tf.io.TFRecordWriter(str(tmp_path / "Split-eval" / "sound.gz"), "GZIP") as writer:
+        for example in sound:
+            writer.write(example.SerializeToString())
+    only_sound = Outcome(tmp_path, tmp_path, tmp_path, {})
+    with pytest.raises(ValueError, match=rf"0 images of the positive class 'Positive' and {len(sound)} others"):
+        _train_again(only_sound, tmp_path, fine_tune_epochs=0, views=1)
+    assert not (tmp_path / "run" / "head").exists()
 
 
 def test_training_again_gives_the_same_model(outcome: Outcome, tmp_path: Path) -> None:

@@ -8,11 +8,15 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from trainer.reports import write_classification_report, write_curves, write_history
+from trainer.calibration import Calibration
+from trainer.decision import Decision
+from trainer.options import TrainOptions
+from trainer.reports import write_classification_report, write_curves, write_history, write_reliability
 from trainer.transfer import History, Stages
 
 MEASURES = ("loss", "accuracy", "val_loss", "val_accuracy")
 CLASSES = ["Crack", "Größer", "Sound"]
+AS_IS = Calibration(1.0, (0.0, 0.0, 0.0))
 
 
 def _history(epochs: int) -> History:
@@ -30,7 +34,7 @@ def _logits(predicted: list[int]) -> np.ndarray:
 
 
 def _report(labels: list[int], predicted: list[int], folder: Path) -> Any:
-    write_classification_report(np.array(labels), _logits(predicted), CLASSES, folder)
+    write_classification_report(np.array(labels), _logits(predicted), CLASSES, AS_IS, None, TrainOptions(), folder)
     return json.loads((folder / "classification_report.json").read_text(encoding="utf-8"))
 
 
@@ -92,3 +96,48 @@ def test_a_perfect_classifier_has_ones_only(tmp_path: Path) -> None:
     report = _report(labels=[0, 1, 2], predicted=[0, 1, 2], folder=tmp_path)
     for name in (*CLASSES, "macro avg", "weighted avg"):
         assert [report[name][measure] for measure in ("precision", "recall", "f1-score")] == [1, 1, 1]
+
+
+def test_the_report_is_about_the_decision_at_its_threshold(tmp_path: Path) -> None:
+    # Scores of "Crack": 0.7, 0.4, 0.2 of cracks and 0.4, 0.1 of sound images; "Sound" has the rest.
+    scores = np.array([[score, 0.0, 1 - score] for score in (0.7, 0.4, 0.2, 0.4, 0.1)]) + 1e-9
+    # The logits of a network too sure of itself, and with a prior of its own.
+    calibration = Calibration(2.0, (1.0, -0.5, -0.5))
+    logits, labels = 2 * (np.log(scores) - calibration.bias), np.array([0, 0, 0, 2, 2])
+    options = TrainOptions(target_recall=0.6)
+    write_classification_report(labels, logits, CLASSES, calibration, Decision(0, 0.25), options, tmp_path)
+    report = json.loads((tmp_path / "classification_report.json").read_text(encoding="utf-8"))
+    assert report["accuracy"] == pytest.approx(3 / 5)
+    assert report["Crack"] == pytest.approx({"precision": 2 / 3, "recall": 2 / 3, "f1-score": 2 / 3, "support": 3})
+    assert report["Sound"] == pytest.approx({"precision": 1 / 2, "recall": 1 / 2, "f1-score": 1 / 2, "support": 2})
+    decision = report["decision"]
+    assert decision["positive_class"] == "Crack" and decision["threshold"] == 0.25
+    assert (decision["positives"], decision["found"], decision["target_recall"]) == (3, 2, 0.6)
+    assert (decision["precision"], decision["recall"]) == pytest.approx((2 / 3, 2 / 3))
+    error = report["calibration"]["expected_calibration_error"]
+    # Of the highest scores 0.7, 0.6, 0.8, 0.6 and 0.9 those of the first, the fourth and the last are right.
+    assert error["after"] == pytest.approx((0.3 + 0.2 + 0.8 + 0.1) / 5)
+    assert 0 <= error["before"] <= 1 and error["before"] != pytest.approx(error["after"])
+    assert report["calibration"]["temperature"] == 2 and report["calibration"]["bias"] == [1, -0.5, -0.5]
+
+
+def test_without_a_positive_class_the_report_has_no_decision(tmp_path: Path) -> None:
+    assert "decision" not in _report(labels=[0, 1, 2], predicted=[0, 1, 2], folder=tmp_path)
+
+
+@pytest.mark.parametrize("decision", [Decision(0, 0.25), None], ids=["positive class", "none"])
+def test_the_reliability_diagram_shows_before_and_after(decision: Decision | None, tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    labels = rng.integers(3, size=200)
+    logits = np.eye(3)[labels] * 2 + rng.normal(0, 2, (200, 3))
+    pictures = []
+    for number, calibration in enumerate((AS_IS, Calibration(3.0, (0.5, 0.0, -0.5)))):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        write_reliability(labels, logits, CLASSES, calibration, decision, folder)
+        with Image.open(folder / "reliability.png") as picture:
+            assert picture.format == "PNG" and min(picture.size) >= 500
+            pictures.append(np.asarray(picture.convert("RGB")))
+    # Two coloured lines, of which the calibrated one hides the other when nothing was done.
+    as_is, calibrated = pictures
+    assert (np.abs(as_is.astype(int) - calibrated).sum(axis=2) > 60).sum() > 500

@@ -7,6 +7,7 @@ import sys
 import textwrap
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
@@ -15,13 +16,21 @@ import tensorflow as tf
 from PIL import Image
 
 from components import features
+from components.images import ImageLimits, canonical_image
+from pipeline.prediction import predict
+from trainer.calibration import Calibration
+from trainer.decision import Decision, decide
 from trainer.decoding import decode_image
+from trainer.input_pipeline import read_images
 from trainer.options import TrainOptions
 from trainer.serving import IMAGES_AT_ONCE, export_classifier
 from trainer.transfer import assemble, build_head
 
 CLASSES = ["Crack", "Größer", "Sound"]
 SIZE = 32
+CALIBRATION = Calibration(1.7, (0.5, -0.3, -0.2))
+# Of one class in three, so that some images are positive without the highest score.
+DECISION = Decision(CLASSES.index("Crack"), float(np.float32(0.25)))
 
 Answer = dict[str, np.ndarray]
 Signature = Callable[..., dict[str, tf.Tensor]]
@@ -49,11 +58,19 @@ def classifier(new_toy_backbone: Callable[[], keras.Model], images: np.ndarray) 
 
 @pytest.fixture(scope="module")
 def folder(classifier: keras.Model, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The exported classifier."""
+    """The exported classifier, with a positive class."""
     folder = tmp_path_factory.mktemp("exported")
     images = keras.Input((SIZE, SIZE, 3))
     guarded = keras.Model(images, classifier(FewImagesAtOnce()(images)))
-    export_classifier(guarded, CLASSES, SIZE, folder)
+    export_classifier(guarded, CLASSES, SIZE, folder, CALIBRATION, DECISION)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def undecided(classifier: keras.Model, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same without a positive class."""
+    folder = tmp_path_factory.mktemp("undecided")
+    export_classifier(classifier, CLASSES, SIZE, folder, CALIBRATION, None)
     return folder
 
 
@@ -84,6 +101,47 @@ def images(encoded: list[bytes]) -> np.ndarray:
     return np.stack([decode_image(tf.constant(image), SIZE).numpy() for image in encoded])
 
 
+@keras.saving.register_keras_serializable("tests")
+class WrittenDown(keras.layers.Layer):
+    """Writes the images that come by to a file, in whatever process and graph."""
+
+    def __init__(self, file: str, **options: Any):
+        super().__init__(**options)
+        self.file = file
+
+    def call(self, images: tf.Tensor) -> tf.Tensor:
+        with tf.control_dependencies([tf.io.write_file(self.file, tf.io.serialize_tensor(images))]):
+            return tf.identity(images)
+
+
+@pytest.mark.parametrize("name", ["serving_default", "predict_images"])
+def test_training_and_serving_see_the_same_input_bit_for_bit(name: str, tmp_path: Path) -> None:
+    rng = np.random.default_rng(4)
+    stored = []
+    for number in range(IMAGES_AT_ONCE):
+        height, width = rng.integers(32, 90, 2)
+        pixels = rng.integers(0, 256, (height // 8 + 1, width // 8 + 1, 3), np.uint8)
+        picture = Image.fromarray(pixels).resize((width, height), Image.Resampling.BICUBIC)
+        picture = picture.convert(("RGB", "L", "CMYK", "P")[number % 4])
+        buffer = io.BytesIO()
+        picture.save(buffer, "PNG" if picture.mode == "P" else ("JPEG", "TIFF")[number // 4 % 2])
+        stored.append(canonical_image(buffer.getvalue(), ImageLimits(min_side=32)).encoded)
+    assert len({encoded[:4] for encoded in stored}) >= 2, "JPEG and PNG"
+    with tf.io.TFRecordWriter(str(tmp_path / "stored.gz"), "GZIP") as writer:
+        for encoded in stored:
+            writer.write(_example(encoded))
+    trained_on = np.concatenate([images for images, _ in read_images([str(tmp_path / "*.gz")], SIZE, 5)])
+
+    images = keras.Input((SIZE, SIZE, 3))
+    pooled = keras.layers.GlobalAveragePooling2D()(WrittenDown(str(tmp_path / "seen"))(images))
+    export_classifier(keras.Model(images, pooled), CLASSES, SIZE, tmp_path / "model", CALIBRATION, None)
+    loaded = tf.saved_model.load(str(tmp_path / "model"))
+    _ask({**loaded.signatures}, stored, name)
+    served = tf.io.parse_tensor((tmp_path / "seen").read_bytes(), tf.float32).numpy()
+    assert served.shape == (IMAGES_AT_ONCE, SIZE, SIZE, 3) and served.std() > 10
+    assert served.tobytes() == trained_on.tobytes()
+
+
 def _example(encoded: bytes) -> bytes:
     """As ingest stores it; serving needs the image only, and ignores the rest."""
     feature = {
@@ -106,12 +164,18 @@ def test_each_signature_takes_strings_and_names_what_it_returns(
 ) -> None:
     signature = signatures[name]
     assert signature.structured_input_signature == ((), {argument: tf.TensorSpec([None], tf.string, name=argument)})
-    outputs = {key: (spec.shape.as_list(), spec.dtype) for key, spec in signature.structured_outputs.items()}
-    assert outputs == {
-        "label": ([None], tf.string),
-        "probability": ([None], tf.float32),
-        "scores": ([None, len(CLASSES)], tf.float32),
-    }
+    assert _outputs(signature) == {**OUTPUTS, "is_positive": ([None], tf.bool)}
+
+
+OUTPUTS = {
+    "label": ([None], tf.string),
+    "probability": ([None], tf.float32),
+    "scores": ([None, len(CLASSES)], tf.float32),
+}
+
+
+def _outputs(signature: Signature) -> dict[str, tuple[list[int | None], tf.DType]]:
+    return {key: (spec.shape.as_list(), spec.dtype) for key, spec in signature.structured_outputs.items()}
 
 
 def test_there_are_two_signatures(folder: Path) -> None:
@@ -120,28 +184,83 @@ def test_there_are_two_signatures(folder: Path) -> None:
 
 def test_both_signatures_answer_alike(signatures: dict[str, Signature], encoded: list[bytes]) -> None:
     from_bytes, from_examples = (_ask(signatures, encoded, name) for name in ("predict_images", "serving_default"))
-    for key in ("label", "probability", "scores"):
+    for key in ("label", "probability", "scores", "is_positive"):
         np.testing.assert_array_equal(from_bytes[key], from_examples[key])
 
 
-def test_scores_are_those_of_the_trained_model(
+def test_scores_are_the_calibrated_ones_of_the_trained_model(
     signatures: dict[str, Signature], encoded: list[bytes], images: np.ndarray, classifier: keras.Model
 ) -> None:
-    expected = keras.ops.convert_to_numpy(keras.ops.softmax(classifier.predict(images, verbose=0)))
-    # The images get different answers: else nothing would be shown.
+    logits = classifier.predict(images, verbose=0)
+    expected = CALIBRATION.scores(logits)
+    # The images get different answers, and calibration changes them: else nothing would be shown.
     assert np.ptp(expected, axis=0).min() > 0.3
-    np.testing.assert_allclose(_ask(signatures, encoded)["scores"], expected, atol=1e-5)
-
-
-def test_label_and_probability_are_those_of_the_highest_score(
-    signatures: dict[str, Signature], encoded: list[bytes]
-) -> None:
+    assert np.abs(expected - keras.ops.convert_to_numpy(keras.ops.softmax(logits))).max() > 0.1
     answer = _ask(signatures, encoded)
-    labels = [label.decode() for label in answer["label"]]
-    assert labels == [CLASSES[index] for index in answer["scores"].argmax(axis=1)]
-    assert set(labels) == set(CLASSES)
-    np.testing.assert_array_equal(answer["probability"], answer["scores"].max(axis=1))
+    np.testing.assert_allclose(answer["scores"], expected, atol=1e-5)
     np.testing.assert_allclose(answer["scores"].sum(axis=1), 1, atol=1e-6)
+
+
+def test_an_image_is_positive_from_the_threshold_on(signatures: dict[str, Signature], encoded: list[bytes]) -> None:
+    answer = _ask(signatures, encoded)
+    scores = answer["scores"]
+    np.testing.assert_array_equal(answer["is_positive"], scores[:, DECISION.label] >= np.float32(DECISION.threshold))
+    # Some are positive although another class scores higher, and some are not.
+    assert (answer["is_positive"] & (scores.argmax(axis=1) != DECISION.label)).any()
+    labels = [CLASSES.index(label.decode()) for label in answer["label"]]
+    assert labels == decide(scores, DECISION).tolist()
+    assert set(labels) == set(range(len(CLASSES)))
+    np.testing.assert_array_equal(answer["probability"], scores[np.arange(len(labels)), labels])
+
+
+def test_without_a_positive_class_the_highest_score_decides(
+    undecided: Path, signatures: dict[str, Signature], encoded: list[bytes]
+) -> None:
+    loaded = tf.saved_model.load(str(undecided))
+    for signature in loaded.signatures.values():
+        assert _outputs(signature) == OUTPUTS
+    answer = _ask({**loaded.signatures}, encoded)
+    np.testing.assert_allclose(answer["scores"], _ask(signatures, encoded)["scores"], atol=1e-6)
+    assert [CLASSES.index(label.decode()) for label in answer["label"]] == answer["scores"].argmax(axis=1).tolist()
+    np.testing.assert_array_equal(answer["probability"], answer["scores"].max(axis=1))
+    card = json.loads((undecided / "assets.extra" / "classifier.json").read_text(encoding="utf-8"))
+    assert card["positive_class"] is None and card["threshold"] is None
+
+
+def test_logits_that_are_no_numbers_are_not_hidden(tmp_path: Path, encoded: list[bytes]) -> None:
+    images = keras.Input((SIZE, SIZE, 3))
+    sums = keras.layers.GlobalAveragePooling2D()(images)
+    # Of a black image: 0 / 0.
+    export_classifier(keras.Model(images, sums / sums), CLASSES, SIZE, tmp_path, CALIBRATION, DECISION)
+    buffer = io.BytesIO()
+    Image.new("RGB", (40, 40)).save(buffer, "PNG")
+    loaded = tf.saved_model.load(str(tmp_path))
+    answer = _ask({**loaded.signatures}, [buffer.getvalue(), encoded[0]])
+    assert np.isnan(answer["scores"]).all(axis=1).tolist() == [True, False]
+    assert np.isnan(answer["probability"]).tolist() == [True, False]
+    assert answer["is_positive"][0], "somebody should look at it"
+
+    file = tmp_path / "black.png"
+    file.write_bytes(buffer.getvalue())
+    (prediction,) = predict(tmp_path, [file])
+    assert prediction.label is None and "no numbers" in str(prediction.error)
+
+
+def test_predict_gives_the_decision_the_scores_and_what_could_not_be_read(
+    folder: Path, undecided: Path, encoded: list[bytes], tmp_path: Path
+) -> None:
+    files = [tmp_path / f"{number:02}.image" for number in range(12)]
+    large = [image for image in encoded if min(Image.open(io.BytesIO(image)).size) >= 32]
+    for file, image in zip(files, [*large[:11], b"nothing"], strict=True):
+        file.write_bytes(image)
+    *rows, bad = predict(folder, [tmp_path])
+    assert bad.image == str(files[-1]) and bad.label is bad.is_positive is None and bad.error
+    assert {row.is_positive for row in rows} == {True, False}
+    for row in rows:
+        assert row.scores is not None and list(row.scores) == CLASSES
+        assert row.is_positive == (row.label == "Crack") == (row.scores["Crack"] >= DECISION.threshold)
+        assert row.probability == row.scores[str(row.label)]
+    assert [row.is_positive for row in predict(undecided, files)] == [None] * 12
 
 
 @pytest.mark.parametrize("name", ["serving_default", "predict_images"])
@@ -169,9 +288,16 @@ def test_an_image_that_cannot_be_decoded_fails_the_request(
         _ask(signatures, [encoded[0], b"not an image"])
 
 
-def test_the_card_beside_the_model_names_the_classes_in_label_order(folder: Path) -> None:
+def test_the_card_beside_the_model_says_how_it_decides(folder: Path) -> None:
     card = json.loads((folder / "assets.extra" / "classifier.json").read_text(encoding="utf-8"))
-    assert card == {"classes": CLASSES, "image_size": SIZE}
+    assert card == {
+        "classes": CLASSES,
+        "image_size": SIZE,
+        "positive_class": "Crack",
+        "threshold": 0.25,
+        "temperature": 1.7,
+        "bias": [0.5, -0.3, -0.2],
+    }
 
 
 def test_a_fresh_process_without_our_code_gives_the_same_answers(
@@ -196,7 +322,8 @@ def test_a_fresh_process_without_our_code_gives_the_same_answers(
         loaded = tf.saved_model.load(sys.argv[1])
         images = [path.read_bytes() for path in sorted(Path.cwd().glob("*.image"))]
         answer = loaded.signatures["predict_images"](image_bytes=tf.constant(images))
-        print(json.dumps([answer["scores"].numpy().tolist(), [label.decode() for label in answer["label"].numpy()]]))
+        labels = [label.decode() for label in answer["label"].numpy()]
+        print(json.dumps([answer["scores"].numpy().tolist(), labels, answer["is_positive"].numpy().tolist()]))
     """)
     finished = subprocess.run(
         [sys.executable, "-I", "-c", program, str(folder)],
@@ -207,7 +334,8 @@ def test_a_fresh_process_without_our_code_gives_the_same_answers(
         check=False,
     )
     assert finished.returncode == 0, finished.stderr
-    scores, labels = json.loads(finished.stdout)
+    scores, labels, positive = json.loads(finished.stdout)
     expected = _ask(signatures, images)
     np.testing.assert_allclose(scores, expected["scores"], atol=1e-6)
     assert labels == [label.decode() for label in expected["label"]]
+    assert positive == expected["is_positive"].tolist()

@@ -1,0 +1,179 @@
+"""From scores to a decision: the positive class from a threshold on, which is chosen on eval for a wanted recall."""
+
+import logging
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.special import expit, logit
+from scipy.stats import beta
+
+log = logging.getLogger("crackgate")
+
+CONFIDENCE = 0.95
+# In log odds: what the sums of another machine may differ by, and much more.
+_ROUNDING = 1e-3
+
+
+@dataclass(frozen=True)
+class Decision:
+    """An image is positive when its score of the positive class is `threshold` or more.
+
+    Attributes:
+        label: The positive class's.
+        threshold: 0 to 1, a float32.
+    """
+
+    label: int
+    threshold: float
+
+    def is_positive(self, scores: np.ndarray) -> np.ndarray:
+        """Of scores (images, classes): bool (images,). A score that is no number is positive: somebody should look."""
+        return ~(scores[:, self.label] < np.float32(self.threshold))
+
+
+def decide(scores: np.ndarray, decision: Decision | None) -> np.ndarray:
+    """The label of each image: int (images,).
+
+    Args:
+        scores: float32 (images, classes).
+        decision: Images that are not positive get the best of the other classes; None: all get the highest score's.
+    """
+    if decision is None:
+        return scores.argmax(axis=1)
+    others = scores.copy()
+    others[:, decision.label] = -1
+    return np.where(decision.is_positive(scores), decision.label, others.argmax(axis=1))
+
+
+def check_decidable(labels: np.ndarray, positive: int, classes: list[str]) -> None:
+    """Raises ValueError when eval has no image of the positive class, or no other, so that no threshold can be chosen.
+
+    Args:
+        labels: int (images,), of eval.
+        positive: Label of the positive class.
+        classes: Class names in label order.
+    """
+    found = int((labels == positive).sum())
+    if found in (0, len(labels)):
+        raise ValueError(
+            f"the decision threshold is chosen on eval, which has {found} images of the positive class "
+            f"{classes[positive]!r} and {len(labels) - found} others: both are needed; add images, or set "
+            "data.split.eval higher, or set train.positive_class to another class"
+        )
+
+
+def fit_decision(scores: np.ndarray, labels: np.ndarray, positive: int | None, target_recall: float) -> Decision | None:
+    """Chooses the threshold, and says what these images can show of it.
+
+    Args:
+        scores: float32 (images, classes), calibrated.
+        labels: int (images,); both positive and others, see `check_decidable`.
+        positive: Label of the positive class; None when there is none.
+        target_recall: Above 0, 1 at most.
+
+    Returns:
+        None when there is no positive class.
+    """
+    if positive is None:
+        return None
+    decision = Decision(positive, choose_threshold(scores[:, positive], labels == positive, target_recall))
+    showing = weigh(decision, scores, labels, target_recall)
+    log.info(
+        "decision threshold %.6f: on eval, %d of %d positive images are found at a precision of %.4f",
+        decision.threshold,
+        showing.found,
+        showing.positives,
+        showing.precision,
+    )
+    if showing.recall_shown < target_recall:
+        needed = "no number of them" if showing.positives_needed is None else f"{showing.positives_needed} or more"
+        log.info(
+            "%d positive images show a recall of %.4f with 95 %% confidence, not the wanted %g: that takes %s",
+            showing.positives,
+            showing.recall_shown,
+            target_recall,
+            needed,
+        )
+    return decision
+
+
+def choose_threshold(scores: np.ndarray, is_positive: np.ndarray, target_recall: float) -> float:
+    """The threshold of the best precision among those that reach the recall on these images.
+
+    It lies midway, in log odds, between the lowest score that it lets through and the next lower one: no image of eval
+    sits on the edge, and when eval is separated perfectly, the two classes are equally far away.
+
+    Args:
+        scores: float32 (images,), of the positive class.
+        is_positive: bool (images,): the truth; with both values.
+        target_recall: Above 0, 1 at most.
+
+    Returns:
+        A float32, 0 to 1.
+    """
+    values, position = np.unique(scores, return_inverse=True)
+    # Counts at or above each value.
+    hits = np.bincount(position, is_positive)[::-1].cumsum()[::-1]
+    flagged = np.bincount(position)[::-1].cumsum()[::-1]
+    # The product may come out above a whole number by a rounding error.
+    enough = hits >= math.ceil(target_recall * is_positive.sum() - 1e-9)
+    precision = np.where(enough, hits / flagged, -1)
+    # Values rise, so the first of the best has the highest recall.
+    best = int(precision.argmax())
+    lowest = _log_odds(values[best])
+    below = _log_odds(values[best - 1]) if best else lowest - 2 * _ROUNDING
+    threshold = np.float32(expit((lowest + below) / 2))
+    between = threshold <= values[best] and (best == 0 or threshold > values[best - 1])
+    return float(threshold if between else values[best])
+
+
+def _log_odds(score: np.float32) -> float:
+    # A float32 next to 1 is 2^-24 below it; 0 and 1 have no log odds.
+    return float(logit(np.clip(np.float64(score), 2.0**-24, 1 - 2.0**-25)))
+
+
+@dataclass(frozen=True)
+class Showing:
+    """What a decision does on the images it was chosen on.
+
+    Attributes:
+        positives: Images of the positive class.
+        found: Those of them that are called positive.
+        precision: Share of the positive class among the images called positive.
+        recall: Share of the positive class that is called positive.
+        recall_shown: The recall that new images will reach, too, with 95 % confidence.
+        positives_needed: How many positive images, all found, would show the wanted recall; None: no number would.
+    """
+
+    positives: int
+    found: int
+    precision: float
+    recall: float
+    recall_shown: float
+    positives_needed: int | None
+
+
+def weigh(decision: Decision, scores: np.ndarray, labels: np.ndarray, target_recall: float) -> Showing:
+    """Counts what the decision gets right.
+
+    The recall shown is Clopper and Pearson's lower bound. It holds although the threshold was chosen on the same
+    images: the share of any population above its sample's k-th lowest value follows the same beta distribution
+    (Wilks 1941).
+
+    Args:
+        decision: With a threshold of `choose_threshold`.
+        scores: float32 (images, classes).
+        labels: int (images,); both values occur.
+        target_recall: Above 0, 1 at most.
+    """
+    truly, called = labels == decision.label, decision.is_positive(scores)
+    positives, found = int(truly.sum()), int((truly & called).sum())
+    return Showing(
+        positives=positives,
+        found=found,
+        precision=found / int(called.sum()),
+        recall=found / positives,
+        recall_shown=float(beta.ppf(1 - CONFIDENCE, found, positives - found + 1)),
+        positives_needed=math.ceil(math.log(1 - CONFIDENCE) / math.log(target_recall)) if target_recall < 1 else None,
+    )

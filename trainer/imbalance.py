@@ -1,0 +1,38 @@
+"""Classes of unequal size: so that the loss hears every class alike."""
+
+import numpy as np
+
+from trainer.options import Imbalance
+
+
+def train_weights(labels: np.ndarray, imbalance: Imbalance) -> np.ndarray:
+    """Weight of each training image in the loss: float32 (images,), 1 on average."""
+    return _class_weights(labels) if imbalance == "class_weights" else np.ones(len(labels), np.float32)
+
+
+def eval_weights(labels: np.ndarray, imbalance: Imbalance) -> np.ndarray:
+    """Weight of each image in the loss that chooses the best epoch: float32 (images,), 1 on average.
+
+    That is the loss that training lowers: with balanced sampling, too, every class counts alike.
+    """
+    return np.ones(len(labels), np.float32) if imbalance == "none" else _class_weights(labels)
+
+
+def _class_weights(labels: np.ndarray) -> np.ndarray:
+    """Inverse to the size of the image's class (King and Zeng 2001); classes without an image do not count."""
+    _, position, counts = np.unique(labels, return_inverse=True, return_counts=True)
+    return (len(labels) / (len(counts) * counts))[position].astype(np.float32)
+
+
+def draw_epoch(labels: np.ndarray, imbalance: Imbalance, rng: np.random.Generator) -> np.ndarray:
+    """Which images one epoch shows, in which order: int (images,).
+
+    Every image once; with balanced sampling, as many of each class, so that those of a small class come up repeatedly,
+    all equally often give or take one, and a large class shows another part of itself each epoch.
+    """
+    if imbalance != "balanced_sampling":
+        return rng.permutation(len(labels))
+    classes = [np.flatnonzero(labels == label) for label in np.unique(labels)]
+    shares = np.diff(np.linspace(0, len(labels), len(classes) + 1).round().astype(int))
+    drawn = [np.resize(rng.permutation(images), share) for images, share in zip(classes, shares, strict=True)]
+    return rng.permutation(np.concatenate(drawn))

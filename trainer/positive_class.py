@@ -1,0 +1,33 @@
+"""Which class is the one that must not be missed. Without heavy imports, so that a wrong name is refused at once."""
+
+import re
+
+_LIKELY_NAMES = re.compile(r"positive|crack(s|ed)?", re.IGNORECASE)
+
+
+def resolve_positive_class(configured: str, classes: list[str]) -> str | None:
+    """Returns the name of the positive class.
+
+    Args:
+        configured: `train.positive_class`; empty: the class named "Positive", "Crack", "Cracks" or "Cracked", in any
+            case.
+        classes: All class names.
+
+    Returns:
+        None when nothing was configured and no class has such a name: the highest score then decides.
+
+    Raises:
+        ValueError: There is no such class, or several have such a name.
+    """
+    allowed = f"allowed are {', '.join(map(repr, classes))}"
+    if configured:
+        if configured not in classes:
+            raise ValueError(f"train.positive_class: received {configured!r}, which is no class; {allowed}")
+        return configured
+    likely = [name for name in classes if _LIKELY_NAMES.fullmatch(name)]
+    if len(likely) > 1:
+        raise ValueError(
+            f"train.positive_class: received nothing, and {' and '.join(map(repr, likely))} could each be meant; "
+            f"set it: {allowed}"
+        )
+    return likely[0] if likely else None
