@@ -5,6 +5,7 @@ from typing import Literal, NamedTuple
 
 from pydantic import BaseModel, Field
 
+from components.release_metrics import names
 from pipeline.evaluation_result import Evaluation, Figure, Outcome, Requirement
 from pipeline.summary import Summary, Verdict
 
@@ -138,7 +139,7 @@ class Report(BaseModel):
 
 NOT_A_NUMBER = "not a number"
 # Metrics that count images.
-COUNTS = ("seen_in_training", "unusable_scores")
+COUNTS = (names.SEEN_IN_TRAINING, names.UNUSABLE_SCORES)
 # In the order in which they are made.
 CHECKS = {
     "ImageExampleGen": "enough of the files are images, of every class and in every split",

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from components.page.html import html_environment
+from components.release_metrics import names
 from pipeline.config import Config
 from pipeline.evaluation_result import Evaluation, Requirement, SliceFigures, ThresholdPoint
 from pipeline.report import charts
@@ -25,7 +26,13 @@ from pipeline.report.content import (
 
 TEMPLATE_FILE = "report.html.jinja"
 # Shown first; the first of them that there is heads each slice.
-_KEY_METRICS = ("recall of {positive}", "precision of {positive}", "accuracy", "balanced_accuracy", "auc")
+_KEY_METRICS = (
+    names.RECALL + " of {positive}",
+    names.PRECISION + " of {positive}",
+    names.AUC + " of {positive}",
+    names.ACCURACY,
+    names.BALANCED_ACCURACY,
+)
 _SWEEP = [step / 10 for step in range(1, 10)]
 
 # Title, drawing in both colour schemes, alternative text.
@@ -165,8 +172,8 @@ def _sweep(evaluation: Evaluation) -> Iterator[dict[str, Any]]:
 
 
 def _slice(slice_: SliceFigures, positive_class: str | None) -> dict[str, Any]:
-    names = [name.format(positive=positive_class) for name in _KEY_METRICS]
-    key = next((name for name in names if name in slice_.figures), None)
+    candidates = [name.format(positive=positive_class) for name in _KEY_METRICS]
+    key = next((name for name in candidates if name in slice_.figures), None)
     return {
         "name": slice_.name,
         "images": slice_.images,
