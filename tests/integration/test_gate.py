@@ -173,7 +173,11 @@ def judge(saved: Path, tmp_path: Path) -> Judge:
     """Evaluates as TFX's Evaluator does with our module."""
 
     def evaluate(
-        candidate: str, baseline: str | None = None, examples: str = "all", positive: str | None = POSITIVE, **gate: object
+        candidate: str,
+        baseline: str | None = None,
+        examples: str = "all",
+        positive: str | None = POSITIVE,
+        **gate: object,
     ) -> Judgement:
         options = GateOptions.model_validate({**LENIENT, **NO_CHANGE_JUDGED, **gate})
         config = tfma.utils.update_eval_config_with_defaults(
@@ -211,9 +215,7 @@ def recall_in(part: str, **bounds: object) -> tuple[dict[str, object]]:
 
 
 def test_a_perfect_model_passes_the_strictest_gate(judge: Judge) -> None:
-    judged = judge(
-        "perfect", min_accuracy=1, min_auc=1, min_precision=1, min_recall=1, positive_recall_by="estimate"
-    )
+    judged = judge("perfect", min_accuracy=1, min_auc=1, min_precision=1, min_recall=1, positive_recall_by="estimate")
     evaluation = judged.evaluation
     assert judged.blessed and judged.reasons == "" and evaluation.warnings == []
     assert evaluation.comparison is None and not any(row.change for row in evaluation.requirements)
