@@ -20,8 +20,11 @@ def print_closing(console: Console, summary: Summary, summary_file: str) -> None
     if summary.components:
         _print_components(console, summary)
     _print_verdict(console, summary)
+    if summary.report_error:
+        console.print(f"[bold red]no report[/]   {escape(summary.report_error)}", highlight=False, soft_wrap=True)
     console.print(f"summary     {summary_file}", highlight=False, soft_wrap=True, markup=False)
-    for name, output in (("data page", "data_page"), ("curves", "training_curves")):
+    outputs = (("report", "report"), ("model card", "model_card"), ("data page", "data_page"))
+    for name, output in (*outputs, ("curves", "training_curves")):
         if output in summary.outputs:
             console.print(f"{name:<12}{summary.outputs[output]}", highlight=False, soft_wrap=True, markup=False)
     console.print(f"log         {summary.log}", highlight=False, soft_wrap=True, markup=False)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from tfx import v1 as tfx
+from tfx.components.example_gen.utils import FINGERPRINT_PROPERTY_NAME
 from tfx.dsl.compiler import compiler, constants
 from tfx.orchestration.portable import runtime_parameter_utils
 from tfx.utils import path_utils
@@ -67,7 +68,7 @@ def run_local(
         log.info("%s", "".join(traceback.format_exception(error)))
     failed_component = events.end("failed")
     executions = read_run(metadata, summary.run_id)
-    _add_components(summary, executions, events.seconds)
+    _add_components(summary, executions, events)
     _add_images(summary, executions)
     _add_outputs(summary, executions)
     if failure is None:
@@ -82,20 +83,24 @@ def run_local(
         summary.conclude(Verdict.FAILED, [f"{failed_component}: {type(failure).__name__}: {failure}"])
 
 
-def _add_components(summary: Summary, executions: dict[str, Execution], seconds: dict[str, float]) -> None:
+def _add_components(summary: Summary, executions: dict[str, Execution], events: ComponentEvents) -> None:
     summary.components = [
         ComponentTime(
             name=component,
             state=executions[component].state if component in executions else "failed",
             seconds=round(duration, 2),
+            peak_memory=events.peak_memory[component],
         )
-        for component, duration in seconds.items()
+        for component, duration in events.seconds.items()
     ]
 
 
 def _add_images(summary: Summary, executions: dict[str, Execution]) -> None:
     if (account := _value(executions, "ImageExampleGen", "account")) is not None:
         summary.images = Images.from_account(account)
+        examples = executions["ImageExampleGen"].outputs["examples"][0]
+        summary.images.fingerprint = examples.get_string_custom_property(FINGERPRINT_PROPERTY_NAME)
+        summary.outputs["examples"] = examples.uri
     if (leaks := _value(executions, "LeakCheck", "findings")) is not None:
         summary.images.copies, summary.images.leaks = leaks["pairs"], leaks["leaks"]
     if (drift := _value(executions, "DriftCheck", "findings")) is not None:
@@ -124,6 +129,7 @@ def _add_outputs(summary: Summary, executions: dict[str, Execution]) -> None:
             "keras_model": KERAS_FILE,
         }
         summary.outputs["tensorboard"] = str(folder)
+        summary.outputs["model"] = path_utils.serving_model_path(trainer.outputs["model"][0].uri)
         summary.outputs |= {name: str(folder / file) for name, file in files.items()}
 
 

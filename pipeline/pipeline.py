@@ -46,6 +46,8 @@ LEAK_CHECK_SOURCES = ("components/leak_check", "components/copies", "components/
 DATA_PAGE_SOURCES = (
     "components/data_page",
     "components/data_page/page.html.jinja",
+    "components/page",
+    "components/page/style.css",
     "components/image_example_gen/reading.py",
     "components/tally.py",
     "components/features.py",

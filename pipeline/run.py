@@ -1,6 +1,8 @@
 """One run from start to end: what is shown, what is logged, what is left behind."""
 
+import logging
 import time
+import traceback
 from pathlib import Path
 
 from rich.console import Console
@@ -8,6 +10,7 @@ from rich.console import Console
 from components.image_folder import find_classes, find_files
 from pipeline.closing_table import print_closing
 from pipeline.config import Config, ConfigError
+from pipeline.interruption import interruptible
 from pipeline.progress import ComponentEvents, LiveDisplay, PlainDisplay
 from pipeline.rules import gate_rules
 from pipeline.run_log import logged_to
@@ -15,11 +18,13 @@ from pipeline.summary import SUMMARY_FILE, Images, Summary, Verdict, begin_summa
 from pipeline.workspace import Workspace
 from trainer.positive_class import resolve_positive_class
 
+log = logging.getLogger("crackgate")
+
 
 def run(
     console: Console, data: Path, config: Config, workspace: Workspace, enable_cache: bool = True, verbose: bool = False
 ) -> Summary:
-    """Runs the pipeline on `data`, shows its progress and writes `runs/<run id>/summary.json`.
+    """Runs the pipeline on `data`, shows its progress and writes the summary and the report to `runs/<run id>/`.
 
     Args:
         console: Not standard output itself, which is turned to the log file during the run.
@@ -44,15 +49,19 @@ def run(
         summary = begin_summary(folder.name, data, classes, config, log_file)
         display = LiveDisplay(console) if console.is_terminal and not verbose else PlainDisplay(console)
         events = ComponentEvents(display)
-        try:
-            with display, logged_to(log_file, events, verbose):
+        with display, logged_to(log_file, events, verbose):
+            try:
                 if len(classes) < 2:
                     _reject_classes(summary)
                 else:
                     _run_pipeline(summary, config, workspace, events, enable_cache)
-        finally:
-            summary.seconds = round(time.monotonic() - began, 2)
-            summary.write(folder)
+            finally:
+                summary.seconds = round(time.monotonic() - began, 2)
+                # Before the report: what was decided must not be lost with it.
+                summary.write(folder)
+                with events.timed("writing the report"):
+                    _report(summary, folder)
+                summary.write(folder)
         print_closing(console, summary, str(folder / SUMMARY_FILE))
     return summary
 
@@ -98,6 +107,20 @@ def _run_pipeline(
     with events.timed("starting TFX"):
         from pipeline.local_run import run_local
     run_local(summary, config, workspace, events, enable_cache)
+
+
+def _report(summary: Summary, folder: Path) -> None:
+    """Writes the report; whatever goes wrong there is said and logged, and changes no verdict."""
+    try:
+        with interruptible():
+            from pipeline.report.writing import write_report
+
+            summary.outputs |= write_report(summary, folder)
+    except KeyboardInterrupt:
+        summary.report_error = "interrupted"
+    except Exception as error:
+        log.info("%s", "".join(traceback.format_exception(error)))
+        summary.report_error = f"{type(error).__name__}: {error}"
 
 
 def _reject_classes(summary: Summary) -> None:

@@ -12,6 +12,7 @@ from pydantic import BaseModel, Field
 from components.features import SPLITS
 from pipeline.config import Config
 from pipeline.evaluation_result import Evaluation
+from pipeline.workspace import write_whole
 
 SUMMARY_FILE = "summary.json"
 
@@ -33,6 +34,7 @@ class Images(BaseModel):
     """Every file below the data folder: found = ingested + the rejected ones.
 
     Attributes:
+        fingerprint: Changes with every file added, removed, renamed or rewritten; "" when ingest never got that far.
         groups: What was split: copies of one picture are one group, or what `data.group_by` says.
         rejected: Path, class, reason and detail of each rejected file.
         rejected_by_reason: Their count.
@@ -44,6 +46,7 @@ class Images(BaseModel):
 
     found: int = 0
     ingested: int = 0
+    fingerprint: str = ""
     groups: int = 0
     rejected: list[dict[str, str]] = Field(default_factory=list)
     rejected_by_reason: dict[str, int] = Field(default_factory=dict)
@@ -69,11 +72,16 @@ class Images(BaseModel):
 
 
 class ComponentTime(BaseModel):
-    """One step of the run; `state` is "complete", "cached" or "failed"."""
+    """One step of the run; `state` is "complete", "cached" or "failed".
+
+    Attributes:
+        peak_memory: Most resident memory of the run's processes while it ran, in bytes.
+    """
 
     name: str
     state: str
     seconds: float
+    peak_memory: int | None = None
 
 
 class Summary(BaseModel):
@@ -90,7 +98,8 @@ class Summary(BaseModel):
         pushed_to: Its folder.
         drift: Divergence from the last released run's images, by split and feature; None when there is no such run.
         skew: Divergence of eval and test from train, by split and feature.
-        outputs: Paths of the training curves, the classification report and the like, by name.
+        outputs: Paths of the report, the training curves and the like, by name.
+        report_error: Why there is no report; None when there is one.
     """
 
     run_id: str
@@ -111,6 +120,7 @@ class Summary(BaseModel):
     pushed_to: str | None = None
     components: list[ComponentTime] = Field(default_factory=list)
     outputs: dict[str, str] = Field(default_factory=dict)
+    report_error: str | None = None
     log: str
 
     def conclude(self, verdict: Verdict, reasons: list[str]) -> None:
@@ -119,9 +129,7 @@ class Summary(BaseModel):
 
     def write(self, folder: Path) -> None:
         """Writes `summary.json`, complete or not at all."""
-        partial = folder / f"{SUMMARY_FILE}.partial"
-        partial.write_text(self.model_dump_json(indent=2), encoding="utf-8")
-        partial.replace(folder / SUMMARY_FILE)
+        write_whole(folder / SUMMARY_FILE, self.model_dump_json(indent=2))
 
 
 def begin_summary(run_id: str, data: Path, classes: list[str], config: Config, log_file: Path) -> Summary:

@@ -1,0 +1,93 @@
+"""Grad-CAM against what it must equal: on averaged features and one dense layer, the class activation map."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+
+if TYPE_CHECKING:
+    import keras
+
+
+def _classifier(backbone: "keras.Model") -> "keras.Model":
+    import keras
+
+    from trainer.options import TrainOptions
+    from trainer.transfer import assemble, build_head
+
+    keras.utils.set_random_seed(1)
+    return assemble(backbone, build_head(backbone.output_shape[-1], 3, TrainOptions()))
+
+
+@pytest.fixture(scope="module")
+def image() -> np.ndarray:
+    return np.random.default_rng(0).uniform(0, 255, (32, 32, 3)).astype(np.float32)
+
+
+@pytest.mark.parametrize("label", [0, 1, 2])
+def test_it_is_the_class_activation_map_where_features_are_averaged(
+    new_toy_backbone: Callable[[], "keras.Model"], image: np.ndarray, label: int
+) -> None:
+    from pipeline.report.grad_cam import GradCam
+
+    backbone = new_toy_backbone()
+    classifier = _classifier(backbone)
+    kernel = classifier.get_layer("head").get_layer("logits").get_weights()[0]
+    # Zhou et al. 2016: the feature maps, weighted as the dense layer weights their averages.
+    expected = np.maximum(backbone(image[None]).numpy()[0] @ kernel[:, label], 0)
+    assert expected.max() > 0
+    np.testing.assert_allclose(GradCam(classifier).heat_map(image, label), expected / expected.max(), atol=1e-5)
+
+
+def test_a_saved_classifier_gives_the_same_map(
+    new_toy_backbone: Callable[[], "keras.Model"], image: np.ndarray, tmp_path: Path
+) -> None:
+    import keras
+
+    from pipeline.report.grad_cam import GradCam
+
+    classifier = _classifier(new_toy_backbone())
+    classifier.save(tmp_path / "classifier.keras")
+    loaded = keras.models.load_model(tmp_path / "classifier.keras", compile=False)
+    np.testing.assert_allclose(GradCam(loaded).heat_map(image, 1), GradCam(classifier).heat_map(image, 1), atol=1e-5)
+
+
+def test_another_pooling_changes_nothing_about_where_the_map_is_taken(
+    new_toy_backbone: Callable[[], "keras.Model"], image: np.ndarray
+) -> None:
+    import keras
+
+    from pipeline.report.grad_cam import GradCam
+
+    images = keras.Input((32, 32, 3))
+    feature_map = new_toy_backbone()(images)
+    pools = keras.layers.GlobalAveragePooling2D()(feature_map), keras.layers.GlobalMaxPooling2D()(feature_map)
+    logits = keras.layers.Dense(2)(keras.layers.Concatenate()(pools))
+    heat = GradCam(keras.Model(images, logits)).heat_map(image, 0)
+    assert heat.shape == (8, 8) and heat.min() >= 0 and heat.max() in (0, 1)
+
+
+def test_a_class_that_nothing_speaks_for_has_an_empty_map(
+    new_toy_backbone: Callable[[], "keras.Model"], image: np.ndarray
+) -> None:
+    from pipeline.report.grad_cam import GradCam
+
+    classifier = _classifier(new_toy_backbone())
+    dense = classifier.get_layer("head").get_layer("logits")
+    kernel, bias = dense.get_weights()
+    # The toy's features are never negative.
+    dense.set_weights([-np.abs(kernel), bias])
+    assert not GradCam(classifier).heat_map(image, 0).any()
+
+
+def test_a_model_without_a_backbone_is_refused_by_name() -> None:
+    import keras
+
+    from pipeline.report.grad_cam import GradCam
+
+    images = keras.Input((8, 8, 3))
+    plain = keras.Model(images, keras.layers.Dense(2)(keras.layers.Flatten()(images)), name="plain")
+    with pytest.raises(ValueError, match="'plain' has no inner model with a feature map"):
+        GradCam(plain)
