@@ -33,6 +33,8 @@ def print_closing(console: Console, summary: Summary, summary_file: str) -> None
 def _print_verdict(console: Console, summary: Summary) -> None:
     if summary.verdict == Verdict.RELEASED:
         headline = f"[bold green]RELEASED[/] version {summary.pushed_version}"
+    elif summary.verdict == Verdict.PASSED:
+        headline = "[bold green]PASSED[/]: the model passed the gate"
     elif summary.verdict == Verdict.NOT_BLESSED:
         headline = "[bold red]NOT RELEASED[/]: the model did not pass its gate"
     elif summary.verdict == Verdict.DATA_REJECTED:
