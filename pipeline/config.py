@@ -181,7 +181,7 @@ class GateOptions(_Section):
     ] = 0.02
     require: Annotated[tuple[RequireOptions, ...], Field(description="more requirements")] = ()
     min_images: Annotated[
-        int, Field(ge=1, le=1_000_000, description="with fewer images in a slice, its requirements only warn")
+        int, Field(ge=1, le=1_000_000, description="with fewer images in a slice (of the class), it only warns")
     ] = 30
     slices: SliceOptions = SliceOptions()
     confidence: Annotated[

@@ -1,6 +1,7 @@
 """`crackgate gate`: only the gate, on a model that may come from anywhere."""
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ from pipeline.config import Config, ConfigError
 from pipeline.progress import ComponentEvents
 from pipeline.rules import gate_rules
 from pipeline.run import find_positive_class, record_run, resolve_classes
+from pipeline.run_log import output_turned_to
 from pipeline.summary import Summary
 from pipeline.workspace import Workspace
 
@@ -83,9 +85,11 @@ def _read_card(model: Path) -> dict[str, Any]:
 
 
 def _check_signatures(model: Path, classes: list[str]) -> None:
-    # Only the protocol buffer: the model itself is loaded where it is evaluated.
-    from google.protobuf.message import DecodeError
-    from tensorflow.core.protobuf import saved_model_pb2
+    # TensorFlow greets on standard error, and nothing keeps it from doing so.
+    with Path(os.devnull).open("w") as nowhere, output_turned_to(nowhere.fileno()):
+        # Only the protocol buffer: the model itself is loaded where it is evaluated.
+        from google.protobuf.message import DecodeError
+        from tensorflow.core.protobuf import saved_model_pb2
 
     try:
         stored = saved_model_pb2.SavedModel.FromString((model / "saved_model.pb").read_bytes())

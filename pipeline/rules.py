@@ -25,7 +25,7 @@ class Rule:
         change: Whether the difference from the baseline is judged: in the figure's own unit, or as a share of the
             baseline's.
         judged_by: What is held against the bound.
-        min_images: With fewer in the slice there is only a warning.
+        min_images: With fewer in the slice (of the class, when it is about one), but any, there is only a warning.
     """
 
     metric: str
