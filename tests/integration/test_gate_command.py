@@ -17,6 +17,9 @@ from pipeline.summary import Summary, Verdict
 from pipeline.workspace import Workspace
 from trainer.training_digests import write_training_digests
 
+# TFX's own, laid at our door because we call it.
+pytestmark = pytest.mark.filterwarnings(r"ignore:label\(\) is deprecated:DeprecationWarning")
+
 CLASSES = ["Negative", "Positive"]
 
 
