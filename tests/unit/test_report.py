@@ -1,5 +1,6 @@
 """The report's files: they say what the summary says, whichever way the run ended, and hostile names stay text."""
 
+import io
 import os
 import re
 import subprocess
@@ -12,7 +13,9 @@ import pytest
 from filled_summary import CHECKED, CLASSES, POSITIVE, fill_summary, requirement
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from rich.console import Console
 
+from pipeline.closing_table import print_closing
 from pipeline.config import Config
 from pipeline.evaluation_result import Outcome
 from pipeline.report import charts
@@ -34,6 +37,7 @@ from pipeline.report.model_card import render_model_card
 from pipeline.report.page import render_page
 from pipeline.report.provenance import INSTALLED, read_commit
 from pipeline.report.writing import write_report
+from pipeline.run import _report
 from pipeline.summary import ComponentTime, Summary, Verdict, begin_summary
 
 PROJECT = Path(__file__).resolve().parents[2]
@@ -423,8 +427,16 @@ def test_the_commit_is_that_of_the_checkout_and_changes_are_told(tmp_path: Path)
 # Writing
 
 
+def fill_undrawn(verdict: Verdict = Verdict.RELEASED) -> Summary:
+    """Without what charts are made of."""
+    summary = fill_summary(verdict)
+    assert summary.evaluation is not None
+    summary.evaluation.curve, summary.evaluation.reliability = [], []
+    return summary
+
+
 def test_a_refused_run_leaves_everything_but_a_model_card(tmp_path: Path) -> None:
-    summary = fill_summary(Verdict.NOT_BLESSED)
+    summary = fill_undrawn(Verdict.NOT_BLESSED)
     before = summary.model_copy(deep=True)
     written = write_report(summary, tmp_path)
     assert summary == before
@@ -439,7 +451,7 @@ def test_a_refused_run_leaves_everything_but_a_model_card(tmp_path: Path) -> Non
 
 
 def test_a_released_version_keeps_the_card_that_it_has(tmp_path: Path) -> None:
-    summary = fill_summary()
+    summary = fill_undrawn()
     summary.pushed_to = str(tmp_path / "serving" / "17")
     Path(summary.pushed_to).mkdir(parents=True)
     for run in ("one", "two"):
@@ -453,9 +465,28 @@ def test_a_released_version_keeps_the_card_that_it_has(tmp_path: Path) -> None:
 def test_links_stay_right_when_the_workspace_moves(tmp_path: Path) -> None:
     folder = tmp_path / "runs" / "1"
     folder.mkdir(parents=True)
-    summary = fill_summary(Verdict.NOT_BLESSED)
+    summary = fill_undrawn(Verdict.NOT_BLESSED)
     summary.log = str(tmp_path / "logs" / "1.log")
     write_report(summary, folder)
     page = _Page((folder / "report.html").read_text(encoding="utf-8"))
     links = {attributes["href"] for attributes in page.of("a")}
     assert {"../../logs/1.log", "report.json", "gates.xml", "summary.json"} <= links
+
+
+def test_a_report_that_fails_changes_no_verdict_and_is_said(tmp_path: Path) -> None:
+    summary = fill_undrawn(Verdict.NOT_BLESSED)
+    _report(summary, tmp_path / "absent")
+    assert (summary.verdict, summary.exit_code) == (Verdict.NOT_BLESSED, 3)
+    assert summary.report_error is not None and summary.report_error.startswith("FileNotFoundError")
+    assert not {"report", "report_json", "gates"} & set(summary.outputs)
+    text = io.StringIO()
+    print_closing(Console(file=text, width=200), summary, "summary.json")
+    assert f"no report   {summary.report_error}" in text.getvalue()
+
+
+def test_the_closing_words_say_where_the_report_is(tmp_path: Path) -> None:
+    summary = fill_undrawn(Verdict.NOT_BLESSED)
+    _report(summary, tmp_path)
+    text = io.StringIO()
+    print_closing(Console(file=text, width=200), summary, "summary.json")
+    assert f"report      {tmp_path / 'report.html'}" in text.getvalue() and "no report" not in text.getvalue()
