@@ -6,7 +6,7 @@ from typing import Literal, NamedTuple
 from pydantic import BaseModel, Field
 
 from components.release_metrics import names
-from pipeline.evaluation_result import Evaluation, Figure, Outcome, Requirement
+from pipeline.evaluation_result import ALL_IMAGES, Evaluation, Figure, Outcome, Requirement
 from pipeline.summary import Summary, Verdict
 
 
@@ -140,6 +140,16 @@ class Report(BaseModel):
 NOT_A_NUMBER = "not a number"
 # Metrics that count images.
 COUNTS = (names.SEEN_IN_TRAINING, names.UNUSABLE_SCORES)
+# Where people do not write what the code does.
+_WRITTEN = {
+    names.AUC: "AUC",
+    names.PR_AUC: "PR AUC",
+    names.F1: "F1",
+    names.BRIER: "Brier score",
+    names.CALIBRATION_ERROR: "expected calibration error",
+    names.SEEN_IN_TRAINING: "test images seen in training",
+    names.UNUSABLE_SCORES: "test images with unusable scores",
+}
 # In the order in which they are made.
 CHECKS = {
     "ImageExampleGen": "enough of the files are images, of every class and in every split",
@@ -235,12 +245,14 @@ def say_requirement(requirement: Requirement) -> str:
     metric = say_name(requirement.metric)
     about = f"{metric} of {requirement.label}" if requirement.label else metric
     change = f"{requirement.change} change of " if requirement.change else ""
-    return f"{change}{about}, {requirement.slice}"
+    where = "" if requirement.slice == ALL_IMAGES else f", {requirement.slice}"
+    return f"{change}{about}{where}"
 
 
-def say_name(metric: str) -> str:
-    """A metric's name as people write it."""
-    return metric.replace("_", " ")
+def say_name(figure: str) -> str:
+    """A figure's name as people write it: "pr_auc of Positive" is "PR AUC of Positive"."""
+    metric, of, label = figure.partition(" of ")
+    return _WRITTEN.get(metric, metric.replace("_", " ")) + of + label
 
 
 def say_bound(requirement: Requirement) -> str:
