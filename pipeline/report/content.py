@@ -284,10 +284,8 @@ def _say_number(requirement: Requirement, value: float) -> str:
 
 
 def say_value(figure: Figure | None) -> str:
-    """The estimate, for example "0.9884"; a dash where there is no figure."""
-    if figure is None:
-        return "\N{EN DASH}"
-    return NOT_A_NUMBER if figure.value is None else f"{figure.value:.4f}"
+    """The estimate, for example "0.9884"; a dash where there is none."""
+    return "\N{EN DASH}" if figure is None or figure.value is None else f"{figure.value:.4f}"
 
 
 def say_interval(figure: Figure | None) -> str:

@@ -245,7 +245,7 @@ def test_the_page_holds_every_figure(drawn_page: str) -> None:
         "test images seen in training\npassed\n0\n\N{EN DASH}\nat most 0",
         "Positive\n3\n10.0%\n27\n90.0%",
         "dark\n4\n\N{EN DASH}\n0.5000\nEvery metric: all images",
-        "log loss\nnot a number",
+        "log loss\n\N{EN DASH}",
         "0.4000\nchosen\n0.5909\n0.8667",
         "False negatives: Positive taken for Negative",
         "Negative 0.8765\nis Positive, scored 0.1235\nPositive/a.jpg",
@@ -365,7 +365,7 @@ def test_the_model_card_says_what_it_is_for_and_what_it_is_made_of() -> None:
         "| train | 30 | 30 | 60 |",
         "threshold of 0.4000",
         "### all images: 60 images\n\n| metric | value | model in service before |\n|---|---|---|\n"
-        "| accuracy | 0.8625 (0.8000 to 0.9200) | 0.8500 |\n| log loss | not a number | \N{EN DASH} |",
+        "| accuracy | 0.8625 (0.8000 to 0.9200) | 0.8500 |\n| log loss | \N{EN DASH} | \N{EN DASH} |",
         "### dark: 4 images\n\n| metric | value |\n|---|---|\n| accuracy | 0.5000 |",
         "- passed: recall of Positive: 0.9000 (0.8000 to 0.9600), required at least 0.7500",
         "- Too few test images to decide on: recall of Positive, dark.",
