@@ -40,5 +40,5 @@ TRAINING_DIGESTS_FILE = Path("assets.extra") / "training_digests.npy"
 
 
 def digest(identity: bytes) -> int:
-    """First 64 bits of the SHA-256 of one of `IDENTITIES`: among a million images a chance match is one in 10 million."""
+    """First 64 bits of the SHA-256 of one of `IDENTITIES`: even a million images match no other million by chance."""
     return int.from_bytes(hashlib.sha256(identity).digest()[:8], "big")

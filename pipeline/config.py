@@ -128,7 +128,8 @@ class RequireOptions(_Section):
     min: Annotated[float | None, Field(description="least allowed")] = None
     max: Annotated[float | None, Field(description="most allowed")] = None
     max_drop: Annotated[
-        float | None, Field(ge=0, description="change for the worse against the last released model; else max_slice_drop")
+        float | None,
+        Field(ge=0, description="change for the worse against the last released model; else max_slice_drop"),
     ] = None
     max_relative_drop: Annotated[float | None, Field(ge=0, description="the same as a share of that model's")] = None
     judged_by: Annotated[
@@ -180,7 +181,7 @@ class GateOptions(_Section):
     ] = 0.02
     require: Annotated[tuple[RequireOptions, ...], Field(description="more requirements")] = ()
     min_images: Annotated[
-        int, Field(ge=1, le=1_000_000, description="with fewer images in a slice, its requirements only warn")
+        int, Field(ge=1, le=1_000_000, description="with fewer images in a slice (of the class), it only warns")
     ] = 30
     slices: SliceOptions = SliceOptions()
     confidence: Annotated[

@@ -31,7 +31,7 @@ CLASSIFIER_FILE = Path("assets.extra") / "classifier.json"
 
 
 def read_evaluation(uri: str, model: Path, classes: list[str], positive: str | None, rules: list[Rule]) -> Evaluation:
-    """Reads an evaluation artifact.
+    """Reads an evaluation artifact, and holds the gate's rules beside it.
 
     Args:
         uri: The artifact's folder.
@@ -51,7 +51,10 @@ def read_evaluation(uri: str, model: Path, classes: list[str], positive: str | N
         slices=[_figures(slices[name], classes) for name in sorted(slices, key=_order)],
         confusion=_read_confusion(overall, classes),
         comparison=_read_comparison(overall),
-        curve=[ThresholdPoint(**dict(zip(ThresholdPoint.model_fields, row, strict=True))) for row in overall.table(names.CURVE)],
+        curve=[
+            ThresholdPoint(**dict(zip(ThresholdPoint.model_fields, row, strict=True)))
+            for row in overall.table(names.CURVE)
+        ],
         reliability=[
             ReliabilityBin(mean_score=score, share_positive=share, images=round(images))
             for score, share, images in overall.table(names.RELIABILITY)
@@ -73,9 +76,8 @@ class _Slice:
     other: dict[tuple[str, int | None], float]
     tables: dict[str, list[list[float]]]
 
-    @property
-    def images(self) -> int:
-        return round(self.own.get((names.IMAGES, None), 0))
+    def images(self, label: int | None = None) -> int:
+        return round(self.own.get((names.IMAGES, label), 0))
 
     def figure(self, name: str, label: int | None, of_baseline: bool = False) -> Figure:
         values = self.other if of_baseline else self.own
@@ -133,10 +135,11 @@ def _judge(rule: Rule, slices: dict[str, _Slice], classes: list[str], failures: 
     if rule.change == "relative":
         known = figure.value is not None and baseline is not None and baseline.value
         figure = Figure(value=figure.value / baseline.value if known else None)  # type: ignore[operator, union-attr]
+    images = part.images(label)
     # An empty slice has nothing that TFMA could have judged, and then it blesses nothing.
-    if not part.images or (rule.name, rule.slice) in failures:
+    if not images or (rule.name, rule.slice) in failures:
         outcome = Outcome.FAILED
-    elif part.images < rule.min_images or (rule.metric == names.SEEN_IN_TRAINING and figure.value is None):
+    elif images < rule.min_images or (rule.metric == names.SEEN_IN_TRAINING and figure.value is None):
         outcome = Outcome.WARNED
     else:
         outcome = Outcome.PASSED
@@ -144,7 +147,7 @@ def _judge(rule: Rule, slices: dict[str, _Slice], classes: list[str], failures: 
         metric=rule.metric,
         label=rule.label,
         slice=rule.slice,
-        images=part.images,
+        images=images,
         figure=figure,
         baseline=baseline,
         change=rule.change,
@@ -160,7 +163,7 @@ def _order(name: str) -> tuple[bool, bool, str]:
 
 
 def _figures(part: _Slice, classes: list[str]) -> SliceFigures:
-    keys = [(name, None) for name in names.OVERALL]
+    keys: list[tuple[str, int | None]] = [(name, None) for name in names.OVERALL]
     keys += [(name, label) for label in range(len(classes)) for name in names.PER_CLASS]
 
     def by_name(of_baseline: bool) -> dict[str, Figure]:
@@ -171,7 +174,7 @@ def _figures(part: _Slice, classes: list[str]) -> SliceFigures:
 
     return SliceFigures(
         name=part.name,
-        images=part.images,
+        images=part.images(),
         figures=by_name(of_baseline=False),
         baseline=by_name(of_baseline=True) if part.other else {},
     )
@@ -205,18 +208,16 @@ def _read_threshold(model: Path) -> float | None:
 
 def _find_warnings(overall: _Slice) -> list[str]:
     found = []
-    if overall.images and (names.SEEN_IN_TRAINING, None) not in overall.own:
+    if overall.images() and (names.SEEN_IN_TRAINING, None) not in overall.own:
         found.append(
             "the model does not say which images it was trained on: whether it has seen test images before is not known"
         )
     seen = overall.other.get((names.SEEN_IN_TRAINING, None))
     if overall.other and seen is None:
-        found.append(
-            "the model in service does not say which images it was trained on: the comparison may favour it"
-        )
+        found.append("the model in service does not say which images it was trained on: the comparison may favour it")
     elif seen:
         found.append(
-            f"the model in service was trained on {round(seen)} of the {overall.images} test images: the comparison "
+            f"the model in service was trained on {round(seen)} of the {overall.images()} test images: the comparison "
             "favours it"
         )
     return found
@@ -226,7 +227,9 @@ def _describe(row: Requirement) -> str:
     subject = row.metric.replace("_", " ") + (f" of {row.label!r}" if row.label else "")
     where = "" if row.slice == ALL_IMAGES else f" in the slice {row.slice!r} ({row.images} images)"
     if not row.images:
-        return f"no test image is in the slice {row.slice!r}, so that {subject} there cannot be judged: add such images"
+        of_class = f" of {row.label!r}" if row.label else ""
+        place = "test" if row.slice == ALL_IMAGES else f"the slice {row.slice!r} of test"
+        return f"there is no image{of_class} in {place}, so that {subject} there cannot be judged: add such images"
     if row.metric == names.SEEN_IN_TRAINING and row.figure.value:
         return f"the model was trained on {row.figure.value:.0f} of the {row.images} test images, which proves nothing"
     if row.metric == names.UNUSABLE_SCORES:

@@ -38,7 +38,7 @@ class Requirement(BaseModel):
         metric: For example "recall".
         label: The class that it is about; None when it is about all.
         slice: Name of the slice of the test images, `ALL_IMAGES` for all of them.
-        images: Test images in the slice.
+        images: Test images in the slice; only those of the class when it is about one.
         figure: The candidate's; with `change`, its difference from the baseline's, as a share of it when relative.
         baseline: The metric of the model in service; None when there is none, or it is not compared.
         change: Whether the bound is on the difference from the baseline.

@@ -5,9 +5,12 @@ Importing this module imports TFX and TensorFlow, which takes ten seconds and mo
 
 import logging
 import traceback
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+from ml_metadata.proto import metadata_store_pb2
 from tfx import v1 as tfx
 from tfx.components.example_gen.utils import FINGERPRINT_PROPERTY_NAME
 from tfx.dsl.compiler import compiler, constants
@@ -54,6 +57,25 @@ def run_local(
         metadata=metadata,
         enable_cache=enable_cache,
     )
+    run_pipeline(summary, pipeline, metadata, events, partial(_judge, summary, config=config))
+
+
+def run_pipeline(
+    summary: Summary,
+    pipeline: tfx.dsl.Pipeline,
+    metadata: metadata_store_pb2.ConnectionConfig,
+    events: ComponentEvents,
+    judge: Callable[[dict[str, Execution]], None],
+) -> None:
+    """Runs any of our pipelines and fills the summary in, however the run ends.
+
+    Args:
+        summary: Of a run that begins.
+        pipeline: What to run.
+        metadata: The pipeline's metadata store.
+        events: Attached to the root logger; it knows the components' durations.
+        judge: Concludes a run that went through, from its executions by component.
+    """
     definition = compiler.Compiler().compile(pipeline)
     # LocalDagRunner would name the run by a time of its own.
     runtime_parameter_utils.substitute_runtime_parameter(
@@ -72,7 +94,7 @@ def run_local(
     _add_images(summary, executions)
     _add_outputs(summary, executions)
     if failure is None:
-        _judge(summary, executions, config)
+        judge(executions)
     elif isinstance(failure, DataRejectedError):
         if failure.account:
             summary.images = Images.from_account(failure.account)

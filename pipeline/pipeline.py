@@ -84,7 +84,8 @@ def create_pipeline(
         metadata: The metadata store.
         enable_cache: Whether a component may take over the outputs of an earlier, identical execution.
     """
-    example_gen = _image_example_gen(data, classes, config.data)
+    ratios = {name: getattr(config.data.split, name) for name in SPLITS}
+    example_gen = image_example_gen(data, classes, ratios, config.data)
     schema = _curated_schema(classes, config.data_schema)
     statistics_gen = tfx.components.StatisticsGen(
         examples=example_gen.outputs["examples"], schema=schema.outputs["schema"]
@@ -186,11 +187,14 @@ def beam_pipeline_args(options: BeamOptions) -> list[str]:
     ]
 
 
-def _image_example_gen(data: Path, classes: list[str], options: DataOptions) -> ImageExampleGen:
+def image_example_gen(
+    data: Path, classes: list[str], split_ratios: dict[str, int], options: DataOptions
+) -> ImageExampleGen:
+    """Builds the component from its options; see `ImageExampleGen`."""
     return ImageExampleGen(
         folder=data,
         classes=classes,
-        split_ratios={name: getattr(options.split, name) for name in SPLITS},
+        split_ratios=split_ratios,
         limits=ImageLimits(options.min_side, options.max_pixels, options.max_bytes),
         max_rejected_share=options.max_rejected_share,
         max_imbalance=options.max_imbalance,

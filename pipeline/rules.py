@@ -1,4 +1,4 @@
-"""The gate's requirements, line by line, from the configuration. Without heavy imports, so that mistakes show at once."""
+"""The gate's requirements, line by line, from the configuration. Without heavy imports: mistakes show at once."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from components.release_metrics import names
 from pipeline.config import ConfigError, GateOptions, RequireOptions
 from pipeline.evaluation_result import ALL_IMAGES
 
-# In the order of the images' count, lower is better.
+# Of images; none is allowed.
 _COUNTS = (names.SEEN_IN_TRAINING, names.UNUSABLE_SCORES)
 
 
@@ -25,7 +25,7 @@ class Rule:
         change: Whether the difference from the baseline is judged: in the figure's own unit, or as a share of the
             baseline's.
         judged_by: What is held against the bound.
-        min_images: With fewer in the slice there is only a warning.
+        min_images: With fewer in the slice (of the class, when it is about one), but any, there is only a warning.
     """
 
     metric: str

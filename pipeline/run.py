@@ -3,6 +3,7 @@
 import logging
 import time
 import traceback
+from collections.abc import Callable
 from pathlib import Path
 
 from rich.console import Console
@@ -41,7 +42,40 @@ def run(
     """
     classes = resolve_classes(data, config)
     _check_weights(config)
-    gate_rules(classes, _positive_class(config, classes), config.gate)
+    gate_rules(classes, find_positive_class(config, classes), config.gate)
+
+    def work(summary: Summary, events: ComponentEvents) -> None:
+        if len(classes) < 2:
+            _reject_classes(summary)
+        else:
+            _run_pipeline(summary, config, workspace, events, enable_cache)
+
+    return record_run(console, data, classes, config, workspace, verbose, work)
+
+
+def record_run(
+    console: Console,
+    data: Path,
+    classes: list[str],
+    config: Config,
+    workspace: Workspace,
+    verbose: bool,
+    work: Callable[[Summary, ComponentEvents], None],
+) -> Summary:
+    """Does the work with the workspace to itself, shows its progress, and leaves log, summary and report behind.
+
+    Args:
+        console: See `run`, as for the others.
+        data: Absolute path of the image folder.
+        classes: Class names in label order.
+        config: The configuration.
+        workspace: Where everything is written.
+        verbose: Show every log line on the terminal.
+        work: Fills the summary in.
+
+    Raises:
+        WorkspaceBusyError: Another run holds the workspace.
+    """
     with workspace.locked():
         began = time.monotonic()
         folder = workspace.create_run_folder()
@@ -51,10 +85,7 @@ def run(
         events = ComponentEvents(display)
         with display, logged_to(log_file, events, verbose):
             try:
-                if len(classes) < 2:
-                    _reject_classes(summary)
-                else:
-                    _run_pipeline(summary, config, workspace, events, enable_cache)
+                work(summary, events)
             finally:
                 summary.seconds = round(time.monotonic() - began, 2)
                 # Before the report: what was decided must not be lost with it.
@@ -94,7 +125,12 @@ def _check_weights(config: Config) -> None:
         )
 
 
-def _positive_class(config: Config, classes: list[str]) -> str | None:
+def find_positive_class(config: Config, classes: list[str]) -> str | None:
+    """Returns the positive class, or None where there is none.
+
+    Raises:
+        ConfigError: There is no such class, or no telling which one it is.
+    """
     try:
         return resolve_positive_class(config.train.positive_class, classes)
     except ValueError as error:

@@ -21,13 +21,21 @@ class Verdict(StrEnum):
     """How a run can end."""
 
     RELEASED = "released"
+    # Of `crackgate gate`, which releases nothing.
+    PASSED = "passed"
     NOT_BLESSED = "not blessed"
     DATA_REJECTED = "data rejected"
     FAILED = "failed"
 
 
 # The command line's exit codes; 2 is for usage and configuration, before a run begins.
-EXIT_CODES = {Verdict.RELEASED: 0, Verdict.NOT_BLESSED: 3, Verdict.DATA_REJECTED: 4, Verdict.FAILED: 1}
+EXIT_CODES = {
+    Verdict.RELEASED: 0,
+    Verdict.PASSED: 0,
+    Verdict.NOT_BLESSED: 3,
+    Verdict.DATA_REJECTED: 4,
+    Verdict.FAILED: 1,
+}
 
 
 class Images(BaseModel):
@@ -67,7 +75,7 @@ class Images(BaseModel):
             rejected_by_reason=dict(Counter(row["reason"] for row in rejected)),
             noted=account.get("noted", []),
             # JSON artifacts come back with sorted keys.
-            splits={split: account["images"][split] for split in SPLITS if "images" in account},
+            splits={split: account["images"][split] for split in SPLITS if split in account.get("images", {})},
         )
 
 

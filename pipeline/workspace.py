@@ -41,6 +41,11 @@ class Workspace:
         return self.root / "metadata.sqlite"
 
     @property
+    def gated(self) -> Path:
+        """Copies of the models that `crackgate gate` judged."""
+        return self.root / "gated"
+
+    @property
     def logs(self) -> Path:
         """One log file for each run."""
         return self.root / "logs"

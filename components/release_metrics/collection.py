@@ -27,7 +27,7 @@ class Collected:
 
 @dataclass
 class Rows:
-    """Per image the label, then for each model decision, scores and whether it was seen: float64, few bytes an image."""
+    """Per image the label, then for each model its decision, whether it saw the image in training, and its scores."""
 
     open: list[list[float]] = field(default_factory=list)
     closed: list[np.ndarray] = field(default_factory=list)

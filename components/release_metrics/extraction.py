@@ -61,7 +61,7 @@ class KeepAnswers(beam.DoFn):
     """
 
     def __init__(self, model_paths: dict[str, str], classes: list[str], slices: dict[str, Boundary]):
-        """Takes the SavedModels' folders by name in TFMA, the class names, and the boundary of each slice by its name."""
+        """Takes the SavedModels' folders by name in TFMA, the class names, and the boundary of each slice by name."""
         self._model_paths = model_paths
         self._classes = classes
         self._slices = slices
@@ -75,7 +75,10 @@ class KeepAnswers(beam.DoFn):
         stored, predictions = extracts[tfma.FEATURES_KEY], extracts[tfma.PREDICTIONS_KEY]
         digests = [features.digest(_only(stored[name])) for name in features.IDENTITIES if _is_there(stored, name)]
         kept = {
-            name: {**_as_dict(predictions[name] if name else predictions), names.SEEN_IN_TRAINING: _seen(digests, known)}
+            name: {
+                **_as_dict(predictions[name] if name else predictions),
+                names.SEEN_IN_TRAINING: _seen(digests, known),
+            }
             for name, known in self._trained_on.items()
         }
         yield {

@@ -51,7 +51,7 @@ class Answers:
 
 
 def compute_figures(
-    answers: Answers, weights: NDArray[np.generic], fixed_precision: float, fixed_recall: float
+    answers: Answers, weights: Floats | NDArray[np.uint8], fixed_precision: float, fixed_recall: float
 ) -> dict[Key, Floats]:
     """Computes all figures of `names.OVERALL` and, for each class against the rest, of `names.PER_CLASS`.
 
@@ -65,7 +65,7 @@ def compute_figures(
         float64 (R,) each; NaN where a figure has no meaning, such as the recall of a class without images.
     """
     classes = answers.scores.shape[1]
-    weights = np.asarray(weights, np.float64)
+    weights = weights.astype(np.float64)
     counts = _confusion_counts(answers, weights)
     total = weights.sum(axis=1)
     found = np.stack([counts[:, label, label] for label in range(classes)], axis=1)

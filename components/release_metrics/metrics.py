@@ -37,7 +37,7 @@ _COLLECTED = "_collected_answers"
 
 
 class ReleaseFigures(Metric):
-    """Everything in `names`, per slice and model; `CHANGE` figures, McNemar's test and the curves of the candidate only.
+    """Everything in `names`, per slice and model; changes, McNemar's test, confusion and curves of the candidate only.
 
     A figure of one class has that class as its sub key. Where any score in a slice is unusable, all its figures are
     NaN: what is no number cannot be averaged away.
@@ -82,8 +82,9 @@ class ReleaseFigures(Metric):
 class Shortfall(Metric):
     """How far the candidate falls short of one requirement: 0 or less is enough, NaN is not.
 
-    It is 0 where there is nothing to judge: too few images in the slice, no baseline for a change, or a model that does
-    not say what it was trained on. TFMA blesses a model when every shortfall is 0 or less.
+    It is 0 where there is nothing to judge: too few images in the slice (of the class that it is about), no baseline
+    for a change, or a model that does not say what it was trained on. Without any image it is NaN. TFMA blesses a model
+    when every shortfall is 0 or less.
     """
 
     def __init__(
@@ -98,7 +99,7 @@ class Shortfall(Metric):
             at_least: Whether `bound` is the least allowed; otherwise the most.
             bound: What is required.
             relative: Whether the figure, a change, counts as a share of the baseline's.
-            min_images: With fewer in the slice nothing is judged.
+            min_images: With fewer in the slice, but any, nothing is judged.
         """
         super().__init__(
             _shortfall_computations,
@@ -134,11 +135,11 @@ def _figure_computations(
         samples: dict[str, dict[Key, Floats]] = {}
         for model in models:
             answers = collected.answers[model]
-            figures |= _counts(model, answers, collected.seen[model])
+            figures |= _counts(model, answers, len(classes), collected.seen[model])
             if answers.unusable:
                 figures |= {_key(key, model): math.nan for key in _all_keys(len(classes))}
                 continue
-            samples[model] = bootstrap(lambda weights, of=answers: compute(of, weights), len(answers.labels))
+            samples[model] = bootstrap(partial(compute, answers), len(answers.labels))
             estimates = compute(answers, np.ones((1, len(answers.labels))))
             figures |= _with_intervals(model, answers, estimates, samples[model], confidence)
         if candidate in samples:
@@ -173,7 +174,10 @@ def _shortfall_computations(
     key = MetricKey(name, candidate)
 
     def result(metrics: Mapping[MetricKey, Any]) -> dict[MetricKey, float]:
-        if metrics[MetricKey(names.IMAGES, candidate)] < min_images:
+        images = metrics[_key((names.IMAGES, label), candidate)]
+        if not images:
+            return {key: math.nan}
+        if images < min_images:
             return {key: 0.0}
         value = metrics.get(_key((figure, label), candidate))
         if value is None:
@@ -205,8 +209,9 @@ def _all_keys(classes: int) -> list[Key]:
     ]
 
 
-def _counts(model: str, answers: Answers, seen: int | None) -> dict[MetricKey, float]:
+def _counts(model: str, answers: Answers, classes: int, seen: int | None) -> dict[MetricKey, float]:
     counts = {
+        **{_key((names.IMAGES, label), model): float((answers.labels == label).sum()) for label in range(classes)},
         MetricKey(names.IMAGES, model): float(len(answers.labels)),
         MetricKey(names.UNUSABLE_SCORES, model): float(answers.unusable),
     }

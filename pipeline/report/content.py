@@ -203,6 +203,7 @@ def say_headline(summary: Summary) -> str:
     """The verdict, in words."""
     return {
         Verdict.RELEASED: f"Released as version {summary.pushed_version}",
+        Verdict.PASSED: "The model passed the gate",
         Verdict.NOT_BLESSED: "Not released: the model did not pass its gate",
         Verdict.DATA_REJECTED: "Not released: the data did not pass its checks",
         Verdict.FAILED: "Not released: the run failed",

@@ -59,7 +59,7 @@ def _add_run(suite: ElementTree.Element, report: Report) -> None:
     case = _case(suite, "run", "a model is released", report.run.seconds)
     if report.run.verdict == Verdict.FAILED:
         _say(case, "error", report.explanation)
-    elif report.run.verdict != Verdict.RELEASED:
+    elif report.run.verdict not in (Verdict.RELEASED, Verdict.PASSED):
         _say(case, "failure", report.explanation)
 
 
