@@ -11,12 +11,12 @@ from pipeline.summary import Summary, Verdict
 
 
 class CheckOutcome(StrEnum):
-    """How a check of the data ended. ERROR: the check itself broke down."""
+    """How a check of the data ended. ERROR: it broke down. NOT_MADE: the run ended before, or makes no such check."""
 
     PASSED = "passed"
     FAILED = "failed"
     ERROR = "error"
-    NOT_REACHED = "not reached"
+    NOT_MADE = "not made"
 
 
 class Check(BaseModel):
@@ -167,7 +167,7 @@ def describe_checks(summary: Summary) -> list[Check]:
         states["ImageExampleGen"] = "failed"
     checks = []
     for component, question in CHECKS.items():
-        outcome, findings = CheckOutcome.NOT_REACHED, []
+        outcome, findings = CheckOutcome.NOT_MADE, []
         if states.get(component) in ("complete", "cached"):
             outcome, findings = CheckOutcome.PASSED, _findings(component, summary)
         elif component in states:

@@ -150,20 +150,20 @@ def test_a_model_is_asked_once_and_again_when_the_code_has_changed(
         write_report(summary, folder)
         pages.append(Report.model_validate_json((folder / JSON_FILE).read_text(encoding="utf-8")).answers)
         assert (folder / PAGE_FILE).read_text(encoding="utf-8").count("data:image/jpeg") == 3
-        written = (trained / "run" / KEPT_FILE).stat().st_mtime_ns
+        written = (trained / KEPT_FILE).stat().st_mtime_ns
     assert pages[0] == pages[1] and pages[0] is not None
     monkeypatch.setattr(writing, "source_digest", lambda *_: "edited")
     write_report(*new_run("third"))
-    assert (trained / "run" / KEPT_FILE).stat().st_mtime_ns > written
-    (trained / "run" / KEPT_FILE).write_text('{"of": "another version"}')
+    assert (trained / KEPT_FILE).stat().st_mtime_ns > written
+    (trained / KEPT_FILE).write_text('{"of": "another version"}')
     write_report(*new_run("fourth"))
-    assert '"edited"' in (trained / "run" / KEPT_FILE).read_text()
+    assert '"edited"' in (trained / KEPT_FILE).read_text()
 
 
 def test_a_model_that_cannot_be_asked_costs_only_the_images(
     trained: Path, new_run: Callable[[str], tuple[Summary, Path]]
 ) -> None:
-    (trained / "run" / KEPT_FILE).unlink(missing_ok=True)
+    (trained / KEPT_FILE).unlink(missing_ok=True)
     summary, folder = new_run("broken")
     summary.outputs["model"] = str(folder / "absent")
     write_report(summary, folder)
@@ -174,7 +174,29 @@ def test_a_model_that_cannot_be_asked_costs_only_the_images(
     write_report(summary, folder)
     page = (folder / PAGE_FILE).read_text(encoding="utf-8")
     assert "The images cannot be shown: ValueError" in page and "Positive/faint.png" in page
-    assert not (trained / "run" / KEPT_FILE).exists(), "what is incomplete is not kept"
+    assert not (trained / KEPT_FILE).exists(), "what is incomplete is not kept"
+
+
+def test_a_model_from_elsewhere_is_asked_in_its_own_terms_and_shown_without_heat_maps(
+    trained: Path, new_run: Callable[[str], tuple[Summary, Path]], tmp_path: Path
+) -> None:
+    ours = tf.saved_model.load(str(trained / "model"))
+
+    @tf.function(input_signature=[tf.TensorSpec([None], tf.string, name="records")])
+    def scores_only(records: tf.Tensor) -> dict[str, tf.Tensor]:
+        return {"scores": ours.signatures["serving_default"](examples=records)["scores"]}
+
+    module = tf.Module()
+    module.ours = ours
+    tf.saved_model.save(module, str(tmp_path / "theirs" / "model"), signatures={"serving_default": scores_only})
+    summary, folder = new_run("theirs")
+    summary.outputs["model"] = str(tmp_path / "theirs" / "model")
+    del summary.outputs["keras_model"]
+    write_report(summary, folder)
+    answers = Report.model_validate_json((folder / JSON_FILE).read_text(encoding="utf-8")).answers
+    assert answers is not None and answers.wrong == 2
+    page = (folder / PAGE_FILE).read_text(encoding="utf-8")
+    assert page.count("data:image/jpeg") == 2 and "heat map" not in page
 
 
 def test_a_browser_shows_the_report_without_complaint_at_any_width_in_both_schemes(
