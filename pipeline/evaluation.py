@@ -13,6 +13,7 @@ from tensorflow_model_analysis.slicer.slicer_lib import deserialize_slice_key
 from components.release_metrics import names
 from pipeline.evaluation_result import (
     ALL_IMAGES,
+    CLASSIFIER_FILE,
     Comparison,
     Evaluation,
     Figure,
@@ -26,8 +27,6 @@ from pipeline.rules import Rule
 
 # The name that TFMA gives to the model in service when it compares two.
 BASELINE_NAME = "baseline"
-# Beside the served model.
-CLASSIFIER_FILE = Path("assets.extra") / "classifier.json"
 
 
 def read_evaluation(uri: str, model: Path, classes: list[str], positive: str | None, rules: list[Rule]) -> Evaluation:

@@ -8,6 +8,7 @@ from typing import Any
 from rich.console import Console
 
 from pipeline.config import Config, ConfigError
+from pipeline.evaluation_result import CLASSIFIER_FILE
 from pipeline.progress import ComponentEvents
 from pipeline.rules import gate_rules
 from pipeline.run import find_positive_class, record_run, resolve_classes
@@ -15,7 +16,6 @@ from pipeline.run_log import output_turned_to
 from pipeline.summary import Summary
 from pipeline.workspace import Workspace
 
-CLASSIFIER_FILE = Path("assets.extra") / "classifier.json"
 _SIGNATURES = ("serving_default", "predict_images")
 
 

@@ -51,7 +51,7 @@ class Answers:
 
 
 def compute_figures(
-    answers: Answers, weights: Floats | NDArray[np.uint8], fixed_precision: float, fixed_recall: float
+    answers: Answers, weights: Floats | Integers, fixed_precision: float, fixed_recall: float
 ) -> dict[Key, Floats]:
     """Computes all figures of `names.OVERALL` and, for each class against the rest, of `names.PER_CLASS`.
 

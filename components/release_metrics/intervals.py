@@ -8,10 +8,9 @@ bootstrap of a recall of 1 says that nothing but 1 is possible, be it of three i
 from collections.abc import Callable, Mapping
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import stats
 
-from components.release_metrics.figures import Floats, Key
+from components.release_metrics.figures import Floats, Integers, Key
 
 _REPLICATES = 400
 # Bounds the memory: weights of about so many images at once, 8 bytes each.
@@ -34,7 +33,7 @@ def proportion_interval(found: int, images: int, confidence: float) -> tuple[flo
     return float(interval.low), float(interval.high)
 
 
-def bootstrap(compute: Callable[[NDArray[np.uint8]], Mapping[Key, Floats]], images: int) -> dict[Key, Floats]:
+def bootstrap(compute: Callable[[Integers], Mapping[Key, Floats]], images: int) -> dict[Key, Floats]:
     """Figures of 400 samples of the images, drawn with replacement (Efron 1979), always the same for so many images.
 
     Args:
@@ -46,11 +45,10 @@ def bootstrap(compute: Callable[[NDArray[np.uint8]], Mapping[Key, Floats]], imag
     """
     rng = np.random.default_rng(0)
     at_once = max(1, min(_REPLICATES, _WEIGHTS_AT_ONCE // images))
-    even = np.full(images, 1 / images)
-    parts = [
-        compute(rng.multinomial(images, even, min(at_once, _REPLICATES - start)).astype(np.uint8))
-        for start in range(0, _REPLICATES, at_once)
-    ]
+    parts = []
+    for start in range(0, _REPLICATES, at_once):
+        drawn = [rng.integers(images, size=images) for _ in range(min(at_once, _REPLICATES - start))]
+        parts.append(compute(np.stack([np.bincount(indices, minlength=images) for indices in drawn])))
     return {key: np.concatenate([part[key] for part in parts]) for key in parts[0]}
 
 

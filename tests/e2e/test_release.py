@@ -47,12 +47,15 @@ def test_a_first_run_releases_a_model_and_accounts_for_everything(first_run: Run
     assert images["found"] == images["ingested"] == 240 and images["rejected"] == []
     assert list(images["splits"]) == ["train", "eval", "test"]
     assert sum(sum(split.values()) for split in images["splits"].values()) == 240
-    assert {(metric["name"], metric["label"]) for metric in summary["metrics"]} == {
-        ("accuracy", None),
-        *((name, label) for name in ("auc", "precision", "recall") for label in ("Negative", "Positive")),
+    assert set(first_run.requirements) == {
+        *((name, None, "") for name in ("seen_in_training", "unusable_scores", "accuracy")),
+        *((name, label, "") for name in ("auc", "precision", "recall") for label in ("Negative", "Positive")),
     }
-    assert all(metric["passed"] and metric["value"] >= metric["threshold"] for metric in summary["metrics"])
-    assert {actual: sum(row.values()) for actual, row in summary["confusion"].items()} == images["splits"]["test"]
+    assert {row["outcome"] for row in first_run.requirements.values()} == {"passed"}
+    assert first_run.requirements["seen_in_training", None, ""]["figure"]["value"] == 0
+    evaluation = summary["evaluation"]
+    assert evaluation["positive_class"] == "Positive" and 0 < evaluation["threshold"] < 1
+    assert {actual: sum(row.values()) for actual, row in evaluation["confusion"].items()} == images["splits"]["test"]
 
 
 def test_a_first_run_leaves_a_report_for_people_and_for_machines_and_a_model_card(
@@ -123,7 +126,7 @@ def test_an_identical_run_repeats_nothing(first_run: Run, photographs: Path, wor
     assert card.stat().st_mtime_ns == written and again.summary["outputs"]["model_card"] == str(card)
     assert again.exit_code == 0 and ran_anew(again) == set()
     assert str(again.summary["pushed_version"]) == released[0] and versions(workspace) == released
-    assert again.summary["baseline_accuracy"] is None, "a model must not be compared with itself"
+    assert again.summary["evaluation"]["comparison"] is None, "a model must not be compared with itself"
 
 
 @pytest.mark.usefixtures("first_run")
@@ -158,15 +161,20 @@ def test_a_worse_model_is_refused_and_a_better_one_compared_with_the_one_in_serv
         "gate.max_accuracy_drop=0.01",
     )
     assert worse.exit_code == 3, worse.output
-    passed = {metric["name"]: metric["passed"] for metric in worse.summary["metrics"]}
-    assert passed["accuracy"] and not passed["accuracy change"]
-    assert any(reason.startswith("accuracy change is -0.") for reason in worse.summary["reasons"])
+    assert worse.requirements["accuracy", None, ""]["outcome"] == "passed"
+    assert worse.requirements["accuracy", None, "absolute"]["outcome"] == "failed"
+    assert any(
+        reason.startswith("absolute change of accuracy against the model in service is -0.")
+        for reason in worse.summary["reasons"]
+    )
     assert versions(workspace) == released
 
     better = run_crackgate(photographs, workspace, "train.head_epochs=20", "train.views=2")
     assert better.exit_code == 0, better.output
     assert ran_anew(better) == {"Trainer", "Evaluator", "Pusher"}
-    assert better.summary["baseline_accuracy"] is not None
+    assert better.requirements["accuracy", None, "absolute"]["baseline"]["value"] > 0.5
+    assert 0 <= better.summary["evaluation"]["comparison"]["p_value"] <= 1
+    assert better.summary["evaluation"]["warnings"] == []
     assert versions(workspace) == [*released, str(better.summary["pushed_version"])]
 
 
