@@ -46,6 +46,7 @@ def run_gate(
     """
     metadata = tfx.orchestration.metadata.sqlite_metadata_connection_config(str(workspace.metadata_file))
     artifact = _copy_as_artifact(model, workspace.gated)
+    summary.outputs["model"] = path_utils.serving_model_path(str(artifact))
     pipeline = create_gate_pipeline(summary, artifact, positive, config, workspace, metadata, enable_cache)
 
     def judge(executions: dict[str, Execution]) -> None:

@@ -18,7 +18,6 @@ from components.image_example_gen.reading import readable_path
 from components.page.thumbnails import shrink, to_data_uri
 from pipeline.report.content import Answer, Answers, Pictures
 from pipeline.report.grad_cam import GradCam
-from trainer.decoding import decode_image
 from trainer.serving import IMAGES_AT_ONCE
 
 # Shown over all classes: 12 of each where there are two.
@@ -62,7 +61,7 @@ def pick(answers: list[Answer], classes: list[str]) -> Answers:
     )
 
 
-def draw(answers: Answers, keras_file: Path, examples: Path, classes: list[str]) -> dict[str, Pictures]:
+def draw(answers: Answers, keras_file: Path | None, examples: Path, classes: list[str]) -> dict[str, Pictures]:
     """Draws the picked images, each with the heat map of what spoke for the answer given.
 
     Args:
@@ -75,15 +74,12 @@ def draw(answers: Answers, keras_file: Path, examples: Path, classes: list[str])
         The pictures by path.
     """
     labels = {answer.path: answer.label for of_class in answers.by_class.values() for answer in of_class}
-    classifier = keras.models.load_model(keras_file, compile=False)
-    side, grad_cam = classifier.input_shape[1], GradCam(classifier)
+    grad_cam = GradCam(keras.models.load_model(keras_file, compile=False)) if keras_file else None
     pictures = {}
     # A second read, for these few alone: kept during the first, images of up to 50 MB each would add up.
     for path, encoded in _test_images(examples):
         if path in labels:
-            image, label = decode_image(encoded, side).numpy(), labels[path]
-            # A model that was not trained here may say anything.
-            heat = grad_cam.heat_map(image, classes.index(label)) if label in classes else np.zeros((1, 1))
+            heat = grad_cam.heat_map(encoded, classes.index(labels[path])) if grad_cam else None
             pictures[path] = _draw(encoded, heat)
     return pictures
 
@@ -104,23 +100,22 @@ def _test_images(examples: Path) -> Iterator[tuple[str, bytes]]:
 def _ask_batch(
     signature: "tf.types.experimental.GenericFunction", batch: tf.Tensor, classes: list[str]
 ) -> list[Answer]:
-    said = signature(examples=batch)
-    named = {name: tf.io.FixedLenFeature([], tf.string) for name in (features.FILENAME, features.CLASS_TEXT)}
-    parsed = tf.io.parse_example(batch, named)
+    # The names of the inputs of models that were made elsewhere are their own.
+    (name,) = signature.structured_input_signature[1]
+    said = signature(**{name: batch})
+    scores = said["scores"].numpy()
+    labels = [label.decode() for label in said["label"].numpy()] if "label" in said else None
+    wanted = {name: tf.io.FixedLenFeature([], tf.string) for name in (features.FILENAME, features.CLASS_TEXT)}
+    stored = tf.io.parse_example(batch, wanted)
+    rows = zip(stored[features.FILENAME].numpy(), stored[features.CLASS_TEXT].numpy(), scores.tolist(), strict=True)
     return [
         Answer(
             path=readable_path(path),
             actual=actual.decode(),
-            label=label.decode(),
-            scores={name: score if math.isfinite(score) else None for name, score in zip(classes, scores, strict=True)},
+            label=labels[number] if labels else classes[int(scores[number].argmax())],
+            scores={name: score if math.isfinite(score) else None for name, score in zip(classes, row, strict=True)},
         )
-        for path, actual, label, scores in zip(
-            parsed[features.FILENAME].numpy(),
-            parsed[features.CLASS_TEXT].numpy(),
-            said["label"].numpy(),
-            said["scores"].numpy().tolist(),
-            strict=True,
-        )
+        for number, (path, actual, row) in enumerate(rows)
     ]
 
 
@@ -130,11 +125,11 @@ def _certainty(answer: Answer) -> float:
     return math.inf if score is None else score
 
 
-def _draw(encoded: bytes, heat: np.ndarray) -> Pictures:
+def _draw(encoded: bytes, heat: np.ndarray | None) -> Pictures:
     small = shrink(encoded, _SIDE)
     if small is None:
         return Pictures("", "")
-    if not heat.any():
+    if heat is None or not heat.any():
         return Pictures(to_data_uri(small), "")
     opacity = Image.fromarray(heat.astype(np.float32)).resize(small.size, Image.Resampling.BICUBIC)
     strength = np.clip(np.asarray(opacity), 0, 1)

@@ -6,17 +6,17 @@ from typing import Literal, NamedTuple
 from pydantic import BaseModel, Field
 
 from components.release_metrics import names
-from pipeline.evaluation_result import Evaluation, Figure, Outcome, Requirement
+from pipeline.evaluation_result import ALL_IMAGES, Evaluation, Figure, Outcome, Requirement
 from pipeline.summary import Summary, Verdict
 
 
 class CheckOutcome(StrEnum):
-    """How a check of the data ended. ERROR: the check itself broke down."""
+    """How a check of the data ended. ERROR: it broke down. NOT_MADE: the run ended before, or makes no such check."""
 
     PASSED = "passed"
     FAILED = "failed"
     ERROR = "error"
-    NOT_REACHED = "not reached"
+    NOT_MADE = "not made"
 
 
 class Check(BaseModel):
@@ -140,6 +140,16 @@ class Report(BaseModel):
 NOT_A_NUMBER = "not a number"
 # Metrics that count images.
 COUNTS = (names.SEEN_IN_TRAINING, names.UNUSABLE_SCORES)
+# Where people do not write what the code does.
+_WRITTEN = {
+    names.AUC: "AUC",
+    names.PR_AUC: "PR AUC",
+    names.F1: "F1",
+    names.BRIER: "Brier score",
+    names.CALIBRATION_ERROR: "expected calibration error",
+    names.SEEN_IN_TRAINING: "test images seen in training",
+    names.UNUSABLE_SCORES: "test images with unusable scores",
+}
 # In the order in which they are made.
 CHECKS = {
     "ImageExampleGen": "enough of the files are images, of every class and in every split",
@@ -157,7 +167,7 @@ def describe_checks(summary: Summary) -> list[Check]:
         states["ImageExampleGen"] = "failed"
     checks = []
     for component, question in CHECKS.items():
-        outcome, findings = CheckOutcome.NOT_REACHED, []
+        outcome, findings = CheckOutcome.NOT_MADE, []
         if states.get(component) in ("complete", "cached"):
             outcome, findings = CheckOutcome.PASSED, _findings(component, summary)
         elif component in states:
@@ -236,12 +246,14 @@ def say_requirement(requirement: Requirement) -> str:
     metric = say_name(requirement.metric)
     about = f"{metric} of {requirement.label}" if requirement.label else metric
     change = f"{requirement.change} change of " if requirement.change else ""
-    return f"{change}{about}, {requirement.slice}"
+    where = "" if requirement.slice == ALL_IMAGES else f", {requirement.slice}"
+    return f"{change}{about}{where}"
 
 
-def say_name(metric: str) -> str:
-    """A metric's name as people write it."""
-    return metric.replace("_", " ")
+def say_name(figure: str) -> str:
+    """A figure's name as people write it: "pr_auc of Positive" is "PR AUC of Positive"."""
+    metric, of, label = figure.partition(" of ")
+    return _WRITTEN.get(metric, metric.replace("_", " ")) + of + label
 
 
 def say_bound(requirement: Requirement) -> str:
@@ -273,10 +285,8 @@ def _say_number(requirement: Requirement, value: float) -> str:
 
 
 def say_value(figure: Figure | None) -> str:
-    """The estimate, for example "0.9884"; a dash where there is no figure."""
-    if figure is None:
-        return "\N{EN DASH}"
-    return NOT_A_NUMBER if figure.value is None else f"{figure.value:.4f}"
+    """The estimate, for example "0.9884"; a dash where there is none."""
+    return "\N{EN DASH}" if figure is None or figure.value is None else f"{figure.value:.4f}"
 
 
 def say_interval(figure: Figure | None) -> str:

@@ -11,8 +11,8 @@ from pipeline.summary import Verdict
 def render_gates(report: Report) -> str:
     """Renders three suites: the data's checks, the gate's requirements, and the run itself.
 
-    A requirement that was not decided for want of images counts as skipped, as does what was never reached. There is
-    a failure or an error exactly when the run released nothing.
+    A requirement that was not decided for want of images counts as skipped, as does what was not made. There is
+    a failure or an error exactly when the exit code is not 0.
     """
     suites = ElementTree.Element("testsuites", name=f"crackgate {report.run.run_id}")
     data = _suite(suites, "data", report)
@@ -40,8 +40,8 @@ def _add_check(suite: ElementTree.Element, check: Check) -> None:
     case = _case(suite, "data", f"{check.component}: {check.question}")
     if check.outcome in (CheckOutcome.FAILED, CheckOutcome.ERROR):
         _say(case, "failure" if check.outcome == CheckOutcome.FAILED else "error", check.findings)
-    elif check.outcome == CheckOutcome.NOT_REACHED:
-        _say(case, "skipped", ["not reached"])
+    elif check.outcome == CheckOutcome.NOT_MADE:
+        _say(case, "skipped", ["not made"])
 
 
 def _add_gate(suite: ElementTree.Element, evaluation: Evaluation | None) -> None:
@@ -52,11 +52,11 @@ def _add_gate(suite: ElementTree.Element, evaluation: Evaluation | None) -> None
         elif requirement.outcome == Outcome.WARNED:
             _say(case, "skipped", [f"too few images to decide on: {say_outcome(requirement)}"])
     if evaluation is None:
-        _say(_case(suite, "gate", "requirements"), "skipped", ["not reached"])
+        _say(_case(suite, "gate", "requirements"), "skipped", ["not made"])
 
 
 def _add_run(suite: ElementTree.Element, report: Report) -> None:
-    case = _case(suite, "run", "a model is released", report.run.seconds)
+    case = _case(suite, "run", "verdict", report.run.seconds)
     if report.run.verdict == Verdict.FAILED:
         _say(case, "error", report.explanation)
     elif report.run.verdict not in (Verdict.RELEASED, Verdict.PASSED):

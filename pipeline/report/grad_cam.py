@@ -4,31 +4,35 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from trainer.decoding import decode_image
+
 
 class GradCam:
     """Grad-CAM on the last feature map of a classifier: a functional model around a backbone."""
 
     def __init__(self, classifier: keras.Model):
-        """Takes a model from images to logits.
+        """Takes a model from images (batch, side, side, 3) to logits.
 
         Raises:
             ValueError: It has no inner model that gives a feature map.
         """
         feature_map = _find_feature_map(classifier)
+        self._side = classifier.input_shape[1]
         self._lower = keras.Model(classifier.input, feature_map)
         self._upper = keras.Model(feature_map, classifier.output)
 
-    def heat_map(self, image: np.ndarray, label: int) -> np.ndarray:
+    def heat_map(self, encoded: bytes, label: int) -> np.ndarray:
         """Returns where the picture spoke for a class.
 
         Args:
-            image: float32 (side, side, 3), as the classifier takes it.
+            encoded: JPEG or PNG bytes; decoded as in training.
             label: Position of the class among the logits.
 
         Returns:
             float32 in the feature map's height and width, 0 to 1; all 0 when nothing spoke for the class.
         """
-        feature_map = self._lower(image[np.newaxis], training=False)
+        image = decode_image(encoded, self._side)
+        feature_map = self._lower(image[tf.newaxis], training=False)
         with tf.GradientTape() as tape:
             tape.watch(feature_map)
             logit = self._upper(feature_map, training=False)[0, label]

@@ -25,7 +25,7 @@ from pipeline.report.content import (
 )
 
 TEMPLATE_FILE = "report.html.jinja"
-# Shown first; the first of them that there is heads each slice.
+# Shown first, and of each slice.
 _KEY_METRICS = (
     names.RECALL + " of {positive}",
     names.PRECISION + " of {positive}",
@@ -67,7 +67,9 @@ def render_page(report: Report, pictures: dict[str, Pictures], links: dict[str, 
             matrix_is_at_threshold=evaluation is not None and evaluation.threshold is not None,
             curves=list(_curves(evaluation)) if evaluation else [],
             sweep=list(_sweep(evaluation)) if evaluation else [],
-            slices=[_slice(row, evaluation.positive_class) for row in evaluation.slices] if evaluation else [],
+            overview=_overview(evaluation) if evaluation else {},
+            slices=[_slice(row) for row in evaluation.slices] if evaluation else [],
+            heat_maps="keras_model" in report.run.outputs,
             image_groups=list(_image_groups(report, pictures)),
             training=training,
             settings=settings,
@@ -88,15 +90,11 @@ def _sections(report: Report) -> Iterator[str]:
 
 
 def _key_figures(evaluation: Evaluation) -> Iterator[tuple[str, str, str]]:
-    if not evaluation.slices:
-        return
-    everything = evaluation.slices[0]
-    yield "test images", f"{everything.images:,}", ""
-    for name in _KEY_METRICS:
-        metric = name.format(positive=evaluation.positive_class)
-        if metric in everything.figures:
-            figure = everything.figures[metric]
-            yield say_name(metric), say_value(figure), say_interval(figure)
+    for name in _key_metrics(evaluation):
+        figure = evaluation.slices[0].figures[name]
+        yield say_name(name), say_value(figure), say_interval(figure)
+    if evaluation.slices:
+        yield "test images", f"{evaluation.slices[0].images:,}", ""
 
 
 def _requirement(row: Requirement) -> dict[str, Any]:
@@ -171,13 +169,10 @@ def _sweep(evaluation: Evaluation) -> Iterator[dict[str, Any]]:
         }
 
 
-def _slice(slice_: SliceFigures, positive_class: str | None) -> dict[str, Any]:
-    candidates = [name.format(positive=positive_class) for name in _KEY_METRICS]
-    key = next((name for name in candidates if name in slice_.figures), None)
+def _slice(slice_: SliceFigures) -> dict[str, Any]:
     return {
         "name": slice_.name,
         "images": slice_.images,
-        "headline": f"{say_name(key)} {say_value(slice_.figures[key])}" if key else "",
         "rows": [
             {
                 "name": say_name(name),
@@ -190,22 +185,40 @@ def _slice(slice_: SliceFigures, positive_class: str | None) -> dict[str, Any]:
     }
 
 
+def _overview(evaluation: Evaluation) -> dict[str, Any]:
+    """The key metrics of every slice, one beside the other."""
+    keys = _key_metrics(evaluation)
+    rows = [
+        {
+            "name": slice_.name,
+            "images": slice_.images,
+            "cells": [(say_value(slice_.figures.get(key)), say_interval(slice_.figures.get(key))) for key in keys],
+        }
+        for slice_ in evaluation.slices
+    ]
+    return {"metrics": [say_name(key) for key in keys], "rows": rows}
+
+
+def _key_metrics(evaluation: Evaluation) -> list[str]:
+    if not evaluation.slices:
+        return []
+    wanted = [name.format(positive=evaluation.positive_class) for name in _KEY_METRICS]
+    return [name for name in wanted if name in evaluation.slices[0].figures]
+
+
 def _image_groups(report: Report, pictures: dict[str, Pictures]) -> Iterator[dict[str, Any]]:
     if report.answers is None:
         return
-    positive = report.run.evaluation.positive_class if report.run.evaluation else None
+    evaluation = report.run.evaluation
+    positive = evaluation.positive_class if evaluation else None
     for name, answers in report.answers.by_class.items():
-        wrong = report.answers.shown == "wrong"
-        if wrong and positive is not None:
-            kind = "False negatives: " if name == positive else "False positives: "
-        else:
-            kind = ""
-        title = f"{name} taken for another class" if wrong else f"{name}, answered rightly but barely"
-        yield {
-            "name": name,
-            "title": kind + title,
-            "figures": [_figure(answer, pictures) for answer in answers],
-        }
+        others = [other for other in report.answers.by_class if other != name]
+        title = f"{name} taken for {others[0] if len(others) == 1 else 'another class'}"
+        if report.answers.shown == "least certain":
+            title = f"{name}, answered rightly but barely"
+        elif positive is not None:
+            title = f"False {'negatives' if name == positive else 'positives'}: {title}"
+        yield {"name": name, "title": title, "figures": [_figure(answer, pictures) for answer in answers]}
 
 
 def _figure(answer: Answer, pictures: dict[str, Pictures]) -> dict[str, Any]:

@@ -26,7 +26,7 @@ KEPT_FILE = "answers.json"
 
 
 class _Kept(BaseModel):
-    """Stays beside the Keras file, so that a run which takes over the model need not ask it again."""
+    """Stays in the model's artifact, so that a run which takes over the model need not ask it again."""
 
     examples: str
     source_digest: str
@@ -83,11 +83,11 @@ def _read_training(run: Summary) -> Training | None:
 
 def _look_at_answers(run: Summary) -> tuple[Answers | None, dict[str, Pictures], str]:
     """The answers to look at and their pictures; a report that lacks them is still worth having, and says why."""
-    if not {"model", "keras_model", "examples"} <= run.outputs.keys() or run.evaluation is None:
+    if not {"model", "examples"} <= run.outputs.keys() or run.evaluation is None:
         return None, {}, ""
-    keras_file, examples = Path(run.outputs["keras_model"]), Path(run.outputs["examples"])
+    model, examples = Path(run.outputs["model"]), Path(run.outputs["examples"])
     sources = source_digest("pipeline/report/answers.py", "pipeline/report/grad_cam.py")
-    kept_file = keras_file.with_name(KEPT_FILE)
+    kept_file = model.parent / KEPT_FILE
     kept = _read_kept(kept_file)
     if kept and (kept.examples, kept.source_digest) == (str(examples), sources):
         return kept.answers, kept.pictures, ""
@@ -96,8 +96,9 @@ def _look_at_answers(run: Summary) -> tuple[Answers | None, dict[str, Pictures],
         from pipeline.report.answers import ask, draw
 
         log.info("scoring the test images one by one")
-        answers = ask(Path(run.outputs["model"]), examples, run.classes)
-        pictures = draw(answers, keras_file, examples, run.classes)
+        answers = ask(model, examples, run.classes)
+        keras_file = run.outputs.get("keras_model")
+        pictures = draw(answers, Path(keras_file) if keras_file else None, examples, run.classes)
     except Exception as error:
         log.info("%s", "".join(traceback.format_exception(error)))
         what = "The images cannot be shown" if answers else "The model could not be asked about single images"

@@ -3,6 +3,7 @@
 import json
 import shutil
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 from command import PROJECT, Run, crackgate, run_crackgate
@@ -57,6 +58,32 @@ def test_a_first_run_releases_a_model_and_accounts_for_everything(first_run: Run
     assert {actual: sum(row.values()) for actual, row in evaluation["confusion"].items()} == images["splits"]["test"]
 
 
+def test_a_first_run_leaves_a_report_for_people_and_for_machines_and_a_model_card(
+    first_run: Run, workspace: Path
+) -> None:
+    outputs = first_run.summary["outputs"]
+    page = Path(outputs["report"]).read_text(encoding="utf-8")
+    assert (
+        f"Released as version {first_run.summary['pushed_version']}" in page
+        and first_run.summary["report_error"] is None
+    )
+    report = json.loads(Path(outputs["report_json"]).read_text(encoding="utf-8"))
+    assert report["run"]["evaluation"] == first_run.summary["evaluation"]
+    test_images = sum(first_run.summary["images"]["splits"]["test"].values())
+    assert report["answers"]["scored"] == test_images
+    # Asked one by one, the model gives the answers that the Evaluator counted.
+    confusion = first_run.summary["evaluation"]["confusion"]
+    right = sum(row[actual] for actual, row in confusion.items())
+    assert report["answers"]["wrong"] == test_images - right
+    assert page.count("data:image/jpeg") >= 2
+    assert all(component["peak_memory"] > 100_000_000 for component in first_run.summary["components"])
+    gates = ElementTree.parse(outputs["gates"])
+    assert gates.findall(".//testcase") and not gates.findall(".//failure") + gates.findall(".//error")
+    card = workspace / "serving" / str(first_run.summary["pushed_version"]) / "model_card.md"
+    assert str(card) == outputs["model_card"] and "## Intended use" in card.read_text(encoding="utf-8")
+    assert outputs["report"] in first_run.output and str(card) in first_run.output
+
+
 def test_the_closing_words_say_what_the_summary_says(first_run: Run) -> None:
     for text in ("RELEASED version", "240 found, 240 ingested, 0 rejected", "recall of Positive", "summary.json"):
         assert text in first_run.output
@@ -91,10 +118,12 @@ def test_predict_scores_files_with_the_released_model(photographs: Path, workspa
     assert table.returncode == 0 and "probability" in table.stdout and "00001.jpg" in table.stdout
 
 
-@pytest.mark.usefixtures("first_run")
-def test_an_identical_run_repeats_nothing(photographs: Path, workspace: Path) -> None:
+def test_an_identical_run_repeats_nothing(first_run: Run, photographs: Path, workspace: Path) -> None:
     released = versions(workspace)
+    card = Path(first_run.summary["outputs"]["model_card"])
+    written = card.stat().st_mtime_ns
     again = run_crackgate(photographs, workspace)
+    assert card.stat().st_mtime_ns == written and again.summary["outputs"]["model_card"] == str(card)
     assert again.exit_code == 0 and ran_anew(again) == set()
     assert str(again.summary["pushed_version"]) == released[0] and versions(workspace) == released
     assert again.summary["evaluation"]["comparison"] is None, "a model must not be compared with itself"
@@ -109,6 +138,8 @@ def test_a_model_that_misses_a_threshold_is_not_released(photographs: Path, work
     assert any(reason.startswith("accuracy is 0.") and "required is 1" in reason for reason in run.summary["reasons"])
     assert run.summary["pushed_version"] is None and versions(workspace) == released
     assert "NOT RELEASED" in run.output
+    assert "Not released" in Path(run.summary["outputs"]["report"]).read_text(encoding="utf-8")
+    assert "model_card" not in run.summary["outputs"]
 
 
 @pytest.mark.usefixtures("first_run")

@@ -1,5 +1,6 @@
 """The report's files: they say what the summary says, whichever way the run ended, and hostile names stay text."""
 
+import io
 import os
 import re
 import subprocess
@@ -12,7 +13,9 @@ import pytest
 from filled_summary import CHECKED, CLASSES, POSITIVE, fill_summary, requirement
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from rich.console import Console
 
+from pipeline.closing_table import print_closing
 from pipeline.config import Config
 from pipeline.evaluation_result import Outcome
 from pipeline.report import charts
@@ -34,6 +37,7 @@ from pipeline.report.model_card import render_model_card
 from pipeline.report.page import render_page
 from pipeline.report.provenance import INSTALLED, read_commit
 from pipeline.report.writing import write_report
+from pipeline.run import _report
 from pipeline.summary import ComponentTime, Summary, Verdict, begin_summary
 
 PROJECT = Path(__file__).resolve().parents[2]
@@ -67,6 +71,7 @@ def make_report(summary: Summary, answers: Answers | None = None, drawn: bool = 
     if summary.evaluation and not drawn:
         evaluation = summary.evaluation.model_copy(update={"curve": [], "reliability": []})
         summary = summary.model_copy(update={"evaluation": evaluation})
+    summary = summary.model_copy(update={"outputs": {"keras_model": "/w/classifier.keras"}})
     losses = {name: [0.5, 0.25] for name in ("loss", "accuracy", "val_loss", "val_accuracy")}
     return Report(
         headline=say_headline(summary),
@@ -123,13 +128,13 @@ def test_checks_tell_what_was_reached() -> None:
         ComponentTime(name="DataGate", state="failed", seconds=0),
     ]
     outcomes = [check.outcome for check in describe_checks(summary)]
-    assert outcomes == ["passed", "failed", "not reached", "not reached"]
+    assert outcomes == ["passed", "failed", "not made", "not made"]
     summary.conclude(Verdict.FAILED, ["DataGate: OSError: disk full"])
     check = describe_checks(summary)[1]
     assert (check.outcome, check.findings) == (CheckOutcome.ERROR, ["DataGate: OSError: disk full"])
     # Refused before the pipeline began: the files are no data set.
     refused = describe_checks(empty_summary(Verdict.DATA_REJECTED))
-    assert [check.outcome for check in refused] == ["failed", "not reached", "not reached", "not reached"]
+    assert [check.outcome for check in refused] == ["failed", "not made", "not made", "not made"]
 
 
 # report.json
@@ -166,9 +171,9 @@ def test_every_requirement_is_a_test_case_with_its_outcome() -> None:
     summary.evaluation.requirements[1].outcome = Outcome.FAILED
     gate = cases(render_gates(make_report(summary)), "gate")
     assert list(gate) == [
-        "seen in training, all images: at most 0",
-        "recall of Positive, all images: at least 0.7500",
-        "absolute change of accuracy, all images: at least -0.0100",
+        "test images seen in training: at most 0",
+        "recall of Positive: at least 0.7500",
+        "absolute change of accuracy: at least -0.0100",
         "recall of Positive, dark: at least 0.9700",
     ]
     passed, failed, change, warned = gate.values()
@@ -176,17 +181,16 @@ def test_every_requirement_is_a_test_case_with_its_outcome() -> None:
     failure, skipped = failed.find("failure"), warned.find("skipped")
     assert failure is not None and skipped is not None
     assert failure.get("message") == (
-        "recall of Positive, all images: 0.9000 (0.8000 to 0.9600), required at least 0.7500 by the estimate, over 60 "
-        "images"
+        "recall of Positive: 0.9000 (0.8000 to 0.9600), required at least 0.7500 by the estimate, over 60 images"
     )
     assert (skipped.get("message") or "").startswith("too few images to decide on: recall of Positive, dark: 0.5000")
 
 
-def test_what_was_not_reached_is_skipped() -> None:
+def test_what_was_not_made_is_skipped() -> None:
     xml = render_gates(make_report(empty_summary(Verdict.FAILED)))
     assert [case.find("skipped") is not None for case in cases(xml, "data").values()] == [True] * len(CHECKED)
     assert cases(xml, "gate")["requirements"].find("skipped") is not None
-    error = cases(xml, "run")["a model is released"].find("error")
+    error = cases(xml, "run")["verdict"].find("error")
     assert error is not None and error.get("message") == "interrupted during Trainer"
 
 
@@ -197,10 +201,10 @@ def test_what_was_not_reached_is_skipped() -> None:
     reasons=st.lists(st.text(max_size=9), max_size=2),
     state=st.sampled_from(["complete", "cached", "failed"]),
 )
-def test_the_xml_is_well_formed_and_red_exactly_when_nothing_was_released(
+def test_the_xml_is_well_formed_and_red_exactly_when_the_exit_code_is(
     verdict: Verdict, outcomes: list[Outcome], reasons: list[str], state: str
 ) -> None:
-    if verdict == Verdict.RELEASED:
+    if verdict in (Verdict.RELEASED, Verdict.PASSED):
         outcomes, state = [outcome for outcome in outcomes if outcome != Outcome.FAILED], "complete"
     summary = fill_summary(verdict)
     assert summary.evaluation is not None
@@ -236,14 +240,15 @@ def drawn_page() -> str:
 def test_the_page_holds_every_figure(drawn_page: str) -> None:
     page = _Page(drawn_page)
     for text in (
-        "recall of Positive, all images\npassed\n0.9000\n0.8000 to 0.9600\nat least 0.7500\nestimate",
-        "absolute change of accuracy, all images\npassed\n+0.0125\n\N{EN DASH}\nat least -0.0100\nestimate\n0.8500\n60",
+        "recall of Positive\npassed\n0.9000\n0.8000 to 0.9600\nat least 0.7500\nestimate",
+        "absolute change of accuracy\npassed\n+0.0125\n\N{EN DASH}\nat least -0.0100\nestimate\n0.8500\n60",
         "recall of Positive, dark\nwarned",
-        "seen in training, all images\npassed\n0\n\N{EN DASH}\nat most 0",
+        "test images seen in training\npassed\n0\n\N{EN DASH}\nat most 0",
         "Positive\n3\n10.0%\n27\n90.0%",
-        "log loss\nnot a number",
+        "dark\n4\n\N{EN DASH}\n0.5000\nEvery metric: all images",
+        "log loss\n\N{EN DASH}",
         "0.4000\nchosen\n0.5909\n0.8667",
-        "False negatives: Positive taken for another class",
+        "False negatives: Positive taken for Negative",
         "Negative 0.8765\nis Positive, scored 0.1235\nPositive/a.jpg",
         "ImageExampleGen\n1.2\n3,072 MiB",
         "gate.min_accuracy",
@@ -361,9 +366,9 @@ def test_the_model_card_says_what_it_is_for_and_what_it_is_made_of() -> None:
         "| train | 30 | 30 | 60 |",
         "threshold of 0.4000",
         "### all images: 60 images\n\n| metric | value | model in service before |\n|---|---|---|\n"
-        "| accuracy | 0.8625 (0.8000 to 0.9200) | 0.8500 |\n| log loss | not a number | \N{EN DASH} |",
+        "| accuracy | 0.8625 (0.8000 to 0.9200) | 0.8500 |\n| log loss | \N{EN DASH} | \N{EN DASH} |",
         "### dark: 4 images\n\n| metric | value |\n|---|---|\n| accuracy | 0.5000 |",
-        "- passed: recall of Positive, all images: 0.9000 (0.8000 to 0.9600), required at least 0.7500",
+        "- passed: recall of Positive: 0.9000 (0.8000 to 0.9600), required at least 0.7500",
         "- Too few test images to decide on: recall of Positive, dark.",
         "- Data: as given by the user.",
         "Apache-2.0 (EfficientNet-Lite, Google)",
@@ -423,8 +428,16 @@ def test_the_commit_is_that_of_the_checkout_and_changes_are_told(tmp_path: Path)
 # Writing
 
 
+def fill_undrawn(verdict: Verdict = Verdict.RELEASED) -> Summary:
+    """Without what charts are made of."""
+    summary = fill_summary(verdict)
+    assert summary.evaluation is not None
+    summary.evaluation.curve, summary.evaluation.reliability = [], []
+    return summary
+
+
 def test_a_refused_run_leaves_everything_but_a_model_card(tmp_path: Path) -> None:
-    summary = fill_summary(Verdict.NOT_BLESSED)
+    summary = fill_undrawn(Verdict.NOT_BLESSED)
     before = summary.model_copy(deep=True)
     written = write_report(summary, tmp_path)
     assert summary == before
@@ -439,7 +452,7 @@ def test_a_refused_run_leaves_everything_but_a_model_card(tmp_path: Path) -> Non
 
 
 def test_a_released_version_keeps_the_card_that_it_has(tmp_path: Path) -> None:
-    summary = fill_summary()
+    summary = fill_undrawn()
     summary.pushed_to = str(tmp_path / "serving" / "17")
     Path(summary.pushed_to).mkdir(parents=True)
     for run in ("one", "two"):
@@ -453,9 +466,28 @@ def test_a_released_version_keeps_the_card_that_it_has(tmp_path: Path) -> None:
 def test_links_stay_right_when_the_workspace_moves(tmp_path: Path) -> None:
     folder = tmp_path / "runs" / "1"
     folder.mkdir(parents=True)
-    summary = fill_summary(Verdict.NOT_BLESSED)
+    summary = fill_undrawn(Verdict.NOT_BLESSED)
     summary.log = str(tmp_path / "logs" / "1.log")
     write_report(summary, folder)
     page = _Page((folder / "report.html").read_text(encoding="utf-8"))
     links = {attributes["href"] for attributes in page.of("a")}
     assert {"../../logs/1.log", "report.json", "gates.xml", "summary.json"} <= links
+
+
+def test_a_report_that_fails_changes_no_verdict_and_is_said(tmp_path: Path) -> None:
+    summary = fill_undrawn(Verdict.NOT_BLESSED)
+    _report(summary, tmp_path / "absent")
+    assert (summary.verdict, summary.exit_code) == (Verdict.NOT_BLESSED, 3)
+    assert summary.report_error is not None and summary.report_error.startswith("FileNotFoundError")
+    assert not {"report", "report_json", "gates"} & set(summary.outputs)
+    text = io.StringIO()
+    print_closing(Console(file=text, width=200), summary, "summary.json")
+    assert f"no report   {summary.report_error}" in text.getvalue()
+
+
+def test_the_closing_words_say_where_the_report_is(tmp_path: Path) -> None:
+    summary = fill_undrawn(Verdict.NOT_BLESSED)
+    _report(summary, tmp_path)
+    text = io.StringIO()
+    print_closing(Console(file=text, width=200), summary, "summary.json")
+    assert f"report      {tmp_path / 'report.html'}" in text.getvalue() and "no report" not in text.getvalue()
