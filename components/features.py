@@ -1,5 +1,8 @@
 """Names of the features of one stored image, declared once for ingest, training, evaluation and serving."""
 
+import hashlib
+from pathlib import Path
+
 # The image file's bytes, in a format that TensorFlow decodes to the same pixels everywhere.
 ENCODED = "image/encoded"
 # Format of `image/encoded`: "jpeg" or "png".
@@ -29,3 +32,13 @@ TRAIN_SPLIT = "train"
 EVAL_SPLIT = "eval"
 TEST_SPLIT = "test"
 SPLITS = (TRAIN_SPLIT, EVAL_SPLIT, TEST_SPLIT)
+
+# What an image can be known again by, and where a model keeps the digests of those that it was trained on: sorted
+# uint64, in NumPy's format. TensorFlow Serving ignores files in `assets.extra/`.
+IDENTITIES = (GROUP, DESCRIPTOR)
+TRAINING_DIGESTS_FILE = Path("assets.extra") / "training_digests.npy"
+
+
+def digest(identity: bytes) -> int:
+    """First 64 bits of the SHA-256 of one of `IDENTITIES`: even a million images match no other million by chance."""
+    return int.from_bytes(hashlib.sha256(identity).digest()[:8], "big")

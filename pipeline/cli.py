@@ -93,6 +93,42 @@ def run(
     raise typer.Exit(summary.exit_code)
 
 
+@app.command(
+    epilog="Exit codes: 0 passed, 2 usage or configuration, 3 the model did not pass, "
+    "4 the data did not pass its checks, 1 anything else."
+)
+def gate(
+    model: Annotated[Path, typer.Option(help="Folder of a SavedModel with serving_default and predict_images.")],
+    data: Annotated[Path, typer.Option(help="Folder with one sub-folder of images per class; all are test images.")],
+    workspace: WorkspaceOption = Path("workspace"),
+    config: Annotated[Path | None, typer.Option(help="Configuration, TOML.")] = None,
+    assignments: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="SECTION.FIELD=VALUE", help="Set one field of the configuration; repeatable."),
+    ] = None,
+    cache: Annotated[bool, typer.Option(help="Take over what earlier runs did, where nothing changed.")] = True,
+    verbose: Annotated[bool, typer.Option("--verbose", help="Show the logs of TFX and TensorFlow, too.")] = False,
+) -> None:
+    """Judge a model, wherever it was trained, by photographs that it has never seen. Nothing is released."""
+    from pipeline.gate_command import gate_model
+
+    try:
+        summary = gate_model(
+            _console_on_a_copy_of(1),
+            model.resolve(),
+            data.resolve(),
+            load_config(config, assignments),
+            Workspace(workspace.resolve()),
+            cache,
+            verbose,
+        )
+    except ConfigError as error:
+        _fail(str(error), EXIT_USAGE)
+    except WorkspaceBusyError as error:
+        _fail(str(error), EXIT_FAILED)
+    raise typer.Exit(summary.exit_code)
+
+
 @app.command("sample-data")
 def sample_data(
     folder: Annotated[Path, typer.Argument(help="Folder to create; Positive/ and Negative/ go into it.")],

@@ -4,7 +4,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from pipeline.summary import Metric, Summary, Verdict
+from pipeline.closing_gate import print_gate
+from pipeline.summary import Summary, Verdict
 
 _LONGEST_LIST = 5
 
@@ -14,13 +15,16 @@ def print_closing(console: Console, summary: Summary, summary_file: str) -> None
     console.print()
     if summary.images.found:
         _print_images(console, summary)
-    if summary.metrics:
-        _print_metrics(console, summary)
+    if summary.evaluation is not None:
+        print_gate(console, summary.evaluation)
     if summary.components:
         _print_components(console, summary)
     _print_verdict(console, summary)
+    if summary.report_error:
+        console.print(f"[bold red]no report[/]   {escape(summary.report_error)}", highlight=False, soft_wrap=True)
     console.print(f"summary     {summary_file}", highlight=False, soft_wrap=True, markup=False)
-    for name, output in (("data page", "data_page"), ("curves", "training_curves")):
+    outputs = (("report", "report"), ("model card", "model_card"), ("data page", "data_page"))
+    for name, output in (*outputs, ("curves", "training_curves")):
         if output in summary.outputs:
             console.print(f"{name:<12}{summary.outputs[output]}", highlight=False, soft_wrap=True, markup=False)
     console.print(f"log         {summary.log}", highlight=False, soft_wrap=True, markup=False)
@@ -29,6 +33,8 @@ def print_closing(console: Console, summary: Summary, summary_file: str) -> None
 def _print_verdict(console: Console, summary: Summary) -> None:
     if summary.verdict == Verdict.RELEASED:
         headline = f"[bold green]RELEASED[/] version {summary.pushed_version}"
+    elif summary.verdict == Verdict.PASSED:
+        headline = "[bold green]PASSED[/]: the model passed the gate"
     elif summary.verdict == Verdict.NOT_BLESSED:
         headline = "[bold red]NOT RELEASED[/]: the model did not pass its gate"
     elif summary.verdict == Verdict.DATA_REJECTED:
@@ -78,29 +84,6 @@ def _print_images(console: Console, summary: Summary) -> None:
 
 def _largest(divergences: dict[str, dict[str, float]]) -> float:
     return max((value for split in divergences.values() for value in split.values()), default=0.0)
-
-
-def _print_metrics(console: Console, summary: Summary) -> None:
-    count = sum(summary.images.splits.get("test", {}).values())
-    _print_title(console, f"Gate: {count} test images")
-    table = Table()
-    table.add_column("metric")
-    table.add_column("value", justify="right")
-    table.add_column("required", justify="right")
-    table.add_column("")
-    for metric in summary.metrics:
-        table.add_row(*_metric_cells(metric))
-    console.print(table)
-    if summary.baseline_accuracy is None:
-        console.print("no other released model to compare with", highlight=False)
-    else:
-        console.print(f"accuracy of the model in service: {summary.baseline_accuracy:.4f}", highlight=False)
-
-
-def _metric_cells(metric: Metric) -> tuple[str, str, str, str]:
-    name = metric.name if metric.label is None else f"{metric.name} of {escape(metric.label)}"
-    value = "not a number" if metric.value is None else f"{metric.value:.4f}"
-    return name, value, f"{metric.threshold:.4f}", "[green]passed[/]" if metric.passed else "[red]missed[/]"
 
 
 def _print_components(console: Console, summary: Summary) -> None:

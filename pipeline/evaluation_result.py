@@ -1,10 +1,13 @@
 """What the gate found out about a model: every requirement with its outcome, and the figures behind it."""
 
 from enum import StrEnum
+from pathlib import Path
 from typing import Literal
 
 from pydantic import BaseModel, Field
 
+# What a model may say of itself, in its folder: classes, positive class, threshold.
+CLASSIFIER_FILE = Path("assets.extra") / "classifier.json"
 # The name of the slice that holds every test image.
 ALL_IMAGES = "all images"
 
@@ -38,9 +41,9 @@ class Requirement(BaseModel):
         metric: For example "recall".
         label: The class that it is about; None when it is about all.
         slice: Name of the slice of the test images, `ALL_IMAGES` for all of them.
-        images: Test images in the slice.
-        figure: The candidate's.
-        baseline: The same figure of the model in service; None when there is none, or it is not compared.
+        images: Test images in the slice; only those of the class when it is about one.
+        figure: The candidate's; with `change`, its difference from the baseline's, as a share of it when relative.
+        baseline: The metric of the model in service; None when there is none, or it is not compared.
         change: Whether the bound is on the difference from the baseline.
         bound: What is required.
         direction: "at least" or "at most".
@@ -78,7 +81,7 @@ class SliceFigures(BaseModel):
 
 
 class ThresholdPoint(BaseModel):
-    """Confusion counts of the positive class when images scoring above `threshold` (0 to 1) are called positive."""
+    """Confusion counts of the positive class when images scoring `threshold` (0 to 1) or more are called positive."""
 
     threshold: float
     true_positives: float
@@ -116,8 +119,9 @@ class Evaluation(BaseModel):
         positive_class: The class whose score the decision threshold is held against; None: the highest score decides.
         threshold: The model's own decision threshold; None as above.
         requirements: The gate, line by line.
-        slices: All metrics, `ALL_IMAGES` first.
-        confusion: Test images by actual class, then by the label that the model gave.
+        warnings: What to mind about them, in sentences.
+        slices: All metrics, `ALL_IMAGES` first; slices without an image are left out.
+        confusion: Test images by actual class, then by the label that the model gave; "" is a label that is no class.
         comparison: None when there is no model in service.
         curve: By rising threshold; empty without a positive class.
         reliability: By rising score; empty without a positive class.
@@ -126,6 +130,7 @@ class Evaluation(BaseModel):
     positive_class: str | None = None
     threshold: float | None = None
     requirements: list[Requirement] = Field(default_factory=list)
+    warnings: list[str] = Field(default_factory=list)
     slices: list[SliceFigures] = Field(default_factory=list)
     confusion: dict[str, dict[str, int]] = Field(default_factory=dict)
     comparison: Comparison | None = None

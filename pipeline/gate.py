@@ -1,80 +1,95 @@
-"""The gate's metrics and thresholds, as TFMA's configuration."""
+"""The gate as TFMA's configuration: what is computed, on which slices, and what is required of it."""
 
 import json
 
-from google.protobuf.wrappers_pb2 import DoubleValue
+from google.protobuf.wrappers_pb2 import BoolValue, DoubleValue
 
 # `tfma.EvalConfig` and its like exist only once TFX has been imported.
 from tensorflow_model_analysis.proto.config_pb2 import (
     EvalConfig,
-    GenericChangeThreshold,
     GenericValueThreshold,
     MetricConfig,
-    MetricDirection,
     MetricsSpec,
     MetricThreshold,
     ModelSpec,
+    Options,
+    PerSliceMetricThreshold,
     SlicingSpec,
 )
 
 from components import features
+from components.release_metrics import names
 from pipeline.config import GateOptions
+from pipeline.evaluation_result import ALL_IMAGES
+from pipeline.rules import Rule, gate_rules
+from pipeline.source_digest import source_digest
 
-ACCURACY = "accuracy"
-AUC = "auc"
-PRECISION = "precision"
-RECALL = "recall"
-# TFMA's accuracy is float32: 27 right answers of 30 come out below 0.9, and have to pass it.
-_ROUNDING = 1e-6
-# The name that TFMA gives to the model in service when it compares two.
-BASELINE_NAME = "baseline"
+# The Evaluator's `module_path`.
+EXTRACTION_MODULE = "components.release_metrics.extraction"
+GATE_SOURCES = ("components/release_metrics", "components/features.py")
+# 1 - 0.9 is a little less than 0.1.
+_ROUNDING = 1e-9
 
 
-def build_eval_config(classes: list[str], gate: GateOptions) -> EvalConfig:
-    """Returns what the Evaluator computes on `serving_default`'s scores, and what they must reach.
+def build_eval_config(classes: list[str], positive: str | None, gate: GateOptions) -> EvalConfig:
+    """Returns what the Evaluator computes of `serving_default`'s answers, and what it requires.
 
-    Accuracy is of the class with the highest score. AUC, precision and recall are each class's against the rest, the
-    latter two counting a class as given when its score exceeds one half. Accuracy is compared with the baseline too;
-    TFX drops that comparison when there is no baseline.
+    The model is blessed when it falls short of no rule, and no slice of a rule is empty. Without a baseline there is
+    nothing that changes could fall short of.
+
+    Args:
+        classes: Class names in label order.
+        positive: The positive class, or None.
+        gate: The thresholds.
     """
-    overall = [
-        MetricConfig(
-            class_name="SparseCategoricalAccuracy",
-            config=json.dumps({"name": ACCURACY}),
-            threshold=MetricThreshold(
-                value_threshold=_at_least(gate.min_accuracy),
-                change_threshold=GenericChangeThreshold(
-                    direction=MetricDirection.HIGHER_IS_BETTER,
-                    absolute=DoubleValue(value=-gate.max_accuracy_drop - _ROUNDING),
-                ),
-            ),
+    figures = MetricConfig(
+        class_name="ReleaseFigures",
+        module="components.release_metrics.metrics",
+        config=json.dumps(
+            {
+                "classes": classes,
+                "positive": None if positive is None else classes.index(positive),
+                "slices": {
+                    names.DARK: (features.BRIGHTNESS, "below", gate.slices.dark),
+                    names.BRIGHT: (features.BRIGHTNESS, "above", gate.slices.bright),
+                    names.BLURRED: (features.SHARPNESS, "below", gate.slices.blurred),
+                    names.LOW_CONTRAST: (features.CONTRAST, "below", gate.slices.low_contrast),
+                },
+                "confidence": gate.confidence,
+                "fixed_precision": gate.fixed_precision,
+                "fixed_recall": gate.fixed_recall,
+                "source_digest": source_digest(*GATE_SOURCES),
+            }
         ),
-        MetricConfig(class_name="ExampleCount"),
-        MetricConfig(class_name="MultiClassConfusionMatrixPlot"),
-    ]
-    per_class = [
-        MetricConfig(
-            class_name=class_name,
-            config=json.dumps({"name": name}),
-            threshold=MetricThreshold(value_threshold=_at_least(lowest)),
-        )
-        for class_name, name, lowest in (
-            ("AUC", AUC, gate.min_auc),
-            ("Precision", PRECISION, gate.min_precision),
-            ("Recall", RECALL, gate.min_recall),
-        )
-    ]
+    )
+    shortfalls = [_shortfall(rule, classes) for rule in gate_rules(classes, positive, gate)]
     return EvalConfig(
         model_specs=[
             ModelSpec(signature_name="serving_default", label_key=features.CLASS_LABEL, prediction_key="scores")
         ],
-        slicing_specs=[SlicingSpec()],
-        metrics_specs=[
-            MetricsSpec(metrics=overall),
-            MetricsSpec(metrics=per_class, binarize={"class_ids": {"values": list(range(len(classes)))}}),
-        ],
+        slicing_specs=[SlicingSpec(), SlicingSpec(feature_keys=[names.SLICE])],
+        metrics_specs=[MetricsSpec(metrics=[figures, *shortfalls])],
+        # Counts are the metrics' own; a second one of TFMA's would be one more name for the same.
+        options=Options(include_default_metrics=BoolValue(value=False)),
     )
 
 
-def _at_least(bound: float) -> GenericValueThreshold:
-    return GenericValueThreshold(lower_bound=DoubleValue(value=bound - _ROUNDING))
+def _shortfall(rule: Rule, classes: list[str]) -> MetricConfig:
+    part = SlicingSpec() if rule.slice == ALL_IMAGES else SlicingSpec(feature_values={names.SLICE: rule.slice})
+    none = MetricThreshold(value_threshold=GenericValueThreshold(upper_bound=DoubleValue(value=_ROUNDING)))
+    return MetricConfig(
+        class_name="Shortfall",
+        module="components.release_metrics.metrics",
+        config=json.dumps(
+            {
+                "name": rule.name,
+                "figure": rule.figure,
+                "label": None if rule.label is None else classes.index(rule.label),
+                "at_least": rule.direction == "at least",
+                "bound": rule.bound,
+                "relative": rule.change == "relative",
+                "min_images": rule.min_images,
+            }
+        ),
+        per_slice_thresholds=[PerSliceMetricThreshold(slicing_specs=[part], threshold=none)],
+    )

@@ -6,12 +6,17 @@ Importing this module imports TFX and TensorFlow, which takes ten seconds and mo
 import json
 import logging
 import traceback
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+from ml_metadata.proto import metadata_store_pb2
 from tfx import v1 as tfx
+from tfx.components.example_gen.utils import FINGERPRINT_PROPERTY_NAME
 from tfx.dsl.compiler import compiler, constants
 from tfx.orchestration.portable import runtime_parameter_utils
+from tfx.utils import path_utils
 
 from components.data_page.executor import PAGE_FILE
 from components.errors import DataRejectedError
@@ -21,8 +26,10 @@ from pipeline.interruption import interruptible
 from pipeline.lineage import Execution, read_run
 from pipeline.pipeline import create_pipeline
 from pipeline.progress import ComponentEvents
+from pipeline.rules import gate_rules
 from pipeline.summary import ComponentTime, Images, Summary, Verdict
 from pipeline.workspace import Workspace
+from trainer.positive_class import resolve_positive_class
 from trainer.reports import CURVES_FILE, HISTORY_FILE, RELIABILITY_FILE, REPORT_FILE
 from trainer.run_fn import KERAS_FILE
 
@@ -51,6 +58,25 @@ def run_local(
         metadata=metadata,
         enable_cache=enable_cache,
     )
+    run_pipeline(summary, pipeline, metadata, events, partial(_judge, summary, config=config))
+
+
+def run_pipeline(
+    summary: Summary,
+    pipeline: tfx.dsl.Pipeline,
+    metadata: metadata_store_pb2.ConnectionConfig,
+    events: ComponentEvents,
+    judge: Callable[[dict[str, Execution]], None],
+) -> None:
+    """Runs any of our pipelines and fills the summary in, however the run ends.
+
+    Args:
+        summary: Of a run that begins.
+        pipeline: What to run.
+        metadata: The pipeline's metadata store.
+        events: Attached to the root logger; it knows the components' durations.
+        judge: Concludes a run that went through, from its executions by component.
+    """
     definition = compiler.Compiler().compile(pipeline)
     # LocalDagRunner would name the run by a time of its own.
     runtime_parameter_utils.substitute_runtime_parameter(
@@ -65,11 +91,11 @@ def run_local(
         log.info("%s", "".join(traceback.format_exception(error)))
     failed_component = events.end("failed")
     executions = read_run(metadata, summary.run_id)
-    _add_components(summary, executions, events.seconds)
+    _add_components(summary, executions, events)
     _add_images(summary, executions)
     _add_outputs(summary, executions)
     if failure is None:
-        _judge(summary, executions, config)
+        judge(executions)
     elif isinstance(failure, DataRejectedError):
         if failure.account:
             summary.images = Images.from_account(failure.account)
@@ -80,20 +106,24 @@ def run_local(
         summary.conclude(Verdict.FAILED, [f"{failed_component}: {type(failure).__name__}: {failure}"])
 
 
-def _add_components(summary: Summary, executions: dict[str, Execution], seconds: dict[str, float]) -> None:
+def _add_components(summary: Summary, executions: dict[str, Execution], events: ComponentEvents) -> None:
     summary.components = [
         ComponentTime(
             name=component,
             state=executions[component].state if component in executions else "failed",
             seconds=round(duration, 2),
+            peak_memory=events.peak_memory[component],
         )
-        for component, duration in seconds.items()
+        for component, duration in events.seconds.items()
     ]
 
 
 def _add_images(summary: Summary, executions: dict[str, Execution]) -> None:
     if (account := _value(executions, "ImageExampleGen", "account")) is not None:
         summary.images = Images.from_account(account)
+        examples = executions["ImageExampleGen"].outputs["examples"][0]
+        summary.images.fingerprint = examples.properties[FINGERPRINT_PROPERTY_NAME]
+        summary.outputs["examples"] = examples.uri
     if (leaks := _value(executions, "LeakCheck", "findings")) is not None:
         summary.images.copies, summary.images.leaks = leaks["pairs"], leaks["leaks"]
     if (drift := _value(executions, "DriftCheck", "findings")) is not None:
@@ -123,17 +153,22 @@ def _add_outputs(summary: Summary, executions: dict[str, Execution]) -> None:
             "keras_model": KERAS_FILE,
         }
         summary.outputs["tensorboard"] = str(folder)
+        summary.outputs["model"] = path_utils.serving_model_path(trainer.outputs["model"][0].uri)
         summary.outputs |= {name: str(folder / file) for name, file in files.items()}
 
 
 def _judge(summary: Summary, executions: dict[str, Execution], config: Config) -> None:
     evaluator, pushed = executions["Evaluator"], executions["Pusher"].outputs["pushed_model"][0]
-    evaluation = read_evaluation(evaluator.outputs["evaluation"][0].uri, summary.classes, config.gate)
-    summary.metrics = evaluation.metrics
-    summary.baseline_accuracy = evaluation.baseline_accuracy
-    summary.confusion = evaluation.confusion
+    positive = resolve_positive_class(config.train.positive_class, summary.classes)
+    summary.evaluation = read_evaluation(
+        evaluator.outputs["evaluation"][0].uri,
+        Path(path_utils.serving_model_path(executions["Trainer"].outputs["model"][0].uri)),
+        summary.classes,
+        positive,
+        gate_rules(summary.classes, positive, config.gate),
+    )
     if not pushed.properties["pushed"]:
-        reasons = describe_failures(evaluation.metrics)
+        reasons = describe_failures(summary.evaluation)
         summary.conclude(Verdict.NOT_BLESSED, reasons or ["the Evaluator did not bless the model: see the log"])
         return
     folder = Path(pushed.properties["pushed_destination"])

@@ -29,8 +29,9 @@ from components.image_example_gen.component import ImageExampleGen
 from components.images import ImageLimits
 from components.leak_check.component import LeakCheck
 from pipeline.config import BeamOptions, Config, DataOptions, SchemaOptions
-from pipeline.gate import build_eval_config
+from pipeline.gate import EXTRACTION_MODULE, build_eval_config
 from pipeline.source_digest import source_digest
+from trainer.positive_class import resolve_positive_class
 
 INGEST_SOURCES = (
     "components/image_example_gen",
@@ -45,6 +46,8 @@ LEAK_CHECK_SOURCES = ("components/leak_check", "components/copies", "components/
 DATA_PAGE_SOURCES = (
     "components/data_page",
     "components/data_page/page.html.jinja",
+    "components/page",
+    "components/page/style.css",
     "components/image_example_gen/reading.py",
     "components/tally.py",
     "components/features.py",
@@ -81,7 +84,8 @@ def create_pipeline(
         metadata: The metadata store.
         enable_cache: Whether a component may take over the outputs of an earlier, identical execution.
     """
-    example_gen = _image_example_gen(data, classes, config.data)
+    ratios = {name: getattr(config.data.split, name) for name in SPLITS}
+    example_gen = image_example_gen(data, classes, ratios, config.data)
     schema = _curated_schema(classes, config.data_schema)
     statistics_gen = tfx.components.StatisticsGen(
         examples=example_gen.outputs["examples"], schema=schema.outputs["schema"]
@@ -130,8 +134,11 @@ def create_pipeline(
         examples=example_gen.outputs["examples"],
         model=trainer.outputs["model"],
         baseline_model=baseline_resolver.outputs["model"],
-        eval_config=build_eval_config(classes, config.gate),
+        eval_config=build_eval_config(
+            classes, resolve_positive_class(config.train.positive_class, classes), config.gate
+        ),
         example_splits=[TEST_SPLIT],
+        module_path=EXTRACTION_MODULE,
     )
     pusher = tfx.components.Pusher(
         model=trainer.outputs["model"],
@@ -180,11 +187,14 @@ def beam_pipeline_args(options: BeamOptions) -> list[str]:
     ]
 
 
-def _image_example_gen(data: Path, classes: list[str], options: DataOptions) -> ImageExampleGen:
+def image_example_gen(
+    data: Path, classes: list[str], split_ratios: dict[str, int], options: DataOptions
+) -> ImageExampleGen:
+    """Builds the component from its options; see `ImageExampleGen`."""
     return ImageExampleGen(
         folder=data,
         classes=classes,
-        split_ratios={name: getattr(options.split, name) for name in SPLITS},
+        split_ratios=split_ratios,
         limits=ImageLimits(options.min_side, options.max_pixels, options.max_bytes),
         max_rejected_share=options.max_rejected_share,
         max_imbalance=options.max_imbalance,

@@ -9,6 +9,8 @@ from typing import Protocol, Self
 from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 
+from pipeline.peak_memory import PeakMemory
+
 # Seconds between two plain lines about the same component.
 PLAIN_INTERVAL = 10
 
@@ -101,21 +103,24 @@ class PlainDisplay:
 
 
 class ComponentEvents(logging.Handler):
-    """Turns log records into component events, and times the components.
+    """Turns log records into component events, and measures the components' time and memory.
 
     LocalDagRunner has no hooks; it logs when a component runs and is finished. The components' own progress comes
     from the logger "crackgate".
 
     Attributes:
         seconds: Duration of each component that began, by its id.
+        peak_memory: Most memory that was in use during it, in bytes; see `PeakMemory`.
     """
 
     def __init__(self, display: Display):
         super().__init__(logging.INFO)
         self.seconds: dict[str, float] = {}
+        self.peak_memory: dict[str, int] = {}
         self._display = display
         self._component: str | None = None
         self._started = 0.0
+        self._memory: PeakMemory | None = None
         self._cached = False
 
     def emit(self, record: logging.LogRecord) -> None:
@@ -135,16 +140,18 @@ class ComponentEvents(logging.Handler):
         self._start(step)
         yield
         self.end("done")
-        del self.seconds[step]
+        del self.seconds[step], self.peak_memory[step]
 
     def end(self, outcome: str) -> str | None:
         """Ends the running component, if any, and returns its id."""
         component, self._component = self._component, None
-        if component is not None:
+        if component is not None and self._memory is not None:
             self.seconds[component] = time.monotonic() - self._started
+            self.peak_memory[component] = self._memory.stop()
             self._display.finish(outcome, self.seconds[component])
         return component
 
     def _start(self, component: str) -> None:
         self._component, self._started, self._cached = component, time.monotonic(), False
+        self._memory = PeakMemory()
         self._display.start(component)

@@ -1,6 +1,9 @@
 """One run from start to end: what is shown, what is logged, what is left behind."""
 
+import logging
 import time
+import traceback
+from collections.abc import Callable
 from pathlib import Path
 
 from rich.console import Console
@@ -8,17 +11,21 @@ from rich.console import Console
 from components.image_folder import find_classes, find_files
 from pipeline.closing_table import print_closing
 from pipeline.config import Config, ConfigError
+from pipeline.interruption import interruptible
 from pipeline.progress import ComponentEvents, LiveDisplay, PlainDisplay
+from pipeline.rules import gate_rules
 from pipeline.run_log import logged_to
 from pipeline.summary import SUMMARY_FILE, Images, Summary, Verdict, begin_summary
 from pipeline.workspace import Workspace
 from trainer.positive_class import resolve_positive_class
 
+log = logging.getLogger("crackgate")
+
 
 def run(
     console: Console, data: Path, config: Config, workspace: Workspace, enable_cache: bool = True, verbose: bool = False
 ) -> Summary:
-    """Runs the pipeline on `data`, shows its progress and writes `runs/<run id>/summary.json`.
+    """Runs the pipeline on `data`, shows its progress and writes the summary and the report to `runs/<run id>/`.
 
     Args:
         console: Not standard output itself, which is turned to the log file during the run.
@@ -29,13 +36,46 @@ def run(
         verbose: Show every log line on the terminal.
 
     Raises:
-        ConfigError: `data` is no folder or lacks a configured class, there is no such weights file, or no telling
-            which class is the positive one.
+        ConfigError: `data` is no folder or lacks a configured class, there is no such weights file, no telling which
+            class is the positive one, or the gate names a class or slice that does not exist.
         WorkspaceBusyError: Another run holds the workspace.
     """
     classes = resolve_classes(data, config)
     _check_weights(config)
-    _check_positive_class(config, classes)
+    gate_rules(classes, find_positive_class(config, classes), config.gate)
+
+    def work(summary: Summary, events: ComponentEvents) -> None:
+        if len(classes) < 2:
+            _reject_classes(summary)
+        else:
+            _run_pipeline(summary, config, workspace, events, enable_cache)
+
+    return record_run(console, data, classes, config, workspace, verbose, work)
+
+
+def record_run(
+    console: Console,
+    data: Path,
+    classes: list[str],
+    config: Config,
+    workspace: Workspace,
+    verbose: bool,
+    work: Callable[[Summary, ComponentEvents], None],
+) -> Summary:
+    """Does the work with the workspace to itself, shows its progress, and leaves log, summary and report behind.
+
+    Args:
+        console: See `run`, as for the others.
+        data: Absolute path of the image folder.
+        classes: Class names in label order.
+        config: The configuration.
+        workspace: Where everything is written.
+        verbose: Show every log line on the terminal.
+        work: Fills the summary in.
+
+    Raises:
+        WorkspaceBusyError: Another run holds the workspace.
+    """
     with workspace.locked():
         began = time.monotonic()
         folder = workspace.create_run_folder()
@@ -43,15 +83,16 @@ def run(
         summary = begin_summary(folder.name, data, classes, config, log_file)
         display = LiveDisplay(console) if console.is_terminal and not verbose else PlainDisplay(console)
         events = ComponentEvents(display)
-        try:
-            with display, logged_to(log_file, events, verbose):
-                if len(classes) < 2:
-                    _reject_classes(summary)
-                else:
-                    _run_pipeline(summary, config, workspace, events, enable_cache)
-        finally:
-            summary.seconds = round(time.monotonic() - began, 2)
-            summary.write(folder)
+        with display, logged_to(log_file, events, verbose):
+            try:
+                work(summary, events)
+            finally:
+                summary.seconds = round(time.monotonic() - began, 2)
+                # Before the report: what was decided must not be lost with it.
+                summary.write(folder)
+                with events.timed("writing the report"):
+                    _report(summary, folder)
+                summary.write(folder)
         print_closing(console, summary, str(folder / SUMMARY_FILE))
     return summary
 
@@ -84,9 +125,14 @@ def _check_weights(config: Config) -> None:
         )
 
 
-def _check_positive_class(config: Config, classes: list[str]) -> None:
+def find_positive_class(config: Config, classes: list[str]) -> str | None:
+    """Returns the positive class, or None where there is none.
+
+    Raises:
+        ConfigError: There is no such class, or no telling which one it is.
+    """
     try:
-        resolve_positive_class(config.train.positive_class, classes)
+        return resolve_positive_class(config.train.positive_class, classes)
     except ValueError as error:
         raise ConfigError(str(error)) from None
 
@@ -97,6 +143,20 @@ def _run_pipeline(
     with events.timed("starting TFX"):
         from pipeline.local_run import run_local
     run_local(summary, config, workspace, events, enable_cache)
+
+
+def _report(summary: Summary, folder: Path) -> None:
+    """Writes the report; whatever goes wrong there is said and logged, and changes no verdict."""
+    try:
+        with interruptible():
+            from pipeline.report.writing import write_report
+
+            summary.outputs |= write_report(summary, folder)
+    except KeyboardInterrupt:
+        summary.report_error = "interrupted"
+    except Exception as error:
+        log.info("%s", "".join(traceback.format_exception(error)))
+        summary.report_error = f"{type(error).__name__}: {error}"
 
 
 def _reject_classes(summary: Summary) -> None:

@@ -12,6 +12,7 @@ from pydantic import BaseModel, Field
 from components.features import SPLITS
 from pipeline.config import Config
 from pipeline.evaluation_result import Evaluation
+from pipeline.workspace import write_whole
 
 SUMMARY_FILE = "summary.json"
 
@@ -20,19 +21,28 @@ class Verdict(StrEnum):
     """How a run can end."""
 
     RELEASED = "released"
+    # Of `crackgate gate`, which releases nothing.
+    PASSED = "passed"
     NOT_BLESSED = "not blessed"
     DATA_REJECTED = "data rejected"
     FAILED = "failed"
 
 
 # The command line's exit codes; 2 is for usage and configuration, before a run begins.
-EXIT_CODES = {Verdict.RELEASED: 0, Verdict.NOT_BLESSED: 3, Verdict.DATA_REJECTED: 4, Verdict.FAILED: 1}
+EXIT_CODES = {
+    Verdict.RELEASED: 0,
+    Verdict.PASSED: 0,
+    Verdict.NOT_BLESSED: 3,
+    Verdict.DATA_REJECTED: 4,
+    Verdict.FAILED: 1,
+}
 
 
 class Images(BaseModel):
     """Every file below the data folder: found = ingested + the rejected ones.
 
     Attributes:
+        fingerprint: Changes with every file added, removed, renamed or rewritten; "" when ingest never got that far.
         groups: What was split: copies of one picture are one group, or what `data.group_by` says.
         rejected: Path, class, reason and detail of each rejected file.
         rejected_by_reason: Their count.
@@ -44,6 +54,7 @@ class Images(BaseModel):
 
     found: int = 0
     ingested: int = 0
+    fingerprint: str = ""
     groups: int = 0
     rejected: list[dict[str, str]] = Field(default_factory=list)
     rejected_by_reason: dict[str, int] = Field(default_factory=dict)
@@ -64,34 +75,21 @@ class Images(BaseModel):
             rejected_by_reason=dict(Counter(row["reason"] for row in rejected)),
             noted=account.get("noted", []),
             # JSON artifacts come back with sorted keys.
-            splits={split: account["images"][split] for split in SPLITS if "images" in account},
+            splits={split: account["images"][split] for split in SPLITS if split in account.get("images", {})},
         )
 
 
-class Metric(BaseModel):
-    """One gated figure on the test split.
+class ComponentTime(BaseModel):
+    """One step of the run; `state` is "complete", "cached" or "failed".
 
     Attributes:
-        name: For example "recall".
-        label: The class it is about; None for all.
-        value: The candidate's; None when it could not be computed.
-        threshold: What it has to reach.
-        passed: Whether it did, as the Evaluator decided.
+        peak_memory: Most resident memory of the run's processes while it ran, in bytes.
     """
-
-    name: str
-    label: str | None = None
-    value: float | None
-    threshold: float
-    passed: bool
-
-
-class ComponentTime(BaseModel):
-    """One step of the run; `state` is "complete", "cached" or "failed"."""
 
     name: str
     state: str
     seconds: float
+    peak_memory: int | None = None
 
 
 class Summary(BaseModel):
@@ -103,14 +101,13 @@ class Summary(BaseModel):
         verdict: See `Verdict`.
         exit_code: See `EXIT_CODES`.
         reasons: Why the model was not released, in sentences; empty when it was.
-        baseline_accuracy: Accuracy of the last released model on the same test images; None when there is none.
-        confusion: Test images by actual class, then by predicted class.
-        evaluation: What the gate found out; None when it was not reached.
+        evaluation: What the gate found; None when the run did not reach it.
         pushed_version: The released version; None when there is none.
         pushed_to: Its folder.
         drift: Divergence from the last released run's images, by split and feature; None when there is no such run.
         skew: Divergence of eval and test from train, by split and feature.
-        outputs: Paths of the training curves, the classification report and the like, by name.
+        outputs: Paths of the report, the training curves and the like, by name.
+        report_error: Why there is no report; None when there is one.
     """
 
     run_id: str
@@ -126,14 +123,12 @@ class Summary(BaseModel):
     images: Images = Images()
     drift: dict[str, dict[str, float]] | None = None
     skew: dict[str, dict[str, float]] = Field(default_factory=dict)
-    metrics: list[Metric] = Field(default_factory=list)
-    baseline_accuracy: float | None = None
-    confusion: dict[str, dict[str, int]] = Field(default_factory=dict)
     evaluation: Evaluation | None = None
     pushed_version: int | None = None
     pushed_to: str | None = None
     components: list[ComponentTime] = Field(default_factory=list)
     outputs: dict[str, str] = Field(default_factory=dict)
+    report_error: str | None = None
     log: str
 
     def conclude(self, verdict: Verdict, reasons: list[str]) -> None:
@@ -142,9 +137,7 @@ class Summary(BaseModel):
 
     def write(self, folder: Path) -> None:
         """Writes `summary.json`, complete or not at all."""
-        partial = folder / f"{SUMMARY_FILE}.partial"
-        partial.write_text(self.model_dump_json(indent=2), encoding="utf-8")
-        partial.replace(folder / SUMMARY_FILE)
+        write_whole(folder / SUMMARY_FILE, self.model_dump_json(indent=2))
 
 
 def begin_summary(run_id: str, data: Path, classes: list[str], config: Config, log_file: Path) -> Summary:

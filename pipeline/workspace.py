@@ -8,6 +8,13 @@ from datetime import datetime
 from pathlib import Path
 
 
+def write_whole(file: Path, text: str) -> None:
+    """Writes a text file, complete or not at all."""
+    partial = file.with_name(f"{file.name}.partial")
+    partial.write_text(text, encoding="utf-8")
+    partial.replace(file)
+
+
 class WorkspaceBusyError(Exception):
     """Another run holds the workspace."""
 
@@ -32,6 +39,11 @@ class Workspace:
     def metadata_file(self) -> Path:
         """The ML Metadata store (SQLite)."""
         return self.root / "metadata.sqlite"
+
+    @property
+    def gated(self) -> Path:
+        """Copies of the models that `crackgate gate` judged."""
+        return self.root / "gated"
 
     @property
     def logs(self) -> Path:

@@ -18,6 +18,7 @@ from trainer.positive_class import resolve_positive_class
 from trainer.reference import write_reference
 from trainer.reports import write_classification_report, write_curves, write_history, write_reliability
 from trainer.serving import export_classifier
+from trainer.training_digests import write_training_digests
 from trainer.transfer import assemble, build_head, train_stages
 from trainer.views import compute_views
 
@@ -83,6 +84,7 @@ def run_fn(fn_args: FnArgs) -> None:
     decision = fit_decision(calibration.scores(logits), validation.labels, positive, options.target_recall)
     log.info("exporting the classifier")
     export_classifier(classifier, classes, options.image_size, Path(fn_args.serving_model_dir), calibration, decision)
+    write_training_digests([*fn_args.train_files, *fn_args.eval_files], Path(fn_args.serving_model_dir))
     classifier.save(run_dir / KERAS_FILE)
     write_reference(classifier, calibration, options.image_size, fn_args.eval_files, run_dir)
     write_curves(stages, run_dir)

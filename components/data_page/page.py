@@ -5,14 +5,13 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import jinja2
-
 from components import features
-from components.data_page.charts import DARK, LIGHT, draw_histograms
+from components.data_page.charts import draw_histograms
 from components.data_page.samples import LISTED, ORDERS, Group, Image, Samples
 from components.data_page.statistics import MEASURES, Measure, Summaries, Summary
 from components.image_example_gen.account import Account
 from components.image_example_gen.reading import readable_path
+from components.page.html import html_environment
 
 TEMPLATE_FILE = "page.html.jinja"
 # Files listed for each reason.
@@ -43,32 +42,23 @@ def render_page(account: Account, summaries: Summaries, samples: Samples, thumbn
     Returns:
         HTML that refers to nothing outside itself.
     """
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(Path(__file__).parent),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters["shown"] = show
     # JSON has put them into alphabetical order.
     counts = {split: account["images"][split] for split in features.SPLITS}
-    return environment.get_template(TEMPLATE_FILE).render(
-        account=account,
-        splits=list(counts),
-        counts=_count(counts),
-        measures=[_describe(measure, summaries) for measure in MEASURES],
-        listed=LISTED,
-        extremes=_describe_extremes(samples.extremes, thumbnails),
-        groups=[_group(group, thumbnails) for group in samples.groups],
-        rejected=_by_reason(account["rejected"], "reason"),
-        noted=_by_reason(account["noted"], "note"),
+    return (
+        html_environment(Path(__file__).parent)
+        .get_template(TEMPLATE_FILE)
+        .render(
+            account=account,
+            splits=list(counts),
+            counts=_count(counts),
+            measures=[_describe(measure, summaries) for measure in MEASURES],
+            listed=LISTED,
+            extremes=_describe_extremes(samples.extremes, thumbnails),
+            groups=[_group(group, thumbnails) for group in samples.groups],
+            rejected=_by_reason(account["rejected"], "reason"),
+            noted=_by_reason(account["noted"], "note"),
+        )
     )
-
-
-def show(text: str) -> str:
-    """The text with everything written out that a browser would hide or obey: newlines, direction marks, controls."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 def _count(images: dict[str, dict[str, int]]) -> list[dict[str, Any]]:
@@ -92,15 +82,10 @@ def _describe(measure: Measure, summaries: Summaries) -> dict[str, Any]:
     """A measure's histograms in both colour schemes, or the only value that it has, and its table."""
     found = {split: of[measure.feature] for split, of in summaries.items() if measure.feature in of}
     values = {bound for summary in found.values() for bound in (summary.min, summary.max)}
-    charts = (
-        {"light": draw_histograms(measure, found, LIGHT), "dark": draw_histograms(measure, found, DARK)}
-        if len(values) > 1
-        else None
-    )
     return {
         "title": measure.title,
         "unit": measure.unit,
-        "charts": charts,
+        "charts": draw_histograms(measure, found) if len(values) > 1 else None,
         "alt": "; ".join(f"{split}: median {s.median:,.{measure.digits}f}" for split, s in found.items()),
         "only_value": f"{values.pop():,.{measure.digits}f}" if len(values) == 1 else None,
         "rows": [(split, list(_numbers(summary, measure.digits))) for split, summary in found.items()],

@@ -10,7 +10,7 @@ import tensorflow as tf
 from apache_beam import combiners
 
 from components import features
-from components.data_page.thumbnails import make_thumbnail
+from components.page.thumbnails import make_thumbnail
 from components.tally import read_tally, write_tally
 
 # What the lists are sorted by, and whether they start with its lowest (1) or its highest value (-1).

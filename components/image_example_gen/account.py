@@ -9,6 +9,7 @@ found = ingested + rejected, always. `noted` images are among the ingested; `gro
 """
 
 import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from components.tally import read_tally
 Account = dict[str, Any]
 
 
-def read_account(folder: Path, found: int, classes: list[str]) -> Account:
+def read_account(folder: Path, found: int, classes: list[str], splits: Sequence[str] = features.SPLITS) -> Account:
     """Puts the tallies together.
 
     Raises:
@@ -29,7 +30,7 @@ def read_account(folder: Path, found: int, classes: list[str]) -> Account:
     refused = {row["path"] for row in rejected}
     noted = [row for row in read_tally(folder, "noted") if row["path"] not in refused]
     counts = {(split, label): count for (split, label), count in read_tally(folder, "images")}
-    images = {split: {label: counts.get((split, label), 0) for label in classes} for split in features.SPLITS}
+    images = {split: {label: counts.get((split, label), 0) for label in classes} for split in splits}
     ingested = sum(sum(split.values()) for split in images.values())
     if ingested + len(rejected) != found:
         raise RuntimeError(

@@ -41,7 +41,7 @@ class ImageExampleGen(base_beam_component.BaseBeamComponent):
     """A file-based ExampleGen for a folder-per-class tree of image files, nested to any depth.
 
     Outputs:
-        examples: One `tf.train.Example` per image (see `components.features`), in the splits train, eval and test.
+        examples: One `tf.train.Example` per image (see `components.features`), in the splits asked for.
         account: A JsonValue that accounts for every file found (see `account`).
     """
 
@@ -65,7 +65,7 @@ class ImageExampleGen(base_beam_component.BaseBeamComponent):
         Args:
             folder: Absolute path of the data folder; its sub-folders are the classes.
             classes: Class names in label order.
-            split_ratios: Hash buckets of "train", "eval" and "test", for example 70, 15 and 15.
+            split_ratios: Hash buckets of "train", "eval" and "test", for example 70, 15 and 15, or of some of them.
             limits: Bounds on single images.
             max_rejected_share: Share of files, 0 to 1, above which the data is refused.
             max_imbalance: Largest difference, 0 to 1, between a class's share of a split and of all images.
@@ -78,6 +78,7 @@ class ImageExampleGen(base_beam_component.BaseBeamComponent):
                 splits=[
                     example_gen_pb2.SplitConfig.Split(name=name, hash_buckets=split_ratios[name])
                     for name in features.SPLITS
+                    if name in split_ratios
                 ],
                 partition_feature_name=features.GROUP,
             )

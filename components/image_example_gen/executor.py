@@ -66,9 +66,10 @@ class Executor(base_beam_executor.BaseBeamExecutor):
             write_tally(outcomes[REJECTED_OUTPUT], staging, "rejected")
             write_tally(groups[REJECTED_OUTPUT], staging, "ungrouped")
             write_tally(outcomes[NOTED_OUTPUT], staging, "noted")
-        _describe_artifact(examples)
+        splits = list(_buckets(exec_properties))
+        _describe_artifact(examples, splits)
 
-        account = read_account(staging, len(files), classes)
+        account = read_account(staging, len(files), classes, splits)
         artifact_utils.get_single_instance(output_dict["account"]).write(account)
         faults = find_faults(account, classes, exec_properties["max_rejected_share"], exec_properties["max_imbalance"])
         if faults:
@@ -123,8 +124,8 @@ def _buckets(exec_properties: dict[str, Any]) -> dict[str, int]:
     return {split.name: split.hash_buckets for split in output.split_config.splits}
 
 
-def _describe_artifact(examples: types.Artifact) -> None:
-    examples.split_names = artifact_utils.encode_split_names(list(features.SPLITS))
+def _describe_artifact(examples: types.Artifact, splits: list[str]) -> None:
+    examples.split_names = artifact_utils.encode_split_names(splits)
     examples_utils.set_payload_format(examples, example_gen_pb2.FORMAT_TF_EXAMPLE)
     examples_utils.set_file_format(examples, to_file_format_str(example_gen_pb2.FORMAT_TFRECORDS_GZIP))
 

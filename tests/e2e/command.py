@@ -20,6 +20,7 @@ QUICK = (
     "gate.min_precision=0.3",
     "gate.min_recall=0.3",
     "gate.max_accuracy_drop=0.5",
+    "gate.max_recall_drop=0.5",
 )
 
 
@@ -30,6 +31,12 @@ class Run:
     exit_code: int
     output: str
     summary: dict[str, Any]
+
+    @property
+    def requirements(self) -> dict[tuple[str, str | None, str], dict[str, Any]]:
+        """Lines of the gate on all test images by metric, class and change ("" or "absolute")."""
+        rows = self.summary["evaluation"]["requirements"]
+        return {(row["metric"], row["label"], row["change"]): row for row in rows if row["slice"] == "all images"}
 
     @property
     def states(self) -> dict[str, str]:

@@ -23,6 +23,8 @@ def test_images_outside_the_schema_stop_the_run_before_training(photographs: Pat
     assert any("'test'" in reason and "image/quality/brightness" in reason for reason in run.summary["reasons"])
     assert run.summary["images"]["ingested"] == 240, "the counts are there although the run failed"
     assert not (tmp_path / "serving").exists()
+    assert "the data did not pass" in Path(run.summary["outputs"]["report"]).read_text(encoding="utf-8")
+    assert 'message="' in Path(run.summary["outputs"]["gates"]).read_text(encoding="utf-8")
 
 
 def test_images_that_drifted_from_the_released_ones_stop_the_run_with_the_reason(
@@ -83,6 +85,7 @@ def test_fewer_than_two_classes_are_refused_at_once(
         shutil.copytree(photographs / name, data / name)
     run = run_crackgate(data, tmp_path / "workspace")
     assert run.exit_code == 4 and found in run.summary["reasons"][0]
+    assert found.partition(",")[0] in Path(run.summary["outputs"]["report"]).read_text(encoding="utf-8")
     assert run.summary["images"]["found"] == len(run.summary["images"]["rejected"]) == 120 * len(classes)
 
 
@@ -141,6 +144,7 @@ def test_an_interrupted_run_leaves_a_summary_and_the_next_one_goes_on(photograph
     summary = json.loads(summary_file.read_text())
     assert process.returncode == 1, output
     assert summary["reasons"] == ["interrupted during Trainer"]
+    assert "interrupted during Trainer" in Path(summary["outputs"]["report"]).read_text(encoding="utf-8")
 
     again = run_crackgate(photographs, tmp_path)
     assert again.exit_code == 0, again.output

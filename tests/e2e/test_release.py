@@ -3,6 +3,7 @@
 import json
 import shutil
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 from command import PROJECT, Run, crackgate, run_crackgate
@@ -53,12 +54,41 @@ def test_a_first_run_releases_a_model_and_accounts_for_everything(first_run: Run
     assert images["found"] == images["ingested"] == 240 and images["rejected"] == []
     assert list(images["splits"]) == ["train", "eval", "test"]
     assert sum(sum(split.values()) for split in images["splits"].values()) == 240
-    assert {(metric["name"], metric["label"]) for metric in summary["metrics"]} == {
-        ("accuracy", None),
-        *((name, label) for name in ("auc", "precision", "recall") for label in ("Negative", "Positive")),
+    assert set(first_run.requirements) == {
+        *((name, None, "") for name in ("seen_in_training", "unusable_scores", "accuracy")),
+        *((name, label, "") for name in ("auc", "precision", "recall") for label in ("Negative", "Positive")),
     }
-    assert all(metric["passed"] and metric["value"] >= metric["threshold"] for metric in summary["metrics"])
-    assert {actual: sum(row.values()) for actual, row in summary["confusion"].items()} == images["splits"]["test"]
+    assert {row["outcome"] for row in first_run.requirements.values()} == {"passed"}
+    assert first_run.requirements["seen_in_training", None, ""]["figure"]["value"] == 0
+    evaluation = summary["evaluation"]
+    assert evaluation["positive_class"] == "Positive" and 0 < evaluation["threshold"] < 1
+    assert {actual: sum(row.values()) for actual, row in evaluation["confusion"].items()} == images["splits"]["test"]
+
+
+def test_a_first_run_leaves_a_report_for_people_and_for_machines_and_a_model_card(
+    first_run: Run, workspace: Path
+) -> None:
+    outputs = first_run.summary["outputs"]
+    page = Path(outputs["report"]).read_text(encoding="utf-8")
+    assert (
+        f"Released as version {first_run.summary['pushed_version']}" in page
+        and first_run.summary["report_error"] is None
+    )
+    report = json.loads(Path(outputs["report_json"]).read_text(encoding="utf-8"))
+    assert report["run"]["evaluation"] == first_run.summary["evaluation"]
+    test_images = sum(first_run.summary["images"]["splits"]["test"].values())
+    assert report["answers"]["scored"] == test_images
+    # Asked one by one, the model gives the answers that the Evaluator counted.
+    confusion = first_run.summary["evaluation"]["confusion"]
+    right = sum(row[actual] for actual, row in confusion.items())
+    assert report["answers"]["wrong"] == test_images - right
+    assert page.count("data:image/jpeg") >= 2
+    assert all(component["peak_memory"] > 100_000_000 for component in first_run.summary["components"])
+    gates = ElementTree.parse(outputs["gates"])
+    assert gates.findall(".//testcase") and not gates.findall(".//failure") + gates.findall(".//error")
+    card = workspace / "serving" / str(first_run.summary["pushed_version"]) / "model_card.md"
+    assert str(card) == outputs["model_card"] and "## Intended use" in card.read_text(encoding="utf-8")
+    assert outputs["report"] in first_run.output and str(card) in first_run.output
 
 
 def test_the_closing_words_say_what_the_summary_says(first_run: Run) -> None:
@@ -100,10 +130,13 @@ def test_predict_scores_files_with_the_released_model(photographs: Path, workspa
 def test_an_identical_run_repeats_nothing(first_run: Run, photographs: Path, workspace: Path) -> None:
     first_run_id = first_run.summary["run_id"]
     released = versions(workspace)
+    card = Path(first_run.summary["outputs"]["model_card"])
+    written = card.stat().st_mtime_ns
     again = run_crackgate(photographs, workspace)
+    assert card.stat().st_mtime_ns == written and again.summary["outputs"]["model_card"] == str(card)
     assert again.exit_code == 0 and ran_anew(again) == set()
     assert str(again.summary["pushed_version"]) == released[0] and versions(workspace) == released
-    assert again.summary["baseline_accuracy"] is None, "a model must not be compared with itself"
+    assert again.summary["evaluation"]["comparison"] is None, "a model must not be compared with itself"
 
     shown = json.loads(crackgate("runs", "show", "latest", "--workspace", workspace, "--json").stdout)
     assert shown["run"]["run_id"] == again.summary["run_id"] and shown["run"]["released_by"] == first_run_id
@@ -122,6 +155,8 @@ def test_a_model_that_misses_a_threshold_is_not_released(photographs: Path, work
     assert any(reason.startswith("accuracy is 0.") and "required is 1" in reason for reason in run.summary["reasons"])
     assert run.summary["pushed_version"] is None and versions(workspace) == released
     assert "NOT RELEASED" in run.output
+    assert "Not released" in Path(run.summary["outputs"]["report"]).read_text(encoding="utf-8")
+    assert "model_card" not in run.summary["outputs"]
 
 
 def test_a_worse_model_is_refused_and_a_better_one_compared_with_the_one_in_service(
@@ -142,15 +177,20 @@ def test_a_worse_model_is_refused_and_a_better_one_compared_with_the_one_in_serv
         "gate.max_accuracy_drop=0.01",
     )
     assert worse.exit_code == 3, worse.output
-    passed = {metric["name"]: metric["passed"] for metric in worse.summary["metrics"]}
-    assert passed["accuracy"] and not passed["accuracy change"]
-    assert any(reason.startswith("accuracy change is -0.") for reason in worse.summary["reasons"])
+    assert worse.requirements["accuracy", None, ""]["outcome"] == "passed"
+    assert worse.requirements["accuracy", None, "absolute"]["outcome"] == "failed"
+    assert any(
+        reason.startswith("absolute change of accuracy against the model in service is -0.")
+        for reason in worse.summary["reasons"]
+    )
     assert versions(workspace) == released
 
     better = run_crackgate(photographs, workspace, "train.head_epochs=20", "train.views=2")
     assert better.exit_code == 0, better.output
     assert ran_anew(better) == {"Trainer", "Evaluator", "Pusher"}
-    assert better.summary["baseline_accuracy"] is not None
+    assert better.requirements["accuracy", None, "absolute"]["baseline"]["value"] > 0.5
+    assert 0 <= better.summary["evaluation"]["comparison"]["p_value"] <= 1
+    assert better.summary["evaluation"]["warnings"] == []
     assert versions(workspace) == [*released, str(better.summary["pushed_version"])]
 
     listed = json.loads(crackgate("runs", "--workspace", workspace, "--json").stdout)
@@ -158,7 +198,7 @@ def test_a_worse_model_is_refused_and_a_better_one_compared_with_the_one_in_serv
     assert [(run["run_id"], run["verdict"]) for run in listed[:2]] == expected
     for run, entry in zip((better, worse), listed, strict=False):
         assert entry["version"] == run.summary["pushed_version"]
-        assert set(entry["metrics"]) == ({"accuracy", "recall of Positive"} if run.summary["evaluation"] else set())
+        assert set(entry["metrics"]) == {"accuracy", "recall of Positive"}
     arguments = ("compare", first_run.summary["pushed_version"], "latest", "--workspace", workspace)
     compared = json.loads(crackgate(*arguments, "--json").stdout)
     assert compared["splits"] == {"same": True, "differing": []}

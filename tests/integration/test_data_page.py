@@ -2,9 +2,6 @@
 
 import base64
 import io
-import json
-import shutil
-import subprocess
 from collections import defaultdict
 from collections.abc import Callable
 from html.parser import HTMLParser
@@ -13,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
+from browser import browse
 from PIL import Image, ImageEnhance, ImageFilter
 from tfx import v1 as tfx
 
@@ -255,41 +253,8 @@ def test_a_second_run_writes_the_same_page(folder: Path, bench: "Bench", html: s
     assert (Path(bench.output("DataPage", "page").uri) / PAGE_FILE).read_text(encoding="utf-8") == html
 
 
-def _browse(file: Path, folder: Path) -> tuple[list[str], list[str]]:
-    """Opens a file in a browser that resolves no name; returns what the console said, and the addresses asked for."""
-    chromium = shutil.which("chromium")
-    if chromium is None:
-        pytest.skip("no `chromium` on the PATH: apt-get install chromium")
-    log = folder / "network.json"
-    command = [
-        chromium,
-        "--headless",
-        "--no-sandbox",
-        "--disable-gpu",
-        "--disable-background-networking",
-        "--disable-component-update",
-        "--disable-sync",
-        "--no-first-run",
-        "--host-resolver-rules=MAP * ~NOTFOUND",
-        f"--user-data-dir={folder / 'profile'}",
-        "--enable-logging=stderr",
-        f"--log-net-log={log}",
-        f"--screenshot={folder / 'page.png'}",
-        file.as_uri(),
-    ]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
-    parameters = [event.get("params", {}) for event in json.loads(log.read_text(encoding="utf-8"))["events"]]
-    # The browser asks for addresses of its own, on behalf of no page.
-    asked = [
-        said["url"]
-        for said in parameters
-        if "url" in said and said.get("initiator", "not an origin") != "not an origin"
-    ]
-    return [line for line in done.stderr.splitlines() if ":CONSOLE:" in line], asked
-
-
 def test_a_browser_shows_the_page_without_complaint_and_without_the_network(bench: "Bench", tmp_path: Path) -> None:
-    complaints, asked = _browse(Path(bench.output("DataPage", "page").uri) / PAGE_FILE, tmp_path)
+    complaints, asked = browse(Path(bench.output("DataPage", "page").uri) / PAGE_FILE, tmp_path)
     assert (complaints, asked) == ([], [])
     with Image.open(tmp_path / "page.png") as shot:
         assert len(shot.convert("RGB").getcolors(maxcolors=1 << 24) or []) > 50
@@ -298,6 +263,6 @@ def test_a_browser_shows_the_page_without_complaint_and_without_the_network(benc
 def test_the_browser_would_tell_of_a_complaint_and_of_a_request(tmp_path: Path) -> None:
     file = tmp_path / "other.html"
     file.write_text('<img src="http://pictures.invalid/a.png"><script>console.error("said")</script>')
-    complaints, asked = _browse(file, tmp_path)
+    complaints, asked = browse(file, tmp_path)
     assert "said" in complaints[0]
     assert set(asked) == {"http://pictures.invalid/a.png"}

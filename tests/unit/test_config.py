@@ -107,6 +107,7 @@ def test_classes_are_given_as_a_list() -> None:
         ("data.clases=[]", "data.clases", "", "classes, split, min_side"),
         ("data.split.val=1", "data.split.val", "", "train, eval, test"),
         ("schema.height.low=1", "schema.height.low", "", "min, max"),
+        ("gate.slices.drak=1", "gate.slices.drak", "", "dark, bright, blurred, low_contrast"),
         ("data_schema.height.min=1", "data_schema", "", "schema"),
         # Of the wrong type.
         ("gate.min_accuracy=high", "gate.min_accuracy", "'high'", "number"),
@@ -129,6 +130,8 @@ def test_classes_are_given_as_a_list() -> None:
         ("beam.workers=0", "beam.workers", "0", "greater than or equal to 1"),
         ("train.backbone=resnet", "train.backbone", "'resnet'", "MobileNetV2"),
         ("train.image_size=31", "train.image_size", "31", "greater than or equal to 32"),
+        ("gate.positive_recall_by=guess", "gate.positive_recall_by", "'guess'", "lower bound"),
+        ("gate.confidence=1", "gate.confidence", "1", "less than 1"),
         # Contradictory.
         ("schema.width.min=200000", "schema.width", "200000", "min must not exceed max"),
         ('data.classes=["a"]', "data.classes", "['a']", "two or more different names"),
@@ -145,8 +148,13 @@ def test_a_bad_field_is_named_with_the_value_received_and_what_is_allowed(
     assert allowed in message
     # The same mistake in a file reads the same; the names in these cases are all bare TOML keys.
     key, _, value = assignment.partition("=")
-    if received not in ("'high'", "'clear'", "'Crack'", "'resnet'"):
+    if received not in ("'high'", "'clear'", "'Crack'", "'resnet'", "'guess'"):
         assert _complaint(_toml(tmp_path, f"{key} = {value}")) == message
+
+
+def test_a_field_of_a_list_that_does_not_exist_is_named_too() -> None:
+    message = _complaint(None, 'gate.require=[{metric="accuracy", min=0.9, lable="a"}]')
+    assert message.startswith("gate.require.0.lable is not a field; gate.require.0 has metric, label, slice")
 
 
 def test_every_mistake_is_reported_at_once() -> None:

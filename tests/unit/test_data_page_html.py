@@ -11,10 +11,11 @@ from PIL import Image as PillowImage
 from tensorflow_metadata.proto.v0 import statistics_pb2
 
 from components import features
-from components.data_page.page import render_page, show
+from components.data_page.page import render_page
 from components.data_page.samples import ORDERS, Group, Image, Samples
 from components.data_page.statistics import MEASURES, Summary, summarize
-from components.data_page.thumbnails import make_thumbnail
+from components.page.html import show
+from components.page.thumbnails import make_thumbnail
 
 HOSTILE = "Crack/<script>alert(1)<\nscript>\"'&amp;\u202e \udcff.jpg"
 SHOWN = r"""Crack/<script>alert(1)<\nscript>"'&amp;\u202e \xff.jpg"""

@@ -33,7 +33,8 @@ def test_components_are_told_by_what_local_dag_runner_logs(console: Console) -> 
     send(events, TFX, "Component %s is running.", "Pusher")
     send(events, TFX, "Something else about %s.", "Pusher")
     send(events, TFX, "Component %s is finished.", "Pusher")
-    assert list(events.seconds) == ["Trainer", "Pusher"]
+    assert list(events.seconds) == list(events.peak_memory) == ["Trainer", "Pusher"]
+    assert all(memory > 10_000_000 for memory in events.peak_memory.values())
     assert shown(console).splitlines() == [
         "Trainer ...",
         "Trainer cached in 0.0 s",
@@ -65,7 +66,7 @@ def test_start_up_is_shown_but_is_no_component(console: Console) -> None:
     events = ComponentEvents(PlainDisplay(console))
     with events.timed("starting TFX"):
         pass
-    assert events.seconds == {} and "starting TFX done" in shown(console)
+    assert events.seconds == events.peak_memory == {} and "starting TFX done" in shown(console)
 
 
 def test_plain_lines_about_progress_come_now_and_then(console: Console, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,6 +1,7 @@
 import io
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -9,7 +10,16 @@ from rich.console import Console
 
 from pipeline.closing_table import print_closing
 from pipeline.config import Config
-from pipeline.summary import EXIT_CODES, SUMMARY_FILE, ComponentTime, Images, Metric, Summary, Verdict, begin_summary
+from pipeline.evaluation_result import (
+    ALL_IMAGES,
+    Comparison,
+    Evaluation,
+    Figure,
+    Outcome,
+    Requirement,
+    SliceFigures,
+)
+from pipeline.summary import EXIT_CODES, SUMMARY_FILE, ComponentTime, Images, Summary, Verdict, begin_summary
 
 ACCOUNT = {
     "found": 7,
@@ -31,15 +41,21 @@ def summary() -> Summary:
     return summary
 
 
+def requirement(metric: str, **more: Any) -> Requirement:
+    line = {"images": 40, "figure": Figure(value=1), "bound": 0.9, "direction": "at least", "judged_by": "estimate"}
+    return Requirement(metric=metric, **{"outcome": Outcome.PASSED, **line, **more})
+
+
 def closing(summary: Summary) -> str:
     text = io.StringIO()
     print_closing(Console(file=text, width=100), summary, "/runs/run 1/summary.json")
     return text.getvalue()
 
 
-def test_every_verdict_has_an_exit_code_of_its_own() -> None:
+def test_every_verdict_has_its_exit_code() -> None:
     assert EXIT_CODES == {
         Verdict.RELEASED: 0,
+        Verdict.PASSED: 0,
         Verdict.FAILED: 1,
         Verdict.NOT_BLESSED: 3,
         Verdict.DATA_REJECTED: 4,
@@ -70,21 +86,47 @@ def test_what_is_written_reads_back(
 
 
 def test_the_closing_words_of_a_release(summary: Summary) -> None:
-    summary.metrics = [Metric(name="recall", label="[a]", value=0.98765, threshold=0.9, passed=True)]
+    summary.evaluation = Evaluation(
+        requirements=[
+            requirement("recall", label="[a]", figure=Figure(value=0.98765, low=0.91, high=1), judged_by="lower bound"),
+            requirement("recall", label="[a]", slice="dark", images=7, outcome=Outcome.WARNED),
+        ],
+        slices=[SliceFigures(name=ALL_IMAGES, images=40, figures={})],
+        warnings=["nobody knows"],
+    )
     summary.pushed_version, summary.pushed_to = 17, "/serving/17"
     summary.conclude(Verdict.RELEASED, [])
     text = closing(summary)
     for part in ("7 found, 5 ingested, 2 rejected", "RELEASED version 17", "/serving/17", "recall of [a]", "0.9877"):
         assert part in text
     assert "they form 4 groups" in text and "no other released model" in text
+    for part in (
+        "Gate: 40 test images",
+        "0.910 to 1.000",
+        "lower bound ≥ 0.9000",
+        "dark (7)",
+        "warned",
+        "nobody knows",
+    ):
+        assert part in text
+    assert max(map(len, text.splitlines())) <= 100
     assert "'a/[b].jpg'" in text, "brackets in paths are no markup"
 
 
 def test_the_closing_words_of_a_refusal(summary: Summary) -> None:
-    summary.metrics = [Metric(name="accuracy", value=None, threshold=0.9, passed=False)]
-    summary.baseline_accuracy = 0.95
+    summary.evaluation = Evaluation(
+        requirements=[
+            requirement("accuracy", figure=Figure(value=None), outcome=Outcome.FAILED),
+            *(requirement("auc", label=f"class {number}") for number in range(20)),
+            requirement("recall", label="class 3", change="absolute", outcome=Outcome.FAILED),
+        ],
+        slices=[SliceFigures(name=ALL_IMAGES, images=40, figures={}, baseline={"accuracy": Figure(value=0.95)})],
+        comparison=Comparison(only_candidate_right=1, only_baseline_right=9, p_value=0.0215),
+    )
     summary.conclude(Verdict.NOT_BLESSED, ["accuracy is not a number, required is 0.9 or more"])
     text = closing(summary)
-    for part in ("NOT RELEASED", "missed", "not a number", "accuracy of the model in service: 0.9500"):
+    for part in ("NOT RELEASED", "failed", "no number", "accuracy of the model in service: 0.9500", "p = 0.021"):
         assert part in text
+    assert "change of recall of class 3" in text
+    assert "auc" not in text and "20 more passed" in text, "of a long gate, what matters"
     assert "RELEASED version" not in text

@@ -15,17 +15,33 @@ def make_thumbnail(encoded: bytes) -> str:
     Args:
         encoded: JPEG or PNG bytes.
     """
-    buffer = io.BytesIO()
+    small = shrink(encoded, SIDE)
+    return "" if small is None else to_data_uri(small)
+
+
+def shrink(encoded: bytes, side: int) -> Image.Image | None:
+    """Returns an image in RGB, of at most `side` x `side` pixels; None when Pillow does not decode it.
+
+    Args:
+        encoded: JPEG or PNG bytes.
+        side: In pixels.
+    """
     with warnings.catch_warnings():
         # The ingest has decided what is too large.
         warnings.simplefilter("ignore")
         try:
             with Image.open(io.BytesIO(encoded)) as image:
                 # A JPEG is decoded at a fraction of its size, no smaller than asked for here.
-                image.draft("RGB", (2 * SIDE, 2 * SIDE))
+                image.draft("RGB", (2 * side, 2 * side))
                 small = image.convert("RGB")
         except Exception:  # of any kind: TensorFlow read it, and no picture is worth the page
-            return ""
-    small.thumbnail((SIDE, SIDE))
-    small.save(buffer, "JPEG", quality=80)
+            return None
+    small.thumbnail((side, side))
+    return small
+
+
+def to_data_uri(image: Image.Image) -> str:
+    """Returns the image as a data URI of a JPEG."""
+    buffer = io.BytesIO()
+    image.save(buffer, "JPEG", quality=80)
     return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode()

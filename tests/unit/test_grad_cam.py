@@ -1,0 +1,104 @@
+"""Grad-CAM against what it must equal: on averaged features and one dense layer, the class activation map."""
+
+import io
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+from PIL import Image
+
+if TYPE_CHECKING:
+    import keras
+
+
+def _classifier(backbone: "keras.Model") -> "keras.Model":
+    import keras
+
+    from trainer.options import TrainOptions
+    from trainer.transfer import assemble, build_head
+
+    keras.utils.set_random_seed(1)
+    return assemble(backbone, build_head(backbone.output_shape[-1], 3, TrainOptions()))
+
+
+@pytest.fixture(scope="module")
+def image() -> np.ndarray:
+    return np.random.default_rng(0).integers(0, 256, (32, 32, 3)).astype(np.uint8)
+
+
+@pytest.fixture(scope="module")
+def encoded(image: np.ndarray) -> bytes:
+    buffer = io.BytesIO()
+    Image.fromarray(image).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize("label", [0, 1, 2])
+def test_it_is_the_class_activation_map_where_features_are_averaged(
+    new_toy_backbone: Callable[[], "keras.Model"], image: np.ndarray, encoded: bytes, label: int
+) -> None:
+    from pipeline.report.grad_cam import GradCam
+
+    backbone = new_toy_backbone()
+    classifier = _classifier(backbone)
+    kernel = classifier.get_layer("head").get_layer("logits").get_weights()[0]
+    # Zhou et al. 2016: the feature maps, weighted as the dense layer weights their averages.
+    expected = np.maximum(backbone(image[None].astype(np.float32)).numpy()[0] @ kernel[:, label], 0)
+    assert expected.max() > 0
+    np.testing.assert_allclose(GradCam(classifier).heat_map(encoded, label), expected / expected.max(), atol=1e-5)
+
+
+def test_a_saved_classifier_gives_the_same_map(
+    new_toy_backbone: Callable[[], "keras.Model"], encoded: bytes, tmp_path: Path
+) -> None:
+    import keras
+
+    from pipeline.report.grad_cam import GradCam
+
+    classifier = _classifier(new_toy_backbone())
+    classifier.save(tmp_path / "classifier.keras")
+    loaded = keras.models.load_model(tmp_path / "classifier.keras", compile=False)
+    np.testing.assert_allclose(
+        GradCam(loaded).heat_map(encoded, 1), GradCam(classifier).heat_map(encoded, 1), atol=1e-5
+    )
+
+
+def test_another_pooling_changes_nothing_about_where_the_map_is_taken(
+    new_toy_backbone: Callable[[], "keras.Model"], encoded: bytes
+) -> None:
+    import keras
+
+    from pipeline.report.grad_cam import GradCam
+
+    images = keras.Input((32, 32, 3))
+    feature_map = new_toy_backbone()(images)
+    pools = keras.layers.GlobalAveragePooling2D()(feature_map), keras.layers.GlobalMaxPooling2D()(feature_map)
+    logits = keras.layers.Dense(2)(keras.layers.Concatenate()(pools))
+    heat = GradCam(keras.Model(images, logits)).heat_map(encoded, 0)
+    assert heat.shape == (8, 8) and heat.min() >= 0 and heat.max() in (0, 1)
+
+
+def test_a_class_that_nothing_speaks_for_has_an_empty_map(
+    new_toy_backbone: Callable[[], "keras.Model"], encoded: bytes
+) -> None:
+    from pipeline.report.grad_cam import GradCam
+
+    classifier = _classifier(new_toy_backbone())
+    dense = classifier.get_layer("head").get_layer("logits")
+    kernel, bias = dense.get_weights()
+    # The toy's features are never negative.
+    dense.set_weights([-np.abs(kernel), bias])
+    assert not GradCam(classifier).heat_map(encoded, 0).any()
+
+
+def test_a_model_without_a_backbone_is_refused_by_name() -> None:
+    import keras
+
+    from pipeline.report.grad_cam import GradCam
+
+    images = keras.Input((8, 8, 3))
+    plain = keras.Model(images, keras.layers.Dense(2)(keras.layers.Flatten()(images)), name="plain")
+    with pytest.raises(ValueError, match="'plain' has no inner model with a feature map"):
+        GradCam(plain)

@@ -1,0 +1,493 @@
+"""The report's files: they say what the summary says, whichever way the run ended, and hostile names stay text."""
+
+import io
+import os
+import re
+import subprocess
+from html.parser import HTMLParser
+from itertools import pairwise
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
+from filled_summary import CHECKED, CLASSES, POSITIVE, fill_summary, requirement
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from rich.console import Console
+
+from pipeline.closing_table import print_closing
+from pipeline.config import Config
+from pipeline.evaluation_result import Outcome
+from pipeline.report import charts
+from pipeline.report.content import (
+    Answer,
+    Answers,
+    CheckOutcome,
+    Pictures,
+    Provenance,
+    Report,
+    Training,
+    describe_checks,
+    explain,
+    say_headline,
+)
+from pipeline.report.gates_xml import render_gates
+from pipeline.report.json_schema import report_schema
+from pipeline.report.model_card import render_model_card
+from pipeline.report.page import render_page
+from pipeline.report.provenance import INSTALLED, read_commit
+from pipeline.report.writing import write_report
+from pipeline.run import _report
+from pipeline.summary import ComponentTime, Summary, Verdict, begin_summary
+
+PROJECT = Path(__file__).resolve().parents[2]
+SCHEMA = PROJECT / "docs" / "report.schema.json"
+HOSTILE = "<script>alert(1)</script>|`*_#\n\x00\u202e]("
+LINKS = {"data_page": "../../pipeline/DataPage/page/4/data.html", "log": "../../logs/a.log"}
+PICTURES = Pictures("data:image/jpeg;base64,AAAA", "data:image/jpeg;base64,BBBB")
+
+
+class _Page(HTMLParser):
+    """What a browser makes of the page: elements with their attributes, and the text."""
+
+    def __init__(self, html: str):
+        super().__init__()
+        self.elements: list[tuple[str, dict[str, str | None]]] = []
+        self.text = ""
+        self.feed(html)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, dict(attrs)))
+
+    def handle_data(self, data: str) -> None:
+        self.text += " ".join(data.split()) + "\n" if data.strip() else ""
+
+    def of(self, tag: str) -> list[dict[str, str | None]]:
+        return [attributes for name, attributes in self.elements if name == tag]
+
+
+def make_report(summary: Summary, answers: Answers | None = None, drawn: bool = False) -> Report:
+    """With charts only where these are looked at: they take a second and more."""
+    if summary.evaluation and not drawn:
+        evaluation = summary.evaluation.model_copy(update={"curve": [], "reliability": []})
+        summary = summary.model_copy(update={"evaluation": evaluation})
+    summary = summary.model_copy(update={"outputs": {"keras_model": "/w/classifier.keras"}})
+    losses = {name: [0.5, 0.25] for name in ("loss", "accuracy", "val_loss", "val_accuracy")}
+    return Report(
+        headline=say_headline(summary),
+        explanation=explain(summary),
+        checks=describe_checks(summary),
+        run=summary,
+        training=Training(head=losses, fine_tune=losses, fine_tune_kept=True) if drawn else None,
+        answers=answers,
+        answers_missing="",
+        provenance=Provenance(python="3.11", packages={"tfx": "1.21.0"}, commit="c0ffee", data_fingerprint="ab" * 32),
+    )
+
+
+def make_answers(path: str = "Positive/a.jpg") -> Answers:
+    wrong = Answer(path=path, actual=POSITIVE, label="Negative", scores={"Negative": 0.8765, "Positive": 0.1235})
+    return Answers(scored=60, wrong=1, shown="wrong", by_class={"Negative": [], "Positive": [wrong]})
+
+
+def empty_summary(verdict: Verdict) -> Summary:
+    summary = begin_summary("id", Path("/d"), CLASSES, Config(), Path("/l"))
+    summary.conclude(verdict, ["interrupted during Trainer"])
+    return summary
+
+
+# Words
+
+
+def test_a_release_is_explained_with_its_warnings_and_the_comparison() -> None:
+    assert say_headline(fill_summary()) == "Released as version 17"
+    assert explain(fill_summary()) == [
+        "All 3 requirements were met, on 60 test images kept apart from the training.",
+        "Too few images to decide on: recall of Positive, dark.",
+        "Compared with the model in service on the same images, 5 were answered rightly by the new model only, 2 by "
+        "the old one only: so uneven a split may well be chance (McNemar's test, p = 0.453).",
+    ]
+
+
+def test_a_refusal_begins_with_its_reasons_and_counts_what_was_met() -> None:
+    summary = fill_summary(Verdict.NOT_BLESSED)
+    assert summary.evaluation is not None
+    summary.evaluation.requirements[1].outcome = Outcome.FAILED
+    summary.evaluation.comparison = None
+    summary.evaluation.warnings = ["the model does not say what it was trained on"]
+    first, second, _, warning, last = explain(summary)
+    assert first == summary.reasons[0] and second.startswith("2 of 3 requirements were met")
+    assert warning == "Mind that the model does not say what it was trained on."
+    assert last == "There is no other released model to compare with."
+
+
+def test_checks_tell_what_was_reached() -> None:
+    summary = empty_summary(Verdict.DATA_REJECTED)
+    summary.components = [
+        ComponentTime(name="ImageExampleGen", state="cached", seconds=0),
+        ComponentTime(name="DataGate", state="failed", seconds=0),
+    ]
+    outcomes = [check.outcome for check in describe_checks(summary)]
+    assert outcomes == ["passed", "failed", "not made", "not made"]
+    summary.conclude(Verdict.FAILED, ["DataGate: OSError: disk full"])
+    check = describe_checks(summary)[1]
+    assert (check.outcome, check.findings) == (CheckOutcome.ERROR, ["DataGate: OSError: disk full"])
+    # Refused before the pipeline began: the files are no data set.
+    refused = describe_checks(empty_summary(Verdict.DATA_REJECTED))
+    assert [check.outcome for check in refused] == ["failed", "not made", "not made", "not made"]
+
+
+# report.json
+
+
+@pytest.mark.parametrize("verdict", list(Verdict))
+def test_the_json_reads_back(verdict: Verdict) -> None:
+    report = make_report(fill_summary(verdict), make_answers(), drawn=True)
+    assert Report.model_validate_json(report.model_dump_json()) == report
+
+
+def test_the_committed_schema_is_that_of_the_report() -> None:
+    current = report_schema()
+    assert SCHEMA.read_text(encoding="utf-8") == current, (
+        "the report has changed: run `make report-schema`, and raise Report.schema_version if a field changed its "
+        "meaning or is gone"
+    )
+
+
+# gates.xml
+
+
+def cases(xml: str, suite: str) -> dict[str, ElementTree.Element]:
+    (found,) = [found for found in ElementTree.fromstring(xml) if found.get("name") == suite]
+    assert found.get("tests") == str(len(found))
+    for attribute, tag in (("failures", "failure"), ("errors", "error"), ("skipped", "skipped")):
+        assert found.get(attribute) == str(len(found.findall(f"testcase/{tag}")))
+    return {case.get("name", ""): case for case in found}
+
+
+def test_every_requirement_is_a_test_case_with_its_outcome() -> None:
+    summary = fill_summary(Verdict.NOT_BLESSED)
+    assert summary.evaluation is not None
+    summary.evaluation.requirements[1].outcome = Outcome.FAILED
+    gate = cases(render_gates(make_report(summary)), "gate")
+    assert list(gate) == [
+        "test images seen in training: at most 0",
+        "recall of Positive: at least 0.7500",
+        "absolute change of accuracy: at least -0.0100",
+        "recall of Positive, dark: at least 0.9700",
+    ]
+    passed, failed, change, warned = gate.values()
+    assert len(passed) == len(change) == 0
+    failure, skipped = failed.find("failure"), warned.find("skipped")
+    assert failure is not None and skipped is not None
+    assert failure.get("message") == (
+        "recall of Positive: 0.9000 (0.8000 to 0.9600), required at least 0.7500 by the estimate, over 60 images"
+    )
+    assert (skipped.get("message") or "").startswith("too few images to decide on: recall of Positive, dark: 0.5000")
+
+
+def test_what_was_not_made_is_skipped() -> None:
+    xml = render_gates(make_report(empty_summary(Verdict.FAILED)))
+    assert [case.find("skipped") is not None for case in cases(xml, "data").values()] == [True] * len(CHECKED)
+    assert cases(xml, "gate")["requirements"].find("skipped") is not None
+    error = cases(xml, "run")["verdict"].find("error")
+    assert error is not None and error.get("message") == "interrupted during Trainer"
+
+
+@settings(deadline=None)
+@given(
+    verdict=st.sampled_from(list(Verdict)),
+    outcomes=st.lists(st.sampled_from(list(Outcome))),
+    reasons=st.lists(st.text(max_size=9), max_size=2),
+    state=st.sampled_from(["complete", "cached", "failed"]),
+)
+def test_the_xml_is_well_formed_and_red_exactly_when_the_exit_code_is(
+    verdict: Verdict, outcomes: list[Outcome], reasons: list[str], state: str
+) -> None:
+    if verdict in (Verdict.RELEASED, Verdict.PASSED):
+        outcomes, state = [outcome for outcome in outcomes if outcome != Outcome.FAILED], "complete"
+    summary = fill_summary(verdict)
+    assert summary.evaluation is not None
+    summary.conclude(verdict, reasons)
+    summary.components[0].state = state
+    summary.evaluation.requirements = [requirement(HOSTILE, outcome, value=0.5, bound=0.5) for outcome in outcomes]
+    root = ElementTree.fromstring(render_gates(make_report(summary)))
+    red = root.findall(".//failure") + root.findall(".//error")
+    assert bool(red) == (summary.exit_code != 0)
+
+
+# report.html
+
+
+@pytest.mark.parametrize("verdict", list(Verdict))
+@pytest.mark.parametrize("filled", [True, False])
+def test_the_page_begins_with_the_verdict_however_the_run_ended(verdict: Verdict, filled: bool) -> None:
+    summary = fill_summary(verdict) if filled else empty_summary(verdict)
+    report = make_report(summary)
+    page = _Page(render_page(report, {}, LINKS))
+    lines = page.text[page.text.index("Skip to the content") :].splitlines()
+    assert lines[1] == report.headline
+    assert lines[2] == report.explanation[0]
+    assert ("The run ended before a model could be judged." in page.text) == (not filled)
+
+
+@pytest.fixture(scope="module")
+def drawn_page() -> str:
+    report = make_report(fill_summary(), make_answers(), drawn=True)
+    return render_page(report, {"Positive/a.jpg": PICTURES}, LINKS)
+
+
+def test_the_page_holds_every_figure(drawn_page: str) -> None:
+    page = _Page(drawn_page)
+    for text in (
+        "recall of Positive\npassed\n0.9000\n0.8000 to 0.9600\nat least 0.7500\nestimate",
+        "absolute change of accuracy\npassed\n+0.0125\n\N{EN DASH}\nat least -0.0100\nestimate\n0.8500\n60",
+        "recall of Positive, dark\nwarned",
+        "test images seen in training\npassed\n0\n\N{EN DASH}\nat most 0",
+        "Positive\n3\n10.0%\n27\n90.0%",
+        "dark\n4\n\N{EN DASH}\n0.5000\nEvery metric: all images",
+        "log loss\n\N{EN DASH}",
+        "0.4000\nchosen\n0.5909\n0.8667",
+        "False negatives: Positive taken for Negative",
+        "Negative 0.8765\nis Positive, scored 0.1235\nPositive/a.jpg",
+        "ImageExampleGen\n1.2\n3,072 MiB",
+        "gate.min_accuracy",
+        "c0ffee",
+        "ab" * 32,
+    ):
+        assert text in page.text, text
+    assert [image["alt"] for image in page.of("img")][4:6] == [
+        "Positive/a.jpg, class Positive",
+        "The same with the heat map of Negative",
+    ]
+    assert {PICTURES.image, PICTURES.heat} <= {image["src"] for image in page.of("img")}
+
+
+def test_without_errors_the_least_certain_answers_are_shown_and_called_so() -> None:
+    right = Answer(path="a.jpg", actual=POSITIVE, label=POSITIVE, scores={"Negative": 0.4, "Positive": 0.6})
+    answers = Answers(scored=60, wrong=0, shown="least certain", by_class={"Negative": [], "Positive": [right]})
+    text = _Page(render_page(make_report(fill_summary(), answers), {}, {})).text
+    assert "All 60 test images were answered rightly." in text and "Positive, answered rightly but barely" in text
+    assert "no preview" in text and "False" not in text.split("All 60")[1]
+
+
+def test_a_changed_setting_stands_beside_its_default() -> None:
+    summary = fill_summary()
+    summary.config["train"]["image_size"] = 64
+    text = _Page(render_page(make_report(summary), {}, {})).text
+    assert "1 not at the default" in text and "train.image_size\n64\n160" in text
+
+
+def test_many_classes_without_a_positive_one_have_no_curves_and_it_is_said() -> None:
+    names = [f"Class {number}" for number in range(7)]
+    summary = fill_summary(classes=names)
+    assert summary.evaluation is not None
+    evaluation = summary.evaluation
+    evaluation.positive_class = evaluation.threshold = None
+    evaluation.curve, evaluation.reliability = [], []
+    evaluation.confusion = {actual: dict.fromkeys([*names, ""], 1) for actual in names}
+    page = _Page(render_page(make_report(summary), {}, {}))
+    assert "no class counts as the positive one" in page.text
+    assert page.text.count("12.5%") == 7 * 8 and "no class\n" in page.text
+
+
+def test_hostile_names_stay_text_in_the_page() -> None:
+    summary = fill_summary(Verdict.NOT_BLESSED, classes=[HOSTILE, POSITIVE])
+    assert summary.evaluation is not None
+    summary.reasons = summary.data, *_ = [HOSTILE]
+    summary.evaluation.positive_class = HOSTILE
+    summary.evaluation.requirements[0].slice = summary.evaluation.slices[0].name = HOSTILE
+    summary.evaluation.confusion = {HOSTILE: {HOSTILE: 1}}
+    answers = make_answers(HOSTILE)
+    answers.by_class = {HOSTILE: answers.by_class[POSITIVE]}
+    page = _Page(render_page(make_report(summary, answers), {HOSTILE: PICTURES}, LINKS))
+    assert not page.of("script")
+    assert not any(name.startswith("on") for _, attributes in page.elements for name in attributes)
+    assert page.text.count("<script>alert(1)</script>") >= 8
+    assert "\x00" not in page.text and "\u202e" not in page.text
+
+
+def test_the_page_loads_nothing_and_its_own_links_lead_somewhere(drawn_page: str) -> None:
+    page = _Page(drawn_page)
+    loaded = [attributes["src"] or "" for attributes in page.of("img")]
+    loaded += [attributes["srcset"] or "" for attributes in page.of("source")]
+    assert loaded and all(address.startswith("data:image/") for address in loaded)
+    assert "default-src 'none'" in drawn_page and "url(" not in drawn_page and "@import" not in drawn_page
+    links = [attributes["href"] or "" for attributes in page.of("a")]
+    identifiers = [attributes["id"] for _, attributes in page.elements if "id" in attributes]
+    assert len(identifiers) == len(set(identifiers))
+    assert {link for link in links if link[0] != "#"} == set(LINKS.values())
+    assert {link[1:] for link in links if link[0] == "#"} == set(identifiers)
+
+
+def test_the_page_can_be_used_by_keyboard_and_by_ear(drawn_page: str) -> None:
+    page = _Page(drawn_page)
+    assert page.of("a")[0]["href"] == "#content", "the first stop skips to the content"
+    assert all(image["alt"] for image in page.of("img"))
+    # What scrolls can be reached, and has a name.
+    scrolled = [attributes for attributes in page.of("div") if attributes.get("class") == "scroll"]
+    assert all(area["tabindex"] == "0" and ("aria-label" in area or "aria-labelledby" in area) for area in scrolled)
+    assert len(scrolled) == len(page.of("table")) > 5
+    levels = [int(tag[1]) for tag, _ in page.elements if re.fullmatch("h[1-6]", tag)]
+    assert levels[0] == 1 and levels.count(1) == 1
+    assert all(after <= before + 1 for before, after in pairwise(levels))
+
+
+def test_the_same_report_gives_the_same_page(drawn_page: str) -> None:
+    report = make_report(fill_summary(), make_answers(), drawn=True)
+    again = render_page(report, {"Positive/a.jpg": PICTURES}, LINKS)
+    assert re.sub("begun [^,]+", "", again) == re.sub("begun [^,]+", "", drawn_page)
+
+
+# Curves
+
+
+def test_the_figures_of_a_threshold_are_those_of_its_counts() -> None:
+    evaluation = fill_summary().evaluation
+    assert evaluation is not None
+    point = charts.chosen_point(evaluation.curve, 0.42)
+    assert point.threshold == 0.4
+    assert charts.precision(point) == 26 / 44 and charts.recall(point) == 26 / 30
+    assert charts.false_positive_rate(point) == 18 / 30 and charts.f1(point) == pytest.approx(
+        2 * 26 / (2 * 26 + 18 + 4)
+    )
+    nothing = charts.chosen_point(evaluation.curve, 1).model_copy(update={"true_positives": 0, "false_positives": 0})
+    assert charts.precision(nothing) is None
+
+
+# The model card
+
+
+def test_the_model_card_says_what_it_is_for_and_what_it_is_made_of() -> None:
+    card = render_model_card(make_report(fill_summary()))
+    for text in (
+        "# Crack classifier, version 17",
+        "## Intended use",
+        "| train | 30 | 30 | 60 |",
+        "threshold of 0.4000",
+        "### all images: 60 images\n\n| metric | value | model in service before |\n|---|---|---|\n"
+        "| accuracy | 0.8625 (0.8000 to 0.9200) | 0.8500 |\n| log loss | \N{EN DASH} | \N{EN DASH} |",
+        "### dark: 4 images\n\n| metric | value |\n|---|---|\n| accuracy | 0.5000 |",
+        "- passed: recall of Positive: 0.9000 (0.8000 to 0.9600), required at least 0.7500",
+        "- Too few test images to decide on: recall of Positive, dark.",
+        "- Data: as given by the user.",
+        "Apache-2.0 (EfficientNet-Lite, Google)",
+        "code: c0ffee",
+    ):
+        assert text in card, text
+
+
+@pytest.mark.parametrize(
+    ("backbone", "weights", "expected"),
+    [
+        ("efficientnet-lite0", "imagenet", "Apache-2.0"),
+        ("efficientnet-lite0", "none", "none, they were random"),
+        ("efficientnet-lite0", "/my/weights.pth", "given by the user; crackgate does not know their licence"),
+        ("MobileNetV2", "imagenet", "https://keras.io/api/applications/"),
+    ],
+)
+def test_the_card_tells_the_licence_of_the_weights(backbone: str, weights: str, expected: str) -> None:
+    summary = fill_summary()
+    summary.config["train"] |= {"backbone": backbone, "weights": weights}
+    line = render_model_card(make_report(summary)).split("Weights that the training began with: ")[1].splitlines()[0]
+    assert expected in line and ("Apache" in line) == (expected == "Apache-2.0")
+
+
+def test_hostile_names_stay_text_in_the_card() -> None:
+    summary = fill_summary(classes=[HOSTILE, POSITIVE])
+    card = render_model_card(make_report(summary))
+    assert r"\<script\>alert(1)\</script\>\|\`\*\_\#\\n\\x00\\u202e\](" in card
+    assert not re.search(r"(?<!\\)<script", card) and "\x00" not in card
+
+
+# Provenance
+
+
+def test_the_commit_is_that_of_the_checkout_and_changes_are_told(tmp_path: Path) -> None:
+    def git(*arguments: str) -> str:
+        identity = {f"GIT_{who}_{what}": "a@b" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")}
+        environment = {**os.environ, **identity}
+        return subprocess.run(
+            ["git", "-C", str(tmp_path), *arguments], env=environment, capture_output=True, text=True, check=True
+        ).stdout.strip()
+
+    git("init")
+    (tmp_path / "code.py").write_text("1")
+    git("add", "code.py")
+    git("commit", "--message", "first")
+    commit = git("rev-parse", "HEAD")
+    assert read_commit(tmp_path) == commit
+    (tmp_path / "code.py").write_text("2")
+    assert read_commit(tmp_path) == f"{commit} with changes"
+    # A package installed somewhere below another project's checkout is not that project.
+    below = tmp_path / "site-packages"
+    below.mkdir()
+    assert read_commit(below) == INSTALLED
+
+
+# Writing
+
+
+def fill_undrawn(verdict: Verdict = Verdict.RELEASED) -> Summary:
+    """Without what charts are made of."""
+    summary = fill_summary(verdict)
+    assert summary.evaluation is not None
+    summary.evaluation.curve, summary.evaluation.reliability = [], []
+    return summary
+
+
+def test_a_refused_run_leaves_everything_but_a_model_card(tmp_path: Path) -> None:
+    summary = fill_undrawn(Verdict.NOT_BLESSED)
+    before = summary.model_copy(deep=True)
+    written = write_report(summary, tmp_path)
+    assert summary == before
+    assert {name: Path(path).name for name, path in written.items()} == {
+        "report": "report.html",
+        "report_json": "report.json",
+        "gates": "gates.xml",
+    }
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["gates.xml", "report.html", "report.json"]
+    report = Report.model_validate_json((tmp_path / "report.json").read_text(encoding="utf-8"))
+    assert report.run.outputs == written and report.answers is None
+
+
+def test_a_released_version_keeps_the_card_that_it_has(tmp_path: Path) -> None:
+    summary = fill_undrawn()
+    summary.pushed_to = str(tmp_path / "serving" / "17")
+    Path(summary.pushed_to).mkdir(parents=True)
+    for run in ("one", "two"):
+        (tmp_path / run).mkdir()
+        summary.run_id = run
+        card = Path(write_report(summary, tmp_path / run)["model_card"])
+        assert "in run one" in card.read_text(encoding="utf-8")
+    assert [path.name for path in card.parent.iterdir()] == ["model_card.md"]
+
+
+def test_links_stay_right_when_the_workspace_moves(tmp_path: Path) -> None:
+    folder = tmp_path / "runs" / "1"
+    folder.mkdir(parents=True)
+    summary = fill_undrawn(Verdict.NOT_BLESSED)
+    summary.log = str(tmp_path / "logs" / "1.log")
+    write_report(summary, folder)
+    page = _Page((folder / "report.html").read_text(encoding="utf-8"))
+    links = {attributes["href"] for attributes in page.of("a")}
+    assert {"../../logs/1.log", "report.json", "gates.xml", "summary.json"} <= links
+
+
+def test_a_report_that_fails_changes_no_verdict_and_is_said(tmp_path: Path) -> None:
+    summary = fill_undrawn(Verdict.NOT_BLESSED)
+    _report(summary, tmp_path / "absent")
+    assert (summary.verdict, summary.exit_code) == (Verdict.NOT_BLESSED, 3)
+    assert summary.report_error is not None and summary.report_error.startswith("FileNotFoundError")
+    assert not {"report", "report_json", "gates"} & set(summary.outputs)
+    text = io.StringIO()
+    print_closing(Console(file=text, width=200), summary, "summary.json")
+    assert f"no report   {summary.report_error}" in text.getvalue()
+
+
+def test_the_closing_words_say_where_the_report_is(tmp_path: Path) -> None:
+    summary = fill_undrawn(Verdict.NOT_BLESSED)
+    _report(summary, tmp_path)
+    text = io.StringIO()
+    print_closing(Console(file=text, width=200), summary, "summary.json")
+    assert f"report      {tmp_path / 'report.html'}" in text.getvalue() and "no report" not in text.getvalue()
