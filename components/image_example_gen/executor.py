@@ -21,7 +21,6 @@ from tfx.proto import example_gen_pb2
 from tfx.types import artifact_utils, standard_component_specs
 from tfx.utils import proto_utils
 
-from components import features
 from components.errors import DataRejectedError
 from components.image_example_gen.account import find_faults, read_account
 from components.image_example_gen.grouping import AssignGroups
