@@ -1,6 +1,6 @@
 """Options of the training, with their bounds: the `[train]` section of the configuration."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
@@ -44,6 +44,14 @@ class TrainOptions(BaseModel):
     patience: Annotated[
         int, Field(ge=1, le=10_000, description="epochs without a better eval loss after which a stage stops")
     ] = 3
+    strategy: Annotated[
+        Literal["one", "mirrored", "multi_worker"],
+        Field(description="one device, all GPUs of this machine, or those of several machines (TF_CONFIG names them)"),
+    ] = "one"
+    mixed_precision: Annotated[
+        Literal["none", "bfloat16", "float16"],
+        Field(description="what a GPU computes in; weights, logits and the exported model stay float32"),
+    ] = "none"
     seed: Annotated[int, Field(ge=0, le=2**31 - 10, description="seed of initial weights, augmentation and order")] = 0
 
     @field_validator("backbone")

@@ -1,0 +1,297 @@
+"""Fitting one stage, epoch by epoch: on one device or several, and resumable to the same weights.
+
+Keras' own `fit` will not do: its order of the batches cannot be resumed, it has no MultiWorkerMirroredStrategy, and
+it spends more time between the steps of a small head than in them.
+"""
+
+import logging
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from trainer.checkpoints import Checkpoint, Saved
+from trainer.time_left import time_left
+
+log = logging.getLogger("crackgate")
+
+History = dict[str, list[float]]
+
+# Seconds of one call into TensorFlow: between calls Python hears an interruption and says how far it is.
+_SECONDS_AT_ONCE = 0.5
+_MOST_STEPS_AT_ONCE = 512
+# Seconds between two messages about the same epoch.
+_MESSAGE_INTERVAL = 5.0
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """What a model is trained or measured on.
+
+    Attributes:
+        values: float16 or float32 (items, ...), often a file mapped into memory; the model gets them as float32.
+        labels: int64 (items,).
+        weights: float32 (items,), the weight of each item's loss; None for 1.
+    """
+
+    values: np.ndarray
+    labels: np.ndarray
+    weights: np.ndarray | None = None
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How long a stage may take.
+
+    Attributes:
+        stage: Its name in messages.
+        batch_size: Items per step, over all devices together.
+        epochs: At most so many.
+        patience: Epochs without a lower eval loss after which the stage stops.
+    """
+
+    stage: str
+    batch_size: int
+    epochs: int
+    patience: int
+
+
+def fit(
+    model: keras.Model,
+    optimizer: keras.optimizers.Optimizer,
+    loss: keras.losses.Loss,
+    train: Inputs,
+    draw: Callable[[int], np.ndarray],
+    validation: Inputs,
+    plan: Plan,
+    tensorboard_dir: Path,
+    checkpoint: Checkpoint | None,
+) -> History:
+    """Trains a model in place and leaves it with the weights of the epoch of the lowest eval loss.
+
+    Call it within the scope of the strategy in which the model was made. The weights depend on the arguments only, not
+    on how often the training was killed and called again.
+
+    Args:
+        model: Gives logits.
+        optimizer: A new one.
+        loss: With reduction "none"; a step lowers its weighted sum over the batch, divided by the batch's items.
+        train: What the model learns from.
+        draw: Gives the items of an epoch (counted from 0) in their order; the same ones each time it is asked.
+        validation: What chooses the epoch.
+        plan: Sizes and bounds.
+        tensorboard_dir: Receives the logs, in `train/` and `validation/`.
+        checkpoint: Where each epoch is kept, and taken up again; None to keep nothing.
+
+    Returns:
+        loss, accuracy, val_loss and val_accuracy of each epoch, those before a kill included.
+
+    Raises:
+        ValueError: The loss became NaN or infinite.
+    """
+    optimizer.build(model.trainable_variables)
+    steps = _Steps(model, optimizer, loss)
+    history: History = {"loss": [], "accuracy": [], "val_loss": [], "val_accuracy": []}
+    best_weights = model.get_weights()
+    logs = _TensorBoard(tensorboard_dir)
+    if checkpoint and (saved := checkpoint.load()):
+        history, best_weights = saved.history, saved.best_weights
+        for variable, value in zip(_state(model, optimizer), saved.variables, strict=True):
+            variable.assign(value)
+        for epoch in range(len(history["loss"])):
+            logs.write(epoch, history)
+        log.info("%s: epochs up to %d were done before", plan.stage, len(history["loss"]))
+    began, first = time.monotonic(), len(history["loss"])
+    for epoch in range(first, plan.epochs):
+        if _epochs_without_gain(history) >= plan.patience:
+            break
+        progress = _Messages(f"{plan.stage}, epoch {epoch + 1} of at most {plan.epochs}")
+        measured = (
+            *steps.train(train, draw(epoch), plan.batch_size, progress),
+            *steps.evaluate(validation, plan.batch_size),
+        )
+        if not np.isfinite(measured).all():
+            raise ValueError(
+                f"the loss of the {plan.stage} stage is no longer finite ({measured[0]}): "
+                "lower train.head_learning_rate or train.fine_tune_learning_rate"
+            )
+        for values, value in zip(history.values(), measured, strict=True):
+            values.append(value)
+        if _epochs_without_gain(history) == 0:
+            best_weights = model.get_weights()
+        logs.write(epoch, history)
+        if checkpoint:
+            variables = [keras.ops.convert_to_numpy(variable) for variable in _state(model, optimizer)]
+            checkpoint.save(Saved(variables, best_weights, history))
+        log.info(
+            "%s, epoch %d of at most %d: eval loss %.4f, accuracy %.4f, at most %s",
+            plan.stage,
+            epoch + 1,
+            plan.epochs,
+            history["val_loss"][-1],
+            history["val_accuracy"][-1],
+            time_left(time.monotonic() - began, epoch + 1 - first, plan.epochs - first),
+        )
+    model.set_weights(best_weights)
+    return history
+
+
+def evaluate(model: keras.Model, loss: keras.losses.Loss, inputs: Inputs, batch_size: int) -> tuple[float, float]:
+    """Mean loss and accuracy."""
+    return _Steps(model, None, loss).evaluate(inputs, batch_size)
+
+
+def _state(model: keras.Model, optimizer: keras.optimizers.Optimizer) -> list[keras.Variable]:
+    """Everything that one epoch leaves to the next; the states of the dropouts' random generators are among it."""
+    return [*model.variables, *optimizer.variables]
+
+
+def _epochs_without_gain(history: History) -> int:
+    losses = history["val_loss"]
+    return len(losses) - 1 - int(np.argmin(losses)) if losses else 0
+
+
+class _Steps:
+    """The compiled steps of one model."""
+
+    def __init__(self, model: keras.Model, optimizer: keras.optimizers.Optimizer | None, loss: keras.losses.Loss):
+        strategy = tf.distribute.get_strategy()
+
+        def measure(values: tf.Tensor, labels: tf.Tensor, training: bool) -> tuple[tf.Tensor, tf.Tensor]:
+            logits = tf.cast(model(values, training=training), tf.float32)
+            return loss(labels, logits), tf.argmax(logits, axis=1) == labels
+
+        def sums(losses: tf.Tensor, right: tf.Tensor) -> tf.Tensor:
+            # In 64 bits it does not matter how many steps one call made.
+            return tf.stack([tf.reduce_sum(tf.cast(part, tf.float64)) for part in (losses, right)])
+
+        def train_step(values: tf.Tensor, labels: tf.Tensor, weights: tf.Tensor, count: tf.Tensor) -> tf.Tensor:
+            with tf.GradientTape() as tape:
+                losses, right = measure(values, labels, training=True)
+                # Optimizers add up the devices' gradients, so each device takes its share of the whole batch's mean.
+                share = tf.reduce_sum(losses * weights) / tf.cast(count, tf.float32)
+                share += sum(model.losses) / strategy.num_replicas_in_sync
+                scaled = optimizer.scale_loss(share)
+            gradients = tape.gradient(scaled, model.trainable_variables)
+            optimizer.apply_gradients(zip(gradients, model.trainable_variables, strict=True))
+            return sums(losses * weights, right)
+
+        def test_step(values: tf.Tensor, labels: tf.Tensor, weights: tf.Tensor, _count: tf.Tensor) -> tf.Tensor:
+            losses, right = measure(values, labels, training=False)
+            return sums(losses * weights, right)
+
+        def repeated(step: Callable[..., tf.Tensor]) -> Callable[[Iterator, tf.Tensor], tf.Tensor]:
+            @tf.function(reduce_retracing=True)
+            def run(batches: Iterator, times: tf.Tensor) -> tf.Tensor:
+                total = tf.zeros(2, tf.float64)
+                for _ in tf.range(times):
+                    total += strategy.reduce("SUM", strategy.run(step, next(batches)), axis=None)
+                return total
+
+            return run
+
+        self._strategy = strategy
+        self._train, self._test = repeated(train_step), repeated(test_step)
+
+    def train(self, inputs: Inputs, order: np.ndarray, batch_size: int, messages: "_Messages") -> tuple[float, float]:
+        """One epoch; gives its mean loss and accuracy."""
+        return self._run(self._train, inputs, order, batch_size, messages)
+
+    def evaluate(self, inputs: Inputs, batch_size: int) -> tuple[float, float]:
+        """Mean loss and accuracy."""
+        return self._run(self._test, inputs, np.arange(len(inputs.labels)), batch_size, None)
+
+    def _run(
+        self,
+        steps: Callable[[Iterator, tf.Tensor], tf.Tensor],
+        inputs: Inputs,
+        order: np.ndarray,
+        batch_size: int,
+        messages: "_Messages | None",
+    ) -> tuple[float, float]:
+        batches = iter(
+            self._strategy.distribute_datasets_from_function(lambda worker: _batches(inputs, order, batch_size, worker))
+        )
+        total, done, at_once = np.zeros(2), 0, 1
+        count = -(-len(order) // batch_size)
+        while done < count:
+            began = time.monotonic()
+            total += steps(batches, tf.constant(min(at_once, count - done))).numpy()
+            done += min(at_once, count - done)
+            if time.monotonic() - began < _SECONDS_AT_ONCE / 2:
+                at_once = min(2 * at_once, _MOST_STEPS_AT_ONCE)
+            if messages:
+                messages.tell(done, count)
+        loss, accuracy = (total / len(order)).astype(np.float32)
+        return float(loss), float(accuracy)
+
+
+def _batches(
+    inputs: Inputs, order: np.ndarray, batch_size: int, worker: tf.distribute.InputContext
+) -> tf.data.Dataset:
+    """The shares of this worker's devices in each batch, one after the other: values, labels, weights, batch's count."""
+    devices = worker.num_replicas_in_sync
+    here = devices // worker.num_input_pipelines
+    first = worker.input_pipeline_id * here
+    weights = inputs.weights if inputs.weights is not None else np.ones(len(inputs.labels), np.float32)
+
+    def shares(batch: tf.Tensor) -> tf.data.Dataset:
+        count = tf.size(batch, out_type=tf.int64)
+
+        def share(device: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+            return batch[device * count // devices : (device + 1) * count // devices], count
+
+        return tf.data.Dataset.range(first, first + here).map(share)
+
+    def read(items: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        # In sorted order a file is read forwards.
+        items = np.sort(items)
+        return inputs.values[items].astype(np.float32), inputs.labels[items], weights[items]
+
+    def load(items: tf.Tensor, count: tf.Tensor) -> tuple[tf.Tensor, ...]:
+        values, labels, counted = tf.numpy_function(read, [items], [tf.float32, tf.int64, tf.float32])
+        values.set_shape((None, *inputs.values.shape[1:]))
+        labels.set_shape((None,))
+        counted.set_shape((None,))
+        return values, labels, counted, count
+
+    items = tf.data.Dataset.from_tensor_slices(order).batch(batch_size).flat_map(shares)
+    return items.map(load).prefetch(2 * here)
+
+
+class _Messages:
+    """Says now and then how far an epoch is."""
+
+    def __init__(self, what: str):
+        self._what = what
+        self._began = self._told = time.monotonic()
+
+    def tell(self, done: int, total: int) -> None:
+        """Logs, if the last message is old enough."""
+        now = time.monotonic()
+        if now - self._told >= _MESSAGE_INTERVAL:
+            self._told = now
+            left = time_left(now - self._began, done, total)
+            log.info("%s: batch %d of %d, %s", self._what, done, total, left)
+
+
+class _TensorBoard:
+    """Loss and accuracy of each epoch, under the names that Keras gives them."""
+
+    def __init__(self, folder: Path):
+        self._writers = {
+            prefix: tf.summary.create_file_writer(str(folder / name))
+            for prefix, name in (("", "train"), ("val_", "validation"))
+        }
+
+    def write(self, epoch: int, history: History) -> None:
+        """Writes the measures of one epoch."""
+        for prefix, writer in self._writers.items():
+            with writer.as_default():
+                for measure in ("loss", "accuracy"):
+                    tf.summary.scalar(f"epoch_{measure}", history[prefix + measure][epoch], step=epoch)
+                writer.flush()
