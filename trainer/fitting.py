@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
@@ -94,7 +95,8 @@ def fit(
         ValueError: The loss became NaN or infinite.
     """
     optimizer.build(model.trainable_variables)
-    steps = _Steps(model, optimizer, loss)
+    train_steps = _Steps(model, loss, train, plan.batch_size, optimizer)
+    validation_steps = _Steps(model, loss, validation, plan.batch_size)
     history: History = {"loss": [], "accuracy": [], "val_loss": [], "val_accuracy": []}
     best_weights = model.get_weights()
     logs = _TensorBoard(tensorboard_dir)
@@ -110,10 +112,7 @@ def fit(
         if _epochs_without_gain(history) >= plan.patience:
             break
         progress = _Messages(f"{plan.stage}, epoch {epoch + 1} of at most {plan.epochs}")
-        measured = (
-            *steps.train(train, draw(epoch), plan.batch_size, progress),
-            *steps.evaluate(validation, plan.batch_size),
-        )
+        measured = (*train_steps.epoch(draw(epoch), progress), *validation_steps.epoch())
         if not np.isfinite(measured).all():
             raise ValueError(
                 f"the loss of the {plan.stage} stage is no longer finite ({measured[0]}): "
@@ -142,7 +141,7 @@ def fit(
 
 def evaluate(model: keras.Model, loss: keras.losses.Loss, inputs: Inputs, batch_size: int) -> tuple[float, float]:
     """Mean loss and accuracy."""
-    return _Steps(model, None, loss).evaluate(inputs, batch_size)
+    return _Steps(model, loss, inputs, batch_size).epoch()
 
 
 def _state(model: keras.Model, optimizer: keras.optimizers.Optimizer) -> list[keras.Variable]:
@@ -155,112 +154,127 @@ def _epochs_without_gain(history: History) -> int:
     return len(losses) - 1 - int(np.argmin(losses)) if losses else 0
 
 
+class _Stored:
+    """Inputs where the steps find them: on the device if it is one and they are in memory, else read in the background.
+
+    From memory to a small head, the way through a pipeline would take longer than the head's step.
+    """
+
+    def __init__(self, inputs: Inputs):
+        weights = inputs.weights if inputs.weights is not None else np.ones(len(inputs.labels), np.float32)
+        self._arrays = (inputs.values, inputs.labels, weights)
+        self._on_device: tuple[tf.Tensor, ...] | None = None
+        one_device = tf.distribute.get_strategy().num_replicas_in_sync == 1
+        if one_device and not isinstance(inputs.values, np.memmap) and not isinstance(inputs.values.base, np.memmap):
+            self._on_device = tuple(map(tf.constant, self._arrays))
+
+    def __len__(self) -> int:
+        return len(self._arrays[1])
+
+    def batches(self, order: np.ndarray, batch_size: int) -> Iterator:
+        """For each step and device of this worker, what `taken` understands, and the items of the whole batch."""
+
+        def of_worker(worker: tf.distribute.InputContext) -> tf.data.Dataset:
+            devices = worker.num_replicas_in_sync
+            here = devices // worker.num_input_pipelines
+            first = worker.input_pipeline_id * here
+
+            def shares(batch: tf.Tensor) -> tf.data.Dataset:
+                count = tf.size(batch, out_type=tf.int64)
+
+                def share(device: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+                    return batch[device * count // devices : (device + 1) * count // devices], count
+
+                return tf.data.Dataset.range(first, first + here).map(share)
+
+            items = tf.data.Dataset.from_tensor_slices(order).batch(batch_size).flat_map(shares)
+            return items if self._on_device else items.map(self._read).prefetch(2 * here)
+
+        return iter(tf.distribute.get_strategy().distribute_datasets_from_function(of_worker))
+
+    def taken(self, batch: Any) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+        """Values as float32, labels and weights; called within a step."""
+        if self._on_device:
+            batch = tuple(tf.gather(array, batch) for array in self._on_device)
+        values, labels, weights = batch
+        return tf.cast(values, tf.float32), labels, weights
+
+    def _read(self, items: tf.Tensor, count: tf.Tensor) -> tuple[tuple[tf.Tensor, ...], tf.Tensor]:
+        def read(chosen: np.ndarray) -> list[np.ndarray]:
+            # In sorted order a file is read forwards.
+            chosen = np.sort(chosen)
+            return [array[chosen] for array in self._arrays]
+
+        batch = tf.numpy_function(read, [items], [tf.as_dtype(array.dtype) for array in self._arrays])
+        for tensor, array in zip(batch, self._arrays, strict=True):
+            tensor.set_shape((None, *array.shape[1:]))
+        return tuple(batch), count
+
+
 class _Steps:
-    """The compiled steps of one model."""
+    """The compiled steps of one model on some inputs: of training with an optimizer, of measuring without."""
 
-    def __init__(self, model: keras.Model, optimizer: keras.optimizers.Optimizer | None, loss: keras.losses.Loss):
+    def __init__(
+        self,
+        model: keras.Model,
+        loss: keras.losses.Loss,
+        inputs: Inputs,
+        batch_size: int,
+        optimizer: keras.optimizers.Optimizer | None = None,
+    ):
         strategy = tf.distribute.get_strategy()
+        self._stored, self._batch_size = _Stored(inputs), batch_size
 
-        def measure(values: tf.Tensor, labels: tf.Tensor, training: bool) -> tuple[tf.Tensor, tf.Tensor]:
+        def measure(batch: Any, training: bool) -> tuple[tf.Tensor, tf.Tensor]:
+            """Weighted losses, and their sum beside the number of right answers."""
+            values, labels, weights = self._stored.taken(batch)
             logits = tf.cast(model(values, training=training), tf.float32)
-            return loss(labels, logits), tf.argmax(logits, axis=1) == labels
-
-        def sums(losses: tf.Tensor, right: tf.Tensor) -> tf.Tensor:
+            losses = loss(labels, logits) * weights
             # In 64 bits it does not matter how many steps one call made.
-            return tf.stack([tf.reduce_sum(tf.cast(part, tf.float64)) for part in (losses, right)])
+            parts = (losses, tf.argmax(logits, axis=1) == labels)
+            return losses, tf.stack([tf.reduce_sum(tf.cast(part, tf.float64)) for part in parts])
 
-        def train_step(values: tf.Tensor, labels: tf.Tensor, weights: tf.Tensor, count: tf.Tensor) -> tf.Tensor:
+        def train_step(batch: Any, count: tf.Tensor) -> tf.Tensor:
             with tf.GradientTape() as tape:
-                losses, right = measure(values, labels, training=True)
+                losses, sums = measure(batch, training=True)
                 # Optimizers add up the devices' gradients, so each device takes its share of the whole batch's mean.
-                share = tf.reduce_sum(losses * weights) / tf.cast(count, tf.float32)
+                share = tf.reduce_sum(losses) / tf.cast(count, tf.float32)
                 share += sum(model.losses) / strategy.num_replicas_in_sync
                 scaled = optimizer.scale_loss(share)
             gradients = tape.gradient(scaled, model.trainable_variables)
             optimizer.apply_gradients(zip(gradients, model.trainable_variables, strict=True))
-            return sums(losses * weights, right)
+            return sums
 
-        def test_step(values: tf.Tensor, labels: tf.Tensor, weights: tf.Tensor, _count: tf.Tensor) -> tf.Tensor:
-            losses, right = measure(values, labels, training=False)
-            return sums(losses * weights, right)
+        def test_step(batch: Any, _count: tf.Tensor) -> tf.Tensor:
+            return measure(batch, training=False)[1]
 
-        def repeated(step: Callable[..., tf.Tensor]) -> Callable[[Iterator, tf.Tensor], tf.Tensor]:
-            @tf.function(reduce_retracing=True)
-            def run(batches: Iterator, times: tf.Tensor) -> tf.Tensor:
-                total = tf.zeros(2, tf.float64)
-                for _ in tf.range(times):
-                    total += strategy.reduce("SUM", strategy.run(step, next(batches)), axis=None)
-                return total
+        @tf.function(reduce_retracing=True)
+        def run(batches: Iterator, times: tf.Tensor) -> tf.Tensor:
+            total = tf.zeros(2, tf.float64)
+            for _ in tf.range(times):
+                sums = strategy.run(train_step if optimizer else test_step, next(batches))
+                total += strategy.reduce("SUM", sums, axis=None)
+            return total
 
-            return run
+        self._run = run
 
-        self._strategy = strategy
-        self._train, self._test = repeated(train_step), repeated(test_step)
-
-    def train(self, inputs: Inputs, order: np.ndarray, batch_size: int, messages: "_Messages") -> tuple[float, float]:
-        """One epoch; gives its mean loss and accuracy."""
-        return self._run(self._train, inputs, order, batch_size, messages)
-
-    def evaluate(self, inputs: Inputs, batch_size: int) -> tuple[float, float]:
-        """Mean loss and accuracy."""
-        return self._run(self._test, inputs, np.arange(len(inputs.labels)), batch_size, None)
-
-    def _run(
-        self,
-        steps: Callable[[Iterator, tf.Tensor], tf.Tensor],
-        inputs: Inputs,
-        order: np.ndarray,
-        batch_size: int,
-        messages: "_Messages | None",
-    ) -> tuple[float, float]:
-        batches = iter(
-            self._strategy.distribute_datasets_from_function(lambda worker: _batches(inputs, order, batch_size, worker))
-        )
+    def epoch(self, order: np.ndarray | None = None, messages: "_Messages | None" = None) -> tuple[float, float]:
+        """Takes every item of `order` (None: all) once, and gives their mean loss and accuracy."""
+        order = np.arange(len(self._stored)) if order is None else order
+        batches = self._stored.batches(order, self._batch_size)
         total, done, at_once = np.zeros(2), 0, 1
-        count = -(-len(order) // batch_size)
+        count = -(-len(order) // self._batch_size)
         while done < count:
             began = time.monotonic()
-            total += steps(batches, tf.constant(min(at_once, count - done))).numpy()
-            done += min(at_once, count - done)
+            steps = min(at_once, count - done)
+            total += self._run(batches, tf.constant(steps)).numpy()
+            done += steps
             if time.monotonic() - began < _SECONDS_AT_ONCE / 2:
                 at_once = min(2 * at_once, _MOST_STEPS_AT_ONCE)
             if messages:
                 messages.tell(done, count)
         loss, accuracy = (total / len(order)).astype(np.float32)
         return float(loss), float(accuracy)
-
-
-def _batches(
-    inputs: Inputs, order: np.ndarray, batch_size: int, worker: tf.distribute.InputContext
-) -> tf.data.Dataset:
-    """The shares of this worker's devices in each batch, one after the other: values, labels, weights, batch's count."""
-    devices = worker.num_replicas_in_sync
-    here = devices // worker.num_input_pipelines
-    first = worker.input_pipeline_id * here
-    weights = inputs.weights if inputs.weights is not None else np.ones(len(inputs.labels), np.float32)
-
-    def shares(batch: tf.Tensor) -> tf.data.Dataset:
-        count = tf.size(batch, out_type=tf.int64)
-
-        def share(device: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-            return batch[device * count // devices : (device + 1) * count // devices], count
-
-        return tf.data.Dataset.range(first, first + here).map(share)
-
-    def read(items: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        # In sorted order a file is read forwards.
-        items = np.sort(items)
-        return inputs.values[items].astype(np.float32), inputs.labels[items], weights[items]
-
-    def load(items: tf.Tensor, count: tf.Tensor) -> tuple[tf.Tensor, ...]:
-        values, labels, counted = tf.numpy_function(read, [items], [tf.float32, tf.int64, tf.float32])
-        values.set_shape((None, *inputs.values.shape[1:]))
-        labels.set_shape((None,))
-        counted.set_shape((None,))
-        return values, labels, counted, count
-
-    items = tf.data.Dataset.from_tensor_slices(order).batch(batch_size).flat_map(shares)
-    return items.map(load).prefetch(2 * here)
 
 
 class _Messages:
