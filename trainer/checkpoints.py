@@ -13,6 +13,7 @@ import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from glob import glob
 from pathlib import Path
 from typing import Any
 
@@ -42,11 +43,14 @@ class Saved:
 class Checkpoint:
     """The file of one stage, which holds its last whole epoch."""
 
-    def __init__(self, file: Path):
-        self._file = file
+    def __init__(self, file: Path, read_only: bool = False):
+        """Takes its path; with `read_only`, `save` does nothing."""
+        self._file, self._read_only = file, read_only
 
     def save(self, saved: Saved) -> None:
         """Replaces the file at once: a kill leaves the old epoch or the new one, never a part."""
+        if self._read_only:
+            return
         arrays = {f"variable_{i:04d}": value for i, value in enumerate(saved.variables)}
         arrays |= {f"best_{i:04d}": value for i, value in enumerate(saved.best_weights)}
         self._file.parent.mkdir(parents=True, exist_ok=True)
@@ -73,28 +77,39 @@ class Checkpoint:
             return None
 
 
-def training_digest(custom_config: dict[str, Any], hyperparameters: dict[str, Any] | None, files: list[Path]) -> str:
+def training_digest(
+    custom_config: dict[str, Any], hyperparameters: dict[str, Any] | None, file_patterns: list[str]
+) -> str:
     """SHA-256 of everything that decides the weights.
 
     Args:
         custom_config: The Trainer's: classes, options, digests of sources and weights. `work_dir` only says where.
         hyperparameters: What a Tuner found, or None.
-        files: The stored examples; their content counts, not where they lie.
+        file_patterns: Globs of the stored examples; their content counts, not where they lie.
     """
     config = {name: value for name, value in custom_config.items() if name != "work_dir"}
     digest = hashlib.sha256(json.dumps([config, hyperparameters], sort_keys=True).encode())
-    for file in files:
-        with file.open("rb") as stream:
-            digest.update(hashlib.file_digest(stream, "sha256").digest())
+    for pattern in file_patterns:
+        for file in sorted(glob(pattern)):
+            with open(file, "rb") as stream:
+                digest.update(hashlib.file_digest(stream, "sha256").digest())
     return digest.hexdigest()
 
 
 @contextmanager
-def checkpoint_folder(parent: Path, digest: str) -> Iterator[Path]:
+def checkpoint_folder(parent: Path, digest: str, owner: bool) -> Iterator[Path]:
     """Lends the folder of one training: removed when the block ends well, left for the next attempt when it raises.
 
     Of other trainings that never ended, those of the last three stay.
+
+    Args:
+        parent: Holds the folders of all trainings.
+        digest: From `training_digest`.
+        owner: Whether this process may write and remove; False for all workers but one.
     """
+    if not owner:
+        yield parent / digest
+        return
     others = [folder for folder in parent.glob("*") if folder.name != digest]
     for stale in sorted(others, key=lambda folder: folder.stat().st_mtime, reverse=True)[_KEPT:]:
         shutil.rmtree(stale)

@@ -25,6 +25,8 @@ History = dict[str, list[float]]
 # Seconds of one call into TensorFlow: between calls Python hears an interruption and says how far it is.
 _SECONDS_AT_ONCE = 0.5
 _MOST_STEPS_AT_ONCE = 512
+# Bytes of inputs that are laid on the device whole.
+_MOST_ON_DEVICE = 2**30
 # Seconds between two messages about the same epoch.
 _MESSAGE_INTERVAL = 5.0
 
@@ -108,6 +110,7 @@ def fit(
             logs.write(epoch, history)
         log.info("%s: epochs up to %d were done before", plan.stage, len(history["loss"]))
     began, first = time.monotonic(), len(history["loss"])
+    _check_agreement(first)
     for epoch in range(first, plan.epochs):
         if _epochs_without_gain(history) >= plan.patience:
             break
@@ -118,8 +121,8 @@ def fit(
                 f"the loss of the {plan.stage} stage is no longer finite ({measured[0]}): "
                 "lower train.head_learning_rate or train.fine_tune_learning_rate"
             )
-        for values, value in zip(history.values(), measured, strict=True):
-            values.append(value)
+        for measures, value in zip(history.values(), measured, strict=True):
+            measures.append(value)
         if _epochs_without_gain(history) == 0:
             best_weights = model.get_weights()
         logs.write(epoch, history)
@@ -144,6 +147,17 @@ def evaluate(model: keras.Model, loss: keras.losses.Loss, inputs: Inputs, batch_
     return _Steps(model, loss, inputs, batch_size).epoch()
 
 
+def _check_agreement(epoch: int) -> None:
+    """Workers that began at different epochs would wait for each other for ever."""
+    strategy = tf.distribute.get_strategy()
+    total = strategy.reduce("SUM", strategy.run(tf.function(lambda: tf.constant(epoch))), axis=None)
+    if total != epoch * strategy.num_replicas_in_sync:
+        raise ValueError(
+            f"this worker has checkpoints of {epoch} epochs and others have not: "
+            "give all workers the same work folder, on a file system that they share"
+        )
+
+
 def _state(model: keras.Model, optimizer: keras.optimizers.Optimizer) -> list[keras.Variable]:
     """Everything that one epoch leaves to the next; the states of the dropouts' random generators are among it."""
     return [*model.variables, *optimizer.variables]
@@ -155,7 +169,7 @@ def _epochs_without_gain(history: History) -> int:
 
 
 class _Stored:
-    """Inputs where the steps find them: on the device if it is one and they are in memory, else read in the background.
+    """Inputs where the steps find them: on the device if it is one and they are few, otherwise read in the background.
 
     From memory to a small head, the way through a pipeline would take longer than the head's step.
     """
@@ -164,8 +178,7 @@ class _Stored:
         weights = inputs.weights if inputs.weights is not None else np.ones(len(inputs.labels), np.float32)
         self._arrays = (inputs.values, inputs.labels, weights)
         self._on_device: tuple[tf.Tensor, ...] | None = None
-        one_device = tf.distribute.get_strategy().num_replicas_in_sync == 1
-        if one_device and not isinstance(inputs.values, np.memmap) and not isinstance(inputs.values.base, np.memmap):
+        if tf.distribute.get_strategy().num_replicas_in_sync == 1 and inputs.values.nbytes <= _MOST_ON_DEVICE:
             self._on_device = tuple(map(tf.constant, self._arrays))
 
     def __len__(self) -> int:
@@ -220,7 +233,7 @@ class _Steps:
         loss: keras.losses.Loss,
         inputs: Inputs,
         batch_size: int,
-        optimizer: keras.optimizers.Optimizer | None = None,
+        optimizer: Any = None,
     ):
         strategy = tf.distribute.get_strategy()
         self._stored, self._batch_size = _Stored(inputs), batch_size

@@ -11,6 +11,7 @@ import numpy as np
 from trainer.checkpoints import Checkpoint
 from trainer.fitting import History, Inputs, Plan, evaluate, fit
 from trainer.options import TrainOptions
+from trainer.strategy import is_chief
 from trainer.views import Views
 
 log = logging.getLogger("crackgate")
@@ -80,7 +81,8 @@ def train_stages(
         ValueError: The loss became NaN or infinite.
     """
     of_head, of_fine_tuning = (
-        Checkpoint(checkpoints / f"{stage}.npz") if checkpoints else None for stage in ("head", "fine_tune")
+        Checkpoint(checkpoints / f"{stage}.npz", read_only=not is_chief()) if checkpoints else None
+        for stage in ("head", "fine_tune")
     )
     head_history = _train_head(head, train, validation, options, tensorboard_dir / "head", of_head)
     if options.fine_tune_epochs == 0:
