@@ -55,6 +55,7 @@ def run_local(
         config=config,
         pipeline_root=workspace.pipeline_root,
         serving_dir=workspace.serving,
+        trainer_work_dir=workspace.trainer_work,
         metadata=metadata,
         enable_cache=enable_cache,
     )

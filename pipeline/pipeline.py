@@ -61,6 +61,7 @@ def create_pipeline(
     config: Config,
     pipeline_root: Path,
     serving_dir: Path,
+    trainer_work_dir: Path,
     metadata: metadata_store_pb2.ConnectionConfig,
     enable_cache: bool = True,
 ) -> tfx.dsl.Pipeline:
@@ -81,6 +82,7 @@ def create_pipeline(
         config: The configuration; `config.data.classes` is not looked at.
         pipeline_root: Absolute path for the artifacts.
         serving_dir: Absolute path that receives `<version>/`.
+        trainer_work_dir: Absolute path that keeps checkpoints from one attempt to the next.
         metadata: The metadata store.
         enable_cache: Whether a component may take over the outputs of an earlier, identical execution.
     """
@@ -119,7 +121,7 @@ def create_pipeline(
         source_digest=source_digest("components/drift_check", "components/standouts.py", "components/features.py"),
     )
     leak_check = LeakCheck(examples=example_gen.outputs["examples"], source_digest=source_digest(*LEAK_CHECK_SOURCES))
-    trainer = _trainer(example_gen, classes, config)
+    trainer = _trainer(example_gen, classes, config, trainer_work_dir)
     # Whoever is refused has the page to look at.
     for gate in (data_gate, drift_check, leak_check):
         gate.add_upstream_node(data_page)
@@ -221,7 +223,9 @@ def _curated_schema(classes: list[str], options: SchemaOptions) -> CuratedSchema
     )
 
 
-def _trainer(example_gen: ImageExampleGen, classes: list[str], config: Config) -> tfx.components.Trainer:
+def _trainer(
+    example_gen: ImageExampleGen, classes: list[str], config: Config, work_dir: Path
+) -> tfx.components.Trainer:
     return tfx.components.Trainer(
         run_fn="trainer.run_fn.run_fn",
         examples=example_gen.outputs["examples"],
@@ -232,6 +236,8 @@ def _trainer(example_gen: ImageExampleGen, classes: list[str], config: Config) -
             "options": config.train.model_dump(),
             "source_digest": source_digest(*TRAINER_SOURCES),
             "weights_digest": _file_digest(Path(config.train.weights)),
+            # In one workspace always the same, so TFX's cache is none the worse for it.
+            "work_dir": str(work_dir),
         },
     )
 

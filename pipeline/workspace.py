@@ -46,6 +46,11 @@ class Workspace:
         return self.root / "gated"
 
     @property
+    def trainer_work(self) -> Path:
+        """What a training leaves for its next attempt."""
+        return self.root / "trainer"
+
+    @property
     def logs(self) -> Path:
         """One log file for each run."""
         return self.root / "logs"

@@ -61,6 +61,14 @@ class TrainOptions(BaseModel):
         float,
         Field(gt=0, le=1, description="recall of the positive class on eval that the decision threshold is chosen for"),
     ] = 0.995
+    strategy: Annotated[
+        Literal["one", "mirrored", "multi_worker"],
+        Field(description="one device, all GPUs of this machine, or those of several machines (TF_CONFIG names them)"),
+    ] = "one"
+    mixed_precision: Annotated[
+        Literal["none", "bfloat16", "float16"],
+        Field(description="what a GPU computes in; weights, logits and the exported model stay float32"),
+    ] = "none"
     seed: Annotated[int, Field(ge=0, le=2**31 - 10, description="seed of initial weights, augmentation and order")] = 0
 
     @field_validator("backbone")

@@ -8,13 +8,16 @@ from typing import Any
 import keras
 import numpy as np
 
+from trainer.checkpoints import Checkpoint
+from trainer.fitting import History, Inputs, Plan, evaluate, fit
 from trainer.imbalance import draw_epoch, eval_weights, train_weights
-from trainer.options import Imbalance, TrainOptions
+from trainer.options import TrainOptions
+from trainer.strategy import is_chief
 from trainer.views import Views
 
 log = logging.getLogger("crackgate")
 
-History = dict[str, list[float]]
+_LOSS = keras.losses.SparseCategoricalCrossentropy(from_logits=True, reduction="none")
 
 
 @dataclass(frozen=True)
@@ -39,7 +42,8 @@ def build_head(channels: int, classes: int, options: TrainOptions) -> keras.Mode
         [
             keras.Input((channels,)),
             keras.layers.Dropout(options.dropout, seed=options.seed),
-            keras.layers.Dense(classes, name="logits"),
+            # In full precision whatever the rest computes in: softmax and loss need it.
+            keras.layers.Dense(classes, dtype="float32", name="logits"),
         ],
         name="head",
     )
@@ -60,8 +64,11 @@ def train_stages(
     validation: Views,
     options: TrainOptions,
     tensorboard_dir: Path,
+    checkpoints: Path | None = None,
 ) -> Stages:
     """Trains the head, then the upper part with it; both models are changed in place.
+
+    Call it within the scope of the strategy in which they were made.
 
     Args:
         upper: Backbone from the cut on.
@@ -70,40 +77,42 @@ def train_stages(
         validation: One view of each image of the eval split.
         options: Epochs, rates, patience, imbalance and seed.
         tensorboard_dir: Receives the logs of the stages in `head/` and `fine_tune/`.
+        checkpoints: Folder that keeps each epoch; a stage found there goes on. None to keep nothing.
 
     Raises:
         ValueError: The loss became NaN or infinite.
     """
-    head_history = _train_head(head, train, validation, options, tensorboard_dir / "head")
+    of_head, of_fine_tuning = (
+        Checkpoint(checkpoints / f"{stage}.npz", read_only=not is_chief()) if checkpoints else None
+        for stage in ("head", "fine_tune")
+    )
+    head_history = _train_head(head, train, validation, options, tensorboard_dir / "head", of_head)
     if options.fine_tune_epochs == 0:
         return Stages(head_history, {}, fine_tune_kept=False)
-    history, kept = _fine_tune(upper, head, train, validation, options, tensorboard_dir / "fine_tune")
+    history, kept = _fine_tune(upper, head, train, validation, options, tensorboard_dir / "fine_tune", of_fine_tuning)
     return Stages(head_history, history, kept)
 
 
 def _train_head(
-    head: keras.Model, train: Views, validation: Views, options: TrainOptions, tensorboard_dir: Path
+    head: keras.Model,
+    train: Views,
+    validation: Views,
+    options: TrainOptions,
+    tensorboard_dir: Path,
+    checkpoint: Checkpoint | None,
 ) -> History:
-    features = train.features.reshape(-1, train.features.shape[-1])
-    labels = np.repeat(train.labels, train.features.shape[1])
-    weights = train_weights(labels, options.imbalance)
-    training: dict[str, Any] = {"x": features, "y": labels, "sample_weight": weights, "batch_size": options.batch_size}
-    if options.imbalance == "balanced_sampling":
-        # Other rows each epoch, which arrays cannot do.
-        training = {"x": _OneViewEach(features[:, None], labels, weights, options, options.imbalance)}
-    _compile(head, options.head_learning_rate)
-    history = head.fit(
-        **training,
-        validation_data=(
-            validation.features[:, 0],
-            validation.labels,
-            eval_weights(validation.labels, options.imbalance),
-        ),
-        epochs=options.head_epochs,
-        callbacks=_callbacks("head", options, tensorboard_dir),
-        verbose=0,
-    ).history
-    return _checked(history, "head")
+    inputs = _inputs(train.features, train.labels, train_weights(train.labels, options.imbalance))
+    return fit(
+        head,
+        _optimizer(options.head_learning_rate, options),
+        _LOSS,
+        inputs,
+        lambda epoch: draw_epoch(inputs.labels, options.imbalance, np.random.default_rng([options.seed, epoch])),
+        _inputs(validation.features, validation.labels, eval_weights(validation.labels, options.imbalance)),
+        Plan("head", options.batch_size, options.head_epochs, options.patience),
+        tensorboard_dir,
+        checkpoint,
+    )
 
 
 def _fine_tune(
@@ -113,39 +122,58 @@ def _fine_tune(
     validation: Views,
     options: TrainOptions,
     tensorboard_dir: Path,
+    checkpoint: Checkpoint | None,
 ) -> tuple[History, bool]:
+    assert train.activations is not None and validation.activations is not None, "fine-tuning needs stored activations"
     _freeze_batch_norm(upper)
     cut = keras.Input(upper.input_shape[1:])
     features = keras.layers.GlobalAveragePooling2D()(upper(cut))
     top = keras.Model(cut, head(features), name="top")
-    assert train.activations is not None and validation.activations is not None, "fine-tuning needs stored activations"
-    batches = _OneViewEach(
-        train.activations, train.labels, train_weights(train.labels, options.imbalance), options, options.imbalance
-    )
-    validation_batches = _OneViewEach(
-        validation.activations, validation.labels, eval_weights(validation.labels, options.imbalance), options, "none"
-    )
-    steps = options.fine_tune_epochs * len(batches)
-    warm_up = -(-len(batches) // 2)
+    images, views = train.features.shape[:2]
+
+    def one_view_each(epoch: int) -> np.ndarray:
+        """An epoch's images, each time in one of their views."""
+        rng = np.random.default_rng([options.seed, epoch])
+        return draw_epoch(train.labels, options.imbalance, rng) * views + rng.integers(views, size=images)
+
+    steps_per_epoch = -(-images // options.batch_size)
+    steps = options.fine_tune_epochs * steps_per_epoch
+    warm_up = -(-steps_per_epoch // 2)
     # From zero up for half an epoch: Adam's first steps, before it knows the gradients, would undo the features.
     rate = keras.optimizers.schedules.CosineDecay(
         0.0, max(1, steps - warm_up), warmup_target=options.fine_tune_learning_rate, warmup_steps=warm_up
     )
-    _compile(top, rate)
+    held_out = _inputs(validation.activations, validation.labels, eval_weights(validation.labels, options.imbalance))
     before = top.get_weights()
-    frozen_loss = top.evaluate(validation_batches, verbose=0, return_dict=True)["loss"]
-    history = top.fit(
-        batches,
-        validation_data=validation_batches,
-        epochs=options.fine_tune_epochs,
-        callbacks=_callbacks("fine-tuning", options, tensorboard_dir),
-        verbose=0,
-    ).history
-    kept = min(_checked(history, "fine-tuning")["val_loss"]) < frozen_loss
+    frozen_loss, _ = evaluate(top, _LOSS, held_out, options.batch_size)
+    history = fit(
+        top,
+        _optimizer(rate, options),
+        _LOSS,
+        _inputs(train.activations, train.labels, train_weights(train.labels, options.imbalance)),
+        one_view_each,
+        held_out,
+        Plan("fine-tuning", options.batch_size, options.fine_tune_epochs, options.patience),
+        tensorboard_dir,
+        checkpoint,
+    )
+    kept = min(history["val_loss"]) < frozen_loss
     if not kept:
         log.info("fine-tuning did not lower the eval loss of %.4f: the frozen backbone stays", frozen_loss)
         top.set_weights(before)
     return history, kept
+
+
+def _inputs(views: np.ndarray, labels: np.ndarray, weights: np.ndarray) -> Inputs:
+    """Every view of every image as an item of its own: that of image i and view v is i * views + v."""
+    count = views.shape[1]
+    return Inputs(views.reshape(-1, *views.shape[2:]), np.repeat(labels, count), np.repeat(weights, count))
+
+
+def _optimizer(rate: Any, options: TrainOptions) -> keras.optimizers.Optimizer:
+    adam = keras.optimizers.Adam(rate)
+    # Small gradients are nothing in float16, unless the loss is scaled up first.
+    return keras.optimizers.LossScaleOptimizer(adam) if options.mixed_precision == "float16" else adam
 
 
 def _freeze_batch_norm(model: keras.Model) -> None:
@@ -156,63 +184,3 @@ def _freeze_batch_norm(model: keras.Model) -> None:
     for layer in model.layers:
         if isinstance(layer, keras.layers.BatchNormalization):
             layer.trainable = False
-
-
-class _OneViewEach(keras.utils.PyDataset):
-    """Batches of (activations, labels, weights): an epoch's images in a new order, each time in one of their views."""
-
-    def __init__(
-        self, views: np.ndarray, labels: np.ndarray, weights: np.ndarray, options: TrainOptions, imbalance: Imbalance
-    ):
-        """Takes views (images, views, ...), and what `draw_epoch` has to do about the labels' imbalance."""
-        super().__init__()
-        self._views, self._labels, self._weights = views, labels, weights
-        self._batch_size, self._imbalance = options.batch_size, imbalance
-        self._rng = np.random.default_rng(options.seed)
-        self.on_epoch_end()
-
-    def __len__(self) -> int:
-        return -(-len(self._labels) // self._batch_size)
-
-    def __getitem__(self, index: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        batch = slice(index * self._batch_size, (index + 1) * self._batch_size)
-        # In sorted order the file is read forwards.
-        forwards = np.argsort(self._order[batch], kind="stable")
-        images, view = self._order[batch][forwards], self._view[batch][forwards]
-        return self._views[images, view].astype(np.float32), self._labels[images], self._weights[images]
-
-    def on_epoch_end(self) -> None:
-        """Draws the next epoch's order and views."""
-        self._order = draw_epoch(self._labels, self._imbalance, self._rng)
-        self._view = self._rng.integers(self._views.shape[1], size=len(self._order))
-
-
-def _compile(model: keras.Model, rate: Any) -> None:
-    model.compile(
-        optimizer=keras.optimizers.Adam(rate),
-        loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
-        metrics=["accuracy"],
-    )
-
-
-def _callbacks(stage: str, options: TrainOptions, tensorboard_dir: Path) -> list[keras.callbacks.Callback]:
-    def report(epoch: int, logs: dict[str, float]) -> None:
-        log.info(
-            "%s, epoch %d: eval loss %.4f, accuracy %.4f", stage, epoch + 1, logs["val_loss"], logs["val_accuracy"]
-        )
-
-    return [
-        keras.callbacks.EarlyStopping(monitor="val_loss", patience=options.patience, restore_best_weights=True),
-        keras.callbacks.TerminateOnNaN(),
-        keras.callbacks.TensorBoard(tensorboard_dir, write_graph=False),
-        keras.callbacks.LambdaCallback(on_epoch_end=report),
-    ]
-
-
-def _checked(history: History, stage: str) -> History:
-    if not np.isfinite([*history["loss"], *history["val_loss"]]).all():
-        raise ValueError(
-            f"the loss of the {stage} stage is no longer finite ({history['loss'][-1]}): "
-            "lower train.head_learning_rate or train.fine_tune_learning_rate"
-        )
-    return history

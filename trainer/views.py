@@ -8,6 +8,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from trainer.strategy import on_all_devices
+
 log = logging.getLogger("crackgate")
 
 
@@ -60,6 +62,7 @@ def compute_views(
         cut = lower(batch, training=False)
         return cut, tf.reduce_mean(upper(cut, training=False), axis=(1, 2))
 
+    run = on_all_devices(run)
     done = 0
     for batch, batch_labels in images:
         rows = slice(done, done + len(batch))

@@ -1,0 +1,15 @@
+"""How long something will still take, in words."""
+
+
+def time_left(seconds: float, done: int, total: int) -> str:
+    """Estimates from what has been done: "40 s left", "12 min left", "3.5 h left".
+
+    Args:
+        seconds: Time that `done` steps took.
+        done: At least 1.
+        total: Steps in all.
+    """
+    left = seconds / done * (total - done)
+    if left < 100:
+        return f"{left:.0f} s left"
+    return f"{left / 60:.0f} min left" if left < 6000 else f"{left / 3600:.1f} h left"
