@@ -185,7 +185,7 @@ class _Stored:
         return len(self._arrays[1])
 
     def batches(self, order: np.ndarray, batch_size: int) -> Iterator:
-        """For each step and device of this worker: what `taken` understands, 1.0 (0.0: ignore it), the batch's items."""
+        """For each step and device of this worker: what `taken` understands, 1.0 (0.0: ignore it), batch size."""
 
         def of_worker(worker: tf.distribute.InputContext) -> tf.data.Dataset:
             devices = worker.num_replicas_in_sync
