@@ -159,6 +159,14 @@ class RequireOptions(_Section):
         return self
 
 
+class TuneOptions(_Section):
+    """A search for better learning rates, dropout and depth of the fine-tuning before the training itself."""
+
+    trials: Annotated[
+        int, Field(ge=0, le=1000, description="trainings to compare on eval, the configured one first; 0: no search")
+    ] = 0
+
+
 class GateOptions(_Section):
     """What a model has to reach on the test split, through its served signature, to be released."""
 
@@ -206,6 +214,7 @@ class Config(_Section):
     data_schema: Annotated[SchemaOptions, Field(alias="schema")] = SchemaOptions()
     drift: DriftOptions = DriftOptions()
     train: TrainOptions = TrainOptions()
+    tune: TuneOptions = TuneOptions()
     gate: GateOptions = GateOptions()
     beam: BeamOptions = BeamOptions()
 

@@ -2,6 +2,7 @@
 
 import hashlib
 from pathlib import Path
+from typing import Any
 
 from ml_metadata.proto import metadata_store_pb2
 from tfx import v1 as tfx
@@ -72,7 +73,8 @@ def create_pipeline(
        shows them.
     3. DataGate stops the run when they found anything, DriftCheck when the images differ
        from those of the last released run, LeakCheck when copies are in two splits.
-    4. Trainer fits the head and the top blocks on train, and chooses the best on eval.
+    4. If asked to, Tuner looks for better options of the training. Trainer fits the head and the top blocks on train,
+       and chooses the best on eval.
     5. A Resolver finds the model in service; the Evaluator judges the new one on test, through its served signature.
     6. Pusher copies a blessed model to the serving directory.
 
@@ -121,11 +123,13 @@ def create_pipeline(
         source_digest=source_digest("components/drift_check", "components/standouts.py", "components/features.py"),
     )
     leak_check = LeakCheck(examples=example_gen.outputs["examples"], source_digest=source_digest(*LEAK_CHECK_SOURCES))
-    trainer = _trainer(example_gen, classes, config, trainer_work_dir)
+    training = _training(classes, config, trainer_work_dir)
+    tuner = _tuner(example_gen, training, config.tune.trials) if config.tune.trials else None
+    trainer = _trainer(example_gen, training, tuner)
     # Whoever is refused has the page to look at.
     for gate in (data_gate, drift_check, leak_check):
         gate.add_upstream_node(data_page)
-    trainer.add_upstream_nodes([data_gate, drift_check, leak_check])
+    (tuner or trainer).add_upstream_nodes([data_gate, drift_check, leak_check])
     baseline_resolver = tfx.dsl.Resolver(
         strategy_class=LatestOtherBlessedModelStrategy,
         model=tfx.dsl.Channel(type=tfx.types.standard_artifacts.Model),
@@ -162,6 +166,7 @@ def create_pipeline(
             released_statistics,
             drift_check,
             leak_check,
+            *([tuner] if tuner else []),
             trainer,
             baseline_resolver,
             evaluator,
@@ -223,22 +228,38 @@ def _curated_schema(classes: list[str], options: SchemaOptions) -> CuratedSchema
     )
 
 
+def _training(classes: list[str], config: Config, work_dir: Path) -> dict[str, Any]:
+    """What the Trainer and the Tuner's trials are given, and all that decides what they make of the images."""
+    return {
+        "classes": classes,
+        "options": config.train.model_dump(),
+        "source_digest": source_digest(*TRAINER_SOURCES),
+        "weights_digest": _file_digest(Path(config.train.weights)),
+        # In one workspace always the same, so TFX's cache is none the worse for it.
+        "work_dir": str(work_dir),
+    }
+
+
+def _tuner(example_gen: ImageExampleGen, training: dict[str, Any], trials: int) -> tfx.components.Tuner:
+    return tfx.components.Tuner(
+        tuner_fn="trainer.tuning.tuner_fn",
+        examples=example_gen.outputs["examples"],
+        train_args=tfx.proto.TrainArgs(splits=[TRAIN_SPLIT]),
+        eval_args=tfx.proto.EvalArgs(splits=[EVAL_SPLIT]),
+        custom_config={**training, "trials": trials},
+    )
+
+
 def _trainer(
-    example_gen: ImageExampleGen, classes: list[str], config: Config, work_dir: Path
+    example_gen: ImageExampleGen, training: dict[str, Any], tuner: tfx.components.Tuner | None
 ) -> tfx.components.Trainer:
     return tfx.components.Trainer(
         run_fn="trainer.run_fn.run_fn",
         examples=example_gen.outputs["examples"],
+        hyperparameters=tuner.outputs["best_hyperparameters"] if tuner else None,
         train_args=tfx.proto.TrainArgs(splits=[TRAIN_SPLIT]),
         eval_args=tfx.proto.EvalArgs(splits=[EVAL_SPLIT]),
-        custom_config={
-            "classes": classes,
-            "options": config.train.model_dump(),
-            "source_digest": source_digest(*TRAINER_SOURCES),
-            "weights_digest": _file_digest(Path(config.train.weights)),
-            # In one workspace always the same, so TFX's cache is none the worse for it.
-            "work_dir": str(work_dir),
-        },
+        custom_config=training,
     )
 
 

@@ -100,8 +100,6 @@ def training_digest(
 def checkpoint_folder(parent: Path, digest: str, owner: bool) -> Iterator[Path]:
     """Lends the folder of one training: removed when the block ends well, left for the next attempt when it raises.
 
-    Of other trainings that never ended, those of the last three stay.
-
     Args:
         parent: Holds the folders of all trainings.
         digest: From `training_digest`.
@@ -110,10 +108,15 @@ def checkpoint_folder(parent: Path, digest: str, owner: bool) -> Iterator[Path]:
     if not owner:
         yield parent / digest
         return
-    others = [folder for folder in parent.glob("*") if folder.name != digest]
-    for stale in sorted(others, key=lambda folder: folder.stat().st_mtime, reverse=True)[_KEPT:]:
-        shutil.rmtree(stale)
+    remove_stale(parent, digest)
     folder = parent / digest
     folder.mkdir(parents=True, exist_ok=True)
     yield folder
     shutil.rmtree(folder)
+
+
+def remove_stale(parent: Path, digest: str) -> None:
+    """Removes what was left by trainings that never ended, but for the last three of them and that of `digest`."""
+    others = [folder for folder in parent.glob("*") if folder.name != digest]
+    for stale in sorted(others, key=lambda folder: folder.stat().st_mtime, reverse=True)[_KEPT:]:
+        shutil.rmtree(stale)

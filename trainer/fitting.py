@@ -104,8 +104,8 @@ def fit(
     logs = _TensorBoard(tensorboard_dir)
     if checkpoint and (saved := checkpoint.load()):
         history, best_weights = saved.history, saved.best_weights
-        for variable, value in zip(_state(model, optimizer), saved.variables, strict=True):
-            variable.assign(value)
+        for variable, stored in zip(_state(model, optimizer), saved.variables, strict=True):
+            variable.assign(stored)
         for epoch in range(len(history["loss"])):
             logs.write(epoch, history)
         log.info("%s: epochs up to %d were done before", plan.stage, len(history["loss"]))
@@ -185,7 +185,7 @@ class _Stored:
         return len(self._arrays[1])
 
     def batches(self, order: np.ndarray, batch_size: int) -> Iterator:
-        """For each step and device of this worker, what `taken` understands, and the items of the whole batch."""
+        """For each step and device of this worker: what `taken` understands, 1.0 (0.0: ignore it), batch size."""
 
         def of_worker(worker: tf.distribute.InputContext) -> tf.data.Dataset:
             devices = worker.num_replicas_in_sync
@@ -195,8 +195,10 @@ class _Stored:
             def shares(batch: tf.Tensor) -> tf.data.Dataset:
                 count = tf.size(batch, out_type=tf.int64)
 
-                def share(device: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-                    return batch[device * count // devices : (device + 1) * count // devices], count
+                def share(device: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+                    items = batch[device * count // devices : (device + 1) * count // devices]
+                    # TensorFlow cannot convolve nothing: who gets no item takes one that does not count.
+                    return tf.cond(tf.size(items) > 0, lambda: (items, 1.0, count), lambda: (batch[:1], 0.0, count))
 
                 return tf.data.Dataset.range(first, first + here).map(share)
 
@@ -212,7 +214,9 @@ class _Stored:
         values, labels, weights = batch
         return tf.cast(values, tf.float32), labels, weights
 
-    def _read(self, items: tf.Tensor, count: tf.Tensor) -> tuple[tuple[tf.Tensor, ...], tf.Tensor]:
+    def _read(
+        self, items: tf.Tensor, counts: tf.Tensor, count: tf.Tensor
+    ) -> tuple[tuple[tf.Tensor, ...], tf.Tensor, tf.Tensor]:
         def read(chosen: np.ndarray) -> list[np.ndarray]:
             # In sorted order a file is read forwards.
             chosen = np.sort(chosen)
@@ -221,7 +225,7 @@ class _Stored:
         batch = tf.numpy_function(read, [items], [tf.as_dtype(array.dtype) for array in self._arrays])
         for tensor, array in zip(batch, self._arrays, strict=True):
             tensor.set_shape((None, *array.shape[1:]))
-        return tuple(batch), count
+        return tuple(batch), counts, count
 
 
 class _Steps:
@@ -238,18 +242,18 @@ class _Steps:
         strategy = tf.distribute.get_strategy()
         self._stored, self._batch_size = _Stored(inputs), batch_size
 
-        def measure(batch: Any, training: bool) -> tuple[tf.Tensor, tf.Tensor]:
+        def measure(batch: Any, counts: tf.Tensor, training: bool) -> tuple[tf.Tensor, tf.Tensor]:
             """Weighted losses, and their sum beside the number of right answers."""
             values, labels, weights = self._stored.taken(batch)
             logits = tf.cast(model(values, training=training), tf.float32)
-            losses = loss(labels, logits) * weights
+            losses = loss(labels, logits) * weights * counts
             # In 64 bits it does not matter how many steps one call made.
-            parts = (losses, tf.argmax(logits, axis=1) == labels)
-            return losses, tf.stack([tf.reduce_sum(tf.cast(part, tf.float64)) for part in parts])
+            right = tf.cast(tf.argmax(logits, axis=1) == labels, tf.float32) * counts
+            return losses, tf.stack([tf.reduce_sum(tf.cast(part, tf.float64)) for part in (losses, right)])
 
-        def train_step(batch: Any, count: tf.Tensor) -> tf.Tensor:
+        def train_step(batch: Any, counts: tf.Tensor, count: tf.Tensor) -> tf.Tensor:
             with tf.GradientTape() as tape:
-                losses, sums = measure(batch, training=True)
+                losses, sums = measure(batch, counts, training=True)
                 # Optimizers add up the devices' gradients, so each device takes its share of the whole batch's mean.
                 share = tf.reduce_sum(losses) / tf.cast(count, tf.float32)
                 share += sum(model.losses) / strategy.num_replicas_in_sync
@@ -258,8 +262,8 @@ class _Steps:
             optimizer.apply_gradients(zip(gradients, model.trainable_variables, strict=True))
             return sums
 
-        def test_step(batch: Any, _count: tf.Tensor) -> tf.Tensor:
-            return measure(batch, training=False)[1]
+        def test_step(batch: Any, counts: tf.Tensor, _count: tf.Tensor) -> tf.Tensor:
+            return measure(batch, counts, training=False)[1]
 
         @tf.function(reduce_retracing=True)
         def run(batches: Iterator, times: tf.Tensor) -> tf.Tensor:
@@ -270,6 +274,7 @@ class _Steps:
             return total
 
         self._run = run
+        self._alone = not isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy)
 
     def epoch(self, order: np.ndarray | None = None, messages: "_Messages | None" = None) -> tuple[float, float]:
         """Takes every item of `order` (None: all) once, and gives their mean loss and accuracy."""
@@ -282,7 +287,8 @@ class _Steps:
             steps = min(at_once, count - done)
             total += self._run(batches, tf.constant(steps)).numpy()
             done += steps
-            if time.monotonic() - began < _SECONDS_AT_ONCE / 2:
+            # Several workers have to make the same calls, and their clocks differ.
+            if time.monotonic() - began < _SECONDS_AT_ONCE / 2 and self._alone:
                 at_once = min(2 * at_once, _MOST_STEPS_AT_ONCE)
             if messages:
                 messages.tell(done, count)

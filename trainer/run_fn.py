@@ -23,8 +23,8 @@ from trainer.positive_class import resolve_positive_class
 from trainer.reference import write_reference
 from trainer.reports import write_classification_report, write_curves, write_history, write_reliability
 from trainer.serving import export_classifier
-from trainer.training_digests import write_training_digests
 from trainer.strategy import build_strategy, is_chief, precision
+from trainer.training_digests import write_training_digests
 from trainer.transfer import assemble, build_head, train_stages
 from trainer.views import Views, compute_views
 

@@ -82,6 +82,8 @@ def on_all_devices(
         return run
 
     def shared(batch: tf.Tensor) -> tuple[tf.Tensor, ...]:
+        if len(batch) < devices:
+            return run(batch)
         bounds = [device * len(batch) // devices for device in range(devices + 1)]
         shares = strategy.experimental_distribute_values_from_function(
             lambda context: batch[

@@ -86,7 +86,7 @@ def test_a_training_killed_after_its_last_epoch_trains_no_further(uninterrupted:
 
 
 def test_two_devices_learn_what_one_does(one_device: Result, tmp_path: Path) -> None:
-    # 52 images in batches of 16: the last one has 4. And 5 devices' shares of 16 differ.
+    # 52 images in batches of 16: the last one has 4, and not every one of 5 devices gets one of them.
     for devices in (2, 5):
         result = _train(tmp_path / str(devices), {**ALIKE, "strategy": "mirrored"}, devices)
         _assert_same(result, one_device, tolerance=1e-4)
@@ -96,7 +96,6 @@ def test_dropout_on_two_devices_is_reproducible(tmp_path: Path) -> None:
     brief = {"head_epochs": 3, "fine_tune_epochs": 2, "strategy": "mirrored"}
     first, again = (_train(tmp_path / name, brief, devices=2) for name in ("first", "again"))
     _assert_same(again, first, tolerance=1e-6)
-    assert first.history["head"]["loss"][-1] < first.history["head"]["loss"][0]
 
 
 def test_two_workers_learn_what_one_does(one_device: Result, tmp_path: Path) -> None:

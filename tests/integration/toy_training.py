@@ -51,16 +51,19 @@ def start(folder: Path, options: TrainOptions, devices: int = 1, tf_config: str 
         devices: Logical CPU devices.
         tf_config: TF_CONFIG of a worker.
     """
-    context = multiprocessing.get_context("forkserver")
+    # Workers' connections do not survive a fork.
+    context = multiprocessing.get_context("spawn" if tf_config else "forkserver")
     context.set_forkserver_preload(["tensorflow", "keras", "trainer.transfer"])
-    process = context.Process(target=_train, args=(folder, options, devices, tf_config))
+    process = context.Process(target=_train, args=(folder, options, devices, tf_config), daemon=True)
     process.start()
     return process
 
 
 def finish(process: BaseProcess, folder: Path) -> Result:
-    process.join(timeout=240)
-    assert process.exitcode == 0, (process.exitcode, (folder / "output").read_text())
+    process.join(timeout=120)
+    exit_code = process.exitcode
+    process.kill()
+    assert exit_code == 0, (exit_code, (folder / "output").read_text())
     with np.load(folder / "weights.npz") as stored:
         weights = [stored[name] for name in stored]
     return Result(weights, json.loads((folder / "history.json").read_text()))
@@ -71,7 +74,8 @@ def _train(folder: Path, options: TrainOptions, devices: int, tf_config: str) ->
     output = os.open(folder / "output", os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
     os.dup2(output, 1)
     os.dup2(output, 2)
-    os.environ["TF_CONFIG"] = tf_config
+    if tf_config:
+        os.environ["TF_CONFIG"] = tf_config
     import keras
     import tensorflow as tf
 
