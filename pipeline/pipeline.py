@@ -115,7 +115,7 @@ def create_pipeline(
         source_digest=source_digest("components/drift_check", "components/standouts.py", "components/features.py"),
     )
     leak_check = LeakCheck(examples=example_gen.outputs["examples"], source_digest=source_digest(*LEAK_CHECK_SOURCES))
-    trainer = _trainer(example_gen, classes, config)
+    trainer = _trainer(example_gen, classes, config, pipeline_root / "views")
     # Whoever is refused has the page to look at.
     for gate in (data_gate, drift_check, leak_check):
         gate.add_upstream_node(data_page)
@@ -211,7 +211,9 @@ def _curated_schema(classes: list[str], options: SchemaOptions) -> CuratedSchema
     )
 
 
-def _trainer(example_gen: ImageExampleGen, classes: list[str], config: Config) -> tfx.components.Trainer:
+def _trainer(
+    example_gen: ImageExampleGen, classes: list[str], config: Config, views_dir: Path
+) -> tfx.components.Trainer:
     return tfx.components.Trainer(
         run_fn="trainer.run_fn.run_fn",
         examples=example_gen.outputs["examples"],
@@ -221,6 +223,8 @@ def _trainer(example_gen: ImageExampleGen, classes: list[str], config: Config) -
             "classes": classes,
             "options": config.train.model_dump(),
             "source_digest": source_digest(*TRAINER_SOURCES),
+            # A path of the workspace, as the metadata store is one: it takes nothing from TFX's cache.
+            "views_dir": str(views_dir) if config.train.reuse_views else "",
             "weights_digest": _file_digest(Path(config.train.weights)),
         },
     )

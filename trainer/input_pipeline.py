@@ -1,5 +1,7 @@
 """Reading stored examples for training."""
 
+import hashlib
+
 import tensorflow as tf
 
 from components import features
@@ -17,7 +19,6 @@ def read_images(file_patterns: list[str], image_size: int, batch_size: int) -> t
     Returns:
         A dataset of float32 (batch, image_size, image_size, 3) in 0 to 255, and int64 (batch,).
     """
-    files = sorted(name for pattern in file_patterns for name in tf.io.gfile.glob(pattern))
 
     def parse(serialized: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         parsed = tf.io.parse_single_example(
@@ -29,11 +30,23 @@ def read_images(file_patterns: list[str], image_size: int, batch_size: int) -> t
         )
         return decode_image(parsed[features.ENCODED], image_size), parsed[features.CLASS_LABEL]
 
-    records = tf.data.TFRecordDataset(files, compression_type="GZIP")
+    records = tf.data.TFRecordDataset(_files(file_patterns), compression_type="GZIP")
     return records.map(parse, num_parallel_calls=tf.data.AUTOTUNE).batch(batch_size).prefetch(tf.data.AUTOTUNE)
 
 
 def count_images(file_patterns: list[str]) -> int:
     """Number of stored examples."""
-    files = [name for pattern in file_patterns for name in tf.io.gfile.glob(pattern)]
-    return int(tf.data.TFRecordDataset(files, compression_type="GZIP").reduce(0, lambda total, _: total + 1).numpy())
+    records = tf.data.TFRecordDataset(_files(file_patterns), compression_type="GZIP")
+    return int(records.reduce(0, lambda total, _: total + 1).numpy())
+
+
+def digest_images(file_patterns: list[str]) -> str:
+    """SHA-256 over the stored examples, in the stored order."""
+    digest = hashlib.sha256()
+    for record in tf.data.TFRecordDataset(_files(file_patterns), compression_type="GZIP").as_numpy_iterator():
+        digest.update(len(record).to_bytes(8, "little") + record)
+    return digest.hexdigest()
+
+
+def _files(patterns: list[str]) -> list[str]:
+    return sorted(name for pattern in patterns for name in tf.io.gfile.glob(pattern))
