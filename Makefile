@@ -9,7 +9,7 @@ SAMPLE_DATA := $(WORKSPACE)/sample-data
 PYTEST := TF_CPP_MIN_LOG_LEVEL=2 $(BIN)/python -m pytest
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test test-unit lint format clean benchmark-copies benchmark-ingest
+.PHONY: help install run test test-unit lint format clean benchmark-copies benchmark-ingest benchmark-train
 
 help: ## List the verbs
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  %-17s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -39,6 +39,9 @@ benchmark-copies: install ## Which copies are found, and at what cost, on real p
 
 benchmark-ingest: install ## Images per second and memory of ingest against a plain loop, on real photographs
 	PYTHONPATH=. $(BIN)/python benchmarks/benchmark_ingest.py
+
+benchmark-train: install ## Time and accuracy of training against the plain Keras recipe, on real photographs
+	PYTHONPATH=. $(BIN)/python benchmarks/benchmark_train.py
 
 clean: ## Remove the environment, caches and the workspace
 	rm -rf $(VENV) .tools $(WORKSPACE) .mypy_cache .ruff_cache .pytest_cache .hypothesis

