@@ -2,7 +2,6 @@
 
 import hashlib
 import importlib.metadata
-import logging
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -15,8 +14,6 @@ from trainer.input_pipeline import count_images, digest_images, read_images
 from trainer.options import TrainOptions
 from trainer.views import Views, compute_views
 from trainer.views_cache import ViewsCache
-
-log = logging.getLogger("crackgate")
 
 # What acts on finished views. An option that is not named here asks for new ones.
 _LATER_OPTIONS = {
