@@ -2,6 +2,8 @@
 
 import keras
 
+from trainer.geometry import RandomGeometry
+
 
 def augmentation(seed: int) -> keras.Model:
     """Random geometry and tone for float32 images (batch, size, size, 3) in 0 to 255; the result keeps the range.
@@ -11,9 +13,7 @@ def augmentation(seed: int) -> keras.Model:
     """
     return keras.Sequential(
         [
-            keras.layers.RandomFlip("horizontal_and_vertical", seed=seed),
-            keras.layers.RandomRotation(0.5, fill_mode="reflect", seed=seed + 1),
-            keras.layers.RandomZoom((-0.2, 0.1), fill_mode="reflect", seed=seed + 2),
+            RandomGeometry(zoom_in=0.2, zoom_out=0.1, seed=seed),
             keras.layers.RandomBrightness(0.2, value_range=(0, 255), seed=seed + 3),
             keras.layers.RandomContrast(0.3, value_range=(0, 255), seed=seed + 4),
         ],

@@ -1,6 +1,7 @@
 """Names of the backbones. Apart from their builders, so that a configuration is checked without TensorFlow."""
 
 EFFICIENTNET_LITE0 = "efficientnet-lite0"
+EFFICIENTNET_LITES = (EFFICIENTNET_LITE0, "efficientnet-lite1", "efficientnet-lite2")
 # keras.applications whose models contain their own normalisation.
 NORMALISED_INSIDE = (
     "ConvNeXtTiny",
@@ -15,4 +16,4 @@ NORMALISED_INSIDE = (
 )
 # keras.applications that expect -1 to 1.
 SYMMETRIC = ("MobileNet", "MobileNetV2", "ResNet50V2", "Xception")
-BACKBONES = (EFFICIENTNET_LITE0, *NORMALISED_INSIDE, *SYMMETRIC)
+BACKBONES = (*EFFICIENTNET_LITES, *NORMALISED_INSIDE, *SYMMETRIC)

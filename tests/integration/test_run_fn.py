@@ -19,6 +19,7 @@ from components import features
 from components.image_example_gen.component import ImageExampleGen
 from components.images import ImageLimits
 from pipeline.sample_data import write_sample_data
+from trainer import stored_views
 from trainer.backbones import build_backbone
 from trainer.calibration import Calibration
 from trainer.decoding import decode_image
@@ -115,7 +116,7 @@ def outcome(new_bench: Callable[[], "Bench"], tmp_path_factory: pytest.TempPathF
     )
 
 
-def _train_again(outcome: Outcome, folder: Path, **changes: Any) -> Outcome:
+def _train_again(outcome: Outcome, folder: Path, views_dir: Path | None = None, **changes: Any) -> Outcome:
     """Calls `run_fn` as TFX does, on the same examples, with other options."""
     patterns = {split: [str(outcome.examples / f"Split-{split}" / "*")] for split in ("train", "eval")}
     run_fn(
@@ -124,7 +125,11 @@ def _train_again(outcome: Outcome, folder: Path, **changes: Any) -> Outcome:
             eval_files=patterns["eval"],
             serving_model_dir=str(folder / "model"),
             model_run_dir=str(folder / "run"),
-            custom_config={"classes": CLASSES, "options": {**OPTIONS, **changes}},
+            custom_config={
+                "classes": CLASSES,
+                "options": {**OPTIONS, **changes},
+                "views_dir": str(views_dir) if views_dir else "",
+            },
         )
     )
     history = json.loads((folder / "run" / "history.json").read_text(encoding="utf-8"))
@@ -270,6 +275,26 @@ def test_a_frozen_backbone_comes_out_as_it_went_in(frozen: Outcome) -> None:
         backbone.get_weights(), build_backbone("efficientnet-lite0", SIZE, "imagenet").get_weights(), strict=True
     ):
         np.testing.assert_array_equal(weight, original)
+
+
+def test_another_training_of_the_head_needs_no_backbone_pass(
+    outcome: Outcome, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    views = tmp_path / "views"
+    first = _train_again(outcome, tmp_path / "first", views, head_epochs=1, fine_tune_epochs=1)
+    kept = sorted(views.rglob("*.npy"))
+    # Of train and of eval.
+    assert len(kept) == 2 * 3
+
+    def no_pass(*_parts: keras.Model) -> None:
+        raise AssertionError("the backbone would run")
+
+    monkeypatch.setattr(stored_views, "build_engine", no_pass)
+    other = _train_again(outcome, tmp_path / "other", views, head_epochs=1, head_learning_rate=0.02, fine_tune_epochs=0)
+    assert other.history["head"]["loss"] != first.history["head"]["loss"]
+    assert sorted(views.rglob("*.npy")) == kept
+    with pytest.raises(AssertionError, match="the backbone would run"):
+        _train_again(outcome, tmp_path / "seen otherwise", views, seed=4)
 
 
 def test_refuses_options_that_it_does_not_know(outcome: Outcome, tmp_path: Path) -> None:

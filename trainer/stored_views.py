@@ -1,0 +1,84 @@
+"""Views of stored examples: from the cache where an earlier training left them, otherwise from new backbone passes."""
+
+import hashlib
+import importlib.metadata
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import keras
+
+from trainer.augmentation import augmentation
+from trainer.engine import Engine, build_engine
+from trainer.input_pipeline import count_images, digest_images, read_images
+from trainer.options import TrainOptions
+from trainer.views import Views, compute_views
+from trainer.views_cache import ViewsCache
+
+# What acts on finished views. An option that is not named here asks for new ones.
+_LATER_OPTIONS = {
+    "dropout",
+    "fine_tune_epochs",
+    "fine_tune_learning_rate",
+    "fine_tune_share",
+    "head_epochs",
+    "head_learning_rate",
+    "imbalance",
+    "patience",
+    "positive_class",
+    "reuse_views",
+    "strategy",
+    "target_recall",
+    "views",
+}
+_LIBRARIES = ("keras", "openvino", "tensorflow")
+
+
+class StoredViews:
+    """Makes the views of one training."""
+
+    def __init__(self, lower: keras.Model, upper: keras.Model, options: TrainOptions, cache: ViewsCache):
+        """Takes the frozen backbone, cut in two, with its weights."""
+        self._lower, self._upper, self._options, self._cache = lower, upper, options, cache
+
+    def get(self, split: str, file_patterns: list[str], views: int) -> Views:
+        """Returns the views of a split's images, with activations if there is to be fine-tuning.
+
+        Args:
+            split: Its name, for the progress messages.
+            file_patterns: Globs of its examples.
+            views: Views per image.
+        """
+        origin = {
+            "images": digest_images(file_patterns),
+            "views": views,
+            "weights": _weights_digest([*self._lower.weights, *self._upper.weights]),
+            "options": self._options.model_dump(mode="json", exclude=_LATER_OPTIONS),
+            "versions": {name: _version(name) for name in _LIBRARIES},
+        }
+        cut = self._lower.layers[-1].name if self._options.fine_tune_epochs else None
+
+        def compute(file: Path | None) -> Views:
+            images = read_images(file_patterns, self._options.image_size, self._options.batch_size)
+            augment = augmentation(self._options.seed) if views > 1 else None
+            return compute_views(split, images, count_images(file_patterns), self._engine, augment, views, file)
+
+        return self._cache.get(origin, cut, compute)
+
+    @cached_property
+    def _engine(self) -> Engine:
+        return build_engine(self._lower, self._upper)
+
+
+def _weights_digest(weights: list[keras.Variable]) -> str:
+    digest = hashlib.sha256()
+    for weight in weights:
+        digest.update(weight.numpy().tobytes())
+    return digest.hexdigest()
+
+
+def _version(library: str) -> Any:
+    try:
+        return importlib.metadata.version(library)
+    except importlib.metadata.PackageNotFoundError:
+        return None
