@@ -2,20 +2,27 @@
 
 import keras
 
+from trainer.camera import RandomCamera
+from trainer.geometry import RandomGeometry
+from trainer.surface import RandomLight, RandomSurface
+
 
 def augmentation(seed: int) -> keras.Model:
-    """Random geometry and tone for float32 images (batch, size, size, 3) in 0 to 255; the result keeps the range.
+    """Other places, surfaces, light and cameras for float32 images (batch, size, size, 3) in 0 to 255.
 
-    A crack has no up or down, so every flip and turn is as good as the photograph. Tone changes stand for other
-    cameras and light.
+    The result keeps shape, type and range, and the label: everything is done to a picture whatever its class. In the
+    order of nature: the surface has a place and a texture, light falls on it, a camera takes it.
+
+    Args:
+        seed: Decides every draw; the same calls on a new model give the same pictures.
     """
     return keras.Sequential(
         [
-            keras.layers.RandomFlip("horizontal_and_vertical", seed=seed),
-            keras.layers.RandomRotation(0.5, fill_mode="reflect", seed=seed + 1),
-            keras.layers.RandomZoom((-0.2, 0.1), fill_mode="reflect", seed=seed + 2),
-            keras.layers.RandomBrightness(0.2, value_range=(0, 255), seed=seed + 3),
-            keras.layers.RandomContrast(0.3, value_range=(0, 255), seed=seed + 4),
+            # A crack has no up or down. Far out it becomes as thin as another camera's.
+            RandomGeometry(zoom_in=0.3, zoom_out=1.0, seed=seed),
+            RandomSurface(seed=seed + 1),
+            RandomLight(seed=seed + 2),
+            RandomCamera(seed=seed + 3),
         ],
         name="augmentation",
     )
