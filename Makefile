@@ -9,7 +9,7 @@ SAMPLE_DATA := $(WORKSPACE)/sample-data
 PYTEST := TF_CPP_MIN_LOG_LEVEL=2 $(BIN)/python -m pytest
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test test-unit lint format clean benchmark-copies benchmark-ingest
+.PHONY: help install run test test-unit lint format clean benchmark-copies benchmark-ingest benchmark-surfaces
 
 help: ## List the verbs
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  %-17s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -39,6 +39,9 @@ benchmark-copies: install ## Which copies are found, and at what cost, on real p
 
 benchmark-ingest: install ## Images per second and memory of ingest against a plain loop, on real photographs
 	PYTHONPATH=. $(BIN)/python benchmarks/benchmark_ingest.py
+
+benchmark-surfaces: install ## How well a model trained on concrete ranks cracks on other surfaces and cameras
+	PYTHONPATH=. $(BIN)/python benchmarks/benchmark_surfaces.py
 
 clean: ## Remove the environment, caches and the workspace
 	rm -rf $(VENV) .tools $(WORKSPACE) .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -21,7 +21,8 @@ class RandomCamera(keras.layers.Layer):
         """Returns the images as other cameras would have stored them."""
         if not training:
             return images
-        draws, side = Draws(self._seeds, tf.shape(images)[0]), images.shape[1]
+        count, side = tf.shape(images)[0], tf.shape(images)[1]
+        draws = Draws(self._seeds, count)
         taken = _colours(_focus(images / 255, draws), draws)
         taken += draws.uniform(0, 0.06) * draws.chance(0.5) * draws.normal(side, side, 1)
         return _compress(tf.clip_by_value(taken, 0, 1), draws) * 255
@@ -29,9 +30,9 @@ class RandomCamera(keras.layers.Layer):
 
 def _focus(images: tf.Tensor, draws: Draws) -> tf.Tensor:
     """Blurs half of the images by up to 1.4 pixels, and sharpens a third of those, some beyond what they were."""
-    side, count = images.shape[1], tf.shape(images)[0]
+    count, side = tf.shape(images)[0], tf.shape(images)[1]
     sigma = 0.05 + draws.uniform(0.3, 1.4) * draws.chance(0.5)
-    place = tf.range(side, dtype=tf.float32)
+    place = tf.cast(tf.range(side), tf.float32)
     kernel = tf.exp(-(((place[:, None] - place) / sigma[..., 0]) ** 2) / 2)
     kernel /= tf.reduce_sum(kernel, axis=-1, keepdims=True)
     blurred = images

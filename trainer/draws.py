@@ -25,22 +25,22 @@ class Draws:
         """1.0 with that probability, else 0.0."""
         return tf.cast(self.uniform(0, 1) < probability, tf.float32)
 
-    def normal(self, *shape: int) -> tf.Tensor:
+    def normal(self, *shape: int | tf.Tensor) -> tf.Tensor:
         """Standard normal numbers (count, *shape)."""
         return keras.random.normal((self._count, *shape), seed=self._seeds)
 
-    def field(self, side: int, cells: int, channels: int = 1) -> tf.Tensor:
+    def field(self, side: int | tf.Tensor, cells: int, channels: int = 1) -> tf.Tensor:
         """Smooth noise (count, side, side, channels) that varies over about 1 / cells of the side."""
-        return tf.image.resize(self.normal(cells, cells, channels), (side, side))
+        return tf.image.resize(self.normal(cells, cells, channels), tf.stack([side, side]))
 
-    def across(self, side: int) -> tf.Tensor:
+    def across(self, side: int | tf.Tensor) -> tf.Tensor:
         """Distance (count, side, side, 1) from a line through the middle in a random direction; 1 is half the side."""
         angle = self.uniform(-math.pi, math.pi)
         y, x = axes(side)
         return tf.cos(angle) * y + tf.sin(angle) * x
 
 
-def axes(side: int) -> tuple[tf.Tensor, tf.Tensor]:
+def axes(side: int | tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
     """Places down (1, side, 1, 1) and across (1, 1, side, 1), from -1 to 1."""
     ticks = tf.linspace(-1.0, 1.0, side)
     return ticks[None, :, None, None], ticks[None, None, :, None]

@@ -31,7 +31,8 @@ class RandomSurface(keras.layers.Layer):
         """Returns the images on other surfaces."""
         if not training:
             return images
-        draws, side = Draws(self._seeds, tf.shape(images)[0]), images.shape[1]
+        count, side = tf.shape(images)[0], tf.shape(images)[1]
+        draws = Draws(self._seeds, count)
         texture = masonry(draws, side) * draws.chance(0.6)
         for cells, strongest in _STAINS_TO_GRAINS:
             # Squared: mostly weak.
@@ -39,7 +40,7 @@ class RandomSurface(keras.layers.Layer):
         return tf.clip_by_value(images * tf.exp(texture * draws.chance(0.7)), 0, 255)
 
 
-def masonry(draws: Draws, side: int) -> tf.Tensor:
+def masonry(draws: Draws, side: int | tf.Tensor) -> tf.Tensor:
     """Walls of stones in courses, each of its own tone, with joints: logarithms of brightness (batch, side, side, 1).
 
     Stones are from a thirtieth of the picture to half of it high, up to 3.5 times as long, in running or stack bond,
@@ -81,7 +82,8 @@ class RandomLight(keras.layers.Layer):
         """Returns the images in another light."""
         if not training:
             return images
-        draws, side = Draws(self._seeds, tf.shape(images)[0]), images.shape[1]
+        count, side = tf.shape(images)[0], tf.shape(images)[1]
+        draws = Draws(self._seeds, count)
         gradient = 1 + draws.uniform(-0.3, 0.3) * draws.across(side)
         edge = (draws.across(side) - draws.uniform(-0.8, 0.8)) / draws.log_uniform(0.005, 0.3)
         shadow = 1 - draws.uniform(0.1, 0.6) * draws.chance(0.3) * tf.sigmoid(edge)
