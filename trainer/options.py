@@ -24,6 +24,13 @@ class TrainOptions(BaseModel):
     views: Annotated[
         int, Field(ge=1, le=100, description="versions of each training image: itself and views - 1 augmented ones")
     ] = 3
+    other_surfaces: Annotated[
+        bool,
+        Field(
+            description="draw stains, grain and masonry over most augmented views, so that surfaces that were never "
+            "photographed are no surprise; turn off where the surface itself makes the class"
+        ),
+    ] = True
     dropout: Annotated[float, Field(ge=0, lt=1, description="share of the features dropped before the head")] = 0.2
     head_epochs: Annotated[
         int, Field(ge=1, le=10_000, description="most epochs of the head alone, on the frozen backbone")

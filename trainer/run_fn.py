@@ -51,7 +51,7 @@ def run_fn(fn_args: FnArgs) -> None:
             count_images(fn_args.train_files),
             lower,
             upper,
-            augmentation(options.seed),
+            augmentation(options.seed, options.other_surfaces),
             options.views,
             Path(folder, "train") if keep else None,
         )

@@ -77,3 +77,13 @@ def test_cracks_stay_where_a_person_sees_them() -> None:
     grey = keras.ops.convert_to_numpy(images).mean(axis=(1, 3))
     beside = np.concatenate([grey[:, 22:28], grey[:, 36:42]], axis=1).mean(axis=1)
     assert np.mean(grey[:, 31:33].mean(axis=1) < beside - 5) > 0.95
+
+
+def test_without_other_surfaces_a_plain_surface_gets_no_pattern() -> None:
+    # What light, focus and noise leave of a uniform picture is smooth: a joint of masonry is no larger than its light.
+    plain, patterned = (
+        keras.Sequential(augmentation(0, other_surfaces).layers[:-1]) for other_surfaces in (False, True)
+    )
+    images = np.full((32, 64, 64, 3), 100, np.float32)
+    smooth, rough = (np.abs(np.diff(_augment(model, images), axis=1)) for model in (plain, patterned))
+    assert np.median(smooth.mean(axis=(1, 2, 3))) < 1 < np.median(rough.mean(axis=(1, 2, 3)))
