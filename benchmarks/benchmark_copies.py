@@ -80,7 +80,7 @@ def print_scale(files: list[Path], count: int) -> None:
 
 def group(described: list[tuple[bytes, bytes]]) -> tuple[int, dict[bytes, bytes]]:
     """The number of pairs, and the group of each key, found by one worker in this process."""
-    options = PipelineOptions(runner="FnApiRunner", direct_running_mode="in_memory", direct_num_workers=1)
+    options = PipelineOptions([], runner="FnApiRunner", direct_running_mode="in_memory", direct_num_workers=1)
     with tempfile.TemporaryDirectory() as folder:
         with beam.Pipeline(options=options) as pipeline:
             images = pipeline | beam.Create(described)

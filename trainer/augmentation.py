@@ -2,20 +2,24 @@
 
 import keras
 
+from trainer.camera import RandomCamera
 from trainer.geometry import RandomGeometry
+from trainer.surface import RandomLight, RandomSurface
 
 
-def augmentation(seed: int) -> keras.Model:
-    """Random geometry and tone for float32 images (batch, size, size, 3) in 0 to 255; the result keeps the range.
+def augmentation(seed: int, other_surfaces: bool = True) -> keras.Model:
+    """Other places, surfaces, light and cameras for float32 images (batch, size, size, 3) in 0 to 255.
 
-    A crack has no up or down, so every flip and turn is as good as the photograph. Tone changes stand for other
-    cameras and light.
+    The result keeps shape, type and range. Nothing looks at the label. In the order of nature: the surface has a place
+    and a texture, light falls on it, a camera takes it.
+
+    Args:
+        seed: Decides every draw; the same calls on a new model give the same pictures.
+        other_surfaces: Whether to draw textures and masonry over the surface.
     """
+    # A crack has no up or down. Far out it becomes as thin as another camera's.
+    place = RandomGeometry(zoom_in=0.3, zoom_out=1.0, seed=seed)
+    surface = [RandomSurface(seed=seed + 1)] if other_surfaces else []
     return keras.Sequential(
-        [
-            RandomGeometry(zoom_in=0.2, zoom_out=0.1, seed=seed),
-            keras.layers.RandomBrightness(0.2, value_range=(0, 255), seed=seed + 3),
-            keras.layers.RandomContrast(0.3, value_range=(0, 255), seed=seed + 4),
-        ],
-        name="augmentation",
+        [place, *surface, RandomLight(seed=seed + 2), RandomCamera(seed=seed + 3)], name="augmentation"
     )

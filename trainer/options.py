@@ -29,11 +29,18 @@ class TrainOptions(BaseModel):
     views: Annotated[
         int, Field(ge=1, le=100, description="versions of each training image: itself and views - 1 augmented ones")
     ] = 3
+    other_surfaces: Annotated[
+        bool,
+        Field(
+            description="draw stains, grain and masonry over most augmented views, so that surfaces that were never "
+            "photographed are no surprise; turn off where the surface itself makes the class"
+        ),
+    ] = True
     reuse_views: Annotated[
         bool,
         Field(
-            description="keep the backbone's outputs of the latest training on disk, some 25 kB per view, for a next "
-            "training on the same images that differs in its head and fine-tuning only"
+            description="keep the backbone's outputs of the latest training in the workspace, some 25 kB per view, for "
+            "a next training on the same images that differs in its head and fine-tuning only"
         ),
     ] = True
     dropout: Annotated[float, Field(ge=0, lt=1, description="share of the features dropped before the head")] = 0.2

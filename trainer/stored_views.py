@@ -60,7 +60,7 @@ class StoredViews:
 
         def compute(file: Path | None) -> Views:
             images = read_images(file_patterns, self._options.image_size, self._options.batch_size)
-            augment = augmentation(self._options.seed) if views > 1 else None
+            augment = augmentation(self._options.seed, self._options.other_surfaces) if views > 1 else None
             return compute_views(split, images, count_images(file_patterns), self._engine, augment, views, file)
 
         return self._cache.get(origin, cut, compute)

@@ -116,7 +116,7 @@ def outcome(new_bench: Callable[[], "Bench"], tmp_path_factory: pytest.TempPathF
     )
 
 
-def _train_again(outcome: Outcome, folder: Path, views_dir: Path | None = None, **changes: Any) -> Outcome:
+def _train_again(outcome: Outcome, folder: Path, work_dir: Path | None = None, **changes: Any) -> Outcome:
     """Calls `run_fn` as TFX does, on the same examples, with other options."""
     patterns = {split: [str(outcome.examples / f"Split-{split}" / "*")] for split in ("train", "eval")}
     run_fn(
@@ -128,7 +128,7 @@ def _train_again(outcome: Outcome, folder: Path, views_dir: Path | None = None, 
             custom_config={
                 "classes": CLASSES,
                 "options": {**OPTIONS, **changes},
-                "views_dir": str(views_dir) if views_dir else "",
+                **({"work_dir": str(work_dir)} if work_dir else {}),
             },
         )
     )
@@ -280,9 +280,9 @@ def test_a_frozen_backbone_comes_out_as_it_went_in(frozen: Outcome) -> None:
 def test_another_training_of_the_head_needs_no_backbone_pass(
     outcome: Outcome, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    views = tmp_path / "views"
-    first = _train_again(outcome, tmp_path / "first", views, head_epochs=1, fine_tune_epochs=1)
-    kept = sorted(views.rglob("*.npy"))
+    work = tmp_path / "work"
+    first = _train_again(outcome, tmp_path / "first", work, head_epochs=1, fine_tune_epochs=1)
+    kept = sorted((work / "views").rglob("*.npy"))
     # Of train and of eval.
     assert len(kept) == 2 * 3
 
@@ -290,11 +290,11 @@ def test_another_training_of_the_head_needs_no_backbone_pass(
         raise AssertionError("the backbone would run")
 
     monkeypatch.setattr(stored_views, "build_engine", no_pass)
-    other = _train_again(outcome, tmp_path / "other", views, head_epochs=1, head_learning_rate=0.02, fine_tune_epochs=0)
+    other = _train_again(outcome, tmp_path / "other", work, head_epochs=1, head_learning_rate=0.02, fine_tune_epochs=0)
     assert other.history["head"]["loss"] != first.history["head"]["loss"]
-    assert sorted(views.rglob("*.npy")) == kept
+    assert sorted((work / "views").rglob("*.npy")) == kept
     with pytest.raises(AssertionError, match="the backbone would run"):
-        _train_again(outcome, tmp_path / "seen otherwise", views, seed=4)
+        _train_again(outcome, tmp_path / "seen otherwise", work, seed=4)
 
 
 def test_refuses_options_that_it_does_not_know(outcome: Outcome, tmp_path: Path) -> None:

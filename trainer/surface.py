@@ -1,0 +1,90 @@
+"""Other surfaces and light: what multiplies the brightness of a photograph wherever it was taken.
+
+A classifier that has seen one kind of surface takes whatever is not that surface for damage. Domain randomisation
+(Tobin et al. 2017, arXiv:1703.06907) draws so many surfaces over sound and damaged pictures alike that only the damage
+tells them apart. None of it looks at the label.
+"""
+
+import math
+
+import keras
+import tensorflow as tf
+
+from trainer.draws import Draws, axes
+
+# Cells along a side and strongest amplitude, in logarithms of brightness: from stains to grains.
+_STAINS_TO_GRAINS = ((6, 0.25), (20, 0.25), (80, 0.25))
+
+
+class RandomSurface(keras.layers.Layer):
+    """Lays a texture over seven in ten images: stains, grain, and on most of these masonry with its joints.
+
+    float32 images (batch, size, size, 3) in 0 to 255 in, the same out; without `training`, nothing happens.
+    """
+
+    def __init__(self, seed: int):
+        """Takes the seed of all draws."""
+        super().__init__()
+        self._seeds = keras.random.SeedGenerator(seed)
+
+    def call(self, images: tf.Tensor, training: bool = False) -> tf.Tensor:
+        """Returns the images on other surfaces."""
+        if not training:
+            return images
+        count, side = tf.shape(images)[0], tf.shape(images)[1]
+        draws = Draws(self._seeds, count)
+        texture = masonry(draws, side) * draws.chance(0.6)
+        for cells, strongest in _STAINS_TO_GRAINS:
+            # Squared: mostly weak.
+            texture += strongest * draws.uniform(0, 1) ** 2 * draws.field(side, cells)
+        return tf.clip_by_value(images * tf.exp(texture * draws.chance(0.7)), 0, 255)
+
+
+def masonry(draws: Draws, side: int | tf.Tensor) -> tf.Tensor:
+    """Walls of stones in courses, each of its own tone, with joints: logarithms of brightness (batch, side, side, 1).
+
+    Stones are from a thirtieth of the picture to half of it high, up to 3.5 times as long, in running or stack bond,
+    turned by any angle and a little crooked; joints are dark or light, sharp or washed out.
+    """
+    height = draws.log_uniform(0.06, 0.9)
+    length = height * draws.log_uniform(0.8, 3.5)
+    angle = draws.uniform(-math.pi, math.pi)
+    y, x = axes(side)
+    crooked = draws.field(side, 9, 2) * height * draws.uniform(0, 0.08)
+    down = (tf.cos(angle) * y - tf.sin(angle) * x + crooked[..., :1]) / height + draws.uniform(0, 9)
+    course = tf.floor(down)
+    # In running bond every course starts half a stone further.
+    along = (tf.sin(angle) * y + tf.cos(angle) * x + crooked[..., 1:]) / length + draws.uniform(0, 9)
+    along += course * 0.5 * draws.chance(0.7)
+    stone = tf.floor(along)
+
+    to_edge = tf.minimum((0.5 - tf.abs(down - course - 0.5)) * height, (0.5 - tf.abs(along - stone - 0.5)) * length)
+    width = height * draws.uniform(0.02, 0.14) + 0.01
+    joint = tf.sigmoid(3 * (width - to_edge) / (0.008 + 0.3 * width))
+    # As good as a random number per stone, and cheaper than drawing one.
+    hashed = tf.sin(course * 12.9898 + stone * 78.233 + draws.uniform(0, 7)) * 43758.5
+    tone = hashed - tf.floor(hashed) - 0.5
+    return draws.uniform(0, 0.7) ** 2 * tone * (1 - joint) + draws.uniform(-1, 0.7) * joint
+
+
+class RandomLight(keras.layers.Layer):
+    """Light that falls off to one side, and on three images in ten the edge of a shadow, hard or soft.
+
+    float32 images (batch, size, size, 3) in 0 to 255 in, the same out; without `training`, nothing happens.
+    """
+
+    def __init__(self, seed: int):
+        """Takes the seed of all draws."""
+        super().__init__()
+        self._seeds = keras.random.SeedGenerator(seed)
+
+    def call(self, images: tf.Tensor, training: bool = False) -> tf.Tensor:
+        """Returns the images in another light."""
+        if not training:
+            return images
+        count, side = tf.shape(images)[0], tf.shape(images)[1]
+        draws = Draws(self._seeds, count)
+        gradient = 1 + draws.uniform(-0.3, 0.3) * draws.across(side)
+        edge = (draws.across(side) - draws.uniform(-0.8, 0.8)) / draws.log_uniform(0.005, 0.3)
+        shadow = 1 - draws.uniform(0.1, 0.6) * draws.chance(0.3) * tf.sigmoid(edge)
+        return tf.clip_by_value(images * gradient * shadow, 0, 255)
