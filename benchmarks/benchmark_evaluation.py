@@ -1,7 +1,7 @@
 """What the gate's evaluation costs, in seconds and memory, by number and size of the test images.
 
 Real photographs are stored over and over, and scored by a small network that takes whatever batch it is handed. Each
-row is a process of its own; `tfma` in the last column stands for TFMA as it comes, with our metrics only.
+row is a process of its own.
 
     python benchmarks/benchmark_evaluation.py --photographs ../shared/data/concrete --counts 4000 12000 40000
 """
@@ -44,11 +44,10 @@ def main() -> None:
     parser.add_argument("--photographs", type=Path, default=PHOTOGRAPHS, help="a folder with one sub-folder per class")
     parser.add_argument("--counts", type=int, nargs="+", default=[4000, 12_000], help="numbers of test images")
     parser.add_argument("--side", type=int, default=227, help="side that the photographs are enlarged to, pixels")
-    parser.add_argument("--plain", action="store_true", help="measure TFMA's own extractors, too")
-    parser.add_argument("--one", nargs=4, metavar=("MODEL", "EXAMPLES", "OUTPUT", "HOW"), help=argparse.SUPPRESS)
+    parser.add_argument("--one", nargs=3, type=Path, metavar=("MODEL", "EXAMPLES", "OUTPUT"), help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.one:
-        evaluate(*map(Path, arguments.one[:3]), plain=arguments.one[3] == "tfma")
+        evaluate(*arguments.one)
         return
     files = sorted(arguments.photographs.glob("*/*.jpg"))
     if not files:
@@ -58,38 +57,35 @@ def main() -> None:
         model = Path(folder, "model")
         save_model(model)
         examples = make_examples(files, arguments.side)
-        for count, how in itertools.product(
-            arguments.counts, ["crackgate", "tfma"] if arguments.plain else ["crackgate"]
-        ):
+        for count in arguments.counts:
             stored = Path(folder, f"{count}.tfrecord")
             with tf.io.TFRecordWriter(str(stored)) as writer:
                 for record in itertools.islice(itertools.cycle(examples), count):
                     writer.write(record)
-            command = [sys.executable, __file__, "--one", model, stored, Path(folder, f"{count}-{how}"), how]
+            command = [sys.executable, __file__, "--one", model, stored, Path(folder, f"{count}")]
             done = subprocess.run(list(map(str, command)), capture_output=True, text=True, check=False)
             if done.returncode:
                 sys.exit(done.stderr[-4000:])
             seconds, megabytes = done.stdout.split()[-2:]
-            print(f"{count:>8}{len(examples[0]) / 1e3:>9.0f}{seconds:>9}{megabytes:>9}  {how}", flush=True)
+            print(f"{count:>8}{len(examples[0]) / 1e3:>9.0f}{seconds:>9}{megabytes:>9}", flush=True)
             stored.unlink()
 
 
-def evaluate(model: Path, examples: Path, output: Path, plain: bool) -> None:
+def evaluate(model: Path, examples: Path, output: Path) -> None:
     """Evaluates as the Evaluator does, in this process, and prints seconds and peak megabytes."""
     config = tfma.utils.update_eval_config_with_defaults(build_eval_config(CLASSES, "Positive", GateOptions()))
-    load = tfma.default_eval_shared_model if plain else custom_eval_shared_model
-    shared = load(eval_saved_model_path=str(model), model_name="", eval_config=config)
+    shared = custom_eval_shared_model(str(model), "", config)
     source = tfxio.TFExampleRecord(str(examples), raw_record_column_name=tfma.ARROW_INPUT_COLUMN)
-    extractors = custom_extractors(shared, config, None)
-    if plain:
-        extractors = [extractor for extractor in extractors if extractor.stage_name != "SplitBatches"]
     began = time.monotonic()
     with beam.Pipeline(argv=beam_pipeline_args(BeamOptions())) as pipeline:
         _ = (
             pipeline
             | source.BeamSource()
             | tfma.ExtractEvaluateAndWriteResults(
-                eval_shared_model=shared, eval_config=config, extractors=extractors, output_path=str(output)
+                eval_shared_model=shared,
+                eval_config=config,
+                extractors=custom_extractors(shared, config, None),
+                output_path=str(output),
             )
         )
     seconds = time.monotonic() - began
