@@ -9,10 +9,11 @@ SAMPLE_DATA := $(WORKSPACE)/sample-data
 PYTEST := TF_CPP_MIN_LOG_LEVEL=2 $(BIN)/python -m pytest
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test test-unit lint format clean report-schema benchmark-copies benchmark-ingest
+.PHONY: help install run test test-unit lint format clean report-schema benchmark-copies benchmark-ingest \
+	benchmark-evaluation
 
 help: ## List the verbs
-	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  %-17s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  %-21s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 install: $(VENV)/.installed ## Set up the environment from the lock, once
 
@@ -39,6 +40,9 @@ benchmark-copies: install ## Which copies are found, and at what cost, on real p
 
 benchmark-ingest: install ## Images per second and memory of ingest against a plain loop, on real photographs
 	PYTHONPATH=. $(BIN)/python benchmarks/benchmark_ingest.py
+
+benchmark-evaluation: install ## Seconds and memory of the gate's evaluation, on real photographs
+	PYTHONPATH=. $(BIN)/python benchmarks/benchmark_evaluation.py
 
 report-schema: install ## Write docs/report.schema.json after a change of the report
 	PYTHONPATH=. $(BIN)/python -m pipeline.report.json_schema > docs/report.schema.json

@@ -69,9 +69,9 @@ def _print_comparison(console: Console, evaluation: Evaluation) -> None:
         return
     accuracy = evaluation.slices[0].baseline["accuracy"].value
     console.print(
-        f"accuracy of the model in service: {'no number' if accuracy is None else f'{accuracy:.4f}'}; right where the "
-        f"other is wrong: the new one {comparison.only_candidate_right} times, that one "
-        f"{comparison.only_baseline_right} times (McNemar's exact test: p = {comparison.p_value:.3f})",
+        f"accuracy of the model in service: {'no number' if accuracy is None else f'{accuracy:.4f}'}; images that only "
+        f"the new one gets right: {comparison.only_candidate_right}, only that one: {comparison.only_baseline_right} "
+        f"(McNemar's exact test: p = {comparison.p_value:.3f})",
         highlight=False,
         soft_wrap=True,
     )

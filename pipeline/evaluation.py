@@ -41,7 +41,8 @@ def read_evaluation(uri: str, model: Path, classes: list[str], positive: str | N
     """
     slices = {part.name: part for part in map(_read_slice, tfma.load_metrics(uri))}
     overall = slices.get(ALL_IMAGES, _Slice(ALL_IMAGES, {}, {}, {}))
-    requirements = [_judge(rule, slices, classes, _failures(uri)) for rule in rules if not rule.change or overall.other]
+    failures = _failures(uri)
+    requirements = [_judge(rule, slices, classes, failures) for rule in rules if not rule.change or overall.other]
     return Evaluation(
         positive_class=positive,
         threshold=_read_threshold(model),
@@ -62,8 +63,11 @@ def read_evaluation(uri: str, model: Path, classes: list[str], positive: str | N
 
 
 def describe_failures(evaluation: Evaluation) -> list[str]:
-    """One sentence for each requirement that was missed."""
-    return [_describe(row) for row in evaluation.requirements if row.outcome == Outcome.FAILED]
+    """One sentence for each requirement that was missed; where no figure can be computed, only why."""
+    failed = [row for row in evaluation.requirements if row.outcome == Outcome.FAILED]
+    if any(row.metric == names.UNUSABLE_SCORES and row.figure.value for row in failed):
+        failed = [row for row in failed if row.figure.value is not None]
+    return [_describe(row) for row in failed]
 
 
 @dataclass(frozen=True)
@@ -211,6 +215,11 @@ def _find_warnings(overall: _Slice) -> list[str]:
         found.append(
             "the model does not say which images it was trained on: whether it has seen test images before is not known"
         )
+    if unusable := overall.other.get((names.UNUSABLE_SCORES, None)):
+        found.append(
+            f"the model in service gives {round(unusable)} of the {overall.images()} test images scores that are not "
+            "numbers from 0 to 1, so that nothing can be compared with it"
+        )
     seen = overall.other.get((names.SEEN_IN_TRAINING, None))
     if overall.other and seen is None:
         found.append("the model in service does not say which images it was trained on: the comparison may favour it")
@@ -232,7 +241,10 @@ def _describe(row: Requirement) -> str:
     if row.metric == names.SEEN_IN_TRAINING and row.figure.value:
         return f"the model was trained on {row.figure.value:.0f} of the {row.images} test images, which proves nothing"
     if row.metric == names.UNUSABLE_SCORES:
-        return f"the scores of {row.figure.value or 0:.0f} of {row.images} test images are not numbers from 0 to 1"
+        return (
+            f"the scores of {row.figure.value or 0:.0f} of {row.images} test images are not numbers from 0 to 1, "
+            "so that no figure can be computed"
+        )
     required = f"required is {row.bound:g} or {'more' if row.direction == 'at least' else 'less'}"
     if row.change:
         subject = f"{row.change} change of {subject} against the model in service"

@@ -79,6 +79,8 @@ def _read_card(model: Path) -> dict[str, Any]:
         card = json.loads(file.read_text(encoding="utf-8"))
         if not isinstance(card, dict) or not isinstance(card.get("classes"), list):
             raise ValueError("it holds no 'classes'")
+        if card.get("positive_class") not in (None, *card["classes"]):
+            raise ValueError(f"its positive_class, {card['positive_class']!r}, is none of its classes")
     except (OSError, ValueError) as error:
         raise ConfigError(f"--model: cannot read {str(file)!r}: {error}") from None
     return card

@@ -343,8 +343,10 @@ def test_of_a_perfect_recall_only_the_lower_bound_is_believed(judge: Judge) -> N
 def test_scores_that_are_no_numbers_are_never_blessed_and_said_plainly(judge: Judge, model: str, count: int) -> None:
     judged = judge(model)
     assert not judged.blessed
-    assert f"the scores of {count} of 120 test images are not numbers from 0 to 1" in judged.reasons
-    assert "accuracy is not a number" in judged.reasons
+    assert judged.reasons == (
+        f"the scores of {count} of 120 test images are not numbers from 0 to 1, so that no figure can be computed"
+    )
+    assert ("accuracy", None, ALL_IMAGES, "") in judged.failed
 
 
 def test_nothing_is_blessed_without_images_of_a_class_or_of_a_gated_slice(judge: Judge) -> None:
