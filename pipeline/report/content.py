@@ -220,7 +220,7 @@ def explain(summary: Summary) -> list[str]:
     met, decided = outcomes.count(Outcome.PASSED), len(outcomes) - outcomes.count(Outcome.WARNED)
     images = max((slice_.images for slice_ in evaluation.slices), default=evaluation.requirements[0].images)
     how_many = f"All {met:,}" if met == decided else f"{met:,} of {decided:,}"
-    sentences.append(f"{how_many} requirements were met, on {images:,} test images kept apart from the training.")
+    sentences.append(f"{how_many} requirements were met, on {images:,} test images.")
     if warned := [say_requirement(row) for row in evaluation.requirements if row.outcome == Outcome.WARNED]:
         sentences.append(f"Too few images to decide on: {'; '.join(warned)}.")
     sentences += [f"Mind that {warning}." for warning in evaluation.warnings]

@@ -36,8 +36,9 @@ class GradCam:
         with tf.GradientTape() as tape:
             tape.watch(feature_map)
             logit = self._upper(feature_map, training=False)[0, label]
-        weights = tf.reduce_mean(tape.gradient(logit, feature_map), axis=(1, 2), keepdims=True)
-        heat = tf.nn.relu(tf.reduce_sum(weights * feature_map, axis=-1))[0].numpy()
+        # Trained in half precision or not: what follows is not.
+        slope, activation = (tf.cast(x, tf.float32)[0] for x in (tape.gradient(logit, feature_map), feature_map))
+        heat = tf.nn.relu(tf.reduce_sum(tf.reduce_mean(slope, axis=(0, 1)) * activation, axis=-1)).numpy()
         return heat / max(heat.max(), np.finfo(np.float32).tiny)
 
 

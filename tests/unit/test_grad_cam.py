@@ -80,6 +80,19 @@ def test_another_pooling_changes_nothing_about_where_the_map_is_taken(
     assert heat.shape == (8, 8) and heat.min() >= 0 and heat.max() in (0, 1)
 
 
+def test_a_classifier_in_half_precision_has_a_map_in_single_precision(encoded: bytes) -> None:
+    import keras
+
+    from pipeline.report.grad_cam import GradCam
+
+    pixels = keras.Input((32, 32, 3))
+    backbone = keras.Model(pixels, keras.layers.Conv2D(4, 3, activation="relu", dtype="mixed_bfloat16")(pixels))
+    images = keras.Input((32, 32, 3))
+    pooled = keras.layers.GlobalAveragePooling2D(dtype="mixed_bfloat16")(backbone(images))
+    heat = GradCam(keras.Model(images, keras.layers.Dense(2)(pooled))).heat_map(encoded, 0)
+    assert heat.dtype == np.float32 and heat.shape == (30, 30)
+
+
 def test_a_class_that_nothing_speaks_for_has_an_empty_map(
     new_toy_backbone: Callable[[], "keras.Model"], encoded: bytes
 ) -> None:

@@ -102,7 +102,7 @@ def empty_summary(verdict: Verdict) -> Summary:
 def test_a_release_is_explained_with_its_warnings_and_the_comparison() -> None:
     assert say_headline(fill_summary()) == "Released as version 17"
     assert explain(fill_summary()) == [
-        "All 3 requirements were met, on 60 test images kept apart from the training.",
+        "All 3 requirements were met, on 60 test images.",
         "Too few images to decide on: recall of Positive, dark.",
         "Compared with the model in service on the same images, 5 were answered rightly by the new model only, 2 by "
         "the old one only: so uneven a split may well be chance (McNemar's test, p = 0.453).",
