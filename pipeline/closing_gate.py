@@ -17,8 +17,7 @@ def print_gate(console: Console, evaluation: Evaluation) -> None:
     console.print(f"[bold]Gate: {images} test images[/]", highlight=False)
     shown = _choose(evaluation)
     table = Table()
-    for name in ("metric", "slice"):
-        table.add_column(name)
+    table.add_column("metric")
     for name in ("value", "interval", "required"):
         table.add_column(name, justify="right", no_wrap=True)
     table.add_column("", no_wrap=True)
@@ -43,11 +42,12 @@ def _cells(row: Requirement) -> tuple[str, ...]:
     name = row.metric.replace("_", " ") + (f" of {escape(row.label)}" if row.label else "")
     if row.change:
         name = f"{'relative ' if row.change == 'relative' else ''}change of {name}"
-    part = "" if row.slice == ALL_IMAGES else f"{escape(row.slice)} ({row.images})"
+    if row.slice != ALL_IMAGES:
+        name += f", {escape(row.slice)} ({row.images})"
     sign = "≥" if row.direction == "at least" else "≤"
     outcome = f"[{_STYLES[row.outcome]}]{row.outcome.value}[/]"
-    required = f"{'' if row.judged_by == 'estimate' else row.judged_by + ' '}{sign} {_number(row.bound)}"
-    return name, part, _value(row.figure), _interval(row.figure), required, outcome
+    required = f"{'' if row.judged_by == 'estimate' else 'bound '}{sign} {_number(row.bound)}"
+    return name, _value(row.figure), _interval(row.figure), required, outcome
 
 
 def _value(figure: Figure) -> str:

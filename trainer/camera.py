@@ -14,7 +14,7 @@ class RandomCamera(keras.layers.Layer):
 
     def __init__(self, seed: int):
         """Takes the seed of all draws."""
-        super().__init__()
+        super().__init__(dtype="float32")
         self._seeds = keras.random.SeedGenerator(seed)
 
     def call(self, images: tf.Tensor, training: bool = False) -> tf.Tensor:

@@ -15,7 +15,7 @@ class RandomGeometry(keras.layers.Layer):
 
     def __init__(self, zoom_in: float, zoom_out: float, seed: int):
         """Takes the largest zooms, as shares of the side: 0.2 in shows 0.8 of it, 0.1 out 1.1."""
-        super().__init__()
+        super().__init__(dtype="float32")
         self._zoom_in, self._zoom_out = zoom_in, zoom_out
         self._seeds = keras.random.SeedGenerator(seed)
 

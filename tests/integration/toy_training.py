@@ -119,7 +119,8 @@ def _backbone() -> Any:
 def _views(folder: Path, split: str, count: int, seed: int, lower: Any, upper: Any, options: TrainOptions) -> Any:
     import tensorflow as tf
 
-    from trainer.augmentation import augmentation
+    from trainer.engine import build_engine
+    from trainer.geometry import RandomGeometry
     from trainer.views import compute_views
 
     rng = np.random.default_rng(seed)
@@ -128,6 +129,6 @@ def _views(folder: Path, split: str, count: int, seed: int, lower: Any, upper: A
     for number in np.flatnonzero(labels):
         images[number, rng.integers(2, 26) :][:2] = 60
     views = options.views if split == "train" else 1
-    augment = augmentation(options.seed) if views > 1 else None
+    augment = RandomGeometry(zoom_in=0.2, zoom_out=0.1, seed=options.seed) if views > 1 else None
     batches = tf.data.Dataset.from_tensor_slices((images, labels)).batch(16)
-    return compute_views(split, batches, count, lower, upper, augment, views, folder / split)
+    return compute_views(split, batches, count, build_engine(lower, upper), augment, views, folder / split)
