@@ -1,28 +1,16 @@
 """Other cameras: focus, sharpening, colours, tone curve, noise of the sensor, compression."""
 
-import keras
 import tensorflow as tf
 
-from trainer.draws import Draws
+from trainer.draws import Draws, RandomLayer
 
 
-class RandomCamera(keras.layers.Layer):
-    """Takes every image with another camera.
+class RandomCamera(RandomLayer):
+    """Takes every image with another camera."""
 
-    float32 images (batch, size, size, 3) in 0 to 255 in, the same out; without `training`, nothing happens.
-    """
-
-    def __init__(self, seed: int):
-        """Takes the seed of all draws."""
-        super().__init__(dtype="float32")
-        self._seeds = keras.random.SeedGenerator(seed)
-
-    def call(self, images: tf.Tensor, training: bool = False) -> tf.Tensor:
+    def change(self, images: tf.Tensor, draws: Draws) -> tf.Tensor:
         """Returns the images as other cameras would have stored them."""
-        if not training:
-            return images
-        count, side = tf.shape(images)[0], tf.shape(images)[1]
-        draws = Draws(self._seeds, count)
+        side = tf.shape(images)[1]
         taken = _colours(_focus(images / 255, draws), draws)
         taken += draws.uniform(0, 0.06) * draws.chance(0.5) * draws.normal(side, side, 1)
         return _compress(tf.clip_by_value(taken, 0, 1), draws) * 255

@@ -1,9 +1,29 @@
-"""Random numbers of an augmentation layer: one per image, shaped to meet the picture."""
+"""Layers that change images at random: what they share, and their random numbers."""
 
 import math
 
 import keras
 import tensorflow as tf
+
+
+class RandomLayer(keras.layers.Layer):
+    """Changes every image in its own way: float32 images (batch, size, size, 3) in 0 to 255 in, the same out.
+
+    Without `training`, nothing happens. Subclasses say in `change` what does.
+    """
+
+    def __init__(self, seed: int):
+        """Takes the seed of all draws."""
+        super().__init__(dtype="float32")
+        self._seeds = keras.random.SeedGenerator(seed)
+
+    def call(self, images: tf.Tensor, training: bool = False) -> tf.Tensor:
+        """Returns the images, changed if this is training."""
+        return self.change(images, Draws(self._seeds, tf.shape(images)[0])) if training else images
+
+    def change(self, images: tf.Tensor, draws: "Draws") -> tf.Tensor:
+        """Returns the changed images."""
+        raise NotImplementedError
 
 
 class Draws:

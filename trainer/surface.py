@@ -7,32 +7,20 @@ tells them apart. None of it looks at the label.
 
 import math
 
-import keras
 import tensorflow as tf
 
-from trainer.draws import Draws, axes
+from trainer.draws import Draws, RandomLayer, axes
 
 # Cells along a side and strongest amplitude, in logarithms of brightness: from stains to grains.
 _STAINS_TO_GRAINS = ((6, 0.25), (20, 0.25), (80, 0.25))
 
 
-class RandomSurface(keras.layers.Layer):
-    """Lays a texture over seven in ten images: stains, grain, and on most of these masonry with its joints.
+class RandomSurface(RandomLayer):
+    """Lays a texture over seven in ten images: stains, grain, and on most of these masonry with its joints."""
 
-    float32 images (batch, size, size, 3) in 0 to 255 in, the same out; without `training`, nothing happens.
-    """
-
-    def __init__(self, seed: int):
-        """Takes the seed of all draws."""
-        super().__init__(dtype="float32")
-        self._seeds = keras.random.SeedGenerator(seed)
-
-    def call(self, images: tf.Tensor, training: bool = False) -> tf.Tensor:
+    def change(self, images: tf.Tensor, draws: Draws) -> tf.Tensor:
         """Returns the images on other surfaces."""
-        if not training:
-            return images
-        count, side = tf.shape(images)[0], tf.shape(images)[1]
-        draws = Draws(self._seeds, count)
+        side = tf.shape(images)[1]
         texture = masonry(draws, side) * draws.chance(0.6)
         for cells, strongest in _STAINS_TO_GRAINS:
             # Squared: mostly weak.
@@ -67,23 +55,12 @@ def masonry(draws: Draws, side: int | tf.Tensor) -> tf.Tensor:
     return draws.uniform(0, 0.7) ** 2 * tone * (1 - joint) + draws.uniform(-1, 0.7) * joint
 
 
-class RandomLight(keras.layers.Layer):
-    """Light that falls off to one side, and on three images in ten the edge of a shadow, hard or soft.
+class RandomLight(RandomLayer):
+    """Light that falls off to one side, and on three images in ten the edge of a shadow, hard or soft."""
 
-    float32 images (batch, size, size, 3) in 0 to 255 in, the same out; without `training`, nothing happens.
-    """
-
-    def __init__(self, seed: int):
-        """Takes the seed of all draws."""
-        super().__init__(dtype="float32")
-        self._seeds = keras.random.SeedGenerator(seed)
-
-    def call(self, images: tf.Tensor, training: bool = False) -> tf.Tensor:
+    def change(self, images: tf.Tensor, draws: Draws) -> tf.Tensor:
         """Returns the images in another light."""
-        if not training:
-            return images
-        count, side = tf.shape(images)[0], tf.shape(images)[1]
-        draws = Draws(self._seeds, count)
+        side = tf.shape(images)[1]
         gradient = 1 + draws.uniform(-0.3, 0.3) * draws.across(side)
         edge = (draws.across(side) - draws.uniform(-0.8, 0.8)) / draws.log_uniform(0.005, 0.3)
         shadow = 1 - draws.uniform(0.1, 0.6) * draws.chance(0.3) * tf.sigmoid(edge)

@@ -185,7 +185,7 @@ def test_a_worse_model_is_refused_and_a_better_one_compared_with_the_one_in_serv
     )
     assert versions(workspace) == released
 
-    better = run_crackgate(photographs, workspace, "train.head_epochs=20", "train.views=2")
+    better = run_crackgate(photographs, workspace, "train.head_epochs=30", "train.fine_tune_epochs=4")
     assert better.exit_code == 0, better.output
     assert ran_anew(better) == {"Trainer", "Evaluator", "Pusher"}
     assert better.requirements["accuracy", None, "absolute"]["baseline"]["value"] > 0.5
@@ -203,8 +203,8 @@ def test_a_worse_model_is_refused_and_a_better_one_compared_with_the_one_in_serv
     compared = json.loads(crackgate(*arguments, "--json").stdout)
     assert compared["splits"] == {"same": True, "differing": []}
     assert compared["configuration"] == {
-        "train.views": {"first": 1, "second": 2},
-        "train.head_epochs": {"first": 15, "second": 20},
+        "train.head_epochs": {"first": 15, "second": 30},
+        "train.fine_tune_epochs": {"first": 1, "second": 4},
     }
     assert compared["seconds"]["ImageExampleGen"]["second"] is None, "it was taken over"
     assert f"version {released[0]}, released by run {first_run.summary['run_id']}" in shown_baseline(workspace)
