@@ -226,7 +226,9 @@ def test_a_browser_shows_the_report_without_complaint_at_any_width_in_both_schem
     assert len(grounds) == 2
     files = [link for link in seen["links"] if not link.startswith("#")]
     assert {JSON_FILE, GATES_FILE, "summary.json", "../../run.log", f"../../{DATA_PAGE_FILE}"} == set(files)
-    assert all((folder / file).is_file() for file in files)
+    for file in files:
+        assert (folder / file).is_file()
+        assert browse((folder / file).resolve(), tmp_path)[0] == [], "the browser shows what the link leads to"
 
 
 def test_the_browser_would_tell_of_a_page_that_is_too_wide(tmp_path: Path) -> None:
