@@ -2,31 +2,27 @@
 
 import math
 
-import keras
 import tensorflow as tf
 
+from trainer.draws import Draws, RandomLayer
 
-class RandomGeometry(keras.layers.Layer):
+
+class RandomGeometry(RandomLayer):
     """Turns every image by any angle, mirrors half of them, and zooms by up to `zoom_in` or `zoom_out`.
 
-    What comes into view from outside is the image mirrored at its border. Square images (batch, size, size, channels)
-    in, the same out; without `training`, nothing happens.
+    What comes into view from outside is the image mirrored at its border.
     """
 
     def __init__(self, zoom_in: float, zoom_out: float, seed: int):
-        """Takes the largest zooms, as shares of the side: 0.2 in shows 0.8 of it, 0.1 out 1.1."""
-        super().__init__(dtype="float32")
+        """Takes the largest zooms, as shares of the side, and the seed: 0.2 in shows 0.8 of it, 0.1 out 1.1."""
+        super().__init__(seed)
         self._zoom_in, self._zoom_out = zoom_in, zoom_out
-        self._seeds = keras.random.SeedGenerator(seed)
 
-    def call(self, images: tf.Tensor, training: bool = False) -> tf.Tensor:
+    def change(self, images: tf.Tensor, draws: Draws) -> tf.Tensor:
         """Returns the images, resampled bilinearly."""
-        if not training:
-            return images
-        count = tf.shape(images)[0]
 
         def draw(low: float, high: float) -> tf.Tensor:
-            return keras.random.uniform((count,), low, high, seed=self._seeds)
+            return tf.reshape(draws.uniform(low, high), [-1])
 
         angle = draw(-math.pi, math.pi)
         scale = draw(1 - self._zoom_in, 1 + self._zoom_out)

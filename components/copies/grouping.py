@@ -39,7 +39,7 @@ class FindCopies(beam.PTransform):
     proportional to the number of images. What is lost there: two copies of which neither is among the 4 in any band
     that they share, unless both are copies of a third image that is.
 
-    A worker holds the names, not the descriptors, of all images that one image is compared with.
+    A worker holds the names, not the descriptors, of one image in 256: those whose hash of a band begins alike.
     """
 
     def expand(self, described: beam.PCollection) -> beam.PCollection:

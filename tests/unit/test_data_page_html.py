@@ -2,11 +2,11 @@
 
 import base64
 import io
-from html.parser import HTMLParser
 from typing import Any
 
 import numpy as np
 import pytest
+from parsed_page import ParsedPage
 from PIL import Image as PillowImage
 from tensorflow_metadata.proto.v0 import statistics_pb2
 
@@ -20,25 +20,6 @@ from components.page.thumbnails import make_thumbnail
 HOSTILE = "Crack/<script>alert(1)<\nscript>\"'&amp;\u202e \udcff.jpg"
 SHOWN = r"""Crack/<script>alert(1)<\nscript>"'&amp;\u202e \xff.jpg"""
 TWO_CLASSES = ["Negative", "Positive"]
-
-
-class _Page(HTMLParser):
-    """What a browser makes of the page: elements with their attributes, and the text."""
-
-    def __init__(self, html: str):
-        super().__init__()
-        self.elements: list[tuple[str, dict[str, str | None]]] = []
-        self.text = ""
-        self.feed(html)
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.elements.append((tag, dict(attrs)))
-
-    def handle_data(self, data: str) -> None:
-        self.text += data
-
-    def of(self, tag: str) -> list[dict[str, str | None]]:
-        return [attributes for name, attributes in self.elements if name == tag]
 
 
 def _account(classes: list[str], **changes: Any) -> dict[str, Any]:
@@ -95,7 +76,7 @@ def test_a_hostile_name_is_text_wherever_it_appears() -> None:
     image = _image(HOSTILE, class_name="<i>")
     group = Group(name="<u>'group", size=2, members=[image, image])
     html = render_page(account, {}, _samples([image], [group]), {HOSTILE: _thumbnail(9, 9)})
-    page = _Page(html)
+    page = ParsedPage(html)
     assert not {"script", "i", "u"} & {tag for tag, _ in page.elements}
     assert all(name in page.text for name in (SHOWN, "<b>reason", "</ul><script>detail", "<b>note", "<u>'group", "<i>"))
     # Seven lists (all images are of one size), the group twice; rejected and noted have no thumbnail.
@@ -105,7 +86,7 @@ def test_a_hostile_name_is_text_wherever_it_appears() -> None:
 
 
 def test_nothing_to_show_is_said() -> None:
-    page = _Page(render_page(_account(TWO_CLASSES), {}, _samples([]), {}))
+    page = ParsedPage(render_page(_account(TWO_CLASSES), {}, _samples([]), {}))
     assert not page.of("img")
     for sentence in ("Every image is a group of its own.", "No file was rejected.", "Every image was taken whole."):
         assert sentence in page.text
@@ -116,7 +97,7 @@ def test_five_classes_have_a_row_each_with_shares_in_the_order_of_the_splits() -
     classes = [f"Class {number}" for number in range(1, 6)]
     account = _account(classes)
     account["images"]["test"] = dict.fromkeys(classes, 0)
-    page = _Page(render_page(account, {}, _samples([]), {}))
+    page = ParsedPage(render_page(account, {}, _samples([]), {}))
     lines = page.text[page.text.index("Class\n") : page.text.index("Distributions", page.text.index("Class\n"))].split(
         "\n"
     )
@@ -127,7 +108,7 @@ def test_five_classes_have_a_row_each_with_shares_in_the_order_of_the_splits() -
 
 
 def test_the_numbers_of_each_measure_and_split_are_in_the_table() -> None:
-    page = _Page(render_page(_account(TWO_CLASSES), _summaries(1000.0, 2000.5), _samples([]), {}))
+    page = ParsedPage(render_page(_account(TWO_CLASSES), _summaries(1000.0, 2000.5), _samples([]), {}))
     rows = page.text.split("zeros")[1].split("Extremes")[0].split()
     brightness = ["train", "10", "1", "1,500.25", "1.50", "1,000.0", "1,500.2", "2,000.5", "2"]
     width = ["train", "10", "1", "1,500.2", "1.5", "1,000", "1,500", "2,000", "2"]
@@ -140,7 +121,7 @@ def test_the_numbers_of_each_measure_and_split_are_in_the_table() -> None:
 
 
 def test_a_measure_is_drawn_for_light_and_for_dark() -> None:
-    page = _Page(render_page(_account(TWO_CLASSES), _summaries(0.0, 9.0), _samples([]), {}))
+    page = ParsedPage(render_page(_account(TWO_CLASSES), _summaries(0.0, 9.0), _samples([]), {}))
     light, dark = page.of("img")[0]["src"] or "", page.of("source")[0]["srcset"] or ""
     assert page.of("source")[0]["media"] == "(prefers-color-scheme: dark)"
     drawings = [base64.b64decode(uri.removeprefix("data:image/svg+xml;base64,")).decode() for uri in (light, dark)]
@@ -153,17 +134,17 @@ def test_a_measure_of_a_single_value_is_told_and_not_drawn() -> None:
     summaries = _summaries(0.0, 9.0)
     for of_split in summaries.values():
         of_split[features.WIDTH] = Summary(5, 0, 227.0, 0.0, 227.0, 227.0, 227.0, 0, (227.0, 227.0), (5.0,))
-    page = _Page(render_page(_account(TWO_CLASSES), summaries, _samples([]), {}))
+    page = ParsedPage(render_page(_account(TWO_CLASSES), summaries, _samples([]), {}))
     assert "227 pixels, every image" in page.text
     assert len(page.of("img")) == len(MEASURES) - 1
     # In one split only, it is drawn with the others.
     summaries["train"][features.WIDTH] = _summary(100.0, 300.0)
-    assert len(_Page(render_page(_account(TWO_CLASSES), summaries, _samples([]), {})).of("img")) == len(MEASURES)
+    assert len(ParsedPage(render_page(_account(TWO_CLASSES), summaries, _samples([]), {})).of("img")) == len(MEASURES)
 
 
 def test_a_split_without_values_is_left_out() -> None:
     summaries = _summaries(0.0, 9.0) | {"test": {}}
-    page = _Page(render_page(_account(TWO_CLASSES), summaries, _samples([]), {}))
+    page = ParsedPage(render_page(_account(TWO_CLASSES), summaries, _samples([]), {}))
     assert page.of("img")[0]["alt"] == (
         "Histograms of brightness, mean grey level, 0 to 255. train: median 4.5; eval: median 4.5"
     )
@@ -172,13 +153,15 @@ def test_a_split_without_values_is_left_out() -> None:
 @pytest.mark.parametrize(("sides", "expected"), [((100, 100), False), ((100, 101), True)])
 def test_sizes_are_ranked_only_where_they_differ(sides: tuple[int, int], expected: bool) -> None:
     images = [_image(f"Positive/{number}.jpg", side=side) for number, side in enumerate(sides)]
-    text = _Page(render_page(_account(TWO_CLASSES), {}, _samples(images), {})).text
+    text = ParsedPage(render_page(_account(TWO_CLASSES), {}, _samples(images), {})).text
     assert ("Smallest" in text) == ("Largest" in text) == expected
     assert ("101 x 50" in text) == expected
 
 
 def test_an_image_without_a_thumbnail_is_shown_by_its_path() -> None:
-    page = _Page(render_page(_account(TWO_CLASSES), {}, _samples([_image("Positive/a.jpg")]), {"Positive/a.jpg": ""}))
+    page = ParsedPage(
+        render_page(_account(TWO_CLASSES), {}, _samples([_image("Positive/a.jpg")]), {"Positive/a.jpg": ""})
+    )
     assert not page.of("img")
     assert page.text.count("no preview") == page.text.count("Positive/a.jpg") == len(ORDERS) - 2
 
@@ -189,7 +172,7 @@ def test_of_many_rejected_files_200_of_each_reason_are_listed_the_frequent_reaso
         for reason, count in (("rare", 2), ("truncated", 1450))
         for number in range(count)
     ]
-    page = _Page(render_page(_account(TWO_CLASSES, rejected=rejected), {}, _samples([]), {}))
+    page = ParsedPage(render_page(_account(TWO_CLASSES, rejected=rejected), {}, _samples([]), {}))
     assert page.text.index("truncated: 1,450") < page.text.index("rare: 2")
     assert "1,250 more are in the account" in page.text
     assert page.text.count("cut") == 202
@@ -198,14 +181,14 @@ def test_of_many_rejected_files_200_of_each_reason_are_listed_the_frequent_reaso
 
 def test_of_a_large_group_the_rest_is_counted() -> None:
     group = Group(name="abc", size=10_432, members=[_image(f"Positive/{number}.jpg") for number in range(6)])
-    text = _Page(render_page(_account(TWO_CLASSES), {}, _samples([], [group]), {})).text
+    text = ParsedPage(render_page(_account(TWO_CLASSES), {}, _samples([], [group]), {})).text
     assert "10,432 images" in text and "and 10,426 more" in text
 
 
 def test_the_page_refers_to_nothing_outside_itself_and_forbids_it() -> None:
     thumbnails = {"Positive/a.jpg": _thumbnail(300, 200)}
     html = render_page(_account(TWO_CLASSES), _summaries(0.0, 9.0), _samples([_image("Positive/a.jpg")]), thumbnails)
-    page = _Page(html)
+    page = ParsedPage(html)
     references = [
         value or ""
         for _, attributes in page.elements

@@ -4,7 +4,6 @@ import io
 import os
 import re
 import subprocess
-from html.parser import HTMLParser
 from itertools import pairwise
 from pathlib import Path
 from xml.etree import ElementTree
@@ -13,6 +12,7 @@ import pytest
 from filled_summary import CHECKED, CLASSES, POSITIVE, fill_summary, requirement
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from parsed_page import ParsedPage
 from rich.console import Console
 
 from pipeline.closing_table import print_closing
@@ -47,23 +47,11 @@ LINKS = {"data_page": "../../pipeline/DataPage/page/4/data.html", "log": "../../
 PICTURES = Pictures("data:image/jpeg;base64,AAAA", "data:image/jpeg;base64,BBBB")
 
 
-class _Page(HTMLParser):
-    """What a browser makes of the page: elements with their attributes, and the text."""
-
-    def __init__(self, html: str):
-        super().__init__()
-        self.elements: list[tuple[str, dict[str, str | None]]] = []
-        self.text = ""
-        self.feed(html)
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.elements.append((tag, dict(attrs)))
+class _Page(ParsedPage):
+    """With its text line by line."""
 
     def handle_data(self, data: str) -> None:
         self.text += " ".join(data.split()) + "\n" if data.strip() else ""
-
-    def of(self, tag: str) -> list[dict[str, str | None]]:
-        return [attributes for name, attributes in self.elements if name == tag]
 
 
 def make_report(summary: Summary, answers: Answers | None = None, drawn: bool = False) -> Report:
