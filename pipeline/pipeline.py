@@ -53,7 +53,7 @@ DATA_PAGE_SOURCES = (
     "components/tally.py",
     "components/features.py",
 )
-TRAINER_SOURCES = ("trainer", "components/features.py")
+TRAINER_SOURCES = ("trainer", "components/features.py", "components/release_files.py")
 
 
 def create_pipeline(

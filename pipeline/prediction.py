@@ -15,7 +15,8 @@ from pydantic import BaseModel
 
 from components.image_folder import find_files, read_regular_file
 from components.images import ImageLimits, RejectedImageError, canonical_image
-from trainer.serving import CARD_FILE, IMAGES_AT_ONCE
+from components.release_files import CARD_FILE
+from trainer.serving import IMAGES_AT_ONCE
 
 
 class Prediction(BaseModel):

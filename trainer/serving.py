@@ -7,14 +7,13 @@ import keras
 import tensorflow as tf
 
 from components import features
+from components.release_files import CARD_FILE
 from trainer.calibration import Calibration
 from trainer.decision import Decision
 from trainer.decoding import decode_image
 
 # Bounds the memory of one request, whatever batch a caller sends: TFMA sends up to a thousand images.
 IMAGES_AT_ONCE = 32
-# TensorFlow Serving ignores other files in `assets.extra/`; `crackgate predict` reads this one.
-CARD_FILE = Path("assets.extra") / "classifier.json"
 
 
 class ServedClassifier(tf.Module):

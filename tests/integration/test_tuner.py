@@ -15,8 +15,8 @@ from tfx import v1 as tfx
 
 from components.image_example_gen.component import ImageExampleGen
 from components.images import ImageLimits
+from components.release_files import CARD_FILE
 from trainer.options import TrainOptions
-from trainer.serving import CARD_FILE
 from trainer.tuning import search_space
 
 if TYPE_CHECKING:

@@ -1,0 +1,10 @@
+"""Files of a released model that more than one part reads or writes; paths are relative to the version's folder."""
+
+from pathlib import Path
+
+# One line: what the served outputs give as `model_version`. "unreleased" until the model is pushed.
+MODEL_VERSION_FILE = Path("assets") / "model_version.txt"
+# Classes, input size, threshold and calibration, for people and programs.
+CARD_FILE = Path("assets.extra") / "classifier.json"
+# The last file that a push writes: SHA-256 of all others, metrics, lineage. Without it a version is not complete.
+MANIFEST_FILE = Path("manifest.json")

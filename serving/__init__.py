@@ -1,0 +1,1 @@
+"""From a released model to answers: scoring files, whole photographs, and an HTTP service."""
