@@ -29,6 +29,15 @@ class TrainOptions(BaseModel):
     views: Annotated[
         int, Field(ge=1, le=100, description="versions of each training image: itself and views - 1 augmented ones")
     ] = 3
+    augmented_images: Annotated[
+        int,
+        Field(
+            ge=1,
+            le=100_000_000,
+            description="at most so many training images, of each class alike, are augmented and fine-tuned on; the "
+            "head learns from all",
+        ),
+    ] = 2000
     other_surfaces: Annotated[
         bool,
         Field(
@@ -55,7 +64,7 @@ class TrainOptions(BaseModel):
             le=10_000,
             description="most epochs of the top blocks and the head together; 0 leaves the backbone frozen",
         ),
-    ] = 6
+    ] = 4
     fine_tune_learning_rate: Annotated[float, Field(gt=0, le=1, description="Adam's, for the top blocks")] = 5e-4
     fine_tune_share: Annotated[
         float, Field(gt=0, le=1, description="share of the backbone's layers, from the top, that are fine-tuned")
