@@ -54,7 +54,12 @@ DATA_PAGE_SOURCES = (
     "components/tally.py",
     "components/features.py",
 )
-PUSHER_SOURCES = ("components/release_pusher", "components/serving_directory", "components/release_files.py")
+PUSHER_SOURCES = (
+    "components/release_pusher",
+    "components/serving_directory",
+    "components/release_files.py",
+    "components/release_metrics/names.py",
+)
 TRAINER_SOURCES = ("trainer", "components/features.py", "components/release_files.py")
 
 

@@ -9,10 +9,10 @@ from rich.markup import escape
 from rich.table import Column, Table
 
 from components.serving_directory import Finding, State, Version, current_version, list_versions
-from components.serving_directory.versions import Event
+from components.serving_directory.records import Event
 
 _COLOURS = {State.RELEASED: "green", State.WITHDRAWN: "yellow", State.INCOMPLETE: "red"}
-_SHOWN = ("accuracy", "recall of")
+_SHOWN = ("accuracy", "recall")
 
 
 class VersionEntry(BaseModel):
@@ -88,7 +88,9 @@ def describe_finding(finding: Finding) -> FindingEntry:
 
 def print_versions(console: Console, entries: list[VersionEntry]) -> None:
     """Prints one line for each version, and what befell those that were withdrawn."""
-    names = list(dict.fromkeys(name for entry in entries for name in entry.metrics if name.startswith(_SHOWN)))
+    names = list(
+        dict.fromkeys(name for entry in entries for name in entry.metrics if name.partition(" of ")[0] in _SHOWN)
+    )
     table = Table("version", "state", "released", "run", *(Column(escape(name), justify="right") for name in names))
     table.add_column("signed")
     for entry in entries:

@@ -8,6 +8,10 @@ import tensorflow_model_analysis as tfma
 from tensorflow_model_analysis import constants
 
 from components.release_files import CARD_FILE
+from components.release_metrics.names import HIGH, IMAGES, LOW, OVERALL, PER_CLASS
+
+# Not the gate's requirements, which TFMA stores among the figures.
+_TOLD = {IMAGES, *(name + end for name in OVERALL + PER_CLASS for end in ("", LOW, HIGH))}
 
 
 def read_metrics(uri: str, model: Path) -> dict[str, float | None]:
@@ -18,7 +22,8 @@ def read_metrics(uri: str, model: Path) -> dict[str, float | None]:
         model: The SavedModel that was judged, which may name its classes.
 
     Returns:
-        Figures by name; those of one class as "recall of Positive". None where one could not be computed.
+        Figures by name, with the ends of their intervals ("accuracy_low"); those of one class as "recall of Positive".
+        None where one could not be computed.
     """
     classes = _read_classes(model)
     figures: dict[str, float | None] = {}
@@ -27,8 +32,7 @@ def read_metrics(uri: str, model: Path) -> dict[str, float | None]:
             continue
         for pair in part.metric_keys_and_values:
             key = pair.key
-            of_candidate = key.model_name != constants.BASELINE_KEY and not key.is_diff
-            if of_candidate and pair.value.HasField("double_value"):
+            if key.name in _TOLD and key.model_name != constants.BASELINE_KEY and not key.is_diff:
                 value = pair.value.double_value.value
                 figures[_name(key, classes)] = value if math.isfinite(value) else None
     return dict(sorted(figures.items()))

@@ -5,7 +5,8 @@
     ├── withdrawn/         versions that were rolled back, and <version>.json with who, when and why
     ├── model_cards/       <version>.md, written by the report
     ├── .unfinished/       pushes that are going on, or were killed
-    └── .lock              held by whoever changes something; holds the last number that was given
+    ├── .lock              held by whoever changes something
+    └── .last-number       the newest version's, also when that was deleted
 
 A version is complete exactly when it has a manifest and every file that it names. Nothing in its folder ever changes
 after that. TensorFlow Serving looks at numbers alone.
@@ -14,10 +15,10 @@ after that. TensorFlow Serving looks at numbers alone.
 from components.serving_directory.change import ServingDirectoryError
 from components.serving_directory.manifest import Lineage, Manifest, ManifestError, Release, read_manifest
 from components.serving_directory.publishing import publish
+from components.serving_directory.records import State
 from components.serving_directory.retention import held, remove_old_versions
 from components.serving_directory.verification import Finding, verify
 from components.serving_directory.versions import (
-    State,
     Version,
     current_version,
     find_version,

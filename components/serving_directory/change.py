@@ -14,9 +14,11 @@ from typing import IO
 
 from components.serving_directory.durable_files import move_folder, remove_folder, sync_folder, write_file
 from components.serving_directory.manifest import Manifest
-from components.serving_directory.versions import WITHDRAWN_FOLDER, examine, numbered_folders
+from components.serving_directory.records import WITHDRAWN_FOLDER, State, add_event, read_record
+from components.serving_directory.versions import examine, numbered_folders
 
 LOCK_FILE = ".lock"
+LAST_NUMBER_FILE = ".last-number"
 UNFINISHED_FOLDER = ".unfinished"
 # In a workshop: the number of the version that is being moved.
 _MOVING_FILE = "moving"
@@ -39,26 +41,28 @@ class Change:
 
     serving_dir: Path
     workshop: Path
-    _lock: IO[str]
 
     def next_number(self) -> int:
         """Returns a number for a new version: the time, and higher than any that was ever given here."""
         parents = (self.serving_dir, self.serving_dir / WITHDRAWN_FOLDER)
         taken = [number for parent in parents for number in numbered_folders(parent)]
-        self._lock.seek(0)
-        last = self._lock.read().strip()
-        number = max(int(time.time()), max(taken, default=0) + 1, int(last) + 1 if last.isdecimal() else 0)
-        self._lock.seek(0)
-        self._lock.truncate()
-        self._lock.write(str(number))
-        self._lock.flush()
+        # Of a version that was deleted by hand the number is not given again, whatever the clock says.
+        last = self.serving_dir / LAST_NUMBER_FILE
+        if last.is_file() and (text := last.read_text()).isdecimal():
+            taken.append(int(text))
+        number = max(int(time.time()), max(taken, default=0) + 1)
+        write_file(self.workshop / LAST_NUMBER_FILE, str(number).encode())
+        (self.workshop / LAST_NUMBER_FILE).replace(last)
         return number
 
     def move(self, folder: Path, target: Path) -> None:
         """Moves a version's folder to its number below the serving directory; see `move_folder`."""
-        # Where there is no rename of folders, whoever comes after a kill has to know what is half there.
-        write_file(self.workshop / _MOVING_FILE, target.name.encode())
+        self.announce_move(int(target.name))
         move_folder(folder, target)
+
+    def announce_move(self, number: int) -> None:
+        """Says which version is about to be moved: whoever comes after a kill sets right what is half done."""
+        write_file(self.workshop / _MOVING_FILE, str(number).encode())
 
     def remove(self, folder: Path) -> None:
         """Removes a version's folder, for all readers at one instant."""
@@ -85,13 +89,13 @@ def changing(serving_dir: Path, patience: float = _PATIENCE) -> Iterator[Change]
     """
     try:
         serving_dir.mkdir(parents=True, exist_ok=True)
-        with (serving_dir / LOCK_FILE).open("a+") as lock:
+        with (serving_dir / LOCK_FILE).open("a") as lock:
             _wait_for(lock, serving_dir, patience)
             _remove_leftovers(serving_dir)
             workshop = serving_dir / UNFINISHED_FOLDER / f"{_this_kernel()}-{os.getpid()}-{secrets.token_hex(4)}"
             workshop.mkdir(parents=True)
             try:
-                yield Change(serving_dir, workshop, lock)
+                yield Change(serving_dir, workshop)
             finally:
                 shutil.rmtree(workshop, ignore_errors=True)
     except OSError as error:
@@ -146,14 +150,22 @@ def _remove_leftovers(serving_dir: Path) -> None:
 
 
 def _end_move(serving_dir: Path, workshop: Path) -> None:
-    """Leaves a version that was being moved in one place; it has two or a half only without a rename of folders."""
+    """Leaves a version that was being moved in one place, with a record that says so.
+
+    It is in two places, or half in one, only where there is no rename of folders.
+    """
     try:
         number = int((workshop / _MOVING_FILE).read_text())
     except FileNotFoundError:
         return
     released, withdrawn = serving_dir / str(number), serving_dir / WITHDRAWN_FOLDER / str(number)
-    if isinstance(examine(released, number), Manifest):
+    manifest = examine(released, number)
+    if isinstance(manifest, Manifest):
         superfluous = withdrawn
+        record = read_record(serving_dir, number)
+        if record is not None and record.events[-1].state == State.WITHDRAWN:
+            why = "its withdrawal or reinstatement was interrupted, and it is in service"
+            add_event(serving_dir, manifest, State.RELEASED, "crackgate", why)
     elif isinstance(examine(withdrawn, number), Manifest) or not withdrawn.is_dir():
         superfluous = released
     else:

@@ -8,7 +8,8 @@ from pathlib import Path
 
 from components.release_files import MANIFEST_FILE
 from components.serving_directory.change import changing
-from components.serving_directory.versions import State, list_versions
+from components.serving_directory.records import State
+from components.serving_directory.versions import list_versions
 
 
 @contextmanager

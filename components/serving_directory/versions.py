@@ -1,47 +1,13 @@
 """Which versions there are, and which one is in use. Nothing here writes, and nobody has to wait for a push."""
 
 from dataclasses import dataclass, field
-from enum import StrEnum
 from pathlib import Path
 
-from pydantic import BaseModel, ValidationError
-
 from components.serving_directory.manifest import Manifest, ManifestError, read_manifest
+from components.serving_directory.records import WITHDRAWN_FOLDER, Event, State, read_records
 
-WITHDRAWN_FOLDER = "withdrawn"
 # TensorFlow Serving reads folder names as 64-bit integers and passes over what is none.
 _NUMBERS = 2**63
-
-
-class State(StrEnum):
-    """Where a version stands."""
-
-    RELEASED = "released"
-    WITHDRAWN = "withdrawn"
-    # Half copied, or released by something that writes no manifest.
-    INCOMPLETE = "incomplete"
-
-
-class Event(BaseModel):
-    """A version was withdrawn or reinstated: when (UTC, ISO 8601), by whom (user@host), and why."""
-
-    state: State
-    when: str
-    who: str
-    why: str
-
-
-class WithdrawalRecord(BaseModel):
-    """The content of `withdrawn/<version>.json`; it outlives the version's folder.
-
-    Attributes:
-        model_digest: See `Manifest`: the same model is not released again.
-        events: In their order.
-    """
-
-    version: int
-    model_digest: str
-    events: list[Event]
 
 
 @dataclass(frozen=True)
@@ -83,7 +49,7 @@ def list_versions(serving_dir: Path) -> list[Version]:
     Raises:
         ManifestError: The record of a withdrawal cannot be read.
     """
-    records = _read_records(serving_dir)
+    records = read_records(serving_dir)
     withdrawn = serving_dir / WITHDRAWN_FOLDER
     found: dict[int, Version] = {}
     for number, record in records.items():
@@ -112,7 +78,7 @@ def find_withdrawn_model(serving_dir: Path, model_digest: str) -> Version | None
     Raises:
         ManifestError: The record of a withdrawal cannot be read.
     """
-    records = {number for number, each in _read_records(serving_dir).items() if each.model_digest == model_digest}
+    records = {number for number, each in read_records(serving_dir).items() if each.model_digest == model_digest}
     same = [
         version
         for version in list_versions(serving_dir)
@@ -144,35 +110,6 @@ def numbered_folders(folder: Path) -> list[int]:
     except (FileNotFoundError, NotADirectoryError):
         return []
     return [int(name) for name in names if str(int(name)) == name and int(name) < _NUMBERS]
-
-
-def record_file(serving_dir: Path, number: int) -> Path:
-    """Where a version's withdrawals are recorded."""
-    return serving_dir / WITHDRAWN_FOLDER / f"{number}.json"
-
-
-def read_record(serving_dir: Path, number: int) -> WithdrawalRecord | None:
-    """Reads a version's withdrawals; None when it was never withdrawn.
-
-    Raises:
-        ManifestError: The record cannot be read.
-    """
-    file = record_file(serving_dir, number)
-    try:
-        record = WithdrawalRecord.model_validate_json(file.read_bytes())
-    except FileNotFoundError:
-        return None
-    except (OSError, ValidationError) as error:
-        raise ManifestError(
-            f"cannot read {str(file)!r}, which says why version {number} was withdrawn: {str(error).splitlines()[0]}"
-        ) from None
-    return record if record.events else None
-
-
-def _read_records(serving_dir: Path) -> dict[int, WithdrawalRecord]:
-    names = [file.stem for file in (serving_dir / WITHDRAWN_FOLDER).glob("*.json") if file.stem.isdecimal()]
-    records = {int(name): read_record(serving_dir, int(name)) for name in names}
-    return {number: record for number, record in records.items() if record is not None}
 
 
 def _read_version(folder: Path, number: int, state: State) -> Version | None:

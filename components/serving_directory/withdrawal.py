@@ -4,22 +4,13 @@ import getpass
 import os
 import socket
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 
 from components.serving_directory.change import Change, changing
-from components.serving_directory.durable_files import write_file
+from components.serving_directory.manifest import Manifest
+from components.serving_directory.records import WITHDRAWN_FOLDER, State, add_event
 from components.serving_directory.verification import verify
-from components.serving_directory.versions import (
-    WITHDRAWN_FOLDER,
-    Event,
-    State,
-    Version,
-    WithdrawalRecord,
-    list_versions,
-    read_record,
-    record_file,
-)
+from components.serving_directory.versions import Version, list_versions
 
 
 class NoSuchVersionError(Exception):
@@ -77,7 +68,7 @@ def roll_back(serving_dir: Path, to: int | None, who: str, why: str) -> Rollback
         reinstated = target.state == State.WITHDRAWN
         if reinstated:
             change.move(target.folder, serving_dir / str(target.number))
-            _record(serving_dir, target, State.RELEASED, who, why)
+            add_event(serving_dir, _manifest(target), State.RELEASED, who, why)
         newer = [each for each in versions if each.state == State.RELEASED and each.number > target.number]
         for version in newer:
             _withdraw(change, version, who, why)
@@ -110,20 +101,12 @@ def _find_target(versions: list[Version], to: int | None) -> Version:
 
 
 def _withdraw(change: Change, version: Version, who: str, why: str) -> None:
-    folder = change.serving_dir / WITHDRAWN_FOLDER
-    folder.mkdir(exist_ok=True)
-    # Before the move: a version must not be away with nobody to say why. Where it is decides what it is.
-    _record(change.serving_dir, version, State.WITHDRAWN, who, why)
-    change.move(version.folder, folder / str(version.number))
+    # First of all the record: a version must not be away with nobody to say why. Where it is decides what it is.
+    change.announce_move(version.number)
+    add_event(change.serving_dir, _manifest(version), State.WITHDRAWN, who, why)
+    change.move(version.folder, change.serving_dir / WITHDRAWN_FOLDER / str(version.number))
 
 
-def _record(serving_dir: Path, version: Version, state: State, who: str, why: str) -> None:
+def _manifest(version: Version) -> Manifest:
     assert version.manifest is not None, "only complete versions are withdrawn and reinstated"
-    earlier = read_record(serving_dir, version.number)
-    event = Event(state=state, when=datetime.now(UTC).isoformat(timespec="seconds"), who=who, why=why)
-    record = WithdrawalRecord(
-        version=version.number,
-        model_digest=version.manifest.model_digest,
-        events=[*(earlier.events if earlier else []), event],
-    )
-    write_file(record_file(serving_dir, version.number), record.model_dump_json(indent=2).encode() + b"\n")
+    return version.manifest
