@@ -51,8 +51,9 @@ class Change:
         if last.is_file() and (text := last.read_text()).isdecimal():
             taken.append(int(text))
         number = max(int(time.time()), max(taken, default=0) + 1)
-        write_file(self.workshop / LAST_NUMBER_FILE, str(number).encode())
-        (self.workshop / LAST_NUMBER_FILE).replace(last)
+        note = _note(self.serving_dir, self.workshop)
+        note.write_text(str(number))
+        note.replace(last)
         return number
 
     def move(self, folder: Path, target: Path) -> None:
@@ -146,7 +147,13 @@ def _remove_leftovers(serving_dir: Path) -> None:
         # Another machine's lock may not reach us: a day is longer than any push.
         if workshop.name.startswith(_this_kernel()) or idle > _DAY:
             _end_move(serving_dir, workshop)
+            _note(serving_dir, workshop).unlink(missing_ok=True)
             shutil.rmtree(workshop)
+
+
+def _note(serving_dir: Path, workshop: Path) -> Path:
+    """The last number before it gets its name: where locks do not reach, two may write at once."""
+    return serving_dir / f"{LAST_NUMBER_FILE}.{workshop.name}"
 
 
 def _end_move(serving_dir: Path, workshop: Path) -> None:
