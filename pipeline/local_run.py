@@ -20,7 +20,7 @@ from tfx.utils import path_utils
 
 from components.data_page.executor import PAGE_FILE
 from components.errors import DataRejectedError
-from components.release_pusher.executor import PUSHED, PUSHED_VERSION, WITHDRAWN_VERSION
+from components.release_pusher.executor import PUSHED_DESTINATION
 from components.serving_directory import State, find_version
 from pipeline.config import Config
 from pipeline.evaluation import describe_failures, read_evaluation
@@ -162,7 +162,7 @@ def _add_outputs(summary: Summary, executions: dict[str, Execution]) -> None:
         summary.outputs |= {name: str(folder / file) for name, file in files.items()}
 
 
-def _judge(summary: Summary, executions: dict[str, Execution], config: Config, serving_dir: Path) -> None:
+def _judge(summary: Summary, executions: dict[str, Execution], config: Config) -> None:
     evaluator, pushed = executions["Evaluator"], executions["Pusher"].outputs["pushed_model"][0]
     positive = resolve_positive_class(config.train.positive_class, summary.classes)
     summary.evaluation = read_evaluation(
@@ -172,19 +172,22 @@ def _judge(summary: Summary, executions: dict[str, Execution], config: Config, s
         positive,
         gate_rules(summary.classes, positive, config.gate),
     )
-    number = (
-        pushed.properties[PUSHED_VERSION] if pushed.properties[PUSHED] else pushed.properties.get(WITHDRAWN_VERSION)
-    )
-    if number is None:
+    if PUSHED_DESTINATION not in pushed.properties:
         reasons = describe_failures(summary.evaluation)
         summary.conclude(Verdict.NOT_BLESSED, reasons or ["the Evaluator did not bless the model: see the log"])
         return
-    _conclude_release(summary, serving_dir, int(number))
+    conclude_release(summary, Path(pushed.properties[PUSHED_DESTINATION]))
 
 
-def _conclude_release(summary: Summary, serving_dir: Path, number: int) -> None:
-    """The run may have taken the release over from an earlier one: what counts is how the version stands now."""
-    version = find_version(serving_dir, number)
+def conclude_release(summary: Summary, folder: Path) -> None:
+    """Concludes a run that released a model, or took over its release from an earlier run.
+
+    Args:
+        summary: Of the run.
+        folder: Of the version when it was released; what counts is how it stands now.
+    """
+    number = int(folder.name)
+    version = find_version(folder.parent, number)
     if version is not None and version.state == State.RELEASED:
         summary.pushed_version, summary.pushed_to = number, str(version.folder)
         summary.conclude(Verdict.RELEASED, [])
@@ -200,7 +203,7 @@ def _conclude_release(summary: Summary, serving_dir: Path, number: int) -> None:
     else:
         damage = f"is damaged: {version.problem}" if version else "has been removed since"
         reason = (
-            f"the model was released as {serving_dir / str(number)} by an earlier run and {damage}: "
+            f"the model was released as {folder} by an earlier run and {damage}: "
             "run with --no-cache to train and release it anew"
         )
         summary.conclude(Verdict.FAILED, [reason])

@@ -1,7 +1,7 @@
 """The work of ReleasePusher.
 
-A model that was rolled back is not released again: `pushed` is 0 then, and the custom property `withdrawn_version`
-says as what it was released before.
+A model that was rolled back is not released again: `pushed` is 0 then, and `pushed_version` and `pushed_destination`
+say as what it was released before. Whoever reads this later, from the cache, has to see how that version stands.
 """
 
 import logging
@@ -32,7 +32,6 @@ from components.serving_directory.signing import Signer, load_signer
 PUSHED = "pushed"
 PUSHED_DESTINATION = "pushed_destination"
 PUSHED_VERSION = "pushed_version"
-WITHDRAWN_VERSION = "withdrawn_version"
 
 log = logging.getLogger("crackgate")
 
@@ -65,15 +64,12 @@ class Executor(base_executor.BaseExecutor):
         withdrawn = find_withdrawn_model(serving_dir, digest)
         if withdrawn is not None:
             log.info("not released: the model is that of version %d, which was withdrawn", withdrawn.number)
-            pushed.set_int_custom_property(PUSHED, 0)
-            pushed.set_string_custom_property(WITHDRAWN_VERSION, str(withdrawn.number))
+            _note(pushed, 0, serving_dir / str(withdrawn.number))
             return
         folder = _find_in_use(serving_dir, digest, signer)
         if folder is None:
             folder = publish(model, serving_dir, self._describe(model, input_dict, exec_properties), signer)
-        pushed.set_int_custom_property(PUSHED, 1)
-        pushed.set_string_custom_property(PUSHED_DESTINATION, str(folder))
-        pushed.set_string_custom_property(PUSHED_VERSION, folder.name)
+        _note(pushed, 1, folder)
         _remove_old(serving_dir, exec_properties["keep"])
 
     def _describe(
@@ -95,6 +91,12 @@ class Executor(base_executor.BaseExecutor):
             metrics=read_metrics(evaluation.uri, model),
             config_digest=exec_properties["config_digest"],
         )
+
+
+def _note(pushed: types.Artifact, whether: int, folder: Path) -> None:
+    pushed.set_int_custom_property(PUSHED, whether)
+    pushed.set_string_custom_property(PUSHED_DESTINATION, str(folder))
+    pushed.set_string_custom_property(PUSHED_VERSION, folder.name)
 
 
 def _passed(input_dict: dict[str, list[types.Artifact]]) -> bool:

@@ -247,7 +247,7 @@ def test_a_withdrawn_model_is_not_released_again_and_an_edited_trainer_makes_ano
     rolled_back = crackgate("rollback", "--workspace", workspace, "--reason", "missed cracks in the rain")
     assert rolled_back.stdout.splitlines()[-1] == f"version {in_service} is in use now"
 
-    for package in ("pipeline", "components", "trainer"):
+    for package in ("pipeline", "components", "trainer", "serving"):
         shutil.copytree(PROJECT / package, tmp_path / package, ignore=shutil.ignore_patterns("__pycache__"))
     copied = run_crackgate(photographs, workspace, *BETTER, cwd=tmp_path)
     assert ran_anew(copied) == set(), "a copy is the same source"

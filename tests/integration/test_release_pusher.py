@@ -21,7 +21,7 @@ from components.release_files import CARD_FILE, MODEL_VERSION_FILE
 from components.release_pusher.component import ReleasePusher
 from components.serving_directory import State, list_versions, read_manifest, roll_back, verify
 from pipeline.config import Config
-from pipeline.local_run import _conclude_release
+from pipeline.local_run import conclude_release
 from pipeline.summary import Summary, Verdict, begin_summary
 
 if TYPE_CHECKING:
@@ -143,8 +143,7 @@ class Releases:
     def conclude(self, pushed: Any) -> Summary:
         """What a run says that ended with this note."""
         summary = begin_summary("run", Path("/data"), ["Negative", "Positive"], Config(), Path("/log"))
-        number = pushed.get_string_custom_property("pushed_version" if is_pushed(pushed) else "withdrawn_version")
-        _conclude_release(summary, self.serving, int(number))
+        conclude_release(summary, Path(pushed.get_string_custom_property("pushed_destination")))
         return summary
 
 
@@ -190,7 +189,7 @@ def test_a_release_says_what_it_is_and_is_taken_over_when_nothing_changed(releas
 def test_a_model_that_failed_a_check_is_not_released(releases: Releases) -> None:
     for failed in ({"blessed": 0}, {"servable": 0}):
         pushed = releases.run("a", **failed)
-        assert not is_pushed(pushed) and not pushed.get_string_custom_property("withdrawn_version")
+        assert not is_pushed(pushed) and not pushed.get_string_custom_property("pushed_version")
     assert not releases.serving.exists()
 
 
@@ -203,7 +202,7 @@ def test_what_was_rolled_back_is_neither_released_again_nor_the_baseline(release
     again = releases.run("b")
     assert again.id == pushed.id and releases.bench.states("Pusher")[-1] == "CACHED" and releases.baseline == "a"
     refused = releases.run("b", keep=9)
-    assert not is_pushed(refused) and refused.get_string_custom_property("withdrawn_version") == str(second)
+    assert not is_pushed(refused) and refused.get_string_custom_property("pushed_version") == str(second)
     assert releases.states == {first: State.RELEASED, second: State.WITHDRAWN}
     for note in (again, refused):
         summary = releases.conclude(note)
