@@ -15,3 +15,5 @@ WARMUP_FILE = Path("assets.extra") / "tf_serving_warmup_requests"
 REFERENCE_FILE = "reference.tfrecord.gz"
 # The last file that a push writes: SHA-256 of all others, metrics, lineage. Without it a version is not complete.
 MANIFEST_FILE = Path("manifest.json")
+# Ed25519 signature of the manifest's bytes, 64 bytes. Only where releases are signed.
+SIGNATURE_FILE = Path("manifest.sig")

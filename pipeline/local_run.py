@@ -20,6 +20,8 @@ from tfx.utils import path_utils
 
 from components.data_page.executor import PAGE_FILE
 from components.errors import DataRejectedError
+from components.release_pusher.executor import PUSHED_DESTINATION
+from components.serving_directory import State, find_version
 from pipeline.config import Config
 from pipeline.evaluation import describe_failures, read_evaluation
 from pipeline.interruption import interruptible
@@ -59,7 +61,9 @@ def run_local(
         metadata=metadata,
         enable_cache=enable_cache,
     )
-    run_pipeline(summary, pipeline, metadata, events, partial(_judge, summary, config=config))
+    run_pipeline(
+        summary, pipeline, metadata, events, partial(_judge, summary, config=config, serving_dir=workspace.serving)
+    )
 
 
 def run_pipeline(
@@ -171,20 +175,40 @@ def _judge(summary: Summary, executions: dict[str, Execution], config: Config) -
         positive,
         gate_rules(summary.classes, positive, config.gate),
     )
-    if not pushed.properties["pushed"]:
+    if PUSHED_DESTINATION not in pushed.properties:
         reasons = describe_failures(summary.evaluation)
         if summary.serving is not None:
             reasons += [f"serving check: {reason}" for reason in summary.serving.reasons]
         summary.conclude(Verdict.NOT_BLESSED, reasons or ["the model was not blessed: see the log"])
         return
-    folder = Path(pushed.properties["pushed_destination"])
-    if not (folder / "saved_model.pb").is_file():
+    conclude_release(summary, Path(pushed.properties[PUSHED_DESTINATION]))
+
+
+def conclude_release(summary: Summary, folder: Path) -> None:
+    """Concludes a run that released a model, or took over its release from an earlier run.
+
+    Args:
+        summary: Of the run.
+        folder: Of the version when it was released; what counts is how it stands now.
+    """
+    number = int(folder.name)
+    version = find_version(folder.parent, number)
+    if version is not None and version.state == State.RELEASED:
+        summary.pushed_version, summary.pushed_to = number, str(version.folder)
+        summary.conclude(Verdict.RELEASED, [])
+    elif version is not None and version.state == State.WITHDRAWN:
+        withdrawal = version.events[-1] if version.events else None
+        told = f" on {withdrawal.when} by {withdrawal.who}: {withdrawal.why}" if withdrawal else ""
+        reasons = [
+            f"this very model was released as version {number} and withdrawn{told}",
+            f"it is not released again: reinstate it with 'crackgate rollback --to {number}', or change the data or "
+            "the configuration for another model",
+        ]
+        summary.conclude(Verdict.WITHDRAWN, reasons)
+    else:
+        damage = f"is damaged: {version.problem}" if version else "has been removed since"
         reason = (
-            f"the model was released as {folder} by an earlier run and has been removed since: "
+            f"the model was released as {folder} by an earlier run and {damage}: "
             "run with --no-cache to train and release it anew"
         )
         summary.conclude(Verdict.FAILED, [reason])
-        return
-    summary.pushed_version = int(pushed.properties["pushed_version"])
-    summary.pushed_to = str(folder)
-    summary.conclude(Verdict.RELEASED, [])
