@@ -1,4 +1,4 @@
-"""A released model, ready to answer: decoded as the SavedModel decodes, scored by the fastest engine that agrees with it.
+"""A released model, ready to answer: decoded as its SavedModel does, scored by the fastest engine that agrees with it.
 
 Importing this module imports TensorFlow, which takes some seconds.
 """
