@@ -8,3 +8,5 @@ MODEL_VERSION_FILE = Path("assets") / "model_version.txt"
 CARD_FILE = Path("assets.extra") / "classifier.json"
 # The last file that a push writes: SHA-256 of all others, metrics, lineage. Without it a version is not complete.
 MANIFEST_FILE = Path("manifest.json")
+# Ed25519 signature of the manifest's bytes, 64 bytes. Only where releases are signed.
+SIGNATURE_FILE = Path("manifest.sig")
