@@ -96,6 +96,14 @@ class ReleasedModel:
         chunks = (images[first : first + _CHUNK] for first in range(0, len(images), _CHUNK))
         return list(self._scorer.answer(chunks))
 
+    def failure(self, error: str) -> Answer:
+        """The answer for an image that nobody may or can score.
+
+        Args:
+            error: Why.
+        """
+        return _failed(error, len(self.classes), None if self.positive_class is None else True)
+
 
 def load_released_model(folder: Path) -> ReleasedModel:
     """Loads a version that was released, now or by an earlier crackgate.

@@ -1,0 +1,4 @@
+"""The page."""
+
+PAGE = "<!doctype html>"
+PAGE_POLICY = "default-src 'none'"
