@@ -3,9 +3,11 @@
 Importing this module imports TensorFlow, which takes some seconds.
 """
 
+import io
 import json
 import logging
 import threading
+import warnings
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
@@ -14,6 +16,7 @@ from typing import Any, Protocol
 
 import numpy as np
 import tensorflow as tf
+from PIL import Image
 
 from components import features
 from components.release_files import CARD_FILE, MODEL_VERSION_FILE
@@ -27,6 +30,9 @@ WARMUP_FILE = Path("assets.extra") / "tf_serving_warmup_requests"
 _CHUNK = 32
 # How far a score may lie from TensorFlow's.
 _TOLERANCE = 1e-4
+# What early releases decode (MPO is the JPEG file of many phones), and the most that ingest takes.
+_EARLY_FORMATS = ("JPEG", "MPO", "PNG", "BMP")
+_PIXELS = 50_000_000
 # Images that the engines are compared on.
 _COMPARED = 8
 
@@ -174,7 +180,7 @@ class _Scorer(Protocol):
 
 
 class _Signature:
-    """Asks the byte signature: the way of releases that have nothing else."""
+    """Asks the byte signature: the way of early releases, which have nothing else and no guard of their own."""
 
     engine = "TensorFlow"
 
@@ -184,26 +190,40 @@ class _Signature:
 
     def answer(self, chunks: Iterator[Sequence[bytes]]) -> Iterator[Answer]:
         for chunk in chunks:
+            faults = [_find_fault(image) for image in chunk]
+            sound = [image for image, fault in zip(chunk, faults, strict=True) if not fault]
             try:
-                yield from self._ask(chunk)
+                answers = self._ask(sound)
             # One broken image fails the whole batch of an early release: which one is it?
             except tf.errors.InvalidArgumentError:
-                if len(chunk) > 1:
-                    yield from self.answer(iter([[image] for image in chunk]))
-                else:
-                    positive = True if "is_positive" in self._signature.structured_outputs else None
-                    yield _failed("no intact JPEG, PNG, GIF or BMP image", len(self._classes), positive)
+                answers = [self._ask_alone(image) for image in sound]
+            following = iter(answers)
+            for fault in faults:
+                yield self._failure(fault) if fault else next(following)
 
-    def _ask(self, images: Sequence[bytes]) -> Iterator[Answer]:
+    def _ask_alone(self, image: bytes) -> Answer:
+        try:
+            return self._ask([image])[0]
+        except tf.errors.InvalidArgumentError:
+            return self._failure("damaged: the image cannot be decoded")
+
+    def _failure(self, error: str) -> Answer:
+        return _failed(error, len(self._classes), True if "is_positive" in self._signature.structured_outputs else None)
+
+    def _ask(self, images: Sequence[bytes]) -> list[Answer]:
+        if not images:
+            return []
         outputs = {name: value.numpy() for name, value in self._signature(image_bytes=tf.constant(images)).items()}
-        for row in range(len(images)):
-            yield Answer(
+        return [
+            Answer(
                 label=outputs["label"][row].decode(),
                 probability=float(outputs["probability"][row]),
                 scores=tuple(outputs["scores"][row].tolist()),
                 is_positive=bool(outputs["is_positive"][row]) if "is_positive" in outputs else None,
-                error=outputs["error"][row].decode() if "error" in outputs else "",
+                error="",
             )
+            for row in range(len(images))
+        ]
 
 
 class _Parts:
@@ -245,6 +265,22 @@ class _Parts:
                 is_positive=None if positives is None else bool(positives[row]),
                 error="",
             )
+
+
+def _find_fault(image: bytes) -> str:
+    """Why an early release must not be given an image, from its header, before any pixel takes memory; or ""."""
+    with warnings.catch_warnings():
+        # Pillow warns about bombs; the limit here decides.
+        warnings.simplefilter("ignore")
+        try:
+            with Image.open(io.BytesIO(image), formats=_EARLY_FORMATS) as opened:
+                width, height = opened.size
+        except Image.DecompressionBombError as error:
+            return f"too large: {error}"
+        # Of many types: a header may be broken in any way.
+        except Exception:
+            return "not a JPEG, PNG or BMP image"
+    return f"too large: {width * height} pixels, allowed are {_PIXELS}" if width * height > _PIXELS else ""
 
 
 def _failed(error: str, classes: int, is_positive: bool | None) -> Answer:

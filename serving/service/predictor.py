@@ -7,14 +7,12 @@ from typing import Any
 from components import features
 from serving.service.batching import Batcher
 from serving.service.errors import Code, ServiceError
-from serving.service.image_limits import find_fault
 from serving.service.metrics import Metrics
 from serving.service.model_versions import ModelVersions, ServedVersion
 from serving.service.rest_payload import DEFAULT_SIGNATURE
 from serving.service.settings import Limits
 
-# Looking at headers takes some microseconds an image; many images should not keep other requests waiting.
-_IMAGES_AT_ONCE = 4
+_NOT_AN_EXAMPLE = f"not a tf.train.Example with the bytes of one image in {features.ENCODED}"
 
 
 class Predictor:
@@ -51,11 +49,10 @@ class Predictor:
             values: Encoded images; serialized examples for `serving_default`.
 
         Raises:
-            ServiceError: An example is none, or the service is too busy.
+            ServiceError: The service is too busy.
         """
-        heavy = len(values) > _IMAGES_AT_ONCE
-        images, faults = await self.prepare(self._read_images, signature, values, heavy=heavy)
-        sound = [image for image, fault in zip(images, faults, strict=True) if not fault]
+        images = [_image_of(value) for value in values] if signature == DEFAULT_SIGNATURE else values
+        sound = [image for image in images if image is not None]
         try:
             async with asyncio.timeout(self._limits.answer_seconds):
                 answers = iter(await self.batcher.score(served.model, sound))
@@ -64,7 +61,7 @@ class Predictor:
                 Code.DEADLINE_EXCEEDED, f"no answer within {self._limits.answer_seconds:g} s; try again later"
             ) from None
         model = served.model
-        rows = [model.failure(fault) if fault else next(answers) for fault in faults]
+        rows = [model.failure(_NOT_AN_EXAMPLE) if image is None else next(answers) for image in images]
         failed = sum(bool(row.error) for row in rows)
         self._metrics.images.labels("scored").inc(len(rows) - failed)
         self._metrics.images.labels("error").inc(failed)
@@ -79,25 +76,14 @@ class Predictor:
             outputs["is_positive"] = [row.is_positive for row in rows]
         return outputs
 
-    def _read_images(self, signature: str, values: Sequence[bytes]) -> tuple[list[bytes], list[str]]:
-        if signature == DEFAULT_SIGNATURE:
-            values = [_image_of(value, row) for row, value in enumerate(values)]
-        return list(values), [find_fault(image, self._limits.pixels) for image in values]
 
-
-def _image_of(example: bytes, row: int) -> bytes:
+def _image_of(example: bytes) -> bytes | None:
     from google.protobuf.message import DecodeError
     from tensorflow.core.example import example_pb2
 
     try:
         stored = example_pb2.Example.FromString(example).features.feature
     except DecodeError:
-        raise ServiceError(Code.INVALID_ARGUMENT, f"element {row}: Could not parse example input") from None
+        return None
     content = list(stored[features.ENCODED].bytes_list.value) if features.ENCODED in stored else []
-    if len(content) != 1:
-        raise ServiceError(
-            Code.INVALID_ARGUMENT,
-            f"element {row}: the example needs one value of the feature {features.ENCODED!r}, it has {len(content)}",
-        )
-    image: bytes = content[0]
-    return image
+    return content[0] if len(content) == 1 else None

@@ -17,7 +17,6 @@ class Limits:
     Attributes:
         request_bytes: Of one request's body.
         buffered_bytes: Of all bodies that are held at one time.
-        pixels: Of one image, width times height.
         queued_images: Images that wait for their turn; more are turned away.
         batch_images: Images that are scored together.
         batch_wait: Seconds that a batch waits for requests that are just being read.
@@ -28,7 +27,6 @@ class Limits:
 
     request_bytes: int = 32 * 2**20
     buffered_bytes: int = 256 * 2**20
-    pixels: int = 50_000_000
     queued_images: int = 256
     batch_images: int = 32
     batch_wait: float = 0.003
