@@ -11,19 +11,38 @@ A version is complete exactly when it has a manifest and every file that it name
 after that. TensorFlow Serving looks at numbers alone.
 """
 
-from components.serving_directory.manifest import Manifest, ManifestError, read_manifest
+from components.serving_directory.change import ServingDirectoryError
+from components.serving_directory.manifest import Lineage, Manifest, ManifestError, Release, read_manifest
+from components.serving_directory.publishing import publish
+from components.serving_directory.retention import held, remove_old_versions
 from components.serving_directory.verification import Finding, verify
-from components.serving_directory.versions import State, Version, current_version, find_version, list_versions
+from components.serving_directory.versions import (
+    State,
+    Version,
+    current_version,
+    find_version,
+    find_withdrawn_model,
+    list_versions,
+)
+from components.serving_directory.withdrawal import roll_back
 
 __all__ = [
     "Finding",
+    "Lineage",
     "Manifest",
     "ManifestError",
+    "Release",
+    "ServingDirectoryError",
     "State",
     "Version",
     "current_version",
     "find_version",
+    "find_withdrawn_model",
+    "held",
     "list_versions",
+    "publish",
     "read_manifest",
+    "remove_old_versions",
+    "roll_back",
     "verify",
 ]

@@ -2,6 +2,7 @@
 
 import hashlib
 import importlib.metadata
+import json
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
@@ -59,6 +60,7 @@ class Manifest(_Record):
         config_digest: SHA-256 of the configuration that decides about the model; "" when it is not known.
         signing_key: Fingerprint of the public key; None when the release is not signed.
         files: All files of the folder by path, but the manifest and its signature.
+        own_digest: SHA-256 of all the above: an edited manifest is found out, though not one that was made anew.
     """
 
     version: int = Field(ge=0)
@@ -71,6 +73,7 @@ class Manifest(_Record):
     config_digest: str
     signing_key: str | None
     files: dict[str, FileEntry]
+    own_digest: str = ""
 
     @field_validator("files")
     @classmethod
@@ -79,6 +82,11 @@ class Manifest(_Record):
             if PurePosixPath(name).is_absolute() or ".." in PurePosixPath(name).parts or not PurePosixPath(name).parts:
                 raise ValueError(f"{name!r} is no path inside the version's folder")
         return files
+
+    def digest_content(self) -> str:
+        """SHA-256 of everything that the manifest says, to be held against `own_digest`."""
+        content = self.model_dump(mode="json", exclude={"own_digest"})
+        return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
 class Release(_Record):
@@ -122,7 +130,7 @@ def build_manifest(
         release: Where it comes from.
         signing_key: Fingerprint of the key that will sign it.
     """
-    return Manifest(
+    manifest = Manifest(
         version=version,
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         crackgate_version=importlib.metadata.version("crackgate"),
@@ -134,6 +142,7 @@ def build_manifest(
         signing_key=signing_key,
         files=files,
     )
+    return manifest.model_copy(update={"own_digest": manifest.digest_content()})
 
 
 def file_names(folder: Path) -> list[str]:

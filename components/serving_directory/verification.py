@@ -56,8 +56,10 @@ def verify(folder: Path, public_key: PublicKey | None = None, version: int | Non
     if version is not None and manifest.version != version:
         problems.append(f"{MANIFEST_FILE} is that of version {manifest.version}, and this is version {version}")
     problems += _compare_files(folder, manifest)
-    if digest_model(manifest.files) != manifest.model_digest:
-        problems.append(f"{MANIFEST_FILE} was altered: its files are not those of the model that it says was judged")
+    if manifest.digest_content() != manifest.own_digest:
+        problems.append(f"{MANIFEST_FILE} was altered: it does not have its own digest")
+    elif digest_model(manifest.files) != manifest.model_digest:
+        problems.append(f"{MANIFEST_FILE} was made anew: its files are not those of the model that it says was judged")
     try:
         signature = check_signature(folder, manifest, public_key)
     except SignatureError as error:

@@ -106,6 +106,23 @@ def find_version(serving_dir: Path, number: int) -> Version | None:
     return next((version for version in list_versions(serving_dir) if version.number == number), None)
 
 
+def find_withdrawn_model(serving_dir: Path, model_digest: str) -> Version | None:
+    """Returns the latest version that is this model, by `Manifest.model_digest`, if all such are withdrawn.
+
+    Raises:
+        ManifestError: The record of a withdrawal cannot be read.
+    """
+    records = {number for number, each in _read_records(serving_dir).items() if each.model_digest == model_digest}
+    same = [
+        version
+        for version in list_versions(serving_dir)
+        if version.number in records or (version.manifest and version.manifest.model_digest == model_digest)
+    ]
+    if not same or any(version.state != State.WITHDRAWN for version in same):
+        return None
+    return same[-1]
+
+
 def examine(folder: Path, number: int) -> Manifest | str:
     """Returns the manifest of a complete version, or why it is not complete, in a sentence.
 
