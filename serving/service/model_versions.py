@@ -3,12 +3,13 @@
 import asyncio
 import logging
 import time
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from components.release_files import MANIFEST_FILE
-from components.serving_directory import current_version, verify
+from components.serving_directory import current_version, held, verify
 from serving.service.errors import Code, ServiceError
 from serving.service.metrics import Metrics
 
@@ -31,12 +32,14 @@ class ServedVersion:
         model: Ready to answer.
         signature_inputs: The name of the one input, of each signature.
         signature_defs: What the SavedModel says of its signatures: protos by name.
+        hold: Keeps its folder from being removed.
     """
 
     number: int
     model: "ReleasedModel"
     signature_inputs: dict[str, str]
     signature_defs: Any
+    hold: ExitStack
 
 
 @dataclass(frozen=True)
@@ -57,6 +60,9 @@ class Source(Protocol):
     def check(self, folder: Path) -> None:
         """Raises RefusedVersionError when the folder is not, byte by byte, what was released."""
 
+    def hold(self, folder: Path) -> AbstractContextManager[None]:
+        """Keeps the folder from being removed."""
+
 
 class ServingDirectory:
     """The newest version of a serving directory; what was rolled back is none of them."""
@@ -74,6 +80,10 @@ class ServingDirectory:
         if not finding.intact:
             raise RefusedVersionError("; ".join(finding.problems))
 
+    def hold(self, folder: Path) -> AbstractContextManager[None]:
+        """See `Source`."""
+        return held(folder)
+
 
 class OneVersion:
     """One folder, whatever else is released, and whether or not it has a manifest."""
@@ -89,6 +99,10 @@ class OneVersion:
         """See `Source`: a release of earlier times has no manifest that it could be held against."""
         if (folder / MANIFEST_FILE).exists() and not (finding := verify(folder)).intact:
             raise RefusedVersionError("; ".join(finding.problems))
+
+    def hold(self, folder: Path) -> AbstractContextManager[None]:
+        """See `Source`."""
+        return held(folder) if (folder / MANIFEST_FILE).exists() else nullcontext()
 
 
 class ModelVersions:
@@ -184,6 +198,7 @@ class ModelVersions:
             self._loading = None
         if self._served is not None:
             self._replaced[self._served.number] = VersionStatus(self._served.number, "END")
+            self._served.hold.close()
         self._replaced.pop(number, None)
         self._served = loaded
         self._accept()
@@ -194,17 +209,19 @@ class ModelVersions:
         )
 
     def _load(self, folder: Path, number: int) -> ServedVersion:
-        self._source.check(folder)
-        # TensorFlow comes with it: the service listens, and says that it is not ready, before that.
-        from tensorflow.core.protobuf import saved_model_pb2
+        with ExitStack() as hold:
+            hold.enter_context(self._source.hold(folder))
+            self._source.check(folder)
+            # TensorFlow comes with it: the service listens, and says that it is not ready, before that.
+            from tensorflow.core.protobuf import saved_model_pb2
 
-        from serving.released_model import load_released_model
+            from serving.released_model import load_released_model
 
-        model = load_released_model(folder)
-        definition = saved_model_pb2.SavedModel.FromString((folder / "saved_model.pb").read_bytes())
-        signatures = definition.meta_graphs[0].signature_def
-        inputs = {name: next(iter(signatures[name].inputs)) for name in model.loaded.signatures}
-        return ServedVersion(number, model, inputs, signatures)
+            model = load_released_model(folder)
+            definition = saved_model_pb2.SavedModel.FromString((folder / "saved_model.pb").read_bytes())
+            signatures = definition.meta_graphs[0].signature_def
+            inputs = {name: next(iter(signatures[name].inputs)) for name in model.loaded.signatures}
+            return ServedVersion(number, model, inputs, signatures, hold.pop_all())
 
     def _accept(self) -> None:
         self._refused = None
