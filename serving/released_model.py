@@ -19,19 +19,18 @@ import tensorflow as tf
 from PIL import Image
 
 from components import features
-from components.release_files import CARD_FILE, MODEL_VERSION_FILE
+from components.release_files import CARD_FILE, MODEL_VERSION_FILE, WARMUP_FILE
 from trainer.decision import Decision, decide
 from trainer.engine import import_openvino
 
 log = logging.getLogger("crackgate")
 
-WARMUP_FILE = Path("assets.extra") / "tf_serving_warmup_requests"
 # Images that are decoded together: bounds the memory, whatever a caller sends.
 _CHUNK = 32
 # How far a score may lie from TensorFlow's.
 _TOLERANCE = 1e-4
-# What early releases decode (MPO is the JPEG file of many phones), and the most that ingest takes.
-_EARLY_FORMATS = ("JPEG", "MPO", "PNG", "BMP")
+# What early releases decode, and the most that ingest takes.
+_EARLY_FORMATS = ("JPEG", "PNG", "BMP")
 _PIXELS = 50_000_000
 # Images that the engines are compared on.
 _COMPARED = 8

@@ -12,8 +12,6 @@ from serving.service.model_versions import ModelVersions, ServedVersion
 from serving.service.rest_payload import DEFAULT_SIGNATURE
 from serving.service.settings import Limits
 
-_NOT_AN_EXAMPLE = f"not a tf.train.Example with the bytes of one image in {features.ENCODED}"
-
 
 class Predictor:
     """Answers for images with a version that is served."""
@@ -60,8 +58,11 @@ class Predictor:
             raise ServiceError(
                 Code.DEADLINE_EXCEEDED, f"no answer within {self._limits.answer_seconds:g} s; try again later"
             ) from None
+        # TensorFlow comes with it, and is there since a model is.
+        from trainer.serving import NOT_AN_EXAMPLE
+
         model = served.model
-        rows = [model.failure(_NOT_AN_EXAMPLE) if image is None else next(answers) for image in images]
+        rows = [model.failure(NOT_AN_EXAMPLE) if image is None else next(answers) for image in images]
         failed = sum(bool(row.error) for row in rows)
         self._metrics.images.labels("scored").inc(len(rows) - failed)
         self._metrics.images.labels("error").inc(failed)

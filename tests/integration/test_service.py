@@ -495,13 +495,15 @@ def test_the_token(empty_service: Service) -> None:
 
 def test_a_request_under_way_is_answered_at_the_end(tmp_path: Path) -> None:
     (tmp_path / "serving").mkdir()
-    with running_service(tmp_path, "--serving-dir", str(tmp_path / "serving")) as running:
-        with socket.create_connection(("127.0.0.1", running.port), timeout=30) as connection:
-            connection.sendall(f"POST {_PREDICT} HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n{{".encode())
-            time.sleep(0.3)
-            running.process.terminate()
-            time.sleep(0.3)
-            with pytest.raises(OSError), socket.create_connection(("127.0.0.1", running.port), timeout=5):
-                pass
-            connection.sendall(b"}")
-            assert connection.recv(1000).startswith(b"HTTP/1.1 503 ")
+    with (
+        running_service(tmp_path, "--serving-dir", str(tmp_path / "serving")) as running,
+        socket.create_connection(("127.0.0.1", running.port), timeout=30) as connection,
+    ):
+        connection.sendall(f"POST {_PREDICT} HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n{{".encode())
+        time.sleep(0.3)
+        running.process.terminate()
+        time.sleep(0.3)
+        with pytest.raises(OSError), socket.create_connection(("127.0.0.1", running.port), timeout=5):
+            pass
+        connection.sendall(b"}")
+        assert connection.recv(1000).startswith(b"HTTP/1.1 503 ")

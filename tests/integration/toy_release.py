@@ -33,7 +33,7 @@ def export_toy(folder: Path) -> None:
     head.set_weights([np.array([[-6, 6]] * 3, np.float32), np.array([9, -9], np.float32)])
     classifier = keras.Model(images, head(keras.layers.GlobalAveragePooling2D()(backbone(images))))
     calibration, decision = Calibration(1.0, (0.0, 0.0)), Decision(1, THRESHOLD)
-    export_classifier(classifier, CLASSES, SIZE, folder, calibration, decision)
+    export_classifier(classifier, CLASSES, SIZE, folder, calibration, decision, backbone=backbone, head=head)
 
 
 def release(model: Path, serving_dir: Path) -> int:
