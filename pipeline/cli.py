@@ -201,6 +201,9 @@ def serve(
     serving_dir: Annotated[Path | None, typer.Option(help="Serving directory whose newest release answers.")] = None,
     host: Annotated[str, typer.Option(help="Address to listen at.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="Of HTTP; 0 takes any free one.")] = 8501,
+    grpc_port: Annotated[
+        int | None, typer.Option(min=0, max=65535, help="Of gRPC, if that is wanted, too; 0 takes any free one.")
+    ] = None,
     name: Annotated[str, typer.Option(help="Of the model, in the paths.")] = "crackgate",
     token_env: Annotated[
         str | None, typer.Option(metavar="NAME", help="Environment variable with the token that clients have to bear.")
@@ -237,7 +240,14 @@ def serve(
             answer_seconds=timeout,
         )
         settings = ServiceSettings(
-            serving_dir=serving_dir, model=model, host=host, port=port, name=name, token=token, limits=limits
+            serving_dir=serving_dir,
+            model=model,
+            host=host,
+            port=port,
+            grpc_port=grpc_port,
+            name=name,
+            token=token,
+            limits=limits,
         )
         from serving.service.server import serve as serve_http
 

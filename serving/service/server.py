@@ -1,6 +1,7 @@
 """Runs the service: sockets, signals, log, and what happens beside the requests."""
 
 import asyncio
+import importlib
 import logging
 import signal
 import socket
@@ -37,7 +38,10 @@ def serve(settings: ServiceSettings) -> None:
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
         tasks = [asyncio.create_task(predictor.batcher.run()), asyncio.create_task(versions.run())]
         host, port = listening.getsockname()[:2]
-        print(f"listening at http://{f'[{host}]' if ':' in host else host}:{port}", flush=True)
+        host = f"[{host}]" if ":" in host else host
+        print(f"listening at http://{host}:{port}", flush=True)
+        if settings.grpc_port is not None:
+            tasks.append(asyncio.create_task(_serve_grpc(settings, predictor, metrics, host)))
         yield
         for task in tasks:
             task.cancel()
@@ -61,6 +65,23 @@ def serve(settings: ServiceSettings) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: None)
     uvicorn.Server(config).run(sockets=[listening])
+
+
+async def _serve_grpc(settings: ServiceSettings, predictor: Predictor, metrics: Metrics, host: str) -> None:
+    # TensorFlow comes with it: HTTP answers before that.
+    module = await asyncio.to_thread(importlib.import_module, "serving.service.grpc_interface")
+    try:
+        server, port = module.build_server(settings, predictor, metrics)
+    except SettingsError as error:
+        log.error("%s", error)
+        signal.raise_signal(signal.SIGTERM)
+        return
+    await server.start()
+    print(f"listening at grpc://{host}:{port}", flush=True)
+    try:
+        await server.wait_for_termination()
+    finally:
+        await server.stop(settings.limits.answer_seconds)
 
 
 def _source(settings: ServiceSettings) -> Source:

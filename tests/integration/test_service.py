@@ -85,7 +85,9 @@ def serving_dir(toy_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Pa
 @pytest.fixture(scope="session")
 def service(serving_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     """A service with narrow limits."""
-    with running_service(tmp_path_factory.mktemp("service"), "--serving-dir", str(serving_dir), *_LIMITS) as running:
+    with running_service(
+        tmp_path_factory.mktemp("service"), "--serving-dir", str(serving_dir), "--grpc-port", "0", *_LIMITS
+    ) as running:
         running.wait_until(ready=True, version=newest(serving_dir))
         yield running
 
@@ -187,6 +189,67 @@ def test_status_and_metadata_are_tensorflow_servings_protos(service: Service, se
         assert signatures["predict_images"].inputs["image_bytes"].dtype == 7  # DT_STRING
         answer = predict(service, {"signature_name": "predict_images", "instances": [b64(DARK)]}).json()
         assert answer["predictions"][0].keys() == signatures["predict_images"].outputs.keys()
+
+
+def test_grpc_is_tensorflow_servings(service: Service, serving_dir: Path) -> None:
+    import grpc
+    import tensorflow as tf
+    from tensorflow_serving.apis import (
+        get_model_metadata_pb2,
+        get_model_status_pb2,
+        model_service_pb2_grpc,
+        predict_pb2,
+        prediction_service_pb2_grpc,
+    )
+
+    version = newest(serving_dir)
+    with grpc.insecure_channel(service.grpc) as channel:
+        predictions = prediction_service_pb2_grpc.PredictionServiceStub(channel)
+        request = predict_pb2.PredictRequest(inputs={"image_bytes": tf.make_tensor_proto([DARK, b"none", LIGHT])})
+        request.model_spec.name, request.model_spec.signature_name = "crackgate", "predict_images"
+        response = predictions.Predict(request, timeout=30)
+        outputs = {name: tf.make_ndarray(tensor) for name, tensor in response.outputs.items()}
+        assert outputs["label"].tolist() == [b"Positive", b"", b"Negative"]
+        assert outputs["scores"].shape == (3, len(CLASSES))
+        assert outputs["is_positive"].dtype == bool
+        assert response.model_spec.version.value == version
+        of_rest = predict(service, {"signature_name": "predict_images", "inputs": [b64(DARK), b64(b""), b64(LIGHT)]})
+        assert outputs["probability"].tolist() == pytest.approx(of_rest.json()["outputs"]["probability"], abs=1e-6)
+
+        examples = predict_pb2.PredictRequest(inputs={"examples": tf.make_tensor_proto([example(DARK)])})
+        examples.model_spec.name = "crackgate"
+        examples.model_spec.version.value = version
+        examples.output_filter.append("label")
+        assert predictions.Predict(examples, timeout=30).outputs.keys() == {"label"}
+
+        metadata = get_model_metadata_pb2.GetModelMetadataRequest(metadata_field=["signature_def"])
+        metadata.model_spec.name = "crackgate"
+        signatures = get_model_metadata_pb2.SignatureDefMap()
+        predictions.GetModelMetadata(metadata, timeout=30).metadata["signature_def"].Unpack(signatures)
+        assert signatures.signature_def["predict_images"].outputs.keys() == outputs.keys()
+
+        status = get_model_status_pb2.GetModelStatusRequest()
+        status.model_spec.name = "crackgate"
+        stub = model_service_pb2_grpc.ModelServiceStub(channel)
+        assert stub.GetModelStatus(status, timeout=30).model_version_status[0].state == 30  # AVAILABLE
+
+        def refusal(change: Any) -> grpc.StatusCode:
+            wrong = predict_pb2.PredictRequest()
+            wrong.CopyFrom(request)
+            change(wrong)
+            with pytest.raises(grpc.RpcError) as raised:
+                predictions.Predict(wrong, timeout=30)
+            return raised.value.code()  # type: ignore[attr-defined]
+
+        large = tf.make_tensor_proto([b" " * (5 * 2**20)])
+        several = tf.make_tensor_proto([[DARK]])
+        codes = grpc.StatusCode
+        assert refusal(lambda wrong: setattr(wrong.model_spec, "name", "other")) == codes.NOT_FOUND
+        assert refusal(lambda wrong: setattr(wrong.model_spec.version, "value", 5)) == codes.NOT_FOUND
+        assert refusal(lambda wrong: setattr(wrong.model_spec, "signature_name", "x")) == codes.INVALID_ARGUMENT
+        assert refusal(lambda wrong: wrong.output_filter.append("x")) == codes.INVALID_ARGUMENT
+        assert refusal(lambda wrong: wrong.inputs["image_bytes"].CopyFrom(several)) == codes.INVALID_ARGUMENT
+        assert refusal(lambda wrong: wrong.inputs["image_bytes"].CopyFrom(large)) == codes.RESOURCE_EXHAUSTED
 
 
 def test_base64_is_decoded_once(service: Service) -> None:
@@ -357,8 +420,7 @@ def test_clients_that_vanish_leave_nothing_behind(service: Service) -> None:
         with socket.create_connection(("127.0.0.1", service.port)) as connection:
             connection.sendall(f"POST {_PREDICT} HTTP/1.1\r\nHost: x\r\nContent-Length: 100000\r\n\r\nabc".encode())
     assert is_answering(service)
-    buffered = next(line for line in metrics(service) if line.startswith("crackgate_buffered_bytes "))
-    assert float(buffered.split()[1]) == 0
+    assert metric(service, "crackgate_buffered_bytes") == 0
 
 
 def test_overload_is_turned_away(service: Service) -> None:
@@ -371,7 +433,7 @@ def test_overload_is_turned_away(service: Service) -> None:
     assert refused.headers["retry-after"] == "1"
     assert "may wait" in refused.json()["error"]
     assert is_answering(service)
-    assert any(line.startswith('crackgate_rejected_total{reason="too_busy"}') for line in metrics(service))
+    assert metric(service, 'crackgate_rejected_total{reason="too_busy"}') > 0
 
 
 # Versions come and go.
@@ -421,7 +483,7 @@ def test_a_new_version_takes_over_without_a_failed_request(
         (str(first), "END"),
     ]
     assert "altered" in statuses[0]["status"]["error_message"]
-    assert f"crackgate_model_refused_version {float(bad)}" in metrics(service)
+    assert metric(service, "crackgate_model_refused_version") == bad
     shutil.rmtree(serving_dir / str(bad))
 
     # A rollback, too, takes the newer version out of the way.
@@ -444,18 +506,19 @@ def metrics(service: Service) -> list[str]:
     return httpx.get(f"{service.url}/metrics").raise_for_status().text.splitlines()
 
 
-def test_metrics_count_what_happens(service: Service) -> None:
-    def value(line: str) -> float:
-        return next((float(each.rpartition(" ")[2]) for each in metrics(service) if each.startswith(line)), 0.0)
+def metric(service: Service, name: str) -> float:
+    return next((float(line.rpartition(" ")[2]) for line in metrics(service) if line.startswith(f"{name} ")), 0.0)
 
+
+def test_metrics_count_what_happens(service: Service) -> None:
     counted = 'crackgate_requests_total{code="200",interface="http",method="predict"}'
-    before, images = value(counted), value('crackgate_images_total{outcome="scored"}')
+    before, images = metric(service, counted), metric(service, 'crackgate_images_total{outcome="scored"}')
     assert is_answering(service)
-    assert value(counted) == before + 1
-    assert value('crackgate_images_total{outcome="scored"}') == images + 1
-    assert value("crackgate_batch_images_count") > 0
-    assert value("crackgate_queued_images") == 0
-    assert value('crackgate_request_seconds_count{interface="http",method="predict"}') >= before + 1
+    assert metric(service, counted) == before + 1
+    assert metric(service, 'crackgate_images_total{outcome="scored"}') == images + 1
+    assert metric(service, "crackgate_batch_images_count") > 0
+    assert metric(service, "crackgate_queued_images") == 0
+    assert metric(service, 'crackgate_request_seconds_count{interface="http",method="predict"}') >= before + 1
 
 
 def test_the_log_tells_requests_and_no_images(service: Service) -> None:
