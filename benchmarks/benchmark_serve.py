@@ -48,7 +48,7 @@ def main() -> None:
     if len(photographs) < max(BATCHES) or version is None or keras_file is None:
         parser.error(
             f"found {len(photographs)} photographs in {arguments.photographs}, release {version}, Keras file "
-            f"{keras_file}: give --photographs with {max(BATCHES)} JPEG files and more, and a --workspace with a release"
+            f"{keras_file}: give --photographs with {max(BATCHES)} JPEG files or more, and a --workspace"
         )
     os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[: arguments.cores])
     with serving(version.parent) as port:
@@ -122,9 +122,8 @@ def measure_clients(port: int, photographs: list[bytes], rounds: int) -> None:
                 latencies += found
                 rates.append(len(photographs) / (time.perf_counter() - started))
     p50, p99 = quantiles(latencies)
-    print(
-        f"{1:>5} {f'crackgate serve, {CLIENTS} at once':<24}{statistics.median(rates):>9.1f}{'':>10}{p50:>8.1f}{p99:>8.1f}"
-    )
+    way = f"crackgate serve, {CLIENTS} at once"
+    print(f"{1:>5} {way:<24}{statistics.median(rates):>9.1f}{'':>10}{p50:>8.1f}{p99:>8.1f}")
 
 
 def report(batch: int, way: str, images: int, seconds: list[float], reference: float) -> None:
