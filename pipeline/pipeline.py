@@ -240,6 +240,8 @@ def _training(classes: list[str], config: Config, work_dir: Path) -> dict[str, A
         "classes": classes,
         "options": config.train.model_dump(),
         "source_digest": source_digest(*TRAINER_SOURCES),
+        # Serving refuses what ingest would.
+        "max_pixels": config.data.max_pixels,
         "weights_digest": _file_digest(Path(config.train.weights)),
         # In one workspace always the same, so TFX's cache is none the worse for it.
         "work_dir": str(work_dir),
