@@ -4,7 +4,6 @@ Importing this module imports TensorFlow, which takes some seconds.
 """
 
 import io
-import json
 import logging
 import threading
 import warnings
@@ -19,7 +18,8 @@ import tensorflow as tf
 from PIL import Image
 
 from components import features
-from components.release_files import CARD_FILE, MODEL_VERSION_FILE, WARMUP_FILE
+from components.release_files import MODEL_VERSION_FILE, WARMUP_FILE
+from serving.release_card import NotAReleaseError, read_card
 from trainer.decision import Decision, decide
 from trainer.engine import import_openvino
 
@@ -34,10 +34,6 @@ _EARLY_FORMATS = ("JPEG", "PNG", "BMP")
 _PIXELS = 50_000_000
 # Images that the engines are compared on.
 _COMPARED = 8
-
-
-class NotAReleaseError(ValueError):
-    """A folder that holds no released model."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,28 +121,6 @@ def load_released_model(folder: Path) -> ReleasedModel:
             "such as workspace/serving/1795374861"
         )
     return ReleasedModel(folder, _load(folder), read_card(folder))
-
-
-def read_card(folder: Path) -> dict[str, Any]:
-    """What the export wrote beside the model: `classes`, `image_size` and, where known, the decision and calibration.
-
-    Args:
-        folder: Of one version.
-
-    Raises:
-        NotAReleaseError: There is no such file, or it says too little.
-    """
-    try:
-        card: dict[str, Any] = json.loads((folder / CARD_FILE).read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise NotAReleaseError(
-            f"{str(folder)!r} is no version that crackgate released: {CARD_FILE} cannot be read: {error}"
-        ) from error
-    if not isinstance(card, dict) or not {"classes", "image_size"} <= card.keys():
-        raise NotAReleaseError(
-            f"{str(folder)!r} is no version that crackgate released: {CARD_FILE} has to name 'classes' and 'image_size'"
-        )
-    return card
 
 
 def _load(folder: Path) -> Any:
