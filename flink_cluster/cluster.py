@@ -16,6 +16,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Self
 
@@ -56,8 +57,11 @@ _SETTINGS = {
     "taskmanager.memory.framework.off-heap.size": "128mb",
     "taskmanager.memory.task.heap.size": f"{_TASK_MANAGER_HEAP_MB - 128}mb",
     "taskmanager.memory.task.off-heap.size": "0b",
-    "taskmanager.memory.network.min": "64mb",
-    "taskmanager.memory.network.max": "64mb",
+    # Ingest has many steps that exchange data at a time: of the 64 MB that 5 % of a small task manager would be, 512
+    # buffers for each exchange leave too few.
+    "taskmanager.memory.network.min": "256mb",
+    "taskmanager.memory.network.max": "256mb",
+    "taskmanager.network.sort-shuffle.min-buffers": "64",
     "taskmanager.memory.managed.size": "128mb",
     "taskmanager.memory.jvm-metaspace.size": "768mb",
     "taskmanager.memory.jvm-overhead.min": "192mb",
@@ -127,9 +131,7 @@ class FlinkCluster:
         self.rest = f"http://localhost:{ports['rest']}"
 
     @classmethod
-    def start(
-        cls, folder: Path, software: Software, task_managers: int = 2, slots: int = 2, job_port: int = 0
-    ) -> Self:
+    def start(cls, folder: Path, software: Software, task_managers: int = 2, slots: int = 2, job_port: int = 0) -> Self:
         """Starts everything and waits until all slots are there.
 
         Args:
@@ -162,6 +164,15 @@ class FlinkCluster:
         cluster._processes = {name: Process(**process) for name, process in state["processes"].items()}
         return cluster
 
+    def settings(self) -> list[str]:
+        """The `--set` options of `crackgate` that make it run on this cluster; all task managers take part."""
+        return [
+            "beam.profile=flink",
+            f"beam.job_endpoint={self.job_endpoint}",
+            f"beam.worker_pool={self.worker_pool}",
+            f"beam.parallelism={sum(name.startswith('task-manager') for name in self._processes)}",
+        ]
+
     def task_managers(self) -> int:
         """How many the job manager knows."""
         return int(self.ask("/overview")["taskmanagers"])
@@ -185,7 +196,7 @@ class FlinkCluster:
         hosts.write_text(
             f"127.0.0.1 localhost {socket.gethostname()}\n{_pool_address(number)} worker-pool\n", encoding="utf-8"
         )
-        heap = [f"-Xms128m -Xmx{_TASK_MANAGER_HEAP_MB}m", "-XX:MaxDirectMemorySize=512m", "-XX:MaxMetaspaceSize=768m"]
+        heap = [f"-Xms128m -Xmx{_TASK_MANAGER_HEAP_MB}m", "-XX:MaxDirectMemorySize=768m", "-XX:MaxMetaspaceSize=768m"]
         self._start_java(
             f"task-manager-{number}",
             [*" ".join(heap).split(), f"-Djdk.net.hosts.file={hosts}"],
@@ -258,9 +269,9 @@ class FlinkCluster:
         self._start_job_server()
         self._wait_for("job-manager", lambda: self._answers(0))
         for number in range(task_managers):
-            self._wait_for(f"task-manager-{number}", lambda least=number + 1: self._answers(least))
+            self._wait_for(f"task-manager-{number}", partial(self._answers, number + 1))
             address = (_pool_address(number), self._ports["pool"])
-            self._wait_for(f"worker-pool-{number}", lambda address=address: _listens(address))
+            self._wait_for(f"worker-pool-{number}", partial(_listens, address))
         self._wait_for("job-server", lambda: _listens(("localhost", self._ports["job"])))
 
     def _start_job_server(self) -> None:

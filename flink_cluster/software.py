@@ -1,4 +1,4 @@
-"""What the cluster is made of: Java, Flink from PyPI, Beam's Flink job server from Maven. Fetched once, into a cache."""
+"""What the cluster is made of: Java, Flink from PyPI, Beam's job server from Maven. Fetched once, into a cache."""
 
 import hashlib
 import os
@@ -12,6 +12,9 @@ from pathlib import Path
 
 # Beam's runner for this line of Flink: flink.line in pom.xml.
 FLINK_VERSION = "1.19.3"
+
+# Of downloads, and of what runs.
+CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "crackgate"
 
 _POM = Path(__file__).parent / "pom.xml"
 _LEAST_JAVA = 11
@@ -37,20 +40,15 @@ def fetch_software() -> Software:
         MissingSoftwareError: Without a download where there is no Java or Maven, after one where a registry fails.
     """
     java = _find_java()
-    job_server = _cache() / f"job-server-{hashlib.sha256(_POM.read_bytes()).hexdigest()[:12]}"
+    job_server = CACHE / f"job-server-{hashlib.sha256(_POM.read_bytes()).hexdigest()[:12]}"
     if not job_server.is_dir() and not shutil.which("mvn"):
         raise MissingSoftwareError("mvn is not on the PATH: install Maven (Debian: apt-get install maven)")
-    flink = _cache() / f"flink-{FLINK_VERSION}"
+    flink = CACHE / f"flink-{FLINK_VERSION}"
     if not flink.is_dir():
         _fetch_flink(flink)
     if not job_server.is_dir():
         _fetch_job_server(job_server)
     return Software(java, flink, job_server)
-
-
-def _cache() -> Path:
-    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(base) / "crackgate"
 
 
 def _find_java() -> str:

@@ -1,6 +1,6 @@
 """Beam's worker pool on one address of this machine. Beam's own entry point takes the port on every address.
 
-    python -m flink_cluster.worker_pool 127.0.0.2:50000
+python -m flink_cluster.worker_pool 127.0.0.2:50000
 """
 
 import sys
