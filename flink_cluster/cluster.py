@@ -74,7 +74,10 @@ _SETTINGS = {
     "heartbeat.timeout": "60000",
     "restart-strategy.type": "fixed-delay",
     "restart-strategy.fixed-delay.attempts": "3",
-    "restart-strategy.fixed-delay.delay": "5 s",
+    # Until it is noticed, work would be handed to the task manager that is no more.
+    "restart-strategy.fixed-delay.delay": "10 s",
+    # By region, every step that misses an output of the killed one is an attempt of its own, and three are soon gone.
+    "jobmanager.execution.failover-strategy": "full",
 }
 _LOGGING = """\
 rootLogger.level = INFO

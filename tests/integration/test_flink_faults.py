@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -66,7 +67,8 @@ def _ingest(bench: "Bench", folder: Path) -> dict[str, list[bytes]]:
     }
 
 
-def _once_reading(bench: "Bench", act: Callable[[], None]) -> threading.Thread:
+@contextmanager
+def _once_reading(bench: "Bench", act: Callable[[], None]) -> Iterator[None]:
     """Acts as soon as the first image has been staged; others are still to be read then."""
     ended = threading.Event()
 
@@ -77,9 +79,12 @@ def _once_reading(bench: "Bench", act: Callable[[], None]) -> threading.Thread:
                 return
 
     watcher = threading.Thread(target=watch)
-    watcher.stop = ended.set
     watcher.start()
-    return watcher
+    try:
+        yield
+    finally:
+        ended.set()
+        watcher.join()
 
 
 def _options(flink: "FlinkCluster") -> BeamOptions:
@@ -109,9 +114,8 @@ def test_a_killed_task_manager_costs_no_example(
     new_bench: "Callable[..., Bench]",
 ) -> None:
     bench = new_bench(beam=_options(healthy))
-    watcher = _once_reading(bench, lambda: healthy.kill_task_manager(number))
-    stored = _ingest(bench, images)
-    watcher.join()
+    with _once_reading(bench, lambda: healthy.kill_task_manager(number)):
+        stored = _ingest(bench, images)
     assert not healthy.is_alive()[f"task-manager-{number}"]
     assert _attempts(healthy) > 0
     assert stored == undisturbed and sum(map(len, stored.values())) == _IMAGES
@@ -126,9 +130,8 @@ def test_a_killed_worker_pool_that_comes_back_costs_no_example(
         healthy.kill_worker_pool(0)
         healthy.start_worker_pool(0)
 
-    watcher = _once_reading(bench, restart)
-    stored = _ingest(bench, images)
-    watcher.join()
+    with _once_reading(bench, restart):
+        stored = _ingest(bench, images)
     assert _attempts(healthy) > 0
     assert stored == undisturbed
 
