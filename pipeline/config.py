@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from components.release_metrics.names import OVERALL, PER_CLASS, PROPORTIONS
 from pipeline.evaluation_result import ALL_IMAGES
+from pipeline.kubeflow_options import KubeflowOptions
 from trainer.options import TrainOptions
 
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -217,6 +218,7 @@ class Config(_Section):
     tune: TuneOptions = TuneOptions()
     gate: GateOptions = GateOptions()
     beam: BeamOptions = BeamOptions()
+    kubeflow: KubeflowOptions = KubeflowOptions()
 
 
 def load_config(file: Path | None = None, assignments: list[str] | None = None) -> Config:
@@ -302,8 +304,11 @@ def _allowed_names(path: list[str]) -> str:
         if name.isdecimal():  # a position in a list, which has been stepped into
             continue
         fields = {field.alias or key: field for key, field in section.model_fields.items()}
+        if name not in fields:  # the key of a table, such as a node's id
+            continue
         annotation = fields[name].annotation
-        annotation = next(iter(get_args(annotation)), annotation)
+        inner = [each for each in get_args(annotation) if isinstance(each, type) and issubclass(each, BaseModel)]
+        annotation = next(iter(inner), annotation)
         assert isinstance(annotation, type) and issubclass(annotation, BaseModel), "only sections forbid extra fields"
         section = annotation
     names = ", ".join(field.alias or key for key, field in section.model_fields.items())
