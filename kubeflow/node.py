@@ -139,9 +139,7 @@ def _clear_earlier_attempt(
         )
 
 
-def _is_done_system_node(
-    connection: ConnectionConfig, node: pipeline_pb2.PipelineNode, deployment: Deployment
-) -> bool:
+def _is_done_system_node(connection: ConnectionConfig, node: pipeline_pb2.PipelineNode, deployment: Deployment) -> bool:
     """Whether this is a Resolver or Importer that has succeeded already.
 
     The launcher would register another execution of these, which have no executor, at each attempt. Those that did
@@ -179,7 +177,7 @@ def main() -> None:
     parser.add_argument("--run-id", required=True, help="of the run that the node belongs to")
     parser.add_argument("--workspace", required=True, help="folder for artifacts, reports and logs")
     parser.add_argument("--data", required=True, help="folder of the images")
-    parser.add_argument("--serving", default="", help="receives <version>/; serving/ in the workspace without")
+    parser.add_argument("--serving", default="serving", help="receives <version>/; relative: below the workspace")
     options = parser.parse_args()
     parameters = RunParameters(options.workspace, options.data, options.serving)
     print(describe_execution(run_node(options.node, options.ir, options.sources, options.run_id, parameters)))

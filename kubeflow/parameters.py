@@ -10,7 +10,7 @@ from google.protobuf.any_pb2 import Any as AnyMessage
 from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.message import Message
 
-from pipeline.kubeflow_options import check_path
+from pipeline.kubeflow_options import below, check_path
 
 # Where Cloud Storage FUSE, on GKE and on Vertex AI, shows the buckets.
 BUCKETS = "/gcs/"
@@ -28,7 +28,7 @@ class RunParameters:
     Attributes:
         workspace: Folder for artifacts, reports and logs.
         data: Folder of the images.
-        serving: Folder that receives `<version>/`.
+        serving: Folder that receives `<version>/`; relative: below the workspace.
     """
 
     workspace: str
@@ -41,11 +41,10 @@ class RunParameters:
         Raises:
             ParameterError: A path cannot be used.
         """
-        serving = self.serving or f"{self.workspace.rstrip('/')}/serving"
         return RunParameters(
             as_file_path("workspace", self.workspace),
             as_file_path("data", self.data),
-            as_file_path("serving", serving),
+            as_file_path("serving", below(self.workspace, self.serving)),
         )
 
 

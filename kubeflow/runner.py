@@ -5,7 +5,6 @@ to task but their order: what a node needs it finds in ML Metadata, as under Loc
 """
 
 import copy
-import re
 from pathlib import Path
 from typing import Any
 
@@ -19,14 +18,10 @@ from kubeflow import tasks
 from kubeflow.metadata_store import OPTIONAL, REQUIRED
 from kubeflow.node_ir import pack, prune
 from kubeflow.sources import digest_of_sources
+from kubeflow.task_names import REPORT, VERDICT, task_name
 from kubeflow.verdict import definition_as_json
 from pipeline.config import Config, ConfigError
 from pipeline.kubeflow_options import KubeflowOptions, NodeOptions
-
-# The nodes that are ours and not TFX's, as `kubeflow.nodes` knows them.
-VERDICT, REPORT = "Verdict", "Report"
-
-_CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 
 
 def compile_pipeline(pipeline: tfx.dsl.Pipeline, classes: list[str], config: Config, file: Path) -> None:
@@ -47,7 +42,7 @@ def compile_pipeline(pipeline: tfx.dsl.Pipeline, classes: list[str], config: Con
     options = config.kubeflow
     _check_nodes(options, ids)
     sources = digest_of_sources()
-    definition = pack(definition_as_json(ids, classes, config, sources))
+    definition = pack(definition_as_json(ids, classes, config))
 
     @dsl.pipeline(name=ir.pipeline_info.id, description="From a folder of labelled photographs to a released model.")
     def crackgate(workspace: str = options.workspace, data: str = options.data, serving: str = options.serving) -> None:
@@ -72,11 +67,6 @@ def compile_pipeline(pipeline: tfx.dsl.Pipeline, classes: list[str], config: Con
             _equip(verdict, options, options.of_node(VERDICT))
 
     kfp_compiler.Compiler().compile(crackgate, str(file))
-
-
-def task_name(node_id: str) -> str:
-    """The name of a node's task: "ImageExampleGen" is "image-example-gen"."""
-    return re.sub(r"[^a-z0-9]+", "-", _CAMEL.sub("-", node_id).lower()).strip("-")
 
 
 def _check_nodes(options: KubeflowOptions, ids: list[str]) -> None:
@@ -120,11 +110,6 @@ def _equip(task: dsl.PipelineTask, options: KubeflowOptions, own: NodeOptions) -
         given = {name: value for name, value in toleration.model_dump().items() if value}
         kubernetes.add_toleration(task, **given)
     for volume in options.volumes:
-        kubernetes.mount_pvc(task, volume.claim, volume.mount, volume.sub_path)
+        kubernetes.mount_pvc(task, volume.claim, volume.mount)
     kubernetes.use_secret_as_env(task, options.mlmd_secret, {name: name for name in REQUIRED})
-    _use_optional_keys(task, options.mlmd_secret)
-
-
-def _use_optional_keys(task: dsl.PipelineTask, secret: str) -> None:
-    for name in OPTIONAL:
-        kubernetes.use_secret_as_env(task, secret, {name: name}, optional=True)
+    kubernetes.use_secret_as_env(task, options.mlmd_secret, {name: name for name in OPTIONAL}, optional=True)

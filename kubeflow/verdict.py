@@ -19,7 +19,6 @@ from kubeflow.node_ir import unpack
 from kubeflow.node_record import NodeRecord, read_records
 from kubeflow.parameters import RunParameters
 from kubeflow.run_folders import log_folder, records_folder, work_folder
-from kubeflow.sources import check_sources
 from kubeflow.task_log import logged_to_workspace
 from kubeflow.task_output import describe_run, main_figures
 from pipeline.config import Config
@@ -38,13 +37,11 @@ class Definition(BaseModel):
         nodes: TFX's ids, in the order of the pipeline.
         classes: Class names in label order.
         config: The configuration.
-        sources: Digest of the code.
     """
 
     nodes: list[str]
     classes: list[str]
     config: dict[str, object]
-    sources: str
 
 
 class NotReleasedError(Exception):
@@ -62,7 +59,6 @@ def give_verdict(definition: str, run_id: str, parameters: RunParameters) -> str
         NotReleasedError: Nothing was released.
     """
     compiled = Definition.model_validate_json(unpack(definition))
-    check_sources(compiled.sources)
     parameters = parameters.resolved()
     with logged_to_workspace(Workspace(Path(parameters.workspace)), run_id, "Verdict"):
         summary = _conclude(compiled, run_id, parameters)
@@ -74,7 +70,6 @@ def give_verdict(definition: str, run_id: str, parameters: RunParameters) -> str
 def write_the_report(definition: str, run_id: str, parameters: RunParameters) -> Summary:
     """Writes `runs/<run id>/summary.json`, `report.html` and so on, and clears what only the run itself needed."""
     compiled = Definition.model_validate_json(unpack(definition))
-    check_sources(compiled.sources)
     parameters = parameters.resolved()
     workspace = Workspace(Path(parameters.workspace))
     folder = workspace.runs / run_id
@@ -149,10 +144,10 @@ def _succeeded(execution: Execution | None) -> bool:
     return execution is not None and execution.succeeded
 
 
-def definition_as_json(nodes: list[str], classes: list[str], config: Config, sources: str) -> bytes:
+def definition_as_json(nodes: list[str], classes: list[str], config: Config) -> bytes:
     """What `give_verdict` and `write_the_report` are given, before packing."""
     dumped = config.model_dump(mode="json", by_alias=True)
-    content = Definition(nodes=nodes, classes=classes, config=dumped, sources=sources).model_dump(mode="json")
+    content = Definition(nodes=nodes, classes=classes, config=dumped).model_dump(mode="json")
     return json.dumps(content, sort_keys=True).encode()
 
 

@@ -14,6 +14,7 @@ from rich.progress import Progress
 from rich.table import Column, Table
 
 from pipeline.config import ConfigError, load_config
+from pipeline.kubeflow_commands import kubeflow_app
 from pipeline.run_log import output_turned_to
 from pipeline.workspace import Workspace, WorkspaceBusyError
 
@@ -193,6 +194,8 @@ def predict(
     if any(prediction.error for prediction in predictions):
         raise typer.Exit(EXIT_FAILED)
 
+
+app.add_typer(kubeflow_app, name="kubeflow")
 
 runs_app = typer.Typer(invoke_without_command=True)
 app.add_typer(runs_app, name="runs")

@@ -34,6 +34,11 @@ def check_path(path: str) -> str:
     return path
 
 
+def below(folder: str, path: str) -> str:
+    """Returns the path, if it is relative below the folder."""
+    return path if path.startswith(("/", "gs://")) or not path else f"{folder.rstrip('/')}/{path}"
+
+
 class Toleration(_Section):
     """A taint of nodes that a task puts up with."""
 
@@ -120,7 +125,6 @@ class Volume(_Section):
 
     claim: Annotated[str, Field(description="name of the PersistentVolumeClaim")]
     mount: Annotated[str, Field(description="where the tasks find it; /gcs/BUCKET for a bucket")]
-    sub_path: Annotated[str, Field(description="folder of the volume; empty: all of it")] = ""
 
     @field_validator("claim")
     @classmethod
@@ -136,13 +140,6 @@ class Volume(_Section):
             raise ValueError("give an absolute path inside the containers, not '/'")
         return check_path(mount)
 
-    @field_validator("sub_path")
-    @classmethod
-    def _inside(cls, path: str) -> str:
-        if path.startswith("/") or ".." in path.split("/"):
-            raise ValueError("give a relative path without '..'")
-        return path
-
 
 class KubeflowOptions(_Section):
     """How `crackgate kubeflow` runs the pipeline; paths are those that the tasks see."""
@@ -153,8 +150,8 @@ class KubeflowOptions(_Section):
     ] = "/workspace"
     data: Annotated[str, Field(description="folder of the images; default of a run parameter")] = "/data"
     serving: Annotated[
-        str, Field(description="receives <version>/; default of a run parameter; empty: serving/ in the workspace")
-    ] = ""
+        str, Field(description="receives <version>/; default of a run parameter; relative: below the workspace")
+    ] = "serving"
     mlmd_secret: Annotated[
         str, Field(description="Secret with MLMD_HOST, MLMD_DATABASE, MLMD_USER, MLMD_PASSWORD and what else is needed")
     ] = "crackgate-mlmd"
@@ -172,10 +169,16 @@ class KubeflowOptions(_Section):
     def _known_image(cls, image: str) -> str:
         return _check_image(image)
 
-    @field_validator("workspace", "data", "serving")
+    @field_validator("workspace", "data")
     @classmethod
     def _usable(cls, path: str) -> str:
-        return path and check_path(path)
+        return check_path(path)
+
+    @field_validator("serving")
+    @classmethod
+    def _usable_below(cls, path: str) -> str:
+        check_path(below("/", path))
+        return path
 
     @field_validator("mlmd_secret")
     @classmethod

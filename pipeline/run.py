@@ -41,7 +41,7 @@ def run(
         WorkspaceBusyError: Another run holds the workspace.
     """
     classes = resolve_classes(data, config)
-    _check_weights(config)
+    check_weights(config)
     gate_rules(classes, find_positive_class(config, classes), config.gate)
 
     def work(summary: Summary, events: ComponentEvents) -> None:
@@ -117,7 +117,12 @@ def resolve_classes(data: Path, config: Config) -> list[str]:
     return list(config.data.classes) or found
 
 
-def _check_weights(config: Config) -> None:
+def check_weights(config: Config) -> None:
+    """Refuses a weights file that is not there.
+
+    Raises:
+        ConfigError: There is no such file.
+    """
     weights = config.train.weights
     if weights not in ("imagenet", "none") and not Path(weights).is_file():
         raise ConfigError(
