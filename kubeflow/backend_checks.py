@@ -49,7 +49,7 @@ def find_refusals(text: str) -> list[str]:
         text: YAML of a pipeline specification, and perhaps a platform specification after it.
     """
     try:
-        documents = [document for document in yaml.safe_load_all(text) if document is not None]
+        documents = [document for document in yaml.load_all(text, Loader=yaml.CSafeLoader) if document is not None]
     except yaml.YAMLError as error:
         return [f"it is not YAML: {error}"]
     spec, platform, refusals = _read_documents(documents)
@@ -100,7 +100,7 @@ def _check_head(spec: pipeline_spec_pb2.PipelineSpec) -> Iterator[str]:
         if parameter.parameter_type == _UNTYPED:
             yield f"run parameter {name!r} has no type"
         if not parameter.HasField("default_value") and not parameter.is_optional:
-            yield f"run parameter {name!r} has no default value, so that a run started by hand or by schedule may lack it"
+            yield f"run parameter {name!r} has no default value, which a scheduled run needs"
 
 
 def _check_dag(

@@ -26,8 +26,8 @@ from kubeflow.node_record import begin_record
 from kubeflow.parameters import RunParameters, check_data_folder, substitute
 from kubeflow.run_folders import records_folder, work_folder
 from kubeflow.sources import check_sources
-from kubeflow.task_output import describe_execution
 from kubeflow.task_log import logged_to_workspace
+from kubeflow.task_output import describe_execution
 from pipeline.interruption import interruptible
 from pipeline.lineage import Execution, read_run
 from pipeline.peak_memory import PeakMemory

@@ -64,7 +64,7 @@ def run_on_this_machine(file: Path, data: Path, workspace: Workspace, serving: P
 
 
 def _read_specification(file: Path) -> dict[str, Any]:
-    specification: dict[str, Any] = next(yaml.safe_load_all(file.read_text(encoding="utf-8")))
+    specification: dict[str, Any] = next(yaml.load_all(file.read_text(encoding="utf-8"), Loader=yaml.CSafeLoader))
     return specification
 
 

@@ -12,7 +12,7 @@ def node(
     workspace: str,
     data: str,
     serving: str,
-):
+) -> None:
     """Runs one TFX node."""
     from kubeflow.node import run_node
     from kubeflow.parameters import RunParameters
@@ -42,7 +42,7 @@ def report(
     workspace: str,
     data: str,
     serving: str,
-):
+) -> None:
     """Always runs: writes the report, and fails only when the run broke down."""
     from kubeflow.parameters import RunParameters
     from kubeflow.verdict import publish_report

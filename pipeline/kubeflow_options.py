@@ -204,6 +204,6 @@ class KubeflowOptions(_Section):
 def _check_image(image: str) -> str:
     if image and not _IMAGE.fullmatch(image):
         raise ValueError(
-            "give an image with its registry, for example registry.example.com/crackgate:0.1.0 or ...@sha256:<64 digits>"
+            "give an image with its registry, for example registry.example.com/crackgate:0.1.0 or ...@sha256:..."
         )
     return image

@@ -1,7 +1,7 @@
 """Starts the same node for several runs at once, as Kubernetes would start pods: `parallel_nodes.py OPTIONS RUN...`.
 
-OPTIONS is a JSON file with `node`, `ir`, `sources`, `workspace` and `data`. What takes time, TFX's import, is done once;
-each run is a process of its own from there on.
+OPTIONS is a JSON file with `node`, `ir`, `sources`, `workspace` and `data`. What takes time, TFX's import, is done
+once; each run is a process of its own from there on.
 """
 
 import json

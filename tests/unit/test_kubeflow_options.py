@@ -1,4 +1,4 @@
-"""The configuration of tasks on Kubernetes: every wrong value is refused, with the node, the value and what is allowed."""
+"""The configuration of tasks on Kubernetes: a wrong value is refused by its node, the value and what is allowed."""
 
 import pytest
 
