@@ -12,6 +12,7 @@ from rich.progress import Progress
 
 from pipeline.command_line import EXIT_FAILED, EXIT_USAGE, WorkspaceOption, console_on_a_copy_of, fail
 from pipeline.config import ConfigError, load_config
+from pipeline.kubeflow_commands import kubeflow_app
 from pipeline.predict_command import predict
 from pipeline.serve_command import serve
 from pipeline.workspace import Workspace, WorkspaceBusyError
@@ -151,6 +152,8 @@ app.command(
 )(predict)
 app.command()(serve)
 
+
+app.add_typer(kubeflow_app, name="kubeflow")
 
 runs_app = typer.Typer(invoke_without_command=True)
 app.add_typer(runs_app, name="runs")

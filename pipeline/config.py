@@ -11,6 +11,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 
 from components.release_metrics.names import OVERALL, PER_CLASS, PROPORTIONS
 from pipeline.evaluation_result import ALL_IMAGES
+from pipeline.kubeflow_options import KubeflowOptions
 from trainer.options import TrainOptions
 
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -325,10 +326,11 @@ class Config(_Section):
     serving_check: ServingCheckOptions = ServingCheckOptions()
     beam: BeamOptions = BeamOptions()
     release: ReleaseOptions = ReleaseOptions()
+    kubeflow: KubeflowOptions = KubeflowOptions()
 
     def digest_of_model(self) -> str:
-        """SHA-256 over what decides about a model: not how Beam runs, nor how the model is released."""
-        content = self.model_dump(mode="json", by_alias=True, exclude={"beam", "release"})
+        """SHA-256 over what decides about a model: not where it runs, nor how the model is released."""
+        content = self.model_dump(mode="json", by_alias=True, exclude={"beam", "release", "kubeflow"})
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
@@ -420,8 +422,11 @@ def _allowed_names(path: list[str]) -> str:
         if name.isdecimal():  # a position in a list, which has been stepped into
             continue
         fields = {field.alias or key: field for key, field in section.model_fields.items()}
+        if name not in fields:  # the key of a table, such as a node's id
+            continue
         annotation = fields[name].annotation
-        annotation = next(iter(get_args(annotation)), annotation)
+        inner = [each for each in get_args(annotation) if isinstance(each, type) and issubclass(each, BaseModel)]
+        annotation = next(iter(inner), annotation)
         assert isinstance(annotation, type) and issubclass(annotation, BaseModel), "only sections forbid extra fields"
         section = annotation
     names = ", ".join(field.alias or key for key, field in section.model_fields.items())

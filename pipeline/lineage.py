@@ -145,7 +145,7 @@ def read_record(metadata_file: Path) -> Record:
 def read_run(connection: ConnectionConfig, run_id: str) -> dict[str, Execution]:
     """Returns the run's executions by component id; those that the run never reached are missing."""
     executions = _read_executions(mlmd.MetadataStore(connection), run_id)
-    return {execution.component: execution for execution in executions}
+    return {execution.component: execution for execution in sorted(executions, key=lambda each: each.id)}
 
 
 def _open(metadata_file: Path) -> mlmd.MetadataStore:
@@ -168,15 +168,23 @@ def _read_executions(store: mlmd.MetadataStore, only_run: str | None = None) -> 
     """Few large queries rather than many small ones: a workspace of some hundred runs has thousands of executions."""
     protos: dict[int, ExecutionProto] = {}
     run_of: dict[int, str] = {}
-    for run in store.get_contexts_by_type("pipeline_run"):
-        if only_run in (None, run.name):
-            for execution in store.get_executions_by_context(run.id):
-                protos[execution.id], run_of[execution.id] = execution, run.name
-    component_of = {
-        execution.id: node.name.partition(".")[2]
-        for node in store.get_contexts_by_type("node")
-        for execution in store.get_executions_by_context(node.id)
-    }
+    for run in _run_contexts(store, only_run):
+        for execution in store.get_executions_by_context(run.id):
+            protos[execution.id], run_of[execution.id] = execution, run.name
+    if only_run is None:
+        nodes = {
+            execution.id: node.name
+            for node in store.get_contexts_by_type("node")
+            for execution in store.get_executions_by_context(node.id)
+        }
+    else:  # in a store that many pipelines share, what belongs to every node may be a great deal
+        nodes = {
+            number: context.name
+            for number in protos
+            for context in store.get_contexts_by_execution(number)
+            if context.type == "node"
+        }
+    component_of = {number: name.partition(".")[2] for number, name in nodes.items()}
     types = {artifact_type.id: artifact_type.name for artifact_type in store.get_artifact_types()}
     events = store.get_events_by_execution_ids(protos) if protos else []
     artifacts = {
@@ -199,6 +207,13 @@ def _read_executions(store: mlmd.MetadataStore, only_run: str | None = None) -> 
             inputs=ends.get((number, False), {}),
             outputs=ends.get((number, True), {}),
         )
+
+
+def _run_contexts(store: mlmd.MetadataStore, only_run: str | None) -> list[Any]:
+    if only_run is None:
+        return list(store.get_contexts_by_type("pipeline_run"))
+    run = store.get_context_by_type_and_name("pipeline_run", only_run)
+    return [run] if run is not None else []
 
 
 def _properties(proto: Any) -> dict[str, Any]:

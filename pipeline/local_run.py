@@ -61,7 +61,7 @@ def run_local(
         metadata=metadata,
         enable_cache=enable_cache,
     )
-    run_pipeline(summary, pipeline, metadata, events, partial(_judge, summary, config=config))
+    run_pipeline(summary, pipeline, metadata, events, partial(judge, summary, config=config))
 
 
 def run_pipeline(
@@ -95,8 +95,7 @@ def run_pipeline(
     failed_component = events.end("failed")
     executions = read_run(metadata, summary.run_id)
     _add_components(summary, executions, events)
-    _add_findings(summary, executions)
-    _add_outputs(summary, executions)
+    add_results(summary, executions)
     if failure is None:
         judge(executions)
     elif isinstance(failure, DataRejectedError):
@@ -119,6 +118,17 @@ def _add_components(summary: Summary, executions: dict[str, Execution], events: 
         )
         for component, duration in events.seconds.items()
     ]
+
+
+def add_results(summary: Summary, executions: dict[str, Execution]) -> None:
+    """Fills in what the components found out about the images, and where their outputs are.
+
+    Args:
+        summary: Of the run.
+        executions: By component; of a run that failed, those that it came to.
+    """
+    _add_findings(summary, executions)
+    _add_outputs(summary, executions)
 
 
 def _add_findings(summary: Summary, executions: dict[str, Execution]) -> None:
@@ -163,7 +173,14 @@ def _add_outputs(summary: Summary, executions: dict[str, Execution]) -> None:
         summary.outputs |= {name: str(folder / file) for name, file in files.items()}
 
 
-def _judge(summary: Summary, executions: dict[str, Execution], config: Config) -> None:
+def judge(summary: Summary, executions: dict[str, Execution], config: Config) -> None:
+    """Concludes a run that went through.
+
+    Args:
+        summary: Of the run; it gets the evaluation and the verdict.
+        executions: Of all components.
+        config: The run's.
+    """
     evaluator, pushed = executions["Evaluator"], executions["Pusher"].outputs["pushed_model"][0]
     positive = resolve_positive_class(config.train.positive_class, summary.classes)
     summary.evaluation = read_evaluation(

@@ -44,7 +44,7 @@ def run(
         WorkspaceBusyError: Another run holds the workspace.
     """
     classes = resolve_classes(data, config)
-    _check_weights(config)
+    check_weights(config)
     _check_signing_key(config)
     gate_rules(classes, find_positive_class(config, classes), config.gate)
     warn_of_beam(console, config, data, workspace)
@@ -132,7 +132,12 @@ def warn_of_beam(console: Console, config: Config, data: Path, workspace: Worksp
         console.print(f"[yellow]warning:[/] {escape(warning)}", highlight=False, soft_wrap=True)
 
 
-def _check_weights(config: Config) -> None:
+def check_weights(config: Config) -> None:
+    """Refuses a weights file that is not there.
+
+    Raises:
+        ConfigError: There is no such file.
+    """
     weights = config.train.weights
     if weights not in ("imagenet", "none") and not Path(weights).is_file():
         raise ConfigError(

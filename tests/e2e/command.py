@@ -46,7 +46,7 @@ class Run:
         return {component["name"]: component["state"] for component in self.summary["components"]}
 
 
-def crackgate(*arguments: object, cwd: Path = PROJECT) -> subprocess.CompletedProcess[str]:
+def crackgate(*arguments: object, cwd: Path = PROJECT, timeout: float = 600) -> subprocess.CompletedProcess[str]:
     """Runs the command with the sources below `cwd`."""
     return subprocess.run(
         [sys.executable, "-c", "from pipeline.cli import main; main()", *map(str, arguments)],
@@ -55,7 +55,7 @@ def crackgate(*arguments: object, cwd: Path = PROJECT) -> subprocess.CompletedPr
         capture_output=True,
         text=True,
         check=False,
-        timeout=600,
+        timeout=timeout,
     )
 
 

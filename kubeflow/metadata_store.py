@@ -1,0 +1,120 @@
+"""The ML Metadata store on a MySQL or MariaDB server, addressed by environment variables alone.
+
+On Kubernetes they come from a Secret, so that no password is ever part of a pipeline, its parameters or its logs.
+"""
+
+import logging
+import random
+import time
+from collections.abc import Mapping
+
+import ml_metadata as mlmd
+from ml_metadata.proto.metadata_store_pb2 import ConnectionConfig, SqliteMetadataSourceConfig
+
+log = logging.getLogger("crackgate")
+
+HOST, PORT, DATABASE, USER, PASSWORD = "MLMD_HOST", "MLMD_PORT", "MLMD_DATABASE", "MLMD_USER", "MLMD_PASSWORD"
+# Files of the TLS connection, and the ciphers that it may use.
+SSL_CA, SSL_CERT, SSL_KEY, SSL_CIPHER = "MLMD_SSL_CA", "MLMD_SSL_CERT", "MLMD_SSL_KEY", "MLMD_SSL_CIPHER"
+# "true": a server whose certificate is not that of MLMD_HOST is refused.
+SSL_VERIFY = "MLMD_SSL_VERIFY_SERVER_CERT"
+# An SQLite file instead, for `crackgate kubeflow run-local`.
+SQLITE_FILE = "MLMD_SQLITE_FILE"
+
+REQUIRED = (HOST, DATABASE, USER, PASSWORD)
+OPTIONAL = (PORT, SSL_CA, SSL_CERT, SSL_KEY, SSL_CIPHER, SSL_VERIFY)
+
+DEFAULT_PORT = 3306
+# Seconds that a server may take to come back, or other tasks to create the tables.
+PATIENCE = 120.0
+
+
+class MetadataStoreError(Exception):
+    """The metadata store is not described rightly, or cannot be reached."""
+
+
+def connection_config(environment: Mapping[str, str]) -> ConnectionConfig:
+    """Reads where the store is.
+
+    Args:
+        environment: `MLMD_HOST`, `MLMD_DATABASE`, `MLMD_USER` and `MLMD_PASSWORD`; `MLMD_PORT` (3306 without) and
+            `MLMD_SSL_...` as needed. Or `MLMD_SQLITE_FILE` alone.
+
+    Raises:
+        MetadataStoreError: A variable is missing or bad.
+    """
+    if environment.get(SQLITE_FILE):
+        sqlite = SqliteMetadataSourceConfig(
+            filename_uri=environment[SQLITE_FILE], connection_mode=SqliteMetadataSourceConfig.READWRITE_OPENCREATE
+        )
+        return ConnectionConfig(sqlite=sqlite)
+    missing = [name for name in REQUIRED if not environment.get(name)]
+    if missing:
+        raise MetadataStoreError(
+            f"no metadata store: the environment lacks {', '.join(missing)}. The task needs {', '.join(REQUIRED)}, and "
+            f"may have {', '.join(OPTIONAL)}; on Kubernetes they are keys of the Secret that kubeflow.mlmd_secret names"
+        )
+    config = ConnectionConfig()
+    config.mysql.host, config.mysql.database = environment[HOST], environment[DATABASE]
+    config.mysql.user, config.mysql.password = environment[USER], environment[PASSWORD]
+    config.mysql.port = _port(environment.get(PORT, ""))
+    # The database is made beforehand, by someone who may: this user needs rights on its tables only.
+    config.mysql.skip_db_creation = True
+    ssl = {"ca": SSL_CA, "cert": SSL_CERT, "key": SSL_KEY, "cipher": SSL_CIPHER}
+    for option, name in ssl.items():
+        if environment.get(name):
+            setattr(config.mysql.ssl_options, option, environment[name])
+    if environment.get(SSL_VERIFY):
+        config.mysql.ssl_options.verify_server_cert = _boolean(environment[SSL_VERIFY])
+    return config
+
+
+def open_store(config: ConnectionConfig, patience: float = PATIENCE) -> mlmd.MetadataStore:
+    """Connects, and creates the tables of an empty database.
+
+    Of several that find a database empty, those that see half of another one's tables are refused by MLMD and try
+    again, as do those that find no server.
+
+    Args:
+        config: Where the store is.
+        patience: Seconds to go on trying.
+
+    Raises:
+        MetadataStoreError: The store could not be opened in that time.
+    """
+    deadline = time.monotonic() + patience
+    while True:
+        try:
+            return mlmd.MetadataStore(config)
+        except (RuntimeError, mlmd.errors.StatusError) as error:
+            # Behind the cause stands the whole SQL statement.
+            cause = str(error).partition(" query:  ")[0]
+        if time.monotonic() >= deadline:
+            raise MetadataStoreError(
+                f"the metadata store {describe(config)} could not be opened within {patience:g} s: {cause}. Check that "
+                "the server runs and can be reached, that the database exists, and that user and password are right "
+                "(MLMD's client knows the authentication mysql_native_password)"
+            )
+        log.info("the metadata store %s is not ready: %s", describe(config), cause)
+        time.sleep(random.uniform(0.2, 2.0))
+
+
+def describe(config: ConnectionConfig) -> str:
+    """Names the store, without user and password."""
+    if config.HasField("sqlite"):
+        return repr(config.sqlite.filename_uri)
+    return f"{config.mysql.database!r} on {config.mysql.host}:{config.mysql.port}"
+
+
+def _port(text: str) -> int:
+    if not text:
+        return DEFAULT_PORT
+    if not text.isdecimal() or not 1 <= int(text) <= 65535:
+        raise MetadataStoreError(f"{PORT}: received {text!r}, allowed is a number from 1 to 65535")
+    return int(text)
+
+
+def _boolean(text: str) -> bool:
+    if text.lower() not in ("true", "false"):
+        raise MetadataStoreError(f"{SSL_VERIFY}: received {text!r}, allowed are 'true' and 'false'")
+    return text.lower() == "true"

@@ -1,0 +1,111 @@
+"""A compiled pipeline on this machine: kfp's own local runner, each task in a process of its own."""
+
+import copy
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import yaml
+from kfp import components, dsl, local
+
+from kubeflow.metadata_store import HOST, SQLITE_FILE
+from kubeflow.parameters import RunParameters
+from kubeflow.task_names import REPORT, task_name
+from pipeline.summary import SUMMARY_FILE, Summary
+from pipeline.workspace import Workspace
+
+_PROJECT = Path(__file__).resolve().parents[1]
+
+
+class LocalRunError(Exception):
+    """The run ended without a summary."""
+
+
+def run_on_this_machine(file: Path, data: Path, workspace: Workspace, serving: Path) -> Summary:
+    """Runs the tasks one after the other and returns what the run came to.
+
+    The metadata store is that of the environment (`MLMD_HOST`, ...), or else the workspace's own, so that
+    `crackgate runs` knows these runs, too.
+
+    Args:
+        file: The compiled pipeline.
+        data: Absolute path of the image folder.
+        workspace: Where everything is written.
+        serving: Absolute path that receives `<version>/`.
+
+    Raises:
+        LocalRunError: Not even the report could be made.
+        WorkspaceBusyError: Another run holds the workspace.
+    """
+    with workspace.locked():
+        folder = workspace.create_run_folder()
+        parameters = RunParameters(str(workspace.root), str(data), str(serving))
+        # kfp.local numbers its runs at random, and differently for what runs after a failure.
+        specification = _replaced(_read_specification(file), dsl.PIPELINE_JOB_ID_PLACEHOLDER, folder.name)
+        with _environment(workspace):
+            local.init(
+                local.SubprocessRunner(use_venv=False),
+                pipeline_root=str(workspace.root / "kfp"),
+                raise_on_error=False,
+            )
+            _run(specification, parameters)
+            if not (folder / SUMMARY_FILE).is_file():
+                # kfp.local ends with the first task that fails, before the exit handler, which Kubeflow always runs.
+                _run(_report_alone(specification), parameters)
+    summary = folder / SUMMARY_FILE
+    if not summary.is_file():
+        raise LocalRunError(
+            f"the run {folder.name} ended without {str(summary)!r}: its task {task_name(REPORT)!r} failed; see above"
+        )
+    return Summary.model_validate_json(summary.read_bytes())
+
+
+def _read_specification(file: Path) -> dict[str, Any]:
+    specification: dict[str, Any] = next(yaml.load_all(file.read_text(encoding="utf-8"), Loader=yaml.CSafeLoader))
+    return specification
+
+
+def _run(specification: dict[str, Any], parameters: RunParameters) -> None:
+    # How it ended is read from what it left; kfp.local has written the tasks' logs meanwhile.
+    components.load_component_from_text(yaml.safe_dump(specification))(
+        workspace=parameters.workspace, data=parameters.data, serving=parameters.serving
+    )
+
+
+def _report_alone(specification: dict[str, Any]) -> dict[str, Any]:
+    """The same pipeline with its exit handler as the only task."""
+    alone = copy.deepcopy(specification)
+    name = task_name(REPORT)
+    task = alone["root"]["dag"]["tasks"][name]
+    task.pop("dependentTasks", None)
+    task.pop("triggerPolicy", None)
+    alone["root"]["dag"]["tasks"] = {name: task}
+    component = task["componentRef"]["name"]
+    alone["components"] = {component: alone["components"][component]}
+    return alone
+
+
+def _replaced(value: Any, old: str, new: str) -> Any:
+    if isinstance(value, dict):
+        return {key: _replaced(each, old, new) for key, each in value.items()}
+    if isinstance(value, list):
+        return [_replaced(each, old, new) for each in value]
+    return value.replace(old, new) if isinstance(value, str) else value
+
+
+@contextmanager
+def _environment(workspace: Workspace) -> Iterator[None]:
+    """For the tasks' processes: the metadata store, and the sources that run here."""
+    before = dict(os.environ)
+    if not os.environ.get(HOST):
+        os.environ[SQLITE_FILE] = str(workspace.metadata_file)
+    os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, (str(_PROJECT), os.environ.get("PYTHONPATH", ""))))
+    os.environ["PATH"] = os.pathsep.join((str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)))
+    try:
+        yield
+    finally:
+        os.environ.clear()
+        os.environ.update(before)

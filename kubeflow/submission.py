@@ -1,0 +1,115 @@
+"""Starting a run on a cluster, and reading from its tasks' states what it came to."""
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import kfp
+
+from kubeflow.backend_checks import check_file
+from kubeflow.outcome import read_outcome
+from pipeline.summary import EXIT_CODES, Verdict
+
+# Seconds between two looks at a run, and for how long the API may not answer.
+_INTERVAL = 5.0
+_UNANSWERED = 300.0
+_ENDED = ("SUCCEEDED", "FAILED", "CANCELED", "SKIPPED")
+
+
+@dataclass(frozen=True)
+class Submission:
+    """A run on a cluster.
+
+    Attributes:
+        run_id: Kubeflow's.
+        url: Of the run in the user interface.
+        verdict: None while it goes on.
+        failed_tasks: Names of the tasks that failed.
+    """
+
+    run_id: str
+    url: str
+    verdict: Verdict | None = None
+    failed_tasks: tuple[str, ...] = ()
+
+    @property
+    def exit_code(self) -> int:
+        """That of a local run with the same verdict."""
+        return 0 if self.verdict is None else EXIT_CODES[self.verdict]
+
+
+class SubmissionError(Exception):
+    """The run could not be started or followed."""
+
+
+def submit(
+    host: str,
+    file: Path,
+    namespace: str | None,
+    experiment: str | None,
+    run_name: str | None,
+    parameters: dict[str, str],
+) -> tuple[kfp.Client, Submission]:
+    """Uploads the compiled pipeline as a run.
+
+    Args:
+        host: URL of the API.
+        file: The compiled pipeline.
+        namespace: Of the run, where Kubeflow has several users.
+        experiment: Groups runs; Kubeflow's default one without.
+        run_name: Shown in the user interface.
+        parameters: Run parameters that differ from their defaults.
+
+    Raises:
+        SubmissionError: The API cannot be reached, or refused the run.
+        BackendRefusalError: It would refuse the run.
+    """
+    check_file(file)
+    try:
+        client = kfp.Client(host=host, namespace=namespace or "kubeflow")
+        started = client.create_run_from_pipeline_package(
+            str(file),
+            arguments=parameters,
+            run_name=run_name,
+            experiment_name=experiment,
+            namespace=namespace,
+        )
+    except Exception as error:  # kfp lets through what urllib3 and its generated client raise
+        raise SubmissionError(
+            f"{host} did not take the run: {type(error).__name__}: {error}. --host is the URL of Kubeflow Pipelines, "
+            "for example http://localhost:8080 after 'kubectl port-forward -n kubeflow svc/ml-pipeline-ui 8080:80'"
+        ) from error
+    return client, Submission(started.run_id, f"{host.rstrip('/')}/#/runs/details/{started.run_id}")
+
+
+def follow(client: kfp.Client, submission: Submission, timeout: float) -> Submission:
+    """Waits for the end of the run.
+
+    Args:
+        client: From `submit`.
+        submission: From `submit`.
+        timeout: Seconds.
+
+    Raises:
+        SubmissionError: It did not end in time, or the API went away. The run goes on.
+    """
+    # kfp's own wait knows no cancelled runs, and gives up at the first hiccup of the connection.
+    deadline, unanswered_since = time.monotonic() + timeout, None
+    while True:
+        try:
+            run = client.get_run(submission.run_id)
+            unanswered_since = None
+        except Exception as error:
+            unanswered_since = unanswered_since or time.monotonic()
+            if time.monotonic() - unanswered_since > _UNANSWERED:
+                raise SubmissionError(
+                    f"lost sight of the run {submission.run_id}: {type(error).__name__}: {error}; it goes on"
+                ) from error
+        else:
+            if run.state in _ENDED:
+                details = run.run_details.task_details if run.run_details else None
+                verdict, failed = read_outcome(run.state, details or [])
+                return Submission(submission.run_id, submission.url, verdict, failed)
+        if time.monotonic() + _INTERVAL > deadline:
+            raise SubmissionError(f"the run {submission.run_id} has not ended within {timeout:g} s; it goes on")
+        time.sleep(_INTERVAL)

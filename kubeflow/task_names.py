@@ -1,0 +1,13 @@
+"""What tasks are called."""
+
+import re
+
+# The nodes that are ours and not TFX's, as `kubeflow.nodes` knows them.
+VERDICT, REPORT = "Verdict", "Report"
+
+_CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
+
+
+def task_name(node_id: str) -> str:
+    """The name of a node's task: "ImageExampleGen" is "image-example-gen"."""
+    return re.sub(r"[^a-z0-9]+", "-", _CAMEL.sub("-", node_id).lower()).strip("-")

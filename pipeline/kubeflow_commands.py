@@ -1,0 +1,184 @@
+"""`crackgate kubeflow`: the pipeline on Kubeflow Pipelines. kfp and TFX are imported where a command needs them."""
+
+import importlib.util
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, NoReturn
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+
+from pipeline.config import Config, ConfigError, load_config
+from pipeline.rules import gate_rules
+from pipeline.run import check_weights, find_positive_class, resolve_classes
+from pipeline.workspace import Workspace, WorkspaceBusyError
+
+EXIT_FAILED = 1
+EXIT_USAGE = 2
+EXIT_CODES = (
+    "Exit codes: 0 released, 2 usage or configuration, 3 the model did not pass its gate, "
+    "4 the data did not pass its gate, 1 anything else."
+)
+
+kubeflow_app = typer.Typer(no_args_is_help=True, help="Run the pipeline on Kubeflow Pipelines v2.")
+
+PipelineFile = Annotated[Path, typer.Argument(help="What 'crackgate kubeflow compile' wrote.")]
+
+
+class Target(StrEnum):
+    """Who runs the compiled pipeline."""
+
+    KFP = "kfp"
+    VERTEX = "vertex"
+
+
+@kubeflow_app.callback()
+def _check_extra() -> None:
+    if importlib.util.find_spec("kfp") is None or importlib.util.find_spec("kfp.kubernetes") is None:
+        _fail(
+            "kfp is not installed: install crackgate with its extra 'kubeflow' (uv sync --extra kubeflow, or "
+            "pip install 'crackgate[kubeflow]')",
+            EXIT_USAGE,
+        )
+
+
+@kubeflow_app.command("compile")
+def compile_command(
+    config: Annotated[Path | None, typer.Option(help="Configuration, TOML; see its section [kubeflow].")] = None,
+    assignments: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="SECTION.FIELD=VALUE", help="Set one field of the configuration; repeatable."),
+    ] = None,
+    data: Annotated[
+        Path | None,
+        typer.Option(help="The images, seen from here: the classes are read from it where data.classes names none."),
+    ] = None,
+    output: Annotated[Path, typer.Option("--output", "-o", help="The file to write, YAML.")] = Path("pipeline.yaml"),
+    target: Annotated[Target, typer.Option(help="Open-source Kubeflow Pipelines, or Vertex AI.")] = Target.KFP,
+    cache: Annotated[bool, typer.Option(help="Take over what earlier runs did, where nothing changed.")] = True,
+) -> None:
+    """Write the pipeline as one file for Kubeflow Pipelines."""
+    try:
+        settings = load_config(config, assignments)
+        classes = _classes(settings, data)
+        check_weights(settings)
+        gate_rules(classes, find_positive_class(settings, classes), settings.gate)
+        if output.suffix not in (".yaml", ".yml"):
+            raise ConfigError(f"--output: received {str(output)!r}, allowed are names that end with .yaml or .yml")
+        if not settings.kubeflow.image:
+            raise ConfigError(
+                "kubeflow.image: received '', which image the tasks run in has to be said: --set "
+                "kubeflow.image=registry.example.com/crackgate:0.1.0"
+            )
+        if target == Target.VERTEX:
+            from kubeflow.vertex import VertexError, compile_for_vertex
+
+            try:
+                compile_for_vertex(classes, settings, cache, output)
+            except VertexError as error:
+                _fail(str(error), EXIT_USAGE)
+        else:
+            from kubeflow.backend_checks import check_file
+            from kubeflow.definition import remote_pipeline
+            from kubeflow.runner import compile_pipeline
+
+            compile_pipeline(remote_pipeline(classes, settings, cache), classes, settings, output)
+            check_file(output)
+    except ConfigError as error:
+        _fail(str(error), EXIT_USAGE)
+    print(f"{output}: classes {', '.join(classes)}")
+
+
+@kubeflow_app.command("submit", epilog=EXIT_CODES)
+def submit_command(
+    host: Annotated[str, typer.Option(help="URL of Kubeflow Pipelines.")],
+    pipeline: PipelineFile = Path("pipeline.yaml"),
+    namespace: Annotated[str | None, typer.Option(help="Of the run, where Kubeflow serves several users.")] = None,
+    experiment: Annotated[str | None, typer.Option(help="Groups runs in the user interface.")] = None,
+    run_name: Annotated[str | None, typer.Option(help="Shown in the user interface.")] = None,
+    parameters: Annotated[
+        list[str] | None,
+        typer.Option("--parameter", metavar="NAME=VALUE", help="workspace, data or serving; repeatable."),
+    ] = None,
+    wait: Annotated[bool, typer.Option(help="Wait for the end, and exit with the verdict's code.")] = True,
+    timeout: Annotated[float, typer.Option(min=1, help="Seconds to wait at most.")] = 86_400,
+) -> None:
+    """Start a run on a cluster."""
+    _check_file(pipeline)
+    given = dict(map(_parse_parameter, parameters or []))
+    from kubeflow.backend_checks import BackendRefusalError
+    from kubeflow.submission import SubmissionError, follow, submit
+
+    try:
+        client, submission = submit(host, pipeline, namespace, experiment, run_name, given)
+        print(f"run {submission.run_id}\n{submission.url}", flush=True)
+        if not wait:
+            return
+        submission = follow(client, submission, timeout)
+    except BackendRefusalError as error:
+        _fail(str(error), EXIT_USAGE)
+    except SubmissionError as error:
+        _fail(str(error), EXIT_FAILED)
+    print(str(submission.verdict).upper())
+    if submission.failed_tasks:
+        print(f"failed tasks: {', '.join(submission.failed_tasks)}; the report is shown at the task 'report'")
+    raise typer.Exit(submission.exit_code)
+
+
+@kubeflow_app.command("run-local", epilog=EXIT_CODES)
+def run_local_command(
+    data: Annotated[Path, typer.Option(help="Folder with one sub-folder of images per class.")],
+    pipeline: PipelineFile = Path("pipeline.yaml"),
+    workspace: Annotated[Path, typer.Option(help="Folder that everything is written to.")] = Path("workspace"),
+    serving: Annotated[
+        Path | None, typer.Option(help="Receives <version>/; serving/ in the workspace without.")
+    ] = None,
+) -> None:
+    """Run a compiled pipeline on this machine, task by task in processes of their own, as kfp does it locally."""
+    _check_file(pipeline)
+    if not data.is_dir():
+        _fail(f"--data: received {str(data)!r}, which is no folder; give one with a sub-folder per class", EXIT_USAGE)
+    from kubeflow.run_local import LocalRunError, run_on_this_machine
+    from pipeline.closing_table import print_closing
+    from pipeline.summary import SUMMARY_FILE
+
+    place = Workspace(workspace.resolve())
+    try:
+        summary = run_on_this_machine(pipeline, data.resolve(), place, serving.resolve() if serving else place.serving)
+    except (WorkspaceBusyError, LocalRunError) as error:
+        _fail(str(error), EXIT_FAILED)
+    print_closing(Console(), summary, str(place.runs / summary.run_id / SUMMARY_FILE))
+    raise typer.Exit(summary.exit_code)
+
+
+def _classes(config: Config, data: Path | None) -> list[str]:
+    if data is not None:
+        classes = resolve_classes(data.resolve(), config)
+    elif config.data.classes:
+        classes = list(config.data.classes)
+    else:
+        raise ConfigError(
+            "data.classes: received none, and they are part of the compiled pipeline: name them, for example --set "
+            '\'data.classes=["Negative", "Positive"]\', or give --data, if the images can be seen from here'
+        )
+    if len(classes) < 2:
+        raise ConfigError(f"--data: received {str(data)!r}, which has fewer than two sub-folders of images: {classes}")
+    return classes
+
+
+def _parse_parameter(text: str) -> tuple[str, str]:
+    name, equals, value = text.partition("=")
+    if not equals or name not in ("workspace", "data", "serving"):
+        _fail(f"--parameter: received {text!r}, allowed are workspace=PATH, data=PATH and serving=PATH", EXIT_USAGE)
+    return name, value
+
+
+def _check_file(file: Path) -> None:
+    if not file.is_file():
+        _fail(f"no such file: {str(file)!r}; 'crackgate kubeflow compile' writes it", EXIT_USAGE)
+
+
+def _fail(message: str, code: int) -> NoReturn:
+    Console(stderr=True).print(f"[bold red]error:[/] {escape(message)}", highlight=False, soft_wrap=True)
+    raise typer.Exit(code)

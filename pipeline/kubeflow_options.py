@@ -1,0 +1,209 @@
+"""The section `[kubeflow]` of the configuration: where the tasks run on Kubernetes, and with what."""
+
+import re
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+# Kubernetes' quantities: https://kubernetes.io/docs/reference/kubernetes-api/common-definitions/quantity/
+_CPU = re.compile(r"(0|[1-9]\d*)(\.\d+)?|[1-9]\d*m")
+_MEMORY = re.compile(r"[1-9]\d*(\.\d+)?(Ki|Mi|Gi|Ti|Pi|Ei|k|M|G|T|P|E)?")
+# Names of most Kubernetes objects: RFC 1123 subdomains.
+_NAME = re.compile(r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?")
+_LABEL_VALUE = re.compile(r"([A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?)?")
+_LABEL_KEY = re.compile(r"([a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?/)?[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?")
+_IMAGE = re.compile(r"[a-z0-9][a-z0-9._:/-]*(:[A-Za-z0-9_][A-Za-z0-9_.-]{0,127})?(@sha256:[0-9a-f]{64})?")
+# Nothing that would need an escape where paths stand inside JSON.
+_PATH = re.compile(r"(/|gs://[a-z0-9][-a-z0-9_.]+)[^\x00-\x1f\x7f\"\\]*")
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+def check_path(path: str) -> str:
+    """Returns the path as it is.
+
+    Raises:
+        ValueError: It is neither absolute nor `gs://`, or holds characters that cannot be passed on.
+    """
+    if not _PATH.fullmatch(path):
+        raise ValueError(
+            'give an absolute path inside the containers, or gs://BUCKET/..., without control characters, " and \\'
+        )
+    return path
+
+
+def below(folder: str, path: str) -> str:
+    """Returns the path, if it is relative below the folder."""
+    return path if path.startswith(("/", "gs://")) or not path else f"{folder.rstrip('/')}/{path}"
+
+
+class Toleration(_Section):
+    """A taint of nodes that a task puts up with."""
+
+    key: str = ""
+    operator: Literal["Equal", "Exists"] = "Equal"
+    value: str = ""
+    effect: Literal["", "NoExecute", "NoSchedule", "PreferNoSchedule"] = ""
+
+    @model_validator(mode="after")
+    def _decidable(self) -> "Toleration":
+        if self.operator == "Equal" and not self.key:
+            raise ValueError("key: without one, operator must be 'Exists', which tolerates every taint")
+        if self.operator == "Exists" and self.value:
+            raise ValueError(f"value: operator 'Exists' takes none, received {self.value!r}")
+        return self
+
+
+class NodeOptions(_Section):
+    """What one task gets."""
+
+    cpu: Annotated[str, Field(description="requested and most allowed, cores: '2', '500m'")] = "2"
+    memory: Annotated[str, Field(description="requested and most allowed: '8Gi'")] = "8Gi"
+    shared_memory: Annotated[
+        str, Field(description="size of /dev/shm, held in memory and part of it; empty: the container runtime's 64 MiB")
+    ] = "512Mi"
+    accelerator: Annotated[
+        str, Field(description="resource that the nodes offer, for example 'nvidia.com/gpu'; empty: none")
+    ] = ""
+    accelerators: Annotated[int, Field(ge=1, le=16, description="how many of them")] = 1
+    node_selector: Annotated[dict[str, str], Field(description="labels that the node must have")] = {}
+    tolerations: Annotated[tuple[Toleration, ...], Field(description="taints that the node may have")] = ()
+    timeout: Annotated[
+        int, Field(ge=0, le=2_592_000, description="seconds after which an attempt is stopped; 0: never")
+    ] = 86_400
+    retries: Annotated[int, Field(ge=0, le=100, description="more attempts after one that failed")] = 2
+    retry_delay: Annotated[int, Field(ge=0, le=3600, description="seconds before the first of them")] = 30
+    retry_factor: Annotated[float, Field(ge=1, le=10, description="by which each next wait is longer")] = 2.0
+    image: Annotated[str, Field(description="another image than kubeflow.image")] = ""
+
+    @field_validator("cpu")
+    @classmethod
+    def _cores(cls, text: str) -> str:
+        if not _CPU.fullmatch(text) or not float(text.removesuffix("m")):
+            raise ValueError("give a number of cores, for example '2', '0.5' or '500m'")
+        return text
+
+    @field_validator("memory", "shared_memory")
+    @classmethod
+    def _bytes(cls, text: str) -> str:
+        if text and not _MEMORY.fullmatch(text):
+            raise ValueError("give an amount of memory, for example '8Gi' or '512Mi'")
+        return text
+
+    @field_validator("memory")
+    @classmethod
+    def _some(cls, text: str) -> str:
+        if not text:
+            raise ValueError("give an amount of memory, for example '8Gi' or '512Mi'")
+        return text
+
+    @field_validator("accelerator")
+    @classmethod
+    def _resource(cls, name: str) -> str:
+        if name and ("/" not in name or not _LABEL_KEY.fullmatch(name)):
+            raise ValueError("give the resource's full name, for example 'nvidia.com/gpu', or nothing")
+        return name
+
+    @field_validator("node_selector")
+    @classmethod
+    def _labels(cls, labels: dict[str, str]) -> dict[str, str]:
+        for key, value in labels.items():
+            if not _LABEL_KEY.fullmatch(key) or not _LABEL_VALUE.fullmatch(value):
+                raise ValueError(f"{key!r} = {value!r} is no label of Kubernetes")
+        return labels
+
+    @field_validator("image")
+    @classmethod
+    def _known_image(cls, image: str) -> str:
+        return _check_image(image)
+
+
+class Volume(_Section):
+    """A volume that every task sees: a claim that may be mounted by many nodes at once (ReadWriteMany)."""
+
+    claim: Annotated[str, Field(description="name of the PersistentVolumeClaim")]
+    mount: Annotated[str, Field(description="where the tasks find it; /gcs/BUCKET for a bucket")]
+
+    @field_validator("claim")
+    @classmethod
+    def _named(cls, claim: str) -> str:
+        if not _NAME.fullmatch(claim):
+            raise ValueError("give the name of a claim: lower-case letters, digits, '-' and '.'")
+        return claim
+
+    @field_validator("mount")
+    @classmethod
+    def _absolute(cls, mount: str) -> str:
+        if mount.startswith("gs:") or mount == "/":
+            raise ValueError("give an absolute path inside the containers, not '/'")
+        return check_path(mount)
+
+
+class KubeflowOptions(_Section):
+    """How `crackgate kubeflow` runs the pipeline; paths are those that the tasks see."""
+
+    image: Annotated[str, Field(description="the image of every task, best by digest; needed to compile")] = ""
+    workspace: Annotated[
+        str, Field(description="folder on a shared volume for artifacts, reports and logs; default of a run parameter")
+    ] = "/workspace"
+    data: Annotated[str, Field(description="folder of the images; default of a run parameter")] = "/data"
+    serving: Annotated[
+        str, Field(description="receives <version>/; default of a run parameter; relative: below the workspace")
+    ] = "serving"
+    mlmd_secret: Annotated[
+        str, Field(description="Secret with MLMD_HOST, MLMD_DATABASE, MLMD_USER, MLMD_PASSWORD and what else is needed")
+    ] = "crackgate-mlmd"
+    volumes: Annotated[tuple[Volume, ...], Field(description="what every task has mounted")] = (
+        Volume(claim="crackgate-workspace", mount="/workspace"),
+        Volume(claim="crackgate-data", mount="/data"),
+    )
+    node: Annotated[NodeOptions, Field(description="what every task gets")] = NodeOptions()
+    nodes: Annotated[
+        dict[str, NodeOptions], Field(description="what single tasks get instead, by TFX's node id, Verdict and Report")
+    ] = {}
+
+    @field_validator("image")
+    @classmethod
+    def _known_image(cls, image: str) -> str:
+        return _check_image(image)
+
+    @field_validator("workspace", "data")
+    @classmethod
+    def _usable(cls, path: str) -> str:
+        return check_path(path)
+
+    @field_validator("serving")
+    @classmethod
+    def _usable_below(cls, path: str) -> str:
+        check_path(below("/", path))
+        return path
+
+    @field_validator("mlmd_secret")
+    @classmethod
+    def _named(cls, name: str) -> str:
+        if not _NAME.fullmatch(name):
+            raise ValueError("give the name of a Secret: lower-case letters, digits, '-' and '.'")
+        return name
+
+    @field_validator("volumes")
+    @classmethod
+    def _apart(cls, volumes: tuple[Volume, ...]) -> tuple[Volume, ...]:
+        mounts = [volume.mount.rstrip("/") for volume in volumes]
+        if twice := [mount for mount in mounts if mounts.count(mount) > 1]:
+            raise ValueError(f"{twice[0]!r} is mounted twice: give each volume a place of its own")
+        return volumes
+
+    def of_node(self, node: str) -> NodeOptions:
+        """What the node gets: its own options over those of every node."""
+        own = self.nodes.get(node, NodeOptions())
+        return self.node.model_copy(update={name: getattr(own, name) for name in own.model_fields_set})
+
+
+def _check_image(image: str) -> str:
+    if image and not _IMAGE.fullmatch(image):
+        raise ValueError(
+            "give an image with its registry, for example registry.example.com/crackgate:0.1.0 or ...@sha256:..."
+        )
+    return image
