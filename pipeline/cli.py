@@ -2,6 +2,7 @@
 
 import importlib.metadata
 import json
+import logging
 import os
 import shutil
 from pathlib import Path
@@ -211,6 +212,9 @@ def train_worker(
     if output.exists():
         print(f"{output} is there, nothing to train: remove it to train anew")
         return
+    # A job's log is all that there is to see of it.
+    logging.basicConfig(format="%(message)s")
+    logging.getLogger("crackgate").setLevel(logging.INFO)
     try:
         wrote = train(examples.resolve(), output.resolve(), load_config(config, assignments))
     except ConfigError as error:

@@ -53,9 +53,9 @@ def examples(photographs: Path, new_bench: Callable[..., "Bench"]) -> Path:
 
 def _start(examples: Path, output: Path, tf_config: dict[str, Any]) -> subprocess.Popen[str]:
     settings = [part for setting in SETTINGS for part in ("--set", setting)]
+    command = [sys.executable, "-c", "from pipeline.cli import main; main()", "train-worker"]
     return subprocess.Popen(
-        [sys.executable, "-c", "from pipeline.cli import main; main()", "train-worker"]
-        + ["--examples", str(examples), "--output", str(output), *settings],
+        [*command, "--examples", str(examples), "--output", str(output), *settings],
         cwd=PROJECT,
         env={**os.environ, "TF_CONFIG": json.dumps(tf_config)},
         stdout=subprocess.PIPE,
