@@ -37,7 +37,7 @@ class TrainOptions(BaseModel):
             description="at most so many training images, of each class alike, are augmented and fine-tuned on; the "
             "head learns from all",
         ),
-    ] = 2000
+    ] = 1500
     other_surfaces: Annotated[
         bool,
         Field(
@@ -64,7 +64,7 @@ class TrainOptions(BaseModel):
             le=10_000,
             description="most epochs of the top blocks and the head together; 0 leaves the backbone frozen",
         ),
-    ] = 4
+    ] = 6
     fine_tune_learning_rate: Annotated[float, Field(gt=0, le=1, description="Adam's, for the top blocks")] = 5e-4
     fine_tune_share: Annotated[
         float, Field(gt=0, le=1, description="share of the backbone's layers, from the top, that are fine-tuned")
