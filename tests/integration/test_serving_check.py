@@ -214,31 +214,36 @@ def _without(name: str) -> Callable[[Answer], Answer]:
             "signatures",
             "scores: float64 (N, 2) instead of float32 (N, 2)",
         ),
-        (lambda answer: {**answer, "more": answer["label"]}, "signatures", "also 'more'"),
+        pytest.param(
+            lambda answer: {**answer, "more": answer["label"]}, "signatures", "also 'more'", marks=pytest.mark.serving
+        ),
         (
             lambda answer: {**answer, "scores": tf.reverse(answer["scores"], [1])},
             "scores of image bytes",
             "from those recorded at training",
         ),
-        (
+        pytest.param(
             lambda answer: {**answer, "probability": answer["probability"] / 2},
             "scores of stored examples",
             "probability is not the label's score",
+            marks=pytest.mark.serving,
         ),
-        (
+        pytest.param(
             lambda answer: {**answer, "is_positive": ~answer["is_positive"]},
             "scores of stored examples",
             "contradict each other",
+            marks=pytest.mark.serving,
         ),
         (
             lambda answer: {**answer, "error": tf.strings.join([answer["error"], "?"])},
             "scores of stored examples",
             "refuses good images",
         ),
-        (
+        pytest.param(
             lambda answer: {**answer, "model_version": tf.strings.join([answer["label"], "7"])},
             "model version",
             "says 'unreleased'",
+            marks=pytest.mark.serving,
         ),
     ],
 )
