@@ -9,8 +9,8 @@ SAMPLE_DATA := $(WORKSPACE)/sample-data
 PYTEST := TF_CPP_MIN_LOG_LEVEL=2 $(BIN)/python -m pytest
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test test-unit test-flink flink-up flink-down lint format clean report-schema \
-	benchmark-copies benchmark-ingest benchmark-evaluation benchmark-train benchmark-surfaces benchmark-serve
+.PHONY: help install run test test-unit test-flink flink-up flink-down test-serving lint format benchmark-copies \
+	benchmark-ingest benchmark-evaluation benchmark-train benchmark-surfaces benchmark-serve report-schema clean
 
 help: ## List the verbs
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  %-21s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -34,6 +34,8 @@ flink-up: install ## Start a Flink cluster on this machine, for beam.profile=fli
 
 flink-down: install ## Stop it
 	PYTHONPATH=. $(BIN)/python -m flink_cluster down
+test-serving: install ## Run the tests with models that crash, hang, are slow, or go through a model server
+	$(PYTEST) -m serving
 
 lint: install ## Check style, formatting and types
 	$(BIN)/ruff check
