@@ -61,9 +61,7 @@ def run_local(
         metadata=metadata,
         enable_cache=enable_cache,
     )
-    run_pipeline(
-        summary, pipeline, metadata, events, partial(_judge, summary, config=config, serving_dir=workspace.serving)
-    )
+    run_pipeline(summary, pipeline, metadata, events, partial(_judge, summary, config=config))
 
 
 def run_pipeline(

@@ -38,7 +38,7 @@ class ReleasePusher(base_component.BaseComponent):
 
     Outputs:
         pushed_model: A PushedModel with the custom properties that TFX's Pusher gives it: `pushed` (1 or 0),
-            `pushed_destination` (the version's folder) and `pushed_version`; see `executor` for models that were withdrawn.
+            `pushed_destination` (the version's folder) and `pushed_version`; `executor` says what of withdrawn models.
     """
 
     SPEC_CLASS = ReleasePusherSpec
