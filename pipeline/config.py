@@ -201,6 +201,20 @@ class GateOptions(_Section):
     fixed_recall: Annotated[Share, Field(description="where precision_at_recall is read off")] = 0.95
 
 
+class ServingCheckOptions(_Section):
+    """What the exported model has to give on the machine of the run, in a process that has only TensorFlow."""
+
+    score_tolerance: Annotated[
+        float, Field(gt=0, le=1, description="how far a score may be from the one recorded at training")
+    ] = 1e-5
+    max_p50_ms: Annotated[float, Field(gt=0, description="median of the time for one image, milliseconds")] = 1000.0
+    max_p99_ms: Annotated[float, Field(gt=0, description="the same, 99th percentile")] = 5000.0
+    max_memory_mib: Annotated[
+        float, Field(gt=0, description="most resident memory, TensorFlow itself (500 MiB) included")
+    ] = 4096.0
+    max_seconds: Annotated[float, Field(gt=0, description="for everything; a model that hangs is stopped then")] = 300.0
+
+
 class BeamOptions(_Section):
     """How Beam runs on this machine."""
 
@@ -242,6 +256,7 @@ class Config(_Section):
     train: TrainOptions = TrainOptions()
     tune: TuneOptions = TuneOptions()
     gate: GateOptions = GateOptions()
+    serving_check: ServingCheckOptions = ServingCheckOptions()
     beam: BeamOptions = BeamOptions()
     release: ReleaseOptions = ReleaseOptions()
 

@@ -29,7 +29,7 @@ from pipeline.lineage import Execution, read_run
 from pipeline.pipeline import create_pipeline
 from pipeline.progress import ComponentEvents
 from pipeline.rules import gate_rules
-from pipeline.summary import ComponentTime, Images, Summary, Verdict
+from pipeline.summary import ComponentTime, Images, ServingFindings, Summary, Verdict
 from pipeline.workspace import Workspace
 from trainer.positive_class import resolve_positive_class
 from trainer.reports import CURVES_FILE, HISTORY_FILE, RELIABILITY_FILE, REPORT_FILE
@@ -95,7 +95,7 @@ def run_pipeline(
     failed_component = events.end("failed")
     executions = read_run(metadata, summary.run_id)
     _add_components(summary, executions, events)
-    _add_images(summary, executions)
+    _add_findings(summary, executions)
     _add_outputs(summary, executions)
     if failure is None:
         judge(executions)
@@ -121,7 +121,7 @@ def _add_components(summary: Summary, executions: dict[str, Execution], events: 
     ]
 
 
-def _add_images(summary: Summary, executions: dict[str, Execution]) -> None:
+def _add_findings(summary: Summary, executions: dict[str, Execution]) -> None:
     if (account := _value(executions, "ImageExampleGen", "account")) is not None:
         summary.images = Images.from_account(account)
         examples = executions["ImageExampleGen"].outputs["examples"][0]
@@ -131,6 +131,9 @@ def _add_images(summary: Summary, executions: dict[str, Execution]) -> None:
         summary.images.copies, summary.images.leaks = leaks["pairs"], leaks["leaks"]
     if (drift := _value(executions, "DriftCheck", "findings")) is not None:
         summary.drift, summary.skew = drift["drift"], drift["skew"]
+    serving = _value(executions, "ServingCheck", "findings")
+    if serving is not None and serving["made"]:
+        summary.serving = ServingFindings.model_validate(serving)
 
 
 def _value(executions: dict[str, Execution], component: str, output: str) -> Any:
@@ -172,7 +175,9 @@ def _judge(summary: Summary, executions: dict[str, Execution], config: Config) -
     )
     if PUSHED_DESTINATION not in pushed.properties:
         reasons = describe_failures(summary.evaluation)
-        summary.conclude(Verdict.NOT_BLESSED, reasons or ["the Evaluator did not bless the model: see the log"])
+        if summary.serving is not None:
+            reasons += [f"serving check: {reason}" for reason in summary.serving.reasons]
+        summary.conclude(Verdict.NOT_BLESSED, reasons or ["the model was not blessed: see the log"])
         return
     conclude_release(summary, Path(pushed.properties[PUSHED_DESTINATION]))
 

@@ -24,6 +24,7 @@ ALL_COMPONENTS = {
     "Trainer",
     "BaselineResolver",
     "Evaluator",
+    "ServingCheck",
     "Pusher",
 }
 
