@@ -137,6 +137,13 @@ def test_a_release_can_be_released_again(model: Path, serving: Path) -> None:
     assert verify(second).intact and read_manifest(second).model_digest == read_manifest(first).model_digest
 
 
+def test_what_is_no_model_is_not_released(tmp_path: Path, serving: Path) -> None:
+    for folder in (tmp_path / "absent", tmp_path):
+        with pytest.raises(ServingDirectoryError, match=r"it has no saved_model\.pb; nothing was released"):
+            publish(folder, serving, RELEASE)
+    assert not serving.exists()
+
+
 def test_numbers_only_grow_whatever_the_clock_says(model: Path, serving: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (serving / "2000000005").mkdir(parents=True)  # somebody's, and no release
     numbers = push(model, serving, 2)
@@ -169,7 +176,7 @@ def test_pushers_at_once_never_share_a_number(
 
 def test_a_push_that_hangs_is_not_waited_for_for_ever(serving: Path) -> None:
     hangs = pytest.raises(ServingDirectoryError, match=r"for more than 0\.1 s: see whether")
-    with change.changing(serving), hangs, change.changing(serving, patience=0.1):
+    with change.changing(serving, ""), hangs, change.changing(serving, "", patience=0.1):
         pass
 
 
@@ -262,6 +269,7 @@ def test_a_push_without_the_right_to_write_says_so(model: Path) -> None:
         serving = open_to_all / "serving"
         serving.mkdir(mode=0o555)
         copy = shutil.copytree(model, open_to_all / "model")
+        copy.chmod(0o755)
         finish(start(push_as_somebody, copy, serving, open_to_all / "error"))
         error = (open_to_all / "error").read_text()
         assert "Permission denied" in error and "give this user the right to write there" in error
@@ -269,7 +277,7 @@ def test_a_push_without_the_right_to_write_says_so(model: Path) -> None:
 
 
 _IN_A_SMALL_FILE_SYSTEM = """
-mount -t tmpfs -o size=3m none {serving} && {python} -c '
+mount -t tmpfs -o size=2m none {serving} && {python} -c '
 import pathlib, subprocess, sys
 sys.path.insert(0, "{tests}")
 from pushing import RELEASE, write_model
