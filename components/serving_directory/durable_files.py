@@ -100,7 +100,7 @@ def sync_folder(folder: Path) -> None:
         os.fsync(descriptor)
     except OSError as error:
         # Some network file systems have no such thing for folders.
-        if error.errno not in (errno.EINVAL, errno.ENOTSUP, errno.EBADF):
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP, errno.ENOSYS, errno.EBADF):
             raise
     finally:
         os.close(descriptor)

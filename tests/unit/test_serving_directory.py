@@ -194,12 +194,12 @@ def test_whenever_a_push_is_killed_what_is_there_is_whole(
     duration = time.monotonic() - began
     chance = random.Random(0)
     cut = 0
-    for _ in range(25):
+    for _ in range(20):
         process = start(push_for_ever, large_model, serving)
         known = len(list(serving.glob("*/manifest.json")))
         while len(list(serving.glob("*/manifest.json"))) == known and process.is_alive():
             time.sleep(0.001)
-        time.sleep(chance.uniform(0, 3 * duration))
+        time.sleep(chance.uniform(0, 2 * duration))
         process.kill()
         process.join()
         cut += any((serving / ".unfinished").iterdir())
@@ -217,7 +217,7 @@ def test_whenever_a_push_is_killed_what_is_there_is_whole(
         # What was there may go now; the leftovers are for the next push to remove.
         for version in [each for each in there if each.state == State.RELEASED and not each.events][:-2]:
             shutil.rmtree(version.folder)
-    assert cut >= 10, "most kills have to hit a push"
+    assert cut >= 8, "most kills have to hit a push"
     push(large_model, serving)
     assert list((serving / ".unfinished").iterdir()) == []
     assert State.INCOMPLETE not in states(serving).values()
@@ -491,7 +491,7 @@ def test_a_record_that_cannot_be_read_stops_a_rollback_and_is_named(model: Path,
     assert current_version(serving) == serving / str(first), "readers need no record"
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=10, deadline=None)
 @given(st.lists(st.one_of(st.just("push"), st.integers(0, 5), st.just("keep")), max_size=12))
 def test_the_version_in_use_is_always_the_one_that_was_asked_for(
     tmp_path_factory: pytest.TempPathFactory, model: Path, steps: list[str | int]
