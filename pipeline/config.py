@@ -212,7 +212,7 @@ class ServingCheckOptions(_Section):
     max_memory_mib: Annotated[
         float, Field(gt=0, description="most resident memory, TensorFlow itself (500 MiB) included")
     ] = 4096.0
-    max_seconds: Annotated[float, Field(gt=0, description="for everything; a model that hangs is stopped then")] = 300.0
+    max_seconds: Annotated[float, Field(gt=0, description="for everything; a model that hangs is stopped then")] = 600.0
 
 
 class BeamOptions(_Section):

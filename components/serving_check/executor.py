@@ -195,7 +195,9 @@ def _say_end(finished: subprocess.CompletedProcess[bytes]) -> str:
     how = f"exit code {finished.returncode}"
     if finished.returncode < 0:
         how = f"killed by {signal.Signals(-finished.returncode).name}"
-    words = finished.stderr.decode("utf-8", "backslashreplace").strip()[-_SHOWN_OF_STDERR:]
+    lines = finished.stderr.decode("utf-8", "backslashreplace").strip().splitlines()
+    # Without the frames of a native crash, which say nothing and are many.
+    words = "\n".join(line for line in lines if not line.startswith("    @"))[-_SHOWN_OF_STDERR:]
     return f"the process ended with {how}: {words}"
 
 

@@ -149,3 +149,20 @@ def test_an_interrupted_run_leaves_a_summary_and_the_next_one_goes_on(photograph
     again = run_crackgate(photographs, tmp_path)
     assert again.exit_code == 0, again.output
     assert again.states["ImageExampleGen"] == "cached" and again.states["Trainer"] == "complete"
+
+
+@pytest.mark.serving
+def test_a_good_model_that_does_not_serve_within_its_limits_is_not_released(photographs: Path, tmp_path: Path) -> None:
+    run = run_crackgate(photographs, tmp_path, "serving_check.max_memory_mib=10")
+    assert run.exit_code == 3, run.output
+    assert run.states["Evaluator"] == run.states["ServingCheck"] == run.states["Pusher"] == "complete"
+    (reason,) = run.summary["reasons"]
+    assert reason.startswith("serving check: memory limit: most resident memory") and reason in run.output
+    assert run.summary["serving"]["figures"]["p50_ms_one"] > 0
+    assert not list(tmp_path.glob("serving/*/saved_model.pb"))
+    assert 'name="memory limit"' in Path(run.summary["outputs"]["gates"]).read_text(encoding="utf-8")
+    assert "memory limit" in Path(run.summary["outputs"]["report"]).read_text(encoding="utf-8")
+    # With other limits it is looked at again, and nothing else has to be done anew.
+    again = run_crackgate(photographs, tmp_path)
+    assert again.exit_code == 0, again.output
+    assert (again.states["Trainer"], again.states["ServingCheck"]) == ("cached", "complete")

@@ -38,7 +38,7 @@ from pipeline.report.page import render_page
 from pipeline.report.provenance import INSTALLED, read_commit
 from pipeline.report.writing import write_report
 from pipeline.run import _report
-from pipeline.summary import ComponentTime, Summary, Verdict, begin_summary
+from pipeline.summary import ComponentTime, ServingQuestion, Summary, Verdict, begin_summary
 
 PROJECT = Path(__file__).resolve().parents[2]
 SCHEMA = PROJECT / "docs" / "report.schema.json"
@@ -172,6 +172,21 @@ def test_every_requirement_is_a_test_case_with_its_outcome() -> None:
         "recall of Positive: 0.9000 (0.8000 to 0.9600), required at least 0.7500 by the estimate, over 60 images"
     )
     assert (skipped.get("message") or "").startswith("too few images to decide on: recall of Positive, dark: 0.5000")
+
+
+def test_every_check_of_serving_is_a_test_case_with_its_outcome() -> None:
+    summary = fill_summary(Verdict.NOT_BLESSED)
+    assert summary.serving is not None
+    summary.serving.checks.append(ServingQuestion(name="memory limit", outcome="failed", detail="1,812 MiB"))
+    (suite,) = ElementTree.fromstring(render_gates(make_report(summary))).findall("testsuite[@name='serving']")
+    cases = {case.get("name"): [(part.tag, part.get("message")) for part in case] for case in suite}
+    assert cases == {
+        "empty batch": [],
+        "TensorFlow Serving": [("skipped", "there is none on the PATH")],
+        "memory limit": [("failure", "1,812 MiB")],
+    }
+    page = _Page(render_page(make_report(summary), {}, LINKS))
+    assert "memory limit\nfailed\n1,812 MiB" in page.text and "1812 MiB at most" in page.text
 
 
 def test_what_was_not_made_is_skipped() -> None:

@@ -19,7 +19,18 @@ from pipeline.evaluation_result import (
     Requirement,
     SliceFigures,
 )
-from pipeline.summary import EXIT_CODES, SUMMARY_FILE, ComponentTime, Images, Summary, Verdict, begin_summary
+from pipeline.summary import (
+    EXIT_CODES,
+    SUMMARY_FILE,
+    ComponentTime,
+    Images,
+    ServingFindings,
+    ServingQuestion,
+    Summary,
+    Verdict,
+    begin_summary,
+    say_serving,
+)
 
 ACCOUNT = {
     "found": 7,
@@ -131,3 +142,19 @@ def test_the_closing_words_of_a_refusal(summary: Summary) -> None:
     assert "change of recall of class 3" in text
     assert "auc" not in text and "20 more passed" in text, "of a long gate, what matters"
     assert "RELEASED version" not in text
+
+
+def test_the_serving_check_is_said_in_a_few_words() -> None:
+    found = ServingFindings(
+        passed=True,
+        checks=[
+            ServingQuestion(name="empty batch", outcome="passed", detail="answered with nothing"),
+            ServingQuestion(name="TensorFlow Serving", outcome="skipped", detail="there is none on the PATH"),
+        ],
+        figures={"p50_ms_one": 16.25, "p99_ms_one": 41.5, "peak_memory_mib": 1812.4},
+    )
+    assert say_serving(found) == (
+        "1 of 1 checks passed; TensorFlow Serving skipped, there is none on the PATH; one image in 16 ms, at most 42 "
+        "ms; 1,812 MiB"
+    )
+    assert say_serving(ServingFindings(passed=False)) == "0 of 0 checks passed"
