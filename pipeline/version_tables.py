@@ -117,7 +117,8 @@ def print_findings(console: Console, entries: list[FindingEntry]) -> None:
     for entry in entries:
         name = f"version {entry.version}" if entry.version is not None else entry.folder
         if not entry.intact:
-            console.print(f"[bold red]ALTERED[/] {escape(name)}", highlight=False, soft_wrap=True)
+            found = "ALTERED" if entry.version is not None else "INCOMPLETE"
+            console.print(f"[bold red]{found}[/] {escape(name)}", highlight=False, soft_wrap=True)
             for problem in entry.problems:
                 _say(console, f"  {problem}")
             continue

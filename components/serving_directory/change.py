@@ -27,7 +27,7 @@ _DAY = 86_400.0
 
 
 class ServingDirectoryError(Exception):
-    """The serving directory could not be changed, and is as it was; the message says why and what to do."""
+    """The serving directory could not be changed; the message says why, how things stand, and what to do."""
 
 
 @dataclass(frozen=True)
@@ -78,11 +78,12 @@ class Change:
 
 
 @contextmanager
-def changing(serving_dir: Path, patience: float = _PATIENCE) -> Iterator[Change]:
+def changing(serving_dir: Path, after_failure: str, patience: float = _PATIENCE) -> Iterator[Change]:
     """Keeps other changes out, on this machine and, where the file system has common locks, on all.
 
     Args:
         serving_dir: Made where there is none.
+        after_failure: How things stand when the change fails, for the error.
         patience: Seconds to wait for another change.
 
     Raises:
@@ -100,10 +101,10 @@ def changing(serving_dir: Path, patience: float = _PATIENCE) -> Iterator[Change]
             finally:
                 shutil.rmtree(workshop, ignore_errors=True)
     except OSError as error:
-        raise ServingDirectoryError(_describe(error, serving_dir)) from error
+        raise ServingDirectoryError(_describe(error, serving_dir, after_failure)) from error
 
 
-def _describe(error: OSError, serving_dir: Path) -> str:
+def _describe(error: OSError, serving_dir: Path, after_failure: str) -> str:
     advice = {
         errno.ENOSPC: "make room there",
         errno.EDQUOT: "make room there, or have the quota raised",
@@ -116,8 +117,8 @@ def _describe(error: OSError, serving_dir: Path) -> str:
     }.get(error.errno or 0, "see to it")
     file = f" ({error.filename})" if error.filename else ""
     return (
-        f"cannot write to the serving directory {str(serving_dir)!r}: {error.strerror or error}{file}; nothing was "
-        f"released or withdrawn: {advice}, and try again"
+        f"cannot write to the serving directory {str(serving_dir)!r}: {error.strerror or error}{file}; "
+        f"{after_failure}: {advice}, and try again"
     )
 
 

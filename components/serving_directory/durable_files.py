@@ -7,9 +7,9 @@ from pathlib import Path
 
 from components.release_files import MANIFEST_FILE
 
-_MODEL_FILE = "saved_model.pb"
+MODEL_FILE = "saved_model.pb"
 # TensorFlow Serving takes a folder for a model by the first of them, our readers by the second.
-_LAST = (_MODEL_FILE, str(MANIFEST_FILE))
+_LAST = (MODEL_FILE, str(MANIFEST_FILE))
 # What file systems answer that have no rename of folders, or none across the layers or buckets they are made of:
 # FUSE and 9p (ENOSYS, ENOTSUP), overlays and other mounts (EXDEV), some network shares (EPERM, EINVAL), and Google
 # Cloud Storage FUSE for folders beyond a limit (EMFILE).
@@ -46,7 +46,7 @@ def copy_file(source: Path, target: Path) -> None:
 def copy_folder(source: Path, target: Path) -> None:
     """Copies a folder with everything in it to a name that must be new; what makes it a model comes last."""
     target.mkdir()
-    for parent, folders, files in os.walk(source):
+    for parent, folders, files in os.walk(source, onerror=_raise, followlinks=True):
         here = target / Path(parent).relative_to(source)
         for name in folders:
             (here / name).mkdir()
@@ -100,7 +100,7 @@ def sync_folder(folder: Path) -> None:
         os.fsync(descriptor)
     except OSError as error:
         # Some network file systems have no such thing for folders.
-        if error.errno not in (errno.EINVAL, errno.ENOTSUP, errno.EBADF):
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP, errno.ENOSYS, errno.EBADF):
             raise
     finally:
         os.close(descriptor)
@@ -115,6 +115,11 @@ def _copy_and_remove(source: Path, target: Path) -> None:
         remove_folder(target)
         raise
     remove_folder(source)
+
+
+def _raise(error: OSError) -> None:
+    """`os.walk` passes over what it cannot list otherwise."""
+    raise error
 
 
 def _sync_folders(top: Path) -> None:

@@ -3,8 +3,8 @@
 from pathlib import Path
 
 from components.release_files import MANIFEST_FILE, MODEL_VERSION_FILE, SIGNATURE_FILE
-from components.serving_directory.change import changing
-from components.serving_directory.durable_files import copy_folder, sync_folder, write_file
+from components.serving_directory.change import ServingDirectoryError, changing
+from components.serving_directory.durable_files import MODEL_FILE, copy_folder, sync_folder, write_file
 from components.serving_directory.manifest import Release, build_manifest, digest_model, file_names, measure_file
 from components.serving_directory.signing import Signer
 
@@ -25,9 +25,12 @@ def publish(model: Path, serving_dir: Path, release: Release, signer: Signer | N
         The version's folder. Its number is the time in seconds since 1970, or higher where that is taken.
 
     Raises:
-        ServingDirectoryError: It could not be written, or another change does not end; nothing was released.
+        ServingDirectoryError: There is no such model, it could not be written, or another change does not end; nothing
+            was released.
     """
-    with changing(serving_dir) as change:
+    if not (model / MODEL_FILE).is_file():
+        raise ServingDirectoryError(f"{str(model)!r} is no SavedModel: it has no {MODEL_FILE}; nothing was released")
+    with changing(serving_dir, "nothing was released") as change:
         staged = change.workshop / "model"
         copy_folder(model, staged)
         # Of a model that was itself a release.

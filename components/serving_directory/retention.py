@@ -49,7 +49,7 @@ def remove_old_versions(serving_dir: Path, keep: int) -> list[int]:
     if keep == 0:
         return []
     removed = []
-    with changing(serving_dir) as change:
+    with changing(serving_dir, "older versions than that may still be there") as change:
         released = [version for version in list_versions(serving_dir) if version.state == State.RELEASED]
         for version in released[:-keep]:
             with (version.folder / MANIFEST_FILE).open("rb+") as manifest:

@@ -56,7 +56,7 @@ def roll_back(serving_dir: Path, to: int | None, who: str, why: str) -> Rollback
     """
     if not serving_dir.is_dir():
         raise NoSuchVersionError(f"there is no serving directory {str(serving_dir)!r}: nothing was ever released there")
-    with changing(serving_dir) as change:
+    with changing(serving_dir, "'crackgate versions' says which versions were withdrawn before that") as change:
         versions = list_versions(serving_dir)
         target = _find_target(versions, to)
         problems = verify(target.folder, version=target.number).problems

@@ -173,7 +173,7 @@ def test_a_model_that_misses_a_threshold_is_not_released(photographs: Path, work
     released = versions(workspace)
     run = run_crackgate(photographs, workspace, "gate.min_accuracy=1.0", "gate.min_auc=1.0")
     assert run.exit_code == 3, run.output
-    assert ran_anew(run) == {"Evaluator", "Pusher"}, "the thresholds concern no one else"
+    assert ran_anew(run) == {"Evaluator", "ServingCheck", "Pusher"}, "the thresholds concern no one else"
     assert any(reason.startswith("accuracy is 0.") and "required is 1" in reason for reason in run.summary["reasons"])
     assert run.summary["pushed_version"] is None and versions(workspace) == released
     assert "NOT RELEASED" in run.output
@@ -218,7 +218,7 @@ def test_a_worse_model_is_refused_and_a_better_one_compared_with_the_one_in_serv
 
     better: Run = request.getfixturevalue("better_run")
     assert better.exit_code == 0, better.output
-    assert ran_anew(better) == {"Trainer", "Evaluator", "Pusher"}
+    assert ran_anew(better) == {"Trainer", "Evaluator", "ServingCheck", "Pusher"}
     assert better.requirements["accuracy", None, "absolute"]["baseline"]["value"] > 0.5
     assert 0 <= better.summary["evaluation"]["comparison"]["p_value"] <= 1
     assert better.summary["evaluation"]["warnings"] == []
@@ -261,7 +261,7 @@ def test_a_withdrawn_model_is_not_released_again_and_an_edited_trainer_makes_ano
     with (tmp_path / "trainer" / "transfer.py").open("a") as source:
         source.write("# edited\n")
     edited = run_crackgate(photographs, workspace, cwd=tmp_path)
-    assert ran_anew(edited) == {"Trainer", "Evaluator", "Pusher"}
+    assert ran_anew(edited) == {"Trainer", "Evaluator", "ServingCheck", "Pusher"}
     assert f"version {in_service}, released by run {first_run.summary['run_id']}" in shown_baseline(workspace)
     assert edited.summary["pushed_version"] > withdrawn
 

@@ -137,6 +137,13 @@ def test_a_release_can_be_released_again(model: Path, serving: Path) -> None:
     assert verify(second).intact and read_manifest(second).model_digest == read_manifest(first).model_digest
 
 
+def test_what_is_no_model_is_not_released(tmp_path: Path, serving: Path) -> None:
+    for folder in (tmp_path / "absent", tmp_path):
+        with pytest.raises(ServingDirectoryError, match=r"it has no saved_model\.pb; nothing was released"):
+            publish(folder, serving, RELEASE)
+    assert not serving.exists()
+
+
 def test_numbers_only_grow_whatever_the_clock_says(model: Path, serving: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (serving / "2000000005").mkdir(parents=True)  # somebody's, and no release
     numbers = push(model, serving, 2)
@@ -169,7 +176,7 @@ def test_pushers_at_once_never_share_a_number(
 
 def test_a_push_that_hangs_is_not_waited_for_for_ever(serving: Path) -> None:
     hangs = pytest.raises(ServingDirectoryError, match=r"for more than 0\.1 s: see whether")
-    with change.changing(serving), hangs, change.changing(serving, patience=0.1):
+    with change.changing(serving, ""), hangs, change.changing(serving, "", patience=0.1):
         pass
 
 
@@ -187,12 +194,12 @@ def test_whenever_a_push_is_killed_what_is_there_is_whole(
     duration = time.monotonic() - began
     chance = random.Random(0)
     cut = 0
-    for _ in range(25):
+    for _ in range(20):
         process = start(push_for_ever, large_model, serving)
         known = len(list(serving.glob("*/manifest.json")))
         while len(list(serving.glob("*/manifest.json"))) == known and process.is_alive():
             time.sleep(0.001)
-        time.sleep(chance.uniform(0, 3 * duration))
+        time.sleep(chance.uniform(0, 2 * duration))
         process.kill()
         process.join()
         cut += any((serving / ".unfinished").iterdir())
@@ -210,7 +217,7 @@ def test_whenever_a_push_is_killed_what_is_there_is_whole(
         # What was there may go now; the leftovers are for the next push to remove.
         for version in [each for each in there if each.state == State.RELEASED and not each.events][:-2]:
             shutil.rmtree(version.folder)
-    assert cut >= 10, "most kills have to hit a push"
+    assert cut >= 8, "most kills have to hit a push"
     push(large_model, serving)
     assert list((serving / ".unfinished").iterdir()) == []
     assert State.INCOMPLETE not in states(serving).values()
@@ -262,6 +269,7 @@ def test_a_push_without_the_right_to_write_says_so(model: Path) -> None:
         serving = open_to_all / "serving"
         serving.mkdir(mode=0o555)
         copy = shutil.copytree(model, open_to_all / "model")
+        copy.chmod(0o755)
         finish(start(push_as_somebody, copy, serving, open_to_all / "error"))
         error = (open_to_all / "error").read_text()
         assert "Permission denied" in error and "give this user the right to write there" in error
@@ -269,7 +277,7 @@ def test_a_push_without_the_right_to_write_says_so(model: Path) -> None:
 
 
 _IN_A_SMALL_FILE_SYSTEM = """
-mount -t tmpfs -o size=3m none {serving} && {python} -c '
+mount -t tmpfs -o size=2m none {serving} && {python} -c '
 import pathlib, subprocess, sys
 sys.path.insert(0, "{tests}")
 from pushing import RELEASE, write_model
@@ -483,7 +491,7 @@ def test_a_record_that_cannot_be_read_stops_a_rollback_and_is_named(model: Path,
     assert current_version(serving) == serving / str(first), "readers need no record"
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=10, deadline=None)
 @given(st.lists(st.one_of(st.just("push"), st.integers(0, 5), st.just("keep")), max_size=12))
 def test_the_version_in_use_is_always_the_one_that_was_asked_for(
     tmp_path_factory: pytest.TempPathFactory, model: Path, steps: list[str | int]
