@@ -8,6 +8,7 @@ that.
 """
 
 import logging
+import math
 from collections.abc import Iterator
 from typing import Any, Protocol
 
@@ -200,13 +201,13 @@ def _in_tensorflow(model: ReleasedModel) -> Any:
 
 
 def _cut(network: Any, size: int) -> tuple[Any, Any, int]:
-    """Cuts where the layers have come down to a quarter of the size and a single tensor passes, as late as that is so.
+    """Cuts where the layers have come down to a quarter of the size and a single, narrow tensor passes.
 
     Returns:
         The early layers, the late ones, and which axis of the tensor between them is the width.
     """
     openvino = import_openvino()
-    index = _last_cut(network, size // ALIGNMENT)
+    index = _best_cut(network, size // ALIGNMENT)
     early_copy, late = network.clone(), network
     early = openvino.Model([early_copy.get_ordered_ops()[index].output(0)], early_copy.get_parameters())
     passing = late.get_ordered_ops()[index].output(0)
@@ -223,7 +224,7 @@ def _cut(network: Any, size: int) -> tuple[Any, Any, int]:
     return early, late, grown[0]
 
 
-def _last_cut(network: Any, side: int) -> int:
+def _best_cut(network: Any, side: int) -> int:
     operations = network.get_ordered_ops()
     position = {operation.get_friendly_name(): index for index, operation in enumerate(operations)}
     # Constants pass over a cut; only what depends on the image counts.
@@ -234,13 +235,14 @@ def _last_cut(network: Any, side: int) -> int:
         from_image[index] = operation.get_type_name() == "Parameter" or any(from_image[source] for source in sources)
         for source in sources:
             last_use[source] = index
-    found, needed_until = None, -1
+    found, narrowest, needed_until = None, float("inf"), -1
     for index, operation in enumerate(operations):
         if not from_image[index]:
             continue
         shape = [*operation.output(0).shape] if operation.get_output_size() == 1 else []
-        if needed_until <= index and len(shape) == 4 and shape.count(side) >= 2:
-            found = index
+        # The narrowest is the cheapest to pass on; of equals, the last leaves the least for each tile.
+        if needed_until <= index and len(shape) == 4 and shape.count(side) >= 2 and math.prod(shape) <= narrowest:
+            found, narrowest = index, math.prod(shape)
         needed_until = max(needed_until, last_use[index])
     if found is None:
         raise CannotCutError(f"no single tensor of {side}x{side} places passes through the network")
