@@ -10,7 +10,8 @@ PYTEST := TF_CPP_MIN_LOG_LEVEL=2 $(BIN)/python -m pytest
 
 .DEFAULT_GOAL := help
 .PHONY: help install run test test-unit test-flink flink-up flink-down test-serving lint format benchmark-copies \
-	benchmark-ingest benchmark-evaluation benchmark-train benchmark-surfaces benchmark-serve report-schema clean
+	benchmark-ingest benchmark-evaluation benchmark-train benchmark-surfaces benchmark-serve benchmark-inspect \
+	report-schema clean
 
 help: ## List the verbs
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  %-21s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -63,6 +64,8 @@ benchmark-surfaces: install ## How well a model trained on concrete ranks cracks
 
 benchmark-serve: install ## Images per second and latency of a release, and of crackgate serve, against plain Keras
 	PYTHONPATH=. $(BIN)/python benchmarks/benchmark_serve.py
+benchmark-inspect: install ## Seconds per 12-megapixel photograph, of MODEL=workspace/serving/<version>
+	PYTHONPATH=. $(BIN)/python benchmarks/benchmark_inspect.py --model $(MODEL)
 
 report-schema: install ## Write docs/report.schema.json after a change of the report
 	PYTHONPATH=. $(BIN)/python -m pipeline.report.json_schema > docs/report.schema.json

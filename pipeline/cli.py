@@ -13,6 +13,7 @@ from rich.progress import Progress
 
 from pipeline.command_line import EXIT_FAILED, EXIT_USAGE, WorkspaceOption, console_on_a_copy_of, fail
 from pipeline.config import ConfigError, load_config
+from pipeline.inspect_command import inspect
 from pipeline.kubeflow_commands import kubeflow_app
 from pipeline.predict_command import predict
 from pipeline.serve_command import serve
@@ -182,6 +183,9 @@ def train_worker(
     except ConfigError as error:
         fail(str(error), EXIT_USAGE)
     print(f"model in {output}" if wrote else "done; the first worker writes the model")
+
+
+app.command(epilog="Exit codes: 0 all inspected, 1 a photograph could not be inspected, 2 usage.")(inspect)
 
 
 runs_app = typer.Typer(invoke_without_command=True)

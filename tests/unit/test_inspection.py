@@ -1,0 +1,112 @@
+"""Geometry and figures of whole photographs, without a network."""
+
+import csv
+import json
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from serving.inspection.boxes import COLUMNS, write_csv, write_geojson
+from serving.inspection.figures import measure
+from serving.inspection.grid import ALIGNMENT, lay_axis, lay_grid
+from serving.inspection.overlay import write_overlay
+from serving.inspection.photograph import scale
+
+lengths = st.integers(32, 6000)
+
+
+@given(lengths, st.integers(32, 800), st.sampled_from([32, 64, 150, 160, 224]), st.floats(0, 0.9))
+@settings(deadline=None)
+def test_tiles_cover_every_pixel_with_the_overlap_asked_for_and_cells_divide_the_photograph(
+    length: int, tile: int, size: int, overlap: float
+) -> None:
+    axis = lay_axis(length, tile, size, overlap)
+    assert axis.starts[0] == 0 and axis.starts[-1] + size == axis.scaled
+    assert (axis.starts % ALIGNMENT == 0).all()
+    steps = np.diff(axis.starts)
+    assert (steps > 0).all() and (steps <= max(ALIGNMENT, size * (1 - overlap)) + ALIGNMENT).all()
+    assert axis.boxes[0, 0] == 0 and axis.boxes[-1, 1] == length
+    assert (axis.boxes[1:, 0] <= axis.boxes[:-1, 1]).all(), "no pixel between two tiles"
+    assert axis.edges[0] == 0 and axis.edges[-1] == length and (np.diff(axis.edges) >= 0).all()
+    # A tile sees its own cell.
+    assert (axis.boxes[:, 0] <= axis.edges[:-1] + 1).all() and (axis.boxes[:, 1] >= axis.edges[1:] - 1).all()
+    assert axis.padded / axis.scaled == pytest.approx(tile / size, rel=ALIGNMENT / size)
+
+
+@given(lengths, lengths, st.data())
+@settings(deadline=None, max_examples=40)
+def test_the_cracked_area_is_that_of_the_positive_cells(width: int, height: int, data: st.DataObject) -> None:
+    grid = lay_grid(width, height, 227, 160, 0.5)
+    assert grid.cell_areas().sum() == width * height
+    positive = np.random.default_rng(data.draw(st.integers(0, 99))).random(grid.shape) < 0.2
+    figures = measure(positive.astype(np.float32), 0.5, grid)
+    assert figures.cracked_share == pytest.approx(grid.cell_areas()[positive].sum() / (width * height))
+    assert figures.positive_tiles == positive.sum() and figures.is_positive == positive.any()
+    assert (figures.regions > 0) == (figures.longest_run_px > 0) == positive.any()
+
+
+def test_the_longest_run_goes_round_corners_and_stays_in_its_region() -> None:
+    grid = lay_grid(32 * 12, 32 * 12, 32, 32, 0)
+    scores = np.zeros(grid.shape, np.float32)
+    # An angle of 4 down and 5 across, which cuts its corner; a far tile alone; two that touch at a corner.
+    scores[1:5, 1] = scores[4, 1:6] = 0.9
+    scores[11, 11] = 0.8
+    scores[0, 10] = scores[1, 11] = 0.7
+    figures = measure(scores, 0.7, grid)
+    assert figures.regions == 3 and figures.positive_tiles == 11 and figures.highest_score == pytest.approx(0.9)
+    assert figures.longest_run_tiles == 7
+    assert figures.longest_run_px == pytest.approx(32 * (2 + np.sqrt(2) + 3 + 1))
+
+
+def test_nothing_found_and_scores_that_are_no_numbers() -> None:
+    grid = lay_grid(100, 100, 50, 32, 0)
+    nothing = measure(np.zeros(grid.shape, np.float32), 0.5, grid)
+    assert not nothing.is_positive and nothing.cracked_share == nothing.longest_run_px == nothing.regions == 0
+    assert measure(np.full(grid.shape, np.nan, np.float32), 0.5, grid).cracked_share == 1, "nothing is waved through"
+
+
+def test_boxes_are_written_for_other_programs(tmp_path: Path) -> None:
+    grid = lay_grid(300, 200, 100, 32, 0.5)
+    scores = np.zeros(grid.shape, np.float32)
+    scores[0, 0] = scores[-1, -1] = 0.75
+    write_csv(tmp_path / "tiles.csv", scores, 0.5, grid)
+    write_geojson(tmp_path / "tiles.geojson", scores, 0.5, grid, "wall.jpg")
+    with (tmp_path / "tiles.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert list(rows[0]) == list(COLUMNS) and len(rows) == scores.size
+    assert (rows[0]["x_min"], rows[0]["y_min"], rows[0]["is_positive"], rows[0]["region"]) == ("0", "0", "true", "1")
+    assert (rows[-1]["x_max"], rows[-1]["y_max"], rows[-1]["region"]) == ("300", "200", "2")
+    assert {row["region"] for row in rows} == {"1", "2", ""}
+    found = json.loads((tmp_path / "tiles.geojson").read_text())
+    assert found["type"] == "FeatureCollection" and len(found["features"]) == 2
+    for feature in found["features"]:
+        (ring,) = feature["geometry"]["coordinates"]
+        assert feature["type"] == "Feature" and feature["geometry"]["type"] == "Polygon"
+        assert len(ring) == 5 and ring[0] == ring[-1]
+        area = sum(x0 * y1 - x1 * y0 for (x0, y0), (x1, y1) in pairwise(ring)) / 2
+        assert area > 0, "RFC 7946: the outer ring runs counterclockwise"
+
+
+@pytest.mark.parametrize("size", [(300, 200), (40, 50), (33, 400)])
+def test_a_photograph_of_any_size_is_scaled_to_its_grid_and_gets_its_overlay(
+    size: tuple[int, int], tmp_path: Path
+) -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (size[1], size[0], 3), np.uint8)
+    grid = lay_grid(*size, 100, 32, 0.5)
+    scaled = scale(pixels, grid)
+    assert scaled.shape == (grid.rows.scaled, grid.columns.scaled, 3)
+    scores = np.zeros(grid.shape, np.float32)
+    figures = measure(scores, 0.5, grid)
+    flat = np.full_like(pixels, 100)
+    write_overlay(tmp_path / "sound.jpg", flat, scores, 0.5, grid, figures, "a name that is " + "long " * 40)
+    scores[0, 0] = 1
+    write_overlay(tmp_path / "cracked.jpg", flat, scores, 0.5, grid, measure(scores, 0.5, grid), "b")
+    sound, cracked = (np.asarray(Image.open(tmp_path / f"{name}.jpg"), np.float32) for name in ("sound", "cracked"))
+    assert np.abs(sound[: size[1], : size[0]] - 100).max() < 12, "what scores nothing is not tinted"
+    red, _, blue = cracked[3, 3]
+    assert red - blue > 30
