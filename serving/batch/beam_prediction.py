@@ -100,7 +100,7 @@ class _Handler(ModelHandler[str, Prediction, ReleasedModel]):
         return predict(model, map(Path, batch))
 
 
-class _CountEach(beam.CombineFn):  # type: ignore[misc]
+class _CountEach(beam.CombineFn):
     def create_accumulator(self) -> "Counter[str]":
         return Counter()
 
