@@ -98,16 +98,8 @@ def canonical_image(data: bytes, limits: ImageLimits) -> CanonicalImage:
     Raises:
         RejectedImageError: The file is empty, not an image, of another format, truncated, or outside the limits.
     """
-    if not data:
-        raise RejectedImageError("empty file", "0 bytes")
-    if len(data) > limits.max_bytes:
-        raise RejectedImageError("too large", f"{len(data)} bytes, allowed are {limits.max_bytes}")
-    with warnings.catch_warnings():
-        # Pillow warns about bombs and odd metadata; the limits here decide, and no file may flood the log.
-        warnings.simplefilter("ignore")
-        image = _open(data)
-        _check_format(image)
-        _check_size(image, limits)
+    with _quiet():
+        image = _accept(data, limits)
         pixels, kept_as_is = _decode(image, data)
         note = _note(image)
     height, width, _ = pixels.shape
@@ -127,6 +119,38 @@ def canonical_image(data: bytes, limits: ImageLimits) -> CanonicalImage:
         note=note,
         luma=luma,
     )
+
+
+def viewer_pixels(data: bytes, limits: ImageLimits) -> np.ndarray:
+    """Checks and decodes the bytes of one image file, for who needs its pixels alone.
+
+    Returns:
+        uint8 of shape (height, width, 3), the pixels that `canonical_image` stores.
+
+    Raises:
+        RejectedImageError: See `canonical_image`.
+    """
+    with _quiet():
+        return _decode(_accept(data, limits), data)[0]
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Pillow warns about bombs and odd metadata; the limits here decide, and no file may flood the log."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
+
+
+def _accept(data: bytes, limits: ImageLimits) -> Image.Image:
+    if not data:
+        raise RejectedImageError("empty file", "0 bytes")
+    if len(data) > limits.max_bytes:
+        raise RejectedImageError("too large", f"{len(data)} bytes, allowed are {limits.max_bytes}")
+    image = _open(data)
+    _check_format(image)
+    _check_size(image, limits)
+    return image
 
 
 def _open(data: bytes) -> Image.Image:

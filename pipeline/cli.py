@@ -12,6 +12,7 @@ from rich.progress import Progress
 
 from pipeline.command_line import EXIT_FAILED, EXIT_USAGE, WorkspaceOption, console_on_a_copy_of, fail
 from pipeline.config import ConfigError, load_config
+from pipeline.inspect_command import inspect
 from pipeline.predict_command import predict
 from pipeline.serve_command import serve
 from pipeline.workspace import Workspace, WorkspaceBusyError
@@ -150,6 +151,8 @@ app.command(
     epilog="Exit codes: 0 all scored, 1 a file could not be scored, 2 usage, 5 an image was given a label of --fail-on."
 )(predict)
 app.command()(serve)
+
+app.command(epilog="Exit codes: 0 all inspected, 1 a photograph could not be inspected, 2 usage.")(inspect)
 
 
 runs_app = typer.Typer(invoke_without_command=True)

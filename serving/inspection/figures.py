@@ -1,0 +1,122 @@
+"""From the scores of tiles to the figures of a photograph."""
+
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+from scipy import ndimage, sparse
+from scipy.sparse import csgraph
+
+from serving.inspection.grid import Grid
+
+# Cells that touch at a side or at a corner belong together.
+_NEIGHBOURS = np.ones((3, 3), int)
+
+
+@dataclass(frozen=True)
+class Figures:
+    """What was found in a photograph.
+
+    Attributes:
+        is_positive: Whether any tile is.
+        cracked_share: Share of the photograph's area that lies in cells of positive tiles, 0 to 1.
+        regions: Number of regions: sets of positive tiles whose cells touch at a side or at a corner.
+        longest_run_px: Length of the longest run of any region, in pixels of the photograph. A region's run is the
+            longest of the shortest ways from one of its tiles to another, from centre to centre of neighbouring cells
+            within the region, plus half a cell at each end. It is searched for by going to the farthest tile until the
+            way gets no longer: exact in regions without loops, else a lower bound. 0 without a region.
+        longest_run_tiles: Number of tiles on that way.
+        highest_score: Of the positive class, of all tiles, 0 to 1.
+        tiles: Number of tiles.
+        positive_tiles: Those whose score reaches the threshold.
+    """
+
+    is_positive: bool
+    cracked_share: float
+    regions: int
+    longest_run_px: float
+    longest_run_tiles: int
+    highest_score: float
+    tiles: int
+    positive_tiles: int
+
+
+def find_regions(positive: np.ndarray) -> np.ndarray:
+    """Numbers the regions: int (rows, columns), from 1 on, and 0 where a tile is not positive.
+
+    Args:
+        positive: bool (rows, columns).
+    """
+    numbers, _ = ndimage.label(positive, _NEIGHBOURS)
+    return np.asarray(numbers)
+
+
+def measure(scores: np.ndarray, threshold: float, grid: Grid) -> Figures:
+    """Sums up a photograph.
+
+    Args:
+        scores: float (rows, columns), of the positive class, 0 to 1.
+        threshold: From which score on a tile is positive.
+        grid: Where the tiles lie.
+    """
+    positive = is_positive(scores, threshold)
+    areas = grid.cell_areas()
+    regions = find_regions(positive)
+    run_px, run_tiles = _longest_run(regions, grid)
+    return Figures(
+        is_positive=bool(positive.any()),
+        cracked_share=float(areas[positive].sum() / areas.sum()),
+        regions=int(regions.max(initial=0)),
+        longest_run_px=run_px,
+        longest_run_tiles=run_tiles,
+        highest_score=float(scores.max()),
+        tiles=scores.size,
+        positive_tiles=int(positive.sum()),
+    )
+
+
+def is_positive(scores: np.ndarray, threshold: float) -> np.ndarray:
+    """The model's decision, in its precision: a score that is no number is positive."""
+    return ~(scores.astype(np.float32) < np.float32(threshold))
+
+
+def _longest_run(regions: np.ndarray, grid: Grid) -> tuple[float, int]:
+    graph, places = _ways(regions, grid)
+    longest = (0.0, 0)
+    half = (np.diff(grid.rows.edges).mean() + np.diff(grid.columns.edges).mean()) / 4
+    for number in range(1, regions.max(initial=0) + 1):
+        start = places[np.flatnonzero(regions.ravel() == number)[0]]
+        length = -1.0
+        while True:
+            distances, before = csgraph.dijkstra(graph, indices=start, return_predecessors=True)
+            farthest = int(np.where(np.isfinite(distances), distances, -1).argmax())
+            if distances[farthest] <= length + 1e-9:
+                break
+            length, end = float(distances[farthest]), farthest
+            tiles = 1
+            while (end := int(before[end])) >= 0:
+                tiles += 1
+            start = farthest
+        longest = max(longest, (length + 2 * half, tiles))
+    return longest
+
+
+def _ways(regions: np.ndarray, grid: Grid) -> tuple[sparse.csr_matrix, np.ndarray]:
+    """Distances of neighbouring positive tiles, and each tile's place among the positive ones."""
+    positive = regions > 0
+    places = np.cumsum(positive.ravel()) - 1
+    number = places.reshape(positive.shape)
+    middles = [np.array([sum(pair) / 2 for pair in pairwise(axis.edges)]) for axis in (grid.rows, grid.columns)]
+    y, x = np.meshgrid(*middles, indexing="ij")
+    sources, targets, lengths = [], [], []
+    for down, right in ((0, 1), (1, 0), (1, 1), (1, -1)):
+        here = (slice(0, positive.shape[0] - down), slice(max(0, -right), positive.shape[1] - max(0, right)))
+        there = (slice(down, None), slice(max(0, right), positive.shape[1] + min(0, right)))
+        both = positive[here] & positive[there]
+        sources.append(number[here][both])
+        targets.append(number[there][both])
+        lengths.append(np.hypot(y[there] - y[here], x[there] - x[here])[both])
+    one_way = sparse.csr_matrix(
+        (np.concatenate(lengths), (np.concatenate(sources), np.concatenate(targets))), shape=(positive.sum(),) * 2
+    )
+    return one_way + one_way.T, places

@@ -1,0 +1,98 @@
+"""From photographs to their overlays, boxes and figures. Importing this module imports TensorFlow."""
+
+from collections.abc import Iterable, Iterator
+from enum import StrEnum
+from pathlib import Path
+
+import numpy as np
+
+from components.images import RejectedImageError
+from serving.inspection.boxes import write_csv, write_geojson
+from serving.inspection.figures import Figures, measure
+from serving.inspection.grid import Grid, lay_grid
+from serving.inspection.overlay import write_overlay
+from serving.inspection.photograph import read_photograph, scale
+from serving.inspection.reports import Inspected
+from serving.inspection.tile_scores import ByTiles, TileScorer, fastest_scorer
+from serving.released_model import ReleasedModel
+from serving.whole_file import whole_file
+
+
+class Method(StrEnum):
+    """How tiles are scored; see `tile_scores`."""
+
+    STRIPS = "strips"
+    TILES = "tiles"
+
+
+class Inspector:
+    """Inspects one photograph after the other; nothing of one is kept for the next.
+
+    Attributes:
+        tile: Side of a tile, in pixels of the photographs.
+        overlap: Share of a tile that its neighbour covers at least.
+    """
+
+    def __init__(self, model: ReleasedModel, tile: int, overlap: float, method: Method):
+        """Takes a model with a positive class."""
+        assert model.threshold is not None
+        self._model, self._threshold, self._method = model, model.threshold, method
+        self.tile, self.overlap = tile, overlap
+        self._scorer: TileScorer | None = None
+
+    def inspect(self, files: Iterable[Path], output: Path) -> Iterator[Inspected]:
+        """Inspects photographs; what cannot be read is reported, and the rest goes on.
+
+        Args:
+            files: Any number.
+            output: Folder that receives a folder for each photograph: `overlay.jpg`, `tiles.csv`, `tiles.geojson`.
+        """
+        for number, file in enumerate(files, start=1):
+            name = str(file).encode("utf-8", "backslashreplace").decode()
+            try:
+                pixels = read_photograph(file)
+            except RejectedImageError as rejection:
+                yield Inspected(name, None, None, None, None, self._model.version, str(rejection))
+                continue
+            except OSError as error:
+                yield Inspected(name, None, None, None, None, self._model.version, f"unreadable: {error.strerror}")
+                continue
+            height, width, _ = pixels.shape
+            scores, grid = self.score(pixels)
+            figures = measure(scores, self._threshold, grid)
+            # Numbered: two photographs of one name are two photographs.
+            folder = output / f"{number:06d}-{_safe(file.stem)}"
+            self._write(folder, pixels, scores, grid, figures, name)
+            yield Inspected(name, folder.name, width, height, figures, self._model.version, None)
+
+    def score(self, pixels: np.ndarray) -> tuple[np.ndarray, Grid]:
+        """Scores a photograph.
+
+        Args:
+            pixels: uint8 (height, width, 3).
+
+        Returns:
+            float32 (rows, columns), the positive class's score of each tile, and where the tiles lie.
+        """
+        grid = lay_grid(pixels.shape[1], pixels.shape[0], self.tile, self._model.image_size, self.overlap)
+        scaled = scale(pixels, grid)
+        if self._scorer is None:
+            strips = self._method is Method.STRIPS
+            self._scorer = fastest_scorer(self._model, scaled, grid) if strips else ByTiles(self._model)
+        return self._scorer.score(scaled, grid), grid
+
+    def _write(
+        self, folder: Path, pixels: np.ndarray, scores: np.ndarray, grid: Grid, figures: Figures, name: str
+    ) -> None:
+        folder.mkdir()
+        with whole_file(folder / "tiles.csv") as file:
+            write_csv(file, scores, self._threshold, grid)
+        with whole_file(folder / "tiles.geojson") as file:
+            write_geojson(file, scores, self._threshold, grid, name)
+        with whole_file(folder / "overlay.jpg") as file:
+            write_overlay(file, pixels, scores, self._threshold, grid, figures, Path(name).name)
+
+
+def _safe(name: str) -> str:
+    """Fit for a folder and for a link, whatever a photograph is called."""
+    return "".join(letter if letter.isascii() and (letter.isalnum() or letter in "-_") else "_" for letter in name)[:60]

@@ -1,0 +1,58 @@
+"""Reading photographs of many megapixels, and scaling them to the network's scale."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from components.image_folder import read_regular_file
+from components.images import ImageLimits, viewer_pixels
+from serving.inspection.grid import Grid
+
+# The largest sensors of today have 200 megapixels; a decoded pixel takes 3 bytes, and 4 more while it is scaled.
+LIMITS = ImageLimits(min_side=32, max_pixels=250_000_000, max_bytes=500_000_000)
+
+
+def read_photograph(file: Path) -> np.ndarray:
+    """Decodes a photograph as a viewer shows it, turned as its EXIF orientation says.
+
+    Returns:
+        uint8 (height, width, 3).
+
+    Raises:
+        RejectedImageError: It is no image, damaged, or outside `LIMITS`.
+        OSError: It cannot be read.
+    """
+    data = read_regular_file(str(file), LIMITS.max_bytes)
+    with _pillow_allows(LIMITS.max_pixels):
+        return viewer_pixels(data, LIMITS)
+
+
+def scale(pixels: np.ndarray, grid: Grid) -> np.ndarray:
+    """Scales a photograph so that each tile has the network's size, with antialiasing as in training.
+
+    Args:
+        pixels: uint8 (height, width, 3).
+        grid: Of that photograph. Where it is smaller than a tile, it is mirrored at its right and lower end.
+
+    Returns:
+        uint8 (scaled height, scaled width, 3).
+    """
+    missing = grid.rows.padded - grid.rows.length, grid.columns.padded - grid.columns.length
+    if any(missing):
+        pixels = np.pad(pixels, ((0, missing[0]), (0, missing[1]), (0, 0)), mode="symmetric")
+    size = (grid.columns.scaled, grid.rows.scaled)
+    return np.asarray(Image.fromarray(pixels).resize(size, Image.Resampling.BILINEAR))
+
+
+@contextmanager
+def _pillow_allows(pixels: int) -> Iterator[None]:
+    """Pillow refuses less by itself; the header's size is compared with the limits before anything is decoded."""
+    before = Image.MAX_IMAGE_PIXELS
+    Image.MAX_IMAGE_PIXELS = pixels
+    try:
+        yield
+    finally:
+        Image.MAX_IMAGE_PIXELS = before

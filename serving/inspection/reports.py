@@ -1,0 +1,100 @@
+"""What a set of photographs comes to: `summary.csv`, `summary.json` and `index.html`, written one line at a time."""
+
+import csv
+import json
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import asdict, dataclass, fields
+from html import escape
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from serving.inspection.figures import Figures
+from serving.whole_file import whole_file
+
+_HEAD = """<!doctype html><html lang="en"><meta charset="utf-8"><title>Inspection</title>
+<meta name="viewport" content="width=device-width">
+<style>body{font:16px/1.5 system-ui,sans-serif;margin:2rem auto;max-width:1100px;padding:0 1rem;color:#222}
+figure{margin:0 0 2.5rem}img{width:100%;height:auto;border:1px solid #ccc}figcaption{margin:.3rem 0}
+.error{color:#a11;border-left:4px solid #a11;padding-left:.8rem}</style>
+<h1>Inspection</h1>
+"""
+
+
+@dataclass(frozen=True)
+class Inspected:
+    """One photograph.
+
+    Attributes:
+        photograph: Its path as it was found.
+        files: Folder below the output that has its overlay, boxes and figures; None where there is an error.
+        width: Pixels, None where there is an error, as of the next two.
+        height: Pixels.
+        figures: What was found.
+        model_version: What the model calls itself.
+        error: Why there are no figures; None where there are.
+    """
+
+    photograph: str
+    files: str | None
+    width: int | None
+    height: int | None
+    figures: Figures | None
+    model_version: str
+    error: str | None
+
+    def row(self) -> dict[str, Any]:
+        """The figures beside the rest, in the order of the summary's columns."""
+        row = asdict(self)
+        found = row.pop("figures") or dict.fromkeys(field.name for field in fields(Figures))
+        error, version = row.pop("error"), row.pop("model_version")
+        return {**row, **found, "model_version": version, "error": error}
+
+
+@contextmanager
+def summaries(folder: Path, settings: dict[str, Any]) -> Iterator[Callable[[Inspected], None]]:
+    """Gives a function that adds a photograph to all three files, which appear at the end.
+
+    Args:
+        folder: Exists; receives the files.
+        settings: How it was inspected, for the summary's head and the page's.
+    """
+    with ExitStack() as stack:
+        table, data, page = (
+            stack.enter_context(stack.enter_context(whole_file(folder / name)).open("w", encoding="utf-8", newline=""))
+            for name in ("summary.csv", "summary.json", "index.html")
+        )
+        rows = csv.writer(table, lineterminator="\n")
+        rows.writerow(Inspected("", None, None, None, None, "", None).row())
+        data.write(f'{{"settings": {json.dumps(settings, ensure_ascii=False)}, "photographs": [')
+        described = " · ".join(f"{name} {value}" for name, value in settings.items())
+        page.write(f"{_HEAD}<p>{escape(described)}</p>\n")
+        separator = "\n"
+
+        def add(inspected: Inspected) -> None:
+            nonlocal separator
+            row = inspected.row()
+            rows.writerow([json.dumps(value) if isinstance(value, bool) else value for value in row.values()])
+            data.write(separator + json.dumps(row, ensure_ascii=False))
+            separator = ",\n"
+            page.write(_figure(inspected))
+
+        yield add
+        data.write("\n]}\n")
+
+
+def _figure(inspected: Inspected) -> str:
+    name = escape(inspected.photograph)
+    if inspected.figures is None or inspected.files is None:
+        return f'<p class="error"><b>{name}</b><br>{escape(inspected.error or "")}</p>\n'
+    folder, found = quote(inspected.files), inspected.figures
+    said = (
+        f"cracked area {found.cracked_share:.1%}, longest run {found.longest_run_px:,.0f} px, "
+        f"{found.regions} regions, highest score {found.highest_score:.2f}"
+    )
+    return (
+        f'<figure><a href="{folder}/overlay.jpg"><img loading="lazy" src="{folder}/overlay.jpg" alt="{name}"></a>'
+        f"<figcaption><b>{name}</b> ({inspected.width} x {inspected.height}): {said} · "
+        f'<a href="{folder}/tiles.csv">CSV</a> · <a href="{folder}/tiles.geojson">GeoJSON</a></figcaption></figure>\n'
+    )
