@@ -61,6 +61,8 @@ def serve(settings: ServiceSettings) -> None:
         server_header=False,
         proxy_headers=False,
         log_config=None,
+        # Longer than clients and proxies wait between two requests, as a rule.
+        timeout_keep_alive=75,
         limit_concurrency=settings.limits.connections,
         timeout_graceful_shutdown=int(settings.limits.answer_seconds) + 1,
     )

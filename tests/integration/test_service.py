@@ -22,11 +22,11 @@ from driven_browser import Page, driven_browser
 from google.protobuf import json_format
 from PIL import Image
 from service_process import ROOT, Service, running_service
-from toy_release import CLASSES, SIZE, export_toy, release
+from toy_release import CLASSES, SIZE, release
 
 from components import features
 
-_LIMITS = ["--max-queue", "64", "--max-batch", "8", "--max-request-mib", "4", "--timeout", "3"]
+_LIMITS = ["--max-queue", "64", "--max-batch", "8", "--max-request-mib", "4", "--client-timeout", "3"]
 _PREDICT = "/v1/models/crackgate:predict"
 
 
@@ -69,14 +69,6 @@ def bomb() -> bytes:
 
 
 @pytest.fixture(scope="session")
-def toy_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An exported model, not released yet."""
-    folder = tmp_path_factory.mktemp("toy") / "model"
-    export_toy(folder)
-    return folder
-
-
-@pytest.fixture(scope="session")
 def serving_dir(toy_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A serving directory with one version."""
     folder = tmp_path_factory.mktemp("releases") / "serving"
@@ -106,7 +98,7 @@ def empty_service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]
     """A service that wants a token, and has no model to load."""
     folder = tmp_path_factory.mktemp("empty")
     (folder / "serving").mkdir()
-    arguments = ["--serving-dir", str(folder / "serving"), "--token-env", "TOKEN", "--timeout", "3"]
+    arguments = ["--serving-dir", str(folder / "serving"), "--token-env", "TOKEN"]
     with running_service(folder, *arguments, TOKEN="0123456789abcdef") as running:
         yield running
 
