@@ -5,7 +5,7 @@ import json
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from serving.service.errors import Code, ServiceError
@@ -37,6 +37,8 @@ def test_bytes_arrive_as_they_were_sent(values: list[bytes], by_row: bool, named
     assert (prediction.signature, prediction.values, prediction.by_row) == ("predict_images", values, by_row)
 
 
+# The first text takes seconds where the machine is busy.
+@settings(suppress_health_check=[HealthCheck.too_slow], deadline=None)
 @given(st.dictionaries(st.sampled_from(["instances", "inputs", "signature_name"]), _VALUES))
 def test_any_json_is_read_or_refused(document: dict[str, object]) -> None:
     try:
