@@ -15,7 +15,12 @@ from websockets.sync.client import ClientConnection, connect
 
 
 class Page:
-    """The one page of a browser."""
+    """The one page of a browser.
+
+    Attributes:
+        console: What the browser had to say of the page that is open.
+        asked: Addresses that it asked for.
+    """
 
     def __init__(self, connection: ClientConnection):
         self._connection, self._number = connection, 0
@@ -37,7 +42,9 @@ class Page:
             self._note(message)
 
     def open(self, url: str) -> None:
-        """Opens an address, and waits until the page is loaded."""
+        """Opens an address, and waits until the page is loaded; `console` and `asked` begin anew."""
+        self.console.clear()
+        self.asked.clear()
         assert "errorText" not in self.call("Page.navigate", url=url)
         self.wait_for("document.readyState === 'complete' && location.href !== 'about:blank'")
 
