@@ -31,7 +31,10 @@ def serve(
     max_request_mib: Annotated[int, typer.Option(min=1, help="Size of a request's body, in MiB.")] = 32,
     max_queue: Annotated[int, typer.Option(min=1, help="Images that may wait; more get 429.")] = 256,
     max_batch: Annotated[int, typer.Option(min=1, help="Images that are scored together.")] = 32,
-    timeout: Annotated[float, typer.Option(min=0.1, help="Seconds until a request is given up.")] = 30,
+    timeout: Annotated[float, typer.Option(min=0.1, help="Seconds until an answer is given up.")] = 30,
+    client_timeout: Annotated[
+        float, typer.Option(min=0.1, help="Seconds that a client may take to send a request.")
+    ] = 20,
 ) -> None:
     """Answer over HTTP as TensorFlow Serving does, always with the newest release; a page to try it is at /."""
     try:
@@ -50,7 +53,7 @@ def serve(
             buffered_bytes=max(max_request_mib * 2**20, Limits.buffered_bytes),
             queued_images=max_queue,
             batch_images=max_batch,
-            receive_seconds=min(timeout, Limits.receive_seconds),
+            receive_seconds=client_timeout,
             answer_seconds=timeout,
         )
         settings = ServiceSettings(

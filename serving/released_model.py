@@ -97,6 +97,24 @@ class ReleasedModel:
         chunks = (images[first : first + _CHUNK] for first in range(0, len(images), _CHUNK))
         return list(self._scorer.answer(chunks))
 
+    def score_pixels(self, pixels: np.ndarray) -> np.ndarray:
+        """Scores decoded images, through the same engine.
+
+        Args:
+            pixels: float32 (images, image_size, image_size, 3), RGB, 0 to 255.
+
+        Returns:
+            float32 (images, classes), calibrated.
+
+        Raises:
+            NotAReleaseError: The model is an early release, which takes encoded images only.
+        """
+        if not isinstance(self._scorer, _Parts):
+            raise NotAReleaseError(
+                f"{str(self.folder)!r} is an early release, which takes encoded images only: release the model again"
+            )
+        return self._scorer.score(pixels)
+
     def failure(self, error: str) -> Answer:
         """The answer for an image that nobody may or can score.
 
@@ -218,6 +236,9 @@ class _Parts:
             started = following
         if started is not None:
             yield from self._finish(*started)
+
+    def score(self, pixels: np.ndarray) -> np.ndarray:
+        return self._network.start(pixels)()
 
     def _finish(self, pixels: np.ndarray, errors: np.ndarray, running: "_Running") -> Iterator[Answer]:
         scores = running()

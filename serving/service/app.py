@@ -9,6 +9,7 @@ from starlette.exceptions import HTTPException
 
 from serving.service.errors import Code, ServiceError
 from serving.service.guard import Guard, render_error
+from serving.service.heat_maps import HeatMaps
 from serving.service.metrics import CONTENT_TYPE, Metrics
 from serving.service.page import PAGE, PAGE_POLICY
 from serving.service.predictor import Predictor
@@ -21,12 +22,15 @@ _INLINE_BYTES = 64 * 2**10
 _JSON = "application/json"
 
 
-def build_app(settings: ServiceSettings, predictor: Predictor, metrics: Metrics, lifespan: Lifespan) -> Guard:
+def build_app(
+    settings: ServiceSettings, predictor: Predictor, heat_maps: HeatMaps, metrics: Metrics, lifespan: Lifespan
+) -> Guard:
     """Puts the routes together, behind the guard.
 
     Args:
         settings: See `ServiceSettings`.
         predictor: Answers.
+        heat_maps: Look at photographs for the page.
         metrics: Of the whole service.
         lifespan: What runs while the service does.
     """
@@ -83,6 +87,11 @@ def build_app(settings: ServiceSettings, predictor: Predictor, metrics: Metrics,
         check_name(name)
         served = versions.get(_version_number(number))
         return Response(render_metadata(report_metadata(name, served), served), media_type=_JSON)
+
+    @app.post("/heatmap", name="heatmap")
+    async def heat_map(request: Request) -> Response:
+        found = await heat_maps.look(versions.get(), await request.body())
+        return Response(json.dumps(found), media_type=_JSON)
 
     @app.get("/healthz", name="healthz")
     async def healthz() -> Response:

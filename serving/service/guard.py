@@ -75,8 +75,8 @@ class Guard:
         except _ClientGoneError:
             answer.status = 499
         finally:
-            hold(-held)
             self._account(scope, answer.status, held, time.perf_counter() - started)
+            hold(-held)
 
     def _check_token(self, scope: Scope) -> None:
         if self._token is None or scope["path"] in _OPEN_PATHS:

@@ -47,8 +47,10 @@ async function show(file, answer) {
   photograph.alt = `The photograph ${file.name}, ${answer.width} by ${answer.height} pixels`;
   // Some formats that the service reads are none that the browser shows.
   await photograph.decode().catch(() => {});
-  find("verdict").textContent = `${answer.label}, ${percent(answer.probability)}`;
-  find("scores").replaceChildren(...Object.entries(answer.scores).map(([name, score]) => {
+  const whole = answer.whole;
+  find("verdict").textContent = whole.error ? `Not scored as a whole: ${whole.error}` : `${whole.label}, ${percent(whole.probability)}`;
+  find("table").hidden = whole.error !== "";
+  find("scores").replaceChildren(...Object.entries(whole.scores).map(([name, score]) => {
     const row = document.createElement("tr");
     const head = Object.assign(document.createElement("th"), { scope: "row", textContent: name });
     row.append(head, Object.assign(document.createElement("td"), { textContent: percent(score) }));
@@ -68,16 +70,22 @@ function drawHeat(answer) {
     find("places").textContent = answer.map_missing;
     return;
   }
-  const said = `${map.positive} of ${map.rows * map.columns} places reach the threshold of `
-    + `${answer.positive_class}, ${percent(answer.threshold)}; the highest score of a place is ${percent(map.highest)}.`;
+  const places = map.scores.length * map.scores[0].length;
+  const said = `${map.positive} of ${places} places reach the threshold of ${answer.positive_class}, `
+    + `${percent(answer.threshold)}; together they are ${percent(map.cracked_share)} of the area. `
+    + `The highest score of a place is ${percent(map.highest)}.`;
   find("places").textContent = said;
   canvas.setAttribute("aria-label", `Heat map: ${said}`);
-  canvas.width = map.columns;
-  canvas.height = map.rows;
+  const zoom = Math.min(1, 1600 / Math.max(answer.width, answer.height));
+  canvas.width = Math.round(answer.width * zoom);
+  canvas.height = Math.round(answer.height * zoom);
   const cells = canvas.getContext("2d");
-  const pixels = cells.createImageData(map.columns, map.rows);
-  map.scores.flat().forEach((score, place) => pixels.data.set([220, 20, 40, 191 * score], 4 * place));
-  cells.putImageData(pixels, 0, 0);
+  cells.scale(zoom, zoom);
+  map.scores.forEach((row, y) => row.forEach((score, x) => {
+    const [left, top] = [map.columns[x], map.rows[y]];
+    cells.fillStyle = `rgb(220 20 40 / ${0.75 * score})`;
+    cells.fillRect(left, top, map.columns[x + 1] - left, map.rows[y + 1] - top);
+  }));
 }
 
 find("file").addEventListener("change", (event) => event.target.files[0] && examine(event.target.files[0]));

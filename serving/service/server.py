@@ -14,6 +14,7 @@ from fastapi import FastAPI
 
 from serving.service.app import build_app
 from serving.service.connection import patient_for
+from serving.service.heat_maps import HeatMaps
 from serving.service.metrics import Metrics
 from serving.service.model_versions import ModelVersions, OneVersion, ServingDirectory, Source
 from serving.service.predictor import Predictor
@@ -32,6 +33,7 @@ def serve(settings: ServiceSettings) -> None:
     metrics = Metrics()
     versions = ModelVersions(_source(settings), settings.poll_seconds, metrics)
     predictor = Predictor(versions, settings.limits, metrics)
+    heat_maps = HeatMaps(predictor)
     listening = _listen(settings)
 
     @asynccontextmanager
@@ -47,8 +49,9 @@ def serve(settings: ServiceSettings) -> None:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         predictor.batcher.close()
+        heat_maps.close()
 
-    app = build_app(settings, predictor, metrics, lifespan)
+    app = build_app(settings, predictor, heat_maps, metrics, lifespan)
     config = uvicorn.Config(
         app,
         http=patient_for(settings.limits.receive_seconds),
@@ -58,6 +61,8 @@ def serve(settings: ServiceSettings) -> None:
         server_header=False,
         proxy_headers=False,
         log_config=None,
+        # Longer than clients and proxies wait between two requests, as a rule.
+        timeout_keep_alive=75,
         limit_concurrency=settings.limits.connections,
         timeout_graceful_shutdown=int(settings.limits.answer_seconds) + 1,
     )

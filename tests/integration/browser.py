@@ -58,10 +58,15 @@ def evaluate(file: Path, script: str, folder: Path, width: int, dark: bool = Fal
 
 
 def _run(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(chromium_command(folder, *arguments), capture_output=True, text=True, timeout=120, check=True)
+
+
+def chromium_command(folder: Path, *arguments: str) -> list[str]:
+    """The command line of a browser whose profile goes to `folder`; skips the test where there is none."""
     chromium = shutil.which("chromium")
     if chromium is None:
         pytest.skip("no `chromium` on the PATH: apt-get install chromium")
-    command = [
+    return [
         chromium,
         "--headless",
         "--no-sandbox",
@@ -75,4 +80,3 @@ def _run(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
         f"--user-data-dir={folder / 'profile'}",
         *arguments,
     ]
-    return subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)

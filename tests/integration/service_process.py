@@ -39,7 +39,8 @@ class Service:
 
     def wait_until(self, ready: bool, version: int | None = None, refused: int | None = None) -> dict[str, object]:
         """Waits until the service says so of itself, and returns what it says."""
-        for _ in range(600):
+        patience = time.monotonic() + 300
+        while time.monotonic() < patience:
             state = httpx.get(f"{self.url}/readyz").json()
             refused_now = state["refused"] and state["refused"]["version"]
             if state["ready"] == ready and state["version"] == version and refused_now == refused:
