@@ -9,7 +9,7 @@ SAMPLE_DATA := $(WORKSPACE)/sample-data
 PYTEST := TF_CPP_MIN_LOG_LEVEL=2 $(BIN)/python -m pytest
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test test-unit lint format clean report-schema benchmark-copies benchmark-ingest \
+.PHONY: help install run test test-unit test-kubeflow lint format clean report-schema benchmark-copies benchmark-ingest \
 	benchmark-evaluation benchmark-train benchmark-surfaces
 
 help: ## List the verbs
@@ -25,6 +25,9 @@ test: install ## Run every test that a bare machine can
 
 test-unit: install ## Run the quick tests
 	$(PYTEST) tests/unit
+
+test-kubeflow: install ## The compiled pipeline with kfp.local, and tasks on MariaDB (apt-get install mariadb-server)
+	$(PYTEST) -m kubeflow
 
 lint: install ## Check style, formatting and types
 	$(BIN)/ruff check

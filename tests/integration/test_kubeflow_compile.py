@@ -145,7 +145,9 @@ def test_a_node_that_the_pipeline_has_not_is_refused_by_name(tmp_path: Path) -> 
 
     config = load_config(None, ['kubeflow.image="x"', 'kubeflow.nodes.Trainr.cpu="4"'])
     pipeline = remote_pipeline(["a", "b"], config, enable_cache=True)
-    with pytest.raises(ConfigError, match=r"received 'Trainr'; this pipeline has .*ImageExampleGen, .*Trainer, .*Report"):
+    with pytest.raises(
+        ConfigError, match=r"received 'Trainr'; this pipeline has .*ImageExampleGen, .*Trainer, .*Report"
+    ):
         compile_pipeline(pipeline, ["a", "b"], config, tmp_path / "pipeline.yaml")
 
 
@@ -294,7 +296,7 @@ REFUSALS: list[tuple[Callable[[dict[str, Any]], Any], str]] = [
 
 @pytest.mark.parametrize(("change", "said"), REFUSALS, ids=[said for _, said in REFUSALS])
 def test_what_the_server_refuses_is_refused_here(
-    compiled: Path, documents: list[dict[str, Any]], change: Callable[[dict[str, Any]], Any], said: str, tmp_path: Path
+    documents: list[dict[str, Any]], change: Callable[[dict[str, Any]], Any], said: str, tmp_path: Path
 ) -> None:
     from kubeflow.backend_checks import BackendRefusalError, check_file
 
