@@ -28,6 +28,9 @@ DESCRIPTOR = "image/copies/descriptor"
 # Images of one group always stay in one split: copies of one picture, named by the SHA-256 of the pixels of one.
 GROUP = "image/group"
 
+# Of the images that a training leaves as a reference: the scores that it gives them, float32 (classes,).
+REFERENCE_SCORES = "reference/scores"
+
 TRAIN_SPLIT = "train"
 EVAL_SPLIT = "eval"
 TEST_SPLIT = "test"

@@ -262,6 +262,134 @@ def compare_runs(
         print_comparison(Console(), comparison)
 
 
+ServingOption = Annotated[
+    Path | None,
+    typer.Option(help="Serving directory, where it is not that of a workspace.", show_default="WORKSPACE/serving"),
+]
+
+
+@app.command(epilog="Exit codes: 0 listed, 1 a record cannot be read, 2 usage: there is no such serving directory.")
+def versions(
+    workspace: WorkspaceOption = Path("workspace"), serving: ServingOption = None, as_json: JsonOption = False
+) -> None:
+    """List the released versions, which one is in use, and which were withdrawn, when, by whom and why."""
+    from components.serving_directory import ManifestError
+    from pipeline.version_tables import describe_versions, print_versions
+
+    try:
+        entries = describe_versions(_serving_dir(workspace, serving))
+    except ManifestError as error:
+        _fail(str(error), EXIT_FAILED)
+    if as_json:
+        print(json.dumps([entry.model_dump(mode="json") for entry in entries], indent=2))
+    else:
+        print_versions(Console(), entries)
+
+
+@app.command(
+    epilog="Exit codes: 0 everything is what was released, 1 something is not, or a record cannot be read, "
+    "2 usage: there is no such version or key."
+)
+def verify(
+    version: Annotated[
+        int | None, typer.Argument(min=0, help="A version; all of them, withdrawn ones included, without it.")
+    ] = None,
+    model: Annotated[
+        Path | None, typer.Option(help="Folder of a released version that is somewhere else, in place of VERSION.")
+    ] = None,
+    public_key: Annotated[
+        Path | None, typer.Option(help="PEM file of the Ed25519 key that must have signed it.")
+    ] = None,
+    workspace: WorkspaceOption = Path("workspace"),
+    serving: ServingOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Check released versions byte by byte against what was judged and released, and their signatures."""
+    from components.serving_directory import ManifestError, list_versions
+    from components.serving_directory import verify as verify_version
+    from components.serving_directory.signing import KeyFileError, load_public_key
+    from pipeline.version_tables import describe_finding, print_findings
+
+    if model is not None and version is not None:
+        _fail(f"received both version {version} and --model {str(model)!r}: give one of the two", EXIT_USAGE)
+    if model is not None and not model.is_dir():
+        _fail(f"--model: received {str(model)!r}, which is no folder", EXIT_USAGE)
+    try:
+        key = None if public_key is None else load_public_key(public_key)
+    except KeyFileError as error:
+        _fail(f"--public-key: {error}", EXIT_USAGE)
+    if model is not None:
+        findings = [verify_version(model, key)]
+    else:
+        try:
+            known = list_versions(_serving_dir(workspace, serving))
+        except ManifestError as error:
+            _fail(str(error), EXIT_FAILED)
+        # A withdrawn version that was deleted leaves its record alone.
+        known = [each for each in known if each.folder.is_dir()]
+        wanted = [each for each in known if version in (None, each.number)]
+        if not wanted:
+            numbers = ", ".join(str(each.number) for each in known) or "none"
+            asked = "version" if version is None else f"version {version}"
+            _fail(f"there is no {asked} in {str(_serving_dir(workspace, serving))!r}; it has: {numbers}", EXIT_USAGE)
+        findings = [verify_version(each.folder, key, each.number) for each in wanted]
+    entries = [describe_finding(finding) for finding in findings]
+    if as_json:
+        print(json.dumps([entry.model_dump() for entry in entries], indent=2))
+    else:
+        print_findings(Console(), entries)
+    if not all(entry.intact for entry in entries):
+        raise typer.Exit(EXIT_FAILED)
+
+
+@app.command(
+    epilog="Exit codes: 0 done, or that version is in use already, 1 the version is not what was released or the "
+    "serving directory cannot be changed, 2 usage: there is no such version."
+)
+def rollback(
+    to: Annotated[
+        int | None,
+        typer.Option(
+            min=0, metavar="VERSION", help="Version to use; a withdrawn one is reinstated.", show_default="one before"
+        ),
+    ] = None,
+    reason: Annotated[str, typer.Option(help="Why, for the record.")] = "no reason given",
+    workspace: WorkspaceOption = Path("workspace"),
+    serving: ServingOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Use an earlier version again: newer ones are withdrawn, and not released again until they are reinstated."""
+    from components.serving_directory import ManifestError, ServingDirectoryError, roll_back
+    from components.serving_directory.withdrawal import AlteredVersionError, NoSuchVersionError, describe_user
+
+    try:
+        done = roll_back(_serving_dir(workspace, serving), to, describe_user(), reason)
+    except NoSuchVersionError as error:
+        _fail(str(error), EXIT_USAGE)
+    except (AlteredVersionError, ServingDirectoryError, ManifestError) as error:
+        _fail(str(error), EXIT_FAILED)
+    if as_json:
+        print(json.dumps(vars(done), indent=2))
+        return
+    if not done.withdrawn and not done.reinstated:
+        print(f"version {done.current} is in use already: nothing was changed")
+        return
+    for number in done.withdrawn:
+        print(f"withdrew version {number}")
+    print(f"version {done.current} is in use now{', reinstated' if done.reinstated else ''}")
+
+
+def _serving_dir(workspace: Path, serving: Path | None) -> Path:
+    folder = serving or Workspace(workspace).serving
+    if not folder.is_dir():
+        _fail(
+            f"there is no serving directory {str(folder)!r}: give the --workspace that 'crackgate run' wrote to, or "
+            "--serving",
+            EXIT_USAGE,
+        )
+    return folder.resolve()
+
+
 def _history(workspace: Path) -> "History":
     from pipeline.history import HistoryError, read_history
 
@@ -281,13 +409,15 @@ def _find_run(history: "History", text: str) -> "Run":
 
 
 def _newest_version(workspace: Workspace) -> Path:
-    versions = workspace.released_versions()
-    if not versions:
+    from components.serving_directory import current_version
+
+    folder = current_version(workspace.serving)
+    if folder is None:
         _fail(
             f"there is no released model in {str(workspace.serving)!r}: run 'crackgate run' first, or give --model",
             EXIT_USAGE,
         )
-    return workspace.serving / str(versions[-1])
+    return folder
 
 
 def _console_on_a_copy_of(descriptor: int) -> Console:

@@ -5,7 +5,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from pipeline.closing_gate import print_gate
-from pipeline.summary import Summary, Verdict
+from pipeline.summary import Summary, Verdict, say_serving
 
 _LONGEST_LIST = 5
 
@@ -17,6 +17,8 @@ def print_closing(console: Console, summary: Summary, summary_file: str) -> None
         _print_images(console, summary)
     if summary.evaluation is not None:
         print_gate(console, summary.evaluation)
+    if summary.serving is not None:
+        console.print(f"serving check: {say_serving(summary.serving)}", highlight=False, soft_wrap=True)
     if summary.components:
         _print_components(console, summary)
     _print_verdict(console, summary)
@@ -37,6 +39,8 @@ def _print_verdict(console: Console, summary: Summary) -> None:
         headline = "[bold green]PASSED[/]: the model passed the gate"
     elif summary.verdict == Verdict.NOT_BLESSED:
         headline = "[bold red]NOT RELEASED[/]: the model did not pass its gate"
+    elif summary.verdict == Verdict.WITHDRAWN:
+        headline = "[bold red]NOT RELEASED[/]: the model was released before and withdrawn"
     elif summary.verdict == Verdict.DATA_REJECTED:
         headline = "[bold red]NOT RELEASED[/]: the data did not pass its gate"
     else:

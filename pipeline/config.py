@@ -1,5 +1,7 @@
 """The configuration: typed, validated, from defaults, a TOML file and `--set` options."""
 
+import hashlib
+import json
 import re
 import tomllib
 from pathlib import Path
@@ -200,12 +202,50 @@ class GateOptions(_Section):
     fixed_recall: Annotated[Share, Field(description="where precision_at_recall is read off")] = 0.95
 
 
+class ServingCheckOptions(_Section):
+    """What the exported model has to give on the machine of the run, in a process that has only TensorFlow."""
+
+    score_tolerance: Annotated[
+        float, Field(gt=0, le=1, description="how far a score may be from the one recorded at training")
+    ] = 1e-5
+    max_p50_ms: Annotated[float, Field(gt=0, description="median of the time for one image, milliseconds")] = 1000.0
+    max_p99_ms: Annotated[float, Field(gt=0, description="the same, 99th percentile")] = 5000.0
+    max_memory_mib: Annotated[
+        float, Field(gt=0, description="most resident memory, TensorFlow itself (500 MiB) included")
+    ] = 4096.0
+    max_seconds: Annotated[float, Field(gt=0, description="for everything; a model that hangs is stopped then")] = 300.0
+
+
 class BeamOptions(_Section):
     """How Beam runs on this machine."""
 
     workers: Annotated[
         int, Field(ge=1, le=256, description="processes; more than 1 pays from some thousands of images on")
     ] = 1
+
+
+class ReleaseOptions(_Section):
+    """How a model that passed is released."""
+
+    signing_key: Annotated[
+        str,
+        Field(
+            description="file of an Ed25519 private key (PEM, no passphrase), or env:NAME for the environment variable "
+            "that holds one; empty: releases are not signed"
+        ),
+    ] = ""
+    keep: Annotated[
+        int,
+        Field(ge=0, le=10_000, description="released versions to keep, those in use besides; 0: all"),
+    ] = 0
+
+    @field_validator("signing_key")
+    @classmethod
+    def _names_a_key(cls, source: str) -> str:
+        # Whatever stands here is written into summaries, logs and ML Metadata.
+        if _looks_secret(source):
+            raise ValueError("give the path of the key's file or env:NAME, never the key itself")
+        return source
 
 
 class Config(_Section):
@@ -217,8 +257,15 @@ class Config(_Section):
     train: TrainOptions = TrainOptions()
     tune: TuneOptions = TuneOptions()
     gate: GateOptions = GateOptions()
+    serving_check: ServingCheckOptions = ServingCheckOptions()
     beam: BeamOptions = BeamOptions()
+    release: ReleaseOptions = ReleaseOptions()
     kubeflow: KubeflowOptions = KubeflowOptions()
+
+    def digest_of_model(self) -> str:
+        """SHA-256 over what decides about a model: not where it runs, nor how the model is released."""
+        content = self.model_dump(mode="json", by_alias=True, exclude={"beam", "release", "kubeflow"})
+        return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
 def load_config(file: Path | None = None, assignments: list[str] | None = None) -> Config:
@@ -295,7 +342,12 @@ def _describe(problem: Any) -> str:
     if problem["type"] == "extra_forbidden":
         return f"{'.'.join(path)} is not a field; {_allowed_names(path[:-1])}"
     message = _PLAIN.get(problem["type"], problem["msg"]).removeprefix("Value error, ")
-    return f"{'.'.join(path)}: received {problem['input']!r}: {message[0].lower()}{message[1:]}"
+    received = "a private key" if _looks_secret(problem["input"]) else repr(problem["input"])
+    return f"{'.'.join(path)}: received {received}: {message[0].lower()}{message[1:]}"
+
+
+def _looks_secret(value: Any) -> bool:
+    return "PRIVATE KEY" in str(value)
 
 
 def _allowed_names(path: list[str]) -> str:

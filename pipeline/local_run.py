@@ -20,6 +20,8 @@ from tfx.utils import path_utils
 
 from components.data_page.executor import PAGE_FILE
 from components.errors import DataRejectedError
+from components.release_pusher.executor import PUSHED_DESTINATION
+from components.serving_directory import State, find_version
 from pipeline.config import Config
 from pipeline.evaluation import describe_failures, read_evaluation
 from pipeline.interruption import interruptible
@@ -27,7 +29,7 @@ from pipeline.lineage import Execution, read_run
 from pipeline.pipeline import create_pipeline
 from pipeline.progress import ComponentEvents
 from pipeline.rules import gate_rules
-from pipeline.summary import ComponentTime, Images, Summary, Verdict
+from pipeline.summary import ComponentTime, Images, ServingFindings, Summary, Verdict
 from pipeline.workspace import Workspace
 from trainer.positive_class import resolve_positive_class
 from trainer.reports import CURVES_FILE, HISTORY_FILE, RELIABILITY_FILE, REPORT_FILE
@@ -125,11 +127,11 @@ def add_results(summary: Summary, executions: dict[str, Execution]) -> None:
         summary: Of the run.
         executions: By component; of a run that failed, those that it came to.
     """
-    _add_images(summary, executions)
+    _add_findings(summary, executions)
     _add_outputs(summary, executions)
 
 
-def _add_images(summary: Summary, executions: dict[str, Execution]) -> None:
+def _add_findings(summary: Summary, executions: dict[str, Execution]) -> None:
     if (account := _value(executions, "ImageExampleGen", "account")) is not None:
         summary.images = Images.from_account(account)
         examples = executions["ImageExampleGen"].outputs["examples"][0]
@@ -139,6 +141,9 @@ def _add_images(summary: Summary, executions: dict[str, Execution]) -> None:
         summary.images.copies, summary.images.leaks = leaks["pairs"], leaks["leaks"]
     if (drift := _value(executions, "DriftCheck", "findings")) is not None:
         summary.drift, summary.skew = drift["drift"], drift["skew"]
+    serving = _value(executions, "ServingCheck", "findings")
+    if serving is not None and serving["made"]:
+        summary.serving = ServingFindings.model_validate(serving)
 
 
 def _value(executions: dict[str, Execution], component: str, output: str) -> Any:
@@ -185,18 +190,40 @@ def judge(summary: Summary, executions: dict[str, Execution], config: Config) ->
         positive,
         gate_rules(summary.classes, positive, config.gate),
     )
-    if not pushed.properties["pushed"]:
+    if PUSHED_DESTINATION not in pushed.properties:
         reasons = describe_failures(summary.evaluation)
-        summary.conclude(Verdict.NOT_BLESSED, reasons or ["the Evaluator did not bless the model: see the log"])
+        if summary.serving is not None:
+            reasons += [f"serving check: {reason}" for reason in summary.serving.reasons]
+        summary.conclude(Verdict.NOT_BLESSED, reasons or ["the model was not blessed: see the log"])
         return
-    folder = Path(pushed.properties["pushed_destination"])
-    if not (folder / "saved_model.pb").is_file():
+    conclude_release(summary, Path(pushed.properties[PUSHED_DESTINATION]))
+
+
+def conclude_release(summary: Summary, folder: Path) -> None:
+    """Concludes a run that released a model, or took over its release from an earlier run.
+
+    Args:
+        summary: Of the run.
+        folder: Of the version when it was released; what counts is how it stands now.
+    """
+    number = int(folder.name)
+    version = find_version(folder.parent, number)
+    if version is not None and version.state == State.RELEASED:
+        summary.pushed_version, summary.pushed_to = number, str(version.folder)
+        summary.conclude(Verdict.RELEASED, [])
+    elif version is not None and version.state == State.WITHDRAWN:
+        withdrawal = version.events[-1] if version.events else None
+        told = f" on {withdrawal.when} by {withdrawal.who}: {withdrawal.why}" if withdrawal else ""
+        reasons = [
+            f"this very model was released as version {number} and withdrawn{told}",
+            f"it is not released again: reinstate it with 'crackgate rollback --to {number}', or change the data or "
+            "the configuration for another model",
+        ]
+        summary.conclude(Verdict.WITHDRAWN, reasons)
+    else:
+        damage = f"is damaged: {version.problem}" if version else "has been removed since"
         reason = (
-            f"the model was released as {folder} by an earlier run and has been removed since: "
+            f"the model was released as {folder} by an earlier run and {damage}: "
             "run with --no-cache to train and release it anew"
         )
         summary.conclude(Verdict.FAILED, [reason])
-        return
-    summary.pushed_version = int(pushed.properties["pushed_version"])
-    summary.pushed_to = str(folder)
-    summary.conclude(Verdict.RELEASED, [])

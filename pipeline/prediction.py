@@ -88,6 +88,8 @@ def _score(
 
 
 def _prediction(image: str, classes: list[str], answer: dict[str, Any]) -> Prediction:
+    if answer.get("error"):
+        return Prediction(image=image, error=answer["error"].decode())
     scores = dict(zip(classes, answer["scores"].tolist(), strict=True))
     if not all(map(math.isfinite, scores.values())):
         return Prediction(image=image, error="the model's scores are no numbers: do not use this model")

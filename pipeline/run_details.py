@@ -131,8 +131,10 @@ def _note(artifact: Artifact) -> str:
     if artifact.type == "ModelBlessing":
         return "blessed" if artifact.properties.get("blessed") else "not blessed"
     if artifact.type == "PushedModel":
-        pushed = artifact.properties.get("pushed")
-        return f"version {artifact.properties['pushed_version']}" if pushed else "nothing was pushed"
+        version = artifact.properties.get("pushed_version")
+        if not artifact.properties.get("pushed"):
+            return f"nothing was pushed: version {version} was withdrawn" if version else "nothing was pushed"
+        return f"version {version}"
     return ""
 
 

@@ -24,6 +24,8 @@ class Verdict(StrEnum):
     # Of `crackgate gate`, which releases nothing.
     PASSED = "passed"
     NOT_BLESSED = "not blessed"
+    # The model passed, and was rolled back after an earlier release.
+    WITHDRAWN = "withdrawn"
     DATA_REJECTED = "data rejected"
     FAILED = "failed"
 
@@ -33,6 +35,7 @@ EXIT_CODES = {
     Verdict.RELEASED: 0,
     Verdict.PASSED: 0,
     Verdict.NOT_BLESSED: 3,
+    Verdict.WITHDRAWN: 3,
     Verdict.DATA_REJECTED: 4,
     Verdict.FAILED: 1,
 }
@@ -79,6 +82,31 @@ class Images(BaseModel):
         )
 
 
+class ServingQuestion(BaseModel):
+    """One thing that ServingCheck looked at; `outcome` is "passed", "failed" or "skipped"."""
+
+    name: str
+    outcome: str
+    detail: str
+
+
+class ServingFindings(BaseModel):
+    """What the exported model gave in a process that has only TensorFlow.
+
+    Attributes:
+        passed: Whether the model may be served.
+        reasons: Why not, in sentences.
+        checks: Everything that was looked at.
+        figures: `load_seconds`, `peak_memory_mib`, and milliseconds of a call with one image and with many (32):
+            `p50_ms_one`, `p99_ms_one`, `p50_ms_many`, `p99_ms_many`.
+    """
+
+    passed: bool
+    reasons: list[str] = Field(default_factory=list)
+    checks: list[ServingQuestion] = Field(default_factory=list)
+    figures: dict[str, float] = Field(default_factory=dict)
+
+
 class ComponentTime(BaseModel):
     """One step of the run; `state` is "complete", "cached" or "failed".
 
@@ -102,6 +130,7 @@ class Summary(BaseModel):
         exit_code: See `EXIT_CODES`.
         reasons: Why the model was not released, in sentences; empty when it was.
         evaluation: What the gate found; None when the run did not reach it.
+        serving: What ServingCheck found; None when the run did not reach it.
         pushed_version: The released version; None when there is none.
         pushed_to: Its folder.
         drift: Divergence from the last released run's images, by split and feature; None when there is no such run.
@@ -124,6 +153,7 @@ class Summary(BaseModel):
     drift: dict[str, dict[str, float]] | None = None
     skew: dict[str, dict[str, float]] = Field(default_factory=dict)
     evaluation: Evaluation | None = None
+    serving: ServingFindings | None = None
     pushed_version: int | None = None
     pushed_to: str | None = None
     components: list[ComponentTime] = Field(default_factory=list)
@@ -138,6 +168,19 @@ class Summary(BaseModel):
     def write(self, folder: Path) -> None:
         """Writes `summary.json`, complete or not at all."""
         write_whole(folder / SUMMARY_FILE, self.model_dump_json(indent=2))
+
+
+def say_serving(found: ServingFindings) -> str:
+    """What the serving check came to, in a few words."""
+    outcomes = [check.outcome for check in found.checks]
+    passed, skipped = outcomes.count("passed"), outcomes.count("skipped")
+    words = [f"{passed} of {len(outcomes) - skipped} checks passed"]
+    words += [f"{check.name} skipped, {check.detail}" for check in found.checks if check.outcome == "skipped"]
+    if "p99_ms_one" in found.figures:
+        words.append(f"one image in {found.figures['p50_ms_one']:.0f} ms, at most {found.figures['p99_ms_one']:.0f} ms")
+    if "peak_memory_mib" in found.figures:
+        words.append(f"{found.figures['peak_memory_mib']:,.0f} MiB")
+    return "; ".join(words)
 
 
 def begin_summary(run_id: str, data: Path, classes: list[str], config: Config, log_file: Path) -> Summary:

@@ -7,13 +7,11 @@ import numpy as np
 import tensorflow as tf
 
 from components import features
+from components.release_files import REFERENCE_FILE
 from trainer.calibration import Calibration
 from trainer.decoding import decode_image
 from trainer.input_pipeline import read_examples
 
-REFERENCE_FILE = "reference.tfrecord.gz"
-# The feature that is added to each example: float32 (classes,).
-SCORES = "reference/scores"
 _MOST_IMAGES = 32
 
 
@@ -38,5 +36,5 @@ def write_reference(
     scores = calibration.scores(classifier.predict_on_batch(images))
     with tf.io.TFRecordWriter(str(folder / REFERENCE_FILE), "GZIP") as writer:
         for example, row in zip(examples, scores, strict=True):
-            example.features.feature[SCORES].float_list.value[:] = row
+            example.features.feature[features.REFERENCE_SCORES].float_list.value[:] = row
             writer.write(example.SerializeToString())

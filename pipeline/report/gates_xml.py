@@ -5,11 +5,11 @@ from xml.etree import ElementTree
 from components.page.html import show
 from pipeline.evaluation_result import Evaluation, Outcome
 from pipeline.report.content import Check, CheckOutcome, Report, say_bound, say_outcome, say_requirement
-from pipeline.summary import Verdict
+from pipeline.summary import ServingFindings, Verdict
 
 
 def render_gates(report: Report) -> str:
-    """Renders three suites: the data's checks, the gate's requirements, and the run itself.
+    """Renders four suites: the data's checks, the gate's requirements, the serving check, and the run itself.
 
     A requirement that was not decided for want of images counts as skipped, as does what was not made. There is
     a failure or an error exactly when the exit code is not 0.
@@ -19,6 +19,7 @@ def render_gates(report: Report) -> str:
     for check in report.checks:
         _add_check(data, check)
     _add_gate(_suite(suites, "gate", report), report.run.evaluation)
+    _add_serving(_suite(suites, "serving", report), report.run.serving)
     _add_run(_suite(suites, "run", report), report)
     for suite in suites:
         cases = list(suite)
@@ -53,6 +54,15 @@ def _add_gate(suite: ElementTree.Element, evaluation: Evaluation | None) -> None
             _say(case, "skipped", [f"too few images to decide on: {say_outcome(requirement)}"])
     if evaluation is None:
         _say(_case(suite, "gate", "requirements"), "skipped", ["not made"])
+
+
+def _add_serving(suite: ElementTree.Element, found: ServingFindings | None) -> None:
+    for check in found.checks if found else []:
+        case = _case(suite, "serving", check.name)
+        if check.outcome != "passed":
+            _say(case, "failure" if check.outcome == "failed" else "skipped", [check.detail])
+    if found is None:
+        _say(_case(suite, "serving", "checks"), "skipped", ["not made"])
 
 
 def _add_run(suite: ElementTree.Element, report: Report) -> None:

@@ -24,12 +24,18 @@ ALL_COMPONENTS = {
     "Trainer",
     "BaselineResolver",
     "Evaluator",
+    "ServingCheck",
     "Pusher",
 }
 
 
 def versions(workspace: Path) -> list[str]:
-    return sorted(path.parent.name for path in (workspace / "serving").glob("*/saved_model.pb"))
+    return sorted(path.parent.name for path in (workspace / "serving").glob("*/manifest.json"))
+
+
+def known_versions(workspace: Path) -> dict[int, str]:
+    rows = json.loads(crackgate("versions", "--workspace", workspace, "--json").stdout)
+    return {row["version"]: row["state"] for row in rows}
 
 
 def shown_baseline(workspace: Path) -> str:
@@ -86,9 +92,25 @@ def test_a_first_run_leaves_a_report_for_people_and_for_machines_and_a_model_car
     assert all(component["peak_memory"] > 100_000_000 for component in first_run.summary["components"])
     gates = ElementTree.parse(outputs["gates"])
     assert gates.findall(".//testcase") and not gates.findall(".//failure") + gates.findall(".//error")
-    card = workspace / "serving" / str(first_run.summary["pushed_version"]) / "model_card.md"
+    card = workspace / "serving" / "model_cards" / f"{first_run.summary['pushed_version']}.md"
     assert str(card) == outputs["model_card"] and "## Intended use" in card.read_text(encoding="utf-8")
     assert outputs["report"] in first_run.output and str(card) in first_run.output
+
+
+def test_a_release_can_be_traced_and_verified(first_run: Run, workspace: Path) -> None:
+    folder = Path(first_run.summary["pushed_to"])
+    manifest = json.loads((folder / "manifest.json").read_text())
+    assert manifest["lineage"]["run_id"] == first_run.summary["run_id"]
+    assert manifest["lineage"]["data_fingerprint"] == first_run.summary["images"]["fingerprint"]
+    shown = json.loads(crackgate("runs", "show", "latest", "--workspace", workspace, "--json").stdout)
+    assert manifest["lineage"]["execution"] in {link["execution"] for link in shown["links"]}
+    (overall,) = [part for part in first_run.summary["evaluation"]["slices"] if part["name"] == "all images"]
+    figures = {name: figure["value"] for name, figure in overall["figures"].items()}
+    assert {name: manifest["metrics"][name] for name in figures} == pytest.approx(figures)
+    verified = crackgate("verify", folder.name, "--workspace", workspace)
+    assert verified.returncode == 0 and f"intact  version {folder.name}" in verified.stdout
+    listed = crackgate("versions", "--workspace", workspace)
+    assert "released, in use" in listed.stdout and f"{figures['accuracy']:.4f}" in listed.stdout
 
 
 def test_the_closing_words_say_what_the_summary_says(first_run: Run) -> None:
@@ -151,7 +173,7 @@ def test_a_model_that_misses_a_threshold_is_not_released(photographs: Path, work
     released = versions(workspace)
     run = run_crackgate(photographs, workspace, "gate.min_accuracy=1.0", "gate.min_auc=1.0")
     assert run.exit_code == 3, run.output
-    assert ran_anew(run) == {"Evaluator", "Pusher"}, "the thresholds concern no one else"
+    assert ran_anew(run) == {"Evaluator", "ServingCheck", "Pusher"}, "the thresholds concern no one else"
     assert any(reason.startswith("accuracy is 0.") and "required is 1" in reason for reason in run.summary["reasons"])
     assert run.summary["pushed_version"] is None and versions(workspace) == released
     assert "NOT RELEASED" in run.output
@@ -159,8 +181,17 @@ def test_a_model_that_misses_a_threshold_is_not_released(photographs: Path, work
     assert "model_card" not in run.summary["outputs"]
 
 
+BETTER = ("train.head_epochs=30", "train.fine_tune_epochs=4")
+
+
+@pytest.fixture(scope="module")
+def better_run(first_run: Run, photographs: Path, workspace: Path) -> Run:  # noqa: ARG001 - it comes first
+    """A run that releases a second version."""
+    return run_crackgate(photographs, workspace, *BETTER)
+
+
 def test_a_worse_model_is_refused_and_a_better_one_compared_with_the_one_in_service(
-    first_run: Run, photographs: Path, workspace: Path
+    first_run: Run, photographs: Path, workspace: Path, request: pytest.FixtureRequest
 ) -> None:
     released = versions(workspace)
     # Random weights and one epoch: hardly better than chance, and the absolute thresholds let it through.
@@ -185,9 +216,9 @@ def test_a_worse_model_is_refused_and_a_better_one_compared_with_the_one_in_serv
     )
     assert versions(workspace) == released
 
-    better = run_crackgate(photographs, workspace, "train.head_epochs=30", "train.fine_tune_epochs=4")
+    better: Run = request.getfixturevalue("better_run")
     assert better.exit_code == 0, better.output
-    assert ran_anew(better) == {"Trainer", "Evaluator", "Pusher"}
+    assert ran_anew(better) == {"Trainer", "Evaluator", "ServingCheck", "Pusher"}
     assert better.requirements["accuracy", None, "absolute"]["baseline"]["value"] > 0.5
     assert 0 <= better.summary["evaluation"]["comparison"]["p_value"] <= 1
     assert better.summary["evaluation"]["warnings"] == []
@@ -210,16 +241,29 @@ def test_a_worse_model_is_refused_and_a_better_one_compared_with_the_one_in_serv
     assert f"version {released[0]}, released by run {first_run.summary['run_id']}" in shown_baseline(workspace)
 
 
-@pytest.mark.usefixtures("first_run")
-def test_an_edited_trainer_trains_anew(photographs: Path, workspace: Path, tmp_path: Path) -> None:
-    for package in ("pipeline", "components", "trainer"):
+def test_a_withdrawn_model_is_not_released_again_and_an_edited_trainer_makes_another(
+    first_run: Run, better_run: Run, photographs: Path, workspace: Path, tmp_path: Path
+) -> None:
+    in_service, withdrawn = first_run.summary["pushed_version"], better_run.summary["pushed_version"]
+    rolled_back = crackgate("rollback", "--workspace", workspace, "--reason", "missed cracks in the rain")
+    assert rolled_back.stdout.splitlines()[-1] == f"version {in_service} is in use now"
+
+    for package in ("pipeline", "components", "trainer", "serving"):
         shutil.copytree(PROJECT / package, tmp_path / package, ignore=shutil.ignore_patterns("__pycache__"))
-    copied = run_crackgate(photographs, workspace, cwd=tmp_path)
-    assert "Trainer" not in ran_anew(copied), "a copy is the same source"
+    copied = run_crackgate(photographs, workspace, *BETTER, cwd=tmp_path)
+    assert ran_anew(copied) == set(), "a copy is the same source"
+    assert copied.exit_code == 3 and copied.summary["verdict"] == "withdrawn"
+    assert f"released as version {withdrawn} and withdrawn" in copied.summary["reasons"][0]
+    assert "missed cracks in the rain" in copied.output and f"rollback --to {withdrawn}" in copied.output
+    assert known_versions(workspace) == {in_service: "released", withdrawn: "withdrawn"}
+    assert f"{withdrawn} again (withdrawn)" in crackgate("runs", "--workspace", workspace).stdout
+
     with (tmp_path / "trainer" / "transfer.py").open("a") as source:
         source.write("# edited\n")
     edited = run_crackgate(photographs, workspace, cwd=tmp_path)
-    assert ran_anew(edited) == {"Trainer", "Evaluator", "Pusher"}
+    assert ran_anew(edited) == {"Trainer", "Evaluator", "ServingCheck", "Pusher"}
+    assert f"version {in_service}, released by run {first_run.summary['run_id']}" in shown_baseline(workspace)
+    assert edited.summary["pushed_version"] > withdrawn
 
 
 def test_an_image_that_changed_class_is_read_anew(photographs: Path, tmp_path: Path) -> None:

@@ -18,6 +18,15 @@ from ml_metadata.proto.metadata_store_pb2 import (
     SqliteMetadataSourceConfig,
 )
 
+from components.release_files import MANIFEST_FILE
+from components.serving_directory.manifest import (
+    Lineage,
+    Release,
+    build_manifest,
+    digest_model,
+    file_names,
+    measure_file,
+)
 from pipeline.config import Config, load_config
 from pipeline.evaluation_result import ALL_IMAGES, Evaluation, Figure, SliceFigures
 from pipeline.summary import Images, Summary, Verdict, begin_summary
@@ -100,9 +109,7 @@ class RecordedRuns:
         found = self.execute(run_id, "Evaluator", inputs, {"blessing": {"blessed": blessed}, "evaluation": {}})
         pushed: dict[str, Any] = {"pushed": blessed}
         if version:
-            folder = self.workspace.serving / str(version)
-            folder.mkdir(parents=True)
-            (folder / "saved_model.pb").touch()
+            folder = self._release(run_id, version)
             pushed |= {"pushed_version": str(version), "pushed_destination": str(folder)}
         inputs = {"model": model, "model_blessing": found["blessing"]}
         return self.execute(run_id, "Pusher", inputs, {"pushed_model": pushed})["pushed_model"]
@@ -126,6 +133,16 @@ class RecordedRuns:
         folder.mkdir(parents=True, exist_ok=True)
         summary.write(folder)
         return summary
+
+    def _release(self, run_id: str, version: int) -> Path:
+        folder = self.workspace.serving / str(version)
+        folder.mkdir(parents=True)
+        (folder / "saved_model.pb").write_text(run_id)
+        files = {name: measure_file(folder / name) for name in file_names(folder)}
+        release = Release(lineage=Lineage(pipeline="crackgate-0", run_id=run_id))
+        manifest = build_manifest(version, files, digest_model(files), release, signing_key=None)
+        (folder / MANIFEST_FILE).write_text(manifest.model_dump_json())
+        return folder
 
     def _put(
         self,

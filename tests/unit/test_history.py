@@ -1,4 +1,5 @@
 import fcntl
+import io
 import subprocess
 import sys
 from datetime import UTC, datetime
@@ -8,8 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from recorded_runs import RecordedRuns
+from rich.console import Console
 
+from components.serving_directory import Lineage, Release, publish
 from pipeline.history import History, HistoryError, Run, RunEntry, read_history
+from pipeline.history_tables import print_runs
 from pipeline.lineage import Record
 from pipeline.run_details import RunDetails, describe_details
 from pipeline.summary import SUMMARY_FILE, Verdict
@@ -92,6 +96,21 @@ def test_without_a_positive_class_the_balanced_accuracy_is_shown(recorded: Recor
     summary.evaluation.positive_class = None
     summary.write(recorded.workspace.runs / "no positive")
     assert list(entries(recorded)["no positive"].metrics) == ["accuracy", "balanced_accuracy"]
+
+
+def test_a_version_that_was_rolled_back_is_said_to_be_withdrawn(recorded: RecordedRuns) -> None:
+    folder = recorded.workspace.serving / str(VERSION)
+    publish(folder, recorded.workspace.serving, Release(lineage=Lineage(pipeline="", run_id="")))
+    (recorded.workspace.serving / "withdrawn").mkdir()
+    folder.rename(recorded.workspace.serving / "withdrawn" / str(VERSION))
+    recorded.summarize(AGAIN, Verdict.WITHDRAWN, figures=FIGURES, minute=1)
+    listed = entries(recorded)
+    assert listed[FIRST].withdrawn and not listed[FIRST].removed and listed[FIRST].verdict == "released"
+    assert (listed[AGAIN].verdict, listed[AGAIN].verdict_from) == ("withdrawn", "summary.json")
+    text = io.StringIO()
+    print_runs(Console(file=text, width=200), list(listed.values()))
+    assert text.getvalue().count(f"{VERSION} (withdrawn)") == 1
+    assert f"{VERSION} again (withdrawn)" in text.getvalue()
 
 
 def test_a_version_that_left_the_serving_folder_is_said_to_be_removed(recorded: RecordedRuns) -> None:

@@ -448,7 +448,8 @@ def test_a_released_version_keeps_the_card_that_it_has(tmp_path: Path) -> None:
         summary.run_id = run
         card = Path(write_report(summary, tmp_path / run)["model_card"])
         assert "in run one" in card.read_text(encoding="utf-8")
-    assert [path.name for path in card.parent.iterdir()] == ["model_card.md"]
+    assert card == tmp_path / "serving" / "model_cards" / "17.md"
+    assert list(Path(summary.pushed_to).iterdir()) == [], "nothing is added to what was released"
 
 
 def test_links_stay_right_when_the_workspace_moves(tmp_path: Path) -> None:

@@ -2,9 +2,12 @@
 
 import io
 import json
+import shutil
+import struct
 import subprocess
 import sys
 import textwrap
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,7 +20,9 @@ from PIL import Image
 
 from components import features
 from components.images import ImageLimits, canonical_image
+from components.release_files import MODEL_VERSION_FILE
 from pipeline.prediction import predict
+from trainer.backbones import build_backbone
 from trainer.calibration import Calibration
 from trainer.decision import Decision, decide
 from trainer.decoding import decode_image
@@ -171,6 +176,8 @@ OUTPUTS = {
     "label": ([None], tf.string),
     "probability": ([None], tf.float32),
     "scores": ([None, len(CLASSES)], tf.float32),
+    "model_version": ([None], tf.string),
+    "error": ([None], tf.string),
 }
 
 
@@ -281,11 +288,133 @@ def alone(signatures: dict[str, Signature], encoded: list[bytes]) -> Answer:
     return {key: np.concatenate([answer[key] for answer in answers]) for key in answers[0]}
 
 
-def test_an_image_that_cannot_be_decoded_fails_the_request(
-    signatures: dict[str, Signature], encoded: list[bytes]
+@pytest.fixture(scope="module")
+def broken() -> dict[str, bytes]:
+    """What is no image, by what is wrong with it."""
+    pixels = np.random.default_rng(3).integers(0, 256, (90, 120, 3), np.uint8)
+
+    def encode(image: Image.Image, file_format: str) -> bytes:
+        buffer = io.BytesIO()
+        image.save(buffer, file_format)
+        return buffer.getvalue()
+
+    jpeg, png, bmp, gif, webp = (
+        encode(Image.fromarray(pixels), name) for name in ("JPEG", "PNG", "BMP", "GIF", "WEBP")
+    )
+    header = b"IHDR" + struct.pack(">II", 60_000, 60_000) + png[24:29]
+    claims_much = png[:12] + header + struct.pack(">I", zlib.crc32(header)) + png[33:]
+    return {
+        "empty": b"",
+        "text": b"not an image",
+        "zeros": bytes(100),
+        "half a JPEG": jpeg[: len(jpeg) // 2],
+        "JPEG without its end": jpeg[:-40],
+        "start of a JPEG": jpeg[:3],
+        "half a PNG": png[: len(png) // 2],
+        "PNG without its end": png[:-30],
+        "start of a PNG": png[:18],
+        "flipped bit in a PNG": png[:5000] + bytes([png[5000] ^ 1]) + png[5001:],
+        "PNG header, JPEG body": png[:8] + jpeg,
+        "JPEG header, PNG body": jpeg[:4] + png,
+        "half a BMP": bmp[: len(bmp) // 2],
+        "start of a BMP": bmp[:2],
+        "GIF": gif,
+        "WebP": webp,
+        "PNG that claims to be huge": claims_much,
+        "huge PNG": encode(Image.new("1", (10_000, 10_000)), "PNG"),
+        "huge JPEG": encode(Image.new("L", (8_000, 8_000)), "JPEG"),
+    }
+
+
+@pytest.mark.parametrize("name", ["serving_default", "predict_images"])
+def test_what_is_no_image_fails_its_own_row_only(
+    name: str, signatures: dict[str, Signature], encoded: list[bytes], broken: dict[str, bytes], alone: Answer
 ) -> None:
-    with pytest.raises(tf.errors.InvalidArgumentError):
-        _ask(signatures, [encoded[0], b"not an image"])
+    # More than are decoded at once, and every second is good.
+    images = [image for pair in zip(encoded, broken.values(), strict=False) for image in pair]
+    assert len(images) == 2 * len(broken) > IMAGES_AT_ONCE
+    answer = _ask(signatures, images, name)
+    np.testing.assert_allclose(answer["scores"][::2], alone["scores"][: len(broken)], atol=1e-6)
+    for key in ("label", "is_positive"):
+        np.testing.assert_array_equal(answer[key][::2], alone[key][: len(broken)])
+    assert (answer["error"][::2] == b"").all()
+
+    errors = {kind: error.decode() for kind, error in zip(broken, answer["error"][1::2], strict=True)}
+    for kind, error in errors.items():
+        if kind == "empty":
+            assert error == "empty: there are no bytes"
+        elif kind in ("text", "zeros", "PNG header, JPEG body", "GIF", "WebP"):
+            assert error == "not a JPEG, PNG or BMP image", kind
+        elif "huge" in kind:
+            pixels = {"PNG that claims to be huge": 3_600_000_000, "huge PNG": 100_000_000, "huge JPEG": 64_000_000}
+            assert error == f"too large: {pixels[kind]} pixels, allowed are 50000000"
+        else:
+            assert error == "damaged: the image cannot be decoded", kind
+    assert (answer["scores"][1::2] == 0).all() and (answer["probability"][1::2] == 0).all()
+    assert (answer["label"][1::2] == b"").all() and answer["is_positive"][1::2].all()
+
+
+def test_a_batch_without_one_good_row_is_answered(signatures: dict[str, Signature]) -> None:
+    answer = _ask(signatures, [b"", b"text"])
+    assert (answer["error"] != b"").all() and answer["scores"].shape == (2, len(CLASSES))
+
+
+def test_what_is_no_example_fails_its_own_row_only(signatures: dict[str, Signature], encoded: list[bytes]) -> None:
+    two_images = tf.train.Feature(bytes_list=tf.train.BytesList(value=encoded[:2]))
+    examples = [
+        b"\xff\xff no protocol buffer",
+        tf.train.Example().SerializeToString(),
+        tf.train.Example(features=tf.train.Features(feature={features.ENCODED: two_images})).SerializeToString(),
+        _example(encoded[0]),
+    ]
+    answer = signatures["serving_default"](examples=tf.constant(examples))
+    assert [error.numpy().decode() for error in answer["error"]] == [
+        *["not a tf.train.Example with the bytes of one image in image/encoded"] * 3,
+        "",
+    ]
+    np.testing.assert_allclose(answer["scores"].numpy().sum(axis=1), [0, 0, 0, 1], atol=1e-6)
+
+
+def test_every_answer_names_the_version(folder: Path, signatures: dict[str, Signature], tmp_path: Path) -> None:
+    signature = signatures["predict_images"]
+    assert signature(image_bytes=tf.constant([b"", b""]))["model_version"].numpy().tolist() == [b"unreleased"] * 2
+    assert (folder / MODEL_VERSION_FILE).read_text() == "unreleased"
+    released = shutil.copytree(folder, tmp_path / "7")
+    (released / MODEL_VERSION_FILE).write_text("1795374444\n")
+    loaded = tf.saved_model.load(str(released))
+    answer = loaded.signatures["predict_images"](image_bytes=tf.constant([b""]))
+    assert answer["model_version"].numpy().tolist() == [b"1795374444"]
+
+
+def test_the_steps_by_themselves_give_the_same_scores(
+    signatures: dict[str, Signature], encoded: list[bytes], images: np.ndarray, alone: Answer
+) -> None:
+    loaded: Any = signatures["loaded"]
+    pixels, error = loaded.decode(tf.constant([*encoded[:9], b"nothing"]))
+    np.testing.assert_array_equal(pixels[:9], images[:9])
+    assert (error.numpy() == b"").tolist() == [True] * 9 + [False] and not pixels[9].numpy().any()
+    np.testing.assert_allclose(loaded.score_pixels(pixels[:9]), alone["scores"][:9], atol=1e-6)
+    # The toy backbone's places are no 32 pixels apart.
+    assert not hasattr(loaded, "feature_map")
+
+
+def test_the_trunk_takes_images_of_any_size(encoded: list[bytes], tmp_path: Path) -> None:
+    size = 64
+    backbone = build_backbone("efficientnet-lite0", size, "none")
+    head = build_head(backbone.output_shape[-1], len(CLASSES), TrainOptions(seed=0))
+    export_classifier(
+        assemble(backbone, head), CLASSES, size, tmp_path, CALIBRATION, DECISION, backbone=backbone, head=head
+    )
+    assert json.loads((tmp_path / "assets.extra" / "classifier.json").read_text(encoding="utf-8"))["stride"] == 32
+    loaded = tf.saved_model.load(str(tmp_path))
+    pixels, _ = loaded.decode(tf.constant(encoded[:3]))
+    places = loaded.feature_map(pixels)
+    assert places.shape == (3, 2, 2, 1280)
+    np.testing.assert_allclose(
+        loaded.score_features(tf.reduce_mean(places, axis=(1, 2))), loaded.score_pixels(pixels), atol=1e-6
+    )
+    large = np.random.default_rng(0).uniform(0, 255, (2, 97, 225, 3)).astype(np.float32)
+    assert loaded.feature_map(large).shape == (2, 4, 8, 1280)
 
 
 def test_the_card_beside_the_model_says_how_it_decides(folder: Path) -> None:
@@ -297,6 +426,7 @@ def test_the_card_beside_the_model_says_how_it_decides(folder: Path) -> None:
         "threshold": 0.25,
         "temperature": 1.7,
         "bias": [0.5, -0.3, -0.2],
+        "stride": None,
     }
 
 

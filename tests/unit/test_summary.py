@@ -58,6 +58,7 @@ def test_every_verdict_has_its_exit_code() -> None:
         Verdict.PASSED: 0,
         Verdict.FAILED: 1,
         Verdict.NOT_BLESSED: 3,
+        Verdict.WITHDRAWN: 3,
         Verdict.DATA_REJECTED: 4,
     }
 

@@ -13,16 +13,6 @@ def test_run_folders_are_made_and_never_shared(tmp_path: Path) -> None:
     assert len(set(folders)) == 5 and all(folder.is_dir() and folder.parent == workspace.runs for folder in folders)
 
 
-def test_only_complete_versions_count_and_the_newest_is_last(tmp_path: Path) -> None:
-    workspace = Workspace(tmp_path)
-    assert workspace.released_versions() == []
-    for version in ("1700000002", "99", "1700000001", "not a version"):
-        (workspace.serving / version).mkdir(parents=True)
-        (workspace.serving / version / "saved_model.pb").touch()
-    (workspace.serving / "1800000000" / "variables").mkdir(parents=True)
-    assert workspace.released_versions() == [99, 1700000001, 1700000002]
-
-
 def test_the_lock_keeps_a_second_holder_out_and_ends_with_the_first(tmp_path: Path) -> None:
     workspace = Workspace(tmp_path / "new")
     with workspace.locked(), pytest.raises(WorkspaceBusyError, match="another run is using"), workspace.locked():

@@ -1,0 +1,93 @@
+"""Specification of ServingCheck."""
+
+from tfx import types
+from tfx.dsl.components.base import base_component, executor_spec
+from tfx.types import standard_artifacts
+from tfx.types.component_spec import ChannelParameter, ExecutionParameter
+
+from components.serving_check.executor import Executor
+
+
+class ServingCheckSpec(types.ComponentSpec):
+    """A model and what its training recorded in, a blessing and findings out."""
+
+    PARAMETERS = {
+        "classes": ExecutionParameter(type=list[str]),
+        "positive_class": ExecutionParameter(type=str),
+        "score_tolerance": ExecutionParameter(type=float),
+        "max_p50_ms": ExecutionParameter(type=float),
+        "max_p99_ms": ExecutionParameter(type=float),
+        "max_memory_mib": ExecutionParameter(type=float),
+        "max_seconds": ExecutionParameter(type=float),
+        "source_digest": ExecutionParameter(type=str),
+    }
+    INPUTS = {
+        "model": ChannelParameter(type=standard_artifacts.Model),
+        "model_run": ChannelParameter(type=standard_artifacts.ModelRun),
+        "model_blessing": ChannelParameter(type=standard_artifacts.ModelBlessing),
+    }
+    OUTPUTS = {
+        "blessing": ChannelParameter(type=standard_artifacts.InfraBlessing),
+        "findings": ChannelParameter(type=standard_artifacts.JsonValue),
+    }
+
+
+class ServingCheck(base_component.BaseComponent):
+    """Loads the exported model in a fresh process that has only TensorFlow, and asks it what serving will ask it.
+
+    TFX's own InfraValidator needs Docker.
+
+    Outputs:
+        blessing: An InfraBlessing; the custom property `blessed` is 1 when everything is as it should be.
+        findings: A JsonValue (see `executor`).
+    """
+
+    SPEC_CLASS = ServingCheckSpec
+    EXECUTOR_SPEC = executor_spec.ExecutorClassSpec(Executor)
+
+    def __init__(
+        self,
+        model: types.BaseChannel,
+        model_run: types.BaseChannel,
+        model_blessing: types.BaseChannel,
+        classes: list[str],
+        positive_class: str | None,
+        score_tolerance: float,
+        max_p50_ms: float,
+        max_p99_ms: float,
+        max_memory_mib: float,
+        max_seconds: float,
+        source_digest: str,
+    ):
+        """Constructs the component.
+
+        Args:
+            model: The Trainer's.
+            model_run: The Trainer's, with the reference images and their scores.
+            model_blessing: The Evaluator's; a model that is not blessed is not checked.
+            classes: Names in label order.
+            positive_class: None when there is none.
+            score_tolerance: How far a score may be from the one that was recorded at training.
+            max_p50_ms: Median of the time for one image, milliseconds.
+            max_p99_ms: The same, 99th percentile.
+            max_memory_mib: Most resident memory of the process, TensorFlow itself included, MiB.
+            max_seconds: For everything together.
+            source_digest: Digest of the code that does the work, so that an edit invalidates a cached pass.
+        """
+        super().__init__(
+            spec=ServingCheckSpec(
+                model=model,
+                model_run=model_run,
+                model_blessing=model_blessing,
+                classes=classes,
+                positive_class=positive_class or "",
+                score_tolerance=float(score_tolerance),
+                max_p50_ms=float(max_p50_ms),
+                max_p99_ms=float(max_p99_ms),
+                max_memory_mib=float(max_memory_mib),
+                max_seconds=float(max_seconds),
+                source_digest=source_digest,
+                blessing=types.Channel(type=standard_artifacts.InfraBlessing),
+                findings=types.Channel(type=standard_artifacts.JsonValue),
+            )
+        )

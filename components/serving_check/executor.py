@@ -1,0 +1,211 @@
+"""The work of ServingCheck.
+
+Its findings:
+
+    {"made": true, "passed": false,
+     "reasons": ["latency limit: p50 of one image 812.0 ms; allowed are 500 ms (serving_check.max_p50_ms)"],
+     "checks": [{"name": "it loads", "outcome": "passed", "detail": "in 1.9 s"}, ...],
+     "figures": {"load_seconds": 1.9, "p50_ms_one": 16.2, "p99_ms_one": 21.0, "p50_ms_many": 402.1, ...}}
+
+`made` is false where the model had failed before, and an outcome is "passed", "failed" or "skipped".
+"""
+
+import base64
+import json
+import signal
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from tfx import types
+from tfx.components.evaluator.constants import ARTIFACT_PROPERTY_BLESSED_KEY
+from tfx.dsl.components.base import base_executor
+from tfx.types import artifact_utils
+from tfx.utils import path_utils
+
+from components import features
+from components.release_files import CARD_FILE, MODEL_VERSION_FILE, REFERENCE_FILE, WARMUP_FILE
+from components.serving_check import model_server
+
+INPUTS = {"serving_default": "examples", "predict_images": "image_bytes"}
+# The project's own packages: a model server has none of them.
+_FORBIDDEN = ["components", "kubeflow", "pipeline", "serving", "trainer"]
+# Asked one by one; more would only take longer.
+_SINGLE = 4
+_MANY = 32
+_MEASURED_CALLS = 50
+_MEASURE_SECONDS = 1.5
+# A machine that is busy for a moment is no fault of the model.
+_TRIES = 3
+_SHOWN_OF_STDERR = 600
+LATENCY = "latency limit"
+
+Findings = dict[str, Any]
+
+
+class Executor(base_executor.BaseExecutor):
+    """Runs the probe, holds its figures against the limits, and blesses the model or does not."""
+
+    def Do(  # noqa: N802 - TFX's name
+        self,
+        input_dict: dict[str, list[types.Artifact]],
+        output_dict: dict[str, list[types.Artifact]],
+        exec_properties: dict[str, Any],
+    ) -> None:
+        """Writes findings and blessing; a model that does not serve is an outcome, not an error."""
+        self._log_startup(input_dict, output_dict, exec_properties)
+        evaluated = artifact_utils.get_single_instance(input_dict["model_blessing"])
+        if evaluated.get_int_custom_property(ARTIFACT_PROPERTY_BLESSED_KEY) == 1:
+            model = Path(path_utils.serving_model_path(artifact_utils.get_single_uri(input_dict["model"])))
+            reference = Path(artifact_utils.get_single_uri(input_dict["model_run"])) / REFERENCE_FILE
+            findings = check_serving(model, reference, exec_properties)
+        else:
+            findings = {"made": False, "passed": False, "reasons": [], "checks": [], "figures": {}}
+        artifact_utils.get_single_instance(output_dict["findings"]).write(findings)
+        _bless(artifact_utils.get_single_instance(output_dict["blessing"]), findings["passed"])
+
+
+def check_serving(model: Path, reference: Path, limits: dict[str, Any]) -> Findings:
+    """Asks the model everything, and again when it was only too slow.
+
+    Args:
+        model: The SavedModel's folder.
+        reference: Examples with recorded scores.
+        limits: The component's parameters, by name.
+
+    Returns:
+        The findings.
+    """
+    for _ in range(_TRIES):
+        result = _probe(model, reference, limits)
+        too_much = _over_limits(result["figures"], limits)
+        too_slow = any(check["name"] == LATENCY for check in too_much)
+        if not too_slow or any(check["outcome"] == "failed" for check in result["checks"]):
+            break
+    checks = [*result["checks"], *too_much]
+    if not any(check["outcome"] == "failed" for check in checks):
+        checks += model_server.check(model, reference, INPUTS, limits)
+    reasons = [f"{check['name']}: {check['detail']}" for check in checks if check["outcome"] == "failed"]
+    return {
+        "made": True,
+        "passed": not reasons,
+        "reasons": reasons,
+        "checks": checks,
+        "figures": {name: round(value, 3) for name, value in result["figures"].items()},
+    }
+
+
+def _probe(model: Path, reference: Path, limits: dict[str, Any]) -> dict[str, Any]:
+    """What the probe wrote, with one failed check more where it did not come to its end."""
+    try:
+        plan = _plan(model, reference, limits)
+    # Files of the model that are missing or damaged.
+    except (OSError, ValueError) as error:
+        return {"checks": [_failed("files of the model", f"{type(error).__name__}: {error}")], "figures": {}}
+    with tempfile.TemporaryDirectory() as folder:
+        plan_file, result_file = Path(folder) / "plan.json", Path(folder) / "result.json"
+        plan_file.write_text(json.dumps(plan), encoding="utf-8")
+        command = [sys.executable, "-I", str(Path(__file__).with_name("probe.py")), str(plan_file), str(result_file)]
+        try:
+            finished = subprocess.run(
+                command, cwd=folder, capture_output=True, timeout=limits["max_seconds"], check=False
+            )
+            ended = "" if finished.returncode == 0 else _say_end(finished)
+        except subprocess.TimeoutExpired:
+            ended = f"no end after {limits['max_seconds']:g} s (serving_check.max_seconds)"
+        result: dict[str, Any] = {"checks": [], "figures": {}, "asking": "start"}
+        if result_file.is_file():
+            result = json.loads(result_file.read_text(encoding="utf-8"))
+    if ended:
+        result["checks"].append(_failed(result["asking"] or "end", ended))
+    return result
+
+
+def _plan(model: Path, reference: Path, limits: dict[str, Any]) -> dict[str, Any]:
+    if not reference.is_file():
+        raise FileNotFoundError(f"no {reference}: the Trainer writes it beside the model")
+    card = json.loads((model / CARD_FILE).read_text(encoding="utf-8"))
+    expected = {"classes": limits["classes"], "positive_class": limits["positive_class"] or None}
+    said = {name: card.get(name) for name in expected}
+    if said != expected:
+        raise ValueError(f"{CARD_FILE} says {said}; the run has {expected}")
+    outputs = {
+        "label": "string (N)",
+        "probability": "float32 (N)",
+        "scores": f"float32 (N, {len(limits['classes'])})",
+        "model_version": "string (N)",
+        "error": "string (N)",
+        **({"is_positive": "bool (N)"} if limits["positive_class"] else {}),
+    }
+    return {
+        "model": str(model),
+        "reference": str(reference),
+        "image": features.ENCODED,
+        "scores": features.REFERENCE_SCORES,
+        "classes": limits["classes"],
+        "positive_class": limits["positive_class"],
+        "inputs": INPUTS,
+        "outputs": outputs,
+        "tolerance": limits["score_tolerance"],
+        "version_file": str(MODEL_VERSION_FILE),
+        "warmup": _read_warmup(model / WARMUP_FILE),
+        "warmup_file": str(WARMUP_FILE),
+        "forbidden": _FORBIDDEN,
+        "single": _SINGLE,
+        "many": _MANY,
+        "measured_calls": _MEASURED_CALLS,
+        "measure_seconds": _MEASURE_SECONDS,
+    }
+
+
+def _read_warmup(file: Path) -> list[dict[str, Any]]:
+    """The requests as JSON: the protocol's own package is not in the process that replays them."""
+    import tensorflow as tf
+    from tensorflow_serving.apis import prediction_log_pb2
+
+    if not file.is_file():
+        return []
+    requests = []
+    for record in tf.data.TFRecordDataset([str(file)]).as_numpy_iterator():
+        request = prediction_log_pb2.PredictionLog.FromString(record).predict_log.request
+        for name, tensor in request.inputs.items():
+            values = [base64.b64encode(value).decode() for value in tensor.string_val]
+            requests.append({"signature": request.model_spec.signature_name, "input": name, "values": values})
+    return requests
+
+
+def _over_limits(figures: dict[str, float], limits: dict[str, Any]) -> list[dict[str, str]]:
+    said = (
+        (LATENCY, "p50 of one image", "p50_ms_one", "max_p50_ms", "ms"),
+        (LATENCY, "p99 of one image", "p99_ms_one", "max_p99_ms", "ms"),
+        ("memory limit", "most resident memory", "peak_memory_mib", "max_memory_mib", "MiB"),
+    )
+    return [
+        _failed(
+            name, f"{what} {figures[figure]:.1f} {unit}; allowed are {limits[limit]:g} {unit} (serving_check.{limit})"
+        )
+        for name, what, figure, limit, unit in said
+        if figure in figures and figures[figure] > limits[limit]
+    ]
+
+
+def _say_end(finished: subprocess.CompletedProcess[bytes]) -> str:
+    how = f"exit code {finished.returncode}"
+    if finished.returncode < 0:
+        how = f"killed by {signal.Signals(-finished.returncode).name}"
+    words = finished.stderr.decode("utf-8", "backslashreplace").strip()[-_SHOWN_OF_STDERR:]
+    return f"the process ended with {how}: {words}"
+
+
+def _failed(name: str, detail: str) -> dict[str, str]:
+    return {"name": name, "outcome": "failed", "detail": detail}
+
+
+def _bless(blessing: types.Artifact, passed: bool) -> None:
+    """As TFX's InfraValidator does it."""
+    folder = Path(blessing.uri)
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / ("INFRA_BLESSED" if passed else "INFRA_NOT_BLESSED")).touch()
+    blessing.set_int_custom_property("blessed", int(passed))
