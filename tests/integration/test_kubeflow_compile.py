@@ -121,7 +121,7 @@ def test_tasks_get_what_is_configured_for_them(documents: list[dict[str, Any]]) 
     assert trainer["tolerations"] == [{"key": "nvidia.com/gpu", "operator": "Exists"}]
     assert on_kubernetes["report"]["activeDeadlineSeconds"] == "600"
     for options in on_kubernetes.values():
-        assert {mount["mountPath"] for mount in options["pvcMount"]} == {"/workspace", "/data"}
+        assert {mount["mountPath"] for mount in options["pvcMount"]} == {"/workspace", "/data", "/serving"}
         assert options["emptyDirMounts"][0] == {
             "volumeName": "shared-memory",
             "mountPath": "/dev/shm",

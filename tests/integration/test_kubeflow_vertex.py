@@ -18,7 +18,7 @@ def test_what_cannot_run_there_is_named_node_by_node(tmp_path: Path) -> None:
         compile_for_vertex(pipeline, "gcr.io/p/crackgate:1", tmp_path / "pipeline.yaml")
     message = str(refused.value)
     assert "ImageExampleGen has a driver of its own, ImageFolderDriver" in message
-    assert "BaselineResolver asks ML Metadata by LatestOtherBlessedModelStrategy" in message
+    assert "ReleasedStatisticsResolver asks ML Metadata by ReleasedStatisticsStrategy" in message
     assert "DataPage makes 'page' of the type HtmlPage" in message and "--target kfp" in message
     assert not (tmp_path / "pipeline.yaml").exists()
 
