@@ -9,9 +9,9 @@ SAMPLE_DATA := $(WORKSPACE)/sample-data
 PYTEST := TF_CPP_MIN_LOG_LEVEL=2 $(BIN)/python -m pytest
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test test-unit test-flink flink-up flink-down test-serving lint format benchmark-copies \
-	benchmark-ingest benchmark-evaluation benchmark-train benchmark-surfaces benchmark-serve benchmark-inspect \
-	report-schema clean
+.PHONY: help install run test test-unit test-flink flink-up flink-down test-serving test-kubeflow lint format \
+	benchmark-copies benchmark-ingest benchmark-evaluation benchmark-train benchmark-surfaces benchmark-serve \
+	benchmark-inspect report-schema clean
 
 help: ## List the verbs
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  %-21s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -37,6 +37,8 @@ flink-down: install ## Stop it
 	PYTHONPATH=. $(BIN)/python -m flink_cluster down
 test-serving: install ## Run the tests with models that crash, hang, are slow, or go through a model server
 	$(PYTEST) -m serving
+test-kubeflow: install ## The compiled pipeline with kfp.local, and tasks on MariaDB (apt-get install mariadb-server)
+	$(PYTEST) -m kubeflow
 
 lint: install ## Check style, formatting and types
 	$(BIN)/ruff check

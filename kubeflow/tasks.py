@@ -23,7 +23,9 @@ def node(
         file.write(describe_execution(execution))
 
 
-def verdict(summary: dsl.Output[dsl.Markdown], definition: str, run_id: str, workspace: str, data: str, serving: str):
+def verdict(
+    summary: dsl.Output[dsl.Markdown], definition: str, run_id: str, workspace: str, data: str, serving: str
+) -> None:
     """Fails the run when nothing was released."""
     from kubeflow.parameters import RunParameters
     from kubeflow.verdict import give_verdict

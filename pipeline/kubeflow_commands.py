@@ -72,10 +72,11 @@ def compile_command(
                 "kubeflow.image=registry.example.com/crackgate:0.1.0"
             )
         if target == Target.VERTEX:
+            from kubeflow.definition import remote_pipeline
             from kubeflow.vertex import VertexError, compile_for_vertex
 
             try:
-                compile_for_vertex(classes, settings, cache, output)
+                compile_for_vertex(remote_pipeline(classes, settings, cache), settings.kubeflow.image, output)
             except VertexError as error:
                 _fail(str(error), EXIT_USAGE)
         else:

@@ -151,13 +151,14 @@ class KubeflowOptions(_Section):
     data: Annotated[str, Field(description="folder of the images; default of a run parameter")] = "/data"
     serving: Annotated[
         str, Field(description="receives <version>/; default of a run parameter; relative: below the workspace")
-    ] = "serving"
+    ] = "/serving"
     mlmd_secret: Annotated[
         str, Field(description="Secret with MLMD_HOST, MLMD_DATABASE, MLMD_USER, MLMD_PASSWORD and what else is needed")
     ] = "crackgate-mlmd"
     volumes: Annotated[tuple[Volume, ...], Field(description="what every task has mounted")] = (
         Volume(claim="crackgate-workspace", mount="/workspace"),
         Volume(claim="crackgate-data", mount="/data"),
+        Volume(claim="crackgate-serving", mount="/serving"),
     )
     node: Annotated[NodeOptions, Field(description="what every task gets")] = NodeOptions()
     nodes: Annotated[

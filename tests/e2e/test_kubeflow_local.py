@@ -52,9 +52,9 @@ def test_a_compiled_pipeline_releases_takes_over_and_refuses(photographs_for_kub
     page = Path(first["outputs"]["report"]).read_text(encoding="utf-8")
     assert f"Released as version {first['pushed_version']}" in page
     # What the user interface shows.
-    shown = {file.parent.name: file for file in tmp_path.glob("kfp/*/*/summary")}
-    assert "image-example-gen" in " ".join(shown) and any("report" in name for name in shown)
-    (report_page,) = tmp_path.glob("kfp/*/report-*/page")
+    shown = {file.parent.name for file in tmp_path.glob("kfp/*/*/summary")}
+    assert {"image-example-gen", "verdict", "report"} <= set(shown)
+    (report_page,) = tmp_path.glob("kfp/*/report/page")
     assert report_page.read_text(encoding="utf-8") == page
     # It is a run like any other to whoever looks at the workspace.
     listed = json.loads(crackgate("runs", "--workspace", tmp_path, "--json").stdout)

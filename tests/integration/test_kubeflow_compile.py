@@ -121,7 +121,7 @@ def test_tasks_get_what_is_configured_for_them(documents: list[dict[str, Any]]) 
     assert trainer["tolerations"] == [{"key": "nvidia.com/gpu", "operator": "Exists"}]
     assert on_kubernetes["report"]["activeDeadlineSeconds"] == "600"
     for options in on_kubernetes.values():
-        assert {mount["mountPath"] for mount in options["pvcMount"]} == {"/workspace", "/data"}
+        assert {mount["mountPath"] for mount in options["pvcMount"]} == {"/workspace", "/data", "/serving"}
         assert options["emptyDirMounts"][0] == {
             "volumeName": "shared-memory",
             "mountPath": "/dev/shm",
@@ -296,7 +296,7 @@ REFUSALS: list[tuple[Callable[[dict[str, Any]], Any], str]] = [
 
 @pytest.mark.parametrize(("change", "said"), REFUSALS, ids=[said for _, said in REFUSALS])
 def test_what_the_server_refuses_is_refused_here(
-    compiled: Path, documents: list[dict[str, Any]], change: Callable[[dict[str, Any]], Any], said: str, tmp_path: Path
+    documents: list[dict[str, Any]], change: Callable[[dict[str, Any]], Any], said: str, tmp_path: Path
 ) -> None:
     from kubeflow.backend_checks import BackendRefusalError, check_file
 

@@ -1,0 +1,78 @@
+"""As much of Kubeflow Pipelines' REST interface (v2beta1) as starting a run and following it takes."""
+
+import json
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+from urllib.parse import urlsplit
+
+RUN_ID = "6c4b0b70-7b0e-4c5b-9d43-1ce5b1f2a7a1"
+
+
+@dataclass
+class Api:
+    """What it answers and what it was asked.
+
+    Attributes:
+        answers: To one question about the run after the other: state of the run and states of its tasks; the last one
+            stays. None is no answer, but an error of the server.
+        started: Bodies of the runs that were started.
+    """
+
+    answers: list[tuple[str, dict[str, str]] | None]
+    started: list[dict[str, Any]] = field(default_factory=list)
+    url: str = ""
+
+
+@contextmanager
+def serving(answers: list[tuple[str, dict[str, str]] | None]) -> Iterator[Api]:
+    api = Api(answers)
+
+    class Handler(BaseHTTPRequestHandler):
+        def log_message(self, *_: object) -> None:
+            pass
+
+        def do_GET(self) -> None:
+            path = urlsplit(self.path).path
+            if path == f"/apis/v2beta1/runs/{RUN_ID}":
+                answer = api.answers.pop(0) if len(api.answers) > 1 else api.answers[0]
+                if answer is None:
+                    self._answer(503, {"error": "not now"})
+                    return
+                state, tasks = answer
+                details = [{"display_name": name, "state": seen} for name, seen in tasks.items()]
+                self._answer(200, {"run_id": RUN_ID, "state": state, "run_details": {"task_details": details}})
+            elif path == "/apis/v2beta1/experiments":
+                self._answer(200, {"experiments": [{"experiment_id": "e1", "display_name": "cracks"}]})
+            else:
+                self._answer(200, {"multi_user": False})
+
+        def do_POST(self) -> None:
+            body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+            if self.path.endswith("/runs"):
+                api.started.append(body)
+                self._answer(200, {"run_id": RUN_ID, "state": "PENDING"})
+            else:
+                self._answer(200, {"experiment_id": "e1", "display_name": body.get("display_name")})
+
+        def _answer(self, status: int, content: dict[str, Any]) -> None:
+            text = json.dumps(content).encode()
+            self.send_response(status)
+            self.send_header("Content-Type", "application/json")
+            self.send_header("Content-Length", str(len(text)))
+            self.end_headers()
+            self.wfile.write(text)
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    api.url = f"http://127.0.0.1:{server.server_port}"
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    try:
+        yield api
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
