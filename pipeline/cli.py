@@ -2,7 +2,6 @@
 
 import importlib.metadata
 import json
-import logging
 import os
 import shutil
 from pathlib import Path
@@ -193,33 +192,6 @@ def predict(
             Console().print(rule, highlight=False, soft_wrap=True, markup=False)
     if any(prediction.error for prediction in predictions):
         raise typer.Exit(EXIT_FAILED)
-
-
-@app.command("train-worker")
-def train_worker(
-    examples: Annotated[Path, typer.Option(help="Folder that ImageExampleGen wrote, with Split-train and Split-eval.")],
-    output: Annotated[Path, typer.Option(help="New folder for the model, on storage that all workers share.")],
-    config: Annotated[Path | None, typer.Option(help="Configuration, TOML; it names data.classes.")] = None,
-    assignments: Annotated[
-        list[str] | None,
-        typer.Option("--set", metavar="SECTION.FIELD=VALUE", help="Set one field of the configuration; repeatable."),
-    ] = None,
-) -> None:
-    """Train together with other machines: start one on each, with a TF_CONFIG that names them all."""
-    from pipeline.training_worker import train_worker as train
-
-    # A job that starts a worker again after the first one has finished would wait for it for ever.
-    if output.exists():
-        print(f"{output} is there, nothing to train: remove it to train anew")
-        return
-    # A job's log is all that there is to see of it.
-    logging.basicConfig(format="%(message)s")
-    logging.getLogger("crackgate").setLevel(logging.INFO)
-    try:
-        wrote = train(examples.resolve(), output.resolve(), load_config(config, assignments))
-    except ConfigError as error:
-        _fail(str(error), EXIT_USAGE)
-    print(f"model in {output}" if wrote else "done; the first worker writes the model")
 
 
 runs_app = typer.Typer(invoke_without_command=True)
