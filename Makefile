@@ -10,7 +10,7 @@ PYTEST := TF_CPP_MIN_LOG_LEVEL=2 $(BIN)/python -m pytest
 
 .DEFAULT_GOAL := help
 .PHONY: help install run test test-unit lint format clean report-schema benchmark-copies benchmark-ingest \
-	benchmark-evaluation benchmark-train benchmark-surfaces
+	benchmark-evaluation benchmark-train benchmark-surfaces benchmark-serve
 
 help: ## List the verbs
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  %-21s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -49,6 +49,9 @@ benchmark-train: install ## Time and accuracy of training against the plain Kera
 
 benchmark-surfaces: install ## How well a model trained on concrete ranks cracks on other surfaces and cameras
 	PYTHONPATH=. $(BIN)/python benchmarks/benchmark_surfaces.py
+
+benchmark-serve: install ## Images per second and latency of a release, and of crackgate serve, against plain Keras
+	PYTHONPATH=. $(BIN)/python benchmarks/benchmark_serve.py
 
 report-schema: install ## Write docs/report.schema.json after a change of the report
 	PYTHONPATH=. $(BIN)/python -m pipeline.report.json_schema > docs/report.schema.json

@@ -6,5 +6,9 @@ from pathlib import Path
 MODEL_VERSION_FILE = Path("assets") / "model_version.txt"
 # Classes, input size, threshold and calibration, for people and programs.
 CARD_FILE = Path("assets.extra") / "classifier.json"
+# What TensorFlow Serving asks the model when it has loaded it: TFRecords of PredictionLog.
+WARMUP_FILE = Path("assets.extra") / "tf_serving_warmup_requests"
 # The last file that a push writes: SHA-256 of all others, metrics, lineage. Without it a version is not complete.
 MANIFEST_FILE = Path("manifest.json")
+# Ed25519 signature of the manifest's bytes, 64 bytes. Only where releases are signed.
+SIGNATURE_FILE = Path("manifest.sig")

@@ -2,26 +2,22 @@
 
 import importlib.metadata
 import json
-import os
 import shutil
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, NoReturn
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
-from rich.markup import escape
 from rich.progress import Progress
-from rich.table import Column, Table
 
+from pipeline.command_line import EXIT_FAILED, EXIT_USAGE, WorkspaceOption, console_on_a_copy_of, fail
 from pipeline.config import ConfigError, load_config
-from pipeline.run_log import output_turned_to
+from pipeline.predict_command import predict
+from pipeline.serve_command import serve
 from pipeline.workspace import Workspace, WorkspaceBusyError
 
 if TYPE_CHECKING:
     from pipeline.history import History, Run
-
-EXIT_FAILED = 1
-EXIT_USAGE = 2
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -29,8 +25,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Turns a folder of labelled surface photographs into a released, gated crack classifier.",
 )
-
-WorkspaceOption = Annotated[Path, typer.Option(help="Folder that everything is written to.")]
 
 
 def main() -> None:
@@ -84,12 +78,12 @@ def run(
             assignments = [*(assignments or []), f"data.group_by={json.dumps(group_by)}"]
         settings = load_config(config, assignments)
         summary = run_pipeline(
-            _console_on_a_copy_of(1), data.resolve(), settings, Workspace(workspace.resolve()), cache, verbose
+            console_on_a_copy_of(1), data.resolve(), settings, Workspace(workspace.resolve()), cache, verbose
         )
     except ConfigError as error:
-        _fail(str(error), EXIT_USAGE)
+        fail(str(error), EXIT_USAGE)
     except WorkspaceBusyError as error:
-        _fail(str(error), EXIT_FAILED)
+        fail(str(error), EXIT_FAILED)
     raise typer.Exit(summary.exit_code)
 
 
@@ -114,7 +108,7 @@ def gate(
 
     try:
         summary = gate_model(
-            _console_on_a_copy_of(1),
+            console_on_a_copy_of(1),
             model.resolve(),
             data.resolve(),
             load_config(config, assignments),
@@ -123,9 +117,9 @@ def gate(
             verbose,
         )
     except ConfigError as error:
-        _fail(str(error), EXIT_USAGE)
+        fail(str(error), EXIT_USAGE)
     except WorkspaceBusyError as error:
-        _fail(str(error), EXIT_FAILED)
+        fail(str(error), EXIT_FAILED)
     raise typer.Exit(summary.exit_code)
 
 
@@ -139,7 +133,7 @@ def sample_data(
     from pipeline.sample_data import write_sample_data
 
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        _fail(f"{str(folder)!r} is not an empty folder: choose another one, or remove it", EXIT_USAGE)
+        fail(f"{str(folder)!r} is not an empty folder: choose another one, or remove it", EXIT_USAGE)
     # Under its name only when it is whole: half a data set would train without complaint.
     unfinished = folder.with_name(f"{folder.name}.unfinished")
     shutil.rmtree(unfinished, ignore_errors=True)
@@ -152,46 +146,10 @@ def sample_data(
     print(f"{count} images in {folder}")
 
 
-@app.command()
-def predict(
-    images: Annotated[list[Path], typer.Argument(metavar="IMAGE|DIR...", help="Images, or folders of them.")],
-    workspace: WorkspaceOption = Path("workspace"),
-    model: Annotated[
-        Path | None, typer.Option(help="Folder of a released version; the newest of the workspace otherwise.")
-    ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print a JSON array instead of a table.")] = False,
-) -> None:
-    """Score images with a released model. Exits with 1 when a file could not be scored."""
-    missing = [str(path) for path in images if not path.exists()]
-    if missing:
-        _fail(f"no such file or folder: {', '.join(map(repr, missing))}", EXIT_USAGE)
-    model_dir = model or _newest_version(Workspace(workspace))
-    if not (model_dir / "saved_model.pb").is_file():
-        _fail(f"{str(model_dir)!r} is no released version: it has no saved_model.pb", EXIT_USAGE)
-    # TensorFlow greets on standard error, and nothing keeps it from doing so.
-    with (
-        _console_on_a_copy_of(2).status("scoring ..."),
-        Path(os.devnull).open("w") as nowhere,
-        output_turned_to(nowhere.fileno()),
-    ):
-        from pipeline.prediction import predict as predict_files
-        from pipeline.prediction import read_card
-
-        predictions, card = list(predict_files(model_dir, images)), read_card(model_dir)
-    if as_json:
-        print(json.dumps([prediction.model_dump() for prediction in predictions], indent=2))
-    else:
-        table = Table(Column("image", overflow="fold"), Column("label", overflow="fold"), "probability")
-        for row in predictions:
-            probability = "" if row.probability is None else f"{row.probability:.4f}"
-            name = row.image if row.image.isprintable() else repr(row.image)
-            table.add_row(escape(name), escape(row.label or f"error: {row.error}"), probability)
-        Console().print(table)
-        if card.get("positive_class") is not None:
-            rule = f"{card['positive_class']!r} from a score of {card['threshold']:.4g} on"
-            Console().print(rule, highlight=False, soft_wrap=True, markup=False)
-    if any(prediction.error for prediction in predictions):
-        raise typer.Exit(EXIT_FAILED)
+app.command(
+    epilog="Exit codes: 0 all scored, 1 a file could not be scored, 2 usage, 5 an image was given a label of --fail-on."
+)(predict)
+app.command()(serve)
 
 
 runs_app = typer.Typer(invoke_without_command=True)
@@ -259,13 +217,141 @@ def compare_runs(
         print_comparison(Console(), comparison)
 
 
+ServingOption = Annotated[
+    Path | None,
+    typer.Option(help="Serving directory, where it is not that of a workspace.", show_default="WORKSPACE/serving"),
+]
+
+
+@app.command(epilog="Exit codes: 0 listed, 1 a record cannot be read, 2 usage: there is no such serving directory.")
+def versions(
+    workspace: WorkspaceOption = Path("workspace"), serving: ServingOption = None, as_json: JsonOption = False
+) -> None:
+    """List the released versions, which one is in use, and which were withdrawn, when, by whom and why."""
+    from components.serving_directory import ManifestError
+    from pipeline.version_tables import describe_versions, print_versions
+
+    try:
+        entries = describe_versions(_serving_dir(workspace, serving))
+    except ManifestError as error:
+        fail(str(error), EXIT_FAILED)
+    if as_json:
+        print(json.dumps([entry.model_dump(mode="json") for entry in entries], indent=2))
+    else:
+        print_versions(Console(), entries)
+
+
+@app.command(
+    epilog="Exit codes: 0 everything is what was released, 1 something is not, or a record cannot be read, "
+    "2 usage: there is no such version or key."
+)
+def verify(
+    version: Annotated[
+        int | None, typer.Argument(min=0, help="A version; all of them, withdrawn ones included, without it.")
+    ] = None,
+    model: Annotated[
+        Path | None, typer.Option(help="Folder of a released version that is somewhere else, in place of VERSION.")
+    ] = None,
+    public_key: Annotated[
+        Path | None, typer.Option(help="PEM file of the Ed25519 key that must have signed it.")
+    ] = None,
+    workspace: WorkspaceOption = Path("workspace"),
+    serving: ServingOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Check released versions byte by byte against what was judged and released, and their signatures."""
+    from components.serving_directory import ManifestError, list_versions
+    from components.serving_directory import verify as verify_version
+    from components.serving_directory.signing import KeyFileError, load_public_key
+    from pipeline.version_tables import describe_finding, print_findings
+
+    if model is not None and version is not None:
+        fail(f"received both version {version} and --model {str(model)!r}: give one of the two", EXIT_USAGE)
+    if model is not None and not model.is_dir():
+        fail(f"--model: received {str(model)!r}, which is no folder", EXIT_USAGE)
+    try:
+        key = None if public_key is None else load_public_key(public_key)
+    except KeyFileError as error:
+        fail(f"--public-key: {error}", EXIT_USAGE)
+    if model is not None:
+        findings = [verify_version(model, key)]
+    else:
+        try:
+            known = list_versions(_serving_dir(workspace, serving))
+        except ManifestError as error:
+            fail(str(error), EXIT_FAILED)
+        # A withdrawn version that was deleted leaves its record alone.
+        known = [each for each in known if each.folder.is_dir()]
+        wanted = [each for each in known if version in (None, each.number)]
+        if not wanted:
+            numbers = ", ".join(str(each.number) for each in known) or "none"
+            asked = "version" if version is None else f"version {version}"
+            fail(f"there is no {asked} in {str(_serving_dir(workspace, serving))!r}; it has: {numbers}", EXIT_USAGE)
+        findings = [verify_version(each.folder, key, each.number) for each in wanted]
+    entries = [describe_finding(finding) for finding in findings]
+    if as_json:
+        print(json.dumps([entry.model_dump() for entry in entries], indent=2))
+    else:
+        print_findings(Console(), entries)
+    if not all(entry.intact for entry in entries):
+        raise typer.Exit(EXIT_FAILED)
+
+
+@app.command(
+    epilog="Exit codes: 0 done, or that version is in use already, 1 the version is not what was released or the "
+    "serving directory cannot be changed, 2 usage: there is no such version."
+)
+def rollback(
+    to: Annotated[
+        int | None,
+        typer.Option(
+            min=0, metavar="VERSION", help="Version to use; a withdrawn one is reinstated.", show_default="one before"
+        ),
+    ] = None,
+    reason: Annotated[str, typer.Option(help="Why, for the record.")] = "no reason given",
+    workspace: WorkspaceOption = Path("workspace"),
+    serving: ServingOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Use an earlier version again: newer ones are withdrawn, and not released again until they are reinstated."""
+    from components.serving_directory import ManifestError, ServingDirectoryError, roll_back
+    from components.serving_directory.withdrawal import AlteredVersionError, NoSuchVersionError, describe_user
+
+    try:
+        done = roll_back(_serving_dir(workspace, serving), to, describe_user(), reason)
+    except NoSuchVersionError as error:
+        fail(str(error), EXIT_USAGE)
+    except (AlteredVersionError, ServingDirectoryError, ManifestError) as error:
+        fail(str(error), EXIT_FAILED)
+    if as_json:
+        print(json.dumps(vars(done), indent=2))
+        return
+    if not done.withdrawn and not done.reinstated:
+        print(f"version {done.current} is in use already: nothing was changed")
+        return
+    for number in done.withdrawn:
+        print(f"withdrew version {number}")
+    print(f"version {done.current} is in use now{', reinstated' if done.reinstated else ''}")
+
+
+def _serving_dir(workspace: Path, serving: Path | None) -> Path:
+    folder = serving or Workspace(workspace).serving
+    if not folder.is_dir():
+        fail(
+            f"there is no serving directory {str(folder)!r}: give the --workspace that 'crackgate run' wrote to, or "
+            "--serving",
+            EXIT_USAGE,
+        )
+    return folder.resolve()
+
+
 def _history(workspace: Path) -> "History":
     from pipeline.history import HistoryError, read_history
 
     try:
         return read_history(Workspace(workspace.resolve()))
     except HistoryError as error:
-        _fail(str(error), EXIT_USAGE)
+        fail(str(error), EXIT_USAGE)
 
 
 def _find_run(history: "History", text: str) -> "Run":
@@ -274,25 +360,4 @@ def _find_run(history: "History", text: str) -> "Run":
     try:
         return history.find(text)
     except HistoryError as error:
-        _fail(str(error), EXIT_USAGE)
-
-
-def _newest_version(workspace: Workspace) -> Path:
-    versions = workspace.released_versions()
-    if not versions:
-        _fail(
-            f"there is no released model in {str(workspace.serving)!r}: run 'crackgate run' first, or give --model",
-            EXIT_USAGE,
-        )
-    return workspace.serving / str(versions[-1])
-
-
-def _console_on_a_copy_of(descriptor: int) -> Console:
-    """A console that stays the terminal's when the descriptor is turned elsewhere."""
-    copy = os.fdopen(os.dup(descriptor), "w", encoding="utf-8", errors="backslashreplace")
-    return Console(file=copy, width=shutil.get_terminal_size().columns)
-
-
-def _fail(message: str, code: int) -> NoReturn:
-    Console(stderr=True).print(f"[bold red]error:[/] {escape(message)}", highlight=False, soft_wrap=True)
-    raise typer.Exit(code)
+        fail(str(error), EXIT_USAGE)

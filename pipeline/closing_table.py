@@ -37,6 +37,8 @@ def _print_verdict(console: Console, summary: Summary) -> None:
         headline = "[bold green]PASSED[/]: the model passed the gate"
     elif summary.verdict == Verdict.NOT_BLESSED:
         headline = "[bold red]NOT RELEASED[/]: the model did not pass its gate"
+    elif summary.verdict == Verdict.WITHDRAWN:
+        headline = "[bold red]NOT RELEASED[/]: the model was released before and withdrawn"
     elif summary.verdict == Verdict.DATA_REJECTED:
         headline = "[bold red]NOT RELEASED[/]: the data did not pass its gate"
     else:

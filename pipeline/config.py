@@ -1,5 +1,7 @@
 """The configuration: typed, validated, from defaults, a TOML file and `--set` options."""
 
+import hashlib
+import json
 import re
 import tomllib
 from pathlib import Path
@@ -207,6 +209,30 @@ class BeamOptions(_Section):
     ] = 1
 
 
+class ReleaseOptions(_Section):
+    """How a model that passed is released."""
+
+    signing_key: Annotated[
+        str,
+        Field(
+            description="file of an Ed25519 private key (PEM, no passphrase), or env:NAME for the environment variable "
+            "that holds one; empty: releases are not signed"
+        ),
+    ] = ""
+    keep: Annotated[
+        int,
+        Field(ge=0, le=10_000, description="released versions to keep, those in use besides; 0: all"),
+    ] = 0
+
+    @field_validator("signing_key")
+    @classmethod
+    def _names_a_key(cls, source: str) -> str:
+        # Whatever stands here is written into summaries, logs and ML Metadata.
+        if _looks_secret(source):
+            raise ValueError("give the path of the key's file or env:NAME, never the key itself")
+        return source
+
+
 class Config(_Section):
     """Everything that can be set."""
 
@@ -217,6 +243,12 @@ class Config(_Section):
     tune: TuneOptions = TuneOptions()
     gate: GateOptions = GateOptions()
     beam: BeamOptions = BeamOptions()
+    release: ReleaseOptions = ReleaseOptions()
+
+    def digest_of_model(self) -> str:
+        """SHA-256 over what decides about a model: not how Beam runs, nor how the model is released."""
+        content = self.model_dump(mode="json", by_alias=True, exclude={"beam", "release"})
+        return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
 def load_config(file: Path | None = None, assignments: list[str] | None = None) -> Config:
@@ -293,7 +325,12 @@ def _describe(problem: Any) -> str:
     if problem["type"] == "extra_forbidden":
         return f"{'.'.join(path)} is not a field; {_allowed_names(path[:-1])}"
     message = _PLAIN.get(problem["type"], problem["msg"]).removeprefix("Value error, ")
-    return f"{'.'.join(path)}: received {problem['input']!r}: {message[0].lower()}{message[1:]}"
+    received = "a private key" if _looks_secret(problem["input"]) else repr(problem["input"])
+    return f"{'.'.join(path)}: received {received}: {message[0].lower()}{message[1:]}"
+
+
+def _looks_secret(value: Any) -> bool:
+    return "PRIVATE KEY" in str(value)
 
 
 def _allowed_names(path: list[str]) -> str:

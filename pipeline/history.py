@@ -13,6 +13,7 @@ from typing import Literal
 
 from pydantic import BaseModel, Field, ValidationError
 
+from components.serving_directory import ManifestError, State, list_versions
 from pipeline.evaluation_result import ALL_IMAGES, Evaluation, Figure, SliceFigures
 from pipeline.lineage import Artifact, Execution, MetadataError, Record, read_record
 from pipeline.summary import SUMMARY_FILE, Summary, Verdict
@@ -47,7 +48,8 @@ class RunEntry(BaseModel):
         reasons: Why nothing was released, in sentences.
         version: The released version; None when there is none.
         released_by: The run that released it first: another one when nothing had changed since.
-        removed: Whether the version is no longer in the serving folder.
+        removed: Whether the version is no longer in the serving folder, and was not withdrawn.
+        withdrawn: Whether the version was rolled back.
         data: Its data folder; None when that is not recorded.
         test_images: Images that the figures are of; None when the run did not come to its evaluation.
         metrics: Accuracy and the recall of the positive class, or balanced accuracy where there is no such class.
@@ -63,6 +65,7 @@ class RunEntry(BaseModel):
     version: int | None
     released_by: str | None
     removed: bool
+    withdrawn: bool
     data: str | None
     test_images: int | None
     metrics: dict[str, Figure]
@@ -163,7 +166,8 @@ class History:
             reasons=reasons,
             version=version,
             released_by=None if version is None else self._releasing_runs[version].run_id,
-            removed=version is not None and version not in self._served,
+            removed=version is not None and version not in self._versions,
+            withdrawn=version is not None and self._versions.get(version) == State.WITHDRAWN,
             data=run.summary.data if run.summary else None,
             test_images=run.overall.images if run.overall else None,
             metrics=_main_figures(run),
@@ -171,8 +175,13 @@ class History:
         )
 
     @cached_property
-    def _served(self) -> set[int]:
-        return set(self.workspace.released_versions())
+    def _versions(self) -> dict[int, State]:
+        """Where the complete versions stand, by number."""
+        try:
+            versions = list_versions(self.workspace.serving)
+        except ManifestError as error:
+            raise HistoryError(str(error)) from None
+        return {version.number: version.state for version in versions if version.state != State.INCOMPLETE}
 
     @cached_property
     def _releasing_runs(self) -> dict[int, Run]:
@@ -231,8 +240,8 @@ def _may_be_running(run: Run) -> bool:
 
 def _verdict(run: Run) -> tuple[Verdict | Unconcluded, _Source, list[str]]:
     summary = run.summary
-    # A run may fail after its Pusher, which ML Metadata does not tell.
-    if summary is not None and (summary.verdict == Verdict.FAILED or run.pushed is None):
+    # A run may fail after its Pusher, or take over a release that was withdrawn: ML Metadata does not tell.
+    if summary is not None and (summary.verdict in (Verdict.FAILED, Verdict.WITHDRAWN) or run.pushed is None):
         return summary.verdict, "summary.json", summary.reasons
     if run.pushed is not None:
         verdict = Verdict.RELEASED if run.pushed.properties.get("pushed") else Verdict.NOT_BLESSED

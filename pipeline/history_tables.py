@@ -12,7 +12,14 @@ from pipeline.evaluation_result import Figure
 from pipeline.history import RunEntry
 from pipeline.run_details import Link, RunDetails
 
-_COLOURS = {"released": "green", "not blessed": "red", "data rejected": "red", "failed": "red", "running": "yellow"}
+_COLOURS = {
+    "released": "green",
+    "not blessed": "red",
+    "withdrawn": "red",
+    "data rejected": "red",
+    "failed": "red",
+    "running": "yellow",
+}
 _UNKNOWN = "-"
 
 
@@ -164,7 +171,8 @@ def _version(run: RunEntry, earlier: str) -> str:
     """`earlier` is added when another run released it first."""
     if run.version is None:
         return _UNKNOWN
-    return f"{run.version}{'' if run.released_by == run.run_id else earlier}{' (removed since)' if run.removed else ''}"
+    since = " (withdrawn)" if run.withdrawn else " (removed since)" if run.removed else ""
+    return f"{run.version}{'' if run.released_by == run.run_id else earlier}{since}"
 
 
 def _time(started: str) -> str:

@@ -20,6 +20,8 @@ from tfx.utils import path_utils
 
 from components.data_page.executor import PAGE_FILE
 from components.errors import DataRejectedError
+from components.release_pusher.executor import PUSHED, PUSHED_VERSION, WITHDRAWN_VERSION
+from components.serving_directory import State, find_version
 from pipeline.config import Config
 from pipeline.evaluation import describe_failures, read_evaluation
 from pipeline.interruption import interruptible
@@ -59,7 +61,9 @@ def run_local(
         metadata=metadata,
         enable_cache=enable_cache,
     )
-    run_pipeline(summary, pipeline, metadata, events, partial(_judge, summary, config=config))
+    run_pipeline(
+        summary, pipeline, metadata, events, partial(_judge, summary, config=config, serving_dir=workspace.serving)
+    )
 
 
 def run_pipeline(
@@ -158,7 +162,7 @@ def _add_outputs(summary: Summary, executions: dict[str, Execution]) -> None:
         summary.outputs |= {name: str(folder / file) for name, file in files.items()}
 
 
-def _judge(summary: Summary, executions: dict[str, Execution], config: Config) -> None:
+def _judge(summary: Summary, executions: dict[str, Execution], config: Config, serving_dir: Path) -> None:
     evaluator, pushed = executions["Evaluator"], executions["Pusher"].outputs["pushed_model"][0]
     positive = resolve_positive_class(config.train.positive_class, summary.classes)
     summary.evaluation = read_evaluation(
@@ -168,18 +172,35 @@ def _judge(summary: Summary, executions: dict[str, Execution], config: Config) -
         positive,
         gate_rules(summary.classes, positive, config.gate),
     )
-    if not pushed.properties["pushed"]:
+    number = (
+        pushed.properties[PUSHED_VERSION] if pushed.properties[PUSHED] else pushed.properties.get(WITHDRAWN_VERSION)
+    )
+    if number is None:
         reasons = describe_failures(summary.evaluation)
         summary.conclude(Verdict.NOT_BLESSED, reasons or ["the Evaluator did not bless the model: see the log"])
         return
-    folder = Path(pushed.properties["pushed_destination"])
-    if not (folder / "saved_model.pb").is_file():
+    _conclude_release(summary, serving_dir, int(number))
+
+
+def _conclude_release(summary: Summary, serving_dir: Path, number: int) -> None:
+    """The run may have taken the release over from an earlier one: what counts is how the version stands now."""
+    version = find_version(serving_dir, number)
+    if version is not None and version.state == State.RELEASED:
+        summary.pushed_version, summary.pushed_to = number, str(version.folder)
+        summary.conclude(Verdict.RELEASED, [])
+    elif version is not None and version.state == State.WITHDRAWN:
+        withdrawal = version.events[-1] if version.events else None
+        told = f" on {withdrawal.when} by {withdrawal.who}: {withdrawal.why}" if withdrawal else ""
+        reasons = [
+            f"this very model was released as version {number} and withdrawn{told}",
+            f"it is not released again: reinstate it with 'crackgate rollback --to {number}', or change the data or "
+            "the configuration for another model",
+        ]
+        summary.conclude(Verdict.WITHDRAWN, reasons)
+    else:
+        damage = f"is damaged: {version.problem}" if version else "has been removed since"
         reason = (
-            f"the model was released as {folder} by an earlier run and has been removed since: "
+            f"the model was released as {serving_dir / str(number)} by an earlier run and {damage}: "
             "run with --no-cache to train and release it anew"
         )
         summary.conclude(Verdict.FAILED, [reason])
-        return
-    summary.pushed_version = int(pushed.properties["pushed_version"])
-    summary.pushed_to = str(folder)
-    summary.conclude(Verdict.RELEASED, [])

@@ -8,7 +8,7 @@ from ml_metadata.proto import metadata_store_pb2
 from tfx import v1 as tfx
 
 from components.baseline_resolver.released_statistics import ReleasedStatisticsStrategy
-from components.baseline_resolver.strategy import LatestOtherBlessedModelStrategy
+from components.baseline_resolver.strategy import ModelInServiceStrategy
 from components.curated_schema.component import CuratedSchema
 from components.data_gate.component import DataGate
 from components.data_page.component import DataPage
@@ -29,6 +29,7 @@ from components.features import (
 from components.image_example_gen.component import ImageExampleGen
 from components.images import ImageLimits
 from components.leak_check.component import LeakCheck
+from components.release_pusher.component import ReleasePusher
 from pipeline.config import BeamOptions, Config, DataOptions, SchemaOptions
 from pipeline.gate import EXTRACTION_MODULE, build_eval_config
 from pipeline.source_digest import source_digest
@@ -53,6 +54,7 @@ DATA_PAGE_SOURCES = (
     "components/tally.py",
     "components/features.py",
 )
+PUSHER_SOURCES = ("components/release_pusher", "components/serving_directory", "components/release_files.py")
 TRAINER_SOURCES = ("trainer", "components/features.py", "components/release_files.py")
 
 
@@ -76,7 +78,7 @@ def create_pipeline(
     4. If asked to, Tuner looks for better options of the training. Trainer fits the head and the top blocks on train,
        and chooses the best on eval.
     5. A Resolver finds the model in service; the Evaluator judges the new one on test, through its served signature.
-    6. Pusher copies a blessed model to the serving directory.
+    6. Pusher releases a blessed model into the serving directory.
 
     Args:
         data: Absolute path of the image folder.
@@ -131,9 +133,9 @@ def create_pipeline(
         gate.add_upstream_node(data_page)
     (tuner or trainer).add_upstream_nodes([data_gate, drift_check, leak_check])
     baseline_resolver = tfx.dsl.Resolver(
-        strategy_class=LatestOtherBlessedModelStrategy,
+        strategy_class=ModelInServiceStrategy,
         model=tfx.dsl.Channel(type=tfx.types.standard_artifacts.Model),
-        model_blessing=tfx.dsl.Channel(type=tfx.types.standard_artifacts.ModelBlessing),
+        pushed_model=tfx.dsl.Channel(type=tfx.types.standard_artifacts.PushedModel),
         candidate=trainer.outputs["model"],
     ).with_id("BaselineResolver")
     evaluator = tfx.components.Evaluator(
@@ -146,13 +148,17 @@ def create_pipeline(
         example_splits=[TEST_SPLIT],
         module_path=EXTRACTION_MODULE,
     )
-    pusher = tfx.components.Pusher(
+    pusher = ReleasePusher(
         model=trainer.outputs["model"],
         model_blessing=evaluator.outputs["blessing"],
-        push_destination=tfx.proto.PushDestination(
-            filesystem=tfx.proto.PushDestination.Filesystem(base_directory=str(serving_dir))
-        ),
-    )
+        evaluation=evaluator.outputs["evaluation"],
+        examples=example_gen.outputs["examples"],
+        serving_dir=serving_dir,
+        signing_key=config.release.signing_key,
+        keep=config.release.keep,
+        config_digest=config.digest_of_model(),
+        source_digest=source_digest(*PUSHER_SOURCES),
+    ).with_id("Pusher")
     return tfx.dsl.Pipeline(
         pipeline_name=pipeline_name(classes),
         pipeline_root=str(pipeline_root),
@@ -234,6 +240,8 @@ def _training(classes: list[str], config: Config, work_dir: Path) -> dict[str, A
         "classes": classes,
         "options": config.train.model_dump(),
         "source_digest": source_digest(*TRAINER_SOURCES),
+        # Serving refuses what ingest would.
+        "max_pixels": config.data.max_pixels,
         "weights_digest": _file_digest(Path(config.train.weights)),
         # In one workspace always the same, so TFX's cache is none the worse for it.
         "work_dir": str(work_dir),

@@ -36,12 +36,13 @@ def run(
         verbose: Show every log line on the terminal.
 
     Raises:
-        ConfigError: `data` is no folder or lacks a configured class, there is no such weights file, no telling which
-            class is the positive one, or the gate names a class or slice that does not exist.
+        ConfigError: `data` is no folder or lacks a configured class, there is no such weights file or signing key, no
+            telling which class is the positive one, or the gate names a class or slice that does not exist.
         WorkspaceBusyError: Another run holds the workspace.
     """
     classes = resolve_classes(data, config)
     _check_weights(config)
+    _check_signing_key(config)
     gate_rules(classes, find_positive_class(config, classes), config.gate)
 
     def work(summary: Summary, events: ComponentEvents) -> None:
@@ -123,6 +124,17 @@ def _check_weights(config: Config) -> None:
         raise ConfigError(
             f"train.weights: received {weights!r}, allowed are 'imagenet', 'none' or the path of a weights file"
         )
+
+
+def _check_signing_key(config: Config) -> None:
+    """Before everything else, not after an hour of training."""
+    if config.release.signing_key:
+        from components.serving_directory.signing import KeyFileError, load_signer
+
+        try:
+            load_signer(config.release.signing_key)
+        except KeyFileError as error:
+            raise ConfigError(f"release.signing_key: {error}") from None
 
 
 def find_positive_class(config: Config, classes: list[str]) -> str | None:

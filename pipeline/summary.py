@@ -24,6 +24,8 @@ class Verdict(StrEnum):
     # Of `crackgate gate`, which releases nothing.
     PASSED = "passed"
     NOT_BLESSED = "not blessed"
+    # The model passed, and was rolled back after an earlier release.
+    WITHDRAWN = "withdrawn"
     DATA_REJECTED = "data rejected"
     FAILED = "failed"
 
@@ -33,6 +35,7 @@ EXIT_CODES = {
     Verdict.RELEASED: 0,
     Verdict.PASSED: 0,
     Verdict.NOT_BLESSED: 3,
+    Verdict.WITHDRAWN: 3,
     Verdict.DATA_REJECTED: 4,
     Verdict.FAILED: 1,
 }

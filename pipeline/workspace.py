@@ -75,11 +75,6 @@ class Workspace:
         folder.mkdir(parents=True)
         return folder
 
-    def released_versions(self) -> list[int]:
-        """Complete versions in the serving folder, oldest first."""
-        models = self.serving.glob("*/saved_model.pb")
-        return sorted(int(model.parent.name) for model in models if model.parent.name.isdecimal())
-
     @contextmanager
     def locked(self) -> Iterator[None]:
         """Keeps other runs out of the workspace; the lock ends with the process, however it ends.

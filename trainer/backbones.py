@@ -11,6 +11,9 @@ from trainer.efficientnet_lite import efficientnet_lite, pretrained_weights_file
 # Share of the layers by which a cut may lie below the highest possible one.
 _NEAR = 0.05
 
+# Pixels between two places of a feature map.
+TRUNK_STRIDE = 32
+
 
 def build_backbone(name: str, image_size: int, weights: str) -> keras.Model:
     """Builds a backbone without its classifier.
@@ -87,3 +90,31 @@ def split_at_top(backbone: keras.Model, share: float) -> tuple[keras.Model, kera
     near = [index for index in enough if enough[-1] - index <= _NEAR * len(operations)]
     cut = min((operations[index].output for index in reversed(near)), key=lambda tensor: math.prod(tensor.shape[1:]))
     return keras.Model(backbone.input, cut, name="lower"), keras.Model(cut, backbone.output, name="upper")
+
+
+def as_trunk(backbone: keras.Model) -> keras.Model | None:
+    """The same network for images of any size, with the same layers.
+
+    Args:
+        backbone: A functional model from square images of one size to a feature map.
+
+    Returns:
+        From float32 (batch, height, width, 3) in 0 to 255 to (batch, ceil(height / 32), ceil(width / 32), F). None
+        where that cannot be: the backbone takes means of the whole image on its way, so that no place of its map stands
+        for its neighbourhood (squeeze-and-excitation), or it has parts made for one size.
+    """
+    if any(isinstance(layer, (*_LOOKS_AT_EVERYTHING, keras.Model)) for layer in backbone.layers):
+        return None
+    trunk = keras.models.clone_model(
+        backbone, input_tensors=keras.Input((None, None, 3)), clone_function=lambda layer: layer
+    )
+    for height, width in _TRIED_SIZES:
+        expected = tuple(-(-side // TRUNK_STRIDE) for side in (height, width))
+        if trunk.compute_output_shape((1, height, width, 3))[1:3] != expected:
+            return None
+    return trunk
+
+
+_LOOKS_AT_EVERYTHING = (keras.layers.GlobalAveragePooling2D, keras.layers.GlobalMaxPooling2D, keras.layers.Flatten)
+# Every remainder that a stride of 2, taken five times, can leave.
+_TRIED_SIZES = [(64 + rest, 95 - rest) for rest in range(32)]

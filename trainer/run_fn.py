@@ -15,6 +15,7 @@ from trainer.backbones import build_backbone, split_at_top
 from trainer.calibration import fit_calibration
 from trainer.checkpoints import checkpoint_folder, training_digest
 from trainer.decision import check_decidable, fit_decision
+from trainer.decoding import MAX_PIXELS
 from trainer.options import TrainOptions
 from trainer.positive_class import resolve_positive_class
 from trainer.reference import write_reference
@@ -26,6 +27,7 @@ from trainer.training_digests import write_training_digests
 from trainer.transfer import assemble, build_head, predict_logits, train_stages
 from trainer.views import Views
 from trainer.views_cache import ViewsCache
+from trainer.warmup import write_warmup_requests
 
 log = logging.getLogger("crackgate")
 
@@ -44,7 +46,8 @@ def run_fn(fn_args: FnArgs) -> None:
     Args:
         fn_args: TFX's arguments. `custom_config` holds `classes` (names in label order), `options` (the fields of
             `TrainOptions`) and, for trainings that can be killed and go on and for views that stay for the next
-            training, `work_dir`. `hyperparameters`, from a Tuner, go before the options.
+            training, `work_dir`. `max_pixels` is the size of the largest image that ingest takes, and so the served
+            model. `hyperparameters`, from a Tuner, go before the options.
     """
     options = TrainOptions.model_validate({**fn_args.custom_config["options"], **_tuned(fn_args)})
     # Several workers find each other before TensorFlow does anything else.
@@ -80,8 +83,13 @@ def _train(fn_args: FnArgs, options: TrainOptions, strategy: tf.distribute.Strat
     calibration = fit_calibration(logits, validation.labels)
     decision = fit_decision(calibration.scores(logits), validation.labels, positive, options.target_recall)
     log.info("exporting the classifier")
-    export_classifier(classifier, classes, options.image_size, Path(fn_args.serving_model_dir), calibration, decision)
-    write_training_digests([*fn_args.train_files, *fn_args.eval_files], Path(fn_args.serving_model_dir))
+    model_dir = Path(fn_args.serving_model_dir)
+    max_pixels = fn_args.custom_config.get("max_pixels", MAX_PIXELS)
+    export_classifier(
+        classifier, classes, options.image_size, model_dir, calibration, decision, max_pixels, backbone, head
+    )
+    write_warmup_requests(options.image_size, fn_args.eval_files, model_dir)
+    write_training_digests([*fn_args.train_files, *fn_args.eval_files], model_dir)
     classifier.save(run_dir / KERAS_FILE)
     write_reference(classifier, calibration, options.image_size, fn_args.eval_files, run_dir)
     write_curves(stages, run_dir)

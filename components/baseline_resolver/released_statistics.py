@@ -4,9 +4,11 @@ import ml_metadata as mlmd
 from tfx import types
 from tfx.dsl.components.common import resolver
 
+from components.baseline_resolver.in_service import find_releases
+
 
 class ReleasedStatisticsStrategy(resolver.ResolverStrategy):
-    """The statistics of the last run that released a model, unless they are this run's own.
+    """The statistics of the run that released the version in service, unless they are this run's own.
 
     The Resolver's inputs are `statistics`, `pushed_model` and `candidate`, this run's statistics.
     """
@@ -19,8 +21,7 @@ class ReleasedStatisticsStrategy(resolver.ResolverStrategy):
         """Returns at most one artifact of `statistics`, and nothing else."""
         own = {artifact.id for artifact in input_dict["candidate"]}
         runs_of = {artifact.id: _runs(store, artifact) for artifact in input_dict["statistics"]}
-        pushed = [artifact for artifact in input_dict["pushed_model"] if artifact.get_int_custom_property("pushed")]
-        for model in sorted(pushed, key=lambda artifact: artifact.id, reverse=True):
+        for model in find_releases(input_dict["pushed_model"]):
             # The first of its runs released it; later ones only took it over from the cache.
             released_by = min(_runs(store, model), default=None)
             for statistics in input_dict["statistics"]:

@@ -3,16 +3,19 @@
 import ml_metadata as mlmd
 from tfx import types
 from tfx.dsl.components.common import resolver
-from tfx.dsl.input_resolution.strategies.latest_blessed_model_strategy import LatestBlessedModelStrategy
+from tfx.orchestration.portable.mlmd import event_lib
+
+from components.baseline_resolver.in_service import find_releases
 
 
-class LatestOtherBlessedModelStrategy(resolver.ResolverStrategy):
-    """The latest blessed model that is not the candidate itself.
+class ModelInServiceStrategy(resolver.ResolverStrategy):
+    """The model of the newest version that is not withdrawn, unless it is the candidate itself: then the one before.
 
-    When nothing changed, the Trainer's cached model is the latest blessed one. TFX's own strategy would compare the
-    model with itself, which proves nothing and, as a changed input, evaluates and pushes it again.
+    When nothing changed, the Trainer's cached model is the one in service. TFX's LatestBlessedModelStrategy would
+    compare the model with itself, which proves nothing and, as a changed input, evaluates and pushes it again. It
+    knows no rollback either, and takes a model that was blessed and never released.
 
-    The Resolver's inputs are `model`, `model_blessing` and `candidate`.
+    The Resolver's inputs are `model`, `pushed_model` and `candidate`.
     """
 
     def resolve_artifacts(
@@ -20,11 +23,22 @@ class LatestOtherBlessedModelStrategy(resolver.ResolverStrategy):
         store: mlmd.MetadataStore,
         input_dict: dict[str, list[types.Artifact]],
     ) -> dict[str, list[types.Artifact]]:
-        """Returns `model` and `model_blessing` of at most one artifact each, and an empty `candidate`."""
+        """Returns at most one artifact of `model`, and nothing else."""
         candidates = {artifact.id for artifact in input_dict["candidate"]}
-        others = {
-            "model": [artifact for artifact in input_dict["model"] if artifact.id not in candidates],
-            "model_blessing": input_dict["model_blessing"],
-        }
-        resolved = LatestBlessedModelStrategy().resolve_artifacts(store, others) or {}
-        return {"model": [], "model_blessing": [], "candidate": [], **resolved}
+        models = {artifact.id: artifact for artifact in input_dict["model"] if artifact.id not in candidates}
+        for pushed in find_releases(input_dict["pushed_model"]):
+            released = _models_of(store, pushed) & models.keys()
+            if released:
+                return {"model": [models[max(released)]], "pushed_model": [], "candidate": []}
+        return {"model": [], "pushed_model": [], "candidate": []}
+
+
+def _models_of(store: mlmd.MetadataStore, pushed: types.Artifact) -> set[int]:
+    """Ids of what the Pusher was given as its model."""
+    makers = {
+        event.execution_id
+        for event in store.get_events_by_artifact_ids([pushed.id])
+        if event_lib.is_valid_output_event(event)
+    }
+    events = store.get_events_by_execution_ids(list(makers)) if makers else []
+    return {event.artifact_id for event in events if event_lib.is_valid_input_event(event, "model")}

@@ -56,6 +56,9 @@ class CollectAnswers(beam.CombineFn):
         for model_name in self._model_names:
             predictions = _of_model(element.get_predictions(), model_name)
             scores = np.asarray(predictions["scores"], np.float64).reshape(-1)
+            if _failed(predictions):
+                # Zeros, which are numbers: but the model says that they are no scores.
+                scores = np.full_like(scores, np.nan)
             row += [self._decide(predictions, scores), float(predictions[names.SEEN_IN_TRAINING].item()), *scores]
         rows.open.append(row)
         if len(rows.open) >= self._ROWS_OPEN:
@@ -98,6 +101,10 @@ class CollectAnswers(beam.CombineFn):
             return -1.0 if np.isnan(scores).any() else float(scores.argmax())
         label = np.asarray(predictions["label"]).reshape(-1)[0]
         return float(self._labels.get(label.decode() if isinstance(label, bytes) else str(label), -1))
+
+
+def _failed(predictions: Any) -> bool:
+    return "error" in predictions and bool(np.asarray(predictions["error"]).reshape(-1)[0])
 
 
 def _of_model(values: Any, model_name: str) -> Any:

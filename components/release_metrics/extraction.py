@@ -55,9 +55,9 @@ def custom_extractors(
 class KeepAnswers(beam.DoFn):
     """From the extracts of one image to its answers and its slices, without the image.
 
-    Predictions become a dict of "scores", "label" where the model gives one, and `names.SEEN_IN_TRAINING` (1, 0, or NaN
-    where the model does not say what it was trained on), by model name where there are two. The only feature left is
-    `names.SLICE`: all slices that the image is in.
+    Predictions become a dict of "scores", "label" and "error" where the model gives them, and
+    `names.SEEN_IN_TRAINING` (1, 0, or NaN where the model does not say what it was trained on), by model name where
+    there are two. The only feature left is `names.SLICE`: all slices that the image is in.
     """
 
     def __init__(self, model_paths: dict[str, str], classes: list[str], slices: dict[str, Boundary]):
@@ -131,7 +131,7 @@ def _as_dict(predictions: Any) -> dict[str, Any]:
     outputs = predictions if isinstance(predictions, dict) else {"scores": predictions}
     if "scores" not in outputs:
         raise ValueError(f"serving_default gives {', '.join(outputs)}; the gate needs 'scores', one for each class")
-    return {name: outputs[name] for name in ("scores", "label") if name in outputs}
+    return {name: outputs[name] for name in ("scores", "label", "error") if name in outputs}
 
 
 def _is_there(stored: Extracts, name: str) -> bool:

@@ -22,6 +22,8 @@ from trainer.serving import IMAGES_AT_ONCE
 
 # Shown over all classes: 12 of each where there are two.
 SHOWN = 24
+# In place of a label, where the model says that it could not decode the image.
+NO_ANSWER = "no answer"
 # Pixels.
 _SIDE = 224
 # Opacity of the heat map where it is hottest.
@@ -79,7 +81,8 @@ def draw(answers: Answers, keras_file: Path | None, examples: Path, classes: lis
     # A second read, for these few alone: kept during the first, images of up to 50 MB each would add up.
     for path, encoded in _test_images(examples):
         if path in labels:
-            heat = grad_cam.heat_map(encoded, classes.index(labels[path])) if grad_cam else None
+            label = labels[path]
+            heat = grad_cam.heat_map(encoded, classes.index(label)) if grad_cam and label in classes else None
             pictures[path] = _draw(encoded, heat)
     return pictures
 
@@ -104,7 +107,7 @@ def _ask_batch(
     (name,) = signature.structured_input_signature[1]
     said = signature(**{name: batch})
     scores = said["scores"].numpy()
-    labels = [label.decode() for label in said["label"].numpy()] if "label" in said else None
+    labels = [label.decode() or NO_ANSWER for label in said["label"].numpy()] if "label" in said else None
     wanted = {name: tf.io.FixedLenFeature([], tf.string) for name in (features.FILENAME, features.CLASS_TEXT)}
     stored = tf.io.parse_example(batch, wanted)
     rows = zip(stored[features.FILENAME].numpy(), stored[features.CLASS_TEXT].numpy(), scores.tolist(), strict=True)

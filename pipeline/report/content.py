@@ -205,6 +205,7 @@ def say_headline(summary: Summary) -> str:
         Verdict.RELEASED: f"Released as version {summary.pushed_version}",
         Verdict.PASSED: "The model passed the gate",
         Verdict.NOT_BLESSED: "Not released: the model did not pass its gate",
+        Verdict.WITHDRAWN: "Not released: the model was released before and withdrawn",
         Verdict.DATA_REJECTED: "Not released: the data did not pass its checks",
         Verdict.FAILED: "Not released: the run failed",
     }[summary.verdict]

@@ -18,7 +18,8 @@ from pipeline.report.content import (
     say_value,
 )
 
-CARD_FILE = "model_card.md"
+# Below the serving directory; TensorFlow Serving looks at numbers alone.
+CARD_FOLDER = "model_cards"
 TEMPLATE_FILE = "model_card.md.jinja"
 
 _LITE = "efficientnet-lite"

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ValidationError
 
 from pipeline.report.content import Answers, Pictures, Report, Training, describe_checks, explain, say_headline
 from pipeline.report.gates_xml import render_gates
-from pipeline.report.model_card import CARD_FILE, render_model_card
+from pipeline.report.model_card import CARD_FOLDER, render_model_card
 from pipeline.report.page import render_page
 from pipeline.report.provenance import read_provenance
 from pipeline.source_digest import source_digest
@@ -47,7 +47,9 @@ def write_report(summary: Summary, folder: Path) -> dict[str, str]:
     written = {name: str(folder / file) for name, file in (("report", PAGE_FILE), ("report_json", JSON_FILE))}
     written["gates"] = str(folder / GATES_FILE)
     if summary.verdict == Verdict.RELEASED and summary.pushed_to:
-        written["model_card"] = str(Path(summary.pushed_to) / CARD_FILE)
+        # Beside the version, in which nothing changes any more.
+        version = Path(summary.pushed_to)
+        written["model_card"] = str(version.parent / CARD_FOLDER / f"{version.name}.md")
     run = summary.model_copy(update={"outputs": summary.outputs | written})
     answers, pictures, missing = _look_at_answers(run)
     report = Report(
@@ -65,6 +67,7 @@ def write_report(summary: Summary, folder: Path) -> dict[str, str]:
     card = Path(written["model_card"]) if "model_card" in written else None
     # A run that takes over everything releases the same version again, which has its card already.
     if card is not None and not card.exists():
+        card.parent.mkdir(exist_ok=True)
         write_whole(card, render_model_card(report))
     write_whole(folder / PAGE_FILE, render_page(report, pictures, _links(run, folder)))
     return written

@@ -56,6 +56,8 @@ class Oracle(tf.Module):
             "scores": scores,
             "probability": tf.reduce_max(scores, axis=1),
             "is_positive": label == POSITIVE,
+            # As our own models say that an image cannot be decoded.
+            "error": tf.where(label == "", "damaged", ""),
         }
 
     def __init__(self, key: str, decides: bool):
@@ -66,7 +68,7 @@ class Oracle(tf.Module):
 
 @dataclass
 class Model:
-    """Its answers; `trained_on` are the test images that were in its training data, None when it does not say."""
+    """Its answers (a label of -1 is none, and an error); `trained_on`: test images in its training data, or None."""
 
     answered: np.ndarray
     scores: np.ndarray
@@ -91,6 +93,8 @@ def choose(condition: np.ndarray, count: int) -> np.ndarray:
 
 perfect, never = wrong_on(), np.full((len(LABELS), len(CLASSES)), np.nan, np.float32)
 undecided = np.random.default_rng(0).dirichlet((1, 1, 1), len(LABELS)).astype(np.float32)
+refused = wrong_on()
+refused.scores[7] = 0
 MODELS = {
     "one slip": wrong_on(0),
     "of many minds": Model(LABELS, (undecided + perfect.scores) / 2),
@@ -103,6 +107,7 @@ MODELS = {
     "unsure": Model(LABELS, answering(LABELS, sure=0.4).scores),
     "not a number": Model(LABELS, never),
     "one score no number": Model(LABELS, np.where(np.arange(len(LABELS))[:, None] == 7, never, perfect.scores)),
+    "one image refused": Model(np.where(np.arange(len(LABELS)) == 7, -1, LABELS), refused.scores),
     "learnt by heart": Model(LABELS, perfect.scores, trained_on=[3, 5]),
     "of unknown origin": Model(LABELS, perfect.scores, trained_on=None),
 }
@@ -170,7 +175,7 @@ def write_examples(file: Path, rows: range | list[int]) -> None:
             feature[features.ENCODED].bytes_list.value.append(b"no one looks")
             for name, model in MODELS.items():
                 feature[f"{name}/scores"].float_list.value.extend(model.scores[row])
-                feature[f"{name}/label"].bytes_list.value.append(CLASSES[model.answered[row]].encode())
+                feature[f"{name}/label"].bytes_list.value.append([*CLASSES, ""][model.answered[row]].encode())
             writer.write(example.SerializeToString())
 
 
@@ -339,8 +344,12 @@ def test_of_a_perfect_recall_only_the_lower_bound_is_believed(judge: Judge) -> N
     assert judged.evaluation.threshold is None
 
 
-@pytest.mark.parametrize(("model", "count"), [("not a number", 120), ("one score no number", 1)])
-def test_scores_that_are_no_numbers_are_never_blessed_and_said_plainly(judge: Judge, model: str, count: int) -> None:
+@pytest.mark.parametrize(
+    ("model", "count"), [("not a number", 120), ("one score no number", 1), ("one image refused", 1)]
+)
+def test_scores_that_are_no_numbers_or_none_are_never_blessed_and_said_plainly(
+    judge: Judge, model: str, count: int
+) -> None:
     judged = judge(model)
     assert not judged.blessed
     assert judged.reasons == (

@@ -2,9 +2,12 @@
 
 import io
 import json
+import shutil
+import struct
 import subprocess
 import sys
 import textwrap
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,7 +20,11 @@ from PIL import Image
 
 from components import features
 from components.images import ImageLimits, canonical_image
-from pipeline.prediction import predict
+from components.release_files import MODEL_VERSION_FILE
+from serving.batch.inputs import find_images
+from serving.batch.predictions import Prediction, predict
+from serving.released_model import load_released_model
+from trainer.backbones import build_backbone
 from trainer.calibration import Calibration
 from trainer.decision import Decision, decide
 from trainer.decoding import decode_image
@@ -158,6 +165,10 @@ def _ask(signatures: dict[str, Signature], encoded: list[bytes], name: str = "pr
     return {key: value.numpy() for key, value in answer.items()}
 
 
+def _predict(folder: Path, paths: list[Path]) -> list[Prediction]:
+    return list(predict(load_released_model(folder), find_images(map(str, paths))))
+
+
 @pytest.mark.parametrize(("name", "argument"), [("serving_default", "examples"), ("predict_images", "image_bytes")])
 def test_each_signature_takes_strings_and_names_what_it_returns(
     name: str, argument: str, signatures: dict[str, Signature]
@@ -171,6 +182,8 @@ OUTPUTS = {
     "label": ([None], tf.string),
     "probability": ([None], tf.float32),
     "scores": ([None, len(CLASSES)], tf.float32),
+    "model_version": ([None], tf.string),
+    "error": ([None], tf.string),
 }
 
 
@@ -242,7 +255,7 @@ def test_logits_that_are_no_numbers_are_not_hidden(tmp_path: Path, encoded: list
 
     file = tmp_path / "black.png"
     file.write_bytes(buffer.getvalue())
-    (prediction,) = predict(tmp_path, [file])
+    (prediction,) = _predict(tmp_path, [file])
     assert prediction.label is None and "no numbers" in str(prediction.error)
 
 
@@ -253,14 +266,14 @@ def test_predict_gives_the_decision_the_scores_and_what_could_not_be_read(
     large = [image for image in encoded if min(Image.open(io.BytesIO(image)).size) >= 32]
     for file, image in zip(files, [*large[:11], b"nothing"], strict=True):
         file.write_bytes(image)
-    *rows, bad = predict(folder, [tmp_path])
+    *rows, bad = _predict(folder, [tmp_path])
     assert bad.image == str(files[-1]) and bad.label is bad.is_positive is None and bad.error
     assert {row.is_positive for row in rows} == {True, False}
     for row in rows:
         assert row.scores is not None and list(row.scores) == CLASSES
         assert row.is_positive == (row.label == "Crack") == (row.scores["Crack"] >= DECISION.threshold)
         assert row.probability == row.scores[str(row.label)]
-    assert [row.is_positive for row in predict(undecided, files)] == [None] * 12
+    assert [row.is_positive for row in _predict(undecided, files)] == [None] * 12
 
 
 @pytest.mark.parametrize("name", ["serving_default", "predict_images"])
@@ -281,11 +294,133 @@ def alone(signatures: dict[str, Signature], encoded: list[bytes]) -> Answer:
     return {key: np.concatenate([answer[key] for answer in answers]) for key in answers[0]}
 
 
-def test_an_image_that_cannot_be_decoded_fails_the_request(
-    signatures: dict[str, Signature], encoded: list[bytes]
+@pytest.fixture(scope="module")
+def broken() -> dict[str, bytes]:
+    """What is no image, by what is wrong with it."""
+    pixels = np.random.default_rng(3).integers(0, 256, (90, 120, 3), np.uint8)
+
+    def encode(image: Image.Image, file_format: str) -> bytes:
+        buffer = io.BytesIO()
+        image.save(buffer, file_format)
+        return buffer.getvalue()
+
+    jpeg, png, bmp, gif, webp = (
+        encode(Image.fromarray(pixels), name) for name in ("JPEG", "PNG", "BMP", "GIF", "WEBP")
+    )
+    header = b"IHDR" + struct.pack(">II", 60_000, 60_000) + png[24:29]
+    claims_much = png[:12] + header + struct.pack(">I", zlib.crc32(header)) + png[33:]
+    return {
+        "empty": b"",
+        "text": b"not an image",
+        "zeros": bytes(100),
+        "half a JPEG": jpeg[: len(jpeg) // 2],
+        "JPEG without its end": jpeg[:-40],
+        "start of a JPEG": jpeg[:3],
+        "half a PNG": png[: len(png) // 2],
+        "PNG without its end": png[:-30],
+        "start of a PNG": png[:18],
+        "flipped bit in a PNG": png[:5000] + bytes([png[5000] ^ 1]) + png[5001:],
+        "PNG header, JPEG body": png[:8] + jpeg,
+        "JPEG header, PNG body": jpeg[:4] + png,
+        "half a BMP": bmp[: len(bmp) // 2],
+        "start of a BMP": bmp[:2],
+        "GIF": gif,
+        "WebP": webp,
+        "PNG that claims to be huge": claims_much,
+        "huge PNG": encode(Image.new("1", (10_000, 10_000)), "PNG"),
+        "huge JPEG": encode(Image.new("L", (8_000, 8_000)), "JPEG"),
+    }
+
+
+@pytest.mark.parametrize("name", ["serving_default", "predict_images"])
+def test_what_is_no_image_fails_its_own_row_only(
+    name: str, signatures: dict[str, Signature], encoded: list[bytes], broken: dict[str, bytes], alone: Answer
 ) -> None:
-    with pytest.raises(tf.errors.InvalidArgumentError):
-        _ask(signatures, [encoded[0], b"not an image"])
+    # More than are decoded at once, and every second is good.
+    images = [image for pair in zip(encoded, broken.values(), strict=False) for image in pair]
+    assert len(images) == 2 * len(broken) > IMAGES_AT_ONCE
+    answer = _ask(signatures, images, name)
+    np.testing.assert_allclose(answer["scores"][::2], alone["scores"][: len(broken)], atol=1e-6)
+    for key in ("label", "is_positive"):
+        np.testing.assert_array_equal(answer[key][::2], alone[key][: len(broken)])
+    assert (answer["error"][::2] == b"").all()
+
+    errors = {kind: error.decode() for kind, error in zip(broken, answer["error"][1::2], strict=True)}
+    for kind, error in errors.items():
+        if kind == "empty":
+            assert error == "empty: there are no bytes"
+        elif kind in ("text", "zeros", "PNG header, JPEG body", "GIF", "WebP"):
+            assert error == "not a JPEG, PNG or BMP image", kind
+        elif "huge" in kind:
+            pixels = {"PNG that claims to be huge": 3_600_000_000, "huge PNG": 100_000_000, "huge JPEG": 64_000_000}
+            assert error == f"too large: {pixels[kind]} pixels, allowed are 50000000"
+        else:
+            assert error == "damaged: the image cannot be decoded", kind
+    assert (answer["scores"][1::2] == 0).all() and (answer["probability"][1::2] == 0).all()
+    assert (answer["label"][1::2] == b"").all() and answer["is_positive"][1::2].all()
+
+
+def test_a_batch_without_one_good_row_is_answered(signatures: dict[str, Signature]) -> None:
+    answer = _ask(signatures, [b"", b"text"])
+    assert (answer["error"] != b"").all() and answer["scores"].shape == (2, len(CLASSES))
+
+
+def test_what_is_no_example_fails_its_own_row_only(signatures: dict[str, Signature], encoded: list[bytes]) -> None:
+    two_images = tf.train.Feature(bytes_list=tf.train.BytesList(value=encoded[:2]))
+    examples = [
+        b"\xff\xff no protocol buffer",
+        tf.train.Example().SerializeToString(),
+        tf.train.Example(features=tf.train.Features(feature={features.ENCODED: two_images})).SerializeToString(),
+        _example(encoded[0]),
+    ]
+    answer = signatures["serving_default"](examples=tf.constant(examples))
+    assert [error.numpy().decode() for error in answer["error"]] == [
+        *["not a tf.train.Example with the bytes of one image in image/encoded"] * 3,
+        "",
+    ]
+    np.testing.assert_allclose(answer["scores"].numpy().sum(axis=1), [0, 0, 0, 1], atol=1e-6)
+
+
+def test_every_answer_names_the_version(folder: Path, signatures: dict[str, Signature], tmp_path: Path) -> None:
+    signature = signatures["predict_images"]
+    assert signature(image_bytes=tf.constant([b"", b""]))["model_version"].numpy().tolist() == [b"unreleased"] * 2
+    assert (folder / MODEL_VERSION_FILE).read_text() == "unreleased"
+    released = shutil.copytree(folder, tmp_path / "7")
+    (released / MODEL_VERSION_FILE).write_text("1795374444\n")
+    loaded = tf.saved_model.load(str(released))
+    answer = loaded.signatures["predict_images"](image_bytes=tf.constant([b""]))
+    assert answer["model_version"].numpy().tolist() == [b"1795374444"]
+
+
+def test_the_steps_by_themselves_give_the_same_scores(
+    signatures: dict[str, Signature], encoded: list[bytes], images: np.ndarray, alone: Answer
+) -> None:
+    loaded: Any = signatures["loaded"]
+    pixels, error = loaded.decode(tf.constant([*encoded[:9], b"nothing"]))
+    np.testing.assert_array_equal(pixels[:9], images[:9])
+    assert (error.numpy() == b"").tolist() == [True] * 9 + [False] and not pixels[9].numpy().any()
+    np.testing.assert_allclose(loaded.score_pixels(pixels[:9]), alone["scores"][:9], atol=1e-6)
+    # The toy backbone's places are no 32 pixels apart.
+    assert not hasattr(loaded, "feature_map")
+
+
+def test_the_trunk_takes_images_of_any_size(encoded: list[bytes], tmp_path: Path) -> None:
+    size = 64
+    backbone = build_backbone("efficientnet-lite0", size, "none")
+    head = build_head(backbone.output_shape[-1], len(CLASSES), TrainOptions(seed=0))
+    export_classifier(
+        assemble(backbone, head), CLASSES, size, tmp_path, CALIBRATION, DECISION, backbone=backbone, head=head
+    )
+    assert json.loads((tmp_path / "assets.extra" / "classifier.json").read_text(encoding="utf-8"))["stride"] == 32
+    loaded = tf.saved_model.load(str(tmp_path))
+    pixels, _ = loaded.decode(tf.constant(encoded[:3]))
+    places = loaded.feature_map(pixels)
+    assert places.shape == (3, 2, 2, 1280)
+    np.testing.assert_allclose(
+        loaded.score_features(tf.reduce_mean(places, axis=(1, 2))), loaded.score_pixels(pixels), atol=1e-6
+    )
+    large = np.random.default_rng(0).uniform(0, 255, (2, 97, 225, 3)).astype(np.float32)
+    assert loaded.feature_map(large).shape == (2, 4, 8, 1280)
 
 
 def test_the_card_beside_the_model_says_how_it_decides(folder: Path) -> None:
@@ -297,6 +432,7 @@ def test_the_card_beside_the_model_says_how_it_decides(folder: Path) -> None:
         "threshold": 0.25,
         "temperature": 1.7,
         "bias": [0.5, -0.3, -0.2],
+        "stride": None,
     }
 
 

@@ -1,0 +1,1 @@
+"""Releases a model that passed its gates into the serving directory."""

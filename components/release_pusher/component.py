@@ -1,0 +1,89 @@
+"""Specification of ReleasePusher."""
+
+from pathlib import Path
+
+from tfx import types
+from tfx.dsl.components.base import base_component, executor_spec
+from tfx.types import standard_artifacts
+from tfx.types.component_spec import ChannelParameter, ExecutionParameter
+
+from components.release_pusher.executor import Executor
+
+
+class ReleasePusherSpec(types.ComponentSpec):
+    """A judged model in, the note of where it was released out."""
+
+    PARAMETERS = {
+        "serving_dir": ExecutionParameter(type=str),
+        "signing_key": ExecutionParameter(type=str),
+        "keep": ExecutionParameter(type=int),
+        "config_digest": ExecutionParameter(type=str),
+        "source_digest": ExecutionParameter(type=str),
+    }
+    INPUTS = {
+        "model": ChannelParameter(type=standard_artifacts.Model),
+        "model_blessing": ChannelParameter(type=standard_artifacts.ModelBlessing),
+        "infra_blessing": ChannelParameter(type=standard_artifacts.InfraBlessing, optional=True),
+        "evaluation": ChannelParameter(type=standard_artifacts.ModelEvaluation),
+        "examples": ChannelParameter(type=standard_artifacts.Examples),
+    }
+    OUTPUTS = {"pushed_model": ChannelParameter(type=standard_artifacts.PushedModel)}
+
+
+class ReleasePusher(base_component.BaseComponent):
+    """Releases a model that passed its gates as a numbered version, complete or absent at every instant.
+
+    TFX's own Pusher copies file by file under the final name, and knows of no manifest, signature, rollback or
+    retention.
+
+    Outputs:
+        pushed_model: A PushedModel with the custom properties that TFX's Pusher gives it: `pushed` (1 or 0),
+            `pushed_destination` (the version's folder) and `pushed_version`; see `executor` for one more.
+    """
+
+    SPEC_CLASS = ReleasePusherSpec
+    EXECUTOR_SPEC = executor_spec.ExecutorClassSpec(Executor)
+
+    def __init__(
+        self,
+        model: types.BaseChannel,
+        model_blessing: types.BaseChannel,
+        evaluation: types.BaseChannel,
+        examples: types.BaseChannel,
+        serving_dir: Path,
+        signing_key: str,
+        keep: int,
+        config_digest: str,
+        source_digest: str,
+        infra_blessing: types.BaseChannel | None = None,
+    ):
+        """Constructs the component.
+
+        Args:
+            model: The Trainer's output.
+            model_blessing: The Evaluator's verdict.
+            evaluation: What the Evaluator found; its figures go into the manifest.
+            examples: What the model was made of; the data's fingerprint goes into the manifest.
+            serving_dir: Absolute path that receives `<version>/`.
+            signing_key: Where the private key is, never the key; see `components.serving_directory.signing`. Empty:
+                releases are not signed.
+            keep: Versions to keep; 0 keeps all.
+            config_digest: Of the configuration that decides about the model.
+            source_digest: Digest of the code that does the work.
+            infra_blessing: The verdict of a check that the model can be served; None where there is no such check.
+        """
+        super().__init__(
+            spec=ReleasePusherSpec(
+                model=model,
+                model_blessing=model_blessing,
+                infra_blessing=infra_blessing,
+                evaluation=evaluation,
+                examples=examples,
+                serving_dir=str(serving_dir),
+                signing_key=signing_key,
+                keep=keep,
+                config_digest=config_digest,
+                source_digest=source_digest,
+                pushed_model=types.Channel(type=standard_artifacts.PushedModel),
+            )
+        )

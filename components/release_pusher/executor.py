@@ -1,0 +1,130 @@
+"""The work of ReleasePusher.
+
+A model that was rolled back is not released again: `pushed` is 0 then, and the custom property `withdrawn_version`
+says as what it was released before.
+"""
+
+import logging
+from pathlib import Path
+from typing import Any
+
+from tfx import types
+from tfx.components.example_gen.utils import FINGERPRINT_PROPERTY_NAME
+from tfx.components.util import model_utils
+from tfx.dsl.components.base import base_executor
+from tfx.types import artifact_utils
+from tfx.utils import path_utils
+
+from components.release_pusher.metrics import read_metrics
+from components.serving_directory import (
+    Lineage,
+    Release,
+    ServingDirectoryError,
+    current_version,
+    find_withdrawn_model,
+    publish,
+    remove_old_versions,
+    verify,
+)
+from components.serving_directory.manifest import measure_model
+from components.serving_directory.signing import Signer, load_signer
+
+PUSHED = "pushed"
+PUSHED_DESTINATION = "pushed_destination"
+PUSHED_VERSION = "pushed_version"
+WITHDRAWN_VERSION = "withdrawn_version"
+
+log = logging.getLogger("crackgate")
+
+
+class Executor(base_executor.BaseExecutor):
+    """Releases the model, unless it did not pass, was withdrawn, or is the version in use already."""
+
+    def Do(  # noqa: N802 - TFX's name
+        self,
+        input_dict: dict[str, list[types.Artifact]],
+        output_dict: dict[str, list[types.Artifact]],
+        exec_properties: dict[str, Any],
+    ) -> None:
+        """Releases the model and notes it.
+
+        Raises:
+            ServingDirectoryError: The serving directory cannot be written to; nothing was released.
+            KeyFileError: The signing key cannot be used; nothing was released.
+        """
+        self._log_startup(input_dict, output_dict, exec_properties)
+        pushed = artifact_utils.get_single_instance(output_dict["pushed_model"])
+        if not _passed(input_dict):
+            pushed.set_int_custom_property(PUSHED, 0)
+            return
+        model = Path(path_utils.serving_model_path(artifact_utils.get_single_instance(input_dict["model"]).uri))
+        serving_dir = Path(exec_properties["serving_dir"])
+        source = exec_properties["signing_key"]
+        signer = load_signer(source) if source else None
+        digest = measure_model(model)
+        withdrawn = find_withdrawn_model(serving_dir, digest)
+        if withdrawn is not None:
+            log.info("not released: the model is that of version %d, which was withdrawn", withdrawn.number)
+            pushed.set_int_custom_property(PUSHED, 0)
+            pushed.set_string_custom_property(WITHDRAWN_VERSION, str(withdrawn.number))
+            return
+        folder = _find_in_use(serving_dir, digest, signer)
+        if folder is None:
+            folder = publish(model, serving_dir, self._describe(model, input_dict, exec_properties), signer)
+        pushed.set_int_custom_property(PUSHED, 1)
+        pushed.set_string_custom_property(PUSHED_DESTINATION, str(folder))
+        pushed.set_string_custom_property(PUSHED_VERSION, folder.name)
+        _remove_old(serving_dir, exec_properties["keep"])
+
+    def _describe(
+        self, model: Path, input_dict: dict[str, list[types.Artifact]], exec_properties: dict[str, Any]
+    ) -> Release:
+        context = self._context
+        examples = artifact_utils.get_single_instance(input_dict["examples"])
+        evaluation = artifact_utils.get_single_instance(input_dict["evaluation"])
+        lineage = Lineage(
+            pipeline=context.pipeline_info.id if context and context.pipeline_info else "",
+            run_id=(context.pipeline_run_id or "") if context else "",
+            # TFX calls the execution's id in ML Metadata by this name.
+            execution=int(context._unique_id or 0) if context else 0,
+            artifacts={name: artifacts[0].id for name, artifacts in input_dict.items() if artifacts},
+            data_fingerprint=examples.get_string_custom_property(FINGERPRINT_PROPERTY_NAME),
+        )
+        return Release(
+            lineage=lineage,
+            metrics=read_metrics(evaluation.uri, model),
+            config_digest=exec_properties["config_digest"],
+        )
+
+
+def _passed(input_dict: dict[str, list[types.Artifact]]) -> bool:
+    if not model_utils.is_model_blessed(artifact_utils.get_single_instance(input_dict["model_blessing"])):
+        log.info("not released: the Evaluator did not bless the model")
+        return False
+    if not all(model_utils.is_infra_validated(blessing) for blessing in input_dict.get("infra_blessing", [])):
+        log.info("not released: the model cannot be served as it should")
+        return False
+    return True
+
+
+def _find_in_use(serving_dir: Path, digest: str, signer: Signer | None) -> Path | None:
+    """The version in use when it is this very model: judged again under other options, it is not released twice."""
+    folder = current_version(serving_dir)
+    found = verify(folder) if folder else None
+    if folder is None or found is None or found.manifest is None or not found.intact:
+        return None
+    if found.manifest.model_digest != digest or (signer and not signer.has_signed(folder, found.manifest)):
+        return None
+    log.info("version %s, which is in use, is this model: nothing to release", folder.name)
+    return folder
+
+
+def _remove_old(serving_dir: Path, keep: int) -> None:
+    """What was released stays released when an old version cannot be removed."""
+    try:
+        removed = remove_old_versions(serving_dir, keep)
+    except ServingDirectoryError as error:
+        log.warning("old versions could not be removed: %s", error)
+        return
+    if removed:
+        log.info("removed, since release.keep is %d: versions %s", keep, ", ".join(map(str, removed)))
