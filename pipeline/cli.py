@@ -14,6 +14,7 @@ from pipeline.command_line import EXIT_FAILED, EXIT_USAGE, WorkspaceOption, cons
 from pipeline.config import ConfigError, load_config
 from pipeline.predict_command import predict
 from pipeline.serve_command import serve
+from pipeline.train_worker_command import train_worker
 from pipeline.workspace import Workspace, WorkspaceBusyError
 
 if TYPE_CHECKING:
@@ -150,6 +151,7 @@ app.command(
     epilog="Exit codes: 0 all scored, 1 a file could not be scored, 2 usage, 5 an image was given a label of --fail-on."
 )(predict)
 app.command()(serve)
+app.command()(train_worker)
 
 
 runs_app = typer.Typer(invoke_without_command=True)

@@ -209,6 +209,17 @@ def test_workers_of_a_training_are_named_and_configured(monkeypatch: pytest.Monk
     assert load_config(MANIFESTS / "training" / "training.toml").data.classes
 
 
+def test_kubeflow_s_tasks_are_told_of_what_is_there() -> None:
+    options = tomllib.loads((MANIFESTS / "kubeflow.toml").read_text(encoding="utf-8"))["kubeflow"]
+    assert {volume["claim"] for volume in options["volumes"]} == set(of_kind("PersistentVolumeClaim"))
+    mounts = {volume["mount"] for volume in options["volumes"]}
+    assert mounts == {options["workspace"], options["data"], options["serving"]}
+    secrets = {secret["metadata"]["name"]: secret["stringData"] for secret in load(MANIFESTS / "secrets.template.yaml")}
+    assert secrets[options["mlmd_secret"]]["MLMD_HOST"] in of_kind("Service")
+    (component,) = load(MANIFESTS / "images" / "kustomization.yaml")
+    assert options["image"] in {f"{image['newName']}:{image['newTag']}" for image in component["images"]}
+
+
 def _selected(labels: dict[str, str]) -> list[Pod]:
     common = {"app.kubernetes.io/part-of": "crackgate"}
     return [pod for pod in PODS if pod.labels and labels.items() <= {**pod.labels, **common}.items()]
