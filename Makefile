@@ -6,10 +6,13 @@ BIN := $(VENV)/bin
 UV := $(or $(shell command -v uv 2>/dev/null),.tools/uv/bin/uv)
 WORKSPACE ?= workspace
 SAMPLE_DATA := $(WORKSPACE)/sample-data
+IMAGE ?= crackgate:latest
+EXTRAS ?= kubeflow
 PYTEST := TF_CPP_MIN_LOG_LEVEL=2 $(BIN)/python -m pytest
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test test-unit lint format clean report-schema benchmark-copies benchmark-ingest \
+.PHONY: help install run image test test-image test-unit check-manifests lint format clean report-schema \
+	benchmark-copies benchmark-ingest \
 	benchmark-evaluation benchmark-train benchmark-surfaces benchmark-serve
 
 help: ## List the verbs
@@ -25,6 +28,15 @@ test: install ## Run every test that a bare machine can
 
 test-unit: install ## Run the quick tests
 	$(PYTEST) tests/unit
+
+image: ## Build the container image, as IMAGE; EXTRAS="kubeflow gpu" adds CUDA
+	kubeflow/image/build.sh $(IMAGE) --build-arg EXTRAS="$(EXTRAS)" $(IMAGE_OPTIONS)
+
+test-image: install ## Build the image on a base made from Debian's packages, and run it locked down (root, podman, runc)
+	$(PYTEST) -m image tests/e2e/test_image.py
+
+check-manifests: install ## Check the Kubernetes manifests with kustomize and the API server's schemas (go)
+	$(PYTEST) -m manifests tests/integration/test_manifest_schemas.py
 
 lint: install ## Check style, formatting and types
 	$(BIN)/ruff check
