@@ -53,11 +53,9 @@ def pods() -> Iterator[Pod]:
         if manifest["kind"] == "FlinkDeployment":
             common = spec["podTemplate"]
             for role in ("jobManager", "taskManager"):
-                own = spec[role].get("podTemplate", {"spec": {}})["spec"]
-                # As the operator merges them: lists of both, the rest from either.
-                merged = {**common["spec"], **own}
-                for name in ("containers", "volumes"):
-                    merged[name] = [*common["spec"].get(name, []), *own.get(name, [])]
+                # The operator merges lists by position, so that they must stand in one of the two.
+                assert not any(isinstance(value, list) for value in common["spec"].values())
+                merged = {**common["spec"], **spec[role]["podTemplate"]["spec"]}
                 yield Pod(f"{owner} {role}", merged, common["metadata"]["labels"])
         elif manifest["kind"] == "InferenceService":
             predictor = spec["predictor"]
