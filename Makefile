@@ -6,12 +6,14 @@ BIN := $(VENV)/bin
 UV := $(or $(shell command -v uv 2>/dev/null),.tools/uv/bin/uv)
 WORKSPACE ?= workspace
 SAMPLE_DATA := $(WORKSPACE)/sample-data
+IMAGE ?= crackgate:latest
+EXTRAS ?= kubeflow
 PYTEST := TF_CPP_MIN_LOG_LEVEL=2 $(BIN)/python -m pytest
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test test-unit test-flink flink-up flink-down test-serving test-kubeflow lint format \
-	benchmark-copies benchmark-ingest benchmark-evaluation benchmark-train benchmark-surfaces benchmark-serve \
-	benchmark-inspect report-schema clean
+.PHONY: help install run test test-unit test-flink flink-up flink-down test-serving test-kubeflow image test-image \
+	check-manifests lint format benchmark-copies benchmark-ingest benchmark-evaluation benchmark-train \
+	benchmark-surfaces benchmark-serve benchmark-inspect report-schema clean
 
 help: ## List the verbs
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  %-21s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -35,10 +37,21 @@ flink-up: install ## Start a Flink cluster on this machine, for beam.profile=fli
 
 flink-down: install ## Stop it
 	PYTHONPATH=. $(BIN)/python -m flink_cluster down
+
 test-serving: install ## Run the tests with models that crash, hang, are slow, or go through a model server
 	$(PYTEST) -m serving
+
 test-kubeflow: install ## The compiled pipeline with kfp.local, and tasks on MariaDB (apt-get install mariadb-server)
 	$(PYTEST) -m kubeflow
+
+image: ## Build the container image, as IMAGE; EXTRAS="kubeflow gpu" adds CUDA
+	kubeflow/image/build.sh $(IMAGE) --build-arg EXTRAS="$(EXTRAS)" $(IMAGE_OPTIONS)
+
+test-image: install ## Build the image on a base made from Debian's packages, and run it locked down (root, podman, runc)
+	$(PYTEST) -m image tests/e2e/test_image.py
+
+check-manifests: install ## Check the Kubernetes manifests with kustomize and the API server's schemas (go)
+	$(PYTEST) -m manifests tests/integration/test_manifest_schemas.py
 
 lint: install ## Check style, formatting and types
 	$(BIN)/ruff check
@@ -66,6 +79,7 @@ benchmark-surfaces: install ## How well a model trained on concrete ranks cracks
 
 benchmark-serve: install ## Images per second and latency of a release, and of crackgate serve, against plain Keras
 	PYTHONPATH=. $(BIN)/python benchmarks/benchmark_serve.py
+
 benchmark-inspect: install ## Seconds per 12-megapixel photograph, of MODEL=workspace/serving/<version>
 	PYTHONPATH=. $(BIN)/python benchmarks/benchmark_inspect.py --model $(MODEL)
 

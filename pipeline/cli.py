@@ -2,7 +2,6 @@
 
 import importlib.metadata
 import json
-import logging
 import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -17,6 +16,7 @@ from pipeline.inspect_command import inspect
 from pipeline.kubeflow_commands import kubeflow_app
 from pipeline.predict_command import predict
 from pipeline.serve_command import serve
+from pipeline.train_worker_command import train_worker
 from pipeline.workspace import Workspace, WorkspaceBusyError
 
 if TYPE_CHECKING:
@@ -153,36 +153,9 @@ app.command(
     epilog="Exit codes: 0 all scored, 1 a file could not be scored, 2 usage, 5 an image was given a label of --fail-on."
 )(predict)
 app.command()(serve)
-
+app.command()(train_worker)
 
 app.add_typer(kubeflow_app, name="kubeflow")
-
-
-@app.command("train-worker")
-def train_worker(
-    examples: Annotated[Path, typer.Option(help="Folder that ImageExampleGen wrote, with Split-train and Split-eval.")],
-    output: Annotated[Path, typer.Option(help="New folder for the model, on storage that all workers share.")],
-    config: Annotated[Path | None, typer.Option(help="Configuration, TOML; it names data.classes.")] = None,
-    assignments: Annotated[
-        list[str] | None,
-        typer.Option("--set", metavar="SECTION.FIELD=VALUE", help="Set one field of the configuration; repeatable."),
-    ] = None,
-) -> None:
-    """Train together with other machines: start one on each, with a TF_CONFIG that names them all."""
-    from pipeline.training_worker import train_worker as train
-
-    # A job that starts a worker again after the first one has finished would wait for it for ever.
-    if output.exists():
-        print(f"{output} is there, nothing to train: remove it to train anew")
-        return
-    # A job's log is all that there is to see of it.
-    logging.basicConfig(format="%(message)s")
-    logging.getLogger("crackgate").setLevel(logging.INFO)
-    try:
-        wrote = train(examples.resolve(), output.resolve(), load_config(config, assignments))
-    except ConfigError as error:
-        fail(str(error), EXIT_USAGE)
-    print(f"model in {output}" if wrote else "done; the first worker writes the model")
 
 
 app.command(epilog="Exit codes: 0 all inspected, 1 a photograph could not be inspected, 2 usage.")(inspect)

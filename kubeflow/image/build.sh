@@ -12,7 +12,5 @@ for builder in podman buildah docker ""; do
     [ -n "$builder" ] || { echo "no podman, buildah or docker on the PATH: install one of them" >&2; exit 1; }
     if command -v "$builder" >/dev/null; then break; fi
 done
-# Docker's format keeps the health check.
-format=; [ "$builder" = docker ] || format=--format=docker
-exec "$builder" build $format --file kubeflow/image/Dockerfile --tag "$tag" \
+exec "$builder" build --file kubeflow/image/Dockerfile --tag "$tag" \
     --build-arg VERSION="$version" --build-arg REVISION="$revision" "$@" .

@@ -64,6 +64,8 @@ def _start(examples: Path, output: Path, tf_config: dict[str, Any]) -> subproces
     )
 
 
+# Half a minute and more of two cores: both load TFX.
+@pytest.mark.kubeflow
 def test_two_workers_train_one_model_and_the_first_one_writes_it(
     examples: Path, photographs: Path, tmp_path: Path
 ) -> None:
