@@ -55,7 +55,7 @@ def crackgate(*arguments: object, cwd: Path = PROJECT) -> subprocess.CompletedPr
         capture_output=True,
         text=True,
         check=False,
-        timeout=600,
+        timeout=1800,
     )
 
 
