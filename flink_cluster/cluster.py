@@ -72,6 +72,8 @@ _SETTINGS = {
     # A killed task manager is noticed by its refused connections, long before the heartbeat times out.
     "heartbeat.interval": "3000",
     "heartbeat.timeout": "60000",
+    # Ingest hands two hundred tasks at a time to a JVM that shares its core with the workers.
+    "pekko.ask.timeout": "60 s",
     "restart-strategy.type": "fixed-delay",
     "restart-strategy.fixed-delay.attempts": "3",
     # Until it is noticed, work would be handed to the task manager that is no more.

@@ -9,6 +9,7 @@ import sys
 import tarfile
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 # Beam's runner for this line of Flink: flink.line in pom.xml.
 FLINK_VERSION = "1.19.3"
@@ -44,10 +45,13 @@ def fetch_software() -> Software:
     if not job_server.is_dir() and not shutil.which("mvn"):
         raise MissingSoftwareError("mvn is not on the PATH: install Maven (Debian: apt-get install maven)")
     flink = CACHE / f"flink-{FLINK_VERSION}"
-    if not flink.is_dir():
-        _fetch_flink(flink)
-    if not job_server.is_dir():
-        _fetch_job_server(job_server)
+    CACHE.mkdir(parents=True, exist_ok=True)
+    # Beside the targets, which are there whole or not at all.
+    with TemporaryDirectory(dir=CACHE, prefix="part-") as work:
+        if not flink.is_dir():
+            _fetch_flink(flink, Path(work))
+        if not job_server.is_dir():
+            _fetch_job_server(job_server, Path(work))
     return Software(java, flink, job_server)
 
 
@@ -64,15 +68,14 @@ def _find_java() -> str:
     return java
 
 
-def _fetch_flink(target: Path) -> None:
+def _fetch_flink(target: Path, work: Path) -> None:
     """PyPI has Flink's libraries as a source archive; pip gets it, and only the archive's jars are unpacked."""
-    work = _work_folder(target)
     # An environment of its own: the project's has no pip.
     _run([sys.executable, "-m", "venv", str(work / "pip")], "make a virtual environment (python3-venv)")
     pip = [str(work / "pip" / "bin" / "python"), "-m", "pip", "download", "--quiet", "--no-deps", "--dest", str(work)]
     _run([*pip, f"apache-flink-libraries=={FLINK_VERSION}"], "download Flink from PyPI")
     (archive,) = work.glob("*.tar.gz")
-    libraries = work / "libraries"
+    libraries = work / "flink"
     libraries.mkdir()
     with tarfile.open(archive) as members:
         for member in members:
@@ -81,27 +84,17 @@ def _fetch_flink(target: Path) -> None:
                 member.name = path.name
                 members.extract(member, libraries, filter="data")
     libraries.rename(target)
-    shutil.rmtree(work)
 
 
-def _fetch_job_server(target: Path) -> None:
-    work = _work_folder(target)
+def _fetch_job_server(target: Path, work: Path) -> None:
     _run(
         [
             *("mvn", "--batch-mode", "--quiet", "--file", str(_POM), "dependency:copy-dependencies"),
-            *("-DincludeScope=runtime", f"-DoutputDirectory={work / 'libraries'}"),
+            *("-DincludeScope=runtime", f"-DoutputDirectory={work / 'job-server'}"),
         ],
         "fetch Beam's Flink job server with Maven (versions: flink_cluster/pom.xml)",
     )
-    (work / "libraries").rename(target)
-    shutil.rmtree(work)
-
-
-def _work_folder(target: Path) -> Path:
-    """Beside the target, which is there whole or not at all."""
-    work = target.with_name(f"{target.name}.part-{os.getpid()}")
-    work.mkdir(parents=True)
-    return work
+    (work / "job-server").rename(target)
 
 
 def _run(command: list[str], purpose: str) -> None:

@@ -19,8 +19,9 @@ if TYPE_CHECKING:
 # 6,000: they are even near 2,400. The other steps do less for an image, so they pay later.
 PARALLEL_FROM = 4000
 
-# A worker process imports TensorFlow once, and not for every step of a job anew. Milliseconds.
-_KEEP_WORKERS = 60_000
+# Milliseconds that a worker waits for the next step of its job, so that it does not import TensorFlow anew. Less
+# than the delay of Flink's restart strategy: a job that starts again would be given the killed workers that it had.
+_KEEP_WORKERS = 5_000
 _SECONDS_TO_ANSWER = 10
 # What is on these is on this machine and on no other one.
 _LOCAL_FILE_SYSTEMS = {"ext2", "ext3", "ext4", "xfs", "btrfs", "zfs", "f2fs", "tmpfs", "ramfs", "overlay"}

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 import pytest
 from command import Run, run_crackgate
 
+from pipeline.config import BEAM_COMPONENTS
+
 if TYPE_CHECKING:
     from flink_cluster.cluster import FlinkCluster
 
 pytestmark = pytest.mark.flink
-
-_BEAM_STEPS = {"ImageExampleGen", "StatisticsGen", "DataPage", "LeakCheck", "Evaluator"}
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +41,7 @@ def test_a_model_is_released_and_every_beam_step_was_a_job_of_flink(on_flink: Ru
     assert set(on_flink.states.values()) == {"complete"}
     states = [job["state"] for job in flink.ask("/jobs/overview")["jobs"]]
     # DataPage reads twice.
-    assert len(states) == len(_BEAM_STEPS) + 1 and set(states) == {"FINISHED"}
+    assert len(states) == len(BEAM_COMPONENTS) + 1 and set(states) == {"FINISHED"}
 
 
 def test_the_task_managers_shared_the_work(on_flink: Run, flink: "FlinkCluster") -> None:

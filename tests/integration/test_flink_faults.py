@@ -61,6 +61,10 @@ def _ingest(bench: "Bench", folder: Path) -> dict[str, list[bytes]]:
             source_digest="",
         )
     )
+    folder = Path(bench.output("ImageExampleGen", "examples").uri)
+    left = [path.name for path in folder.rglob("*") if path.parent.name.startswith("Split-")]
+    # The Trainer takes everything there for a file of examples.
+    assert all(name.endswith(".gz") for name in left), left
     return {
         split: sorted(example.SerializeToString(deterministic=True) for example in stored)
         for split, stored in bench.examples().items()

@@ -78,7 +78,7 @@ def test_beam_itself_understands_the_arguments_of_every_profile() -> None:
 
     spark = PipelineOptions(beam_pipeline_args(BeamOptions(profile="spark", worker_pool="pool:1")))
     assert spark.view_as(PortableOptions).environment_config == "pool:1"
-    assert int(spark.view_as(PortableOptions).environment_cache_millis) == 60_000
+    assert int(spark.view_as(PortableOptions).environment_cache_millis) == 5_000
     cloud = DataflowOptions(project="p", region="r", temp_location="gs://b/t", sdk_container_image="i")
     dataflow = PipelineOptions(beam_pipeline_args(BeamOptions(profile="dataflow", dataflow=cloud)))
     assert dataflow.view_as(GoogleCloudOptions).temp_location == "gs://b/t"
