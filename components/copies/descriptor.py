@@ -72,6 +72,14 @@ def similarity(one: bytes, other: bytes) -> float:
     return float(similarities(coefficients([one]), coefficients([other]))[0])
 
 
+def share_a_band(one: bytes, other: bytes) -> bool:
+    """Whether two described images are worth comparing; blank ones are not."""
+    if is_blank(one) or is_blank(other):
+        return False
+    hashes, others = bands(coefficients([one, other]))
+    return bool((hashes == others).any())
+
+
 def similarities(ones: Coefficients, others: Coefficients) -> Floats:
     """The same for many pairs of images with texture: row by row of two arrays of `coefficients`."""
     ones, others = ones.astype(np.float32), others.astype(np.float32)
