@@ -65,7 +65,7 @@ def _laplacian_variance(luma: np.ndarray) -> float:
         laplacian[:-1] += inner[1:]
         laplacian.reshape(-1, width)[:, [0, -1]] = 0
         responses = laplacian.astype(np.float64)
-        squares += responses @ responses
-        total += responses.sum()
+        squares += float(responses @ responses)
+        total += float(responses.sum())
     fitting = (height - 2) * (width - 2)
     return float(squares / fitting - (total / fitting) ** 2)
