@@ -9,8 +9,8 @@ SAMPLE_DATA := $(WORKSPACE)/sample-data
 PYTEST := TF_CPP_MIN_LOG_LEVEL=2 $(BIN)/python -m pytest
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test test-unit lint format clean report-schema benchmark-copies benchmark-ingest \
-	benchmark-evaluation benchmark-train benchmark-surfaces
+.PHONY: help install run test test-unit test-flink flink-up flink-down lint format clean report-schema \
+	benchmark-copies benchmark-ingest benchmark-evaluation benchmark-train benchmark-surfaces
 
 help: ## List the verbs
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  %-21s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -25,6 +25,15 @@ test: install ## Run every test that a bare machine can
 
 test-unit: install ## Run the quick tests
 	$(PYTEST) tests/unit
+
+test-flink: install ## Run the pipeline on a Flink cluster that the tests start (Java, Maven), faults included
+	$(PYTEST) -m flink
+
+flink-up: install ## Start a Flink cluster on this machine, for beam.profile=flink; says how to use it
+	PYTHONPATH=. $(BIN)/python -m flink_cluster up
+
+flink-down: install ## Stop it
+	PYTHONPATH=. $(BIN)/python -m flink_cluster down
 
 lint: install ## Check style, formatting and types
 	$(BIN)/ruff check
