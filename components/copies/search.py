@@ -112,7 +112,7 @@ def pair(codes: NDArray[np.uint64], digests: Digests) -> tuple[Digests, Digests]
     codes, digests = codes[order], digests[order]
     # Nearly all bands have a single image.
     same = codes[1:] == codes[:-1]
-    shared = np.append(same, False) | np.insert(same, 0, False)
+    shared = (np.append(same, False) | np.insert(same, 0, False))[: len(codes)]
     codes, digests = codes[shared], digests[shared]
     order = np.lexsort((digests, codes))
     codes, digests = codes[order], digests[order]
