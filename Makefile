@@ -12,8 +12,8 @@ PYTEST := TF_CPP_MIN_LOG_LEVEL=2 $(BIN)/python -m pytest
 
 .DEFAULT_GOAL := help
 .PHONY: help install run test test-unit test-flink flink-up flink-down test-serving test-kubeflow image test-image \
-	check-manifests lint format benchmark-copies benchmark-ingest benchmark-evaluation benchmark-train \
-	benchmark-surfaces benchmark-serve benchmark-inspect report-schema clean
+	check-manifests lint format benchmark-copies benchmark-ingest benchmark-evaluation benchmark-scale \
+	benchmark-train benchmark-surfaces benchmark-serve benchmark-inspect report-schema clean
 
 help: ## List the verbs
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  %-21s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -70,6 +70,9 @@ benchmark-ingest: install ## Images per second and memory of ingest against a pl
 
 benchmark-evaluation: install ## Seconds and memory of the gate's evaluation, on real photographs
 	PYTHONPATH=. $(BIN)/python benchmarks/benchmark_evaluation.py
+
+benchmark-scale: install ## Time and memory of the Beam steps by images and workers; writes docs/scale.md (OPTIONS: see the script)
+	PYTHONPATH=. $(BIN)/python benchmarks/benchmark_scale.py $(OPTIONS)
 
 benchmark-train: install ## Time and accuracy of training against the plain Keras recipe, on real photographs
 	PYTHONPATH=. $(BIN)/python benchmarks/benchmark_train.py

@@ -21,12 +21,15 @@ import numpy as np
 from apache_beam.options.pipeline_options import PipelineOptions
 from PIL import Image, ImageEnhance, ImageOps
 
-from components.copies.descriptor import COPY_THRESHOLD, bands, describe, similarity
-from components.copies.grouping import FindCopies, GroupCopies
+from components.copies.descriptor import COPY_THRESHOLD, describe, share_a_band, similarity
+from components.copies.grouping import Edges, GroupCopies
+from components.copies.pictures import count_partitions, pack, to_bytes
+from components.copies.search import FindCopies, Pairs
 
 PROJECT = Path(__file__).resolve().parents[1]
 PHOTOGRAPHS = Path(os.environ.get("CRACKGATE_PHOTOGRAPHS", PROJECT.parent / "shared" / "data" / "concrete"))
 COPIED = 300
+_BATCH = 256
 
 Change = Callable[[Image.Image], Image.Image]
 
@@ -55,7 +58,7 @@ def print_recall(files: list[Path]) -> None:
                 original = photograph.convert("RGB")
             one, other = (_describe(image) for image in (original, change(original)))
             similarities.append(similarity(one, other))
-            found += similarities[-1] >= COPY_THRESHOLD and not set(bands(one)).isdisjoint(bands(other))
+            found += similarities[-1] >= COPY_THRESHOLD and share_a_band(one, other)
         lowest, one_in_20 = np.quantile(similarities, (0, 0.05))
         print(f"{name:<44}{found / len(chosen):>8.1%}{lowest:>8.3f}{one_in_20:>8.3f}")
 
@@ -81,25 +84,30 @@ def print_scale(files: list[Path], count: int) -> None:
 def group(described: list[tuple[bytes, bytes]]) -> tuple[int, dict[bytes, bytes]]:
     """The number of pairs, and the group of each key, found by one worker in this process."""
     options = PipelineOptions([], runner="FnApiRunner", direct_running_mode="in_memory", direct_num_workers=1)
+    partitions = count_partitions(len(described))
+    parts = [described[start : start + _BATCH] for start in range(0, len(described), _BATCH)]
     with tempfile.TemporaryDirectory() as folder:
         with beam.Pipeline(options=options) as pipeline:
-            images = pipeline | beam.Create(described)
-            pairs = images | FindCopies()
-            _ = (
-                pairs
-                | beam.combiners.Count.Globally()
-                | beam.Map(str)
-                | "WriteCount" >> beam.io.WriteToText(f"{folder}/pairs")
-            )
-            groups = (images | beam.Keys(), pairs) | GroupCopies()
-            _ = groups | beam.MapTuple(_line) | "WriteGroups" >> beam.io.WriteToText(f"{folder}/groups")
-        count = int("".join(path.read_text() for path in Path(folder).glob("pairs*")))
-        lines = [line for path in Path(folder).glob("groups*") for line in path.read_text().splitlines()]
-    return count, {bytes.fromhex(key): bytes.fromhex(group_id) for key, group_id in map(str.split, lines)}
+            batches = [pack([image for _, image in part], [key for key, _ in part]) for part in parts]
+            copies = pipeline | beam.Create(batches) | FindCopies(partitions)
+            counts = copies["similar"] | "Similar" >> beam.Map(_count), copies["same"] | "Same" >> beam.Map(len)
+            _ = counts | beam.Flatten() | beam.Map(str) | "WriteCount" >> beam.io.WriteToText(f"{folder}/pairs")
+            centres = copies["similar"] | GroupCopies(partitions)
+            _ = centres | beam.FlatMapTuple(_lines) | "WriteGroups" >> beam.io.WriteToText(f"{folder}/centres")
+        count = sum(int(line) for path in Path(folder).glob("pairs*") for line in path.read_text().split())
+        lines = [line for path in Path(folder).glob("centres*") for line in path.read_text().splitlines()]
+    centre_of = dict(line.split() for line in lines)
+    pictures = {key: to_bytes(pack([image], [key]).digests)[0].hex() for key, image in described}
+    return count, {key: bytes.fromhex(centre_of.get(picture, picture)) for key, picture in pictures.items()}
 
 
-def _line(key: bytes, group_id: bytes) -> str:
-    return f"{key.hex()} {group_id.hex()}"
+def _count(pairs: Pairs) -> int:
+    return len(pairs.first)
+
+
+def _lines(_number: int, edges: Edges) -> list[str]:
+    pictures, centres = map(to_bytes, edges)
+    return [f"{picture.hex()} {centre.hex()}" for picture, centre in zip(pictures, centres, strict=True)]
 
 
 def _described(files: list[Path], count: int) -> Iterator[tuple[bytes, bytes]]:

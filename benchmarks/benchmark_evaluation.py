@@ -47,7 +47,8 @@ def main() -> None:
     parser.add_argument("--one", nargs=3, type=Path, metavar=("MODEL", "EXAMPLES", "OUTPUT"), help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.one:
-        evaluate(*arguments.one)
+        seconds = evaluate(*arguments.one, BeamOptions())
+        print(f"{seconds:.0f} {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3:.0f}")
         return
     files = sorted(arguments.photographs.glob("*/*.jpg"))
     if not files:
@@ -71,13 +72,13 @@ def main() -> None:
             stored.unlink()
 
 
-def evaluate(model: Path, examples: Path, output: Path) -> None:
-    """Evaluates as the Evaluator does, in this process, and prints seconds and peak megabytes."""
+def evaluate(model: Path, examples: Path, output: Path, options: BeamOptions) -> float:
+    """Evaluates as the Evaluator does; returns the seconds that it took."""
     config = tfma.utils.update_eval_config_with_defaults(build_eval_config(CLASSES, "Positive", GateOptions()))
     shared = custom_eval_shared_model(str(model), "", config)
     source = tfxio.TFExampleRecord(str(examples), raw_record_column_name=tfma.ARROW_INPUT_COLUMN)
     began = time.monotonic()
-    with beam.Pipeline(argv=beam_pipeline_args(BeamOptions())) as pipeline:
+    with beam.Pipeline(argv=beam_pipeline_args(options)) as pipeline:
         _ = (
             pipeline
             | source.BeamSource()
@@ -88,8 +89,7 @@ def evaluate(model: Path, examples: Path, output: Path) -> None:
                 output_path=str(output),
             )
         )
-    seconds = time.monotonic() - began
-    print(f"{seconds:.0f} {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3:.0f}")
+    return time.monotonic() - began
 
 
 def make_examples(files: list[Path], side: int) -> list[bytes]:

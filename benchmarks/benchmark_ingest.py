@@ -67,7 +67,7 @@ def gather(files: list[Path], count: int, folder: Path) -> None:
     for number in range(count):
         file = files[order[number % len(files)]]
         target = folder / file.parent.name / f"{number}{file.suffix}"
-        target.parent.mkdir(exist_ok=True)
+        target.parent.mkdir(parents=True, exist_ok=True)
         if number < len(files):
             shutil.copy(file, target)
             continue

@@ -9,6 +9,7 @@ Rounding Algorithms", STOC 2002), in bands as locality-sensitive hashing does it
 
 import functools
 import hashlib
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +19,7 @@ from numpy.typing import NDArray
 COPY_THRESHOLD = 0.87
 
 Floats = NDArray[np.float32]
+Coefficients = NDArray[np.int8]
 
 _THUMBNAIL_SIDE = 32
 # Finer detail of the thumbnail does not survive a JPEG of quality 50.
@@ -30,8 +32,10 @@ _BITS = 32
 # The hashes leave out the higher frequencies, which copies keep less exactly.
 _HIGHEST_HASHED_FREQUENCY = 12
 _ROWS_AT_ONCE = 256
+# Bounds the memory of the sums: 20 kB an image.
+_HASHED_AT_ONCE = 256
 # Of a SHA-256: as good as the whole to tell pictures apart, and every image is named very often.
-_PICTURE_BYTES = 16
+PICTURE_BYTES = 16
 
 
 def describe(grey: NDArray[np.uint8]) -> bytes:
@@ -65,40 +69,55 @@ def similarity(one: bytes, other: bytes) -> float:
     """
     if is_blank(one) or is_blank(other):
         return float(one == other)
-    a, b = _coefficients(one), _coefficients(other)
-    return float((_orientations(a) @ b).max() / (np.linalg.norm(a) * np.linalg.norm(b)))
+    return float(similarities(coefficients([one]), coefficients([other]))[0])
 
 
-def bands(descriptor: bytes) -> list[bytes]:
+def share_a_band(one: bytes, other: bytes) -> bool:
+    """Whether two described images are worth comparing; blank ones are not."""
+    if is_blank(one) or is_blank(other):
+        return False
+    hashes, others = bands(coefficients([one, other]))
+    return bool((hashes == others).any())
+
+
+def similarities(ones: Coefficients, others: Coefficients) -> Floats:
+    """The same for many pairs of images with texture: row by row of two arrays of `coefficients`."""
+    ones, others = ones.astype(np.float32), others.astype(np.float32)
+    # Sums of whole numbers below 2^24: exact, in any order.
+    straight = (ones * others) @ _MIRRORINGS.T
+    swapped = (ones[:, _TRANSPOSED] * others) @ _MIRRORINGS.T
+    best = np.maximum(straight.max(axis=1), swapped.max(axis=1))
+    norms: Floats = np.sqrt(np.square(ones).sum(axis=1)) * np.sqrt(np.square(others).sum(axis=1))
+    return best / norms
+
+
+def coefficients(descriptors: Sequence[bytes]) -> Coefficients:
+    """The descriptors of images with texture as rows of int8, of shape (images, 472)."""
+    return np.frombuffer(b"".join(descriptors), np.int8).reshape(len(descriptors), DESCRIPTOR_BYTES)
+
+
+def bands(images: Coefficients) -> NDArray[np.uint32]:
     """The hashes by which copies are looked up: two images with one of them in common are worth comparing.
 
     A band's hash is the smallest one over the eight orientations, the same for an image mirrored or turned. It depends
     on nothing but the descriptor: the sums are whole numbers that float32 holds exactly.
 
+    Args:
+        images: `coefficients` of images with texture.
+
     Returns:
-        20 hashes of 5 bytes each, or none for a blank image.
+        A hash for each of the 20 bands, of shape (images, 20).
     """
-    if is_blank(descriptor):
-        return []
-    orientations = _orientations(_coefficients(descriptor))[:, : len(_PROJECTIONS)]
-    signs = (orientations @ _PROJECTIONS > 0).reshape(8, _BANDS, _BITS)
-    hashes = np.packbits(signs, axis=-1).view(">u4")[..., 0].min(axis=0)
-    return [b"%c%b" % (band, code.tobytes()) for band, code in enumerate(hashes.astype(">u4"))]
+    hashes = np.empty((len(images), _BANDS), np.uint32)
+    for start in range(0, len(images), _HASHED_AT_ONCE):
+        rows = slice(start, start + _HASHED_AT_ONCE)
+        hashes[rows] = _hash(images[rows].astype(np.float32))
+    return hashes
 
 
-def key_of(descriptor: bytes, name: bytes) -> bytes:
-    """A key for `FindCopies`, ordered by the picture first: other names of the same images give the same pairs."""
-    return hashlib.sha256(descriptor).digest()[:_PICTURE_BYTES] + name
-
-
-def name_of(key: bytes) -> bytes:
-    """The name that a key was made with."""
-    return key[_PICTURE_BYTES:]
-
-
-def picture_of(key: bytes) -> bytes:
-    """The part of a key that tells the picture, in hexadecimal digits: the digest of its descriptor."""
-    return key[:_PICTURE_BYTES].hex().encode()
+def picture_of(descriptor: bytes) -> bytes:
+    """The name of the picture: 16 bytes of the SHA-256 of its descriptor."""
+    return hashlib.sha256(descriptor).digest()[:PICTURE_BYTES]
 
 
 def is_blank(descriptor: bytes) -> bool:
@@ -134,13 +153,23 @@ def _without_light(thumbnail: Floats) -> Floats:
     return light.reshape(thumbnail.shape)
 
 
-def _coefficients(descriptor: bytes) -> Floats:
-    return np.frombuffer(descriptor, np.int8).astype(np.float32)
-
-
-def _orientations(coefficients: Floats) -> Floats:
-    """The coefficients of the image in its eight orientations, of shape (8, coefficients)."""
-    return np.concatenate((_MIRRORINGS * coefficients, _MIRRORINGS * coefficients[_TRANSPOSED]))
+def _hash(images: Floats) -> NDArray[np.uint32]:
+    swapped = images[:, _TRANSPOSED]
+    smallest = None
+    for turned in (images, swapped):
+        # Coefficients that mirroring treats alike are summed up once for all four mirrorings.
+        even, down, across, both = (turned[:, places] @ _PROJECTIONS[places] for places in _PARITIES)
+        for sums in (
+            even + down + across + both,
+            even + down - across - both,
+            even - down + across - both,
+            even - down - across + both,
+        ):
+            bits = np.packbits((sums > 0).reshape(len(images), _BANDS, _BITS), axis=-1)
+            hashes = bits.view(">u4")[..., 0].astype(np.uint32)
+            smallest = hashes if smallest is None else np.minimum(smallest, hashes)
+    assert smallest is not None
+    return smallest
 
 
 def _light_basis() -> Floats:
@@ -174,6 +203,12 @@ def _projections() -> Floats:
     return (signs * np.rint(1000 / hashed[:, None])).astype(np.float32)
 
 
+def _parities() -> list[NDArray[np.intp]]:
+    """The hashed coefficients by the parity of their row and column: even and even, even and odd, ..."""
+    rows, columns = _ROWS[: len(_PROJECTIONS)] % 2, _COLUMNS[: len(_PROJECTIONS)] % 2
+    return [np.flatnonzero((rows == row) & (columns == column)) for row in (0, 1) for column in (0, 1)]
+
+
 _LIGHT = _light_basis()
 _DCT = _dct_matrix()
 _ROWS, _COLUMNS = _kept_frequencies()
@@ -185,3 +220,6 @@ _MIRRORINGS = np.stack([(-1.0) ** (_ROWS * down + _COLUMNS * across) for down in
 # Where the coefficient of the swapped axes stands.
 _TRANSPOSED = np.lexsort((_ROWS, _COLUMNS))[np.argsort(np.lexsort((_COLUMNS, _ROWS)))]
 _PROJECTIONS = _projections()
+_PARITIES = _parities()
+# Of a picture with texture.
+DESCRIPTOR_BYTES = len(_ROWS)

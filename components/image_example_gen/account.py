@@ -25,7 +25,7 @@ def read_account(folder: Path, found: int, classes: list[str], splits: Sequence[
     Raises:
         RuntimeError: Files are missing from the tallies, or there twice.
     """
-    rejected = sorted(read_tally(folder, "rejected") + read_tally(folder, "ungrouped"), key=lambda row: row["path"])
+    rejected = sorted(read_tally(folder, "rejected"), key=lambda row: row["path"])
     # Of those that could be read, some were rejected for their copies.
     refused = {row["path"] for row in rejected}
     noted = [row for row in read_tally(folder, "noted") if row["path"] not in refused]

@@ -7,31 +7,37 @@ encoded images are never shuffled or held in memory, only their places.
 
 import hashlib
 import json
+import math
 import os
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import apache_beam as beam
+import numpy as np
 from tfx import types
 from tfx.components.example_gen.write_split import DEFAULT_FILE_NAME, to_file_format_str
 from tfx.components.util import examples_utils
 from tfx.dsl.components.base import base_beam_executor
+from tfx.dsl.io import fileio
 from tfx.proto import example_gen_pb2
 from tfx.types import artifact_utils, standard_component_specs
 from tfx.utils import proto_utils
 
+from components.copies.pictures import Digests, count_partitions
 from components.errors import DataRejectedError
 from components.image_example_gen.account import find_faults, read_account
-from components.image_example_gen.grouping import AssignGroups
+from components.image_example_gen.grouping import NAMES_OUTPUT, AssignGroups
 from components.image_example_gen.reading import NOTED_OUTPUT, REJECTED_OUTPUT, ReadImages
-from components.image_example_gen.splitting import COUNT_OUTPUT, SplitStaged, group_of
+from components.image_example_gen.splitting import SplitStaged
 from components.image_folder import FoundFile, find_files
 from components.images import ImageLimits
 from components.tally import write_tally
 
-# Read one after the other into one staging file, and later written out one after the other.
-_FILES_IN_BATCH = 256
+# Read one after the other into one staging file: so few that workers end at about the same time.
+_FILES_IN_BATCH = 128
+# Written out one after the other into one file of each split.
+_BATCHES_IN_SHARD = 8
 
 
 class Executor(base_beam_executor.BaseBeamExecutor):
@@ -56,16 +62,19 @@ class Executor(base_beam_executor.BaseBeamExecutor):
         staging = Path(self._get_tmp_dir())
         files = list(find_files(Path(exec_properties["input_base"])))
         examples = artifact_utils.get_single_instance(output_dict[standard_component_specs.EXAMPLES_KEY])
+        buckets, splits = _buckets(exec_properties), list(_buckets(exec_properties))
+        batches = _batches(files)
         with self._make_beam_pipeline() as pipeline:
-            outcomes = _read(pipeline, _batches(files), classes, exec_properties, staging)
-            groups = outcomes.seen | AssignGroups(exec_properties["group_by"])
-            _split(groups.assigned, _buckets(exec_properties), examples, staging)
-            names = groups.assigned | "GroupNames" >> beam.MapTuple(group_of) | beam.Distinct()
-            write_tally(names | beam.combiners.Count.Globally(), staging, "groups")
-            write_tally(outcomes[REJECTED_OUTPUT], staging, "rejected")
-            write_tally(groups[REJECTED_OUTPUT], staging, "ungrouped")
+            outcomes = _read(pipeline, batches, classes, exec_properties, staging)
+            groups = outcomes.seen | AssignGroups(
+                exec_properties["group_by"], count_partitions(len(files)), _BATCHES_IN_SHARD
+            )
+            counts = groups.assigned | _split(buckets, examples, math.ceil(len(batches) / _BATCHES_IN_SHARD), staging)
+            names = groups[NAMES_OUTPUT] | "GroupNames" >> beam.GroupByKey() | beam.MapTuple(_count_distinct)
+            write_tally(counts, staging, "images")
+            write_tally(names, staging, "groups")
+            write_tally((outcomes[REJECTED_OUTPUT], groups[REJECTED_OUTPUT]) | beam.Flatten(), staging, "rejected")
             write_tally(outcomes[NOTED_OUTPUT], staging, "noted")
-        splits = list(_buckets(exec_properties))
         _describe_artifact(examples, splits)
 
         account = read_account(staging, len(files), classes, splits)
@@ -75,15 +84,16 @@ class Executor(base_beam_executor.BaseBeamExecutor):
             raise DataRejectedError(faults, account)
 
 
-def _batches(files: Iterable[FoundFile]) -> list[list[bytes]]:
-    """Paths in the order of their hashes, so that every batch has images of every class and size."""
+def _batches(files: Iterable[FoundFile]) -> list[tuple[int, list[bytes]]]:
+    """Numbered paths in the order of their hashes, so that every batch has images of every class and size."""
     paths = sorted((os.fsencode(file.path) for file in files), key=lambda path: hashlib.sha256(path).digest())
-    return [paths[start : start + _FILES_IN_BATCH] for start in range(0, len(paths), _FILES_IN_BATCH)]
+    starts = range(0, len(paths), _FILES_IN_BATCH)
+    return [(number, paths[start : start + _FILES_IN_BATCH]) for number, start in enumerate(starts)]
 
 
 def _read(
     pipeline: beam.Pipeline,
-    batches: list[list[bytes]],
+    batches: list[tuple[int, list[bytes]]],
     classes: list[str],
     exec_properties: dict[str, Any],
     staging: Path,
@@ -104,17 +114,17 @@ def _read(
     )
 
 
-def _split(assigned: beam.PCollection, buckets: dict[str, int], examples: types.Artifact, staging: Path) -> None:
-    parts = (
-        assigned
-        | "ByStagingFile" >> beam.GroupByKey()
-        | "Split" >> beam.ParDo(SplitStaged(buckets)).with_outputs(COUNT_OUTPUT, *buckets)
-    )
-    for name in buckets:
-        path = os.path.join(examples.uri, f"Split-{name}", DEFAULT_FILE_NAME)
-        # Not shuffled, as TFX's own writer does it: the files were, before they were read.
-        _ = parts[name] | f"Write[{name}]" >> beam.io.WriteToTFRecord(path, file_name_suffix=".gz")
-    write_tally(parts[COUNT_OUTPUT] | "Count" >> beam.combiners.Count.PerElement(), staging, "images")
+def _split(buckets: dict[str, int], examples: types.Artifact, shards: int, staging: Path) -> beam.PTransform:
+    folders = {name: os.path.join(examples.uri, f"Split-{name}") for name in buckets}
+    for folder in folders.values():
+        fileio.makedirs(folder)
+    prefixes = {name: os.path.join(folder, DEFAULT_FILE_NAME) for name, folder in folders.items()}
+    write = SplitStaged(buckets, prefixes, shards, str(staging))
+    return "ByShard" >> beam.GroupByKey() | "Split" >> beam.ParDo(write) | "Count" >> beam.CombinePerKey(sum)
+
+
+def _count_distinct(_number: int, digests: Iterable[Digests]) -> int:
+    return len(np.unique(np.concatenate(list(digests))))
 
 
 def _buckets(exec_properties: dict[str, Any]) -> dict[str, int]:

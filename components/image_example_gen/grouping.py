@@ -1,94 +1,172 @@
 """Which images belong together, and so into one split: copies of one picture, or what the user's pattern says."""
 
+import hashlib
 import re
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import apache_beam as beam
+import numpy as np
 
-from components.copies.descriptor import picture_of
-from components.copies.grouping import FindCopies, GroupCopies
-from components.image_example_gen.reading import REJECTED_OUTPUT, account_row, readable_path
+from components.copies.descriptor import PICTURE_BYTES
+from components.copies.grouping import GroupCopies
+from components.copies.pictures import Digests, Pictures, find_rows, from_bytes, partition, to_bytes
+from components.copies.search import FindCopies
+from components.image_example_gen.reading import REJECTED_OUTPUT, Place, account_row, class_of, readable_path
 
-# Staging file, offset and size of the example.
-Place = tuple[str, int, int]
+NAMES_OUTPUT = "names"
+
+# Where an image is staged, the name of its group, and its class.
+Assigned = tuple[Place, bytes, str]
+
+
+@dataclass(frozen=True)
+class Images:
+    """Some images, packed: what the grouping has to know of them.
+
+    Attributes:
+        digests: Of shape (images,): names of their pictures or, later on, of the centres of their groups.
+        paths: Below the data folder.
+        places: Where their examples are staged.
+    """
+
+    digests: Digests
+    paths: list[bytes]
+    places: list[Place]
+
+    def take(self, rows: Iterable[int]) -> "Images":
+        """Those in some rows."""
+        rows = list(rows)
+        return Images(self.digests[rows], [self.paths[row] for row in rows], [self.places[row] for row in rows])
 
 
 class AssignGroups(beam.PTransform):
-    """From what is seen of images (see `ReadImages`) to (staging file, (offset, size, group)).
+    """From what is seen of images (see `ReadImages`) to their groups, (shard, [(place, group, class), ...]).
 
-    Tagged output: `rejected`, rows of the account.
+    Tagged outputs: `rejected`, rows of the account; `names`, digests of the groups' names by partition.
 
     Copies whose classes disagree are rejected, all of them: one label is wrong, and which one only a person can tell.
 
     Args:
         group_by: Pattern for paths, whose first group (or whole match) names an image's group instead of its copies;
             "" for none.
+        partitions: See `components.copies.pictures.count_partitions`.
+        batches_in_shard: The batches of images whose examples come into one shard.
     """
 
-    def __init__(self, group_by: str):
+    def __init__(self, group_by: str, partitions: int, batches_in_shard: int):
         super().__init__()
         self._group_by = group_by
+        self._partitions = partitions
+        self._batches_in_shard = batches_in_shard
 
     def expand(self, seen: beam.PCollection) -> Any:
-        """Builds the transform; the result has the outputs `assigned` and `rejected`."""
-        described = seen | "Described" >> beam.MapTuple(_described)
-        pairs = described | FindCopies()
-        groups = (described | "Keys" >> beam.Keys(), pairs) | GroupCopies()
+        """Builds the transform; the result has the outputs `assigned`, `rejected` and `names`."""
+        count = self._partitions
+        copies = seen | "Pictures" >> beam.Keys() | FindCopies(count)
+        centres = copies["similar"] | GroupCopies(count)
         return (
-            {"group": groups, "image": seen | "Images" >> beam.MapTuple(_image)}
+            {"centres": centres, "images": seen | "ByPicture" >> beam.FlatMap(_by_picture, count)}
             | "JoinGroups" >> beam.CoGroupByKey()
-            | "ByGroup" >> beam.FlatMapTuple(_by_group)
+            | "ByGroup" >> beam.FlatMap(_by_group, count)
             | "Members" >> beam.GroupByKey()
-            | "Judge" >> beam.ParDo(_JudgeGroup(self._group_by)).with_outputs(REJECTED_OUTPUT, main="assigned")
+            | "Judge"
+            >> beam.ParDo(_JudgeGroups(self._group_by, count, self._batches_in_shard)).with_outputs(
+                REJECTED_OUTPUT, NAMES_OUTPUT, main="assigned"
+            )
         )
 
 
-class _JudgeGroup(beam.DoFn):
-    """From a group of copies to the place and group of each, or to rejections."""
+def _by_picture(seen: tuple[Pictures, list[Place]], count: int) -> Iterator[tuple[int, Images]]:
+    pictures, places = seen
+    images = Images(pictures.digests, pictures.names, places)
+    for number, rows in partition(images.digests, count):
+        yield number, images.take(rows.tolist())
 
-    def __init__(self, group_by: str):
+
+def _by_group(numbered: tuple[int, dict[str, list[Any]]], count: int) -> Iterator[tuple[int, Images]]:
+    _, joined = numbered
+    images = _merge(joined["images"])
+    groups = images.digests.copy()
+    order = np.argsort(groups)
+    for pictures, centres in joined["centres"]:
+        find_rows(groups[order], pictures)
+        places = np.minimum(np.searchsorted(pictures, groups), len(pictures) - 1)
+        copied = pictures[places] == groups
+        groups[copied] = centres[places[copied]]
+    images = Images(groups, images.paths, images.places)
+    for number, rows in partition(groups, count):
+        yield number, images.take(rows.tolist())
+
+
+def _merge(parts: Iterable[Images]) -> Images:
+    parts = list(parts)
+    return Images(
+        np.concatenate([part.digests for part in parts]),
+        [path for part in parts for path in part.paths],
+        [place for part in parts for place in part.places],
+    )
+
+
+class _JudgeGroups(beam.DoFn):
+    """From the images of whole groups of copies to the place and group of each, or to rejections."""
+
+    def __init__(self, group_by: str, partitions: int, batches_in_shard: int):
         self._group_by = re.compile(group_by) if group_by else None
+        self._partitions = partitions
+        self._batches_in_shard = batches_in_shard
 
-    def process(self, group: tuple[bytes, Iterable[tuple[bytes, str, Place]]]) -> Iterator[Any]:
-        key, members = group
-        # Of each class the first path, to be named in rejections.
-        first: dict[str, bytes] = {}
-        for path, class_name, _ in members:
-            first[class_name] = min(path, first.get(class_name, path))
-        for path, class_name, (file, offset, size) in members:
-            others = sorted((other, first[other]) for other in first if other != class_name)
-            name = self._name(key, path)
-            if others:
-                said = ", ".join(f"{readable_path(other)!r}, as {label!r}" for label, other in others)
-                detail = f"the same picture is in {said}"
-                yield account_row(REJECTED_OUTPUT, path, class_name, reason="label conflict", detail=detail)
-            elif not name:
-                pattern = self._group_by.pattern if self._group_by else ""
-                detail = f"data.group_by {pattern!r} finds no name in the path"
-                yield account_row(REJECTED_OUTPUT, path, class_name, reason="no group", detail=detail)
-            else:
-                yield file, (offset, size, name)
+    def process(self, numbered: tuple[int, Iterable[Images]]) -> Iterator[Any]:
+        _number, parts = numbered
+        images = _merge(parts)
+        shards: dict[int, list[Assigned]] = {}
+        for digest, rows in _groups(images.digests):
+            # Of each class the first path, to be named in rejections.
+            first: dict[str, bytes] = {}
+            for path in (images.paths[row] for row in rows):
+                class_name = class_of(path)
+                first[class_name] = min(path, first.get(class_name, path))
+            for row in rows:
+                path, place = images.paths[row], images.places[row]
+                name = self._name(digest, path)
+                if len(first) > 1:
+                    yield _conflict(path, first)
+                elif not name:
+                    yield self._nameless(path)
+                else:
+                    shards.setdefault(place.batch // self._batches_in_shard, []).append((place, name, class_of(path)))
+        yield from shards.items()
+        names = {name for assigned in shards.values() for _, name, _ in assigned}
+        digests = from_bytes(hashlib.sha256(name).digest()[:PICTURE_BYTES] for name in names)
+        for number, chosen in partition(digests, self._partitions):
+            yield beam.pvalue.TaggedOutput(NAMES_OUTPUT, (number, digests[chosen]))
 
-    def _name(self, key: bytes, path: bytes) -> bytes:
+    def _name(self, digest: bytes, path: bytes) -> bytes:
         """Empty where the pattern, or the group in it that names, matches nothing: that is no group to be in."""
         if self._group_by is None:
             # The digest of the picture alone: an image that is renamed stays in its split.
-            return picture_of(key)
+            return digest.hex().encode()
         match = self._group_by.search(readable_path(path))
         return (match[1 if match.re.groups else 0] or "").encode() if match else b""
 
-
-def _described(key: bytes, _path: bytes, _class_name: str, descriptor: bytes, _place: Place) -> tuple[bytes, bytes]:
-    return key, descriptor
-
-
-def _image(
-    key: bytes, path: bytes, class_name: str, _descriptor: bytes, place: Place
-) -> tuple[bytes, tuple[bytes, str, Place]]:
-    return key, (path, class_name, place)
+    def _nameless(self, path: bytes) -> beam.pvalue.TaggedOutput:
+        pattern = self._group_by.pattern if self._group_by else ""
+        detail = f"data.group_by {pattern!r} finds no name in the path"
+        return account_row(REJECTED_OUTPUT, path, class_of(path), reason="no group", detail=detail)
 
 
-def _by_group(_key: bytes, joined: dict[str, list[Any]]) -> Iterator[tuple[bytes, tuple[bytes, str, Place]]]:
-    ((group,), (image,)) = joined["group"], joined["image"]
-    yield group, image
+def _groups(digests: Digests) -> Iterator[tuple[bytes, list[int]]]:
+    """Each digest that occurs, with its rows."""
+    order = np.argsort(digests, kind="stable")
+    starts = np.flatnonzero(digests[order][1:] != digests[order][:-1]) + 1
+    for rows in np.split(order, starts):
+        yield to_bytes(digests[rows[:1]])[0], rows.tolist()
+
+
+def _conflict(path: bytes, first: dict[str, bytes]) -> beam.pvalue.TaggedOutput:
+    own = class_of(path)
+    others = sorted((other, first[other]) for other in first if other != own)
+    said = ", ".join(f"{readable_path(other)!r}, as {label!r}" for label, other in others)
+    detail = f"the same picture is in {said}"
+    return account_row(REJECTED_OUTPUT, path, own, reason="label conflict", detail=detail)

@@ -3,6 +3,7 @@
 import os
 import uuid
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import apache_beam as beam
@@ -11,7 +12,8 @@ from apache_beam.io.filesystem import CompressionTypes
 from threadpoolctl import threadpool_limits
 
 from components import features
-from components.copies.descriptor import describe, key_of
+from components.copies.descriptor import describe
+from components.copies.pictures import pack
 from components.image_folder import read_regular_file
 from components.images import CanonicalImage, ImageLimits, RejectedImageError, canonical_image
 
@@ -19,11 +21,28 @@ REJECTED_OUTPUT = "rejected"
 NOTED_OUTPUT = "noted"
 
 
-class ReadImages(beam.DoFn):
-    """From a batch of paths below the folder (bytes) to what is seen of each image; the images themselves are staged.
+@dataclass(frozen=True)
+class Place:
+    """Where the example of an image is staged.
 
-    For every image (key, path, class name, descriptor, place). The key orders by descriptor and ends in the path. The
-    place is a staging file and the offset and size, in bytes, of a serialized `tf.train.Example`, yet without group.
+    Attributes:
+        batch: Number of the batch of images.
+        file: Staging file.
+        offset: Bytes in front of the example.
+        size: Its bytes.
+    """
+
+    batch: int
+    file: str
+    offset: int
+    size: int
+
+
+class ReadImages(beam.DoFn):
+    """From a numbered batch of paths below the folder (bytes) to what is seen of its images, which are staged.
+
+    Output: for each batch the `Pictures`, named by their paths, and as many `Place`s. In a place is a serialized
+    `tf.train.Example`, yet without group.
 
     Tagged outputs: `rejected` and `noted`, rows of the account. An image that was not taken whole is noted.
     """
@@ -42,14 +61,15 @@ class ReadImages(beam.DoFn):
         """Whatever else runs in this process may have its threads again."""
         self._threads.restore_original_limits()
 
-    def process(self, paths: list[bytes]) -> Iterator[Any]:
+    def process(self, batch: tuple[int, list[bytes]]) -> Iterator[Any]:
         """Never raises for what is in a file or wrong with it."""
+        number, paths = batch
         # Another name at every attempt: one that was given up may still be writing.
         file = os.path.join(self._staging, f"{uuid.uuid4().hex}.staged")
-        offset = 0
+        descriptors, names, places, offset = [], [], [], 0
         with beam.io.filesystems.FileSystems.create(file, compression_type=CompressionTypes.UNCOMPRESSED) as staged:
             for path in paths:
-                class_name = os.fsdecode(path).partition(os.sep)[0] if os.sep.encode() in path else ""
+                class_name = class_of(path)
                 try:
                     image = self._read(path, class_name)
                 except RejectedImageError as rejection:
@@ -58,12 +78,18 @@ class ReadImages(beam.DoFn):
                     )
                     continue
                 descriptor = describe(image.luma)
-                example = _to_example(path, class_name, self._labels[class_name], image, descriptor).SerializeToString()
+                example = _to_example(path, class_name, self._labels[class_name], image, descriptor).SerializeToString(
+                    deterministic=True
+                )
                 staged.write(example)
-                yield key_of(descriptor, path), path, class_name, descriptor, (file, offset, len(example))
+                descriptors.append(descriptor)
+                names.append(path)
+                places.append(Place(number, file, offset, len(example)))
                 offset += len(example)
                 if image.note:
                     yield account_row(NOTED_OUTPUT, path, class_name, note=image.note)
+        if names:
+            yield pack(descriptors, names), places
 
     def _read(self, path: bytes, class_name: str) -> CanonicalImage:
         if class_name not in self._labels:
@@ -73,6 +99,11 @@ class ReadImages(beam.DoFn):
         except OSError as error:
             raise RejectedImageError("unreadable", error.strerror or str(error)) from None
         return canonical_image(data, self._limits)
+
+
+def class_of(path: bytes) -> str:
+    """The class folder that holds a file, or "" when the file lies beside them."""
+    return os.fsdecode(path).partition(os.sep)[0] if os.sep.encode() in path else ""
 
 
 def account_row(output: str, path: bytes, class_name: str, **said: str) -> beam.pvalue.TaggedOutput:

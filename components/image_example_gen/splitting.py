@@ -3,50 +3,79 @@
 import bisect
 import hashlib
 import itertools
+import os
+import uuid
+from collections import Counter
 from collections.abc import Iterable, Iterator
-from typing import Any
+from contextlib import ExitStack
 
 import apache_beam as beam
 import tensorflow as tf
 from apache_beam.io.filesystem import CompressionTypes
+from apache_beam.io.filesystems import FileSystems
 
 from components import features
+from components.image_example_gen.grouping import Assigned
 from components.image_example_gen.reading import bytes_feature
 
-COUNT_OUTPUT = "count"
+# Encoded images do not get smaller: to try takes longer than to decode them.
+_GZIP_UNCOMPRESSED = tf.io.TFRecordOptions(compression_type="GZIP", compression_level=0)
 
 
 class SplitStaged(beam.DoFn):
-    """From a staging file, with the places and groups of its images, to serialized examples with their group.
+    """From a shard, with the places and groups of its images, to its files, one for each split.
 
-    They come out under the name of their split. It is TFX's way to split: by the hash of the group, so that nothing but
-    the group decides. Further output: `count`, for every example its split and class name.
+    It is TFX's way to split: by the hash of the group, so that nothing but the group decides. A file appears complete
+    or not at all, under the same name at every attempt, so that a repeated one leaves nothing twice.
+
+    Output: split, class name and the number of their examples in this shard.
+
+    Args:
+        buckets: Hash buckets of each split.
+        prefixes: What the paths of each split's files begin with.
+        shards: How many there are.
+        staging: Folder on the same file system.
     """
 
-    def __init__(self, buckets: dict[str, int]):
+    def __init__(self, buckets: dict[str, int], prefixes: dict[str, str], shards: int, staging: str):
         self._splits = list(buckets)
         self._bounds = list(itertools.accumulate(buckets.values()))
+        self._prefixes = prefixes
+        self._shards = shards
+        self._staging = staging
 
-    def process(self, staged: tuple[str, Iterable[tuple[int, int, bytes]]]) -> Iterator[Any]:
-        """Takes offset, size and group of the images; goes through the file from front to back."""
-        file, images = staged
-        with beam.io.filesystems.FileSystems.open(file, compression_type=CompressionTypes.UNCOMPRESSED) as examples:
-            for offset, size, group in sorted(images):
-                examples.seek(offset)
-                example = tf.train.Example.FromString(examples.read(size))
-                feature = example.features.feature
-                feature[features.GROUP].CopyFrom(bytes_feature(group))
-                split = self._split_of(group)
-                yield beam.pvalue.TaggedOutput(split, example.SerializeToString(deterministic=True))
-                class_name = feature[features.CLASS_TEXT].bytes_list.value[0].decode()
-                yield beam.pvalue.TaggedOutput(COUNT_OUTPUT, (split, class_name))
+    def process(self, assigned: tuple[int, Iterable[list[Assigned]]]) -> Iterator[tuple[tuple[str, str], int]]:
+        """Goes through the staging files from front to back."""
+        shard, parts = assigned
+        images = sorted(itertools.chain.from_iterable(parts), key=lambda image: (image[0].batch, image[0].offset))
+        written = {split: os.path.join(self._staging, f"{uuid.uuid4().hex}.shard") for split in self._splits}
+        with ExitStack() as stack:
+            writers = {
+                split: stack.enter_context(tf.io.TFRecordWriter(path, _GZIP_UNCOMPRESSED))
+                for split, path in written.items()
+            }
+            counts = Counter(self._write(images, writers))
+        for split, path in written.items():
+            FileSystems.rename([path], [f"{self._prefixes[split]}-{shard:05d}-of-{self._shards:05d}.gz"])
+        yield from counts.items()
+
+    def _write(self, images: list[Assigned], writers: dict[str, tf.io.TFRecordWriter]) -> Iterator[tuple[str, str]]:
+        for file, staged in itertools.groupby(images, key=lambda image: image[0].file):
+            with FileSystems.open(file, compression_type=CompressionTypes.UNCOMPRESSED) as examples:
+                for place, group, class_name in staged:
+                    examples.seek(place.offset)
+                    example = examples.read(place.size)
+                    split = self._split_of(group)
+                    # Messages one behind the other are read as one, with the features of both.
+                    writers[split].write(example + _group_alone(group))
+                    yield split, class_name
 
     def _split_of(self, group: bytes) -> str:
         bucket = int(hashlib.sha256(group).hexdigest(), 16) % self._bounds[-1]
         return self._splits[bisect.bisect(self._bounds, bucket)]
 
 
-def group_of(_file: str, image: tuple[int, int, bytes]) -> bytes:
-    """The group among what `SplitStaged` takes."""
-    _offset, _size, group = image
-    return group
+def _group_alone(group: bytes) -> bytes:
+    feature = {features.GROUP: bytes_feature(group)}
+    serialized: bytes = tf.train.Example(features=tf.train.Features(feature=feature)).SerializeToString()
+    return serialized

@@ -8,6 +8,7 @@ Its findings:
 `pairs` counts the links that were found between copies, `leaks` those of them that cross splits.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -19,12 +20,17 @@ from tfx.dsl.components.base import base_beam_executor
 from tfx.types import artifact_utils
 
 from components import features
-from components.copies.descriptor import key_of, name_of
-from components.copies.grouping import FindCopies
+from components.copies.pictures import Pictures, count_partitions, pack
+from components.copies.search import SAME_OUTPUT, FindCopies, Pairs
 from components.errors import DataRejectedError
 from components.tally import read_tally, write_tally
 
 _SHOWN = 20
+_BATCH = 512
+# Of a stored example: for an estimate of their number, which only has to be of the right order.
+_TYPICAL_BYTES = 10_000
+
+Names = tuple[bytes, bytes]
 
 
 class Executor(base_beam_executor.BaseBeamExecutor):
@@ -60,58 +66,79 @@ class Executor(base_beam_executor.BaseBeamExecutor):
 
 
 def _look_for_leaks(pipeline: beam.Pipeline, artifact: types.Artifact, tallies: Path) -> None:
-    examples = tuple(
+    splits = artifact_utils.decode_split_names(artifact.split_names)
+    patterns = {split: f"{artifact_utils.get_split_uri([artifact], split)}/*" for split in splits}
+    partitions = count_partitions(_estimate_images(patterns.values()))
+    images = [
         pipeline
-        | f"Read[{split}]" >> beam.io.ReadFromTFRecord(f"{artifact_utils.get_split_uri([artifact], split)}/*")
+        | f"Read[{split}]" >> beam.io.ReadFromTFRecord(pattern)
         | f"Parse[{split}]" >> beam.Map(_parse, split)
-        for split in artifact_utils.decode_split_names(artifact.split_names)
-    )
-    images = examples | beam.Flatten()
-    pairs = images | "Described" >> beam.Map(_described) | FindCopies()
+        | f"Batch[{split}]" >> beam.BatchElements(_BATCH, _BATCH)
+        for split, pattern in patterns.items()
+    ] | beam.Flatten()
+    copies = images | "Pictures" >> beam.Map(_pack) | FindCopies(partitions)
+    pairs = (
+        copies["similar"] | "Names" >> beam.Map(_names),
+        copies[SAME_OUTPUT],
+    ) | "Copies" >> beam.Flatten()
     straddling = (
         images
-        | "Groups" >> beam.Map(_group_and_split)
-        | "DistinctSplits" >> beam.Distinct()
-        | "SplitsOfGroup" >> beam.GroupByKey()
+        | "Groups" >> beam.FlatMap(_groups_and_splits, partitions)
+        | "SplitsOfGroups" >> beam.GroupByKey()
         | "Straddling" >> beam.FlatMapTuple(_straddling)
     )
-    leaks = pairs | "Leaks" >> beam.FlatMapTuple(_leak)
-    write_tally(leaks, tallies, "leaks")
-    write_tally(pairs | beam.combiners.Count.Globally(), tallies, "pairs")
+    write_tally(pairs | "Leaks" >> beam.FlatMap(_leaks), tallies, "leaks")
+    write_tally(pairs | beam.Map(len) | beam.CombineGlobally(sum), tallies, "pairs")
     write_tally(straddling, tallies, "straddling")
 
 
+def _estimate_images(patterns: Iterable[str]) -> int:
+    matches = beam.io.filesystems.FileSystems.match(list(patterns))
+    return sum(file.size_in_bytes for match in matches for file in match.metadata_list) // _TYPICAL_BYTES
+
+
 def _parse(record: bytes, split: str) -> tuple[bytes, bytes, bytes]:
-    """Key (made of split, NUL and path), descriptor and group of a stored example."""
+    """Name (made of split, NUL and path), descriptor and group of a stored example."""
     feature = tf.train.Example.FromString(record).features.feature
     path, descriptor, group = (
         feature[name].bytes_list.value[0] for name in (features.FILENAME, features.DESCRIPTOR, features.GROUP)
     )
-    return key_of(descriptor, split.encode() + b"\0" + path), descriptor, group
+    return split.encode() + b"\0" + path, descriptor, group
 
 
-def _described(image: tuple[bytes, bytes, bytes]) -> tuple[bytes, bytes]:
-    key, descriptor, _ = image
-    return key, descriptor
+def _pack(images: list[tuple[bytes, bytes, bytes]]) -> Pictures:
+    return pack([descriptor for _, descriptor, _ in images], [name for name, _, _ in images])
 
 
-def _group_and_split(image: tuple[bytes, bytes, bytes]) -> tuple[bytes, bytes]:
-    key, _, group = image
-    return group, _split_of(key)
+def _names(pairs: Pairs) -> list[Names]:
+    return pairs.names
 
 
-def _straddling(group: bytes, splits: Iterable[bytes]) -> Iterator[str]:
-    if len(list(splits)) > 1:
-        yield group.decode("utf-8", "backslashreplace")
+def _groups_and_splits(
+    images: list[tuple[bytes, bytes, bytes]], partitions: int
+) -> Iterator[tuple[int, set[tuple[bytes, bytes]]]]:
+    """Which groups are in which splits, by the hash of the group."""
+    parts: dict[int, set[tuple[bytes, bytes]]] = {}
+    for name, _, group in images:
+        parts.setdefault(features.digest(group) % partitions, set()).add((group, _split_of(name)))
+    yield from parts.items()
 
 
-def _leak(one: bytes, other: bytes) -> Iterator[list[str]]:
-    if _split_of(one) != _split_of(other):
-        yield sorted(name_of(key).replace(b"\0", b": ").decode("utf-8", "backslashreplace") for key in (one, other))
+def _straddling(_number: int, parts: Iterable[set[tuple[bytes, bytes]]]) -> Iterator[str]:
+    splits = Counter(group for group, _ in set().union(*parts))
+    for group, count in splits.items():
+        if count > 1:
+            yield group.decode("utf-8", "backslashreplace")
 
 
-def _split_of(key: bytes) -> bytes:
-    return name_of(key).partition(b"\0")[0]
+def _leaks(pairs: list[Names]) -> Iterator[list[str]]:
+    for one, other in pairs:
+        if _split_of(one) != _split_of(other):
+            yield sorted(name.replace(b"\0", b": ").decode("utf-8", "backslashreplace") for name in (one, other))
+
+
+def _split_of(name: bytes) -> bytes:
+    return name.partition(b"\0")[0]
 
 
 def _describe(findings: dict[str, Any]) -> list[str]:

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
+from PIL import Image, ImageFile, TiffImagePlugin, WebPImagePlugin
 
 if TYPE_CHECKING:
     import keras
@@ -56,3 +57,14 @@ def lined_images() -> Callable[[int, int], tuple[np.ndarray, np.ndarray]]:
         return np.clip(images, 0, 255).astype(np.float32), labels.astype(np.int64)
 
     return draw
+
+
+@pytest.fixture
+def pillow_decodes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Makes an attempt of Pillow at pixels a failure."""
+
+    def decode(image: Image.Image) -> None:
+        raise AssertionError(f"Pillow was to decode {image.format}")
+
+    for plugin in (ImageFile.ImageFile, TiffImagePlugin.TiffImageFile, WebPImagePlugin.WebPImageFile):
+        monkeypatch.setattr(plugin, "load", decode)

@@ -159,8 +159,10 @@ def test_the_two_classes_of_a_split_are_out_of_balance_together(images: Counts) 
 
 def _write_tallies(folder: Path, **changed: list[Any]) -> None:
     tallies = {
-        "rejected": [{"path": "b", "class": "", "reason": "not in a class folder"}],
-        "ungrouped": [{"path": "Positive/a.gif", "class": "Positive", "reason": "label conflict"}],
+        "rejected": [
+            {"path": "b", "class": "", "reason": "not in a class folder"},
+            {"path": "Positive/a.gif", "class": "Positive", "reason": "label conflict"},
+        ],
         "noted": [
             {"path": f"Positive/{name}.gif", "class": "Positive", "note": "first of several frames"} for name in "cab"
         ],

@@ -4,6 +4,7 @@ import io
 import random
 from collections.abc import Callable, Iterable
 from itertools import combinations, pairwise
+from typing import Any
 
 import apache_beam as beam
 import numpy as np
@@ -17,11 +18,13 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from components.copies import grouping
-from components.copies.descriptor import COPY_THRESHOLD, bands, describe, is_blank, similarity
-from components.copies.grouping import FindCopies, GroupCopies, IncompleteGroupsError
+from components.copies.descriptor import COPY_THRESHOLD, describe, is_blank, share_a_band, similarity
+from components.copies.grouping import GroupCopies, IncompleteGroupsError
+from components.copies.pictures import Pictures, count_partitions, from_bytes, pack, partition, to_bytes
+from components.copies.search import FindCopies, Pairs, pair
 from pipeline.sample_data import draw_photograph
 
-Groups = list[tuple[bytes, bytes]]
+Groups = list[tuple[int, int]]
 
 ORIENTATIONS: list[Image.Transpose | None] = [None, *Image.Transpose]
 
@@ -62,7 +65,7 @@ def _photograph(seed: int, size: int = 128) -> Image.Image:
 
 
 def _are_copies(one: bytes, other: bytes) -> bool:
-    return similarity(one, other) >= COPY_THRESHOLD and not set(bands(one)).isdisjoint(bands(other))
+    return similarity(one, other) >= COPY_THRESHOLD and share_a_band(one, other)
 
 
 def _noise(height: int, width: int, seed: int = 0) -> np.ndarray:
@@ -97,7 +100,7 @@ def test_turning_and_mirroring_change_nothing_at_any_size(height: int, width: in
     grey = _noise(height, width)
     copy = np.rot90(grey.T if mirrored else grey, turns)
     assert similarity(describe(grey), describe(copy)) > 0.999
-    assert not set(bands(describe(grey))).isdisjoint(bands(describe(copy)))
+    assert share_a_band(describe(grey), describe(copy))
 
 
 @pytest.mark.parametrize(("height", "width"), [(1, 1), (7, 5), (32, 5000), (3000, 40)])
@@ -119,7 +122,7 @@ def test_a_blank_image_is_a_copy_of_an_identical_one_only() -> None:
     assert similarity(describe(blank), describe(faint)) == 0
     assert similarity(describe(blank), describe(_noise(64, 64))) == 0
     assert describe(blank) != describe(blank.reshape(32, 128))
-    assert bands(describe(blank)) == []
+    assert not share_a_band(describe(blank), describe(blank))
 
 
 @pytest.mark.parametrize(
@@ -134,15 +137,24 @@ def _pipeline() -> beam.Pipeline:
     return beam.Pipeline(options=PipelineOptions(runner="FnApiRunner", direct_running_mode="in_memory"))
 
 
-def _key(number: int) -> bytes:
-    return b"%07d" % number
+def _digest(number: int) -> bytes:
+    """Ordered as the numbers are, over several partitions; with zeros and blanks behind, which must not get lost."""
+    return (number * 200_000).to_bytes(4, "big") + b"digest    \0\0"
 
 
-def _expect_groups(nodes: Iterable[int], edges: Iterable[tuple[int, int]], expected: Groups) -> None:
-    keys, pairs = [_key(node) for node in nodes], [(_key(one), _key(other)) for one, other in edges]
+def _expect_groups(edges: Iterable[tuple[int, int]], expected: Groups, partitions: int = 3) -> None:
+    """`expected` are the pictures that are not themselves the centre of their group, with that centre."""
+    edges = [(min(edge), max(edge)) for edge in edges]
+    parts = [edges[start : start + 50] for start in range(0, len(edges), 50)]
+    pairs = [Pairs(*(from_bytes(map(_digest, side)) for side in zip(*part, strict=True)), names=[]) for part in parts]
     with _pipeline() as pipeline:
-        created = pipeline | "Keys" >> beam.Create(keys), pipeline | "Pairs" >> beam.Create(pairs)
-        assert_that(created | GroupCopies(), equal_to(expected))
+        centres = pipeline | beam.Create(pairs) | GroupCopies(partitions) | beam.FlatMapTuple(_ties)
+        assert_that(centres, equal_to([(_digest(one), _digest(centre)) for one, centre in expected]))
+
+
+def _ties(_number: int, edges: grouping.Edges) -> list[tuple[bytes, bytes]]:
+    pictures, centres = edges
+    return list(zip(to_bytes(pictures), to_bytes(centres), strict=True))
 
 
 def _components(count: int, edges: list[tuple[int, int]]) -> Groups:
@@ -152,7 +164,7 @@ def _components(count: int, edges: list[tuple[int, int]]) -> Groups:
     smallest: dict[int, int] = {}
     for node, label in enumerate(labels.tolist()):
         smallest.setdefault(label, node)
-    return [(_key(node), _key(smallest[label])) for node, label in enumerate(labels.tolist())]
+    return [(node, smallest[label]) for node, label in enumerate(labels.tolist()) if node != smallest[label]]
 
 
 @st.composite
@@ -164,10 +176,10 @@ def _graphs(draw: st.DrawFn) -> tuple[int, list[tuple[int, int]]]:
 
 
 @settings(max_examples=5, deadline=None)
-@given(_graphs())
-def test_groups_are_the_connected_components(graph: tuple[int, list[tuple[int, int]]]) -> None:
+@given(_graphs(), st.integers(1, 40))
+def test_groups_are_the_connected_components(graph: tuple[int, list[tuple[int, int]]], partitions: int) -> None:
     count, edges = graph
-    _expect_groups(range(count), edges, _components(count, edges))
+    _expect_groups(edges, _components(count, edges), partitions)
 
 
 def _zigzag(nodes: range) -> list[int]:
@@ -179,58 +191,104 @@ def test_long_chains_are_joined_up() -> None:
     sizes = range(1000), range(1000, 2000), range(2000, 3000)
     orders = [list(sizes[0]), _zigzag(sizes[1]), random.Random(0).sample(sizes[2], 1000)]
     edges = [edge for order in orders for edge in pairwise(order)]
-    _expect_groups(range(3000), edges, _components(3000, edges))
+    _expect_groups(edges, _components(3000, edges))
 
 
-def test_the_order_of_the_images_does_not_matter() -> None:
+def test_the_order_of_the_images_and_the_partitions_do_not_matter() -> None:
     images = [_describe(change(_photograph(seed))) for seed in range(4) for change in CHANGES.values()]
-    described = [(_key(number), image) for number, image in enumerate(images)]
-    expected = [(_key(number), _key(number - number % len(CHANGES))) for number in range(len(images))]
-    for seed in range(2):
-        _expect_found_groups(random.Random(seed).sample(described, len(described)), expected)
+    described = list(enumerate(images))
+    expected = [set(range(start, start + len(CHANGES))) for start in range(0, len(images), len(CHANGES))]
+    for seed, partitions in enumerate((1, 7)):
+        _expect_found_groups(random.Random(seed).sample(described, len(described)), expected, partitions)
 
 
 def test_a_star_of_many_copies_is_one_group() -> None:
-    _expect_groups(range(2000), [(1999, node) for node in range(1999)], [(_key(node), _key(0)) for node in range(2000)])
+    _expect_groups([(1999, node) for node in range(1999)], [(node, 0) for node in range(1, 2000)])
 
 
 def test_too_long_a_chain_fails_rather_than_fall_apart(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(grouping, "_ROUNDS", 3)
     with pytest.raises(IncompleteGroupsError, match="not joined after 3 rounds"):
-        _expect_groups(range(100), pairwise(range(100)), [])
+        _expect_groups(pairwise(range(100)), [])
 
 
-@pytest.mark.parametrize(
-    ("nodes", "edges", "found"), [([0, 1, 1], [], "2 images"), ([0, 1], [(1, 2)], "0 images")], ids=["twice", "unknown"]
-)
-def test_keys_that_are_not_those_of_the_pairs_are_refused(
-    nodes: list[int], edges: list[tuple[int, int]], found: str
-) -> None:
-    with pytest.raises(ValueError, match=found):
-        _expect_groups(nodes, edges, [])
+def _name(number: int) -> bytes:
+    return b"%07d" % number
 
 
-def _expect_found_groups(described: list[tuple[bytes, bytes]], expected: Groups) -> None:
+def _batches(described: list[tuple[int, bytes]]) -> list[Pictures]:
+    parts = [described[start : start + 100] for start in range(0, len(described), 100)]
+    return [pack([image for _, image in part], [_name(number) for number, _ in part]) for part in parts]
+
+
+def _expect_found_groups(described: list[tuple[int, bytes]], expected: list[set[int]], partitions: int = 3) -> None:
+    """That the images with pairs between them, of the same picture or of similar ones, are those groups."""
     with _pipeline() as pipeline:
-        images = pipeline | beam.Create(described)
-        assert_that((images | beam.Keys(), images | FindCopies()) | GroupCopies(), equal_to(expected))
+        images = pipeline | beam.Create(_batches(described))
+        copies = images | FindCopies(partitions)
+        pairs = (copies["similar"] | beam.Map(lambda pairs: pairs.names), copies["same"]) | beam.Flatten()
+        assert_that(
+            pairs | "Pairs" >> beam.combiners.ToList(), _joins({frozenset(map(_name, group)) for group in expected})
+        )
+        # The same by the groups of pictures.
+        centres = copies["similar"] | GroupCopies(partitions) | beam.FlatMapTuple(_ties) | beam.combiners.ToList()
+        assert_that(centres, _centres_of(described, expected), label="Centres")
+
+
+def _joins(expected: set[frozenset[bytes]]) -> Callable[[Any], None]:
+    def check(found: list[list[list[tuple[bytes, bytes]]]]) -> None:
+        names = sorted(name for group in expected for name in group)
+        numbers = {name: number for number, name in enumerate(names)}
+        edges = [(numbers[one], numbers[other]) for lists in found for pairs in lists for one, other in pairs]
+        groups: dict[int, set[bytes]] = {name: {names[name]} for name in range(len(names))}
+        for node, centre in _components(len(names), edges):
+            groups[centre] |= groups.pop(node)
+        assert set(map(frozenset, groups.values())) == expected
+
+    return check
+
+
+def _centres_of(described: list[tuple[int, bytes]], expected: list[set[int]]) -> Callable[[Any], None]:
+    pictures = {number: to_bytes(pack([image], [b""]).digests)[0] for number, image in described}
+
+    def check(found: list[list[tuple[bytes, bytes]]]) -> None:
+        groups = [{pictures[number] for number in group} for group in expected]
+        assert sorted(found[0]) == sorted((one, min(group)) for group in groups for one in group if one != min(group))
+
+    return check
 
 
 def test_no_images_have_no_copies() -> None:
     with _pipeline() as pipeline:
-        assert_that(pipeline | beam.Create([]) | FindCopies(), is_empty())
+        copies = pipeline | beam.Create([]) | FindCopies(3)
+        assert_that(copies["similar"], is_empty())
+        assert_that(copies["same"], is_empty(), label="Same")
 
 
-def test_one_key_for_two_images_is_refused() -> None:
-    one, other = _describe(_photograph(0)), _describe(_resized(_photograph(0), 0.9))
-    with pytest.raises(ValueError, match="2 images have the key b'a'"), _pipeline() as pipeline:
-        _ = pipeline | beam.Create([(b"a", one), (b"a", other), (b"b", one)]) | FindCopies()
+def test_one_digest_for_two_descriptors_is_refused() -> None:
+    one, other = (pack([_describe(_photograph(seed))], [b"%d" % seed]) for seed in range(2))
+    forged = Pictures(one.digests, other.coefficients, other.names)
+    with pytest.raises(ValueError, match="two different descriptors have one digest"), _pipeline() as pipeline:
+        _ = pipeline | beam.Create([one, forged]) | FindCopies(3)
+
+
+@given(st.lists(st.binary(min_size=16, max_size=16), min_size=1, max_size=30), st.integers(1, 2000))
+def test_every_picture_is_in_one_partition_whatever_its_batch(digests: list[bytes], partitions: int) -> None:
+    parts = {number: to_bytes(from_bytes(digests)[rows]) for number, rows in partition(from_bytes(digests), partitions)}
+    assert sorted(digest for part in parts.values() for digest in part) == sorted(digests)
+    for number, part in parts.items():
+        assert 0 <= number < partitions
+        assert [number] == [alone for alone, _ in partition(from_bytes(part[:1]), partitions)]
+
+
+def test_more_images_have_more_partitions_but_more_of_them_in_each() -> None:
+    assert [count_partitions(10**power) for power in (0, 3, 6, 8)] == [1, 4, 125, 1250]
 
 
 def test_thousands_of_identical_images_are_one_group() -> None:
     blank, wall = describe(np.full((64, 64), 7, np.uint8)), _describe(_photograph(1))
-    described = [(_key(number), (blank, wall)[number % 2]) for number in range(3000)]
-    _expect_found_groups(described, [(_key(number), _key(number % 2)) for number in range(3000)])
+    described = [(number, (blank, wall)[number % 2]) for number in range(3000)]
+    _expect_found_groups(described, [set(range(0, 3000, 2)), set(range(1, 3000, 2))])
 
 
 def test_many_copies_that_differ_a_little_are_one_group() -> None:
@@ -240,17 +298,31 @@ def test_many_copies_that_differ_a_little_are_one_group() -> None:
         return (coefficients + jitter).clip(-127, 127).astype(np.int8).tobytes()
 
     originals = [_describe(_photograph(seed)) for seed in range(3)]
-    described = [(_key(number), jittered(originals[number % 3], number)) for number in range(300)]
-    _expect_found_groups(described, [(_key(number), _key(number % 3)) for number in range(300)])
+    described = [(number, jittered(originals[number % 3], number)) for number in range(300)]
+    _expect_found_groups(described, [set(range(start, 300, 3)) for start in range(3)])
 
 
-def _count_compared(in_one_band: int) -> int:
-    return len(set(grouping._pair_band([_key(number) for number in range(in_one_band)])))
+def _compared(codes: list[int]) -> set[tuple[bytes, bytes]]:
+    """The pairs of pictures that are compared where the first has the first of `codes`, and so on."""
+    first, second = pair(np.array(codes, np.uint64), from_bytes(map(_digest, range(len(codes)))))
+    assert len(first) == len(set(zip(to_bytes(first), to_bytes(second), strict=True)))
+    return set(zip(to_bytes(first), to_bytes(second), strict=True))
 
 
 def test_all_images_of_a_band_are_compared_while_they_are_few() -> None:
-    assert _count_compared(16) == 16 * 15 / 2
+    assert len(_compared([1] * 16)) == 16 * 15 / 2
 
 
 def test_work_grows_with_the_images_that_share_a_band_not_with_their_pairs() -> None:
-    assert _count_compared(20_000) < 4 * 20_000
+    assert len(_compared([1] * 20_000)) < 4 * 20_000
+
+
+@settings(deadline=None)
+@given(st.lists(st.integers(0, 9), max_size=120))
+def test_those_that_share_a_band_are_compared_all_or_with_the_smallest_four(codes: list[int]) -> None:
+    expected = set()
+    for code in set(codes):
+        sharing = [number for number, other in enumerate(codes) if other == code]
+        hubs = sharing if len(sharing) <= 16 else sharing[:4]
+        expected |= {(_digest(hub), _digest(number)) for hub in hubs for number in sharing if hub < number}
+    assert _compared(codes) == expected
