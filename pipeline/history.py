@@ -110,10 +110,21 @@ class Run:
         return pusher.outputs["pushed_model"][0] if pusher and pusher.succeeded else None
 
     @property
+    def was_held_back(self) -> bool:
+        """Whether the Pusher met a model that was withdrawn; it may have been reinstated before the run's end."""
+        return (
+            self.pushed is not None
+            and not self.pushed.properties.get("pushed")
+            and "pushed_version" in self.pushed.properties
+        )
+
+    @property
     def version(self) -> int | None:
         """The released version."""
-        if self.pushed is not None:
-            return int(self.pushed.properties["pushed_version"]) if self.pushed.properties.get("pushed") else None
+        if self.pushed is not None and self.pushed.properties.get("pushed"):
+            return int(self.pushed.properties["pushed_version"])
+        if self.pushed is not None and not self.was_held_back:
+            return None
         return self.summary.pushed_version if self.summary else None
 
 
@@ -241,10 +252,12 @@ def _may_be_running(run: Run) -> bool:
 def _verdict(run: Run) -> tuple[Verdict | Unconcluded, _Source, list[str]]:
     summary = run.summary
     # A run may fail after its Pusher, or take over a release that was withdrawn: ML Metadata does not tell.
-    if summary is not None and (summary.verdict in (Verdict.FAILED, Verdict.WITHDRAWN) or run.pushed is None):
+    told_by_summary = run.pushed is None or run.was_held_back
+    if summary is not None and (summary.verdict in (Verdict.FAILED, Verdict.WITHDRAWN) or told_by_summary):
         return summary.verdict, "summary.json", summary.reasons
     if run.pushed is not None:
-        verdict = Verdict.RELEASED if run.pushed.properties.get("pushed") else Verdict.NOT_BLESSED
+        refused = Verdict.WITHDRAWN if run.was_held_back else Verdict.NOT_BLESSED
+        verdict = Verdict.RELEASED if run.pushed.properties.get("pushed") else refused
         return verdict, "ML Metadata", summary.reasons if summary else []
     component_in = {execution.state: name for name, execution in run.executions.items()}
     where = f"at {component_in['running']}" if "running" in component_in else "before or between its components"
