@@ -9,7 +9,10 @@ that.
 
 import logging
 import math
+import queue
+from collections import deque
 from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, Protocol
 
 import numpy as np
@@ -163,24 +166,35 @@ def _queued(network: Any, at_once: int) -> Any:
     shape = [*network.input(0).shape]
     network.reshape([at_once, *shape[1:]])
     compiled = openvino.Core().compile_model(network, "CPU", _hints("THROUGHPUT"))
-    queue = openvino.AsyncInferQueue(compiled, 2 * compiled.get_property("OPTIMAL_NUMBER_OF_INFER_REQUESTS"))
+    at_work = compiled.get_property("OPTIMAL_NUMBER_OF_INFER_REQUESTS")
+    # Not an AsyncInferQueue: deleting one waits for its threads, which may wait for Python's lock, for ever.
+    free: queue.SimpleQueue[Any] = queue.SimpleQueue()
+    for _ in range(at_work):
+        free.put(compiled.create_infer_request())
+    pool = ThreadPoolExecutor(at_work, thread_name_prefix="tiles")
 
-    def store(request: Any, rows: np.ndarray) -> None:
-        rows[:] = request.get_output_tensor(0).data[: len(rows)]
-
-    queue.set_callback(store)
+    def infer(batch: np.ndarray, rows: np.ndarray) -> None:
+        request = free.get()
+        try:
+            request.infer([batch], share_inputs=True)
+            rows[:] = request.get_output_tensor(0).data[: len(rows)]
+        finally:
+            free.put(request)
 
     def run(inputs: Iterator[np.ndarray], count: int) -> np.ndarray:
         scores = np.empty((count, compiled.output(0).shape[1]), np.float32)
-        batch = np.zeros((at_once, *shape[1:]), np.float32)
-        waiting = 0
-        for number, values in enumerate(inputs, start=1):
-            batch[waiting] = values
-            waiting += 1
-            if waiting == at_once or number == count:
-                queue.start_async([batch], scores[number - waiting : number])
-                waiting = 0
-        queue.wait_all()
+        batches: deque[Future[None]] = deque()
+        for first in range(0, count, at_once):
+            rows = scores[first : first + at_once]
+            batch = np.zeros((at_once, *shape[1:]), np.float32)
+            for place in range(len(rows)):
+                batch[place] = next(inputs)
+            batches.append(pool.submit(infer, batch, rows))
+            # As many again are ready: more would only take memory.
+            if len(batches) > 2 * at_work:
+                batches.popleft().result()
+        for waiting in batches:
+            waiting.result()
         return scores
 
     return run
