@@ -9,8 +9,8 @@ SAMPLE_DATA := $(WORKSPACE)/sample-data
 PYTEST := TF_CPP_MIN_LOG_LEVEL=2 $(BIN)/python -m pytest
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test test-unit test-kubeflow lint format clean report-schema benchmark-copies benchmark-ingest \
-	benchmark-evaluation benchmark-train benchmark-surfaces
+.PHONY: help install run test test-unit test-kubeflow test-flink flink-up flink-down lint format clean report-schema \
+	benchmark-copies benchmark-ingest benchmark-evaluation benchmark-train benchmark-surfaces benchmark-serve
 
 help: ## List the verbs
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  %-21s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -25,6 +25,15 @@ test: install ## Run every test that a bare machine can
 
 test-unit: install ## Run the quick tests
 	$(PYTEST) tests/unit
+
+test-flink: install ## Run the pipeline on a Flink cluster that the tests start (Java, Maven), faults included
+	$(PYTEST) -m flink
+
+flink-up: install ## Start a Flink cluster on this machine, for beam.profile=flink; says how to use it
+	PYTHONPATH=. $(BIN)/python -m flink_cluster up
+
+flink-down: install ## Stop it
+	PYTHONPATH=. $(BIN)/python -m flink_cluster down
 
 test-kubeflow: install ## The compiled pipeline with kfp.local, and tasks on MariaDB (apt-get install mariadb-server)
 	$(PYTEST) -m kubeflow
@@ -52,6 +61,9 @@ benchmark-train: install ## Time and accuracy of training against the plain Kera
 
 benchmark-surfaces: install ## How well a model trained on concrete ranks cracks on other surfaces and cameras
 	PYTHONPATH=. $(BIN)/python benchmarks/benchmark_surfaces.py
+
+benchmark-serve: install ## Images per second and latency of a release, and of crackgate serve, against plain Keras
+	PYTHONPATH=. $(BIN)/python benchmarks/benchmark_serve.py
 
 report-schema: install ## Write docs/report.schema.json after a change of the report
 	PYTHONPATH=. $(BIN)/python -m pipeline.report.json_schema > docs/report.schema.json

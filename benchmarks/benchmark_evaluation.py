@@ -28,9 +28,9 @@ from tfx_bsl.public import tfxio
 from components import features
 from components.quality import measure
 from components.release_metrics.extraction import custom_eval_shared_model, custom_extractors
+from pipeline.beam import beam_pipeline_args
 from pipeline.config import BeamOptions, GateOptions
 from pipeline.gate import build_eval_config
-from pipeline.pipeline import beam_pipeline_args
 
 PROJECT = Path(__file__).resolve().parents[1]
 PHOTOGRAPHS = Path(os.environ.get("CRACKGATE_PHOTOGRAPHS", PROJECT.parent / "shared" / "data" / "concrete"))

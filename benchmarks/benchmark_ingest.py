@@ -113,8 +113,8 @@ def ingest(data: Path, output: Path, workers: int) -> None:
     from components.image_example_gen.component import ImageExampleGen
     from components.image_folder import find_classes
     from components.images import ImageLimits
+    from pipeline.beam import beam_pipeline_args
     from pipeline.config import BeamOptions
-    from pipeline.pipeline import beam_pipeline_args
 
     example_gen = ImageExampleGen(
         folder=data,

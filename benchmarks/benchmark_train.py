@@ -109,7 +109,9 @@ def compare(data: Path, folder: Path, recipe_epochs: int, assignments: list[str]
     recipe_passes = RECIPE_EPOCHS + HELD_BACK  # once more over what was held back, to evaluate
     (summary_file,) = (workspace / "runs").glob("*/summary.json")
     summary = json.loads(summary_file.read_text(encoding="utf-8"))
-    our_passes = (counts["train"] * summary["config"]["train"]["views"] + counts["eval"]) / learnt_from
+    training = summary["config"]["train"]
+    augmented = min(counts["train"], training["augmented_images"]) * (training["views"] - 1)
+    our_passes = (learnt_from + augmented) / learnt_from
     print(f"{sum(counts.values())} photographs: {counts}")
     print(f"bare backbone.predict: {floor:.0f} images/s, one pass over train and eval {learnt_from / floor:.0f} s")
     print(

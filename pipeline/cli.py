@@ -2,27 +2,24 @@
 
 import importlib.metadata
 import json
-import os
+import logging
 import shutil
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, NoReturn
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
-from rich.markup import escape
 from rich.progress import Progress
-from rich.table import Column, Table
 
+from pipeline.command_line import EXIT_FAILED, EXIT_USAGE, WorkspaceOption, console_on_a_copy_of, fail
 from pipeline.config import ConfigError, load_config
 from pipeline.kubeflow_commands import kubeflow_app
-from pipeline.run_log import output_turned_to
+from pipeline.predict_command import predict
+from pipeline.serve_command import serve
 from pipeline.workspace import Workspace, WorkspaceBusyError
 
 if TYPE_CHECKING:
     from pipeline.history import History, Run
-
-EXIT_FAILED = 1
-EXIT_USAGE = 2
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -30,8 +27,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Turns a folder of labelled surface photographs into a released, gated crack classifier.",
 )
-
-WorkspaceOption = Annotated[Path, typer.Option(help="Folder that everything is written to.")]
 
 
 def main() -> None:
@@ -85,12 +80,12 @@ def run(
             assignments = [*(assignments or []), f"data.group_by={json.dumps(group_by)}"]
         settings = load_config(config, assignments)
         summary = run_pipeline(
-            _console_on_a_copy_of(1), data.resolve(), settings, Workspace(workspace.resolve()), cache, verbose
+            console_on_a_copy_of(1), data.resolve(), settings, Workspace(workspace.resolve()), cache, verbose
         )
     except ConfigError as error:
-        _fail(str(error), EXIT_USAGE)
+        fail(str(error), EXIT_USAGE)
     except WorkspaceBusyError as error:
-        _fail(str(error), EXIT_FAILED)
+        fail(str(error), EXIT_FAILED)
     raise typer.Exit(summary.exit_code)
 
 
@@ -115,7 +110,7 @@ def gate(
 
     try:
         summary = gate_model(
-            _console_on_a_copy_of(1),
+            console_on_a_copy_of(1),
             model.resolve(),
             data.resolve(),
             load_config(config, assignments),
@@ -124,9 +119,9 @@ def gate(
             verbose,
         )
     except ConfigError as error:
-        _fail(str(error), EXIT_USAGE)
+        fail(str(error), EXIT_USAGE)
     except WorkspaceBusyError as error:
-        _fail(str(error), EXIT_FAILED)
+        fail(str(error), EXIT_FAILED)
     raise typer.Exit(summary.exit_code)
 
 
@@ -140,7 +135,7 @@ def sample_data(
     from pipeline.sample_data import write_sample_data
 
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        _fail(f"{str(folder)!r} is not an empty folder: choose another one, or remove it", EXIT_USAGE)
+        fail(f"{str(folder)!r} is not an empty folder: choose another one, or remove it", EXIT_USAGE)
     # Under its name only when it is whole: half a data set would train without complaint.
     unfinished = folder.with_name(f"{folder.name}.unfinished")
     shutil.rmtree(unfinished, ignore_errors=True)
@@ -153,49 +148,41 @@ def sample_data(
     print(f"{count} images in {folder}")
 
 
-@app.command()
-def predict(
-    images: Annotated[list[Path], typer.Argument(metavar="IMAGE|DIR...", help="Images, or folders of them.")],
-    workspace: WorkspaceOption = Path("workspace"),
-    model: Annotated[
-        Path | None, typer.Option(help="Folder of a released version; the newest of the workspace otherwise.")
-    ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print a JSON array instead of a table.")] = False,
-) -> None:
-    """Score images with a released model. Exits with 1 when a file could not be scored."""
-    missing = [str(path) for path in images if not path.exists()]
-    if missing:
-        _fail(f"no such file or folder: {', '.join(map(repr, missing))}", EXIT_USAGE)
-    model_dir = model or _newest_version(Workspace(workspace))
-    if not (model_dir / "saved_model.pb").is_file():
-        _fail(f"{str(model_dir)!r} is no released version: it has no saved_model.pb", EXIT_USAGE)
-    # TensorFlow greets on standard error, and nothing keeps it from doing so.
-    with (
-        _console_on_a_copy_of(2).status("scoring ..."),
-        Path(os.devnull).open("w") as nowhere,
-        output_turned_to(nowhere.fileno()),
-    ):
-        from pipeline.prediction import predict as predict_files
-        from pipeline.prediction import read_card
-
-        predictions, card = list(predict_files(model_dir, images)), read_card(model_dir)
-    if as_json:
-        print(json.dumps([prediction.model_dump() for prediction in predictions], indent=2))
-    else:
-        table = Table(Column("image", overflow="fold"), Column("label", overflow="fold"), "probability")
-        for row in predictions:
-            probability = "" if row.probability is None else f"{row.probability:.4f}"
-            name = row.image if row.image.isprintable() else repr(row.image)
-            table.add_row(escape(name), escape(row.label or f"error: {row.error}"), probability)
-        Console().print(table)
-        if card.get("positive_class") is not None:
-            rule = f"{card['positive_class']!r} from a score of {card['threshold']:.4g} on"
-            Console().print(rule, highlight=False, soft_wrap=True, markup=False)
-    if any(prediction.error for prediction in predictions):
-        raise typer.Exit(EXIT_FAILED)
+app.command(
+    epilog="Exit codes: 0 all scored, 1 a file could not be scored, 2 usage, 5 an image was given a label of --fail-on."
+)(predict)
+app.command()(serve)
 
 
 app.add_typer(kubeflow_app, name="kubeflow")
+
+
+@app.command("train-worker")
+def train_worker(
+    examples: Annotated[Path, typer.Option(help="Folder that ImageExampleGen wrote, with Split-train and Split-eval.")],
+    output: Annotated[Path, typer.Option(help="New folder for the model, on storage that all workers share.")],
+    config: Annotated[Path | None, typer.Option(help="Configuration, TOML; it names data.classes.")] = None,
+    assignments: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="SECTION.FIELD=VALUE", help="Set one field of the configuration; repeatable."),
+    ] = None,
+) -> None:
+    """Train together with other machines: start one on each, with a TF_CONFIG that names them all."""
+    from pipeline.training_worker import train_worker as train
+
+    # A job that starts a worker again after the first one has finished would wait for it for ever.
+    if output.exists():
+        print(f"{output} is there, nothing to train: remove it to train anew")
+        return
+    # A job's log is all that there is to see of it.
+    logging.basicConfig(format="%(message)s")
+    logging.getLogger("crackgate").setLevel(logging.INFO)
+    try:
+        wrote = train(examples.resolve(), output.resolve(), load_config(config, assignments))
+    except ConfigError as error:
+        fail(str(error), EXIT_USAGE)
+    print(f"model in {output}" if wrote else "done; the first worker writes the model")
+
 
 runs_app = typer.Typer(invoke_without_command=True)
 app.add_typer(runs_app, name="runs")
@@ -279,7 +266,7 @@ def versions(
     try:
         entries = describe_versions(_serving_dir(workspace, serving))
     except ManifestError as error:
-        _fail(str(error), EXIT_FAILED)
+        fail(str(error), EXIT_FAILED)
     if as_json:
         print(json.dumps([entry.model_dump(mode="json") for entry in entries], indent=2))
     else:
@@ -311,27 +298,27 @@ def verify(
     from pipeline.version_tables import describe_finding, print_findings
 
     if model is not None and version is not None:
-        _fail(f"received both version {version} and --model {str(model)!r}: give one of the two", EXIT_USAGE)
+        fail(f"received both version {version} and --model {str(model)!r}: give one of the two", EXIT_USAGE)
     if model is not None and not model.is_dir():
-        _fail(f"--model: received {str(model)!r}, which is no folder", EXIT_USAGE)
+        fail(f"--model: received {str(model)!r}, which is no folder", EXIT_USAGE)
     try:
         key = None if public_key is None else load_public_key(public_key)
     except KeyFileError as error:
-        _fail(f"--public-key: {error}", EXIT_USAGE)
+        fail(f"--public-key: {error}", EXIT_USAGE)
     if model is not None:
         findings = [verify_version(model, key)]
     else:
         try:
             known = list_versions(_serving_dir(workspace, serving))
         except ManifestError as error:
-            _fail(str(error), EXIT_FAILED)
+            fail(str(error), EXIT_FAILED)
         # A withdrawn version that was deleted leaves its record alone.
         known = [each for each in known if each.folder.is_dir()]
         wanted = [each for each in known if version in (None, each.number)]
         if not wanted:
             numbers = ", ".join(str(each.number) for each in known) or "none"
             asked = "version" if version is None else f"version {version}"
-            _fail(f"there is no {asked} in {str(_serving_dir(workspace, serving))!r}; it has: {numbers}", EXIT_USAGE)
+            fail(f"there is no {asked} in {str(_serving_dir(workspace, serving))!r}; it has: {numbers}", EXIT_USAGE)
         findings = [verify_version(each.folder, key, each.number) for each in wanted]
     entries = [describe_finding(finding) for finding in findings]
     if as_json:
@@ -365,9 +352,9 @@ def rollback(
     try:
         done = roll_back(_serving_dir(workspace, serving), to, describe_user(), reason)
     except NoSuchVersionError as error:
-        _fail(str(error), EXIT_USAGE)
+        fail(str(error), EXIT_USAGE)
     except (AlteredVersionError, ServingDirectoryError, ManifestError) as error:
-        _fail(str(error), EXIT_FAILED)
+        fail(str(error), EXIT_FAILED)
     if as_json:
         print(json.dumps(vars(done), indent=2))
         return
@@ -382,7 +369,7 @@ def rollback(
 def _serving_dir(workspace: Path, serving: Path | None) -> Path:
     folder = serving or Workspace(workspace).serving
     if not folder.is_dir():
-        _fail(
+        fail(
             f"there is no serving directory {str(folder)!r}: give the --workspace that 'crackgate run' wrote to, or "
             "--serving",
             EXIT_USAGE,
@@ -396,7 +383,7 @@ def _history(workspace: Path) -> "History":
     try:
         return read_history(Workspace(workspace.resolve()))
     except HistoryError as error:
-        _fail(str(error), EXIT_USAGE)
+        fail(str(error), EXIT_USAGE)
 
 
 def _find_run(history: "History", text: str) -> "Run":
@@ -405,27 +392,4 @@ def _find_run(history: "History", text: str) -> "Run":
     try:
         return history.find(text)
     except HistoryError as error:
-        _fail(str(error), EXIT_USAGE)
-
-
-def _newest_version(workspace: Workspace) -> Path:
-    from components.serving_directory import current_version
-
-    folder = current_version(workspace.serving)
-    if folder is None:
-        _fail(
-            f"there is no released model in {str(workspace.serving)!r}: run 'crackgate run' first, or give --model",
-            EXIT_USAGE,
-        )
-    return folder
-
-
-def _console_on_a_copy_of(descriptor: int) -> Console:
-    """A console that stays the terminal's when the descriptor is turned elsewhere."""
-    copy = os.fdopen(os.dup(descriptor), "w", encoding="utf-8", errors="backslashreplace")
-    return Console(file=copy, width=shutil.get_terminal_size().columns)
-
-
-def _fail(message: str, code: int) -> NoReturn:
-    Console(stderr=True).print(f"[bold red]error:[/] {escape(message)}", highlight=False, soft_wrap=True)
-    raise typer.Exit(code)
+        fail(str(error), EXIT_USAGE)

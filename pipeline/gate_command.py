@@ -11,7 +11,7 @@ from pipeline.config import Config, ConfigError
 from pipeline.evaluation_result import CLASSIFIER_FILE
 from pipeline.progress import ComponentEvents
 from pipeline.rules import gate_rules
-from pipeline.run import find_positive_class, record_run, resolve_classes
+from pipeline.run import find_positive_class, record_run, resolve_classes, warn_of_beam
 from pipeline.run_log import output_turned_to
 from pipeline.summary import Summary
 from pipeline.workspace import Workspace
@@ -43,8 +43,8 @@ def gate_model(
         verbose: Show every log line on the terminal.
 
     Raises:
-        ConfigError: `model` is no such model, `data` has other classes than it, or the gate names a class or slice that
-            does not exist.
+        ConfigError: `model` is no such model, `data` has other classes than it, the gate names a class or slice that
+            does not exist, or the cluster that `config.beam` names does not answer.
         WorkspaceBusyError: Another run holds the workspace.
     """
     if not (model / "saved_model.pb").is_file():
@@ -62,6 +62,7 @@ def gate_model(
     positive = card["positive_class"] if "positive_class" in card else find_positive_class(config, classes)
     gate_rules(classes, positive, config.gate)
     _check_signatures(model, classes)
+    warn_of_beam(console, config, data, workspace)
 
     def work(summary: Summary, events: ComponentEvents) -> None:
         with events.timed("starting TFX"):

@@ -12,12 +12,13 @@ from tfx import v1 as tfx
 from tfx.utils import path_utils
 
 from components.features import TEST_SPLIT
+from pipeline.beam import add_component_args, beam_pipeline_args
 from pipeline.config import Config
 from pipeline.evaluation import describe_failures, read_evaluation
 from pipeline.gate import EXTRACTION_MODULE, build_eval_config
 from pipeline.lineage import Execution
 from pipeline.local_run import run_pipeline
-from pipeline.pipeline import beam_pipeline_args, image_example_gen, pipeline_name
+from pipeline.pipeline import image_example_gen, pipeline_name
 from pipeline.progress import ComponentEvents
 from pipeline.rules import gate_rules
 from pipeline.summary import Summary, Verdict
@@ -88,13 +89,15 @@ def create_gate_pipeline(
         example_splits=[TEST_SPLIT],
         module_path=EXTRACTION_MODULE,
     )
+    components = [example_gen, importer, evaluator]
+    add_component_args(components, config.beam)
     return tfx.dsl.Pipeline(
         pipeline_name=f"{pipeline_name(summary.classes)}-gate",
         pipeline_root=str(workspace.pipeline_root),
-        components=[example_gen, importer, evaluator],
+        components=components,
         enable_cache=enable_cache,
         metadata_connection_config=metadata,
-        beam_pipeline_args=beam_pipeline_args(config.beam),
+        beam_pipeline_args=beam_pipeline_args(config.beam, Path(summary.data)),
     )
 
 

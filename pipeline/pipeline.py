@@ -31,7 +31,8 @@ from components.images import ImageLimits
 from components.leak_check.component import LeakCheck
 from components.release_pusher.component import ReleasePusher
 from components.serving_check.component import ServingCheck
-from pipeline.config import BeamOptions, Config, DataOptions, SchemaOptions
+from pipeline.beam import add_component_args, beam_pipeline_args
+from pipeline.config import Config, DataOptions, SchemaOptions
 from pipeline.gate import EXTRACTION_MODULE, build_eval_config
 from pipeline.source_digest import source_digest
 from trainer.positive_class import resolve_positive_class
@@ -177,46 +178,37 @@ def create_pipeline(
         config_digest=config.digest_of_model(),
         source_digest=source_digest(*PUSHER_SOURCES),
     ).with_id("Pusher")
+    components = [
+        example_gen,
+        schema,
+        statistics_gen,
+        example_validator,
+        data_page,
+        data_gate,
+        released_statistics,
+        drift_check,
+        leak_check,
+        *([tuner] if tuner else []),
+        trainer,
+        baseline_resolver,
+        evaluator,
+        serving_check,
+        pusher,
+    ]
+    add_component_args(components, config.beam)
     return tfx.dsl.Pipeline(
         pipeline_name=pipeline_name(classes),
         pipeline_root=str(pipeline_root),
-        components=[
-            example_gen,
-            schema,
-            statistics_gen,
-            example_validator,
-            data_page,
-            data_gate,
-            released_statistics,
-            drift_check,
-            leak_check,
-            *([tuner] if tuner else []),
-            trainer,
-            baseline_resolver,
-            evaluator,
-            serving_check,
-            pusher,
-        ],
+        components=components,
         enable_cache=enable_cache,
         metadata_connection_config=metadata,
-        beam_pipeline_args=beam_pipeline_args(config.beam),
+        beam_pipeline_args=beam_pipeline_args(config.beam, data),
     )
 
 
 def pipeline_name(classes: list[str]) -> str:
     """One name for each list of classes: a model can only be compared with one that gives the same answers."""
     return f"crackgate-{hashlib.sha256(repr(classes).encode()).hexdigest()[:8]}"
-
-
-def beam_pipeline_args(options: BeamOptions) -> list[str]:
-    """Beam's own in-process runner. `DirectRunner` would first try to download another one."""
-    return [
-        "--runner=FnApiRunner",
-        f"--direct_running_mode={'in_memory' if options.workers == 1 else 'multi_processing'}",
-        f"--direct_num_workers={options.workers}",
-        # Any value keeps TFX from packing its own sources for every component, which takes seconds.
-        "--sdk_container_image=unused",
-    ]
 
 
 def image_example_gen(

@@ -7,8 +7,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 from rich.console import Console
+from rich.markup import escape
 
 from components.image_folder import find_classes, find_files
+from pipeline.beam import check_beam
 from pipeline.closing_table import print_closing
 from pipeline.config import Config, ConfigError
 from pipeline.interruption import interruptible
@@ -37,13 +39,15 @@ def run(
 
     Raises:
         ConfigError: `data` is no folder or lacks a configured class, there is no such weights file or signing key, no
-            telling which class is the positive one, or the gate names a class or slice that does not exist.
+            telling which class is the positive one, the gate names a class or slice that does not exist, or the
+            cluster that `config.beam` names does not answer.
         WorkspaceBusyError: Another run holds the workspace.
     """
     classes = resolve_classes(data, config)
     check_weights(config)
     _check_signing_key(config)
     gate_rules(classes, find_positive_class(config, classes), config.gate)
+    warn_of_beam(console, config, data, workspace)
 
     def work(summary: Summary, events: ComponentEvents) -> None:
         if len(classes) < 2:
@@ -116,6 +120,16 @@ def resolve_classes(data: Path, config: Config) -> list[str]:
             f"it has {', '.join(map(repr, found)) or 'none'}"
         )
     return list(config.data.classes) or found
+
+
+def warn_of_beam(console: Console, config: Config, data: Path, workspace: Workspace) -> None:
+    """Says what may go wrong on the cluster, where there is one.
+
+    Raises:
+        ConfigError: It does not answer.
+    """
+    for warning in check_beam(config.beam, [data, workspace.pipeline_root]):
+        console.print(f"[yellow]warning:[/] {escape(warning)}", highlight=False, soft_wrap=True)
 
 
 def check_weights(config: Config) -> None:

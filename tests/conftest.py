@@ -4,7 +4,7 @@ TFX takes many seconds to import, so it is imported where it is used: unit tests
 """
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from tfx.dsl.components.base.base_component import BaseComponent
     from tfx.types import Artifact
 
+    from flink_cluster.cluster import FlinkCluster
+    from pipeline.config import BeamOptions
+
 _PIPELINE = "bench"
 
 
@@ -27,13 +30,14 @@ class Bench:
 
     root: Path
     workers: int = 1
+    beam: "BeamOptions | None" = None
 
     def run(self, *components: "BaseComponent") -> None:
         """Runs `components` to the end; what one of them raises is raised here."""
         from tfx import v1 as tfx
 
+        from pipeline.beam import beam_pipeline_args
         from pipeline.config import BeamOptions
-        from pipeline.pipeline import beam_pipeline_args
 
         tfx.orchestration.LocalDagRunner().run(
             tfx.dsl.Pipeline(
@@ -42,7 +46,7 @@ class Bench:
                 components=list(components),
                 enable_cache=True,
                 metadata_connection_config=self._connection(),
-                beam_pipeline_args=beam_pipeline_args(BeamOptions(workers=self.workers)),
+                beam_pipeline_args=beam_pipeline_args(self.beam or BeamOptions(workers=self.workers)),
             )
         )
 
@@ -104,10 +108,25 @@ def photographs(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
+def flink(tmp_path_factory: pytest.TempPathFactory) -> "Iterator[FlinkCluster]":
+    """A job manager, two task managers with two slots and a worker pool each, and Beam's job server."""
+    from flink_cluster.cluster import FlinkCluster
+    from flink_cluster.software import MissingSoftwareError, fetch_software
+
+    try:
+        software = fetch_software()
+    except MissingSoftwareError as missing:
+        pytest.skip(f"no Flink cluster: {missing}")
+    cluster = FlinkCluster.start(tmp_path_factory.mktemp("flink"), software)
+    yield cluster
+    cluster.stop()
+
+
+@pytest.fixture(scope="session")
 def new_bench(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Bench]:
     """Makes a bench with a metadata store of its own."""
 
-    def make(workers: int = 1) -> Bench:
-        return Bench(tmp_path_factory.mktemp("bench"), workers)
+    def make(workers: int = 1, beam: "BeamOptions | None" = None) -> Bench:
+        return Bench(tmp_path_factory.mktemp("bench"), workers, beam)
 
     return make

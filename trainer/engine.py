@@ -104,7 +104,7 @@ class OpenVinoEngine:
         Raises:
             Exception: OpenVINO is not installed, or cannot convert the backbone; of many types.
         """
-        openvino = _import_openvino()
+        openvino = import_openvino()
         self.activation_shape, self.channels = lower.output_shape[1:], upper.output_shape[-1]
         shape = lower.input_shape[1:]
         signature = [tf.TensorSpec([None, *shape], tf.float32)]
@@ -172,7 +172,7 @@ def _compare(engine: Engine, reference: Engine, image: tuple[int, ...]) -> None:
         )
 
 
-def _import_openvino() -> Any:
+def import_openvino() -> Any:
     """OpenVINO reports its import and every conversion to its maker, unless the package that does it is missing."""
     sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
     import openvino

@@ -24,6 +24,25 @@ def _class_weights(labels: np.ndarray) -> np.ndarray:
     return (len(labels) / (len(counts) * counts))[position].astype(np.float32)
 
 
+def draw_images(labels: np.ndarray, most: int, imbalance: Imbalance, rng: np.random.Generator) -> np.ndarray:
+    """Which images stand for all where not all can: bool (images,), at most `most` of them.
+
+    As many of each class as there are, up to an equal share, so that small classes keep theirs; without regard to
+    classes where nothing is to be done about their sizes.
+    """
+    order = rng.permutation(len(labels))
+    if imbalance != "none":
+        # Rank of each image among those of its class: low ranks of every class come first.
+        ranks = np.empty(len(labels), np.int64)
+        for label in np.unique(labels):
+            members = order[labels[order] == label]
+            ranks[members] = np.arange(len(members))
+        order = order[np.argsort(ranks[order], kind="stable")]
+    chosen = np.zeros(len(labels), bool)
+    chosen[order[:most]] = True
+    return chosen
+
+
 def draw_epoch(labels: np.ndarray, imbalance: Imbalance, rng: np.random.Generator) -> np.ndarray:
     """Which images one epoch shows, in which order: int (images,).
 

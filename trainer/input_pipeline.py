@@ -2,19 +2,23 @@
 
 import hashlib
 
+import numpy as np
 import tensorflow as tf
 
 from components import features
 from trainer.decoding import decode_image
 
 
-def read_images(file_patterns: list[str], image_size: int, batch_size: int) -> tf.data.Dataset:
+def read_images(
+    file_patterns: list[str], image_size: int, batch_size: int, chosen: np.ndarray | None = None
+) -> tf.data.Dataset:
     """Batches of (images, labels), in the stored order.
 
     Args:
         file_patterns: Globs of gzipped TFRecord files of `tf.train.Example`s.
         image_size: Side of the square images, in pixels.
         batch_size: Images per batch; the last batch may be smaller.
+        chosen: bool (images,), which of them are wanted; None for all.
 
     Returns:
         A dataset of float32 (batch, image_size, image_size, 3) in 0 to 255, and int64 (batch,).
@@ -31,6 +35,9 @@ def read_images(file_patterns: list[str], image_size: int, batch_size: int) -> t
         return decode_image(parsed[features.ENCODED], image_size), parsed[features.CLASS_LABEL]
 
     records = read_examples(file_patterns)
+    if chosen is not None:
+        wanted = tf.constant(chosen)
+        records = records.enumerate().filter(lambda row, _: wanted[row]).map(lambda _, record: record)
     return records.map(parse, num_parallel_calls=tf.data.AUTOTUNE).batch(batch_size).prefetch(tf.data.AUTOTUNE)
 
 
@@ -40,9 +47,12 @@ def read_examples(file_patterns: list[str]) -> tf.data.Dataset:
     return tf.data.TFRecordDataset(files, compression_type="GZIP")
 
 
-def count_images(file_patterns: list[str]) -> int:
-    """Number of stored examples."""
-    return int(read_examples(file_patterns).reduce(0, lambda total, _: total + 1).numpy())
+def read_labels(file_patterns: list[str]) -> np.ndarray:
+    """The labels alone, in the same order: int64 (images,)."""
+    label = {features.CLASS_LABEL: tf.io.FixedLenFeature([], tf.int64)}
+    batches = read_examples(file_patterns).batch(1024)
+    labels = [tf.io.parse_example(batch, label)[features.CLASS_LABEL].numpy() for batch in batches]
+    return np.concatenate([np.empty(0, np.int64), *labels])
 
 
 def digest_images(file_patterns: list[str]) -> str:

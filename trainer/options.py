@@ -29,6 +29,15 @@ class TrainOptions(BaseModel):
     views: Annotated[
         int, Field(ge=1, le=100, description="versions of each training image: itself and views - 1 augmented ones")
     ] = 3
+    augmented_images: Annotated[
+        int,
+        Field(
+            ge=1,
+            le=100_000_000,
+            description="at most so many training images, of each class alike, are augmented and fine-tuned on; the "
+            "head learns from all",
+        ),
+    ] = 1500
     other_surfaces: Annotated[
         bool,
         Field(

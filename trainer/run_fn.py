@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import keras
+import numpy as np
 import tensorflow as tf
 from tfx.components.trainer.fn_args_utils import FnArgs
 
@@ -16,6 +17,8 @@ from trainer.calibration import fit_calibration
 from trainer.checkpoints import checkpoint_folder, training_digest
 from trainer.decision import check_decidable, fit_decision
 from trainer.decoding import MAX_PIXELS
+from trainer.imbalance import draw_images
+from trainer.input_pipeline import read_labels
 from trainer.options import TrainOptions
 from trainer.positive_class import resolve_positive_class
 from trainer.reference import write_reference
@@ -25,7 +28,7 @@ from trainer.stored_views import StoredViews
 from trainer.strategy import build_strategy, is_chief, precision
 from trainer.training_digests import write_training_digests
 from trainer.transfer import assemble, build_head, predict_logits, train_stages
-from trainer.views import Views
+from trainer.views import TrainingViews
 from trainer.views_cache import ViewsCache
 from trainer.warmup import write_warmup_requests
 
@@ -37,8 +40,8 @@ KERAS_FILE = "classifier.keras"
 def run_fn(fn_args: FnArgs) -> None:
     """Trains and exports a classifier.
 
-    1. Every image, and augmented views of it, goes once through the frozen backbone, unless an earlier training left
-       the outcome.
+    1. Every image, and augmented views of some thousands, goes once through the frozen backbone, unless an earlier
+       training left the outcome.
     2. The head is trained on the features, then the top blocks on the stored activations.
     3. On eval, the scores are calibrated and the decision threshold is chosen.
     4. The classifier is exported with its serving signatures, beside its Keras file, curves and reports.
@@ -69,14 +72,15 @@ def _train(fn_args: FnArgs, options: TrainOptions, strategy: tf.distribute.Strat
             backbone = build_backbone(options.backbone, options.image_size, options.weights)
             lower, upper = split_at_top(backbone, options.fine_tune_share)
             head = build_head(backbone.output_shape[-1], len(classes), options)
-            train, validation = split_views(fn_args, options, lower, upper, folder)
+            views = split_views(fn_args, options, lower, upper, folder)
             if positive is not None:
-                check_decidable(validation.labels, positive, classes)
-            stages = train_stages(upper, head, train, validation, options, run_dir, checkpoints)
+                check_decidable(views.validation.labels, positive, classes)
+            stages = train_stages(upper, head, views, options, run_dir, checkpoints)
         if not is_chief(strategy):
             return
         backbone, head = _as_served(backbone, head, options)
         _, upper = split_at_top(backbone, options.fine_tune_share)
+        validation = views.validation
         logits = predict_logits(upper, head, validation, stages)
 
     classifier = assemble(backbone, head)
@@ -100,14 +104,17 @@ def _train(fn_args: FnArgs, options: TrainOptions, strategy: tf.distribute.Strat
 
 def split_views(
     fn_args: FnArgs, options: TrainOptions, lower: keras.Model, upper: keras.Model, folder: Path
-) -> tuple[Views, Views]:
+) -> TrainingViews:
     """Views of train and of eval, from a folder that an earlier training may have left, or put there."""
     cache = ViewsCache(folder)
     stored = StoredViews(lower, upper, options, cache)
-    train = stored.get("train", fn_args.train_files, options.views)
-    validation = stored.get("eval", fn_args.eval_files, 1)
+    rng = np.random.default_rng(options.seed)
+    augmented = draw_images(read_labels(fn_args.train_files), options.augmented_images, options.imbalance, rng)
+    train = stored.get("train", fn_args.train_files, options.views, augmented)
+    once = None if augmented.all() else stored.get("train", fn_args.train_files, 1, ~augmented, activations=False)
+    validation = stored.get("eval", fn_args.eval_files)
     cache.prune()
-    return train, validation
+    return TrainingViews(train, validation, once)
 
 
 @contextmanager

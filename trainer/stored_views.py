@@ -7,16 +7,18 @@ from pathlib import Path
 from typing import Any
 
 import keras
+import numpy as np
 
 from trainer.augmentation import augmentation
 from trainer.engine import Engine, build_engine
-from trainer.input_pipeline import count_images, digest_images, read_images
+from trainer.input_pipeline import digest_images, read_images, read_labels
 from trainer.options import TrainOptions
 from trainer.views import Views, compute_views
 from trainer.views_cache import ViewsCache
 
 # What acts on finished views. An option that is not named here asks for new ones.
 _LATER_OPTIONS = {
+    "augmented_images",
     "dropout",
     "fine_tune_epochs",
     "fine_tune_learning_rate",
@@ -41,27 +43,38 @@ class StoredViews:
         """Takes the frozen backbone, cut in two, with its weights."""
         self._lower, self._upper, self._options, self._cache = lower, upper, options, cache
 
-    def get(self, split: str, file_patterns: list[str], views: int) -> Views:
-        """Returns the views of a split's images, with activations if there is to be fine-tuning.
+    def get(
+        self,
+        split: str,
+        file_patterns: list[str],
+        views: int = 1,
+        chosen: np.ndarray | None = None,
+        activations: bool = True,
+    ) -> Views:
+        """Returns the views of a split's images.
 
         Args:
             split: Its name, for the progress messages.
             file_patterns: Globs of its examples.
             views: Views per image.
+            chosen: bool (images,), which of its images; None for all.
+            activations: Whether the lower part's output is wanted, if there is to be fine-tuning at all.
         """
         origin = {
             "images": digest_images(file_patterns),
+            "chosen": None if chosen is None else hashlib.sha256(chosen.tobytes()).hexdigest(),
             "views": views,
             "weights": _weights_digest([*self._lower.weights, *self._upper.weights]),
             "options": self._options.model_dump(mode="json", exclude=_LATER_OPTIONS),
             "versions": {name: _version(name) for name in _LIBRARIES},
         }
-        cut = self._lower.layers[-1].name if self._options.fine_tune_epochs else None
+        cut = self._lower.layers[-1].name if activations and self._options.fine_tune_epochs else None
 
         def compute(file: Path | None) -> Views:
-            images = read_images(file_patterns, self._options.image_size, self._options.batch_size)
+            images = read_images(file_patterns, self._options.image_size, self._options.batch_size, chosen)
+            count = len(read_labels(file_patterns)) if chosen is None else int(chosen.sum())
             augment = augmentation(self._options.seed, self._options.other_surfaces) if views > 1 else None
-            return compute_views(split, images, count_images(file_patterns), self._engine, augment, views, file)
+            return compute_views(split, images, count, self._engine, augment, views, file)
 
         return self._cache.get(origin, cut, compute)
 

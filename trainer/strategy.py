@@ -36,6 +36,26 @@ def build_strategy(options: TrainOptions) -> tf.distribute.Strategy:
     return strategy
 
 
+def check_tf_config() -> None:
+    """Checks that TF_CONFIG names the workers of a "multi_worker" training, and which of them this process is.
+
+    Raises:
+        ValueError: It does not.
+    """
+    received = os.environ.get("TF_CONFIG", "")
+    try:
+        content = json.loads(received)
+        members = content["cluster"][content["task"]["type"]]
+        known = members[int(content["task"]["index"])]
+    except (ValueError, KeyError, IndexError, TypeError):
+        known = None
+    if not known:
+        raise ValueError(
+            f'train.strategy = "multi_worker": TF_CONFIG does not name this process, received {received!r}; it is JSON '
+            'like {"cluster": {"worker": ["host1:12345", "host2:12345"]}, "task": {"type": "worker", "index": 0}}'
+        )
+
+
 def is_chief(strategy: tf.distribute.Strategy | None = None) -> bool:
     """Whether this process writes checkpoints and models: the only one, or the first of several workers.
 
@@ -102,21 +122,7 @@ def _mirrored() -> tf.distribute.Strategy:
 
 
 def _multi_worker() -> tf.distribute.Strategy:
-    allowed = (
-        'it is JSON like {"cluster": {"worker": ["host1:12345", "host2:12345"]}, '
-        '"task": {"type": "worker", "index": 0}}'
-    )
-    received = os.environ.get("TF_CONFIG", "")
-    try:
-        content = json.loads(received)
-        members = content["cluster"][content["task"]["type"]]
-        known = members[int(content["task"]["index"])]
-    except (ValueError, KeyError, IndexError, TypeError):
-        known = None
-    if not known:
-        raise ValueError(
-            f'train.strategy = "multi_worker": TF_CONFIG does not name this process, received {received!r}; {allowed}'
-        )
+    check_tf_config()
     try:
         return tf.distribute.MultiWorkerMirroredStrategy()
     except RuntimeError as error:

@@ -13,7 +13,7 @@ from trainer.fitting import History, Inputs, Plan, evaluate, fit
 from trainer.imbalance import draw_epoch, eval_weights, train_weights
 from trainer.options import TrainOptions
 from trainer.strategy import is_chief
-from trainer.views import Views
+from trainer.views import TrainingViews, Views
 
 log = logging.getLogger("crackgate")
 
@@ -62,8 +62,7 @@ def assemble(backbone: keras.Model, head: keras.Model) -> keras.Model:
 def train_stages(
     upper: keras.Model,
     head: keras.Model,
-    train: Views,
-    validation: Views,
+    views: TrainingViews,
     options: TrainOptions,
     tensorboard_dir: Path,
     checkpoints: Path | None = None,
@@ -75,8 +74,7 @@ def train_stages(
     Args:
         upper: Backbone from the cut on.
         head: From `build_head`.
-        train: Views of the train split.
-        validation: One view of each image of the eval split.
+        views: Of the train and the eval split.
         options: Epochs, rates, patience, imbalance and seed.
         tensorboard_dir: Receives the logs of the stages in `head/` and `fine_tune/`.
         checkpoints: Folder that keeps each epoch; a stage found there goes on. None to keep nothing.
@@ -88,10 +86,10 @@ def train_stages(
         Checkpoint(checkpoints / f"{stage}.npz", read_only=not is_chief()) if checkpoints else None
         for stage in ("head", "fine_tune")
     )
-    head_history = _train_head(head, train, validation, options, tensorboard_dir / "head", of_head)
+    head_history = _train_head(head, views, options, tensorboard_dir / "head", of_head)
     if options.fine_tune_epochs == 0:
         return Stages(head_history, {}, fine_tune_kept=False)
-    history, kept = _fine_tune(upper, head, train, validation, options, tensorboard_dir / "fine_tune", of_fine_tuning)
+    history, kept = _fine_tune(upper, head, views, options, tensorboard_dir / "fine_tune", of_fine_tuning)
     return Stages(head_history, history, kept)
 
 
@@ -119,13 +117,16 @@ def predict_logits(upper: keras.Model, head: keras.Model, images: Views, stages:
 
 def _train_head(
     head: keras.Model,
-    train: Views,
-    validation: Views,
+    views: TrainingViews,
     options: TrainOptions,
     tensorboard_dir: Path,
     checkpoint: Checkpoint | None,
 ) -> History:
-    inputs = _inputs(train.features, train.labels, train_weights(train.labels, options.imbalance))
+    validation = views.validation
+    parts = [(part.features, part.labels) for part in (views.train, views.train_once) if part is not None]
+    items = np.concatenate([features.reshape(-1, features.shape[-1]) for features, _ in parts])
+    labels = np.concatenate([np.repeat(labels, features.shape[1]) for features, labels in parts])
+    inputs = Inputs(items, labels, train_weights(labels, options.imbalance))
     return fit(
         head,
         _optimizer(options.head_learning_rate, options),
@@ -142,12 +143,12 @@ def _train_head(
 def _fine_tune(
     upper: keras.Model,
     head: keras.Model,
-    train: Views,
-    validation: Views,
+    all_views: TrainingViews,
     options: TrainOptions,
     tensorboard_dir: Path,
     checkpoint: Checkpoint | None,
 ) -> tuple[History, bool]:
+    train, validation = all_views.train, all_views.validation
     assert train.activations is not None and validation.activations is not None, "fine-tuning needs stored activations"
     _freeze_batch_norm(upper)
     cut = keras.Input(upper.input_shape[1:])

@@ -119,7 +119,7 @@ class _StagesTuner(keras_tuner.Tuner):
             head = build_head(self._backbone.output_shape[-1], len(self._fn_args.custom_config["classes"]), options)
             logs = Path(self._temporary.name, f"logs-{trial.trial_id}")
             try:
-                stages = train_stages(self._upper, head, *self._views, options, logs, folder)
+                stages = train_stages(self._upper, head, self._views, options, logs, folder)
             except ValueError as error:
                 log.warning("trial %d of %d failed: %s", number, self._trials, error)
                 raise keras_tuner.errors.FailedTrialError(str(error)) from error

@@ -29,6 +29,21 @@ class Views:
     labels: np.ndarray
 
 
+@dataclass(frozen=True)
+class TrainingViews:
+    """What a training learns from and is chosen by.
+
+    Attributes:
+        train: Several views of each training image, or of as many as are augmented; fine-tuning has these only.
+        validation: One view of each image of the eval split.
+        train_once: One view of each other training image, without activations; None where there is no other.
+    """
+
+    train: Views
+    validation: Views
+    train_once: Views | None = None
+
+
 def compute_views(
     name: str,
     images: tf.data.Dataset,

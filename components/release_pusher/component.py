@@ -38,7 +38,7 @@ class ReleasePusher(base_component.BaseComponent):
 
     Outputs:
         pushed_model: A PushedModel with the custom properties that TFX's Pusher gives it: `pushed` (1 or 0),
-            `pushed_destination` (the version's folder) and `pushed_version`; `executor` says what of withdrawn models.
+            `pushed_destination` (the version's folder) and `pushed_version`; see `executor` for those withdrawn.
     """
 
     SPEC_CLASS = ReleasePusherSpec

@@ -17,11 +17,11 @@ from tfx_bsl.public import tfxio
 
 from components import features
 from components.release_metrics.extraction import custom_eval_shared_model, custom_extractors
+from pipeline.beam import beam_pipeline_args
 from pipeline.config import BeamOptions, GateOptions
 from pipeline.evaluation import describe_failures, read_evaluation
 from pipeline.evaluation_result import ALL_IMAGES, CLASSIFIER_FILE, Evaluation, Outcome, Requirement
 from pipeline.gate import build_eval_config
-from pipeline.pipeline import beam_pipeline_args
 from pipeline.rules import gate_rules
 
 CLASSES = ["sound", "cracked", "spalled"]

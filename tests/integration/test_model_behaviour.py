@@ -20,7 +20,7 @@ from trainer.decoding import decode_image
 from trainer.engine import build_engine
 from trainer.options import TrainOptions
 from trainer.transfer import assemble, build_head, train_stages
-from trainer.views import Views, compute_views
+from trainer.views import TrainingViews, Views, compute_views
 
 SIDE = 128
 OPTIONS = TrainOptions(
@@ -69,7 +69,7 @@ def crack_score(tmp_path_factory: pytest.TempPathFactory) -> Score:
 
     train = views("train", *TRAIN, augmentation(OPTIONS.seed), OPTIONS.views)
     validation = views("eval", *EVAL, None, 1)
-    train_stages(upper, head, train, validation, OPTIONS, tmp_path_factory.mktemp("logs"))
+    train_stages(upper, head, TrainingViews(train, validation), OPTIONS, tmp_path_factory.mktemp("logs"))
     classifier = assemble(backbone, head)
 
     def score(images: np.ndarray) -> np.ndarray:

@@ -281,20 +281,23 @@ def test_another_training_of_the_head_needs_no_backbone_pass(
     outcome: Outcome, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     work = tmp_path / "work"
-    first = _train_again(outcome, tmp_path / "first", work, head_epochs=1, fine_tune_epochs=1)
+    brief = {"head_epochs": 1, "augmented_images": 20}
+    first = _train_again(outcome, tmp_path / "first", work, **brief, fine_tune_epochs=1)
     kept = sorted((work / "views").rglob("*.npy"))
-    # Of train and of eval.
-    assert len(kept) == 2 * 3
+    # Of the augmented images and of eval with activations, of the others without.
+    assert len(kept) == 3 + 3 + 2
+    images = [len(np.load(file)) for file in kept if file.name == "labels.npy"]
+    assert sorted(images) == sorted([20, len(outcome.stored("train")) - 20, len(outcome.stored("eval"))])
 
     def no_pass(*_parts: keras.Model) -> None:
         raise AssertionError("the backbone would run")
 
     monkeypatch.setattr(stored_views, "build_engine", no_pass)
-    other = _train_again(outcome, tmp_path / "other", work, head_epochs=1, head_learning_rate=0.02, fine_tune_epochs=0)
+    other = _train_again(outcome, tmp_path / "other", work, **brief, head_learning_rate=0.02, fine_tune_epochs=0)
     assert other.history["head"]["loss"] != first.history["head"]["loss"]
     assert sorted((work / "views").rglob("*.npy")) == kept
     with pytest.raises(AssertionError, match="the backbone would run"):
-        _train_again(outcome, tmp_path / "seen otherwise", work, seed=4)
+        _train_again(outcome, tmp_path / "seen otherwise", work, **brief, seed=4)
 
 
 def test_refuses_options_that_it_does_not_know(outcome: Outcome, tmp_path: Path) -> None:

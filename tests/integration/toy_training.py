@@ -83,6 +83,7 @@ def _train(folder: Path, options: TrainOptions, devices: int, tf_config: str) ->
     from trainer.reports import write_history
     from trainer.strategy import build_strategy, is_chief, precision
     from trainer.transfer import build_head, train_stages
+    from trainer.views import TrainingViews
 
     cpu = tf.config.list_physical_devices("CPU")[0]
     tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * devices)
@@ -98,7 +99,7 @@ def _train(folder: Path, options: TrainOptions, devices: int, tf_config: str) ->
         )
         # The folder of checkpoints may be shared, other folders are each worker's own.
         checkpoints = folder.parent / "checkpoints" if tf_config else folder / "checkpoints"
-        stages = train_stages(upper, head, train, validation, options, folder, checkpoints)
+        stages = train_stages(upper, head, TrainingViews(train, validation), options, folder, checkpoints)
     np.savez(folder / "weights.npz", *backbone.get_weights(), *head.get_weights())
     write_history(stages, folder)
     (folder / "chief").write_text(str(is_chief(strategy)))

@@ -12,7 +12,7 @@ from PIL import Image
 
 from components import features
 from trainer.decoding import decode_image
-from trainer.input_pipeline import count_images, read_images
+from trainer.input_pipeline import read_images, read_labels
 
 FORMATS = [("JPEG", "RGB"), ("JPEG", "L"), ("PNG", "RGB"), ("PNG", "L"), ("BMP", "RGB")]
 LOSSLESS = [(name, mode) for name, mode in FORMATS if name != "JPEG"]
@@ -139,8 +139,18 @@ def test_examples_come_in_stored_order_with_a_smaller_last_batch(stored: Path) -
     assert {labels.dtype for _, labels in batches} == {tf.int64}
 
 
-def test_counts_the_examples_of_all_files(stored: Path) -> None:
-    assert count_images([str(stored / "data-0*"), str(stored / "data-1*")]) == 7
+def test_labels_can_be_read_alone(stored: Path) -> None:
+    labels = read_labels([str(stored / "data-1*"), str(stored / "data-0*")])
+    np.testing.assert_array_equal(labels, np.arange(7))
+    assert labels.dtype == np.int64
+
+
+def test_chosen_examples_are_read_and_no_others(stored: Path) -> None:
+    every = np.concatenate([images.numpy() for images, _ in read_images([str(stored / "*.gz")], 32, batch_size=3)])
+    chosen = np.array([True, False, False, True, True, True, False])
+    batches = list(read_images([str(stored / "*.gz")], 32, 3, chosen))
+    np.testing.assert_array_equal(np.concatenate([images.numpy() for images, _ in batches]), every[chosen])
+    assert [label for _, labels in batches for label in labels.numpy()] == [0, 3, 4, 5]
 
 
 def test_bytes_that_are_no_image_are_refused() -> None:

@@ -6,13 +6,15 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from trainer.calibration import expected_calibration_error, fit_calibration
 from trainer.decision import decide, fit_decision
-from trainer.imbalance import draw_epoch, eval_weights, train_weights
+from trainer.imbalance import draw_epoch, draw_images, eval_weights, train_weights
 from trainer.options import Imbalance, TrainOptions
 from trainer.transfer import build_head, train_stages
-from trainer.views import Views
+from trainer.views import TrainingViews, Views
 
 HEARD: tuple[Imbalance, ...] = ("class_weights", "balanced_sampling")
 CHANNELS = 6
@@ -24,6 +26,19 @@ MOSTLY_FINE_TUNING = {
     "fine_tune_epochs": 10,
     "fine_tune_learning_rate": 0.05,
 }
+
+
+@given(st.lists(st.integers(0, 3), min_size=1, max_size=60), st.integers(1, 70), st.sampled_from([*HEARD, "none"]))
+def test_as_many_images_as_asked_for_stand_for_all(classes: list[int], most: int, imbalance: Imbalance) -> None:
+    labels = np.array(classes)
+    chosen = draw_images(labels, most, imbalance, np.random.default_rng(0))
+    assert chosen.sum() == min(most, len(labels))
+    if imbalance == "none":
+        return
+    share = most // len(np.unique(labels))
+    for label in np.unique(labels):
+        # A class gives way to another only beyond its equal share.
+        assert (labels[chosen] == label).sum() >= min(share, (labels == label).sum())
 
 
 def _activations(count: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
@@ -60,7 +75,7 @@ def _train(imbalance: Imbalance, stage: dict[str, float], folder: Path) -> Train
     upper = keras.Model(cut, keras.layers.Conv2D(CHANNELS, 1)(cut))
     upper.set_weights([np.eye(CHANNELS)[None, None], np.zeros(CHANNELS)])
     head = build_head(CHANNELS, 2, options)
-    train_stages(upper, head, _views(2040, 1), EVAL, options, folder)
+    train_stages(upper, head, TrainingViews(_views(2040, 1), EVAL), options, folder)
 
     def logits(views: Views) -> np.ndarray:
         assert views.activations is not None

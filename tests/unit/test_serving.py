@@ -21,7 +21,9 @@ from PIL import Image
 from components import features
 from components.images import ImageLimits, canonical_image
 from components.release_files import MODEL_VERSION_FILE
-from pipeline.prediction import predict
+from serving.batch.inputs import find_images
+from serving.batch.predictions import Prediction, predict
+from serving.released_model import load_released_model
 from trainer.backbones import build_backbone
 from trainer.calibration import Calibration
 from trainer.decision import Decision, decide
@@ -163,6 +165,10 @@ def _ask(signatures: dict[str, Signature], encoded: list[bytes], name: str = "pr
     return {key: value.numpy() for key, value in answer.items()}
 
 
+def _predict(folder: Path, paths: list[Path]) -> list[Prediction]:
+    return list(predict(load_released_model(folder), find_images(map(str, paths))))
+
+
 @pytest.mark.parametrize(("name", "argument"), [("serving_default", "examples"), ("predict_images", "image_bytes")])
 def test_each_signature_takes_strings_and_names_what_it_returns(
     name: str, argument: str, signatures: dict[str, Signature]
@@ -249,7 +255,7 @@ def test_logits_that_are_no_numbers_are_not_hidden(tmp_path: Path, encoded: list
 
     file = tmp_path / "black.png"
     file.write_bytes(buffer.getvalue())
-    (prediction,) = predict(tmp_path, [file])
+    (prediction,) = _predict(tmp_path, [file])
     assert prediction.label is None and "no numbers" in str(prediction.error)
 
 
@@ -260,14 +266,14 @@ def test_predict_gives_the_decision_the_scores_and_what_could_not_be_read(
     large = [image for image in encoded if min(Image.open(io.BytesIO(image)).size) >= 32]
     for file, image in zip(files, [*large[:11], b"nothing"], strict=True):
         file.write_bytes(image)
-    *rows, bad = predict(folder, [tmp_path])
+    *rows, bad = _predict(folder, [tmp_path])
     assert bad.image == str(files[-1]) and bad.label is bad.is_positive is None and bad.error
     assert {row.is_positive for row in rows} == {True, False}
     for row in rows:
         assert row.scores is not None and list(row.scores) == CLASSES
         assert row.is_positive == (row.label == "Crack") == (row.scores["Crack"] >= DECISION.threshold)
         assert row.probability == row.scores[str(row.label)]
-    assert [row.is_positive for row in predict(undecided, files)] == [None] * 12
+    assert [row.is_positive for row in _predict(undecided, files)] == [None] * 12
 
 
 @pytest.mark.parametrize("name", ["serving_default", "predict_images"])

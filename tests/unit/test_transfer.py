@@ -13,7 +13,7 @@ from trainer.backbones import split_at_top
 from trainer.engine import build_engine
 from trainer.options import TrainOptions
 from trainer.transfer import Stages, assemble, build_head, train_stages
-from trainer.views import Views, compute_views
+from trainer.views import TrainingViews, Views, compute_views
 
 Draw = Callable[[int, int], tuple[np.ndarray, np.ndarray]]
 
@@ -46,7 +46,7 @@ class Trained:
     validation_images: np.ndarray
 
     def fit(self, options: TrainOptions, logs: Path) -> Stages:
-        return train_stages(self.upper, self.head, self.train, self.validation, options, logs)
+        return train_stages(self.upper, self.head, TrainingViews(self.train, self.validation), options, logs)
 
     def weights(self) -> list[np.ndarray]:
         return [*self.backbone.get_weights(), *self.head.get_weights()]

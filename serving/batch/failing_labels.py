@@ -1,0 +1,38 @@
+"""`--fail-on`: labels that make a script stop. Without heavy imports."""
+
+import re
+from collections.abc import Sequence
+
+# Whoever says "crack" means the class that must not be missed, whatever the folder of it was called.
+_POSITIVE = re.compile(r"positive|crack(s|ed)?", re.IGNORECASE)
+
+
+class UnknownLabelError(ValueError):
+    """A label that the model never gives."""
+
+
+def resolve_labels(wanted: Sequence[str], classes: Sequence[str], positive_class: str | None) -> frozenset[str]:
+    """Returns the classes that labels stand for.
+
+    Args:
+        wanted: Names of classes. "positive", "crack", "cracks" and "cracked", in any case, stand for the positive
+            class, unless a class has that very name.
+        classes: All that the model knows.
+        positive_class: One of them, or None.
+
+    Raises:
+        UnknownLabelError: The model has no such class.
+    """
+    found = set()
+    for label in wanted:
+        if label in classes:
+            found.add(label)
+        elif positive_class is not None and _POSITIVE.fullmatch(label):
+            found.add(positive_class)
+        else:
+            also = "" if positive_class is None else f", and 'crack' for {positive_class!r}"
+            raise UnknownLabelError(
+                f"--fail-on: received {label!r}, which this model never answers; "
+                f"allowed are {', '.join(map(repr, classes))}{also}"
+            )
+    return frozenset(found)

@@ -1,0 +1,108 @@
+"""From image files to answers, one row a file, in flat memory. Importing this module imports TensorFlow."""
+
+import math
+import os
+from collections import deque
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+from components.image_folder import read_regular_file
+from components.images import ImageLimits, RejectedImageError, canonical_image
+from serving.released_model import Answer, ReleasedModel
+
+# The model is asked for so many images at a time, or fewer that have so many bytes together.
+_IMAGES_AT_ONCE = 64
+_BYTES_AT_ONCE = 32_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """The answer for one file; `label`, `probability` and `scores` are None exactly where there is an error.
+
+    Attributes:
+        image: The file's path as it was found; bytes of it that are no UTF-8 are written as "\\xff".
+        label: The model's decision.
+        probability: The calibrated score of that class, 0 to 1.
+        scores: The calibrated score of every class by its name; they sum to 1.
+        is_positive: Whether the positive class's score reaches the model's threshold; None without such a class.
+        model_version: What the model calls itself.
+        error: Why there is no answer; None when there is one.
+    """
+
+    image: str
+    label: str | None
+    probability: float | None
+    scores: dict[str, float] | None
+    is_positive: bool | None
+    model_version: str
+    error: str | None
+
+
+def predict(model: ReleasedModel, files: Iterable[Path]) -> Iterator[Prediction]:
+    """Scores files in the given order; rows come out as soon as their batch is scored.
+
+    Every file is brought into the form that ingest would have stored, so that the model sees what it was trained on.
+
+    Args:
+        model: From `load_released_model`.
+        files: Any number; no more than some dozens are held at a time.
+    """
+    batch: list[tuple[Path, bytes | str]] = []
+    size = 0
+    for file, content in _read_ahead(files):
+        batch.append((file, content))
+        size += len(content)
+        if len(batch) == _IMAGES_AT_ONCE or size >= _BYTES_AT_ONCE:
+            yield from _score(model, batch)
+            batch, size = [], 0
+    yield from _score(model, batch)
+
+
+def _read_ahead(files: Iterable[Path]) -> Iterator[tuple[Path, bytes | str]]:
+    """The files' contents, or why they cannot be had, in order; some are read while the model is busy."""
+    workers = os.cpu_count() or 1
+    waiting: deque[tuple[Path, Future[bytes | str]]] = deque()
+    with ThreadPoolExecutor(workers, thread_name_prefix="reading") as pool:
+        for file in files:
+            waiting.append((file, pool.submit(_read, file)))
+            if len(waiting) > 4 * workers:
+                first, content = waiting.popleft()
+                yield first, content.result()
+        while waiting:
+            first, content = waiting.popleft()
+            yield first, content.result()
+
+
+def _read(file: Path) -> bytes | str:
+    limits = ImageLimits()
+    try:
+        return canonical_image(read_regular_file(str(file), limits.max_bytes), limits).encoded
+    except RejectedImageError as rejection:
+        return str(rejection)
+    except OSError as error:
+        return f"unreadable: {error.strerror}"
+
+
+def _score(model: ReleasedModel, batch: list[tuple[Path, bytes | str]]) -> Iterator[Prediction]:
+    answers = iter(model.answer([content for _, content in batch if isinstance(content, bytes)]))
+    for file, content in batch:
+        name = str(file).encode("utf-8", "backslashreplace").decode()
+        if isinstance(content, str):
+            yield _failed(name, model, content)
+        else:
+            yield _prediction(name, model, next(answers))
+
+
+def _prediction(image: str, model: ReleasedModel, answer: Answer) -> Prediction:
+    if answer.error:
+        return _failed(image, model, answer.error)
+    if not all(map(math.isfinite, answer.scores)):
+        return _failed(image, model, "the model's scores are no numbers: do not use this model")
+    scores = dict(zip(model.classes, answer.scores, strict=True))
+    return Prediction(image, answer.label, answer.probability, scores, answer.is_positive, model.version, error=None)
+
+
+def _failed(image: str, model: ReleasedModel, error: str) -> Prediction:
+    return Prediction(image, None, None, None, None, model.version, error)

@@ -1,0 +1,125 @@
+"""The HTTP interface: TensorFlow Serving's REST paths, how the service is, and a page to try it."""
+
+import json
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+
+from fastapi import FastAPI, Request, Response
+from starlette.exceptions import HTTPException
+
+from serving.service.errors import Code, ServiceError
+from serving.service.guard import Guard, render_error
+from serving.service.metrics import CONTENT_TYPE, Metrics
+from serving.service.page import PAGE, PAGE_POLICY
+from serving.service.predictor import Predictor
+from serving.service.rest_payload import parse_prediction, render_prediction
+from serving.service.settings import ServiceSettings
+
+Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[None]]
+# Larger bodies are parsed in a thread.
+_INLINE_BYTES = 64 * 2**10
+_JSON = "application/json"
+
+
+def build_app(settings: ServiceSettings, predictor: Predictor, metrics: Metrics, lifespan: Lifespan) -> Guard:
+    """Puts the routes together, behind the guard.
+
+    Args:
+        settings: See `ServiceSettings`.
+        predictor: Answers.
+        metrics: Of the whole service.
+        lifespan: What runs while the service does.
+    """
+    # Its pages about the interface load scripts from elsewhere.
+    app = FastAPI(title="crackgate", docs_url=None, redoc_url=None, openapi_url=None, lifespan=lifespan)
+    guard = Guard(app, settings.token, settings.limits, metrics)
+    versions = predictor.versions
+
+    @app.exception_handler(ServiceError)
+    async def tell_error(_request: Request, error: ServiceError) -> Response:
+        guard.count_rejection(error.code)
+        status, headers, body = render_error(error)
+        return Response(body, status, {name.decode(): value.decode() for name, value in headers})
+
+    @app.exception_handler(HTTPException)
+    async def tell_wrong_path(request: Request, error: HTTPException) -> Response:
+        # TensorFlow Serving calls a path or a method that it does not know malformed, below /v1.
+        known = request.url.path.startswith("/v1/")
+        message = f"Malformed request: {request.method} {request.url.path}"
+        return Response(json.dumps({"error": message}), 400 if known else error.status_code, media_type=_JSON)
+
+    @app.exception_handler(Exception)
+    async def tell_failure(_request: Request, _error: Exception) -> Response:
+        message = "the service failed; its log says why"
+        return Response(json.dumps({"error": message}), Code.INTERNAL.value, media_type=_JSON)
+
+    @app.post("/v1/models/{name}:predict", name="predict")
+    @app.post("/v1/models/{name}/versions/{number}:predict", name="predict")
+    async def predict(request: Request, name: str, number: str | None = None) -> Response:
+        check_name(name)
+        served = versions.get(_version_number(number))
+        body = await request.body()
+        most = settings.limits.queued_images
+        heavy = len(body) > _INLINE_BYTES
+        wanted = await predictor.prepare(parse_prediction, body, served.signature_inputs, most, heavy=heavy)
+        outputs = await predictor.predict(served, wanted.signature, wanted.values)
+        return Response(render_prediction(outputs, wanted.by_row), media_type=_JSON)
+
+    @app.get("/v1/models/{name}", name="status")
+    @app.get("/v1/models/{name}/versions/{number}", name="status")
+    def status(name: str, number: str | None = None) -> Response:
+        from serving.service.model_reports import render_status, report_status
+
+        check_name(name)
+        return Response(
+            render_status(report_status(name, versions.statuses(), _version_number(number))), media_type=_JSON
+        )
+
+    @app.get("/v1/models/{name}/metadata", name="metadata")
+    @app.get("/v1/models/{name}/versions/{number}/metadata", name="metadata")
+    def metadata(name: str, number: str | None = None) -> Response:
+        from serving.service.model_reports import render_metadata, report_metadata
+
+        check_name(name)
+        served = versions.get(_version_number(number))
+        return Response(render_metadata(report_metadata(name, served), served), media_type=_JSON)
+
+    @app.get("/healthz", name="healthz")
+    async def healthz() -> Response:
+        return Response('{"alive": true}', media_type=_JSON)
+
+    @app.get("/readyz", name="readyz")
+    async def readyz() -> Response:
+        served, refused = versions.served, versions.refused
+        content = {
+            "ready": served is not None,
+            "version": None if served is None else served.number,
+            "engine": None if served is None else served.model.engine,
+            "loading": versions.loading,
+            "refused": None if refused is None else {"version": refused.number, "reason": refused.error},
+        }
+        return Response(json.dumps(content), 200 if served else 503, media_type=_JSON)
+
+    @app.get("/metrics", name="metrics")
+    async def show_metrics() -> Response:
+        return Response(metrics.render(), headers={"content-type": CONTENT_TYPE})
+
+    @app.get("/", name="page")
+    async def page() -> Response:
+        return Response(PAGE, headers={"content-security-policy": PAGE_POLICY}, media_type="text/html")
+
+    def check_name(name: str) -> None:
+        if name != settings.name:
+            raise ServiceError(
+                Code.NOT_FOUND, f"Could not find any versions of model {name[:80]}; this one is {settings.name}"
+            )
+
+    return guard
+
+
+def _version_number(text: str | None) -> int | None:
+    if text is None:
+        return None
+    if not text.isascii() or not text.isdecimal() or len(text) > 19:
+        raise ServiceError(Code.INVALID_ARGUMENT, f"Failed to convert version: {text[:80]} to numeric.")
+    return int(text)

@@ -1,0 +1,113 @@
+"""Scores the images of several requests together."""
+
+import asyncio
+import logging
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING
+
+from serving.service.errors import Code, ServiceError
+from serving.service.metrics import Metrics
+from serving.service.settings import Limits
+
+if TYPE_CHECKING:
+    from serving.released_model import Answer, ReleasedModel
+
+log = logging.getLogger("crackgate.service")
+
+_Item = tuple["ReleasedModel", bytes, "asyncio.Future[Answer]"]
+
+
+class Batcher:
+    """A bounded queue of images, and one thread that scores them batch by batch.
+
+    While one batch is scored, the next gathers by itself. A batch that could start at once waits for a moment, but only
+    when other requests are being read right then.
+    """
+
+    def __init__(self, limits: Limits, metrics: Metrics, is_more_coming: Callable[[], bool]):
+        """`is_more_coming` tells whether requests are being read whose images are not in the queue yet."""
+        self._limits, self._metrics, self._is_more_coming = limits, metrics, is_more_coming
+        self._queue: deque[_Item] = deque()
+        self._filled = asyncio.Event()
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="batches")
+
+    async def score(self, model: "ReleasedModel", images: Sequence[bytes]) -> "list[Answer]":
+        """Answers for images, in their order.
+
+        Raises:
+            ServiceError: The queue has no room for them (RESOURCE_EXHAUSTED).
+        """
+        if not images:
+            return []
+        if len(self._queue) + len(images) > self._limits.queued_images:
+            raise ServiceError(
+                Code.RESOURCE_EXHAUSTED,
+                f"{len(self._queue)} images wait already, and {len(images)} more do not fit: at most "
+                f"{self._limits.queued_images} may wait; try again later",
+            )
+        loop = asyncio.get_running_loop()
+        futures = [loop.create_future() for _ in images]
+        self._queue.extend((model, image, future) for image, future in zip(images, futures, strict=True))
+        self._metrics.queued.set(len(self._queue))
+        self._filled.set()
+        try:
+            return list(await asyncio.gather(*futures))
+        finally:
+            # Nobody waits for the others any more, when one failed or the time was up.
+            for future in futures:
+                future.cancel()
+
+    async def run(self) -> None:
+        """Scores batch after batch, until it is cancelled."""
+        loop = asyncio.get_running_loop()
+        while True:
+            await self._filled.wait()
+            if len(self._queue) < self._limits.batch_images and self._is_more_coming():
+                await asyncio.sleep(self._limits.batch_wait)
+            batch = self._take()
+            if not batch:
+                continue
+            model = batch[0][0]
+            try:
+                answers = await loop.run_in_executor(self._thread, self._score, model, [item[1] for item in batch])
+            except asyncio.CancelledError:
+                raise
+            # Of any type: a request must not be left waiting, nor the next batch.
+            except Exception as error:
+                log.exception("a batch of %d images failed", len(batch))
+                for *_, future in batch:
+                    if not future.done():
+                        future.set_exception(ServiceError(Code.INTERNAL, f"the model failed: {error}"))
+                continue
+            for (*_, future), answer in zip(batch, answers, strict=True):
+                if not future.done():
+                    future.set_result(answer)
+
+    def close(self) -> None:
+        """Ends the thread, once its batch is scored."""
+        self._thread.shutdown()
+
+    def _take(self) -> list[_Item]:
+        """The next images, all for one model, without those that nobody waits for any more."""
+        batch: list[_Item] = []
+        while self._queue and len(batch) < self._limits.batch_images:
+            if self._queue[0][2].done():
+                self._queue.popleft()
+            elif batch and self._queue[0][0] is not batch[0][0]:
+                break
+            else:
+                batch.append(self._queue.popleft())
+        self._metrics.queued.set(len(self._queue))
+        if not self._queue:
+            self._filled.clear()
+        return batch
+
+    def _score(self, model: "ReleasedModel", images: list[bytes]) -> "list[Answer]":
+        started = time.perf_counter()
+        answers = model.answer(images)
+        self._metrics.batch_images.observe(len(images))
+        self._metrics.batch_seconds.observe(time.perf_counter() - started)
+        return answers

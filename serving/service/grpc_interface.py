@@ -1,0 +1,172 @@
+"""TensorFlow Serving's gRPC interface: PredictionService's Predict and GetModelMetadata, ModelService's GetModelStatus.
+
+Importing this module imports TensorFlow, which takes some seconds.
+"""
+
+import hmac
+import logging
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeVar
+
+import grpc
+import tensorflow as tf
+from tensorflow_serving.apis import (
+    get_model_metadata_pb2,
+    get_model_status_pb2,
+    model_pb2,
+    model_service_pb2_grpc,
+    predict_pb2,
+    prediction_service_pb2_grpc,
+)
+
+from serving.service.errors import Code, ServiceError
+from serving.service.metrics import Metrics
+from serving.service.model_reports import report_metadata, report_status
+from serving.service.predictor import Predictor
+from serving.service.rest_payload import DEFAULT_SIGNATURE
+from serving.service.settings import ServiceSettings, SettingsError
+
+log = logging.getLogger("crackgate.access")
+_Answer = TypeVar("_Answer")
+
+_STATUS = {
+    Code.UNAUTHENTICATED: grpc.StatusCode.UNAUTHENTICATED,
+    Code.INVALID_ARGUMENT: grpc.StatusCode.INVALID_ARGUMENT,
+    Code.NOT_FOUND: grpc.StatusCode.NOT_FOUND,
+    Code.RESOURCE_EXHAUSTED: grpc.StatusCode.RESOURCE_EXHAUSTED,
+    Code.UNAVAILABLE: grpc.StatusCode.UNAVAILABLE,
+    Code.DEADLINE_EXCEEDED: grpc.StatusCode.DEADLINE_EXCEEDED,
+}
+
+
+def build_server(settings: ServiceSettings, predictor: Predictor, metrics: Metrics) -> tuple[Any, int]:
+    """A server that is ready to be started, and its port.
+
+    Raises:
+        SettingsError: The port is taken.
+    """
+    server = grpc.aio.server(
+        maximum_concurrent_rpcs=settings.limits.connections,
+        options=[
+            ("grpc.max_receive_message_length", settings.limits.request_bytes),
+            # Two servers at one port would each answer some of the requests.
+            ("grpc.so_reuseport", 0),
+        ],
+    )
+    interface = _Interface(settings, predictor, metrics)
+    prediction_service_pb2_grpc.add_PredictionServiceServicer_to_server(interface, server)
+    model_service_pb2_grpc.add_ModelServiceServicer_to_server(interface, server)
+    host = f"[{settings.host}]" if ":" in settings.host else settings.host
+    try:
+        return server, server.add_insecure_port(f"{host}:{settings.grpc_port}")
+    except RuntimeError:
+        raise SettingsError(
+            f"cannot listen at {settings.host}, gRPC port {settings.grpc_port}: choose another --grpc-port "
+            "(0 takes any free one)"
+        ) from None
+
+
+class _Interface(
+    prediction_service_pb2_grpc.PredictionServiceServicer,
+    model_service_pb2_grpc.ModelServiceServicer,
+):
+    def __init__(self, settings: ServiceSettings, predictor: Predictor, metrics: Metrics):
+        self._settings, self._predictor, self._metrics = settings, predictor, metrics
+        self._versions = predictor.versions
+
+    async def Predict(  # noqa: N802
+        self, request: predict_pb2.PredictRequest, context: Any
+    ) -> predict_pb2.PredictResponse:
+        return await self._answer("predict", context, lambda: self._predict(request))
+
+    async def GetModelMetadata(  # noqa: N802
+        self, request: get_model_metadata_pb2.GetModelMetadataRequest, context: Any
+    ) -> get_model_metadata_pb2.GetModelMetadataResponse:
+        async def report() -> get_model_metadata_pb2.GetModelMetadataResponse:
+            if list(request.metadata_field) != ["signature_def"]:
+                raise ServiceError(
+                    Code.INVALID_ARGUMENT,
+                    f"metadata_field: received {list(request.metadata_field)}, allowed is ['signature_def']",
+                )
+            return report_metadata(self._settings.name, self._versions.get(self._version(request.model_spec)))
+
+        return await self._answer("metadata", context, report)
+
+    async def GetModelStatus(  # noqa: N802
+        self, request: get_model_status_pb2.GetModelStatusRequest, context: Any
+    ) -> get_model_status_pb2.GetModelStatusResponse:
+        async def report() -> get_model_status_pb2.GetModelStatusResponse:
+            number = self._version(request.model_spec)
+            return report_status(self._settings.name, self._versions.statuses(), number)
+
+        return await self._answer("status", context, report)
+
+    async def _predict(self, request: predict_pb2.PredictRequest) -> predict_pb2.PredictResponse:
+        served = self._versions.get(self._version(request.model_spec))
+        signature = request.model_spec.signature_name or DEFAULT_SIGNATURE
+        if signature not in served.signature_inputs:
+            raise _refused(f'Serving signature name: "{signature}" not found in signature def')
+        name = served.signature_inputs[signature]
+        if request.inputs.keys() != {name}:
+            raise _refused(f"input: expected {name}, received {', '.join(sorted(request.inputs)) or 'none'}")
+        tensor = request.inputs[name]
+        sizes = [dimension.size for dimension in tensor.tensor_shape.dim]
+        if tensor.dtype != tf.string.as_datatype_enum or sizes != [len(tensor.string_val)]:
+            raise _refused(f"input {name}: expected strings of shape (images,), received shape {sizes}")
+        most = self._settings.limits.queued_images
+        if len(tensor.string_val) > most:
+            raise _refused(f"received {len(tensor.string_val)} images in one request, at most {most} are allowed")
+        outputs = await self._predictor.predict(served, signature, list(tensor.string_val))
+        wanted = list(request.output_filter) or list(outputs)
+        if not set(wanted) <= outputs.keys():
+            raise _refused(f"output_filter: received {wanted}, there are {', '.join(outputs)}")
+        response = predict_pb2.PredictResponse()
+        response.model_spec.name = self._settings.name
+        response.model_spec.signature_name = signature
+        response.model_spec.version.value = served.number
+        for output in wanted:
+            dtype = tf.as_dtype(served.signature_defs[signature].outputs[output].dtype or tf.string.as_datatype_enum)
+            shape = (0, len(served.model.classes)) if output == "scores" and not outputs[output] else None
+            response.outputs[output].CopyFrom(tf.make_tensor_proto(outputs[output], dtype, shape))
+        return response
+
+    def _version(self, spec: model_pb2.ModelSpec) -> int | None:
+        if spec.name != self._settings.name:
+            raise ServiceError(
+                Code.NOT_FOUND,
+                f"Could not find any versions of model {spec.name[:80]}; this one is {self._settings.name}",
+            )
+        if spec.version_label:
+            raise _refused("version labels are not known here: give a version's number, or none")
+        return spec.version.value if spec.HasField("version") else None
+
+    async def _answer(self, method: str, context: Any, answer: Callable[[], Awaitable[_Answer]]) -> _Answer:
+        started = time.perf_counter()
+        code = "OK"
+        try:
+            self._check_token(context)
+            return await answer()
+        except ServiceError as error:
+            code = error.code.name
+            await context.abort(_STATUS.get(error.code, grpc.StatusCode.INTERNAL), error.message)
+            raise
+        finally:
+            seconds = time.perf_counter() - started
+            self._metrics.requests.labels("grpc", method, code).inc()
+            self._metrics.seconds.labels("grpc", method).observe(seconds)
+            log.info("%s gRPC %s %s %.1f ms", context.peer(), method, code, 1000 * seconds)
+
+    def _check_token(self, context: Any) -> None:
+        token = self._settings.token
+        if token is None:
+            return
+        given = dict(context.invocation_metadata() or ()).get("authorization", "")
+        if not hmac.compare_digest(str(given).encode(), b"Bearer " + token):
+            raise ServiceError(
+                Code.UNAUTHENTICATED, "send the service's token as metadata 'authorization: Bearer <token>'"
+            )
+
+
+def _refused(message: str) -> ServiceError:
+    return ServiceError(Code.INVALID_ARGUMENT, message)

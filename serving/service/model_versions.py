@@ -1,0 +1,252 @@
+"""Which version answers: the newest of the serving directory, loaded beside the one in use before it takes over."""
+
+import asyncio
+import logging
+import time
+from contextlib import AbstractContextManager, ExitStack, nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from components.release_files import MANIFEST_FILE
+from components.serving_directory import current_version, held, verify
+from serving.service.errors import Code, ServiceError
+from serving.service.metrics import Metrics
+
+if TYPE_CHECKING:
+    from serving.released_model import ReleasedModel
+
+log = logging.getLogger("crackgate.service")
+
+
+class RefusedVersionError(Exception):
+    """A version that must not answer; the message says why."""
+
+
+@dataclass(frozen=True)
+class ServedVersion:
+    """A version that answers.
+
+    Attributes:
+        number: As TensorFlow Serving gives it.
+        model: Ready to answer.
+        signature_inputs: The name of the one input, of each signature.
+        signature_defs: What the SavedModel says of its signatures: protos by name.
+        hold: Keeps its folder from being removed.
+    """
+
+    number: int
+    model: "ReleasedModel"
+    signature_inputs: dict[str, str]
+    signature_defs: Any
+    hold: ExitStack
+
+
+@dataclass(frozen=True)
+class VersionStatus:
+    """How a version stands: a state of TensorFlow Serving's, and, where it was refused, why."""
+
+    number: int
+    state: str
+    error: str = ""
+
+
+class Source(Protocol):
+    """Where versions come from."""
+
+    def newest(self) -> Path | None:
+        """The folder of the version that should answer; None when there is none."""
+
+    def check(self, folder: Path) -> None:
+        """Raises RefusedVersionError when the folder is not, byte by byte, what was released."""
+
+    def hold(self, folder: Path) -> AbstractContextManager[None]:
+        """Keeps the folder from being removed."""
+
+
+class ServingDirectory:
+    """The newest version of a serving directory; what was rolled back is none of them."""
+
+    def __init__(self, folder: Path):
+        self._folder = folder
+
+    def newest(self) -> Path | None:
+        """See `Source`."""
+        return current_version(self._folder)
+
+    def check(self, folder: Path) -> None:
+        """See `Source`."""
+        finding = verify(folder, version=int(folder.name))
+        if not finding.intact:
+            raise RefusedVersionError("; ".join(finding.problems))
+
+    def hold(self, folder: Path) -> AbstractContextManager[None]:
+        """See `Source`."""
+        return held(folder)
+
+
+class OneVersion:
+    """One folder, whatever else is released, and whether or not it has a manifest."""
+
+    def __init__(self, folder: Path):
+        self._folder = folder
+
+    def newest(self) -> Path | None:
+        """See `Source`."""
+        return self._folder
+
+    def check(self, folder: Path) -> None:
+        """See `Source`: a release of earlier times has no manifest that it could be held against."""
+        if (folder / MANIFEST_FILE).exists() and not (finding := verify(folder)).intact:
+            raise RefusedVersionError("; ".join(finding.problems))
+
+    def hold(self, folder: Path) -> AbstractContextManager[None]:
+        """See `Source`."""
+        return held(folder) if (folder / MANIFEST_FILE).exists() else nullcontext()
+
+
+class ModelVersions:
+    """Looks for new versions, and holds the one that answers.
+
+    A request keeps the version that it began with; a version that was replaced goes when its last request is done.
+    """
+
+    def __init__(self, source: Source, poll_seconds: float, metrics: Metrics):
+        self._source, self._poll_seconds, self._metrics = source, poll_seconds, metrics
+        self._served: ServedVersion | None = None
+        self._loading: int | None = None
+        self._replaced: dict[int, VersionStatus] = {}
+        self._refused: VersionStatus | None = None
+        # What the refused folder was then: it is looked at again when it has changed.
+        self._refused_mark: object = None
+
+    @property
+    def served(self) -> ServedVersion | None:
+        """The version that answers; None while the first one is being loaded."""
+        return self._served
+
+    @property
+    def loading(self) -> int | None:
+        """The number of the version that is being loaded."""
+        return self._loading
+
+    @property
+    def refused(self) -> VersionStatus | None:
+        """The version that should answer, and does not, as long as that is so."""
+        return self._refused
+
+    def get(self, number: int | None = None) -> ServedVersion:
+        """The version that answers.
+
+        Args:
+            number: The one that a client insists on; None for whichever it is.
+
+        Raises:
+            ServiceError: There is none yet (UNAVAILABLE), or another one answers (NOT_FOUND).
+        """
+        if self._served is None:
+            reason = f": version {self._refused.number} was refused: {self._refused.error}" if self._refused else ""
+            raise ServiceError(Code.UNAVAILABLE, f"no version is ready to answer yet{reason}; see /readyz")
+        if number is not None and number != self._served.number:
+            raise ServiceError(
+                Code.NOT_FOUND, f"version {number} is not served, version {self._served.number} is: ask for that one"
+            )
+        return self._served
+
+    def statuses(self) -> list[VersionStatus]:
+        """How every version stands that has been met, the newest first."""
+        known = dict(self._replaced)
+        if self._refused is not None:
+            known[self._refused.number] = self._refused
+        if self._loading is not None:
+            known[self._loading] = VersionStatus(self._loading, "LOADING")
+        if self._served is not None:
+            known[self._served.number] = VersionStatus(self._served.number, "AVAILABLE")
+        return [known[number] for number in sorted(known, reverse=True)]
+
+    async def run(self) -> None:
+        """Looks for a new version again and again, until it is cancelled."""
+        while True:
+            try:
+                await self._look()
+            except OSError as error:
+                log.warning("cannot look for new versions: %s", error)
+            await asyncio.sleep(self._poll_seconds)
+
+    async def _look(self) -> None:
+        folder = await asyncio.to_thread(self._source.newest)
+        if folder is None:
+            # The one in service stays until another one takes over.
+            return
+        number = _number(folder)
+        if self._served is not None and self._served.model.folder == folder:
+            self._accept()
+            return
+        mark = await asyncio.to_thread(_mark, folder)
+        if self._refused is not None and self._refused.number == number and mark == self._refused_mark:
+            return
+        self._loading = number
+        log.info("loading version %d from %s", number, folder)
+        started = time.perf_counter()
+        try:
+            loaded = await asyncio.to_thread(self._load, folder, number)
+        # Of any type: whatever is wrong with it, the version in service goes on.
+        except Exception as error:
+            self._refuse(number, mark, str(error) or type(error).__name__)
+            return
+        finally:
+            self._loading = None
+        if self._served is not None:
+            self._replaced[self._served.number] = VersionStatus(self._served.number, "END")
+            self._served.hold.close()
+        self._replaced.pop(number, None)
+        self._served = loaded
+        self._accept()
+        self._metrics.loads.labels("loaded").inc()
+        self._metrics.version.set(number)
+        log.info(
+            "version %d answers, through %s, after %.1f s", number, loaded.model.engine, time.perf_counter() - started
+        )
+
+    def _load(self, folder: Path, number: int) -> ServedVersion:
+        with ExitStack() as hold:
+            hold.enter_context(self._source.hold(folder))
+            self._source.check(folder)
+            # TensorFlow comes with it: the service listens, and says that it is not ready, before that.
+            from tensorflow.core.protobuf import saved_model_pb2
+
+            from serving.released_model import load_released_model
+
+            model = load_released_model(folder)
+            definition = saved_model_pb2.SavedModel.FromString((folder / "saved_model.pb").read_bytes())
+            signatures = definition.meta_graphs[0].signature_def
+            inputs = {name: next(iter(signatures[name].inputs)) for name in model.loaded.signatures}
+            return ServedVersion(number, model, inputs, signatures, hold.pop_all())
+
+    def _accept(self) -> None:
+        self._refused = None
+        self._metrics.refused_version.set(0)
+
+    def _refuse(self, number: int, mark: object, reason: str) -> None:
+        self._refused, self._refused_mark = VersionStatus(number, "END", reason), mark
+        self._metrics.loads.labels("refused").inc()
+        self._metrics.refused_version.set(number)
+        goes_on = "none answers" if self._served is None else f"version {self._served.number} goes on"
+        log.error("version %d is refused, and %s: %s", number, goes_on, reason)
+
+
+def _number(folder: Path) -> int:
+    # TensorFlow Serving knows numbers only; a model that was never released has none.
+    return int(folder.name) if folder.name.isdecimal() else 0
+
+
+def _mark(folder: Path) -> object:
+    """Changes when a version's folder does."""
+    marks = []
+    for file in (folder, folder / MANIFEST_FILE, folder / "saved_model.pb"):
+        try:
+            status = file.stat()
+            marks.append((status.st_ino, status.st_mtime_ns, status.st_size))
+        except OSError:
+            marks.append((0, 0, 0))
+    return marks

@@ -1,0 +1,100 @@
+"use strict";
+const find = (id) => document.getElementById(id);
+const percent = (score) => `${(100 * score).toFixed(1)} %`;
+let token = "";
+let latest = 0;
+let waiting = null;
+let address = "";
+
+async function describeService() {
+  const state = await (await fetch("/readyz")).json();
+  const refused = state.refused ? ` Version ${state.refused.version} was refused.` : "";
+  find("service").textContent = state.ready
+    ? `Version ${state.version} answers.${refused}`
+    : "No version is ready yet; try again in a moment.";
+}
+
+async function examine(file) {
+  const number = ++latest;
+  waiting = file;
+  find("problem").textContent = "";
+  find("result").hidden = true;
+  find("service").textContent = `Looking at ${file.name} ...`;
+  try {
+    const headers = { "Content-Type": "application/octet-stream" };
+    if (token) headers.Authorization = `Bearer ${token}`;
+    const response = await fetch("/heatmap", { method: "POST", body: file, headers });
+    const answer = await response.json();
+    if (number !== latest) return;
+    if (response.status === 401) {
+      find("token-form").hidden = false;
+      find("token").focus();
+    }
+    if (!response.ok) throw new Error(answer.error);
+    await show(file, answer);
+  } catch (error) {
+    if (number === latest) find("problem").textContent = `This did not work: ${error.message}`;
+  } finally {
+    if (number === latest) describeService().catch(() => {});
+  }
+}
+
+async function show(file, answer) {
+  const photograph = find("photograph");
+  URL.revokeObjectURL(address);
+  address = URL.createObjectURL(file);
+  photograph.src = address;
+  photograph.alt = `The photograph ${file.name}, ${answer.width} by ${answer.height} pixels`;
+  // Some formats that the service reads are none that the browser shows.
+  await photograph.decode().catch(() => {});
+  find("verdict").textContent = `${answer.label}, ${percent(answer.probability)}`;
+  find("scores").replaceChildren(...Object.entries(answer.scores).map(([name, score]) => {
+    const row = document.createElement("tr");
+    const head = Object.assign(document.createElement("th"), { scope: "row", textContent: name });
+    row.append(head, Object.assign(document.createElement("td"), { textContent: percent(score) }));
+    return row;
+  }));
+  drawHeat(answer);
+  find("result").hidden = false;
+  find("verdict").focus();
+}
+
+function drawHeat(answer) {
+  const canvas = find("heat");
+  const map = answer.map;
+  find("picture").parentElement.querySelector("figcaption").hidden = !map;
+  canvas.hidden = !map || !find("show-heat").checked;
+  if (!map) {
+    find("places").textContent = answer.map_missing;
+    return;
+  }
+  const said = `${map.positive} of ${map.rows * map.columns} places reach the threshold of `
+    + `${answer.positive_class}, ${percent(answer.threshold)}; the highest score of a place is ${percent(map.highest)}.`;
+  find("places").textContent = said;
+  canvas.setAttribute("aria-label", `Heat map: ${said}`);
+  canvas.width = map.columns;
+  canvas.height = map.rows;
+  const cells = canvas.getContext("2d");
+  const pixels = cells.createImageData(map.columns, map.rows);
+  map.scores.flat().forEach((score, place) => pixels.data.set([220, 20, 40, 191 * score], 4 * place));
+  cells.putImageData(pixels, 0, 0);
+}
+
+find("file").addEventListener("change", (event) => event.target.files[0] && examine(event.target.files[0]));
+find("show-heat").addEventListener("change", (event) => { find("heat").hidden = !event.target.checked; });
+find("token-form").addEventListener("submit", (event) => {
+  event.preventDefault();
+  token = find("token").value.trim();
+  find("token-form").hidden = true;
+  if (waiting) examine(waiting);
+});
+for (const name of ["dragenter", "dragover"]) {
+  document.addEventListener(name, (event) => { event.preventDefault(); find("drop").classList.add("over"); });
+}
+document.addEventListener("dragleave", () => find("drop").classList.remove("over"));
+document.addEventListener("drop", (event) => {
+  event.preventDefault();
+  find("drop").classList.remove("over");
+  if (event.dataTransfer.files[0]) examine(event.dataTransfer.files[0]);
+});
+describeService().catch(() => { find("service").textContent = "The service does not answer."; });

@@ -1,0 +1,90 @@
+"""From the values of a request to the outputs of a signature, whichever interface it came through."""
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any
+
+from components import features
+from serving.service.batching import Batcher
+from serving.service.errors import Code, ServiceError
+from serving.service.metrics import Metrics
+from serving.service.model_versions import ModelVersions, ServedVersion
+from serving.service.rest_payload import DEFAULT_SIGNATURE
+from serving.service.settings import Limits
+
+
+class Predictor:
+    """Answers for images with a version that is served."""
+
+    def __init__(self, versions: ModelVersions, limits: Limits, metrics: Metrics):
+        self.versions = versions
+        self._limits, self._metrics = limits, metrics
+        self._preparing = 0
+        self.batcher = Batcher(limits, metrics, lambda: self._preparing > 0)
+
+    async def prepare(self, function: Any, *arguments: Any, heavy: bool) -> Any:
+        """Calls a function that reads a request; the next batch waits for it, for a moment.
+
+        Args:
+            function: Computes only.
+            arguments: Its own.
+            heavy: Whether it takes so long that it has to run beside the others.
+        """
+        self._preparing += 1
+        try:
+            return await asyncio.to_thread(function, *arguments) if heavy else function(*arguments)
+        finally:
+            self._preparing -= 1
+
+    async def predict(self, served: ServedVersion, signature: str, values: Sequence[bytes]) -> dict[str, list[Any]]:
+        """The signature's outputs, with one value for each row; see `trainer.serving.ServedClassifier`.
+
+        A row whose image is broken or too large has an `error`, and does not harm the others.
+
+        Args:
+            served: The version that answers.
+            signature: Its name.
+            values: Encoded images; serialized examples for `serving_default`.
+
+        Raises:
+            ServiceError: The service is too busy.
+        """
+        images = [_image_of(value) for value in values] if signature == DEFAULT_SIGNATURE else values
+        sound = [image for image in images if image is not None]
+        try:
+            async with asyncio.timeout(self._limits.answer_seconds):
+                answers = iter(await self.batcher.score(served.model, sound))
+        except TimeoutError:
+            raise ServiceError(
+                Code.DEADLINE_EXCEEDED, f"no answer within {self._limits.answer_seconds:g} s; try again later"
+            ) from None
+        # TensorFlow comes with it, and is there since a model is.
+        from trainer.serving import NOT_AN_EXAMPLE
+
+        model = served.model
+        rows = [model.failure(NOT_AN_EXAMPLE) if image is None else next(answers) for image in images]
+        failed = sum(bool(row.error) for row in rows)
+        self._metrics.images.labels("scored").inc(len(rows) - failed)
+        self._metrics.images.labels("error").inc(failed)
+        outputs: dict[str, list[Any]] = {
+            "label": [row.label for row in rows],
+            "probability": [row.probability for row in rows],
+            "scores": [list(row.scores) for row in rows],
+            "model_version": [model.version] * len(rows),
+            "error": [row.error for row in rows],
+        }
+        if model.positive_class is not None:
+            outputs["is_positive"] = [row.is_positive for row in rows]
+        return outputs
+
+
+def _image_of(example: bytes) -> bytes | None:
+    from google.protobuf.message import DecodeError
+    from tensorflow.core.example import example_pb2
+
+    try:
+        stored = example_pb2.Example.FromString(example).features.feature
+    except DecodeError:
+        return None
+    content = list(stored[features.ENCODED].bytes_list.value) if features.ENCODED in stored else []
+    return content[0] if len(content) == 1 else None

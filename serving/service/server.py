@@ -1,0 +1,113 @@
+"""Runs the service: sockets, signals, log, and what happens beside the requests."""
+
+import asyncio
+import importlib
+import logging
+import signal
+import socket
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import uvicorn
+from fastapi import FastAPI
+
+from serving.service.app import build_app
+from serving.service.connection import patient_for
+from serving.service.metrics import Metrics
+from serving.service.model_versions import ModelVersions, OneVersion, ServingDirectory, Source
+from serving.service.predictor import Predictor
+from serving.service.settings import ServiceSettings, SettingsError
+
+log = logging.getLogger("crackgate.service")
+
+
+def serve(settings: ServiceSettings) -> None:
+    """Serves until SIGTERM or SIGINT; requests that are under way then are answered.
+
+    Raises:
+        SettingsError: The address cannot be listened at.
+    """
+    _write_log()
+    metrics = Metrics()
+    versions = ModelVersions(_source(settings), settings.poll_seconds, metrics)
+    predictor = Predictor(versions, settings.limits, metrics)
+    listening = _listen(settings)
+
+    @asynccontextmanager
+    async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+        tasks = [asyncio.create_task(predictor.batcher.run()), asyncio.create_task(versions.run())]
+        host, port = listening.getsockname()[:2]
+        host = f"[{host}]" if ":" in host else host
+        print(f"listening at http://{host}:{port}", flush=True)
+        if settings.grpc_port is not None:
+            tasks.append(asyncio.create_task(_serve_grpc(settings, predictor, metrics, host)))
+        yield
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        predictor.batcher.close()
+
+    app = build_app(settings, predictor, metrics, lifespan)
+    config = uvicorn.Config(
+        app,
+        http=patient_for(settings.limits.receive_seconds),
+        ws="none",
+        lifespan="on",
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        log_config=None,
+        limit_concurrency=settings.limits.connections,
+        timeout_graceful_shutdown=int(settings.limits.answer_seconds) + 1,
+    )
+    # uvicorn ends as asked and then sends the signal once more, to what was there before it.
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: None)
+    uvicorn.Server(config).run(sockets=[listening])
+
+
+async def _serve_grpc(settings: ServiceSettings, predictor: Predictor, metrics: Metrics, host: str) -> None:
+    # TensorFlow comes with it: HTTP answers before that.
+    module = await asyncio.to_thread(importlib.import_module, "serving.service.grpc_interface")
+    try:
+        server, port = module.build_server(settings, predictor, metrics)
+    except SettingsError as error:
+        log.error("%s", error)
+        signal.raise_signal(signal.SIGTERM)
+        return
+    await server.start()
+    print(f"listening at grpc://{host}:{port}", flush=True)
+    try:
+        await server.wait_for_termination()
+    finally:
+        await server.stop(settings.limits.answer_seconds)
+
+
+def _source(settings: ServiceSettings) -> Source:
+    if settings.model is not None:
+        return OneVersion(settings.model)
+    if settings.serving_dir is None:
+        raise SettingsError("received neither a serving directory nor a model: give one of them")
+    return ServingDirectory(settings.serving_dir)
+
+
+def _listen(settings: ServiceSettings) -> socket.socket:
+    try:
+        family, *_, address = socket.getaddrinfo(settings.host, settings.port, type=socket.SOCK_STREAM)[0]
+        return socket.create_server(address[:2], family=family, backlog=settings.limits.connections)
+    except OSError as error:
+        raise SettingsError(
+            f"cannot listen at {settings.host}, port {settings.port}: {error.strerror or error}; choose another --host "
+            "or --port (0 takes any free one)"
+        ) from None
+
+
+def _write_log() -> None:
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+    for name in ("crackgate", "uvicorn"):
+        logger = logging.getLogger(name)
+        logger.handlers, logger.propagate = [handler], False
+        logger.setLevel(logging.INFO)
+    logging.getLogger("uvicorn").setLevel(logging.WARNING)

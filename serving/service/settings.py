@@ -1,0 +1,131 @@
+"""What the service is told on the command line, checked. Nothing heavy is imported, so that errors are instant."""
+
+import ipaddress
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+
+
+class SettingsError(ValueError):
+    """The service cannot start like this; the message says what was received, what is allowed and what to do."""
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What one client may ask for; the defaults suit a laptop.
+
+    Attributes:
+        request_bytes: Of one request's body.
+        buffered_bytes: Of all bodies that are held at one time.
+        queued_images: Images that wait for their turn; more are turned away.
+        batch_images: Images that are scored together.
+        batch_wait: Seconds that a batch waits for requests that are just being read.
+        receive_seconds: For a client to send its request.
+        answer_seconds: For an answer, once the request is there.
+        connections: At one time.
+    """
+
+    request_bytes: int = 32 * 2**20
+    buffered_bytes: int = 256 * 2**20
+    queued_images: int = 256
+    batch_images: int = 32
+    batch_wait: float = 0.003
+    receive_seconds: float = 20
+    answer_seconds: float = 30
+    connections: int = 512
+
+
+@dataclass(frozen=True)
+class ServiceSettings:
+    """Everything that the service needs to know.
+
+    Attributes:
+        serving_dir: Whose newest version is served; None where `model` is given.
+        model: One version's folder, served whatever else is released; None where `serving_dir` is given.
+        host: Address to listen at.
+        port: Of HTTP; 0 takes any free one.
+        grpc_port: Of gRPC; 0 takes any free one, None means no gRPC.
+        name: Of the model, in the paths.
+        token: That clients have to bear; None lets everybody in.
+        poll_seconds: Between two looks at the serving directory.
+        limits: See `Limits`.
+    """
+
+    serving_dir: Path | None
+    model: Path | None = None
+    host: str = "127.0.0.1"
+    port: int = 8501
+    grpc_port: int | None = None
+    name: str = "crackgate"
+    token: bytes | None = field(default=None, repr=False)
+    poll_seconds: float = 1
+    limits: Limits = Limits()
+
+
+def check_exposure(host: str, token: bytes | None, without_token: bool) -> None:
+    """Refuses to open the service to a network by accident.
+
+    Args:
+        host: Address to listen at.
+        token: See `ServiceSettings`.
+        without_token: Whether the user said that nobody has to bear one.
+
+    Raises:
+        SettingsError: Others than this machine's users could ask, and nothing keeps them out.
+    """
+    if token is not None or without_token or _is_loopback(host):
+        return
+    raise SettingsError(
+        f"--host {host} opens the service to everybody who can reach this machine, and no token keeps them out: they "
+        "could keep it busy and learn what the model lets through. Give --token-file or --token-env, or, where "
+        "something in front of it checks who asks, say --without-token"
+    )
+
+
+def check_name(name: str) -> None:
+    """Refuses a model's name that TensorFlow Serving's paths cannot hold.
+
+    Raises:
+        SettingsError: It has other characters.
+    """
+    if not re.fullmatch(r"[A-Za-z0-9_.-]+", name):
+        raise SettingsError(f"--name: received {name!r}; allowed are letters, digits, '_', '-' and '.'")
+
+
+def read_token(file: Path | None, variable: str | None, environment: dict[str, str]) -> bytes | None:
+    """The token that clients have to bear; None when neither a file nor a variable is given.
+
+    Args:
+        file: That holds it; white space around it does not count.
+        variable: Name of the environment variable that holds it.
+        environment: Where to look.
+
+    Raises:
+        SettingsError: Both are given, there is no such file or variable, or the token is none.
+    """
+    if file is None and variable is None:
+        return None
+    if file is not None and variable is not None:
+        raise SettingsError("received --token-file and --token-env: give one of them")
+    if file is not None:
+        source = f"the file {str(file)!r}"
+        try:
+            token = file.read_text(encoding="utf-8").strip()
+        except (OSError, UnicodeDecodeError) as error:
+            raise SettingsError(f"--token-file: cannot read {source}: {error}") from None
+    else:
+        source = f"the environment variable {variable!r}"
+        token = environment.get(variable or "", "").strip()
+    if not re.fullmatch(r"[A-Za-z0-9._~+/-]{16,}=*", token):
+        raise SettingsError(
+            f"{source} holds no token: at least 16 letters, digits and '-._~+/' are needed (RFC 6750), {len(token)} "
+            "characters were found; make one with 'openssl rand -hex 32'"
+        )
+    return token.encode()
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
