@@ -71,6 +71,11 @@ def compile_command(
                 "kubeflow.image: received '', which image the tasks run in has to be said: --set "
                 "kubeflow.image=registry.example.com/crackgate:0.1.0"
             )
+        if settings.beam.profile == "dataflow":
+            raise ConfigError(
+                "beam.profile: received 'dataflow', whose workers see gs:// alone, while the tasks read buckets as "
+                "mounted files; allowed are 'auto', 'local', 'local-parallel', 'flink' and 'spark'"
+            )
         if target == Target.VERTEX:
             from kubeflow.definition import remote_pipeline
             from kubeflow.vertex import VertexError, compile_for_vertex

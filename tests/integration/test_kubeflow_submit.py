@@ -100,5 +100,10 @@ def test_what_cannot_be_compiled_is_said(tmp_path: Path) -> None:
     assert "data.classes: received none" in compile_with().output
     assert "kubeflow.image: received ''" in compile_with(*classes).output
     assert "names that end with .yaml" in compile_with(*classes, "-o", tmp_path / "pipeline.json").output
+    image = ("--set", "kubeflow.image=x")
+    names = {"project": "p", "region": "r", "temp_location": "gs://b/t", "sdk_container_image": "i"}
+    dataflow = [part for name, value in names.items() for part in ("--set", f"beam.dataflow.{name}={value}")]
+    refused = compile_with(*classes, *image, "--set", "beam.profile=dataflow", *dataflow)
+    assert "beam.profile: received 'dataflow'" in refused.output
     assert "is no folder" in compile_with("--data", tmp_path / "photographs").output
     assert compile_with().exit_code == 2
