@@ -11,14 +11,9 @@ EXTRAS ?= kubeflow
 PYTEST := TF_CPP_MIN_LOG_LEVEL=2 $(BIN)/python -m pytest
 
 .DEFAULT_GOAL := help
-<<<<<<< HEAD
 .PHONY: help install run test test-unit test-flink flink-up flink-down test-serving test-kubeflow image test-image \
 	check-manifests lint format benchmark-copies benchmark-ingest benchmark-evaluation benchmark-scale \
 	benchmark-train benchmark-surfaces benchmark-serve benchmark-inspect report-schema clean
-=======
-.PHONY: help install run test test-unit test-kubeflow test-flink flink-up flink-down lint format clean report-schema \
-	benchmark-copies benchmark-ingest benchmark-evaluation benchmark-train benchmark-surfaces benchmark-serve
->>>>>>> wip-kfp
 
 help: ## List the verbs
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  %-21s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -43,7 +38,6 @@ flink-up: install ## Start a Flink cluster on this machine, for beam.profile=fli
 flink-down: install ## Stop it
 	PYTHONPATH=. $(BIN)/python -m flink_cluster down
 
-<<<<<<< HEAD
 test-serving: install ## Run the tests with models that crash, hang, are slow, or go through a model server
 	$(PYTEST) -m serving
 
@@ -58,11 +52,6 @@ test-image: install ## Build the image on a base made from Debian's packages, an
 
 check-manifests: install ## Check the Kubernetes manifests with kustomize and the API server's schemas (go)
 	$(PYTEST) -m manifests tests/integration/test_manifest_schemas.py
-=======
-test-kubeflow: install ## The compiled pipeline with kfp.local, and tasks on MariaDB (apt-get install mariadb-server)
-	$(PYTEST) -m kubeflow
->>>>>>> wip-kfp
-
 lint: install ## Check style, formatting and types
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
