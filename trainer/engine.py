@@ -5,7 +5,10 @@ activation in one step, in blocks that fit the caches), and keeps each core busy
 """
 
 import logging
+import queue
 import sys
+from collections import deque
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, Protocol
 
 import keras
@@ -112,16 +115,12 @@ class OpenVinoEngine:
         model.reshape([_REQUEST, *shape])
         core = openvino.Core()
 
-        def queue(precision: str) -> Any:
+        def pool(precision: str) -> _Requests:
             hints = {"PERFORMANCE_HINT": "THROUGHPUT", "INFERENCE_PRECISION_HINT": precision}
-            compiled = core.compile_model(model, "CPU", hints)
-            # Twice as many as run at once: the next is ready when one ends.
-            requests = openvino.AsyncInferQueue(compiled, 2 * compiled.get_property("OPTIMAL_NUMBER_OF_INFER_REQUESTS"))
-            requests.set_callback(_store)
-            return requests
+            return _Requests(core.compile_model(model, "CPU", hints))
 
-        self._exact = queue("f32")
-        self._rough = queue("bf16") if "BF16" in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES") else self._exact
+        self._exact = pool("f32")
+        self._rough = pool("bf16") if "BF16" in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES") else self._exact
         self._padding = np.zeros((_REQUEST, *shape), np.float32)
 
     def start(
@@ -134,19 +133,50 @@ class OpenVinoEngine:
             pixels = images[rows]
             if len(pixels) < _REQUEST:
                 pixels = np.concatenate([pixels, self._padding[len(pixels) :]])
-            requests.start_async([pixels], (None if activations is None else activations[rows], features[rows]))
+            requests.start(pixels, (None if activations is None else activations[rows], features[rows]))
 
     def finish(self) -> None:
         """See `Engine`."""
         for requests in (self._exact, self._rough):
-            requests.wait_all()
+            requests.finish()
 
 
-def _store(request: Any, targets: tuple[np.ndarray | None, np.ndarray]) -> None:
-    activations, features = targets
-    features[:] = request.get_output_tensor(1).data[: len(features)]
-    if activations is not None:
-        activations[:] = request.get_output_tensor(0).data[: len(activations)]
+class _Requests:
+    """Inference requests side by side, each waited for by a thread of its own.
+
+    Not an AsyncInferQueue: deleting one waits for its threads, which may wait for Python's lock, for ever.
+    """
+
+    def __init__(self, compiled: Any):
+        at_work = compiled.get_property("OPTIMAL_NUMBER_OF_INFER_REQUESTS")
+        self._free: queue.SimpleQueue[Any] = queue.SimpleQueue()
+        for _ in range(at_work):
+            self._free.put(compiled.create_infer_request())
+        self._threads = ThreadPoolExecutor(at_work, thread_name_prefix="backbone")
+        self._under_way: deque[Future[None]] = deque()
+        # As many again are ready: the next begins when one ends.
+        self._most = 2 * at_work
+
+    def start(self, pixels: np.ndarray, targets: tuple[np.ndarray | None, np.ndarray]) -> None:
+        """Waits only while as many as may be are under way; the pixels may be changed once it returns."""
+        if len(self._under_way) == self._most:
+            self._under_way.popleft().result()
+        self._under_way.append(self._threads.submit(self._infer, pixels.copy(), targets))
+
+    def finish(self) -> None:
+        while self._under_way:
+            self._under_way.popleft().result()
+
+    def _infer(self, pixels: np.ndarray, targets: tuple[np.ndarray | None, np.ndarray]) -> None:
+        request = self._free.get()
+        try:
+            request.infer([pixels], share_inputs=True)
+            activations, features = targets
+            features[:] = request.get_output_tensor(1).data[: len(features)]
+            if activations is not None:
+                activations[:] = request.get_output_tensor(0).data[: len(activations)]
+        finally:
+            self._free.put(request)
 
 
 def _joined(lower: keras.Model, upper: keras.Model) -> Any:
