@@ -73,7 +73,7 @@ def test_what_kustomize_builds_is_valid(built: str, version: str, custom_resourc
     ("correct", "wrong", "message"),
     [
         ("readOnlyRootFilesystem", "readOnlyRootFileSystem", "readOnlyRootFileSystem: Invalid value"),
-        ("flinkVersion: v1_20", "flinkVersion: v1_99", 'spec.flinkVersion: Unsupported value: "v1_99"'),
+        ("flinkVersion: v1_19", "flinkVersion: v1_99", 'spec.flinkVersion: Unsupported value: "v1_99"'),
         ("containerPort: 50000", "containerPort: fifty", "must be of type integer"),
     ],
 )

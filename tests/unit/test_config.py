@@ -103,7 +103,7 @@ def test_classes_are_given_as_a_list() -> None:
     ("assignment", "field", "received", "allowed"),
     [
         # No such field or section.
-        ("nope.x=1", "nope", "", "data, schema, drift, train, tune, gate, serving_check, beam, release"),
+        ("nope.x=1", "nope", "", "data, schema, drift, train, tune, gate, serving_check, beam, release, kubeflow"),
         ("data.clases=[]", "data.clases", "", "classes, split, min_side"),
         ("data.split.val=1", "data.split.val", "", "train, eval, test"),
         ("schema.height.low=1", "schema.height.low", "", "min, max"),
