@@ -16,6 +16,8 @@ INPUT, OUTPUT = "pixels", "scores"
 # Of the interpreter: what a phone gives to one network.
 THREADS = 2
 
+_LONGEST_LIST = 3
+
 
 def convert(loaded: Any, image_size: int) -> bytes:
     """Converts the network as it is, in float32.
@@ -48,7 +50,7 @@ def quantise(loaded: Any, image_size: int, images: Iterable[np.ndarray]) -> byte
             network are measured on them.
 
     Raises:
-        ConversionError: It has an operation that TensorFlow Lite has not for integers.
+        ConversionError: It has an operation that TensorFlow Lite has not, or not for integers.
     """
 
     def representative() -> Iterator[list[np.ndarray]]:
@@ -58,9 +60,15 @@ def quantise(loaded: Any, image_size: int, images: Iterable[np.ndarray]) -> byte
     converter = _converter(loaded, image_size)
     converter.optimizations = [tf.lite.Optimize.DEFAULT]
     converter.representative_dataset = representative
-    # Nothing else: an operation that stays in float32 is an error, and no slow surprise on a device without floats.
     converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
-    return _convert(converter)
+    content = _convert(converter)
+    # The converter leaves alone what it cannot quantise, and says nothing: a device without floats would.
+    if left := _inner_floats(content):
+        raise ConversionError(
+            f"a part of the network has no 8-bit form in TensorFlow Lite and stays in floating point: "
+            f"{', '.join(map(repr, left[:_LONGEST_LIST]))}{', ...' if len(left) > _LONGEST_LIST else ''}"
+        )
+    return content
 
 
 class LiteNetwork:
@@ -88,6 +96,17 @@ def _converter(loaded: Any, image_size: int) -> Any:
         return {OUTPUT: loaded.score_pixels(pixels)}
 
     return tf.lite.TFLiteConverter.from_concrete_functions([score.get_concrete_function()], loaded)
+
+
+def _inner_floats(content: bytes) -> list[str]:
+    """Names of the float values in the network that are neither its input nor its output."""
+    network = tf.lite.Interpreter(model_content=content)
+    outside = {tensor["index"] for tensor in (*network.get_input_details(), *network.get_output_details())}
+    return [
+        tensor["name"]
+        for tensor in network.get_tensor_details()
+        if np.issubdtype(tensor["dtype"], np.floating) and tensor["index"] not in outside
+    ]
 
 
 def _convert(converter: Any) -> bytes:

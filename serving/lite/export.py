@@ -14,7 +14,7 @@ import tensorflow as tf
 from components.images import ImageLimits
 from serving.lite.conversion import LiteNetwork, convert, quantise
 from serving.lite.errors import ConversionError, PhotographsError
-from serving.lite.judgement import FigureOptions, Judged, Score, judge
+from serving.lite.judgement import FigureOptions, Judged, Score, judge, largest_difference
 from serving.lite.photographs import Chunk, LabelledFile, Shares, Skipped, read_photographs, read_training_digests
 from serving.release_card import NotAReleaseError
 from serving.released_model import ReleasedModel, load_released_model
@@ -25,6 +25,8 @@ SAVED_MODEL, FLOAT32, INT8 = "saved_model", "float32", "int8"
 # How far a score of the float file may lie from the SavedModel's.
 TOLERANCE = 1e-4
 
+# Photographs that the float file is compared on before the integer file is made.
+_COMPARED = 32
 _LONGEST_LIST = 5
 
 
@@ -76,7 +78,7 @@ def export(
     Raises:
         NotAReleaseError: The folder holds no release, or an early one.
         PhotographsError: No photograph calibrates, or a class has none that judges.
-        ConversionError: The network cannot be converted to float32.
+        ConversionError: The network cannot be converted to float32, or is another one then.
     """
     say("loading the model ...")
     model = load_released_model(folder)
@@ -98,6 +100,8 @@ def export(
         raise PhotographsError(f"no photograph is left to calibrate with: {_some(skipped)}; give more of them")
     say("converting to float32 ...")
     float32 = convert(loaded, model.image_size)
+    # Before anything is measured in it: a network of values that are no numbers would end the process in TensorFlow.
+    _check_agreement(_difference(_networks(loaded, float32, None), calibrating[:_COMPARED]))
     say("converting to int8 ...")
     int8, int8_problem = None, ""
     try:
@@ -119,6 +123,7 @@ def export(
                 raise PhotographsError(f"no photograph of {name!r} is left to judge by: {_some(skipped)}; give more")
 
     judged = judge(_networks(loaded, float32, int8), read_judging(), _decision(model), options)
+    _check_agreement(judged[FLOAT32].largest_difference)
     return Export(
         model=model,
         float32=float32,
@@ -141,6 +146,19 @@ def _networks(loaded: Any, float32: bytes, int8: bytes | None) -> dict[str, Scor
     if int8 is not None:
         networks[INT8] = LiteNetwork(int8).score
     return networks
+
+
+def _difference(networks: dict[str, Score], pixels: np.ndarray) -> float:
+    return largest_difference(networks[FLOAT32](pixels), networks[SAVED_MODEL](pixels))
+
+
+def _check_agreement(off: float) -> None:
+    # NaN is no agreement, either.
+    if not off <= TOLERANCE:
+        raise ConversionError(
+            f"the float32 file's scores differ from the SavedModel's by {off:.1g}, {TOLERANCE:g} is allowed: nothing "
+            "was written; this network cannot be used in TensorFlow Lite"
+        )
 
 
 def _decision(model: ReleasedModel) -> Decision | None:

@@ -80,11 +80,17 @@ def judge(
         name: Judged(
             figures=_figures(each, options),
             agreement=float((each.decisions == first.decisions).mean()),
-            largest_difference=float(np.abs(each.scores - first.scores).max()),
+            largest_difference=largest_difference(each.scores, first.scores),
             images_per_second=speeds[name],
         )
         for name, each in answers.items()
     }
+
+
+def largest_difference(scores: np.ndarray, others: np.ndarray) -> float:
+    """Of any score, both (images, classes); NaN where one is no number."""
+    with np.errstate(invalid="ignore"):
+        return float(np.abs(scores - others).max())
 
 
 def _answers(labels: np.ndarray, scores: np.ndarray, decision: Decision | None) -> Answers:
