@@ -128,13 +128,15 @@ def test_no_photograph_calibrates_and_judges(data: Path) -> None:
 def test_int8_is_refused_where_it_does_not_reach_what_the_gate_wants(
     toy_model: Path, data: Path, tmp_path: Path
 ) -> None:
-    refused = run(toy_model, data, tmp_path / "out", "gate.min_accuracy=0.99")
+    on_a_slice = 'gate.require=[{metric="recall", label="Positive", slice="dark", min=0.5}]'
+    refused = run(toy_model, data, tmp_path / "out", "gate.min_accuracy=0.99", on_a_slice)
     assert refused.exit_code == 3, refused.said
     assert refused.files == ["model-float32.tflite", "tflite.json"]
     (reason,) = refused.record["networks"]["int8"]["refused_for"]
     assert reason == "accuracy is 0.9844, required is 0.99 or more"
     assert refused.record["networks"]["int8"]["file"] is None
     assert "REFUSED" in refused.said and reason in refused.said
+    assert "2 requirements of the gate are about slices; they are not judged here" in refused.said
 
 
 def test_int8_is_refused_where_it_was_calibrated_on_nothing_like_the_photographs(
@@ -181,6 +183,13 @@ class Network(tf.Module):
         return {"scores": self.score_pixels(self.decode(image_bytes)[0])}
 
 
+def save(network: tf.Module, model: Path) -> None:
+    tf.saved_model.save(network, str(model), signatures={"predict_images": network.predict_images})
+    card = {"classes": CLASSES, "image_size": SIZE, "positive_class": "Positive", "threshold": THRESHOLD}
+    (model / "assets.extra").mkdir()
+    (model / "assets.extra" / "classifier.json").write_text(json.dumps(card))
+
+
 @pytest.mark.parametrize(
     ("trouble", "exit_code", "files", "says"),
     [
@@ -193,13 +202,23 @@ def test_networks_that_cannot_be_converted(
     trouble: str, exit_code: int, files: list[str], says: str, data: Path, tmp_path: Path
 ) -> None:
     network, model = Network(trouble), tmp_path / "1"
-    tf.saved_model.save(network, str(model), signatures={"predict_images": network.predict_images})
-    card = {"classes": CLASSES, "image_size": SIZE, "positive_class": "Positive", "threshold": THRESHOLD}
-    (model / "assets.extra").mkdir()
-    (model / "assets.extra" / "classifier.json").write_text(json.dumps(card))
+    save(network, model)
     found = run(model, data, tmp_path / "out")
     assert (found.exit_code, found.files) == (exit_code, files), found.said
     assert says in found.said
+
+
+def test_an_early_release_is_refused(data: Path, tmp_path: Path) -> None:
+    class Early(tf.Module):
+        """Nothing but a signature."""
+
+        @tf.function(input_signature=[tf.TensorSpec([None], tf.string)])
+        def predict_images(self, image_bytes: tf.Tensor) -> dict[str, tf.Tensor]:
+            return {"scores": tf.fill((tf.shape(image_bytes)[0], 2), 0.5)}
+
+    save(Early(), tmp_path / "1")
+    found = run(tmp_path / "1", data, tmp_path / "out")
+    assert (found.exit_code, found.files) == (2, []) and "is an early release" in found.said, found.said
 
 
 def test_files_that_are_no_photographs_and_photographs_that_were_trained_on_are_told(
