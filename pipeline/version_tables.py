@@ -12,7 +12,7 @@ from components.serving_directory import Finding, State, Version, current_versio
 from components.serving_directory.records import Event
 
 _COLOURS = {State.RELEASED: "green", State.WITHDRAWN: "yellow", State.INCOMPLETE: "red"}
-_SHOWN = ("accuracy", "recall")
+_SHOWN = ("accuracy",)
 
 
 class VersionEntry(BaseModel):
@@ -91,7 +91,9 @@ def print_versions(console: Console, entries: list[VersionEntry]) -> None:
     names = list(
         dict.fromkeys(name for entry in entries for name in entry.metrics if name.partition(" of ")[0] in _SHOWN)
     )
-    table = Table("version", "state", "released", "run", *(Column(escape(name), justify="right") for name in names))
+    # On a narrow terminal anything else may be cut short, but not what other commands take.
+    version, run = (Column(name, no_wrap=True) for name in ("version", "run"))
+    table = Table(version, "state", "released", run, *(Column(escape(name), justify="right") for name in names))
     table.add_column("signed")
     for entry in entries:
         state = f"[{_COLOURS[entry.state]}]{entry.state}{', in use' if entry.in_use else ''}[/]"
