@@ -12,6 +12,7 @@ from rich.progress import Progress
 
 from pipeline.command_line import EXIT_FAILED, EXIT_USAGE, WorkspaceOption, console_on_a_copy_of, fail
 from pipeline.config import ConfigError, load_config
+from pipeline.export_tflite_command import export_tflite
 from pipeline.inspect_command import inspect
 from pipeline.kubeflow_commands import kubeflow_app
 from pipeline.predict_command import predict
@@ -153,6 +154,7 @@ app.command(
     epilog="Exit codes: 0 all scored, 1 a file could not be scored, 2 usage, 5 an image was given a label of --fail-on."
 )(predict)
 app.command()(serve)
+app.command(epilog="Exit codes: 0 both files written, 3 int8 was refused, 2 usage, 1 anything else.")(export_tflite)
 app.command()(train_worker)
 
 app.add_typer(kubeflow_app, name="kubeflow")

@@ -1,0 +1,9 @@
+"""Why there is no export. Without heavy imports."""
+
+
+class ConversionError(Exception):
+    """TensorFlow Lite cannot express this network."""
+
+
+class PhotographsError(ValueError):
+    """There are too few usable photographs."""

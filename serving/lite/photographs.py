@@ -1,0 +1,163 @@
+"""Labelled photographs: which of them calibrate and which judge, and their pixels as serving decodes them."""
+
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from components import features
+from components.image_folder import find_files
+
+if TYPE_CHECKING:
+    from components.images import ImageLimits
+
+# One of so many of each class calibrates, and in all so many at most: more no longer change the ranges.
+_CALIBRATE_ONE_OF = 5
+_MOST_CALIBRATING = 200
+# Images that are decoded and scored together: bounds the memory.
+_CHUNK = 32
+
+
+@dataclass(frozen=True)
+class LabelledFile:
+    """One file.
+
+    Attributes:
+        path: Below the data folder, as it was found.
+        label: Position of its class.
+    """
+
+    path: str
+    label: int
+
+
+@dataclass(frozen=True)
+class Skipped:
+    """A file that is used for nothing.
+
+    Attributes:
+        path: Below the data folder; bytes of it that are no UTF-8 are written as "\\xff".
+        reason: Why.
+    """
+
+    path: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Shares:
+    """What the photographs are used for; none of them for both.
+
+    Attributes:
+        calibrating: To measure the ranges of values.
+        judging: To judge by.
+        skipped: For nothing.
+    """
+
+    calibrating: list[LabelledFile]
+    judging: list[LabelledFile]
+    skipped: list[Skipped]
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """Some photographs.
+
+    Attributes:
+        pixels: float32 (images, size, size, 3), RGB, 0 to 255.
+        labels: int64 (images,).
+        seen: How many of them the model was trained on; None where it does not say.
+        skipped: Files that could not be used.
+    """
+
+    pixels: np.ndarray
+    labels: np.ndarray
+    seen: int | None
+    skipped: list[Skipped]
+
+
+def share_out(folder: Path, classes: Sequence[str]) -> Shares:
+    """Decides by the files' order alone, so that the same folder is always shared out alike.
+
+    Of each class, every fifth file or fewer calibrate, evenly spread, and all others judge.
+
+    Args:
+        folder: With a sub-folder for each class.
+        classes: Names in label order.
+    """
+    shares = Shares([], [], [])
+    by_class: list[list[LabelledFile]] = [[] for _ in classes]
+    for file in find_files(folder):
+        if file.class_name in classes:
+            label = classes.index(file.class_name)
+            by_class[label].append(LabelledFile(file.path, label))
+        else:
+            shares.skipped.append(Skipped(_printable(file.path), "in no folder of a class"))
+    for files in by_class:
+        count = max(1, min(len(files) // _CALIBRATE_ONE_OF, _MOST_CALIBRATING // len(classes)))
+        # Each in the middle of its part.
+        chosen = {int((number + 0.5) * len(files) / count) for number in range(count)}
+        for position, labelled in enumerate(files):
+            (shares.calibrating if position in chosen else shares.judging).append(labelled)
+    return shares
+
+
+def read_photographs(
+    folder: Path, files: Sequence[LabelledFile], loaded: Any, limits: "ImageLimits", trained_on: frozenset[int] | None
+) -> Iterator[Chunk]:
+    """Reads files as batch scoring does: in the form that ingest would have stored, decoded by the SavedModel itself.
+
+    Args:
+        folder: That holds them.
+        files: Any number; a few dozens are held at a time.
+        loaded: The SavedModel, which has `decode`.
+        limits: Of files and images.
+        trained_on: Digests of what the model was trained on; None where it does not say.
+    """
+    import tensorflow as tf
+
+    for first in range(0, len(files), _CHUNK):
+        chunk = files[first : first + _CHUNK]
+        found = [_read(folder / file.path, limits) for file in chunk]
+        pixels, errors = loaded.decode(tf.constant([encoded for encoded, _, _ in found]))
+        # The model may take fewer pixels than the limits.
+        faults = [fault or error.decode() for (_, _, fault), error in zip(found, errors.numpy(), strict=True)]
+        sound = np.array([not fault for fault in faults])
+        yield Chunk(
+            pixels=pixels.numpy()[sound],
+            labels=np.array([file.label for file in chunk], np.int64)[sound],
+            seen=None if trained_on is None else sum(digest in trained_on for _, digest, _ in found),
+            skipped=[Skipped(_printable(file.path), fault) for file, fault in zip(chunk, faults, strict=True) if fault],
+        )
+
+
+def read_training_digests(model: Path) -> frozenset[int] | None:
+    """Digests of what a model was trained on; None where it does not say.
+
+    Args:
+        model: Its folder.
+    """
+    file = model / features.TRAINING_DIGESTS_FILE
+    return frozenset(np.load(file).tolist()) if file.is_file() else None
+
+
+def _read(file: Path, limits: "ImageLimits") -> tuple[bytes, int | None, str]:
+    """The bytes to decode, the digest of the picture's descriptor, and why there are neither, or ""."""
+    from components.copies.descriptor import describe
+    from components.image_folder import read_regular_file
+    from components.images import RejectedImageError, canonical_image
+
+    try:
+        image = canonical_image(read_regular_file(os.fspath(file), limits.max_bytes), limits)
+    except RejectedImageError as rejection:
+        return b"", None, str(rejection)
+    except OSError as error:
+        return b"", None, f"unreadable: {error.strerror}"
+    return image.encoded, features.digest(describe(image.luma)), ""
+
+
+def _printable(path: str) -> str:
+    return os.fsencode(path).decode("utf-8", "backslashreplace")
