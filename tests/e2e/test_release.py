@@ -162,7 +162,13 @@ def test_an_identical_run_repeats_nothing(first_run: Run, photographs: Path, wor
 
     shown = json.loads(crackgate("runs", "show", "latest", "--workspace", workspace, "--json").stdout)
     assert shown["run"]["run_id"] == again.summary["run_id"] and shown["run"]["released_by"] == first_run_id
-    assert [link["component"] for link in shown["links"]] == ["Pusher", "Evaluator", "Trainer", "ImageExampleGen"]
+    assert [link["component"] for link in shown["links"]] == [
+        "Pusher",
+        "ServingCheck",
+        "Evaluator",
+        "Trainer",
+        "ImageExampleGen",
+    ]
     assert {link["run_id"] for link in shown["links"]} == {first_run_id}, "that is where everything was made"
     assert not any(made["gone"] for link in shown["links"] for made in link["made"])
     assert shown["data"] == {"folder": str(photographs), "fingerprint": fingerprint(photographs)}
