@@ -15,9 +15,9 @@ from pipeline.config import BeamOptions, ConfigError
 if TYPE_CHECKING:
     from tfx.dsl.components.base.base_component import BaseComponent
 
-# Reading 227x227 JPEG files on two cores, two processes lose 3 s at 1,500 images, to starting up, and gain 11 s at
-# 6,000: they are even near 2,400. The other steps do less for an image, so they pay later.
-PARALLEL_FROM = 4000
+# On two cores (docs/scale.md) ingest, statistics and evaluation together take two processes 15 s longer than one at
+# 10,000 images of 227x227 pixels, since each process imports TensorFlow for each step, and about as long at 40,000.
+PARALLEL_FROM = 40_000
 
 # Milliseconds that a worker waits for the next step of its job, so that it does not import TensorFlow anew. Less
 # than the delay of Flink's restart strategy: a job that starts again would be given the killed workers that it had.
