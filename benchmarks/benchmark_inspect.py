@@ -6,6 +6,7 @@ that whatever else the machine does meets both. Printed are the best round, the 
 
 import argparse
 import io
+import os
 import time
 from collections.abc import Callable
 from functools import partial
@@ -24,6 +25,10 @@ from serving.inspection.photograph import read_photograph, scale
 from serving.inspection.tile_scores import ByStrips, ByTiles, TileScorer
 from serving.released_model import load_released_model
 
+PHOTOGRAPHS = Path(
+    os.environ.get("CRACKGATE_PHOTOGRAPHS", Path(__file__).resolve().parents[2] / "shared" / "data" / "concrete")
+)
+
 _SIDE, _WIDTH, _HEIGHT = 227, 4032, 3024
 _OVERLAP = 0.5
 
@@ -32,7 +37,7 @@ def main() -> None:
     """Runs the benchmark."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", type=Path, required=True, help="folder of a released version")
-    parser.add_argument("--data", type=Path, default=Path("shared/data/concrete"), help="has Positive/ and Negative/")
+    parser.add_argument("--data", type=Path, default=PHOTOGRAPHS, help="has Positive/ and Negative/")
     parser.add_argument("--rounds", type=int, default=3)
     arguments = parser.parse_args()
     model = load_released_model(arguments.model)
