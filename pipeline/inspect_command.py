@@ -44,7 +44,7 @@ def inspect(
         float, typer.Option(min=0, max=0.9, help="Share of a tile that the next one covers at least.")
     ] = 0.5,
     by_tiles: Annotated[
-        bool, typer.Option("--by-tiles", help="Every tile by itself: slower, and the reference for strips of them.")
+        bool, typer.Option("--by-tiles", help="Every tile by itself: the reference for strips of them.")
     ] = False,
 ) -> None:
     """Find cracks in whole photographs: heat map, boxes and figures for each, and a summary of all."""
