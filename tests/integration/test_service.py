@@ -4,6 +4,7 @@ import base64
 import concurrent.futures
 import io
 import json
+import re
 import shutil
 import socket
 import struct
@@ -586,8 +587,9 @@ def test_the_page_shows_where(service: Service, page: Page, tmp_path: Path, widt
     page.choose_file("#file", tmp_path / "wall.jpg")
     page.wait_for("!document.getElementById('result').hidden")
     page.take_picture(tmp_path / "page.png")
-    # The network sees one pixel of the whole, on the right.
-    assert page.evaluate("document.getElementById('verdict').textContent") == "Positive, 100.0 %"
+    # Whatever it is as a whole, its places decide.
+    verdict = page.evaluate("document.getElementById('verdict').textContent")
+    assert re.fullmatch(r"Positive in [1-9]\d* of \d+ places", verdict)
     places = page.evaluate("document.getElementById('places').textContent")
     assert "places reach the threshold of Positive, 50.0 %" in places
     assert page.evaluate("document.getElementById('heat').getAttribute('aria-label')") == f"Heat map: {places}"

@@ -80,6 +80,7 @@ def make_answers(path: str = "Positive/a.jpg") -> Answers:
 
 def empty_summary(verdict: Verdict) -> Summary:
     summary = begin_summary("id", Path("/d"), CLASSES, Config(), Path("/l"))
+    summary.judges_only = verdict == Verdict.PASSED
     summary.conclude(verdict, ["interrupted during Trainer"])
     return summary
 
