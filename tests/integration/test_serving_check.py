@@ -4,18 +4,16 @@ import json
 import os
 import shutil
 import sys
-import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import keras
 import numpy as np
-import psutil
 import pytest
 import tensorflow as tf
+from killed_probes import every_probe_killed
 from tfx import v1 as tfx
 
 from components import features
@@ -128,32 +126,11 @@ def _check(bench: "Bench", model: Path, trained: Trained, blessed: int = 1, **li
     return findings
 
 
-@contextmanager
-def _every_probe_killed() -> Iterator[None]:
-    """As the kernel does it where memory runs out."""
-    ended = threading.Event()
-
-    def kill() -> None:
-        while not ended.wait(0.05):
-            for process in psutil.Process().children():
-                with suppress(psutil.Error):
-                    if any(part.endswith("probe.py") for part in process.cmdline()):
-                        process.kill()
-
-    killer = threading.Thread(target=kill)
-    killer.start()
-    try:
-        yield
-    finally:
-        ended.set()
-        killer.join()
-
-
 def test_a_model_that_serves_as_it_was_trained_is_blessed_once_the_machine_lets_it(
     trained: Trained, new_bench: Callable[[], "Bench"]
 ) -> None:
     bench = new_bench()
-    with _every_probe_killed():
+    with every_probe_killed():
         refused = _check(bench, trained.model, trained)
     assert not refused["passed"] and refused["measure_again"]
     (reason,) = refused["reasons"]

@@ -75,14 +75,14 @@ def test_the_threads_end_with_the_last_reference() -> None:
 _PROGRAM = """
 import atexit, threading
 atexit.register(lambda: print("threads", threading.active_count(), "requests", kept._free.qsize()))
-from tests.unit.test_inference_requests import _copy, _numbers, _requests
+from test_inference_requests import _copy, _numbers, _requests
 kept = _requests()
 futures = [kept.submit(_numbers(value), _copy) for value in range(200)]
 """
 
 
 def test_a_program_that_ends_leaves_no_thread_and_no_request_to_the_interpreter() -> None:
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join(["", *sys.path])}
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
     ended = subprocess.run(
         [sys.executable, "-c", _PROGRAM], env=environment, capture_output=True, check=False, timeout=120
     )
