@@ -33,16 +33,19 @@ def print_closing(console: Console, summary: Summary, summary_file: str) -> None
 
 
 def _print_verdict(console: Console, summary: Summary) -> None:
+    refused = "NOT JUDGED" if summary.judges_only else "NOT RELEASED"
     if summary.verdict == Verdict.RELEASED:
         headline = f"[bold green]RELEASED[/] version {summary.pushed_version}"
     elif summary.verdict == Verdict.PASSED:
         headline = "[bold green]PASSED[/]: the model passed the gate"
+    elif summary.verdict == Verdict.NOT_BLESSED and summary.judges_only:
+        headline = "[bold red]NOT PASSED[/]: the model did not pass the gate"
     elif summary.verdict == Verdict.NOT_BLESSED:
         headline = "[bold red]NOT RELEASED[/]: the model did not pass its gate"
     elif summary.verdict == Verdict.WITHDRAWN:
         headline = "[bold red]NOT RELEASED[/]: the model was released before and withdrawn"
     elif summary.verdict == Verdict.DATA_REJECTED:
-        headline = "[bold red]NOT RELEASED[/]: the data did not pass its gate"
+        headline = f"[bold red]{refused}[/]: the data did not pass its gate"
     else:
         headline = "[bold red]FAILED[/]"
     console.print(headline, highlight=False)

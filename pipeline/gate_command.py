@@ -65,6 +65,7 @@ def gate_model(
     warn_of_beam(console, config, data, workspace)
 
     def work(summary: Summary, events: ComponentEvents) -> None:
+        summary.judges_only = True
         with events.timed("starting TFX"):
             from pipeline.local_gate import run_gate
         run_gate(summary, model, positive, config, workspace, events, enable_cache)

@@ -126,9 +126,10 @@ class Summary(BaseModel):
     Attributes:
         started: Local time, ISO 8601.
         seconds: From start to end, imports included.
+        judges_only: Whether it is one of `crackgate gate`, which releases nothing.
         verdict: See `Verdict`.
         exit_code: See `EXIT_CODES`.
-        reasons: Why the model was not released, in sentences; empty when it was.
+        reasons: Why the model was not released, or did not pass; in sentences, empty when it was or did.
         evaluation: What the gate found; None when the run did not reach it.
         serving: What ServingCheck found; None when the run did not reach it.
         pushed_version: The released version; None when there is none.
@@ -146,6 +147,7 @@ class Summary(BaseModel):
     data: str
     classes: list[str]
     config: dict[str, Any]
+    judges_only: bool = False
     verdict: Verdict = Verdict.FAILED
     exit_code: int = 1
     reasons: list[str] = Field(default_factory=list)

@@ -4,11 +4,8 @@ Importing this module imports TensorFlow, which takes some seconds.
 """
 
 import io
-import logging
-import threading
 import warnings
 from collections.abc import Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -17,23 +14,16 @@ import numpy as np
 import tensorflow as tf
 from PIL import Image
 
-from components import features
-from components.release_files import MODEL_VERSION_FILE, WARMUP_FILE
+from components.release_files import MODEL_VERSION_FILE
+from serving.network import TOLERANCE, Running, build_network
 from serving.release_card import NotAReleaseError, read_card
 from trainer.decision import Decision, decide
-from trainer.engine import import_openvino
-
-log = logging.getLogger("crackgate")
 
 # Images that are decoded together: bounds the memory, whatever a caller sends.
 _CHUNK = 32
-# How far a score may lie from TensorFlow's.
-_TOLERANCE = 1e-4
 # What early releases decode, and the most that ingest takes.
 _EARLY_FORMATS = ("JPEG", "PNG", "BMP")
 _PIXELS = 50_000_000
-# Images that the engines are compared on.
-_COMPARED = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,7 +212,7 @@ class _Parts:
 
     def __init__(self, loaded: Any, classes: list[str], image_size: int, decision: Decision | None, folder: Path):
         self._loaded, self._classes, self._decision = loaded, classes, decision
-        self._network = _build_network(loaded, image_size, folder)
+        self._network = build_network(loaded, image_size, folder)
         self.engine = self._network.engine
 
     def answer(self, chunks: Iterator[Sequence[bytes]]) -> Iterator[Answer]:
@@ -240,7 +230,7 @@ class _Parts:
     def score(self, pixels: np.ndarray) -> np.ndarray:
         return self._network.start(pixels)()
 
-    def _finish(self, pixels: np.ndarray, errors: np.ndarray, running: "_Running") -> Iterator[Answer]:
+    def _finish(self, pixels: np.ndarray, errors: np.ndarray, running: Running) -> Iterator[Answer]:
         scores = running()
         # Where the engine's rounding could turn the decision, TensorFlow decides: it was TensorFlow that was judged.
         doubtful = _doubtful(scores, self._decision)
@@ -286,132 +276,9 @@ def _doubtful(scores: np.ndarray, decision: Decision | None) -> np.ndarray:
     others = scores
     doubtful = np.zeros(len(scores), bool)
     if decision is not None:
-        doubtful = np.abs(scores[:, decision.label] - np.float32(decision.threshold)) <= _TOLERANCE
+        doubtful = np.abs(scores[:, decision.label] - np.float32(decision.threshold)) <= TOLERANCE
         others = np.delete(scores, decision.label, axis=1)
     if others.shape[1] > 1:
         best = np.partition(others, -2, axis=1)
-        doubtful |= best[:, -1] - best[:, -2] <= 2 * _TOLERANCE
+        doubtful |= best[:, -1] - best[:, -2] <= 2 * TOLERANCE
     return doubtful
-
-
-class _Running(Protocol):
-    def __call__(self) -> np.ndarray:
-        """Waits for the scores: float32 (images, classes)."""
-
-
-class _Network(Protocol):
-    engine: str
-
-    def start(self, pixels: np.ndarray) -> _Running:
-        """Begins to score float32 (images, size, size, 3) in 0 to 255, which may not be changed meanwhile."""
-
-
-def _build_network(loaded: Any, image_size: int, folder: Path) -> _Network:
-    reference = _TensorFlowNetwork(loaded)
-    if tf.config.list_physical_devices("GPU"):
-        return reference
-    try:
-        network = _OpenVinoNetwork(loaded, image_size)
-        pixels = _comparison_images(loaded, image_size, folder)
-        # One alone goes another way than several.
-        scores = np.concatenate([network.start(pixels)(), network.start(pixels[:1])()])
-        expected = reference.start(np.concatenate([pixels, pixels[:1]]))()
-        off = float(np.abs(scores - expected).max())
-        if not off <= _TOLERANCE:
-            raise ValueError(f"its scores differ from TensorFlow's by {off:.1g}, {_TOLERANCE:g} is allowed")
-    # Whatever the network has that OpenVINO, if it is there at all, cannot convert.
-    except Exception as error:
-        log.info("the model runs in TensorFlow, slower, for OpenVINO cannot run it: %s", error)
-        return reference
-    log.info("the model runs in OpenVINO; its scores differ from TensorFlow's by %.1g at most", off)
-    return network
-
-
-def _comparison_images(loaded: Any, image_size: int, folder: Path) -> np.ndarray:
-    """Photographs of the warm-up requests, and surfaces made up: float32 (images, size, size, 3)."""
-    photographs = list(dict.fromkeys(_warmup_images(folder)))[:_COMPARED]
-    random = np.random.default_rng(0)
-    made_up = []
-    for grains in np.geomspace(4, image_size, _COMPARED // 2).astype(int):
-        grey = random.uniform(0, 255, (grains, grains, 1)).astype(np.float32)
-        made_up.append(tf.image.resize(grey, (image_size, image_size)).numpy().repeat(3, axis=2))
-    if photographs:
-        made_up.extend(loaded.decode(tf.constant(photographs))[0].numpy())
-    return np.stack(made_up)
-
-
-def _warmup_images(folder: Path) -> Iterator[bytes]:
-    if not (folder / WARMUP_FILE).is_file():
-        return
-    from tensorflow_serving.apis import prediction_log_pb2
-
-    for record in tf.data.TFRecordDataset(str(folder / WARMUP_FILE)).as_numpy_iterator():
-        inputs = prediction_log_pb2.PredictionLog.FromString(record).predict_log.request.inputs
-        if "image_bytes" in inputs:
-            yield from inputs["image_bytes"].string_val
-        for example in inputs["examples"].string_val if "examples" in inputs else ():
-            yield tf.train.Example.FromString(example).features.feature[features.ENCODED].bytes_list.value[0]
-
-
-class _TensorFlowNetwork:
-    engine = "TensorFlow"
-
-    def __init__(self, loaded: Any):
-        self._score = loaded.score_pixels
-
-    def start(self, pixels: np.ndarray) -> _Running:
-        scores = self._score(tf.constant(pixels))
-        return lambda: scores.numpy().copy()
-
-
-class _OpenVinoNetwork:
-    """Several images: one request of one image on each core. One image alone: all cores work on it."""
-
-    engine = "OpenVINO"
-
-    def __init__(self, loaded: Any, image_size: int):
-        """Converts and compiles the network.
-
-        Raises:
-            Exception: OpenVINO is not installed, or cannot convert it; of many types.
-        """
-        openvino = import_openvino()
-        model = openvino.convert_model(loaded.score_pixels.concrete_functions[0])
-        model.reshape([1, image_size, image_size, 3])
-        core = openvino.Core()
-
-        def compiled(hint: str) -> Any:
-            hints = {"PERFORMANCE_HINT": hint, "INFERENCE_PRECISION_HINT": "f32"}
-            return core.compile_model(model, "CPU", hints)
-
-        several = compiled("THROUGHPUT")
-        self._local = threading.local()
-        self._new_request = several.create_infer_request
-        self._threads = ThreadPoolExecutor(
-            several.get_property("OPTIMAL_NUMBER_OF_INFER_REQUESTS"), thread_name_prefix="scoring"
-        )
-        self._alone = compiled("LATENCY").create_infer_request()
-        self._alone_is_taken = threading.Lock()
-
-    def start(self, pixels: np.ndarray) -> _Running:
-        if len(pixels) == 1 and self._alone_is_taken.acquire(blocking=False):
-            try:
-                scores = _infer(self._alone, pixels)
-            finally:
-                self._alone_is_taken.release()
-            return lambda: scores
-        futures: list[Future[np.ndarray]] = [
-            self._threads.submit(self._score_one, pixels[row : row + 1]) for row in range(len(pixels))
-        ]
-        return lambda: np.concatenate([future.result() for future in futures])
-
-    def _score_one(self, pixels: np.ndarray) -> np.ndarray:
-        if not hasattr(self._local, "request"):
-            self._local.request = self._new_request()
-        return _infer(self._local.request, pixels)
-
-
-def _infer(request: Any, pixels: np.ndarray) -> np.ndarray:
-    request.infer([pixels], share_inputs=True)
-    # The request's next answer goes to the same memory.
-    return request.get_output_tensor(0).data.copy()

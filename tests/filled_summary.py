@@ -34,6 +34,7 @@ def fill_summary(verdict: Verdict = Verdict.RELEASED, classes: list[str] | None 
     summary = begin_summary(
         "20260102-030405", Path("/photographs"), classes or CLASSES, Config(), Path("/w/logs/a.log")
     )
+    summary.judges_only = verdict == Verdict.PASSED
     counts = dict.fromkeys(summary.classes, 30)
     summary.images = Images.from_account(
         {

@@ -5,16 +5,14 @@ activation in one step, in blocks that fit the caches), and keeps each core busy
 """
 
 import logging
-import queue
-import sys
-from collections import deque
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 import keras
 import numpy as np
 import tensorflow as tf
 
+from trainer.inference_requests import InferenceRequests, import_openvino
 from trainer.strategy import on_all_devices
 
 log = logging.getLogger("crackgate")
@@ -111,17 +109,12 @@ class OpenVinoEngine:
         self.activation_shape, self.channels = lower.output_shape[1:], upper.output_shape[-1]
         shape = lower.input_shape[1:]
         signature = [tf.TensorSpec([None, *shape], tf.float32)]
-        model = openvino.convert_model(tf.function(_joined(lower, upper), input_signature=signature))
-        model.reshape([_REQUEST, *shape])
-        core = openvino.Core()
-
-        def pool(precision: str) -> _Requests:
-            hints = {"PERFORMANCE_HINT": "THROUGHPUT", "INFERENCE_PRECISION_HINT": precision}
-            return _Requests(core.compile_model(model, "CPU", hints))
-
-        self._exact = pool("f32")
-        self._rough = pool("bf16") if "BF16" in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES") else self._exact
-        self._padding = np.zeros((_REQUEST, *shape), np.float32)
+        network = openvino.convert_model(tf.function(_joined(lower, upper), input_signature=signature))
+        self._request_shape = [_REQUEST, *shape]
+        network.reshape(self._request_shape)
+        self._exact = self._rough = InferenceRequests(network, "THROUGHPUT")
+        if "BF16" in openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
+            self._rough = InferenceRequests(network, "THROUGHPUT", "bf16")
 
     def start(
         self, images: np.ndarray, activations: np.ndarray | None, features: np.ndarray, rough: bool = False
@@ -130,10 +123,10 @@ class OpenVinoEngine:
         requests = self._rough if rough else self._exact
         for first in range(0, len(images), _REQUEST):
             rows = slice(first, first + _REQUEST)
-            pixels = images[rows]
-            if len(pixels) < _REQUEST:
-                pixels = np.concatenate([pixels, self._padding[len(pixels) :]])
-            requests.start(pixels, (None if activations is None else activations[rows], features[rows]))
+            # Copied, for the caller may change them; the last request is filled up with black ones.
+            pixels = np.zeros(self._request_shape, np.float32)
+            pixels[: len(images[rows])] = images[rows]
+            requests.start(pixels, _writing(None if activations is None else activations[rows], features[rows]))
 
     def finish(self) -> None:
         """See `Engine`."""
@@ -141,42 +134,13 @@ class OpenVinoEngine:
             requests.finish()
 
 
-class _Requests:
-    """Inference requests side by side, each waited for by a thread of its own.
+def _writing(activations: np.ndarray | None, features: np.ndarray) -> Callable[[Sequence[np.ndarray]], None]:
+    def write(outputs: Sequence[np.ndarray]) -> None:
+        features[:] = outputs[1][: len(features)]
+        if activations is not None:
+            activations[:] = outputs[0][: len(activations)]
 
-    Not an AsyncInferQueue: deleting one waits for its threads, which may wait for Python's lock, for ever.
-    """
-
-    def __init__(self, compiled: Any):
-        at_work = compiled.get_property("OPTIMAL_NUMBER_OF_INFER_REQUESTS")
-        self._free: queue.SimpleQueue[Any] = queue.SimpleQueue()
-        for _ in range(at_work):
-            self._free.put(compiled.create_infer_request())
-        self._threads = ThreadPoolExecutor(at_work, thread_name_prefix="backbone")
-        self._under_way: deque[Future[None]] = deque()
-        # As many again are ready: the next begins when one ends.
-        self._most = 2 * at_work
-
-    def start(self, pixels: np.ndarray, targets: tuple[np.ndarray | None, np.ndarray]) -> None:
-        """Waits only while as many as may be are under way; the pixels may be changed once it returns."""
-        if len(self._under_way) == self._most:
-            self._under_way.popleft().result()
-        self._under_way.append(self._threads.submit(self._infer, pixels.copy(), targets))
-
-    def finish(self) -> None:
-        while self._under_way:
-            self._under_way.popleft().result()
-
-    def _infer(self, pixels: np.ndarray, targets: tuple[np.ndarray | None, np.ndarray]) -> None:
-        request = self._free.get()
-        try:
-            request.infer([pixels], share_inputs=True)
-            activations, features = targets
-            features[:] = request.get_output_tensor(1).data[: len(features)]
-            if activations is not None:
-                activations[:] = request.get_output_tensor(0).data[: len(activations)]
-        finally:
-            self._free.put(request)
+    return write
 
 
 def _joined(lower: keras.Model, upper: keras.Model) -> Any:
@@ -200,11 +164,3 @@ def _compare(engine: Engine, reference: Engine, image: tuple[int, ...]) -> None:
         raise ValueError(
             f"its features differ from TensorFlow's by {off:.1g} of the largest, {_TOLERANCE:g} is allowed"
         )
-
-
-def import_openvino() -> Any:
-    """OpenVINO reports its import and every conversion to its maker, unless the package that does it is missing."""
-    sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
-    import openvino
-
-    return openvino

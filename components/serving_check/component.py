@@ -5,6 +5,7 @@ from tfx.dsl.components.base import base_component, executor_spec
 from tfx.types import standard_artifacts
 from tfx.types.component_spec import ChannelParameter, ExecutionParameter
 
+from components.serving_check.driver import ServingCheckDriver
 from components.serving_check.executor import Executor
 
 
@@ -35,7 +36,8 @@ class ServingCheckSpec(types.ComponentSpec):
 class ServingCheck(base_component.BaseComponent):
     """Loads the exported model in a fresh process that has only TensorFlow, and asks it what serving will ask it.
 
-    TFX's own InfraValidator needs Docker.
+    A model that is refused only for time or memory, which a busy machine may lack for a while, is measured anew by the
+    next run; every other outcome is cached. TFX's own InfraValidator needs Docker.
 
     Outputs:
         blessing: An InfraBlessing; the custom property `blessed` is 1 when everything is as it should be.
@@ -44,6 +46,7 @@ class ServingCheck(base_component.BaseComponent):
 
     SPEC_CLASS = ServingCheckSpec
     EXECUTOR_SPEC = executor_spec.ExecutorClassSpec(Executor)
+    DRIVER_CLASS = ServingCheckDriver
 
     def __init__(
         self,

@@ -2,12 +2,14 @@
 
 Its findings:
 
-    {"made": true, "passed": false,
-     "reasons": ["latency limit: p50 of one image 812.0 ms; allowed are 500 ms (serving_check.max_p50_ms)"],
+    {"made": true, "passed": false, "measure_again": true,
+     "reasons": ["latency limit: p50 of one image 812.0 ms; allowed are 500 ms (serving_check.max_p50_ms); the next run
+     measures anew"],
      "checks": [{"name": "it loads", "outcome": "passed", "detail": "in 1.9 s"}, ...],
      "figures": {"load_seconds": 1.9, "p50_ms_one": 16.2, "p99_ms_one": 21.0, "p50_ms_many": 402.1, ...}}
 
-`made` is false where the model had failed before, and an outcome is "passed", "failed" or "skipped".
+`made` is false where the model had failed before, an outcome is "passed", "failed" or "skipped", and `measure_again` is
+true where the model failed for nothing but time or memory, which a busy machine may lack for a while.
 """
 
 import base64
@@ -28,6 +30,7 @@ from tfx.utils import path_utils
 from components import features
 from components.release_files import CARD_FILE, MODEL_VERSION_FILE, REFERENCE_FILE, WARMUP_FILE
 from components.serving_check import model_server
+from components.serving_check.driver import MEASURE_AGAIN
 
 INPUTS = {"serving_default": "examples", "predict_images": "image_bytes"}
 # The project's own packages: a model server has none of them.
@@ -58,13 +61,17 @@ class Executor(base_executor.BaseExecutor):
         self._log_startup(input_dict, output_dict, exec_properties)
         evaluated = artifact_utils.get_single_instance(input_dict["model_blessing"])
         if evaluated.get_int_custom_property(ARTIFACT_PROPERTY_BLESSED_KEY) == 1:
-            model = Path(path_utils.serving_model_path(artifact_utils.get_single_uri(input_dict["model"])))
+            artifact = artifact_utils.get_single_instance(input_dict["model"])
+            model = Path(path_utils.serving_model_path(artifact.uri))
             reference = Path(artifact_utils.get_single_uri(input_dict["model_run"])) / REFERENCE_FILE
             findings = check_serving(model, reference, exec_properties)
         else:
             findings = {"made": False, "passed": False, "reasons": [], "checks": [], "figures": {}}
         artifact_utils.get_single_instance(output_dict["findings"]).write(findings)
-        _bless(artifact_utils.get_single_instance(output_dict["blessing"]), findings["passed"])
+        blessing = artifact_utils.get_single_instance(output_dict["blessing"])
+        _bless(blessing, findings["passed"])
+        if findings.get(MEASURE_AGAIN):
+            blessing.set_int_custom_property(MEASURE_AGAIN, artifact.id)
 
 
 def check_serving(model: Path, reference: Path, limits: dict[str, Any]) -> Findings:
@@ -82,15 +89,19 @@ def check_serving(model: Path, reference: Path, limits: dict[str, Any]) -> Findi
         result = _probe(model, reference, limits)
         too_much = _over_limits(result["figures"], limits)
         too_slow = any(check["name"] == LATENCY for check in too_much)
-        if not too_slow or any(check["outcome"] == "failed" for check in result["checks"]):
+        if not too_slow or result["cut_short"] or _any_failed(result["checks"]):
             break
+    too_much += result["cut_short"]
+    measure_again = bool(too_much) and not _any_failed(result["checks"])
     checks = [*result["checks"], *too_much]
-    if not any(check["outcome"] == "failed" for check in checks):
+    if not _any_failed(checks):
         checks += model_server.check(model, reference, INPUTS, limits)
-    reasons = [f"{check['name']}: {check['detail']}" for check in checks if check["outcome"] == "failed"]
+    advice = "; the next run measures anew" if measure_again else ""
+    reasons = [f"{check['name']}: {check['detail']}{advice}" for check in checks if check["outcome"] == "failed"]
     return {
         "made": True,
         "passed": not reasons,
+        MEASURE_AGAIN: measure_again,
         "reasons": reasons,
         "checks": checks,
         "figures": {name: round(value, 3) for name, value in result["figures"].items()},
@@ -98,28 +109,38 @@ def check_serving(model: Path, reference: Path, limits: dict[str, Any]) -> Findi
 
 
 def _probe(model: Path, reference: Path, limits: dict[str, Any]) -> dict[str, Any]:
-    """What the probe wrote, with one failed check more where it did not come to its end."""
+    """What the probe wrote, with one failed check more where it did not come to its end.
+
+    That is in `cut_short` where it ran out of time or was killed, as a machine without memory does; else in `checks`.
+    """
     try:
         plan = _plan(model, reference, limits)
     # Files of the model that are missing or damaged.
     except (OSError, ValueError) as error:
-        return {"checks": [_failed("files of the model", f"{type(error).__name__}: {error}")], "figures": {}}
+        missing = _failed("files of the model", f"{type(error).__name__}: {error}")
+        return {"checks": [missing], "cut_short": [], "figures": {}}
     with tempfile.TemporaryDirectory() as folder:
         plan_file, result_file = Path(folder) / "plan.json", Path(folder) / "result.json"
         plan_file.write_text(json.dumps(plan), encoding="utf-8")
         command = [sys.executable, "-I", str(Path(__file__).with_name("probe.py")), str(plan_file), str(result_file)]
+        ended = cut_short = ""
         try:
             finished = subprocess.run(
                 command, cwd=folder, capture_output=True, timeout=limits["max_seconds"], check=False
             )
-            ended = "" if finished.returncode == 0 else _say_end(finished)
         except subprocess.TimeoutExpired:
-            ended = f"no end after {limits['max_seconds']:g} s (serving_check.max_seconds)"
+            cut_short = f"no end after {limits['max_seconds']:g} s (serving_check.max_seconds)"
+        else:
+            if finished.returncode == -signal.SIGKILL:
+                cut_short = _say_end(finished)
+            elif finished.returncode:
+                ended = _say_end(finished)
         result: dict[str, Any] = {"checks": [], "figures": {}, "asking": "start"}
         if result_file.is_file():
             result = json.loads(result_file.read_text(encoding="utf-8"))
-    if ended:
-        result["checks"].append(_failed(result["asking"] or "end", ended))
+    question = result["asking"] or "end"
+    result["checks"] += [_failed(question, ended)] if ended else []
+    result["cut_short"] = [_failed(question, cut_short)] if cut_short else []
     return result
 
 
@@ -184,7 +205,8 @@ def _over_limits(figures: dict[str, float], limits: dict[str, Any]) -> list[dict
     )
     return [
         _failed(
-            name, f"{what} {figures[figure]:.1f} {unit}; allowed are {limits[limit]:g} {unit} (serving_check.{limit})"
+            name,
+            f"{what} {figures[figure]:.1f} {unit}; allowed are {limits[limit]:g} {unit} (serving_check.{limit})",
         )
         for name, what, figure, limit, unit in said
         if figure in figures and figures[figure] > limits[limit]
@@ -199,6 +221,10 @@ def _say_end(finished: subprocess.CompletedProcess[bytes]) -> str:
     # Without the frames of a native crash, which say nothing and are many.
     words = "\n".join(line for line in lines if not line.startswith("    @"))[-_SHOWN_OF_STDERR:]
     return f"the process ended with {how}: {words}"
+
+
+def _any_failed(checks: list[dict[str, str]]) -> bool:
+    return any(check["outcome"] == "failed" for check in checks)
 
 
 def _failed(name: str, detail: str) -> dict[str, str]:

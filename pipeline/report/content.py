@@ -201,9 +201,15 @@ def _largest(divergences: dict[str, dict[str, float]]) -> float:
 
 def say_headline(summary: Summary) -> str:
     """The verdict, in words."""
+    if summary.judges_only:
+        return {
+            Verdict.PASSED: "The model passed the gate",
+            Verdict.NOT_BLESSED: "The model did not pass the gate",
+            Verdict.DATA_REJECTED: "Not judged: the data did not pass its checks",
+            Verdict.FAILED: "Not judged: the run failed",
+        }[summary.verdict]
     return {
         Verdict.RELEASED: f"Released as version {summary.pushed_version}",
-        Verdict.PASSED: "The model passed the gate",
         Verdict.NOT_BLESSED: "Not released: the model did not pass its gate",
         Verdict.WITHDRAWN: "Not released: the model was released before and withdrawn",
         Verdict.DATA_REJECTED: "Not released: the data did not pass its checks",

@@ -58,7 +58,8 @@ def summaries(folder: Path, settings: dict[str, Any]) -> Iterator[Callable[[Insp
 
     Args:
         folder: Exists; receives the files.
-        settings: How it was inspected, for the summary's head and the page's.
+        settings: How it was inspected, for the summary's head and the page's: `model_version`, `positive_class`,
+            `threshold`, `tile_px` and `overlap`.
     """
     with ExitStack() as stack:
         table, data, page = (
@@ -68,7 +69,11 @@ def summaries(folder: Path, settings: dict[str, Any]) -> Iterator[Callable[[Insp
         rows = csv.writer(table, lineterminator="\n")
         rows.writerow(Inspected("", None, None, None, None, "", None).row())
         data.write(f'{{"settings": {json.dumps(settings, ensure_ascii=False)}, "photographs": [')
-        described = " · ".join(f"{name} {value}" for name, value in settings.items())
+        described = (
+            f"Model {settings['model_version']}, {settings['positive_class']!r} from a score of "
+            f"{settings['threshold']:.4g} on; tiles of {settings['tile_px']} px, of which neighbours share "
+            f"{settings['overlap']:.0%}"
+        )
         page.write(f"{_HEAD}<p>{escape(described)}</p>\n")
         separator = "\n"
 

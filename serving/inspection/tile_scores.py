@@ -9,22 +9,18 @@ that.
 
 import logging
 import math
-import queue
-from collections import deque
-from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Protocol
 
 import numpy as np
-import tensorflow as tf
 
 from serving.inspection.grid import ALIGNMENT, Grid
 from serving.released_model import ReleasedModel
-from trainer.engine import import_openvino
+from trainer.inference_requests import InferenceRequests, import_openvino
 
 log = logging.getLogger("crackgate")
 
-# Tiles of one inference request: more no longer fit a core's cache together.
+# Pieces of one inference request: more no longer fit a core's cache together.
 _REQUEST = 4
 # By how much the scores of strips may differ from those of tiles, on average.
 TOLERANCE = 0.02
@@ -76,24 +72,16 @@ class ByTiles:
 
     def __init__(self, model: ReleasedModel):
         """Takes a model with a positive class."""
-        self._size = model.image_size
-        self._positive = _positive_label(model)
-        try:
-            network = _convert(model)
-            self._run = _queued(network, _REQUEST)
-        # See `fastest_scorer`.
-        except Exception as error:
-            log.info("the network runs in TensorFlow, slower, for OpenVINO cannot run it: %s", error)
-            self._run = _in_tensorflow(model)
+        self._model, self._positive = model, _positive_label(model)
 
     def score(self, pixels: np.ndarray, grid: Grid) -> np.ndarray:
         """See `TileScorer`."""
-        tiles = (
-            pixels[y : y + self._size, x : x + self._size].astype(np.float32)
-            for y in grid.rows.starts
-            for x in grid.columns.starts
-        )
-        return self._run(tiles, grid.rows.starts.size * grid.columns.starts.size)[:, self._positive].reshape(grid.shape)
+        size = self._model.image_size
+        scores = np.empty(grid.shape, np.float32)
+        for row, y in enumerate(grid.rows.starts):
+            tiles = np.stack([pixels[y : y + size, x : x + size] for x in grid.columns.starts])
+            scores[row] = self._model.score_pixels(tiles.astype(np.float32))[:, self._positive]
+        return scores
 
 
 class ByStrips:
@@ -108,33 +96,47 @@ class ByStrips:
         if model.image_size % ALIGNMENT:
             raise CannotCutError(f"the network's size of {model.image_size} is no multiple of {ALIGNMENT}")
         self._size, self._positive = model.image_size, _positive_label(model)
-        self._early, late, self._width_axis = _cut(_convert(model), model.image_size)
-        self._run = _queued(late, _REQUEST)
-        self._compiled: tuple[int, Any] | None = None
+        early, late, self._width_axis = _cut(_convert(model), model.image_size)
+        self._piece_shape = [_REQUEST, *[*late.input(0).shape][1:]]
+        late.reshape(self._piece_shape)
+        self._early_network, self._late = early, InferenceRequests(late, "THROUGHPUT")
+        self._early: tuple[int, InferenceRequests] | None = None
 
     def score(self, pixels: np.ndarray, grid: Grid) -> np.ndarray:
         """See `TileScorer`."""
+        scores = np.empty(math.prod(grid.shape), np.float32)
+        pieces = self._pieces(pixels, grid)
+        for first in range(0, len(scores), _REQUEST):
+            rows = scores[first : first + _REQUEST]
+            values = np.zeros(self._piece_shape, np.float32)
+            for place in range(len(rows)):
+                values[place] = next(pieces)
+            self._late.start(values, self._writing(rows))
+        self._late.finish()
+        return scores.reshape(grid.shape)
+
+    def _pieces(self, pixels: np.ndarray, grid: Grid) -> Iterator[np.ndarray]:
+        """What the early layers make of each tile."""
         early = self._early_for(pixels.shape[1])
         side = self._size // ALIGNMENT
+        for y in grid.rows.starts:
+            strip = pixels[y : y + self._size].astype(np.float32)
+            activations = early.infer(strip[None], lambda outputs: outputs[0][0].copy())
+            for x in grid.columns.starts // ALIGNMENT:
+                yield activations.take(range(x, x + side), axis=self._width_axis - 1)
 
-        def pieces() -> Iterator[np.ndarray]:
-            for y in grid.rows.starts:
-                strip = pixels[y : y + self._size].astype(np.float32)
-                # The request's next output goes to the same memory.
-                activations = early(strip[None])[0][0].copy()
-                for x in grid.columns.starts // ALIGNMENT:
-                    yield activations.take(range(x, x + side), axis=self._width_axis - 1)
+    def _writing(self, rows: np.ndarray) -> Callable[[Sequence[np.ndarray]], None]:
+        def write(outputs: Sequence[np.ndarray]) -> None:
+            rows[:] = outputs[0][: len(rows), self._positive]
 
-        return self._run(pieces(), grid.rows.starts.size * grid.columns.starts.size)[:, self._positive].reshape(
-            grid.shape
-        )
+        return write
 
-    def _early_for(self, width: int) -> Any:
+    def _early_for(self, width: int) -> InferenceRequests:
         """Compiled for photographs of one width; most sets have one or two."""
-        if self._compiled is None or self._compiled[0] != width:
-            self._early.reshape([1, self._size, width, 3])
-            self._compiled = width, import_openvino().Core().compile_model(self._early, "CPU", _hints("LATENCY"))
-        return self._compiled[1]
+        if self._early is None or self._early[0] != width:
+            self._early_network.reshape([1, self._size, width, 3])
+            self._early = width, InferenceRequests(self._early_network, "LATENCY")
+        return self._early[1]
 
 
 def _sample(grid: Grid) -> Grid:
@@ -149,69 +151,11 @@ def _positive_label(model: ReleasedModel) -> int:
     return model.classes.index(model.positive_class)
 
 
-def _hints(performance: str) -> dict[str, str]:
-    return {"PERFORMANCE_HINT": performance, "INFERENCE_PRECISION_HINT": "f32"}
-
-
 def _convert(model: ReleasedModel) -> Any:
     """From (batch, size, size, 3) in 0 to 255 to scores."""
     network = import_openvino().convert_model(model.loaded.score_pixels.concrete_functions[0])
     network.reshape([1, model.image_size, model.image_size, 3])
     return network
-
-
-def _queued(network: Any, at_once: int) -> Any:
-    """Makes a function from any number of inputs to scores, computed in requests side by side."""
-    openvino = import_openvino()
-    shape = [*network.input(0).shape]
-    network.reshape([at_once, *shape[1:]])
-    compiled = openvino.Core().compile_model(network, "CPU", _hints("THROUGHPUT"))
-    at_work = compiled.get_property("OPTIMAL_NUMBER_OF_INFER_REQUESTS")
-    # Not an AsyncInferQueue: deleting one waits for its threads, which may wait for Python's lock, for ever.
-    free: queue.SimpleQueue[Any] = queue.SimpleQueue()
-    for _ in range(at_work):
-        free.put(compiled.create_infer_request())
-    pool = ThreadPoolExecutor(at_work, thread_name_prefix="tiles")
-
-    def infer(batch: np.ndarray, rows: np.ndarray) -> None:
-        request = free.get()
-        try:
-            request.infer([batch], share_inputs=True)
-            rows[:] = request.get_output_tensor(0).data[: len(rows)]
-        finally:
-            free.put(request)
-
-    def run(inputs: Iterator[np.ndarray], count: int) -> np.ndarray:
-        scores = np.empty((count, compiled.output(0).shape[1]), np.float32)
-        batches: deque[Future[None]] = deque()
-        for first in range(0, count, at_once):
-            rows = scores[first : first + at_once]
-            batch = np.zeros((at_once, *shape[1:]), np.float32)
-            for place in range(len(rows)):
-                batch[place] = next(inputs)
-            batches.append(pool.submit(infer, batch, rows))
-            # As many again are ready: more would only take memory.
-            if len(batches) > 2 * at_work:
-                batches.popleft().result()
-        for waiting in batches:
-            waiting.result()
-        return scores
-
-    return run
-
-
-def _in_tensorflow(model: ReleasedModel) -> Any:
-    def run(inputs: Iterator[np.ndarray], count: int) -> np.ndarray:
-        scores: list[np.ndarray] = []
-        tiles: list[np.ndarray] = []
-        for number, values in enumerate(inputs, start=1):
-            tiles.append(values)
-            if len(tiles) == _REQUEST or number == count:
-                scores.append(model.loaded.score_pixels(tf.constant(np.stack(tiles))).numpy())
-                tiles = []
-        return np.concatenate(scores)
-
-    return run
 
 
 def _cut(network: Any, size: int) -> tuple[Any, Any, int]:

@@ -10,6 +10,7 @@ from starlette.exceptions import HTTPException
 from serving.service.errors import Code, ServiceError
 from serving.service.guard import Guard, render_error
 from serving.service.heat_maps import HeatMaps
+from serving.service.importing import import_alone
 from serving.service.metrics import CONTENT_TYPE, Metrics
 from serving.service.page import PAGE, PAGE_POLICY
 from serving.service.predictor import Predictor
@@ -72,21 +73,18 @@ def build_app(
     @app.get("/v1/models/{name}", name="status")
     @app.get("/v1/models/{name}/versions/{number}", name="status")
     def status(name: str, number: str | None = None) -> Response:
-        from serving.service.model_reports import render_status, report_status
-
         check_name(name)
-        return Response(
-            render_status(report_status(name, versions.statuses(), _version_number(number))), media_type=_JSON
-        )
+        reports = import_alone("serving.service.model_reports")
+        report = reports.report_status(name, versions.statuses(), _version_number(number))
+        return Response(reports.render_status(report), media_type=_JSON)
 
     @app.get("/v1/models/{name}/metadata", name="metadata")
     @app.get("/v1/models/{name}/versions/{number}/metadata", name="metadata")
     def metadata(name: str, number: str | None = None) -> Response:
-        from serving.service.model_reports import render_metadata, report_metadata
-
         check_name(name)
         served = versions.get(_version_number(number))
-        return Response(render_metadata(report_metadata(name, served), served), media_type=_JSON)
+        reports = import_alone("serving.service.model_reports")
+        return Response(reports.render_metadata(reports.report_metadata(name, served), served), media_type=_JSON)
 
     @app.post("/heatmap", name="heatmap")
     async def heat_map(request: Request) -> Response:

@@ -4,14 +4,11 @@ import asyncio
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from serving.service.errors import Code, ServiceError
 from serving.service.model_versions import ServedVersion
 from serving.service.predictor import Predictor
 
 if TYPE_CHECKING:
-    from serving.inspection.grid import Grid
     from serving.released_model import ReleasedModel
 
 # Side of a tile in the photograph's pixels, and the share of it that neighbours cover.
@@ -68,6 +65,7 @@ class HeatMaps:
         from serving.inspection.figures import measure
         from serving.inspection.grid import Grid, lay_axis
         from serving.inspection.photograph import scale
+        from serving.inspection.tile_scores import ByTiles
 
         try:
             pixels = viewer_pixels(photograph, ImageLimits())
@@ -81,7 +79,7 @@ class HeatMaps:
         rows, columns = (lay_axis(length, _TILE, model.image_size, _OVERLAP) for length in (height, width))
         grid = Grid(rows, columns)
         scaled = scale(pixels, grid)
-        scores = _score_tiles(model, scaled, grid)
+        scores = ByTiles(model).score(scaled, grid)
         figures = measure(scores, model.threshold, grid)
         return {
             **size,
@@ -96,20 +94,3 @@ class HeatMaps:
                 "cracked_share": figures.cracked_share,
             },
         }
-
-
-def _score_tiles(model: "ReleasedModel", pixels: np.ndarray, grid: "Grid") -> np.ndarray:
-    """Scores of the positive class: float32 (rows, columns); a row of tiles at a time, so that others get their turn.
-
-    Args:
-        model: With a positive class.
-        pixels: uint8 (scaled height, scaled width, 3).
-        grid: Where the tiles lie.
-    """
-    assert model.positive_class is not None
-    size, positive = model.image_size, model.classes.index(model.positive_class)
-    rows = []
-    for y in grid.rows.starts:
-        tiles = [pixels[y : y + size, x : x + size] for x in grid.columns.starts]
-        rows.append(model.score_pixels(np.stack(tiles).astype(np.float32))[:, positive])
-    return np.stack(rows)

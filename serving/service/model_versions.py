@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from components.release_files import MANIFEST_FILE
 from components.serving_directory import current_version, held, verify
 from serving.service.errors import Code, ServiceError
+from serving.service.importing import import_alone
 from serving.service.metrics import Metrics
 
 if TYPE_CHECKING:
@@ -213,11 +214,9 @@ class ModelVersions:
             hold.enter_context(self._source.hold(folder))
             self._source.check(folder)
             # TensorFlow comes with it: the service listens, and says that it is not ready, before that.
+            model = import_alone("serving.released_model").load_released_model(folder)
             from tensorflow.core.protobuf import saved_model_pb2
 
-            from serving.released_model import load_released_model
-
-            model = load_released_model(folder)
             definition = saved_model_pb2.SavedModel.FromString((folder / "saved_model.pb").read_bytes())
             signatures = definition.meta_graphs[0].signature_def
             inputs = {name: next(iter(signatures[name].inputs)) for name in model.loaded.signatures}

@@ -48,7 +48,7 @@ async function show(file, answer) {
   // Some formats that the service reads are none that the browser shows.
   await photograph.decode().catch(() => {});
   const whole = answer.whole;
-  find("verdict").textContent = whole.error ? `Not scored as a whole: ${whole.error}` : `${whole.label}, ${percent(whole.probability)}`;
+  find("verdict").textContent = sayVerdict(answer);
   find("table").hidden = whole.error !== "";
   find("scores").replaceChildren(...Object.entries(whole.scores).map(([name, score]) => {
     const row = document.createElement("tr");
@@ -59,6 +59,13 @@ async function show(file, answer) {
   drawHeat(answer);
   find("result").hidden = false;
   find("verdict").focus();
+}
+
+function sayVerdict({ whole, map, positive_class }) {
+  const places = map ? map.scores.length * map.scores[0].length : 1;
+  // Of a photograph of a whole wall, shrunk to its input, the network sees no crack: its places decide.
+  if (places > 1) return `${positive_class} in ${map.positive || "none"} of ${places} places`;
+  return whole.error ? `Not scored as a whole: ${whole.error}` : `${whole.label}, ${percent(whole.probability)}`;
 }
 
 function drawHeat(answer) {

@@ -1,7 +1,6 @@
 """Runs the service: sockets, signals, log, and what happens beside the requests."""
 
 import asyncio
-import importlib
 import logging
 import signal
 import socket
@@ -15,6 +14,7 @@ from fastapi import FastAPI
 from serving.service.app import build_app
 from serving.service.connection import patient_for
 from serving.service.heat_maps import HeatMaps
+from serving.service.importing import import_alone
 from serving.service.metrics import Metrics
 from serving.service.model_versions import ModelVersions, OneVersion, ServingDirectory, Source
 from serving.service.predictor import Predictor
@@ -74,7 +74,7 @@ def serve(settings: ServiceSettings) -> None:
 
 async def _serve_grpc(settings: ServiceSettings, predictor: Predictor, metrics: Metrics, host: str) -> None:
     # TensorFlow comes with it: HTTP answers before that.
-    module = await asyncio.to_thread(importlib.import_module, "serving.service.grpc_interface")
+    module = await asyncio.to_thread(import_alone, "serving.service.grpc_interface")
     try:
         server, port = module.build_server(settings, predictor, metrics)
     except SettingsError as error:

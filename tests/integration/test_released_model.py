@@ -11,7 +11,7 @@ import tensorflow as tf
 from PIL import Image
 from toy_release import CLASSES, SIZE, THRESHOLD
 
-from serving import released_model
+from serving import network
 from serving.release_card import NotAReleaseError
 from serving.released_model import Answer, ReleasedModel, load_released_model
 
@@ -87,8 +87,8 @@ def test_threads_may_ask_at_once(model: ReleasedModel) -> None:
 
 
 def test_an_engine_that_differs_is_not_used(toy_model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    infer = released_model._infer
-    monkeypatch.setattr(released_model, "_infer", lambda *arguments: infer(*arguments) + np.float32(2e-4))
+    copy_scores = network._copy_scores
+    monkeypatch.setattr(network, "_copy_scores", lambda outputs: copy_scores(outputs) + np.float32(2e-4))
     model = load_released_model(toy_model)
     assert model.engine == "TensorFlow"
     assert model.answer(IMAGES) == of_signature(model, IMAGES)

@@ -13,7 +13,17 @@ from pathlib import Path
 from typing import Any
 
 from components.release_files import CARD_FILE, MODEL_VERSION_FILE
-from components.serving_directory import Lineage, Release, ServingDirectoryError, change, publish, roll_back
+from components.serving_directory import (
+    Lineage,
+    Release,
+    ServingDirectoryError,
+    State,
+    change,
+    list_versions,
+    publish,
+    roll_back,
+    verify,
+)
 
 RELEASE = Release(
     lineage=Lineage(pipeline="crackgate-0", run_id="20261122-160000", execution=7, data_fingerprint="f1"),
@@ -94,3 +104,16 @@ def _write_down_what_goes_wrong(model: Path, serving: Path, result: Path) -> Non
         publish(model, serving, RELEASE)
     except ServingDirectoryError as error:
         result.write_text(str(error))
+
+
+def push(model: Path, serving: Path, count: int = 1) -> list[int]:
+    return [int(publish(model, serving, RELEASE).name) for _ in range(count)]
+
+
+def states(serving: Path) -> dict[int, State]:
+    return {version.number: version.state for version in list_versions(serving)}
+
+
+def assert_all_intact(serving: Path) -> None:
+    for version in list_versions(serving):
+        assert verify(version.folder, version=version.number).problems == []

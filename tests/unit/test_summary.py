@@ -19,6 +19,7 @@ from pipeline.evaluation_result import (
     Requirement,
     SliceFigures,
 )
+from pipeline.report.content import say_headline
 from pipeline.summary import (
     EXIT_CODES,
     SUMMARY_FILE,
@@ -142,6 +143,23 @@ def test_the_closing_words_of_a_refusal(summary: Summary) -> None:
     assert "change of recall of class 3" in text
     assert "auc" not in text and "20 more passed" in text, "of a long gate, what matters"
     assert "RELEASED version" not in text
+
+
+@pytest.mark.parametrize(
+    ("verdict", "said"),
+    [
+        (Verdict.PASSED, "PASSED: the model passed the gate"),
+        (Verdict.NOT_BLESSED, "NOT PASSED: the model did not pass the gate"),
+        (Verdict.DATA_REJECTED, "NOT JUDGED: the data did not pass its gate"),
+        (Verdict.FAILED, "FAILED"),
+    ],
+)
+def test_a_gate_that_releases_nothing_does_not_speak_of_releases(verdict: Verdict, said: str, summary: Summary) -> None:
+    summary.judges_only = True
+    summary.conclude(verdict, [])
+    text = closing(summary)
+    assert said in text and "RELEASED" not in text
+    assert "eleased" not in say_headline(summary)
 
 
 def test_the_serving_check_is_said_in_a_few_words() -> None:
