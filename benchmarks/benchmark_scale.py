@@ -125,19 +125,21 @@ def run_components(step: str, data: Path, output: Path, options: BeamOptions) ->
 
     from components.features import SPLITS
     from components.image_folder import find_classes
-    from pipeline.config import DataOptions
-    from pipeline.pipeline import image_example_gen
+    from pipeline.config import DataOptions, SchemaOptions
+    from pipeline.pipeline import curated_schema, expected_statistics, image_example_gen
 
+    classes = find_classes(data)
     example_gen = image_example_gen(
-        data, find_classes(data), dict(zip(SPLITS, (70, 15, 15), strict=True)), DataOptions(max_imbalance=1)
+        data, classes, dict(zip(SPLITS, (70, 15, 15), strict=True)), DataOptions(max_imbalance=1)
     )
-    statistics_gen = tfx.components.StatisticsGen(examples=example_gen.outputs["examples"])
+    schema = curated_schema(classes, SchemaOptions())
+    statistics_gen = expected_statistics(example_gen, schema)
     connection = tfx.orchestration.metadata.sqlite_metadata_connection_config(str(output / "metadata.sqlite"))
     tfx.orchestration.LocalDagRunner().run(
         tfx.dsl.Pipeline(
             pipeline_name="benchmark",
             pipeline_root=str(output / "pipeline"),
-            components=[example_gen] if step == "ingest" else [example_gen, statistics_gen],
+            components=[example_gen] if step == "ingest" else [example_gen, schema, statistics_gen],
             enable_cache=True,
             metadata_connection_config=connection,
             beam_pipeline_args=beam_pipeline_args(options),
