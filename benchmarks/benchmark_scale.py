@@ -3,7 +3,8 @@
 Ingest, statistics (StatisticsGen) and evaluation (TFMA, of all images, by a small network) run on copies of the
 photographs with noise where there are too few; each measurement in a process of its own, from the start of the
 component to its end, so without Python's imports but with the start of workers. What was measured is kept in
-docs/scale.csv, so that a long run can be done in parts; a figure that is there is measured again, and replaced.
+docs/scale.csv, so that a long run can be done in parts; a figure that is there is measured again, and replaced. On
+Flink a worker is a task manager with one slot and its pool, of a cluster that is started for the measurement.
 
     python benchmarks/benchmark_scale.py --photographs ../shared/data/concrete --counts 1000 5000 --workers 1 2
 """
@@ -17,14 +18,18 @@ import resource
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
 
 from benchmarks.benchmark_ingest import PHOTOGRAPHS, PROJECT, gather
-from pipeline.beam import beam_pipeline_args, check_beam
-from pipeline.config import BeamOptions, ConfigError
+from flink_cluster.cluster import FlinkCluster
+from flink_cluster.software import MissingSoftwareError, fetch_software
+from pipeline.beam import beam_pipeline_args
+from pipeline.config import BeamOptions
 
 FIGURES = PROJECT / "docs" / "scale.csv"
 PLOT = PROJECT / "docs" / "scale.svg"
@@ -55,11 +60,12 @@ def main() -> None:
     parser.add_argument("--counts", type=int, nargs="*", default=[1000, 5000, 10_000, 40_000], help="numbers of images")
     parser.add_argument("--workers", type=int, nargs="+", default=[1, 2], help="numbers of worker processes")
     parser.add_argument("--profiles", nargs="+", choices=PROFILES, default=list(PROFILES), help="where Beam runs")
-    parser.add_argument("--measure", nargs=4, metavar=("STEP", "PROFILE", "WORKERS", "FOLDER"), help=argparse.SUPPRESS)
+    parser.add_argument("--steps", nargs="+", choices=STEPS, default=list(STEPS), help="ingest comes before the others")
+    parser.add_argument("--measure", nargs=3, metavar=("STEP", "OPTIONS", "FOLDER"), help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.measure:
-        step, profile, workers, folder = arguments.measure
-        print(json.dumps(measure(step, Path(folder), options_of(profile, int(workers)))))
+        step, options, folder = arguments.measure
+        print(json.dumps(measure(step, Path(folder), BeamOptions.model_validate_json(options))))
         return
     files = sorted(arguments.photographs.glob("*/*.jpg"))
     if not files and arguments.counts:
@@ -70,31 +76,44 @@ def main() -> None:
             gather(files, count, Path(folder, "data"))
             for profile in profiles:
                 for workers in arguments.workers:
-                    for step in STEPS:
-                        keep(run(step, profile, workers, count, Path(folder)))
+                    with started(profile, workers, Path(folder)) as options:
+                        for step in arguments.steps:
+                            keep(run(step, profile, workers, options, count, Path(folder)))
     write_page(load())
-
-
-def options_of(profile: str, workers: int) -> BeamOptions:
-    """The configuration of a number of workers: processes of this machine, or slots of a Flink cluster."""
-    if profile == "flink":
-        return BeamOptions(profile="flink", parallelism=workers)
-    return BeamOptions(profile="local" if workers == 1 else "local-parallel", workers=workers)
 
 
 def is_there(profile: str) -> bool:
     """Whether it can be measured here; says what is missing."""
-    try:
-        check_beam(options_of(profile, 1), [])
-    except ConfigError as error:
-        print(f"not measured: {error}", file=sys.stderr)
-        return False
+    if profile == "flink":
+        try:
+            fetch_software()
+        except MissingSoftwareError as missing:
+            print(f"not measured: {profile}: {missing}", file=sys.stderr)
+            return False
     return True
 
 
-def run(step: str, profile: str, workers: int, count: int, folder: Path) -> Measured:
+@contextmanager
+def started(profile: str, workers: int, folder: Path) -> Iterator[BeamOptions]:
+    """The configuration of a number of workers: processes of this machine, or task managers of a running cluster."""
+    if profile == "flink":
+        cluster = FlinkCluster.start(folder / f"cluster-{workers}", fetch_software(), task_managers=workers, slots=1)
+        try:
+            yield BeamOptions(
+                profile="flink",
+                parallelism=workers,
+                job_endpoint=cluster.job_endpoint,
+                worker_pool=cluster.worker_pool,
+            )
+        finally:
+            cluster.stop()
+    else:
+        yield BeamOptions(profile="local" if workers == 1 else "local-parallel", workers=workers)
+
+
+def run(step: str, profile: str, workers: int, options: BeamOptions, count: int, folder: Path) -> Measured:
     """Measures in a new process, which finds in `folder` what the steps before have left."""
-    command = [sys.executable, __file__, "--measure", step, profile, str(workers), str(folder)]
+    command = [sys.executable, __file__, "--measure", step, options.model_dump_json(), str(folder)]
     environment = {**os.environ, "PYTHONPATH": str(PROJECT), "TF_CPP_MIN_LOG_LEVEL": "3"}
     finished = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     if finished.returncode:
@@ -125,19 +144,21 @@ def run_components(step: str, data: Path, output: Path, options: BeamOptions) ->
 
     from components.features import SPLITS
     from components.image_folder import find_classes
-    from pipeline.config import DataOptions
-    from pipeline.pipeline import image_example_gen
+    from pipeline.config import DataOptions, SchemaOptions
+    from pipeline.pipeline import curated_schema, expected_statistics, image_example_gen
 
+    classes = find_classes(data)
     example_gen = image_example_gen(
-        data, find_classes(data), dict(zip(SPLITS, (70, 15, 15), strict=True)), DataOptions(max_imbalance=1)
+        data, classes, dict(zip(SPLITS, (70, 15, 15), strict=True)), DataOptions(max_imbalance=1)
     )
-    statistics_gen = tfx.components.StatisticsGen(examples=example_gen.outputs["examples"])
+    schema = curated_schema(classes, SchemaOptions())
+    statistics_gen = expected_statistics(example_gen, schema)
     connection = tfx.orchestration.metadata.sqlite_metadata_connection_config(str(output / "metadata.sqlite"))
     tfx.orchestration.LocalDagRunner().run(
         tfx.dsl.Pipeline(
             pipeline_name="benchmark",
             pipeline_root=str(output / "pipeline"),
-            components=[example_gen] if step == "ingest" else [example_gen, statistics_gen],
+            components=[example_gen] if step == "ingest" else [example_gen, schema, statistics_gen],
             enable_cache=True,
             metadata_connection_config=connection,
             beam_pipeline_args=beam_pipeline_args(options),

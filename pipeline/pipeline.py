@@ -4,6 +4,7 @@ import hashlib
 from pathlib import Path
 from typing import Any
 
+import tensorflow_data_validation as tfdv
 from ml_metadata.proto import metadata_store_pb2
 from tfx import v1 as tfx
 
@@ -101,10 +102,8 @@ def create_pipeline(
     """
     ratios = {name: getattr(config.data.split, name) for name in SPLITS}
     example_gen = image_example_gen(data, classes, ratios, config.data)
-    schema = _curated_schema(classes, config.data_schema)
-    statistics_gen = tfx.components.StatisticsGen(
-        examples=example_gen.outputs["examples"], schema=schema.outputs["schema"]
-    )
+    schema = curated_schema(classes, config.data_schema)
+    statistics_gen = expected_statistics(example_gen, schema)
     example_validator = tfx.components.ExampleValidator(
         statistics=statistics_gen.outputs["statistics"], schema=schema.outputs["schema"]
     )
@@ -227,7 +226,8 @@ def image_example_gen(
     )
 
 
-def _curated_schema(classes: list[str], options: SchemaOptions) -> CuratedSchema:
+def curated_schema(classes: list[str], options: SchemaOptions) -> CuratedSchema:
+    """Builds the component from its options; see `CuratedSchema`."""
     bounds = {
         HEIGHT: options.height,
         WIDTH: options.width,
@@ -242,6 +242,15 @@ def _curated_schema(classes: list[str], options: SchemaOptions) -> CuratedSchema
         ranges={name: (bound.min, bound.max) for name, bound in bounds.items()},
         min_images_per_split=options.min_images_per_split,
         source_digest=source_digest("components/curated_schema", "components/features.py"),
+    )
+
+
+def expected_statistics(example_gen: ImageExampleGen, schema: CuratedSchema) -> tfx.components.StatisticsGen:
+    """Builds StatisticsGen for the features in the schema, and no others: it does not even decode an image's bytes."""
+    return tfx.components.StatisticsGen(
+        examples=example_gen.outputs["examples"],
+        schema=schema.outputs["schema"],
+        stats_options=tfdv.StatsOptions(experimental_filter_read_paths=True),
     )
 
 

@@ -20,12 +20,16 @@ SAME_OUTPUT = "same"
 _MOST_IN_FULL = 16
 _HUBS = 4
 # Bounds the memory of comparisons: some 10 kB a pair.
-_COMPARED_AT_ONCE = 4096
+_COMPARED_AT_ONCE = 1024
 
-_WANTED_OUTPUT = "wanted"
-
-# The code of a band and the picture that has it, row by row.
-Entries = tuple[NDArray[np.uint64], Digests]
+# The code of a band, the picture that has it, and the home of that picture, row by row. Pairs are compared at the home
+# of the first picture. It is the smallest of a picture's hashes, which most copies share, so that the pictures of a
+# group are asked for once or twice, and not once for each of the others.
+Entries = tuple[NDArray[np.uint64], Digests, NDArray[np.uint32]]
+# The pictures of pairs, the smaller ones first.
+PairsOfDigests = tuple[Digests, Digests]
+# Pictures, and for each pair the places of its two among them.
+NumberedPairs = tuple[Digests, NDArray[np.uint32], NDArray[np.uint32]]
 
 
 @dataclass(frozen=True)
@@ -75,18 +79,14 @@ class FindCopies(beam.PTransform):
             | "GroupBands" >> beam.GroupByKey()
             | "PairBands" >> beam.FlatMap(_pair_band, count)
             | "GroupPairs" >> beam.GroupByKey()
-            | "Ask" >> beam.FlatMap(_ask, count).with_outputs(_WANTED_OUTPUT, main="pairs")
+            | "Ask" >> beam.FlatMap(_ask, count)
         )
         answered = (
-            {"pictures": images | "ByPicture" >> beam.FlatMap(_by_picture, count), "wanted": asked[_WANTED_OUTPUT]}
+            {"pictures": images | "ByPicture" >> beam.FlatMap(_by_picture, count), "asked": asked}
             | "JoinPictures" >> beam.CoGroupByKey()
             | "Answer" >> beam.FlatMapTuple(_answer).with_outputs(SAME_OUTPUT, main="pictures")
         )
-        similar = (
-            {"pairs": asked.pairs, "pictures": answered.pictures}
-            | "JoinPairs" >> beam.CoGroupByKey()
-            | "Compare" >> beam.FlatMapTuple(_compare)
-        )
+        similar = answered.pictures | "JoinAnswers" >> beam.GroupByKey() | "Compare" >> beam.FlatMapTuple(_compare)
         return {"similar": similar, SAME_OUTPUT: answered[SAME_OUTPUT]}
 
 
@@ -95,15 +95,18 @@ def _by_band(pictures: Pictures, count: int) -> Iterator[tuple[int, Entries]]:
     hashes = bands(pictures.coefficients[textured])
     codes = ((np.arange(hashes.shape[1], dtype=np.uint64) << np.uint64(32)) | hashes).reshape(-1)
     digests = np.repeat(pictures.digests[textured], hashes.shape[1])
+    homes = np.repeat(hashes.min(axis=1), hashes.shape[1])
     for number, rows in rows_by(codes % np.uint64(count)):
-        yield number, (codes[rows], digests[rows])
+        yield number, (codes[rows], digests[rows], homes[rows])
 
 
-def _pair_band(band: tuple[int, Iterable[Entries]], count: int) -> Iterator[tuple[int, tuple[Digests, Digests]]]:
-    parts = list(band[1])
-    first, second = pair(np.concatenate([codes for codes, _ in parts]), np.concatenate([names for _, names in parts]))
-    for number, rows in partition(first, count):
-        yield number, (first[rows], second[rows])
+def _pair_band(band: tuple[int, Iterable[Entries]], count: int) -> Iterator[tuple[int, NumberedPairs]]:
+    codes, digests, homes = (np.concatenate(column) for column in zip(*band[1], strict=True))
+    first, second = pair(codes, digests)
+    pictures, rows_of = np.unique(digests, return_index=True)
+    for number, rows in rows_by(homes[rows_of[find_rows(pictures, first)]] % np.uint64(count)):
+        chosen, places = np.unique(np.concatenate((first[rows], second[rows])), return_inverse=True)
+        yield number, (chosen, *np.split(places.astype(np.uint32), 2))
 
 
 def pair(codes: NDArray[np.uint64], digests: Digests) -> tuple[Digests, Digests]:
@@ -132,14 +135,16 @@ def pair(codes: NDArray[np.uint64], digests: Digests) -> tuple[Digests, Digests]
     return distinct_pairs(digests[smaller], digests[larger])
 
 
-def _ask(numbered: tuple[int, Iterable[tuple[Digests, Digests]]], count: int) -> Iterator[Any]:
-    """Every pair once, and the pictures that it takes to compare them."""
+def _ask(
+    numbered: tuple[int, Iterable[NumberedPairs]], count: int
+) -> Iterator[tuple[int, tuple[int, Digests, PairsOfDigests | None]]]:
+    """The pictures that it takes to compare the pairs; with the first request goes every pair once, and comes back."""
     number, parts = numbered
-    first, second = distinct_pairs(*(np.concatenate(side) for side in zip(*parts, strict=True)))
-    yield number, (first, second)
+    listed = [(pictures[ones], pictures[others]) for pictures, ones, others in parts]
+    pairs = first, second = distinct_pairs(*(np.concatenate(side) for side in zip(*listed, strict=True)))
     wanted = np.unique(np.concatenate((first, second)))
-    for holder, rows in partition(wanted, count):
-        yield beam.pvalue.TaggedOutput(_WANTED_OUTPUT, (holder, (number, wanted[rows])))
+    for request, (holder, rows) in enumerate(partition(wanted, count)):
+        yield holder, (number, wanted[rows], None if request else pairs)
 
 
 def _by_picture(pictures: Pictures, count: int) -> Iterator[tuple[int, Pictures]]:
@@ -151,8 +156,8 @@ def _answer(_number: int, joined: dict[str, list[Any]]) -> Iterator[Any]:
     pictures, same = _distinct(merge(joined["pictures"]))
     if same:
         yield beam.pvalue.TaggedOutput(SAME_OUTPUT, same)
-    for asking, digests in joined["wanted"]:
-        yield asking, pictures.take(find_rows(pictures.digests, digests))
+    for asking, digests, pairs in joined["asked"]:
+        yield asking, (pictures.take(find_rows(pictures.digests, digests)), pairs)
 
 
 def _distinct(pictures: Pictures) -> tuple[Pictures, list[tuple[bytes, bytes]]]:
@@ -168,9 +173,10 @@ def _distinct(pictures: Pictures) -> tuple[Pictures, list[tuple[bytes, bytes]]]:
     return distinct, [(distinct.names[at], name) for at, name in names if name != distinct.names[at]]
 
 
-def _compare(_number: int, joined: dict[str, list[Any]]) -> Iterator[Pairs]:
-    ((first, second),) = joined["pairs"]
-    pictures = merge(joined["pictures"])
+def _compare(_number: int, answers: Iterable[tuple[Pictures, PairsOfDigests | None]]) -> Iterator[Pairs]:
+    answers = list(answers)
+    ((first, second),) = (pairs for _, pairs in answers if pairs is not None)
+    pictures = merge(part for part, _ in answers)
     pictures = pictures.take(np.argsort(pictures.digests))
     rows = find_rows(pictures.digests, first), find_rows(pictures.digests, second)
     for start in range(0, len(first), _COMPARED_AT_ONCE):

@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 import apache_beam as beam
-import numpy as np
 from tfx import types
 from tfx.components.example_gen.write_split import DEFAULT_FILE_NAME, to_file_format_str
 from tfx.components.util import examples_utils
@@ -24,10 +23,10 @@ from tfx.proto import example_gen_pb2
 from tfx.types import artifact_utils, standard_component_specs
 from tfx.utils import proto_utils
 
-from components.copies.pictures import Digests, count_partitions
+from components.copies.pictures import count_partitions
 from components.errors import DataRejectedError
 from components.image_example_gen.account import find_faults, read_account
-from components.image_example_gen.grouping import NAMES_OUTPUT, AssignGroups
+from components.image_example_gen.grouping import NAMES_OUTPUT, AssignGroups, count_distinct
 from components.image_example_gen.reading import NOTED_OUTPUT, REJECTED_OUTPUT, ReadImages
 from components.image_example_gen.splitting import SplitStaged
 from components.image_folder import FoundFile, find_files
@@ -70,7 +69,7 @@ class Executor(base_beam_executor.BaseBeamExecutor):
                 exec_properties["group_by"], count_partitions(len(files)), _BATCHES_IN_SHARD
             )
             counts = groups.assigned | _split(buckets, examples, math.ceil(len(batches) / _BATCHES_IN_SHARD), staging)
-            names = groups[NAMES_OUTPUT] | "GroupNames" >> beam.GroupByKey() | beam.MapTuple(_count_distinct)
+            names = groups[NAMES_OUTPUT] | "GroupNames" >> beam.GroupByKey() | beam.MapTuple(count_distinct)
             write_tally(counts, staging, "images")
             write_tally(names, staging, "groups")
             write_tally((outcomes[REJECTED_OUTPUT], groups[REJECTED_OUTPUT]) | beam.Flatten(), staging, "rejected")
@@ -121,10 +120,6 @@ def _split(buckets: dict[str, int], examples: types.Artifact, shards: int, stagi
     prefixes = {name: os.path.join(folder, DEFAULT_FILE_NAME) for name, folder in folders.items()}
     write = SplitStaged(buckets, prefixes, shards, str(staging))
     return "ByShard" >> beam.GroupByKey() | "Split" >> beam.ParDo(write) | "Count" >> beam.CombinePerKey(sum)
-
-
-def _count_distinct(_number: int, digests: Iterable[Digests]) -> int:
-    return len(np.unique(np.concatenate(list(digests))))
 
 
 def _buckets(exec_properties: dict[str, Any]) -> dict[str, int]:

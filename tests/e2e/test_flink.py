@@ -1,11 +1,13 @@
 """The whole pipeline with its Beam steps on a Flink cluster comes to the same as on one process."""
 
+import json
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from command import Run, run_crackgate
+from command import QUICK, Run, crackgate, run_crackgate
 
 from pipeline.config import BEAM_COMPONENTS
 
@@ -87,6 +89,36 @@ def test_statistics_are_the_same(first_run: Run, on_flink: Run) -> None:
                 assert other.string_stats.unique == feature.string_stats.unique
 
 
+def test_predict_on_flink_gives_the_rows_that_one_process_gives(
+    on_flink: Run, flink: "FlinkCluster", photographs: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(photographs, tmp_path / "photographs")
+    (tmp_path / "photographs" / "no image.jpg").write_bytes(b"text")
+    local, clustered = (
+        _predict(on_flink, tmp_path / "photographs", tmp_path / name, beam)
+        for name, beam in (("a", ["beam.profile=local"]), ("b", flink.settings()))
+    )
+    assert len(local) == len(clustered) == sum(file.is_file() for file in photographs.rglob("*")) + 1
+    for mine, other in zip(local, clustered, strict=True):
+        if mine["error"] is None:
+            mine |= {name: pytest.approx(mine[name], abs=1e-5) for name in ("probability", "scores")}
+        assert mine == other
+    assert [row["image"] for row in clustered if row["error"]] == [str(tmp_path / "photographs" / "no image.jpg")]
+
+
+def _predict(run: Run, images: Path, output: Path, beam: list[str]) -> list[dict]:
+    """Rows by image, from shards whatever their number."""
+    options = [part for setting in beam for part in ("--set", setting)]
+    model = run.summary["pushed_to"]
+    finished = crackgate(
+        "predict", images, "--model", model, "--beam", "--format", "jsonl", "--output", output, *options
+    )
+    # One file is no image.
+    assert finished.returncode == 1, finished.stdout + finished.stderr
+    lines = [line for file in output.glob("predictions-*.jsonl") for line in file.read_text().splitlines()]
+    return sorted(map(json.loads, lines), key=lambda row: row["image"])
+
+
 def test_the_same_model_gets_the_same_figures(first_run: Run, flink: "FlinkCluster", tmp_path: Path) -> None:
     """Two trainings are never quite alike, so one model is judged twice."""
     local, clustered = (
@@ -102,10 +134,6 @@ def test_the_same_model_gets_the_same_figures(first_run: Run, flink: "FlinkClust
 
 
 def _judge(run: Run, workspace: Path, settings: list[str]) -> dict:
-    import json
-
-    from command import QUICK, crackgate
-
     options = [part for setting in (*QUICK, *settings) for part in ("--set", setting)]
     model, data = run.summary["pushed_to"], run.summary["data"]
     finished = crackgate("gate", "--model", model, "--data", data, "--workspace", workspace, *options)

@@ -22,7 +22,7 @@ from components.errors import DataRejectedError
 from components.image_example_gen.component import ImageExampleGen
 from components.images import ImageLimits
 from pipeline.config import SchemaOptions
-from pipeline.pipeline import _curated_schema
+from pipeline.pipeline import curated_schema, expected_statistics
 
 if TYPE_CHECKING:
     from conftest import Bench
@@ -54,9 +54,7 @@ def _components(folder: Path, schema_changes: dict[str, Any]) -> list[Any]:
     )
     expectations: dict[str, Any] = {"classes": CLASSES, "ranges": RANGES, "min_images_per_split": 2, **schema_changes}
     schema = CuratedSchema(source_digest="digest", **expectations)
-    statistics_gen = tfx.components.StatisticsGen(
-        examples=example_gen.outputs["examples"], schema=schema.outputs["schema"]
-    )
+    statistics_gen = expected_statistics(example_gen, schema)
     validator = tfx.components.ExampleValidator(
         statistics=statistics_gen.outputs["statistics"], schema=schema.outputs["schema"]
     )
@@ -92,7 +90,7 @@ def test_good_data_passes_the_gate_without_findings(passed: "Bench") -> None:
 
 
 def test_the_ranges_of_the_default_configuration_pass_too(passed: "Bench", data: Path) -> None:
-    schema = _curated_schema(CLASSES, SchemaOptions(min_images_per_split=2))
+    schema = curated_schema(CLASSES, SchemaOptions(min_images_per_split=2))
     ranges = json.loads(schema.exec_properties["ranges"])
     assert ranges.keys() == RANGES.keys()
     passed.run(*_components(data, {"ranges": ranges}))
@@ -110,10 +108,10 @@ def test_the_schema_that_tfx_reads_is_the_one_that_was_asked_for(passed: "Bench"
     assert tfdv.load_schema_text(str(file)) == build_schema(CLASSES, RANGES, 2)
 
 
-def test_the_schema_asks_for_every_feature_exactly_once() -> None:
+def test_the_schema_asks_for_every_feature_that_statistics_are_for_exactly_once() -> None:
     schema = build_schema(["a", "b", "c"], RANGES, 7)
     by_name = {feature.name: feature for feature in schema.feature}
-    assert len(by_name) == len(schema.feature) == 14
+    assert len(by_name) == len(schema.feature) == 10
     assert all(feature.presence.min_fraction == 1 for feature in schema.feature)
     assert all([dim.size for dim in feature.shape.dim] == [1] for feature in schema.feature)
     label = by_name[features.CLASS_LABEL]
@@ -123,21 +121,18 @@ def test_the_schema_asks_for_every_feature_exactly_once() -> None:
     assert schema.dataset_constraints.min_examples_count == 7
 
 
-def test_the_statistics_hold_no_image(passed: "Bench") -> None:
+def test_the_statistics_are_of_what_the_schema_expects_and_nothing_else(passed: "Bench") -> None:
     artifact = passed.output("StatisticsGen", "statistics")
-    stored = [
-        feature.bytes_list.value[0]
-        for examples in passed.examples().values()
-        for feature in (example.features.feature[features.ENCODED] for example in examples)
-    ]
+    expected = {feature.name for feature in build_schema(CLASSES, RANGES, 2).feature}
+    assert not expected & {features.ENCODED, features.FILENAME, features.GROUP, features.DESCRIPTOR}
     assert set(artifact_utils.decode_split_names(artifact.split_names)) == set(features.SPLITS)
     for split in features.SPLITS:
         content = (Path(artifact_utils.get_split_uri([artifact], split)) / "FeatureStats.pb").read_bytes()
-        statistics = statistics_pb2.DatasetFeatureStatisticsList.FromString(content)
-        names = {feature.path.step[0] for feature in statistics.datasets[0].features}
-        assert features.ENCODED in names
-        # The bytes behind the header, which all JPEG files share.
-        assert not any(encoded[-200:] in content for encoded in stored)
+        (statistics,) = statistics_pb2.DatasetFeatureStatisticsList.FromString(content).datasets
+        assert {feature.path.step[0] for feature in statistics.features} == expected
+        assert statistics.num_examples == len(passed.examples()[split]) > 0
+        common = [getattr(feature, feature.WhichOneof("stats")).common_stats for feature in statistics.features]
+        assert all(each.num_non_missing == statistics.num_examples for each in common)
         assert len(content) < 100_000
 
 

@@ -12,7 +12,6 @@ import numpy as np
 import pytest
 from browser import browse
 from PIL import Image, ImageEnhance, ImageFilter
-from tfx import v1 as tfx
 
 from components import features
 from components.data_page.component import DataPage
@@ -21,7 +20,7 @@ from components.image_example_gen.component import ImageExampleGen
 from components.image_folder import find_classes
 from components.images import ImageLimits
 from pipeline.config import SchemaOptions
-from pipeline.pipeline import _curated_schema
+from pipeline.pipeline import curated_schema, expected_statistics
 from pipeline.sample_data import draw_photograph, write_sample_data
 
 if TYPE_CHECKING:
@@ -109,10 +108,8 @@ def _components(folder: Path, source_digest: str) -> list[Any]:
         group_by="",
         source_digest="digest",
     )
-    schema = _curated_schema(classes, SchemaOptions())
-    statistics_gen = tfx.components.StatisticsGen(
-        examples=example_gen.outputs["examples"], schema=schema.outputs["schema"]
-    )
+    schema = curated_schema(classes, SchemaOptions())
+    statistics_gen = expected_statistics(example_gen, schema)
     page = DataPage(
         examples=example_gen.outputs["examples"],
         statistics=statistics_gen.outputs["statistics"],

@@ -17,7 +17,7 @@ from PIL import Image, ImageEnhance, ImageOps
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from components.copies import grouping
+from components.copies import grouping, search
 from components.copies.descriptor import COPY_THRESHOLD, describe, is_blank, share_a_band, similarity
 from components.copies.grouping import GroupCopies, IncompleteGroupsError
 from components.copies.pictures import Pictures, count_partitions, from_bytes, pack, partition, to_bytes
@@ -291,15 +291,51 @@ def test_thousands_of_identical_images_are_one_group() -> None:
     _expect_found_groups(described, [set(range(0, 3000, 2)), set(range(1, 3000, 2))])
 
 
-def test_many_copies_that_differ_a_little_are_one_group() -> None:
-    def jittered(descriptor: bytes, seed: int) -> bytes:
-        coefficients = np.frombuffer(descriptor, np.int8).astype(int)
-        jitter = np.random.default_rng(seed).integers(-3, 4, len(coefficients))
-        return (coefficients + jitter).clip(-127, 127).astype(np.int8).tobytes()
+def _jittered(images: int, most: int = 3) -> list[tuple[int, bytes]]:
+    """Copies of three photographs that differ a little, in turn."""
+    originals = [np.frombuffer(_describe(_photograph(seed)), np.int8).astype(int) for seed in range(3)]
+    jitters = [np.random.default_rng(seed).integers(-most, most + 1, len(originals[0])) for seed in range(images)]
+    return [
+        (number, (originals[number % 3] + jitter).clip(-127, 127).astype(np.int8).tobytes())
+        for number, jitter in enumerate(jitters)
+    ]
 
-    originals = [_describe(_photograph(seed)) for seed in range(3)]
-    described = [(number, jittered(originals[number % 3], number)) for number in range(300)]
-    _expect_found_groups(described, [set(range(start, 300, 3)) for start in range(3)])
+
+def test_many_copies_that_differ_a_little_are_one_group() -> None:
+    _expect_found_groups(_jittered(300), [set(range(start, 300, 3)) for start in range(3)])
+
+
+@pytest.mark.parametrize("partitions", [1, 97])
+def test_every_pair_that_shares_a_band_is_found_once_however_the_work_is_spread(partitions: int) -> None:
+    described = _jittered(36)
+    expected = [
+        tuple(sorted((_name(one), _name(other))))
+        for (one, first), (other, second) in combinations(described, 2)
+        if share_a_band(first, second) and similarity(first, second) >= COPY_THRESHOLD
+    ]
+    assert len(expected) > 100
+    with _pipeline() as pipeline:
+        similar = (pipeline | beam.Create(_batches(described)) | FindCopies(partitions))["similar"]
+        names = similar | beam.FlatMap(lambda pairs: [tuple(sorted(pair)) for pair in pairs.names])
+        assert_that(names, equal_to(expected))
+
+
+def test_pictures_are_asked_for_less_often_than_were_pairs_compared_where_their_first_one_is() -> None:
+    (images,) = _batches(_jittered(48, most=1))
+    bands: dict[int, list[Any]] = {}
+    for number, entries in search._by_band(images, 97):
+        bands.setdefault(number, []).append(entries)
+    pairs: dict[int, list[Any]] = {}
+    by_first: dict[int, set[bytes]] = {}
+    for band in bands.items():
+        for number, (pictures, ones, others) in search._pair_band(band, 97):
+            pairs.setdefault(number, []).append((pictures, ones, others))
+            for place, rows in partition(pictures[ones], 97):
+                by_first.setdefault(place, set()).update(
+                    to_bytes(pictures[ones][rows]), to_bytes(pictures[others][rows])
+                )
+    asked = sum(len(wanted) for asking in pairs.items() for _, (_, wanted, _) in search._ask(asking, 97))
+    assert 48 <= asked < 0.7 * sum(map(len, by_first.values()))
 
 
 def _compared(codes: list[int]) -> set[tuple[bytes, bytes]]:
