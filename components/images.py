@@ -34,6 +34,8 @@ _BEGINNINGS = {
     "GIF": re.compile(rb"GIF8[79]a"),
 }
 _END_MARKS = {"JPEG": b"\xff\xd9", "PNG": b"IEND", "GIF": b"\0;"}
+# What Pillow says of a file that is damaged, but not at its end.
+_DAMAGE = ("broken data stream", "unrecognized data stream")
 # TensorFlow's libpng reads no longer rows.
 _LONGEST_SIDE = 1_000_000
 _SEVERAL_FRAMES = "first of several frames"
@@ -318,7 +320,8 @@ def _faults_named() -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise RejectedImageError("truncated", str(error)) from None
+        reason = "unreadable" if str(error).startswith(_DAMAGE) else "truncated"
+        raise RejectedImageError(reason, str(error)) from None
     except Exception as error:
         reason = "too large" if _is_bomb(error) else "unreadable"
         raise RejectedImageError(reason, f"{type(error).__name__}: {error}") from None

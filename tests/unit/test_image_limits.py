@@ -60,6 +60,8 @@ def _with_byte_flipped(data: bytes, place: int) -> bytes:
         (REWRITTEN["big-endian TIFF"][:8], TINY, "truncated", "begins like TIFF: "),
         (_with_byte_flipped(KEPT["RGB PNG"], 29), TINY, "unreadable", "begins like PNG: "),
         (_with_byte_flipped(REWRITTEN["lossy WebP"], 23), TINY, "unreadable", "begins like WEBP: "),
+        (KEPT["RGB JPEG"].replace(b"\xff\xc0", b"\xff\xc2"), TINY, "unreadable", "broken data stream"),
+        (_with_byte_flipped(KEPT["RGB PNG"], 60), TINY, "unreadable", "data stream"),
         (b"RIFF\4\0\0\0WAVE", TINY, "not an image", "WAVE"),
         (b"BMW", TINY, "not an image", "BMW"),
         (KEPT["RGB PNG"], ImageLimits(min_side=34), "too small", "40x33 pixels, each side needs 34"),
