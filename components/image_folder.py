@@ -63,10 +63,16 @@ def read_regular_file(path: str | bytes, max_bytes: int) -> bytes:
     Raises:
         OSError: It cannot be read, or is a pipe, a device or a folder, on which reading might wait for ever.
     """
-    if not stat.S_ISREG(os.stat(path).st_mode):
+    status = os.stat(path)
+    if stat.S_ISDIR(status.st_mode):
+        # What is found as a file could not be listed: says why.
+        os.listdir(path)
+    if not stat.S_ISREG(status.st_mode):
         raise OSError(errno.EINVAL, "not a regular file")
     with open(path, "rb") as file:
-        return file.read(max_bytes + 1)
+        # Not all that is allowed at once: as much memory would be taken for every file, however small.
+        read = file.read(min(status.st_size, max_bytes) + 1)
+        return read if len(read) <= status.st_size else read + file.read(max_bytes + 1 - len(read))
 
 
 def fingerprint(folder: Path) -> str:

@@ -8,6 +8,7 @@ that a viewer shows.
 
 import functools
 import io
+import re
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -16,12 +17,25 @@ from dataclasses import dataclass, field
 import numpy as np
 import tensorflow as tf
 from PIL import ExifTags, Image, ImageOps, TiffImagePlugin, UnidentifiedImageError
+from tensorflow.core.protobuf import config_pb2
 
 from components.quality import measure
 
 FORMATS = ("JPEG", "PNG", "BMP", "WEBP", "TIFF", "GIF")
 # A JPEG with a second picture (a depth map, a preview) behind the first, as many phones write it.
 _JPEG_FORMATS = ("JPEG", "MPO")
+# What files of each format begin with, and what ends those that have a mark for it.
+_BEGINNINGS = {
+    "JPEG": re.compile(rb"\xff\xd8\xff"),
+    "PNG": re.compile(rb"\x89PNG\r\n"),
+    "BMP": re.compile(rb"BM....\0{4}", re.DOTALL),
+    "WEBP": re.compile(rb"RIFF....WEBP", re.DOTALL),
+    "TIFF": re.compile(rb"II[*+]\0|MM\0[*+]"),
+    "GIF": re.compile(rb"GIF8[79]a"),
+}
+_END_MARKS = {"JPEG": b"\xff\xd9", "PNG": b"IEND", "GIF": b"\0;"}
+# What Pillow says of a file that is damaged, but not at its end.
+_DAMAGE = ("broken data stream", "unrecognized data stream")
 # TensorFlow's libpng reads no longer rows.
 _LONGEST_SIDE = 1_000_000
 _SEVERAL_FRAMES = "first of several frames"
@@ -147,21 +161,47 @@ def _accept(data: bytes, limits: ImageLimits) -> Image.Image:
         raise RejectedImageError("empty file", "0 bytes")
     if len(data) > limits.max_bytes:
         raise RejectedImageError("too large", f"{len(data)} bytes, allowed are {limits.max_bytes}")
-    image = _open(data)
+    image = _open(data, limits)
     _check_format(image)
     _check_size(image, limits)
     return image
 
 
-def _open(data: bytes) -> Image.Image:
+def _open(data: bytes, limits: ImageLimits) -> Image.Image:
     try:
         return Image.open(io.BytesIO(data))
     except UnidentifiedImageError:
-        raise RejectedImageError("not an image", f"starts with {data[:12]!r}") from None
+        raise _unopened(data, "the header cannot be read") from None
     except Image.DecompressionBombError as error:
-        raise RejectedImageError("too large", str(error)) from None
+        raise RejectedImageError("too large", f"{error} Allowed are {limits.max_pixels} pixels") from None
     except Exception as error:
-        raise RejectedImageError("unreadable", f"{type(error).__name__}: {error}") from None
+        if _is_bomb(error):
+            raise RejectedImageError("too large", str(error)) from None
+        raise _unopened(data, f"{type(error).__name__}: {error}") from None
+
+
+def _is_bomb(error: Exception) -> bool:
+    """Whether Pillow refuses text, or a colour profile, that unpacks to megabytes."""
+    return isinstance(error, ValueError) and "too large" in str(error)
+
+
+def _unopened(data: bytes, fault: str) -> RejectedImageError:
+    """Why a file was not even opened, told by its first bytes and its end."""
+    kind = next((kind for kind, beginning in _BEGINNINGS.items() if beginning.match(data)), None)
+    if kind is None:
+        return RejectedImageError("not an image", f"starts with {data[:12]!r}")
+    return RejectedImageError("truncated" if _is_cut(data, kind) else "unreadable", f"begins like {kind}: {fault}")
+
+
+def _is_cut(data: bytes, kind: str) -> bool:
+    """Whether the mark at the end is missing, or bytes that the header speaks of."""
+    if kind in _END_MARKS:
+        return _END_MARKS[kind] not in data
+    if kind == "BMP":
+        return len(data) < int.from_bytes(data[2:6], "little")
+    if kind == "WEBP":
+        return len(data) < 8 + int.from_bytes(data[4:8], "little")
+    return len(data) <= int.from_bytes(data[4:8], "little" if data[:2] == b"II" else "big")
 
 
 def _check_format(image: Image.Image) -> None:
@@ -255,8 +295,10 @@ def _tensorflow_decoder() -> Callable[[bytes], np.ndarray]:
     # In the calling thread: handing one image to a thread pool and back costs a quarter of decoding it.
     config = tf.compat.v1.ConfigProto(device_count={"GPU": 0}, inter_op_parallelism_threads=-1)
     session = tf.compat.v1.Session(graph=graph, config=config)
-    decode: Callable[[bytes], np.ndarray] = session.make_callable(pixels, [encoded])
-    return decode
+    # Not the public `make_callable`: that one goes through all of `Session.run`, for as long as half of the decoding.
+    options = config_pb2.CallableOptions(feed=[encoded.name], fetch=[pixels.name])
+    fetch: Callable[[bytes], list[np.ndarray]] = session._make_callable_from_options(options)
+    return lambda data: fetch(data)[0]
 
 
 def _pillow_pixels(image: Image.Image) -> np.ndarray:
@@ -278,9 +320,11 @@ def _faults_named() -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise RejectedImageError("truncated", str(error)) from None
+        reason = "unreadable" if str(error).startswith(_DAMAGE) else "truncated"
+        raise RejectedImageError(reason, str(error)) from None
     except Exception as error:
-        raise RejectedImageError("unreadable", f"{type(error).__name__}: {error}") from None
+        reason = "too large" if _is_bomb(error) else "unreadable"
+        raise RejectedImageError(reason, f"{type(error).__name__}: {error}") from None
 
 
 def _eight_bit_rgb(image: Image.Image) -> np.ndarray:

@@ -6,7 +6,7 @@ import numpy as np
 from PIL import Image
 
 _LEVELS = np.arange(256)
-_PIXELS_AT_ONCE = 32_768
+_PIXELS_AT_ONCE = 65_536
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,6 @@
 """Picking the images to show, over all splits: the extreme ones of each measure, and the largest groups."""
 
+import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,7 +28,8 @@ ORDERS = {
 LISTED = 12
 MEMBERS = 6
 
-# Path (bytes that are no UTF-8 as surrogates), split, class and measures of one image.
+# Path (bytes that are no UTF-8 as surrogates; on its way through Beam as `_carried`), split, class and measures of one
+# image.
 Image = dict[str, Any]
 
 
@@ -92,20 +94,20 @@ def read_samples(tallies: Path) -> Samples:
     """What a finished pipeline picked."""
     found = dict(read_tally(tallies, "extremes"))
     return Samples(
-        extremes={name: found.get(name, []) for name in ORDERS},
-        groups=[Group(*row) for row in read_tally(tallies, "groups")],
+        extremes={name: _named(found.get(name, [])) for name in ORDERS},
+        groups=[Group(name, size, _named(members)) for name, size, members in read_tally(tallies, "groups")],
     )
 
 
 def make_thumbnails(pipeline: beam.Pipeline, folders: dict[str, str], paths: set[str], tallies: Path) -> None:
     """Adds to a Beam pipeline that the images at `paths` are made small, for `read_thumbnails`."""
-    rows = _read(pipeline, folders) | "Thumbnails" >> beam.FlatMap(_thumbnail_row, frozenset(paths))
+    rows = _read(pipeline, folders) | "Thumbnails" >> beam.FlatMap(_thumbnail_row, frozenset(map(os.fsencode, paths)))
     write_tally(rows, tallies, "thumbnails")
 
 
 def read_thumbnails(tallies: Path) -> dict[str, str]:
     """Data URIs by path."""
-    return dict(read_tally(tallies, "thumbnails"))
+    return {_path(carried): thumbnail for carried, thumbnail in read_tally(tallies, "thumbnails")}
 
 
 def _read(pipeline: beam.Pipeline, folders: dict[str, str]) -> beam.PCollection:
@@ -135,7 +137,7 @@ def _measure(split: str, record: bytes) -> tuple[bytes, bytes, Image]:
     )
     width, height = (feature[name].int64_list.value[0] for name in (features.WIDTH, features.HEIGHT))
     image = {
-        "path": _text(path),
+        "path": _carried(path),
         "split": split,
         "class": label.decode(),
         "brightness": brightness,
@@ -149,8 +151,17 @@ def _measure(split: str, record: bytes) -> tuple[bytes, bytes, Image]:
     return group, path, image
 
 
-def _text(path: bytes) -> str:
-    return path.decode("utf-8", "surrogateescape")
+def _carried(path: bytes) -> str:
+    """Byte by byte, since Beam's coders take no surrogates."""
+    return path.decode("latin-1")
+
+
+def _path(carried: str) -> str:
+    return carried.encode("latin-1").decode("utf-8", "surrogateescape")
+
+
+def _named(images: list[Image]) -> list[Image]:
+    return [image | {"path": _path(image["path"])} for image in images]
 
 
 def _rank(_group: bytes, path: bytes, image: Image) -> Iterator[tuple[str, tuple[float, bytes, Image]]]:
@@ -178,9 +189,9 @@ def _group_rows(largest: Iterable[tuple[int, bytes, list[Image]]]) -> Iterator[t
         yield group.decode("utf-8", "backslashreplace"), -negated, members
 
 
-def _thumbnail_row(image: tuple[str, bytes], paths: frozenset[str]) -> Iterator[tuple[str, str]]:
+def _thumbnail_row(image: tuple[str, bytes], paths: frozenset[bytes]) -> Iterator[tuple[str, str]]:
     _, record = image
     feature = tf.train.Example.FromString(record).features.feature
-    path = _text(feature[features.FILENAME].bytes_list.value[0])
+    path = feature[features.FILENAME].bytes_list.value[0]
     if path in paths:
-        yield path, make_thumbnail(feature[features.ENCODED].bytes_list.value[0])
+        yield _carried(path), make_thumbnail(feature[features.ENCODED].bytes_list.value[0])

@@ -4,16 +4,20 @@ import math
 
 import tensorflow_data_validation as tfdv
 from tensorflow_metadata.proto.v0 import schema_pb2
-from tensorflow_metadata.proto.v0.statistics_pb2 import DatasetFeatureStatisticsList
+from tensorflow_metadata.proto.v0.statistics_pb2 import DatasetFeatureStatisticsList, Histogram
 
 # The 99.9th percentile for nine degrees of freedom.
 _CHI_SQUARED_999 = 27.877
+_EXCHANGED = {Histogram.STANDARD: Histogram.QUANTILES, Histogram.QUANTILES: Histogram.STANDARD}
 
 
 def divergences(
     statistics: DatasetFeatureStatisticsList, reference: DatasetFeatureStatisticsList, names: tuple[str, ...]
 ) -> dict[str, float]:
     """Jensen-Shannon divergence of each feature's histograms, 0 (alike) to 1 (nothing in common), as TFDV computes it.
+
+    The histograms are those of the quantiles, with a tenth of the images in every bucket. In those of equal width that
+    TFDV compares by itself, a single image far from all others makes everything else one bucket.
 
     Features that one of the two does not have are left out.
 
@@ -27,12 +31,24 @@ def divergences(
         # TFDV compares nothing whose type it is not told; whole numbers compare alike under either.
         feature = schema.feature.add(name=name, type=schema_pb2.FLOAT)
         feature.drift_comparator.jensen_shannon_divergence.threshold = 1.0
-    anomalies = tfdv.validate_statistics(statistics, schema, previous_statistics=reference)
+    anomalies = tfdv.validate_statistics(
+        _with_quantiles_first(statistics), schema, previous_statistics=_with_quantiles_first(reference)
+    )
     return {
         ".".join(information.path.step): information.drift_measurements[0].value
         for information in anomalies.drift_skew_info
         if information.drift_measurements
     }
+
+
+def _with_quantiles_first(statistics: DatasetFeatureStatisticsList) -> DatasetFeatureStatisticsList:
+    """A copy in which the quantiles are called the standard histogram, which is the one that TFDV compares."""
+    copy = DatasetFeatureStatisticsList()
+    copy.CopyFrom(statistics)
+    for feature in copy.datasets[0].features:
+        for histogram in feature.num_stats.histograms:
+            histogram.type = _EXCHANGED[histogram.type]
+    return copy
 
 
 def divergence_by_chance(statistics: DatasetFeatureStatisticsList, reference: DatasetFeatureStatisticsList) -> float:
@@ -41,7 +57,7 @@ def divergence_by_chance(statistics: DatasetFeatureStatisticsList, reference: Da
     Of n and m images in k buckets, 8 ln 2 n m / (n + m) times the divergence follows a chi-squared distribution of
     k - 1 degrees of freedom (Grosse et al., "Analysis of symbolic sequences using the Jensen-Shannon divergence",
     Physical Review E 65, 2002). TFDV gives each sample ten buckets of its own and lays them over each other, which adds
-    0.05 at most (measured on normal samples of 15 to 7,000).
+    0.09 at most (measured on normal and log-normal samples of 15 to 7,000).
     """
     n, m = (sample.datasets[0].num_examples for sample in (statistics, reference))
     return _CHI_SQUARED_999 * (n + m) / (8 * math.log(2) * n * m) if n and m else 1.0

@@ -16,7 +16,6 @@ from apache_beam.io.filesystems import FileSystems
 
 from components import features
 from components.image_example_gen.grouping import Assigned
-from components.image_example_gen.reading import bytes_feature
 
 # Encoded images do not get smaller: to try takes longer than to decode them.
 _GZIP_UNCOMPRESSED = tf.io.TFRecordOptions(compression_type="GZIP", compression_level=0)
@@ -76,6 +75,7 @@ class SplitStaged(beam.DoFn):
 
 
 def _group_alone(group: bytes) -> bytes:
-    feature = {features.GROUP: bytes_feature(group)}
-    serialized: bytes = tf.train.Example(features=tf.train.Features(feature=feature)).SerializeToString()
+    example = tf.train.Example()
+    example.features.feature[features.GROUP].bytes_list.value.append(group)
+    serialized: bytes = example.SerializeToString()
     return serialized

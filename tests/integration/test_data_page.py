@@ -2,6 +2,7 @@
 
 import base64
 import io
+import os
 from collections import defaultdict
 from collections.abc import Callable
 from html.parser import HTMLParser
@@ -26,8 +27,8 @@ from pipeline.sample_data import draw_photograph, write_sample_data
 if TYPE_CHECKING:
     from conftest import Bench
 
-HOSTILE = "<script>alert(1)<\nscript>\"'&amp;.png"
-SHOWN = r"""<script>alert(1)<\nscript>"'&amp;.png"""
+HOSTILE = os.fsdecode(b"<script>alert(1)<\nscript>\"'&amp;\xff.png")
+SHOWN = r"""<script>alert(1)<\nscript>"'&amp;\xff.png"""
 # A picture and how often it is there.
 MANY, PAIR = 8, 2
 
@@ -177,7 +178,7 @@ def test_a_list_holds_the_12_most_extreme_images_of_all_splits_in_order(
         for example in examples
     ]
     expected = [
-        f"{sign * value:,.1f} {label} · {split} {path.decode().replace(HOSTILE, SHOWN)}"
+        f"{sign * value:,.1f} {label} · {split} {os.fsdecode(path).replace(HOSTILE, SHOWN)}"
         for value, path, label, split in sorted(stored)[:12]
     ]
     assert page.captions(title) == expected

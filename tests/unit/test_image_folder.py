@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from components.image_folder import FoundFile, find_classes, find_files, fingerprint
+from components.image_folder import FoundFile, find_classes, find_files, fingerprint, read_regular_file
 
 # Any name that Linux allows and that is not hidden: no "/", no NUL, at most 255 bytes, and not necessarily UTF-8.
 NAMES = (
@@ -120,6 +120,8 @@ def test_a_folder_without_permission_is_reported_as_a_path_that_ends_in_a_slash(
         assert FoundFile(f"{path}/", path.split("/")[0]) in list(find_files(tmp_path))
         assert path.split("/")[0] in find_classes(tmp_path)
         assert len(fingerprint(tmp_path)) == 64
+        with pytest.raises(PermissionError, match="Permission denied"):
+            read_regular_file(f"{tmp_path / path}/", 100)
     finally:
         (tmp_path / path).chmod(0o700)
 
@@ -154,6 +156,28 @@ def test_a_folder_that_vanishes_during_the_walk_is_reported(tmp_path: Path) -> N
     shutil.rmtree(tmp_path / "b")
     found += walk
     assert found == [FoundFile("a/1.jpg", "a"), FoundFile("b/", "b")]
+
+
+def test_a_folder_is_no_regular_file(tmp_path: Path) -> None:
+    with pytest.raises(OSError, match="not a regular file"):
+        read_regular_file(f"{tmp_path}/", 100)
+
+
+@pytest.mark.parametrize(
+    ("size", "allowed", "read"), [(0, 10, 0), (9, 10, 9), (10, 10, 10), (11, 10, 11), (99, 10, 11)]
+)
+def test_a_file_is_read_whole_or_one_byte_beyond_what_is_allowed(
+    tmp_path: Path, size: int, allowed: int, read: int
+) -> None:
+    (tmp_path / "1.jpg").write_bytes(bytes(range(size)))
+    assert read_regular_file(str(tmp_path / "1.jpg"), allowed) == bytes(range(read))
+
+
+def test_a_file_that_has_grown_since_its_size_was_asked_for_is_read_whole() -> None:
+    # Of this one the kernel says that it is empty.
+    assert os.stat("/proc/self/limits").st_size == 0
+    assert read_regular_file("/proc/self/limits", 100_000) == Path("/proc/self/limits").read_bytes()
+    assert len(read_regular_file("/proc/self/limits", 100)) == 101
 
 
 @settings(max_examples=60, deadline=None)

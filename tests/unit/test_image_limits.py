@@ -1,6 +1,7 @@
 """What is refused by its header or size, with a reason, before anything is decoded."""
 
 import struct
+import zlib
 
 import pytest
 from image_files import (
@@ -12,6 +13,8 @@ from image_files import (
     encode,
     grey_tiff,
     noise,
+    noise_rows,
+    png_chunk,
     raw_png,
     rejection_of,
     small_picture,
@@ -21,12 +24,16 @@ from components import images
 from components.images import ImageLimits, canonical_image
 
 
+def _with_byte_flipped(data: bytes, place: int) -> bytes:
+    return data[:place] + bytes([data[place] ^ 0xFF]) + data[place + 1 :]
+
+
 @pytest.mark.parametrize(
     ("data", "limits", "reason", "detail"),
     [
         (b"", TINY, "empty file", "0 bytes"),
         (b"not a picture", TINY, "not an image", "not a pictur"),
-        (b"\xff\xd8\xff", TINY, "not an image", "xff"),
+        (b"\xff\xd8", TINY, "not an image", "xd8"),
         (
             encode(small_picture(), "PPM"),
             TINY,
@@ -45,7 +52,18 @@ from components.images import ImageLimits, canonical_image
         (REWRITTEN["GIF"][:-100], TINY, "truncated", "truncated"),
         (REWRITTEN["big-endian TIFF"][:-100], TINY, "truncated", "truncated"),
         (grey_tiff(SIXTEEN_BITS, deflated=True)[:-100], TINY, "truncated", "decoder error"),
-        (KEPT["RGB JPEG"][:200], TINY, "unreadable", ""),
+        (KEPT["RGB JPEG"][:200], TINY, "truncated", "begins like JPEG: "),
+        (KEPT["RGB PNG"][:20], TINY, "truncated", "begins like PNG: "),
+        (REWRITTEN["lossy WebP"][:-100], TINY, "truncated", "begins like WEBP: "),
+        (REWRITTEN["BMP"][:20], TINY, "truncated", "begins like BMP: "),
+        (REWRITTEN["GIF"][:10], TINY, "truncated", "begins like GIF: "),
+        (REWRITTEN["big-endian TIFF"][:8], TINY, "truncated", "begins like TIFF: "),
+        (_with_byte_flipped(KEPT["RGB PNG"], 29), TINY, "unreadable", "begins like PNG: "),
+        (_with_byte_flipped(REWRITTEN["lossy WebP"], 23), TINY, "unreadable", "begins like WEBP: "),
+        (KEPT["RGB JPEG"].replace(b"\xff\xc0", b"\xff\xc2"), TINY, "unreadable", "broken data stream"),
+        (_with_byte_flipped(KEPT["RGB PNG"], 60), TINY, "unreadable", "data stream"),
+        (b"RIFF\4\0\0\0WAVE", TINY, "not an image", "WAVE"),
+        (b"BMW", TINY, "not an image", "BMW"),
         (KEPT["RGB PNG"], ImageLimits(min_side=34), "too small", "40x33 pixels, each side needs 34"),
         (KEPT["RGB PNG"], ImageLimits(max_pixels=40 * 33 - 1), "too large", "40x33 pixels, allowed are 1319 in all"),
         (KEPT["RGB PNG"], ImageLimits(max_bytes=100), "too large", "bytes, allowed are 100"),
@@ -81,6 +99,16 @@ _BOMBS: dict[str, bytes] = {
     "GIF above the limit": b"GIF89a" + struct.pack("<HH", 7072, 7071) + REWRITTEN["GIF"][10:],
     "GIF above Pillow's limit": b"GIF89a" + struct.pack("<HH", 65535, 65535) + REWRITTEN["GIF"][10:],
 }
+
+
+_UNPACKS_TO_MEGABYTES = b"name\0\0" + zlib.compress(bytes(3_000_000))
+
+
+# Pillow reads no colour profile behind the pixels.
+@pytest.mark.parametrize(("name", "place"), [(b"zTXt", "extra"), (b"zTXt", "late"), (b"iCCP", "extra")])
+def test_metadata_that_unpacks_to_megabytes_is_refused_as_too_large(name: bytes, place: str) -> None:
+    bomb = raw_png(40, 33, 8, 2, noise_rows(40 * 3, 33), **{place: png_chunk(name, _UNPACKS_TO_MEGABYTES)})
+    assert rejection_of(bomb).reason == "too large"
 
 
 @pytest.mark.usefixtures("pillow_decodes_nothing")
