@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from pipeline.config import Config, ConfigError, load_config
+from pipeline.kubeflow_options import SIGNING_FOLDER, below, check_path
 from pipeline.rules import gate_rules
 from pipeline.run import check_weights, find_positive_class, resolve_classes
 from pipeline.workspace import Workspace, WorkspaceBusyError
@@ -71,6 +72,7 @@ def compile_command(
                 "kubeflow.image: received '', which image the tasks run in has to be said: --set "
                 "kubeflow.image=registry.example.com/crackgate:0.1.0"
             )
+        _check_signing(settings)
         if settings.beam.profile == "dataflow":
             raise ConfigError(
                 "beam.profile: received 'dataflow', whose workers see gs:// alone, while the tasks read buckets as "
@@ -158,6 +160,15 @@ def run_local_command(
     raise typer.Exit(summary.exit_code)
 
 
+def _check_signing(config: Config) -> None:
+    key, secret = config.release.signing_key, config.kubeflow.signing_secret
+    if key.startswith(f"{SIGNING_FOLDER}/") != bool(secret):
+        raise ConfigError(
+            f"kubeflow.signing_secret: received {secret!r} with release.signing_key {key!r}; allowed are the name of a "
+            f"Secret with a key below {SIGNING_FOLDER!r}, such as '{SIGNING_FOLDER}/release.key', or neither"
+        )
+
+
 def _classes(config: Config, data: Path | None) -> list[str]:
     if data is not None:
         classes = resolve_classes(data.resolve(), config)
@@ -177,6 +188,10 @@ def _parse_parameter(text: str) -> tuple[str, str]:
     name, equals, value = text.partition("=")
     if not equals or name not in ("workspace", "data", "serving"):
         _fail(f"--parameter: received {text!r}, allowed are workspace=PATH, data=PATH and serving=PATH", EXIT_USAGE)
+    try:
+        check_path(below("/", value) if name == "serving" else value)
+    except ValueError as error:
+        _fail(f"--parameter: received {text!r}: {error}", EXIT_USAGE)
     return name, value
 
 
