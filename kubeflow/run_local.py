@@ -3,6 +3,7 @@
 import copy
 import os
 import sys
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -69,10 +70,13 @@ def _read_specification(file: Path) -> dict[str, Any]:
 
 
 def _run(specification: dict[str, Any], parameters: RunParameters) -> None:
-    # How it ended is read from what it left; kfp.local has written the tasks' logs meanwhile.
-    components.load_component_from_text(yaml.safe_dump(specification))(
-        workspace=parameters.workspace, data=parameters.data, serving=parameters.serving
-    )
+    with warnings.catch_warnings():
+        # The tasks' image holds what runs here: each task checks its sources.
+        warnings.filterwarnings("ignore", "You may be attemping to run a task that uses custom", RuntimeWarning)
+        # How it ended is read from what it left; kfp.local has written the tasks' logs meanwhile.
+        components.load_component_from_text(yaml.safe_dump(specification))(
+            workspace=parameters.workspace, data=parameters.data, serving=parameters.serving
+        )
 
 
 def _report_alone(specification: dict[str, Any]) -> dict[str, Any]:

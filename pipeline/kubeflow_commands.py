@@ -38,8 +38,8 @@ class Target(StrEnum):
 def _check_extra() -> None:
     if importlib.util.find_spec("kfp") is None or importlib.util.find_spec("kfp.kubernetes") is None:
         _fail(
-            "kfp is not installed: install crackgate with its extra 'kubeflow' (uv sync --extra kubeflow, or "
-            "pip install 'crackgate[kubeflow]')",
+            "kfp is not installed: install crackgate with its extra 'kubeflow', in its folder, by "
+            "'uv sync --extra kubeflow' or pip install '.[kubeflow]'",
             EXIT_USAGE,
         )
 
