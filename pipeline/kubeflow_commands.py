@@ -1,6 +1,7 @@
 """`crackgate kubeflow`: the pipeline on Kubeflow Pipelines. kfp and TFX are imported where a command needs them."""
 
 import importlib.util
+import os
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, NoReturn
@@ -13,6 +14,7 @@ from pipeline.config import Config, ConfigError, load_config
 from pipeline.kubeflow_options import SIGNING_FOLDER, below, check_path
 from pipeline.rules import gate_rules
 from pipeline.run import check_weights, find_positive_class, resolve_classes
+from pipeline.run_log import output_turned_to
 from pipeline.workspace import Workspace, WorkspaceBusyError
 
 EXIT_FAILED = 1
@@ -67,6 +69,8 @@ def compile_command(
         gate_rules(classes, find_positive_class(settings, classes), settings.gate)
         if output.suffix not in (".yaml", ".yml"):
             raise ConfigError(f"--output: received {str(output)!r}, allowed are names that end with .yaml or .yml")
+        if not output.parent.is_dir():
+            raise ConfigError(f"--output: received {str(output)!r}, whose folder does not exist: make it first")
         if not settings.kubeflow.image:
             raise ConfigError(
                 "kubeflow.image: received '', which image the tasks run in has to be said: --set "
@@ -78,24 +82,29 @@ def compile_command(
                 "beam.profile: received 'dataflow', whose workers see gs:// alone, while the tasks read buckets as "
                 "mounted files; allowed are 'auto', 'local', 'local-parallel', 'flink' and 'spark'"
             )
-        if target == Target.VERTEX:
-            from kubeflow.definition import remote_pipeline
-            from kubeflow.vertex import VertexError, compile_for_vertex
-
-            try:
-                compile_for_vertex(remote_pipeline(classes, settings, cache), settings.kubeflow.image, output)
-            except VertexError as error:
-                _fail(str(error), EXIT_USAGE)
-        else:
-            from kubeflow.backend_checks import check_file
-            from kubeflow.definition import remote_pipeline
-            from kubeflow.runner import compile_pipeline
-
-            compile_pipeline(remote_pipeline(classes, settings, cache), classes, settings, output)
-            check_file(output)
+        # TensorFlow greets on standard error when it is imported.
+        with Path(os.devnull).open("w") as nowhere, output_turned_to(nowhere.fileno()):
+            _compile(target, classes, settings, cache, output)
     except ConfigError as error:
         _fail(str(error), EXIT_USAGE)
     print(f"{output}: classes {', '.join(classes)}")
+
+
+def _compile(target: Target, classes: list[str], config: Config, cache: bool, output: Path) -> None:
+    from kubeflow.backend_checks import BackendRefusalError, check_file
+    from kubeflow.definition import remote_pipeline
+    from kubeflow.runner import compile_pipeline
+    from kubeflow.vertex import VertexError, compile_for_vertex
+
+    pipeline = remote_pipeline(classes, config, cache)
+    try:
+        if target == Target.VERTEX:
+            compile_for_vertex(pipeline, config.kubeflow.image, output)
+        else:
+            compile_pipeline(pipeline, classes, config, output)
+            check_file(output)
+    except (VertexError, BackendRefusalError) as error:
+        raise ConfigError(str(error)) from None
 
 
 @kubeflow_app.command("submit", epilog=EXIT_CODES)

@@ -84,6 +84,9 @@ def test_what_cannot_be_submitted_is_said(pipeline_file: Path, tmp_path: Path) -
     result = submit(pipeline_file, "--host", "http://127.0.0.1:1", "--parameter", "date=/data")
     assert result.exit_code == 2 and "received 'date=/data', allowed are workspace=PATH" in result.output
 
+    result = submit(pipeline_file, "--host", "http://127.0.0.1:1", "--parameter", "data=$(MLMD_PASSWORD)")
+    assert result.exit_code == 2 and "received 'data=$(MLMD_PASSWORD)': give an absolute path" in result.output
+
     (tmp_path / "old.yaml").write_text(pipeline_file.read_text().replace("2.1.0", "2.0.0"))
     result = submit(tmp_path / "old.yaml", "--host", "http://127.0.0.1:1")
     assert result.exit_code == 2 and "schemaVersion is '2.0.0'" in result.output
@@ -105,5 +108,14 @@ def test_what_cannot_be_compiled_is_said(tmp_path: Path) -> None:
     dataflow = [part for name, value in names.items() for part in ("--set", f"beam.dataflow.{name}={value}")]
     refused = compile_with(*classes, *image, "--set", "beam.profile=dataflow", *dataflow)
     assert "beam.profile: received 'dataflow'" in refused.output
+    assert "whose folder does not exist" in compile_with(*classes, *image, "-o", tmp_path / "no" / "p.yaml").output
+    secret = ("--set", "kubeflow.signing_secret=crackgate-signing")
+    assert "received 'crackgate-signing' with release.signing_key ''" in compile_with(*classes, *image, *secret).output
+    key = ("--set", "release.signing_key=/etc/crackgate/signing/release.key")
+    assert "kubeflow.signing_secret: received '' with" in compile_with(*classes, *image, *key).output
+    # What the server's driver would make of it is found out when the file is there.
+    volumes = ("--set", 'kubeflow.volumes=[{claim = "crackgate-mlmd", mount = "/workspace"}]')
+    refused = compile_with(*classes, *image, *volumes, "-o", tmp_path / "pipeline.yaml")
+    assert refused.exit_code == 2 and "several volumes would be called crackgate-mlmd" in refused.output
     assert "is no folder" in compile_with("--data", tmp_path / "photographs").output
     assert compile_with().exit_code == 2
