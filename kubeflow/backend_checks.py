@@ -66,7 +66,10 @@ def check_file(file: Path) -> None:
         BackendRefusalError: There is something.
     """
     if refusals := find_refusals(file.read_text(encoding="utf-8")):
-        raise BackendRefusalError(f"Kubeflow Pipelines would refuse {str(file)!r}: {'; '.join(refusals)}")
+        raise BackendRefusalError(
+            f"Kubeflow Pipelines would refuse {str(file)!r}: {'; '.join(refusals)}. What it takes is written by "
+            "'crackgate kubeflow compile'"
+        )
 
 
 def find_refusals(text: str) -> list[str]:

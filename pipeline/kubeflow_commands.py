@@ -156,13 +156,23 @@ def run_local_command(
     _check_file(pipeline)
     if not data.is_dir():
         _fail(f"--data: received {str(data)!r}, which is no folder; give one with a sub-folder per class", EXIT_USAGE)
+    place = Workspace(workspace.resolve())
+    pushed_to = serving.resolve() if serving else place.serving
+    for option, folder in (("--data", data.resolve()), ("--workspace", place.root), ("--serving", pushed_to)):
+        try:
+            check_path(str(folder))
+        except ValueError as error:
+            _fail(f"{option}: received {str(folder)!r}: {error}", EXIT_USAGE)
+    from kubeflow.backend_checks import BackendRefusalError, check_file
     from kubeflow.run_local import LocalRunError, run_on_this_machine
     from pipeline.closing_table import print_closing
     from pipeline.summary import SUMMARY_FILE
 
-    place = Workspace(workspace.resolve())
     try:
-        summary = run_on_this_machine(pipeline, data.resolve(), place, serving.resolve() if serving else place.serving)
+        check_file(pipeline)
+        summary = run_on_this_machine(pipeline, data.resolve(), place, pushed_to)
+    except BackendRefusalError as error:
+        _fail(str(error), EXIT_USAGE)
     except (WorkspaceBusyError, LocalRunError) as error:
         _fail(str(error), EXIT_FAILED)
     print_closing(Console(), summary, str(place.runs / summary.run_id / SUMMARY_FILE))

@@ -95,6 +95,21 @@ def test_what_cannot_be_submitted_is_said(pipeline_file: Path, tmp_path: Path) -
     assert result.exit_code == 2 and "'crackgate kubeflow compile' writes it" in result.output
 
 
+def test_what_cannot_be_run_here_is_said(pipeline_file: Path, tmp_path: Path) -> None:
+    def run_local(*arguments: object) -> Result:
+        return CliRunner().invoke(app, ["kubeflow", "run-local", *map(str, arguments)])
+
+    quoted = tmp_path / 'a"b'
+    quoted.mkdir()
+    result = run_local(pipeline_file, "--data", quoted)
+    assert result.exit_code == 2 and "--data: received" in result.output and "give an absolute path" in result.output
+
+    (tmp_path / "claim.yaml").write_text("kind: PersistentVolumeClaim")
+    result = run_local(tmp_path / "claim.yaml", "--data", tmp_path, "--workspace", tmp_path / "workspace")
+    assert result.exit_code == 2 and "would refuse" in result.output and "'crackgate kubeflow compile'" in result.output
+    assert not (tmp_path / "workspace").exists()
+
+
 def test_what_cannot_be_compiled_is_said(tmp_path: Path) -> None:
     def compile_with(*options: object) -> Result:
         return CliRunner().invoke(app, ["kubeflow", "compile", *map(str, options)])
