@@ -181,10 +181,13 @@ def run_local_command(
 
 def _check_signing(config: Config) -> None:
     key, secret = config.release.signing_key, config.kubeflow.signing_secret
-    if key.startswith(f"{SIGNING_FOLDER}/") != bool(secret):
+    # Relative to a task's work folder there is never one.
+    relative = bool(key) and not key.startswith(("/", "env:"))
+    if relative or key.startswith(f"{SIGNING_FOLDER}/") != bool(secret):
         raise ConfigError(
             f"kubeflow.signing_secret: received {secret!r} with release.signing_key {key!r}; allowed are the name of a "
-            f"Secret with a key below {SIGNING_FOLDER!r}, such as '{SIGNING_FOLDER}/release.key', or neither"
+            f"Secret with its file below {SIGNING_FOLDER!r}, such as '{SIGNING_FOLDER}/release.key', no Secret with "
+            "another absolute path or env:NAME that the Pusher's task has, or neither"
         )
 
 

@@ -126,8 +126,9 @@ def test_what_cannot_be_compiled_is_said(tmp_path: Path) -> None:
     assert "whose folder does not exist" in compile_with(*classes, *image, "-o", tmp_path / "no" / "p.yaml").output
     secret = ("--set", "kubeflow.signing_secret=crackgate-signing")
     assert "received 'crackgate-signing' with release.signing_key ''" in compile_with(*classes, *image, *secret).output
-    key = ("--set", "release.signing_key=/etc/crackgate/signing/release.key")
-    assert "kubeflow.signing_secret: received '' with" in compile_with(*classes, *image, *key).output
+    for path in ("/etc/crackgate/signing/release.key", "release.key"):
+        refused = compile_with(*classes, *image, "--set", f"release.signing_key={path}")
+        assert f"kubeflow.signing_secret: received '' with release.signing_key '{path}'" in refused.output
     # What the server's driver would make of it is found out when the file is there.
     volumes = ("--set", 'kubeflow.volumes=[{claim = "crackgate-mlmd", mount = "/workspace"}]')
     refused = compile_with(*classes, *image, *volumes, "-o", tmp_path / "pipeline.yaml")
