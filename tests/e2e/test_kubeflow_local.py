@@ -80,6 +80,7 @@ def test_a_compiled_pipeline_releases_takes_over_and_refuses(photographs_for_kub
     assert versions(other) == [str(first["pushed_version"])]
     assert "Not released" in Path(refused["outputs"]["report"]).read_text(encoding="utf-8")
     assert not list(other.glob("work/*")), "what only a run needs goes with it"
+    assert len(list(other.glob("kfp/*-report-*/report/page"))) == 1, "the exit handler by itself, under its own name"
 
     exit_code, again = repeated.result()
     assert (exit_code, again["pushed_version"]) == (0, first["pushed_version"])
