@@ -1,8 +1,8 @@
 """What the API server of Kubeflow Pipelines refuses, checked before anything is uploaded.
 
-After the server's template reader and its compiler to Argo Workflows (backend/src/apiserver/template/v2_template.go
-and backend/src/v2/compiler of github.com/kubeflow/pipelines, 2.14 to 2.16), which speak up only when a run is created,
-and after what Kubernetes and Argo allow as names and sizes.
+After the server's template reader, its compiler to Argo Workflows and its driver (backend/src/apiserver/template,
+backend/src/v2/compiler and backend/src/v2/driver of github.com/kubeflow/pipelines, 2.14 to 2.17), which speak up only
+when a run is created or a task begins, and after what Kubernetes and Argo allow as names, sizes and retries.
 """
 
 import re
@@ -12,19 +12,46 @@ from typing import Any
 
 import yaml
 from google.protobuf import json_format
+from google.protobuf.message import Message
 from kfp.kubernetes import kubernetes_executor_config_pb2
 from kfp.pipeline_spec import pipeline_spec_pb2
 
 SCHEMA_VERSION = "2.1.0"
+# The fields that kfp's protobufs have and those of KFP 2.14 or of 2.17 have not: a server reads strictly.
+_NOT_EVERYWHERE = {
+    "kfp_kubernetes.ConfigMapAsEnv.optional",
+    "kfp_kubernetes.KubernetesExecutorConfig.security_context",
+    "kfp_kubernetes.PvcMount.sub_path",
+    "kfp_kubernetes.SecretAsEnv.optional",
+    "ml_pipelines.ComponentInputsSpec.ParameterSpec.literals",
+    "ml_pipelines.ComponentSpec.task_config_passthroughs",
+    "ml_pipelines.PipelineConfig.resource_ttl",
+    "ml_pipelines.PipelineDeploymentConfig.ImporterSpec.download_to_workspace",
+}
 # The server's own pattern, held against the whole name.
 _PIPELINE_NAME = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
 # Task names become names of Argo's templates, and values of labels.
 _TASK_NAME = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
+# With five random characters after it, the pipeline's name is the workflow's, and that is the value of a label.
+_LONGEST_PIPELINE_NAME = 57
 # An object in etcd has at most 1.5 MiB; Argo keeps the state of every pod beside the specification.
 _LARGEST = 1_000_000
+# Driver and launcher are given a task as one argument, of which Linux takes 128 KiB.
+_LARGEST_TASK = 120_000
 _PLACEHOLDER = re.compile(r"\{\{.*?\}\}", re.DOTALL)
-# What the driver fills in inside a constant.
+# What the driver fills in, where it is the whole of a constant.
 _KNOWN_PLACEHOLDERS = {"{{$.pipeline_job_uuid}}", "{{$.pipeline_job_name}}", "{{$.pipeline_job_resource_name}}"}
+# Of the pod that the server's compiler makes.
+_VOLUMES_OF_KFP = {
+    "kfp-launcher",
+    "gcs-scratch",
+    "s3-scratch",
+    "minio-scratch",
+    "dot-local-scratch",
+    "dot-cache-scratch",
+    "dot-config-scratch",
+}
+_LAUNCHER_FOLDER = "/kfp-launcher"
 _UNTYPED = pipeline_spec_pb2.ParameterType.PARAMETER_TYPE_ENUM_UNSPECIFIED
 
 
@@ -39,7 +66,10 @@ def check_file(file: Path) -> None:
         BackendRefusalError: There is something.
     """
     if refusals := find_refusals(file.read_text(encoding="utf-8")):
-        raise BackendRefusalError(f"Kubeflow Pipelines would refuse {str(file)!r}: {'; '.join(refusals)}")
+        raise BackendRefusalError(
+            f"Kubeflow Pipelines would refuse {str(file)!r}: {'; '.join(refusals)}. What it takes is written by "
+            "'crackgate kubeflow compile'"
+        )
 
 
 def find_refusals(text: str) -> list[str]:
@@ -62,8 +92,10 @@ def find_refusals(text: str) -> list[str]:
         json_format.ParseDict(json_format.MessageToDict(spec.deployment_spec), deployment)
     except json_format.ParseError as error:
         return [*refusals, f"deploymentSpec: {error}"]
+    refusals += _check_fields(spec, deployment, platform)
     refusals += _check_head(spec)
     refusals += _check_dag("root", spec.root, spec, deployment, ())
+    refusals += _check_shared_containers(spec, deployment)
     refusals += _check_platform(platform, deployment)
     return refusals
 
@@ -87,11 +119,32 @@ def _read_documents(
     return spec, platform, refusals
 
 
+def _check_fields(*messages: Message) -> Iterator[str]:
+    if newer := sorted({name for message in messages for name in _fields_set(message)} & _NOT_EVERYWHERE):
+        yield f"not every KFP from 2.14 to 2.17 knows {', '.join(newer)}"
+
+
+def _fields_set(message: Message) -> Iterator[str]:
+    """The full names of all fields that are set, however deep."""
+    for field, value in message.ListFields():
+        yield field.full_name
+        if field.message_type is None:
+            continue
+        if field.message_type.GetOptions().map_entry:
+            inner = [each for each in value.values() if isinstance(each, Message)]
+        else:
+            inner = list(value) if field.is_repeated else [value]
+        for each in inner:
+            yield from _fields_set(each)
+
+
 def _check_head(spec: pipeline_spec_pb2.PipelineSpec) -> Iterator[str]:
     if spec.schema_version != SCHEMA_VERSION:
         yield f"schemaVersion is {spec.schema_version!r}, allowed is {SCHEMA_VERSION!r}"
     if not _PIPELINE_NAME.fullmatch(spec.pipeline_info.name):
         yield f"the pipeline's name is {spec.pipeline_info.name!r}, allowed are lower-case letters, digits, '-' and '.'"
+    if len(spec.pipeline_info.name) > _LONGEST_PIPELINE_NAME:
+        yield f"the pipeline's name has {len(spec.pipeline_info.name)} characters, allowed are {_LONGEST_PIPELINE_NAME}"
     if not spec.HasField("root"):
         yield "there is no root"
     if "root" in spec.components:
@@ -129,6 +182,9 @@ def _check_dag(
         if reference not in spec.components:
             yield f"{where}: there is no component {reference!r}"
             continue
+        yield from _check_retries(where, task)
+        if (size := len(json_format.MessageToJson(task, indent=None).encode())) > _LARGEST_TASK:
+            yield f"{where} has {size:,} bytes; allowed are {_LARGEST_TASK:,}"
         yield from _check_inputs(where, task, component, spec.components[reference], tasks)
         yield from _check_dag(reference, spec.components[reference], spec, deployment, (*path, name))
 
@@ -136,6 +192,31 @@ def _check_dag(
 def _is_exit_task(task: pipeline_spec_pb2.PipelineTaskSpec) -> bool:
     exit_task = pipeline_spec_pb2.PipelineTaskSpec.TriggerPolicy.TriggerStrategy.ALL_UPSTREAM_TASKS_COMPLETED
     return bool(task.trigger_policy.strategy == exit_task)
+
+
+def _check_retries(where: str, task: pipeline_spec_pb2.PipelineTaskSpec) -> Iterator[str]:
+    if task.HasField("retry_policy"):
+        if not task.retry_policy.backoff_factor.is_integer():
+            yield f"{where}: the back-off factor is {task.retry_policy.backoff_factor}; Argo takes whole numbers only"
+        if not task.retry_policy.HasField("backoff_max_duration"):
+            yield f"{where}: there is no longest back-off, which Argo takes for none at all: nothing is tried again"
+
+
+def _check_shared_containers(
+    spec: pipeline_spec_pb2.PipelineSpec, deployment: pipeline_spec_pb2.PipelineDeploymentConfig
+) -> Iterator[str]:
+    """The server keeps one component for all that have equal containers."""
+    known: dict[bytes, tuple[str, pipeline_spec_pb2.ComponentSpec]] = {}
+    for name, component in sorted(spec.components.items()):
+        if component.executor_label not in deployment.executors:
+            continue
+        container = deployment.executors[component.executor_label].container
+        first, same = known.setdefault(container.SerializeToString(deterministic=True), (name, component))
+        if (same.input_definitions, same.output_definitions) != (
+            component.input_definitions,
+            component.output_definitions,
+        ):
+            yield f"{first} and {name} have equal containers, but other inputs or outputs: one is taken for the other"
 
 
 def _check_executor(
@@ -204,7 +285,7 @@ def _check_constant(where: str, value: pipeline_spec_pb2.ValueOrRuntimeParameter
         yield f"{where} is no constant"
     elif value.constant.WhichOneof("kind") == "string_value":
         text = value.constant.string_value
-        if unknown := set(_PLACEHOLDER.findall(text)) - _KNOWN_PLACEHOLDERS:
+        if text not in _KNOWN_PLACEHOLDERS and (unknown := set(_PLACEHOLDER.findall(text))):
             yield f"{where} holds placeholders that nothing fills in: {', '.join(sorted(unknown))}"
         if "$(" in text:
             yield f"{where} holds '$(', which Kubernetes takes for a variable"
@@ -223,6 +304,25 @@ def _check_platform(
         except json_format.ParseError as error:
             yield f"platform specification of {label!r}: {error}"
             continue
-        places = [mount.mount_path for mount in [*config.pvc_mount, *config.empty_dir_mounts]]
-        if twice := sorted({place for place in places if places.count(place) > 1}):
-            yield f"platform specification of {label!r}: several volumes are mounted at {', '.join(twice)}"
+        where = f"platform specification of {label!r}"
+        if newer := sorted(set(_fields_set(config)) & _NOT_EVERYWHERE):
+            yield f"{where}: not every KFP from 2.14 to 2.17 knows {', '.join(newer)}"
+        yield from _check_volumes(where, config)
+
+
+def _check_volumes(where: str, config: kubernetes_executor_config_pb2.KubernetesExecutorConfig) -> Iterator[str]:
+    mounts = [*config.pvc_mount, *config.secret_as_volume, *config.empty_dir_mounts]
+    places = [mount.mount_path.rstrip("/") for mount in mounts]
+    if twice := sorted({place for place in places if places.count(place) > 1}):
+        yield f"{where}: several volumes are mounted at {', '.join(twice)}"
+    if _LAUNCHER_FOLDER in places:
+        yield f"{where}: {_LAUNCHER_FOLDER} is where KFP's launcher lies"
+    claims = {mount.constant for mount in config.pvc_mount}
+    secrets = {mount.secret_name for mount in config.secret_as_volume}
+    folders = {mount.volume_name for mount in config.empty_dir_mounts}
+    # The driver calls a volume what its claim or Secret is called.
+    names = [*claims, *secrets, *folders, *_VOLUMES_OF_KFP]
+    if shared := sorted({name for name in names if names.count(name) > 1}):
+        yield f"{where}: several volumes would be called {', '.join(shared)}"
+    if wrong := sorted(name for name in claims | secrets | folders if not _TASK_NAME.fullmatch(name)):
+        yield f"{where}: {', '.join(wrong)} cannot be the name of a volume; allowed are lower-case letters, digits, '-'"

@@ -1,12 +1,15 @@
-"""The ML Metadata store on a MySQL or MariaDB server, addressed by environment variables alone.
+"""The ML Metadata store on a MySQL or MariaDB server: where it is, and how it is opened.
 
-On Kubernetes they come from a Secret, so that no password is ever part of a pipeline, its parameters or its logs.
+On Kubernetes a mounted Secret says it, elsewhere the environment, so that no password is ever part of a pipeline, its
+parameters or its logs.
 """
 
 import logging
+import os
 import random
 import time
 from collections.abc import Mapping
+from pathlib import Path
 
 import ml_metadata as mlmd
 from ml_metadata.proto.metadata_store_pb2 import ConnectionConfig, SqliteMetadataSourceConfig
@@ -24,6 +27,10 @@ SQLITE_FILE = "MLMD_SQLITE_FILE"
 REQUIRED = (HOST, DATABASE, USER, PASSWORD)
 OPTIONAL = (PORT, SSL_CA, SSL_CERT, SSL_KEY, SSL_CIPHER, SSL_VERIFY)
 
+# Where a task finds the Secret that kubeflow.mlmd_secret names, one file for each of its keys. Not as environment
+# variables: KFP 2.14 cannot leave out those that a Secret lacks, and its tasks would never start.
+SECRET_FOLDER = Path("/etc/crackgate/mlmd")
+
 DEFAULT_PORT = 3306
 # Seconds that a server may take to come back, or other tasks to create the tables.
 PATIENCE = 120.0
@@ -33,39 +40,47 @@ class MetadataStoreError(Exception):
     """The metadata store is not described rightly, or cannot be reached."""
 
 
-def connection_config(environment: Mapping[str, str]) -> ConnectionConfig:
+def store_settings(secret: Path = SECRET_FOLDER) -> dict[str, str]:
+    """What the mounted Secret holds, or else the environment (where a Service named "mlmd" leaves an `MLMD_PORT`)."""
+    files = {name: secret / name for name in (*REQUIRED, *OPTIONAL)}
+    mounted = {name: file.read_text(encoding="utf-8").rstrip("\n") for name, file in files.items() if file.is_file()}
+    return mounted or dict(os.environ)
+
+
+def connection_config(settings: Mapping[str, str]) -> ConnectionConfig:
     """Reads where the store is.
 
     Args:
-        environment: `MLMD_HOST`, `MLMD_DATABASE`, `MLMD_USER` and `MLMD_PASSWORD`; `MLMD_PORT` (3306 without) and
+        settings: `MLMD_HOST`, `MLMD_DATABASE`, `MLMD_USER` and `MLMD_PASSWORD`; `MLMD_PORT` (3306 without) and
             `MLMD_SSL_...` as needed. Or `MLMD_SQLITE_FILE` alone.
 
     Raises:
         MetadataStoreError: A variable is missing or bad.
     """
-    if environment.get(SQLITE_FILE):
+    if settings.get(SQLITE_FILE):
         sqlite = SqliteMetadataSourceConfig(
-            filename_uri=environment[SQLITE_FILE], connection_mode=SqliteMetadataSourceConfig.READWRITE_OPENCREATE
+            filename_uri=settings[SQLITE_FILE], connection_mode=SqliteMetadataSourceConfig.READWRITE_OPENCREATE
         )
         return ConnectionConfig(sqlite=sqlite)
-    missing = [name for name in REQUIRED if not environment.get(name)]
+    missing = [name for name in REQUIRED if not settings.get(name)]
     if missing:
         raise MetadataStoreError(
-            f"no metadata store: the environment lacks {', '.join(missing)}. The task needs {', '.join(REQUIRED)}, and "
-            f"may have {', '.join(OPTIONAL)}; on Kubernetes they are keys of the Secret that kubeflow.mlmd_secret names"
+            f"no metadata store: neither the environment nor {str(SECRET_FOLDER)!r} has {', '.join(missing)}. The task "
+            f"needs {', '.join(REQUIRED)}, and may have {', '.join(OPTIONAL)}; on Kubernetes they are keys of the "
+            "Secret that kubeflow.mlmd_secret names, in the namespace of the run"
         )
     config = ConnectionConfig()
-    config.mysql.host, config.mysql.database = environment[HOST], environment[DATABASE]
-    config.mysql.user, config.mysql.password = environment[USER], environment[PASSWORD]
-    config.mysql.port = _port(environment.get(PORT, ""))
+    config.mysql.host, config.mysql.database = settings[HOST], settings[DATABASE]
+    config.mysql.user, config.mysql.password = settings[USER], settings[PASSWORD]
+    config.mysql.port = _port(settings.get(PORT, ""))
     # The database is made beforehand, by someone who may: this user needs rights on its tables only.
     config.mysql.skip_db_creation = True
     ssl = {"ca": SSL_CA, "cert": SSL_CERT, "key": SSL_KEY, "cipher": SSL_CIPHER}
     for option, name in ssl.items():
-        if environment.get(name):
-            setattr(config.mysql.ssl_options, option, environment[name])
-    if environment.get(SSL_VERIFY):
-        config.mysql.ssl_options.verify_server_cert = _boolean(environment[SSL_VERIFY])
+        if settings.get(name):
+            setattr(config.mysql.ssl_options, option, settings[name])
+    if settings.get(SSL_VERIFY):
+        config.mysql.ssl_options.verify_server_cert = _boolean(settings[SSL_VERIFY])
     return config
 
 

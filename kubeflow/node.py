@@ -20,7 +20,7 @@ from tfx.orchestration.portable import launcher, outputs_utils, runtime_paramete
 from tfx.proto.orchestration import pipeline_pb2
 
 from components.errors import DataRejectedError
-from kubeflow.metadata_store import connection_config, open_store
+from kubeflow.metadata_store import connection_config, open_store, store_settings
 from kubeflow.node_ir import Deployment, deployment_of, unpack
 from kubeflow.node_record import begin_record
 from kubeflow.parameters import RunParameters, check_data_folder, substitute
@@ -89,7 +89,7 @@ def _launch(node: str, ir: str, run_id: str, parameters: RunParameters, workspac
     bindings = {constants.PIPELINE_RUN_ID_PARAMETER_NAME: run_id}
     runtime_parameter_utils.substitute_runtime_parameter(pipeline, bindings)
     (only,) = pipeline.nodes
-    connection = connection_config(os.environ)
+    connection = connection_config(store_settings())
     open_store(connection)
     _change_to_work_folder(workspace, run_id)
     _clear_earlier_attempt(connection, pipeline, only.pipeline_node)

@@ -10,18 +10,23 @@ from typing import Any
 
 from kfp import compiler as kfp_compiler
 from kfp import dsl, kubernetes
+from kfp.pipeline_spec import pipeline_spec_pb2
 from tfx import v1 as tfx
 from tfx.dsl.compiler import compiler
 from tfx.proto.orchestration import pipeline_pb2
 
 from kubeflow import tasks
-from kubeflow.metadata_store import OPTIONAL, REQUIRED
+from kubeflow.metadata_store import SECRET_FOLDER
 from kubeflow.node_ir import pack, prune
 from kubeflow.sources import digest_of_sources
 from kubeflow.task_names import REPORT, VERDICT, task_name
 from kubeflow.verdict import definition_as_json
 from pipeline.config import Config, ConfigError
-from pipeline.kubeflow_options import KubeflowOptions, NodeOptions
+from pipeline.kubeflow_options import SIGNING_FOLDER, KubeflowOptions, NodeOptions
+
+# Seconds in ten years.
+_ALWAYS = 315_360_000
+_PUSHER = "Pusher"
 
 
 def compile_pipeline(pipeline: tfx.dsl.Pipeline, classes: list[str], config: Config, file: Path) -> None:
@@ -62,11 +67,26 @@ def compile_pipeline(pipeline: tfx.dsl.Pipeline, classes: list[str], config: Con
                 task = _component(tasks.node, name, options)(node=name, ir=packed, sources=sources, **run)
                 made[name] = task.after(*(made[upstream] for upstream in node.upstream_nodes))
                 _equip(task, options, options.of_node(name))
+                if name == _PUSHER and options.signing_secret:
+                    kubernetes.use_secret_as_volume(task, options.signing_secret, SIGNING_FOLDER)
             verdict = _component(tasks.verdict, VERDICT, options)(definition=definition, **run)
             verdict.after(*(made[name] for name in _last_nodes(nodes)))
             _equip(verdict, options, options.of_node(VERDICT))
 
+    _retry_however_long_it_takes(crackgate.pipeline_spec)
     kfp_compiler.Compiler().compile(crackgate, str(file))
+
+
+def _retry_however_long_it_takes(specification: pipeline_spec_pb2.PipelineSpec) -> None:
+    """Lifts kfp's limit of one hour to all attempts together.
+
+    To Argo, `maxDuration` is no longest wait between attempts: counted from the begin of the first one, it is when no
+    further one is begun, and when the one that runs is killed.
+    """
+    for component in (specification.root, *specification.components.values()):
+        for task in component.dag.tasks.values():
+            if task.HasField("retry_policy"):
+                task.retry_policy.backoff_max_duration.FromSeconds(_ALWAYS)
 
 
 def _check_nodes(options: KubeflowOptions, ids: list[str]) -> None:
@@ -98,7 +118,7 @@ def _equip(task: dsl.PipelineTask, options: KubeflowOptions, own: NodeOptions) -
     if own.accelerator:
         task.set_accelerator_type(own.accelerator).set_accelerator_limit(own.accelerators)
     if own.retries:
-        task.set_retry(own.retries, f"{own.retry_delay}s", own.retry_factor, "3600s")
+        task.set_retry(own.retries, f"{own.retry_delay}s", own.retry_factor)
     if own.timeout:
         kubernetes.set_timeout(task, own.timeout)
     if own.shared_memory:
@@ -111,5 +131,5 @@ def _equip(task: dsl.PipelineTask, options: KubeflowOptions, own: NodeOptions) -
         kubernetes.add_toleration(task, **given)
     for volume in options.volumes:
         kubernetes.mount_pvc(task, volume.claim, volume.mount)
-    kubernetes.use_secret_as_env(task, options.mlmd_secret, {name: name for name in REQUIRED})
-    kubernetes.use_secret_as_env(task, options.mlmd_secret, {name: name for name in OPTIONAL}, optional=True)
+    # Without it the task says so; a pod that waits for a Secret says nothing.
+    kubernetes.use_secret_as_volume(task, options.mlmd_secret, str(SECRET_FOLDER), optional=True)

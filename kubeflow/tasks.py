@@ -14,6 +14,10 @@ def node(
     serving: str,
 ) -> None:
     """Runs one TFX node."""
+    import logging
+
+    # TFX's imports have hundreds of lines to say, and kfp's executor would print them.
+    logging.getLogger().setLevel(logging.WARNING)
     from kubeflow.node import run_node
     from kubeflow.parameters import RunParameters
     from kubeflow.task_output import describe_execution
@@ -27,6 +31,10 @@ def verdict(
     summary: dsl.Output[dsl.Markdown], definition: str, run_id: str, workspace: str, data: str, serving: str
 ) -> None:
     """Fails the run when nothing was released."""
+    import logging
+
+    # TFX's imports have hundreds of lines to say, and kfp's executor would print them.
+    logging.getLogger().setLevel(logging.WARNING)
     from kubeflow.parameters import RunParameters
     from kubeflow.verdict import give_verdict
 
@@ -46,6 +54,10 @@ def report(
     serving: str,
 ) -> None:
     """Always runs: writes the report, and fails only when the run broke down."""
+    import logging
+
+    # TFX's imports have hundreds of lines to say, and kfp's executor would print them.
+    logging.getLogger().setLevel(logging.WARNING)
     from kubeflow.parameters import RunParameters
     from kubeflow.verdict import publish_report
 

@@ -6,7 +6,6 @@ From the states of these two `crackgate kubeflow submit` knows the exit code.
 """
 
 import json
-import os
 import shutil
 import traceback
 from datetime import datetime
@@ -14,7 +13,7 @@ from pathlib import Path
 
 from pydantic import BaseModel
 
-from kubeflow.metadata_store import connection_config, open_store
+from kubeflow.metadata_store import connection_config, open_store, store_settings
 from kubeflow.node_ir import unpack
 from kubeflow.node_record import NodeRecord, read_records
 from kubeflow.parameters import RunParameters
@@ -98,7 +97,7 @@ def _conclude(compiled: Definition, run_id: str, parameters: RunParameters) -> S
     began = min((record.began for record in records.values()), default=datetime.now().timestamp())
     summary.started = datetime.fromtimestamp(began).astimezone().strftime("%Y-%m-%dT%H:%M:%S%z")
     summary.seconds = round(datetime.now().timestamp() - began, 2)
-    connection = connection_config(os.environ)
+    connection = connection_config(store_settings())
     open_store(connection)
     executions = read_run(connection, run_id)
     summary.components = [_step(records[node]) for node in compiled.nodes if node in records]

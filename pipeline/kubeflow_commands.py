@@ -1,6 +1,7 @@
 """`crackgate kubeflow`: the pipeline on Kubeflow Pipelines. kfp and TFX are imported where a command needs them."""
 
 import importlib.util
+import os
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, NoReturn
@@ -10,8 +11,10 @@ from rich.console import Console
 from rich.markup import escape
 
 from pipeline.config import Config, ConfigError, load_config
+from pipeline.kubeflow_options import SIGNING_FOLDER, below, check_path
 from pipeline.rules import gate_rules
 from pipeline.run import check_weights, find_positive_class, resolve_classes
+from pipeline.run_log import output_turned_to
 from pipeline.workspace import Workspace, WorkspaceBusyError
 
 EXIT_FAILED = 1
@@ -37,8 +40,8 @@ class Target(StrEnum):
 def _check_extra() -> None:
     if importlib.util.find_spec("kfp") is None or importlib.util.find_spec("kfp.kubernetes") is None:
         _fail(
-            "kfp is not installed: install crackgate with its extra 'kubeflow' (uv sync --extra kubeflow, or "
-            "pip install 'crackgate[kubeflow]')",
+            "kfp is not installed: install crackgate with its extra 'kubeflow', in its folder, by "
+            "'uv sync --extra kubeflow' or pip install '.[kubeflow]'",
             EXIT_USAGE,
         )
 
@@ -66,34 +69,42 @@ def compile_command(
         gate_rules(classes, find_positive_class(settings, classes), settings.gate)
         if output.suffix not in (".yaml", ".yml"):
             raise ConfigError(f"--output: received {str(output)!r}, allowed are names that end with .yaml or .yml")
+        if not output.parent.is_dir():
+            raise ConfigError(f"--output: received {str(output)!r}, whose folder does not exist: make it first")
         if not settings.kubeflow.image:
             raise ConfigError(
                 "kubeflow.image: received '', which image the tasks run in has to be said: --set "
                 "kubeflow.image=registry.example.com/crackgate:0.1.0"
             )
+        _check_signing(settings)
         if settings.beam.profile == "dataflow":
             raise ConfigError(
                 "beam.profile: received 'dataflow', whose workers see gs:// alone, while the tasks read buckets as "
                 "mounted files; allowed are 'auto', 'local', 'local-parallel', 'flink' and 'spark'"
             )
-        if target == Target.VERTEX:
-            from kubeflow.definition import remote_pipeline
-            from kubeflow.vertex import VertexError, compile_for_vertex
-
-            try:
-                compile_for_vertex(remote_pipeline(classes, settings, cache), settings.kubeflow.image, output)
-            except VertexError as error:
-                _fail(str(error), EXIT_USAGE)
-        else:
-            from kubeflow.backend_checks import check_file
-            from kubeflow.definition import remote_pipeline
-            from kubeflow.runner import compile_pipeline
-
-            compile_pipeline(remote_pipeline(classes, settings, cache), classes, settings, output)
-            check_file(output)
+        # TensorFlow greets on standard error when it is imported.
+        with Path(os.devnull).open("w") as nowhere, output_turned_to(nowhere.fileno()):
+            _compile(target, classes, settings, cache, output)
     except ConfigError as error:
         _fail(str(error), EXIT_USAGE)
     print(f"{output}: classes {', '.join(classes)}")
+
+
+def _compile(target: Target, classes: list[str], config: Config, cache: bool, output: Path) -> None:
+    from kubeflow.backend_checks import BackendRefusalError, check_file
+    from kubeflow.definition import remote_pipeline
+    from kubeflow.runner import compile_pipeline
+    from kubeflow.vertex import VertexError, compile_for_vertex
+
+    pipeline = remote_pipeline(classes, config, cache)
+    try:
+        if target == Target.VERTEX:
+            compile_for_vertex(pipeline, config.kubeflow.image, output)
+        else:
+            compile_pipeline(pipeline, classes, config, output)
+            check_file(output)
+    except (VertexError, BackendRefusalError) as error:
+        raise ConfigError(str(error)) from None
 
 
 @kubeflow_app.command("submit", epilog=EXIT_CODES)
@@ -145,17 +156,39 @@ def run_local_command(
     _check_file(pipeline)
     if not data.is_dir():
         _fail(f"--data: received {str(data)!r}, which is no folder; give one with a sub-folder per class", EXIT_USAGE)
+    place = Workspace(workspace.resolve())
+    pushed_to = serving.resolve() if serving else place.serving
+    for option, folder in (("--data", data.resolve()), ("--workspace", place.root), ("--serving", pushed_to)):
+        try:
+            check_path(str(folder))
+        except ValueError as error:
+            _fail(f"{option}: received {str(folder)!r}: {error}", EXIT_USAGE)
+    from kubeflow.backend_checks import BackendRefusalError, check_file
     from kubeflow.run_local import LocalRunError, run_on_this_machine
     from pipeline.closing_table import print_closing
     from pipeline.summary import SUMMARY_FILE
 
-    place = Workspace(workspace.resolve())
     try:
-        summary = run_on_this_machine(pipeline, data.resolve(), place, serving.resolve() if serving else place.serving)
+        check_file(pipeline)
+        summary = run_on_this_machine(pipeline, data.resolve(), place, pushed_to)
+    except BackendRefusalError as error:
+        _fail(str(error), EXIT_USAGE)
     except (WorkspaceBusyError, LocalRunError) as error:
         _fail(str(error), EXIT_FAILED)
     print_closing(Console(), summary, str(place.runs / summary.run_id / SUMMARY_FILE))
     raise typer.Exit(summary.exit_code)
+
+
+def _check_signing(config: Config) -> None:
+    key, secret = config.release.signing_key, config.kubeflow.signing_secret
+    # Relative to a task's work folder there is never one.
+    relative = bool(key) and not key.startswith(("/", "env:"))
+    if relative or key.startswith(f"{SIGNING_FOLDER}/") != bool(secret):
+        raise ConfigError(
+            f"kubeflow.signing_secret: received {secret!r} with release.signing_key {key!r}; allowed are the name of a "
+            f"Secret with its file below {SIGNING_FOLDER!r}, such as '{SIGNING_FOLDER}/release.key', no Secret with "
+            "another absolute path or env:NAME that the Pusher's task has, or neither"
+        )
 
 
 def _classes(config: Config, data: Path | None) -> list[str]:
@@ -177,6 +210,10 @@ def _parse_parameter(text: str) -> tuple[str, str]:
     name, equals, value = text.partition("=")
     if not equals or name not in ("workspace", "data", "serving"):
         _fail(f"--parameter: received {text!r}, allowed are workspace=PATH, data=PATH and serving=PATH", EXIT_USAGE)
+    try:
+        check_path(below("/", value) if name == "serving" else value)
+    except ValueError as error:
+        _fail(f"--parameter: received {text!r}: {error}", EXIT_USAGE)
     return name, value
 
 

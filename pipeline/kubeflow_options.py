@@ -3,18 +3,21 @@
 import re
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
 # Kubernetes' quantities: https://kubernetes.io/docs/reference/kubernetes-api/common-definitions/quantity/
 _CPU = re.compile(r"(0|[1-9]\d*)(\.\d+)?|[1-9]\d*m")
 _MEMORY = re.compile(r"[1-9]\d*(\.\d+)?(Ki|Mi|Gi|Ti|Pi|Ei|k|M|G|T|P|E)?")
-# Names of most Kubernetes objects: RFC 1123 subdomains.
-_NAME = re.compile(r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?")
 _LABEL_VALUE = re.compile(r"([A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?)?")
 _LABEL_KEY = re.compile(r"([a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?/)?[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?")
 _IMAGE = re.compile(r"[a-z0-9][a-z0-9._:/-]*(:[A-Za-z0-9_][A-Za-z0-9_.-]{0,127})?(@sha256:[0-9a-f]{64})?")
-# Nothing that would need an escape where paths stand inside JSON.
-_PATH = re.compile(r"(/|gs://[a-z0-9][-a-z0-9_.]+)[^\x00-\x1f\x7f\"\\]*")
+# Claims, and Secrets that are mounted, become names of volumes: RFC 1123 labels.
+_LABEL = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
+# Nothing that would need an escape where paths stand inside JSON, and no placeholder: Argo would expand {{...}}, and
+# Kubernetes $(...).
+_PATH = re.compile(r"(/|gs://[a-z0-9][-a-z0-9_.]+)((?!\{\{|\$\()[^\x00-\x1f\x7f\"\\])*")
+# Where the Pusher's task finds what kubeflow.signing_secret holds, one file for each key.
+SIGNING_FOLDER = "/etc/crackgate/signing"
 
 
 class _Section(BaseModel):
@@ -29,7 +32,8 @@ def check_path(path: str) -> str:
     """
     if not _PATH.fullmatch(path):
         raise ValueError(
-            'give an absolute path inside the containers, or gs://BUCKET/..., without control characters, " and \\'
+            "give an absolute path inside the containers, or gs://BUCKET/..., "
+            'without control characters, ", \\, {{ and $('
         )
     return path
 
@@ -75,7 +79,9 @@ class NodeOptions(_Section):
     ] = 86_400
     retries: Annotated[int, Field(ge=0, le=100, description="more attempts after one that failed")] = 2
     retry_delay: Annotated[int, Field(ge=0, le=3600, description="seconds before the first of them")] = 30
-    retry_factor: Annotated[float, Field(ge=1, le=10, description="by which each next wait is longer")] = 2.0
+    retry_factor: Annotated[
+        int, Field(ge=1, le=10, description="by which each next wait is longer; Argo takes whole numbers only")
+    ] = 2
     image: Annotated[str, Field(description="another image than kubeflow.image")] = ""
 
     @field_validator("cpu")
@@ -129,8 +135,8 @@ class Volume(_Section):
     @field_validator("claim")
     @classmethod
     def _named(cls, claim: str) -> str:
-        if not _NAME.fullmatch(claim):
-            raise ValueError("give the name of a claim: lower-case letters, digits, '-' and '.'")
+        if not _LABEL.fullmatch(claim):
+            raise ValueError("give the name of a claim: at most 63 lower-case letters, digits and '-'")
         return claim
 
     @field_validator("mount")
@@ -155,6 +161,13 @@ class KubeflowOptions(_Section):
     mlmd_secret: Annotated[
         str, Field(description="Secret with MLMD_HOST, MLMD_DATABASE, MLMD_USER, MLMD_PASSWORD and what else is needed")
     ] = "crackgate-mlmd"
+    signing_secret: Annotated[
+        str,
+        Field(
+            description=f"Secret that the Pusher alone finds in {SIGNING_FOLDER}, where release.signing_key names a "
+            "file; empty: none"
+        ),
+    ] = ""
     volumes: Annotated[tuple[Volume, ...], Field(description="what every task has mounted")] = (
         Volume(claim="crackgate-workspace", mount="/workspace"),
         Volume(claim="crackgate-data", mount="/data"),
@@ -181,11 +194,11 @@ class KubeflowOptions(_Section):
         check_path(below("/", path))
         return path
 
-    @field_validator("mlmd_secret")
+    @field_validator("mlmd_secret", "signing_secret")
     @classmethod
-    def _named(cls, name: str) -> str:
-        if not _NAME.fullmatch(name):
-            raise ValueError("give the name of a Secret: lower-case letters, digits, '-' and '.'")
+    def _named(cls, name: str, field: ValidationInfo) -> str:
+        if not _LABEL.fullmatch(name) and (name or field.field_name == "mlmd_secret"):
+            raise ValueError("give the name of a Secret: at most 63 lower-case letters, digits and '-'")
         return name
 
     @field_validator("volumes")

@@ -34,6 +34,8 @@ def compiled(tmp_path_factory: pytest.TempPathFactory) -> Path:
             'kubeflow.nodes.Trainer.node_selector={ pool = "gpu" }',
             'kubeflow.nodes.Trainer.tolerations=[{key = "nvidia.com/gpu", operator = "Exists"}]',
             "kubeflow.nodes.Report.timeout=600",
+            'kubeflow.signing_secret="crackgate-signing"',
+            'release.signing_key="/etc/crackgate/signing/release.key"',
             'train.positive_class="裂缝: ß"',
         ],
     )
@@ -109,7 +111,8 @@ def test_tasks_get_what_is_configured_for_them(documents: list[dict[str, Any]]) 
         "maxRetryCount": 2,
         "backoffDuration": "30s",
         "backoffFactor": 2.0,
-        "backoffMaxDuration": "3600s",
+        # Argo counts the attempts themselves in, and kills the one that runs when it is over.
+        "backoffMaxDuration": "315360000s",
     }
     on_kubernetes = {
         name.removeprefix("exec-"): options
@@ -120,7 +123,7 @@ def test_tasks_get_what_is_configured_for_them(documents: list[dict[str, Any]]) 
     assert trainer["nodeSelector"] == {"labels": {"pool": "gpu"}}
     assert trainer["tolerations"] == [{"key": "nvidia.com/gpu", "operator": "Exists"}]
     assert on_kubernetes["report"]["activeDeadlineSeconds"] == "600"
-    for options in on_kubernetes.values():
+    for name, options in on_kubernetes.items():
         assert {mount["mountPath"] for mount in options["pvcMount"]} == {"/workspace", "/data", "/serving"}
         assert options["emptyDirMounts"][0] == {
             "volumeName": "shared-memory",
@@ -128,14 +131,10 @@ def test_tasks_get_what_is_configured_for_them(documents: list[dict[str, Any]]) 
             "medium": "Memory",
             "sizeLimit": "512Mi",
         }
-        required, optional = options["secretAsEnv"]
-        assert {key["envVar"] for key in required["keyToEnv"]} == {
-            "MLMD_HOST",
-            "MLMD_DATABASE",
-            "MLMD_USER",
-            "MLMD_PASSWORD",
-        }
-        assert optional["optional"] and not required.get("optional")
+        secrets = {secret["secretName"]: secret for secret in options["secretAsVolume"]}
+        assert set(secrets) == {"crackgate-mlmd"} | ({"crackgate-signing"} if name == "pusher" else set())
+        assert secrets["crackgate-mlmd"]["mountPath"] == "/etc/crackgate/mlmd" and secrets["crackgate-mlmd"]["optional"]
+    assert on_kubernetes["pusher"]["secretAsVolume"][1]["mountPath"] == "/etc/crackgate/signing"
 
 
 def test_a_node_that_the_pipeline_has_not_is_refused_by_name(tmp_path: Path) -> None:
@@ -291,6 +290,30 @@ REFUSALS: list[tuple[Callable[[dict[str, Any]], Any], str]] = [
     (lambda s: s["root"]["dag"].update(tasks={"report": _root(s)}), "root has no task besides exit tasks"),
     (lambda s: s["components"].update(root={}), "'root', which is reserved"),
     (lambda s: s["pipelineInfo"].update(description="x" * 1_000_000), "a workflow may have about"),
+    (lambda s: s["pipelineInfo"].update(name="x" * 58), "has 58 characters, allowed are 57"),
+    (
+        # Filled in only where it is the whole constant.
+        lambda s: _root(s)["inputs"]["parameters"].update(
+            run_id={"runtimeValue": {"constant": "run-{{$.pipeline_job_uuid}}"}}
+        ),
+        "placeholders that nothing fills in: {{$.pipeline_job_uuid}}",
+    ),
+    (
+        lambda s: _root(s)["inputs"]["parameters"].update(definition={"runtimeValue": {"constant": "x" * 130_000}}),
+        "bytes; allowed are 120,000",
+    ),
+    (lambda s: _root(s)["retryPolicy"].update(backoffFactor=1.5), "the back-off factor is 1.5; Argo takes whole"),
+    (lambda s: _root(s)["retryPolicy"].pop("backoffMaxDuration"), "nothing is tried again"),
+    (
+        lambda s: s["components"]["comp-pusher"]["inputDefinitions"]["parameters"].update(
+            more={"parameterType": "STRING", "isOptional": True}
+        ),
+        "have equal containers, but other inputs or outputs",
+    ),
+    (
+        lambda s: s["root"]["inputDefinitions"]["parameters"]["data"].update(literals=["/data"]),
+        "not every KFP from 2.14 to 2.17 knows ml_pipelines.ComponentInputsSpec.ParameterSpec.literals",
+    ),
 ]
 
 
@@ -319,6 +342,35 @@ def test_a_wrong_platform_specification_is_refused(documents: list[dict[str, Any
     assert len(found) == 3 and "pvcMounts" in found[2] + found[1] + found[0]
     assert any("'exec-nobody', which the pipeline has not" in refusal for refusal in found)
     assert any("several volumes are mounted at /data" in refusal for refusal in found)
+
+
+def _volumes(executor: dict[str, Any], kind: str, **changes: str) -> None:
+    executor[kind][0].update(changes)
+
+
+PLATFORM_REFUSALS: list[tuple[Callable[[dict[str, Any]], Any], str]] = [
+    (
+        # https://github.com/kubeflow/pipelines/issues/12495
+        lambda e: e.update(secretAsEnv=[{"secretName": "x", "optional": True}]),
+        "not every KFP from 2.14 to 2.17 knows kfp_kubernetes.SecretAsEnv.optional",
+    ),
+    (lambda e: _volumes(e, "pvcMount", mountPath="/kfp-launcher/"), "/kfp-launcher is where KFP's launcher lies"),
+    (lambda e: _volumes(e, "pvcMount", constant="gcs-scratch"), "several volumes would be called gcs-scratch"),
+    (lambda e: _volumes(e, "pvcMount", constant="crackgate-mlmd"), "several volumes would be called crackgate-mlmd"),
+    (lambda e: _volumes(e, "pvcMount", constant="of.a.bucket"), "of.a.bucket cannot be the name of a volume"),
+    (lambda e: _volumes(e, "secretAsVolume", mountPath="/dev/shm"), "several volumes are mounted at /dev/shm"),
+]
+
+
+@pytest.mark.parametrize(("change", "said"), PLATFORM_REFUSALS, ids=[said for _, said in PLATFORM_REFUSALS])
+def test_what_the_driver_or_kubernetes_refuses_is_refused_here(
+    documents: list[dict[str, Any]], change: Callable[[dict[str, Any]], Any], said: str
+) -> None:
+    from kubeflow.backend_checks import find_refusals
+
+    change(documents[1]["platforms"]["kubernetes"]["deploymentSpec"]["executors"]["exec-trainer"])
+    (found,) = find_refusals(yaml.dump_all(documents, Dumper=yaml.CSafeDumper))
+    assert found.startswith("platform specification of 'exec-trainer': ") and said in found
 
 
 def test_what_is_no_pipeline_is_refused() -> None:

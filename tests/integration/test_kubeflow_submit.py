@@ -84,12 +84,30 @@ def test_what_cannot_be_submitted_is_said(pipeline_file: Path, tmp_path: Path) -
     result = submit(pipeline_file, "--host", "http://127.0.0.1:1", "--parameter", "date=/data")
     assert result.exit_code == 2 and "received 'date=/data', allowed are workspace=PATH" in result.output
 
+    result = submit(pipeline_file, "--host", "http://127.0.0.1:1", "--parameter", "data=$(MLMD_PASSWORD)")
+    assert result.exit_code == 2 and "received 'data=$(MLMD_PASSWORD)': give an absolute path" in result.output
+
     (tmp_path / "old.yaml").write_text(pipeline_file.read_text().replace("2.1.0", "2.0.0"))
     result = submit(tmp_path / "old.yaml", "--host", "http://127.0.0.1:1")
     assert result.exit_code == 2 and "schemaVersion is '2.0.0'" in result.output
 
     result = submit(tmp_path / "none.yaml", "--host", "http://127.0.0.1:1")
     assert result.exit_code == 2 and "'crackgate kubeflow compile' writes it" in result.output
+
+
+def test_what_cannot_be_run_here_is_said(pipeline_file: Path, tmp_path: Path) -> None:
+    def run_local(*arguments: object) -> Result:
+        return CliRunner().invoke(app, ["kubeflow", "run-local", *map(str, arguments)])
+
+    quoted = tmp_path / 'a"b'
+    quoted.mkdir()
+    result = run_local(pipeline_file, "--data", quoted)
+    assert result.exit_code == 2 and "--data: received" in result.output and "give an absolute path" in result.output
+
+    (tmp_path / "claim.yaml").write_text("kind: PersistentVolumeClaim")
+    result = run_local(tmp_path / "claim.yaml", "--data", tmp_path, "--workspace", tmp_path / "workspace")
+    assert result.exit_code == 2 and "would refuse" in result.output and "'crackgate kubeflow compile'" in result.output
+    assert not (tmp_path / "workspace").exists()
 
 
 def test_what_cannot_be_compiled_is_said(tmp_path: Path) -> None:
@@ -105,5 +123,15 @@ def test_what_cannot_be_compiled_is_said(tmp_path: Path) -> None:
     dataflow = [part for name, value in names.items() for part in ("--set", f"beam.dataflow.{name}={value}")]
     refused = compile_with(*classes, *image, "--set", "beam.profile=dataflow", *dataflow)
     assert "beam.profile: received 'dataflow'" in refused.output
+    assert "whose folder does not exist" in compile_with(*classes, *image, "-o", tmp_path / "no" / "p.yaml").output
+    secret = ("--set", "kubeflow.signing_secret=crackgate-signing")
+    assert "received 'crackgate-signing' with release.signing_key ''" in compile_with(*classes, *image, *secret).output
+    for path in ("/etc/crackgate/signing/release.key", "release.key"):
+        refused = compile_with(*classes, *image, "--set", f"release.signing_key={path}")
+        assert f"kubeflow.signing_secret: received '' with release.signing_key '{path}'" in refused.output
+    # What the server's driver would make of it is found out when the file is there.
+    volumes = ("--set", 'kubeflow.volumes=[{claim = "crackgate-mlmd", mount = "/workspace"}]')
+    refused = compile_with(*classes, *image, *volumes, "-o", tmp_path / "pipeline.yaml")
+    assert refused.exit_code == 2 and "several volumes would be called crackgate-mlmd" in refused.output
     assert "is no folder" in compile_with("--data", tmp_path / "photographs").output
     assert compile_with().exit_code == 2

@@ -1,10 +1,11 @@
-"""The metadata store's address, from the environment."""
+"""The metadata store's address, from a mounted Secret or the environment."""
 
 import re
+from pathlib import Path
 
 import pytest
 
-from kubeflow.metadata_store import MetadataStoreError, connection_config, describe, open_store
+from kubeflow.metadata_store import MetadataStoreError, connection_config, describe, open_store, store_settings
 
 COMPLETE = {"MLMD_HOST": "db", "MLMD_DATABASE": "mlmd", "MLMD_USER": "me", "MLMD_PASSWORD": "secret-word"}
 
@@ -29,9 +30,23 @@ def test_the_port_is_that_of_mysql_unless_it_is_said() -> None:
     assert connection_config({**COMPLETE, "MLMD_PORT": ""}).mysql.port == 3306
 
 
+def test_a_mounted_secret_says_where_the_store_is_and_the_environment_where_there_is_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # What Kubernetes leaves in the environment of pods beside a Service named "mlmd".
+    monkeypatch.setenv("MLMD_PORT", "tcp://10.0.0.1:3306")
+    monkeypatch.setenv("MLMD_HOST", "of-the-environment")
+    assert store_settings(tmp_path / "none")["MLMD_HOST"] == "of-the-environment"
+    for name, value in {**COMPLETE, "MLMD_SSL_CA": "/etc/crackgate/mlmd/ca.pem\n"}.items():
+        (tmp_path / name).write_text(value)
+    mysql = connection_config(store_settings(tmp_path)).mysql
+    assert (mysql.host, mysql.port, mysql.password) == ("db", 3306, "secret-word")
+    assert mysql.ssl_options.ca == "/etc/crackgate/mlmd/ca.pem"
+
+
 @pytest.mark.parametrize("name", COMPLETE)
 def test_what_is_missing_is_named(name: str) -> None:
-    with pytest.raises(MetadataStoreError, match=rf"the environment lacks {name}\."):
+    with pytest.raises(MetadataStoreError, match=rf"neither the environment nor '/etc/crackgate/mlmd' has {name}\."):
         connection_config({**COMPLETE, name: ""})
 
 

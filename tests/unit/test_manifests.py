@@ -71,7 +71,7 @@ def test_every_file_belongs_to_a_kustomization() -> None:
         assert {name for name in named if not name.startswith("..")} == found, folder
     for overlay in ("crackgate", "kubeflow"):
         (kustomization,) = load(MANIFESTS / "overlays" / overlay / "kustomization.yaml")
-        assert {"../../base", "../../serving", "../../flink"} <= set(kustomization["resources"])
+        assert {"../../base", "../../serving"} <= set(kustomization["resources"])
 
 
 @pytest.mark.parametrize("pod", [pytest.param(pod, id=pod.owner) for pod in PODS])
