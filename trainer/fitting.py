@@ -142,11 +142,6 @@ def fit(
     return history
 
 
-def evaluate(model: keras.Model, loss: keras.losses.Loss, inputs: Inputs, batch_size: int) -> tuple[float, float]:
-    """Mean loss and accuracy."""
-    return _Steps(model, loss, inputs, batch_size).epoch()
-
-
 def _check_agreement(epoch: int) -> None:
     """Workers that began at different epochs would wait for each other for ever."""
     strategy = tf.distribute.get_strategy()

@@ -9,7 +9,7 @@ import keras
 import numpy as np
 
 from trainer.checkpoints import Checkpoint
-from trainer.fitting import History, Inputs, Plan, evaluate, fit
+from trainer.fitting import History, Inputs, Plan, fit
 from trainer.imbalance import draw_epoch, eval_weights, train_weights
 from trainer.options import TrainOptions
 from trainer.strategy import is_chief
@@ -89,7 +89,9 @@ def train_stages(
     head_history = _train_head(head, views, options, tensorboard_dir / "head", of_head)
     if options.fine_tune_epochs == 0:
         return Stages(head_history, {}, fine_tune_kept=False)
-    history, kept = _fine_tune(upper, head, views, options, tensorboard_dir / "fine_tune", of_fine_tuning)
+    # What the frozen backbone reaches is known from the first stage.
+    frozen_loss = min(head_history["val_loss"])
+    history, kept = _fine_tune(upper, head, views, options, frozen_loss, tensorboard_dir / "fine_tune", of_fine_tuning)
     return Stages(head_history, history, kept)
 
 
@@ -145,6 +147,7 @@ def _fine_tune(
     head: keras.Model,
     all_views: TrainingViews,
     options: TrainOptions,
+    frozen_loss: float,
     tensorboard_dir: Path,
     checkpoint: Checkpoint | None,
 ) -> tuple[History, bool]:
@@ -168,16 +171,14 @@ def _fine_tune(
     rate = keras.optimizers.schedules.CosineDecay(
         0.0, max(1, steps - warm_up), warmup_target=options.fine_tune_learning_rate, warmup_steps=warm_up
     )
-    held_out = _inputs(validation.activations, validation.labels, eval_weights(validation.labels, options.imbalance))
     before = top.get_weights()
-    frozen_loss, _ = evaluate(top, _LOSS, held_out, options.batch_size)
     history = fit(
         top,
         _optimizer(rate, options),
         _LOSS,
         _inputs(train.activations, train.labels, train_weights(train.labels, options.imbalance)),
         one_view_each,
-        held_out,
+        _inputs(validation.activations, validation.labels, eval_weights(validation.labels, options.imbalance)),
         Plan("fine-tuning", options.batch_size, options.fine_tune_epochs, options.patience),
         tensorboard_dir,
         checkpoint,
