@@ -23,8 +23,8 @@ install: $(VENV)/.installed ## Set up the environment from the lock, once
 run: install $(SAMPLE_DATA) ## From synthetic photographs to a released model
 	$(BIN)/crackgate run --data $(SAMPLE_DATA) --workspace $(WORKSPACE)
 
-test: install ## Run every test that a bare machine can
-	$(PYTEST)
+test: install ## Run every test that a bare machine can, in two processes
+	$(PYTEST) -n 2 --dist loadfile --no-loadscope-reorder
 
 test-unit: install ## Run the quick tests
 	$(PYTEST) tests/unit
@@ -52,6 +52,7 @@ test-image: install ## Build the image on a base made from Debian's packages, an
 
 check-manifests: install ## Check the Kubernetes manifests with kustomize and the API server's schemas (go)
 	$(PYTEST) -m manifests tests/integration/test_manifest_schemas.py
+
 lint: install ## Check style, formatting and types
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
