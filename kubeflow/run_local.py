@@ -40,6 +40,7 @@ def run_on_this_machine(file: Path, data: Path, workspace: Workspace, serving: P
     Raises:
         LocalRunError: Not even the report could be made.
         WorkspaceBusyError: Another run holds the workspace.
+        WorkspaceMovedError: The workspace was made elsewhere.
     """
     with workspace.locked():
         folder = workspace.create_run_folder()

@@ -18,7 +18,7 @@ from pipeline.kubeflow_commands import kubeflow_app
 from pipeline.predict_command import predict
 from pipeline.serve_command import serve
 from pipeline.train_worker_command import train_worker
-from pipeline.workspace import Workspace, WorkspaceBusyError
+from pipeline.workspace import Workspace, WorkspaceBusyError, WorkspaceMovedError
 
 if TYPE_CHECKING:
     from pipeline.history import History, Run
@@ -84,7 +84,7 @@ def run(
         summary = run_pipeline(
             console_on_a_copy_of(1), data.resolve(), settings, Workspace(workspace.resolve()), cache, verbose
         )
-    except ConfigError as error:
+    except (ConfigError, WorkspaceMovedError) as error:
         fail(str(error), EXIT_USAGE)
     except WorkspaceBusyError as error:
         fail(str(error), EXIT_FAILED)
@@ -120,7 +120,7 @@ def gate(
             cache,
             verbose,
         )
-    except ConfigError as error:
+    except (ConfigError, WorkspaceMovedError) as error:
         fail(str(error), EXIT_USAGE)
     except WorkspaceBusyError as error:
         fail(str(error), EXIT_FAILED)

@@ -46,6 +46,7 @@ def gate_model(
         ConfigError: `model` is no such model, `data` has other classes than it, the gate names a class or slice that
             does not exist, or the cluster that `config.beam` names does not answer.
         WorkspaceBusyError: Another run holds the workspace.
+        WorkspaceMovedError: The workspace was made elsewhere.
     """
     if not (model / "saved_model.pb").is_file():
         raise ConfigError(f"--model: received {str(model)!r}, which is no SavedModel: it has no saved_model.pb")

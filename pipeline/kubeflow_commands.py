@@ -15,7 +15,7 @@ from pipeline.kubeflow_options import SIGNING_FOLDER, below, check_path
 from pipeline.rules import gate_rules
 from pipeline.run import check_weights, find_positive_class, resolve_classes
 from pipeline.run_log import output_turned_to
-from pipeline.workspace import Workspace, WorkspaceBusyError
+from pipeline.workspace import Workspace, WorkspaceBusyError, WorkspaceMovedError
 
 EXIT_FAILED = 1
 EXIT_USAGE = 2
@@ -171,7 +171,7 @@ def run_local_command(
     try:
         check_file(pipeline)
         summary = run_on_this_machine(pipeline, data.resolve(), place, pushed_to)
-    except BackendRefusalError as error:
+    except (BackendRefusalError, WorkspaceMovedError) as error:
         _fail(str(error), EXIT_USAGE)
     except (WorkspaceBusyError, LocalRunError) as error:
         _fail(str(error), EXIT_FAILED)

@@ -42,6 +42,7 @@ def run(
             telling which class is the positive one, the gate names a class or slice that does not exist, or the
             cluster that `config.beam` names does not answer.
         WorkspaceBusyError: Another run holds the workspace.
+        WorkspaceMovedError: The workspace was made elsewhere.
     """
     classes = resolve_classes(data, config)
     check_weights(config)
@@ -80,6 +81,7 @@ def record_run(
 
     Raises:
         WorkspaceBusyError: Another run holds the workspace.
+        WorkspaceMovedError: The workspace was made elsewhere.
     """
     with workspace.locked():
         began = time.monotonic()

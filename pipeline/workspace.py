@@ -19,6 +19,10 @@ class WorkspaceBusyError(Exception):
     """Another run holds the workspace."""
 
 
+class WorkspaceMovedError(Exception):
+    """The workspace is not where it was made; ML Metadata names everything by absolute paths."""
+
+
 @dataclass(frozen=True)
 class Workspace:
     """Paths below `root`, which is absolute."""
@@ -62,7 +66,7 @@ class Workspace:
 
     @property
     def lock_file(self) -> Path:
-        """Held by a run as long as it lasts."""
+        """Held by a run as long as it lasts; it names the folder that the workspace was made as."""
         return self.root / ".lock"
 
     def create_run_folder(self) -> Path:
@@ -81,16 +85,31 @@ class Workspace:
 
         Raises:
             WorkspaceBusyError: Another process holds it.
+            WorkspaceMovedError: The workspace was made elsewhere.
         """
         self.root.mkdir(parents=True, exist_ok=True)
-        with self.lock_file.open("w") as file:
+        with self.lock_file.open("a+", encoding="utf-8", errors="surrogateescape", newline="") as file:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 raise WorkspaceBusyError(
                     f"another run is using {str(self.root)!r}: wait for it, or choose another --workspace"
                 ) from None
+            file.seek(0)
+            if made_as := file.read():
+                self._check_place(Path(made_as))
+            else:
+                file.write(str(self.root))
+                file.flush()
             yield
+
+    def _check_place(self, made_as: Path) -> None:
+        if made_as.exists() and made_as.samefile(self.root):
+            return
+        raise WorkspaceMovedError(
+            f"--workspace: received {str(self.root)!r}, which was made as {str(made_as)!r}, where its artifacts are "
+            "looked for: move it back, or link that path to it, or choose another --workspace"
+        )
 
     def is_locked(self) -> bool:
         """Whether a run is going on. Asking holds the lock for a moment, and turns away a run that begins just then."""

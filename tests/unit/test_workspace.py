@@ -1,10 +1,11 @@
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from pipeline.workspace import Workspace, WorkspaceBusyError
+from pipeline.workspace import Workspace, WorkspaceBusyError, WorkspaceMovedError
 
 
 def test_run_folders_are_made_and_never_shared(tmp_path: Path) -> None:
@@ -30,3 +31,21 @@ def test_the_lock_of_a_killed_process_is_gone(tmp_path: Path) -> None:
     assert killed.returncode == -9 and (tmp_path / ".lock").exists()
     with Workspace(tmp_path).locked():
         pass
+
+
+def test_a_workspace_that_was_moved_or_copied_is_refused_until_its_path_leads_to_it_again(tmp_path: Path) -> None:
+    made, moved = tmp_path / "mäde\r\nhere", tmp_path / "moved"
+    with Workspace(made).locked():
+        pass
+    shutil.copytree(made, tmp_path / "copy")
+    made.rename(moved)
+    for other in (moved, tmp_path / "copy"):
+        with (
+            pytest.raises(WorkspaceMovedError, match="move it back, or link that path to it"),
+            Workspace(other).locked(),
+        ):
+            pass
+    made.symlink_to(moved)
+    for path in (moved, made):
+        with Workspace(path).locked():
+            pass
