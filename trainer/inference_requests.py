@@ -1,5 +1,6 @@
 """OpenVINO at work on all cores: one compiled network, and its requests side by side."""
 
+import functools
 import queue
 import sys
 import weakref
@@ -33,7 +34,7 @@ class InferenceRequests:
             Exception: OpenVINO cannot compile it; of many types.
         """
         hints = {"PERFORMANCE_HINT": hint, "INFERENCE_PRECISION_HINT": precision}
-        compiled = import_openvino().Core().compile_model(network, "CPU", hints)
+        compiled = openvino_core().compile_model(network, "CPU", hints)
         at_once = compiled.get_property("OPTIMAL_NUMBER_OF_INFER_REQUESTS")
         self._free: queue.SimpleQueue[Any] = queue.SimpleQueue()
         for _ in range(at_once):
@@ -81,6 +82,16 @@ def import_openvino() -> Any:
     import openvino
 
     return openvino
+
+
+@functools.cache
+def openvino_core() -> Any:
+    """The `openvino.Core` of this process.
+
+    It is kept for ever: OpenVINO's CPU plug-in gives its thread a stack for signals, which goes with the plug-in, and
+    the next signal that Python hears (Ctrl-C) would crash the process.
+    """
+    return import_openvino().Core()
 
 
 def _infer(free: "queue.SimpleQueue[Any]", values: np.ndarray, read: Callable[[Sequence[np.ndarray]], Read]) -> Read:

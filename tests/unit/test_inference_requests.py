@@ -88,3 +88,25 @@ def test_a_program_that_ends_leaves_no_thread_and_no_request_to_the_interpreter(
     )
     assert (ended.returncode, ended.stderr) == (0, b"")
     assert ended.stdout == b"threads 1 requests 0\n"
+
+
+_INTERRUPTED = """
+import os, signal, threading
+from test_inference_requests import _requests
+signal.signal(signal.SIGINT, lambda *_: print("heard"))
+kept = [_requests(), _requests()]
+for part in range(2):
+    thread = threading.Thread(target=kept.pop)
+    thread.start()
+    thread.join()
+    os.kill(os.getpid(), signal.SIGINT)
+"""
+
+
+def test_an_interruption_is_heard_after_all_networks_were_given_up() -> None:
+    # In a process of its own: OpenVINO's plug-in used to leave the thread without a stack for signals, and it crashed.
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
+    ended = subprocess.run(
+        [sys.executable, "-c", _INTERRUPTED], env=environment, capture_output=True, check=False, timeout=120
+    )
+    assert (ended.returncode, ended.stdout, ended.stderr) == (0, b"heard\nheard\n", b"")
