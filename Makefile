@@ -24,7 +24,7 @@ run: install $(SAMPLE_DATA) ## From synthetic photographs to a released model
 	$(BIN)/crackgate run --data $(SAMPLE_DATA) --workspace $(WORKSPACE)
 
 test: install ## Run every test that a bare machine can, in two processes
-	$(PYTEST) -n 2 --dist loadfile --no-loadscope-reorder
+	$(PYTEST) -n 2 --dist loadfile --no-loadscope-reorder --max-worker-restart 0
 
 test-unit: install ## Run the quick tests
 	$(PYTEST) tests/unit
