@@ -15,8 +15,8 @@ from pipeline.config import BeamOptions, ConfigError
 if TYPE_CHECKING:
     from tfx.dsl.components.base.base_component import BaseComponent
 
-# On two cores (docs/scale.md) ingest, statistics and evaluation together take two processes 15 s longer than one at
-# 10,000 images of 227x227 pixels, since each process imports TensorFlow for each step, and about as long at 40,000.
+# On two cores (docs/scale.md) ingest, statistics and evaluation together take two processes 12 s longer than one at
+# 10,000 images of 227x227 pixels, since each process imports TensorFlow for each step, and 8 s less at 40,000.
 PARALLEL_FROM = 40_000
 
 # Milliseconds that a worker waits for the next step of its job, so that it does not import TensorFlow anew. Less
