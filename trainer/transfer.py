@@ -12,7 +12,7 @@ from trainer.checkpoints import Checkpoint
 from trainer.fitting import History, Inputs, Plan, fit
 from trainer.imbalance import draw_epoch, eval_weights, train_weights
 from trainer.options import TrainOptions
-from trainer.strategy import is_chief
+from trainer.strategy import is_chief, step_dtype
 from trainer.views import TrainingViews, Views
 
 log = logging.getLogger("crackgate")
@@ -179,7 +179,13 @@ def _fine_tune(
         _inputs(train.activations, train.labels, train_weights(train.labels, options.imbalance)),
         one_view_each,
         _inputs(validation.activations, validation.labels, eval_weights(validation.labels, options.imbalance)),
-        Plan("fine-tuning", options.batch_size, options.fine_tune_epochs, options.patience),
+        Plan(
+            "fine-tuning",
+            options.batch_size,
+            options.fine_tune_epochs,
+            options.patience,
+            step_dtype(options.mixed_precision),
+        ),
         tensorboard_dir,
         checkpoint,
     )
