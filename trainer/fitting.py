@@ -120,15 +120,18 @@ def fit(
             break
         progress = _Messages(f"{plan.stage}, epoch {epoch + 1} of at most {plan.epochs}")
         measured = (*train_steps.epoch(draw(epoch), progress), *validation_steps.epoch())
-        if not np.isfinite(measured).all():
+        weights = model.get_weights()
+        # A ReLU may turn NaN into a number, so that the losses alone would not tell.
+        if not all(np.isfinite(values).all() for values in (measured, *weights)):
+            loss = measured[0] if all(np.isfinite(weight).all() for weight in weights) else np.nan
             raise ValueError(
-                f"the loss of the {plan.stage} stage is no longer finite ({measured[0]}): "
+                f"the loss of the {plan.stage} stage is no longer finite ({loss}): "
                 "lower train.head_learning_rate or train.fine_tune_learning_rate"
             )
         for measures, value in zip(history.values(), measured, strict=True):
             measures.append(value)
         if _epochs_without_gain(history) == 0:
-            best_weights = model.get_weights()
+            best_weights = weights
         logs.write(epoch, history)
         if checkpoint:
             variables = [keras.ops.convert_to_numpy(variable) for variable in _state(model, optimizer)]

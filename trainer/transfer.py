@@ -7,9 +7,11 @@ from typing import Any
 
 import keras
 import numpy as np
+import tensorflow as tf
 
 from trainer.checkpoints import Checkpoint
 from trainer.fitting import History, Inputs, Plan, fit
+from trainer.fused_adam import FusedAdam
 from trainer.imbalance import draw_epoch, eval_weights, train_weights
 from trainer.options import TrainOptions
 from trainer.strategy import is_chief, step_dtype
@@ -203,7 +205,7 @@ def _inputs(views: np.ndarray, labels: np.ndarray, weights: np.ndarray) -> Input
 
 
 def _optimizer(rate: Any, options: TrainOptions) -> keras.optimizers.Optimizer:
-    adam = keras.optimizers.Adam(rate)
+    adam = (keras.optimizers.Adam if tf.distribute.has_strategy() else FusedAdam)(rate)
     # Small gradients are nothing in float16, unless the loss is scaled up first.
     return keras.optimizers.LossScaleOptimizer(adam) if options.mixed_precision == "float16" else adam
 
