@@ -19,7 +19,7 @@ from trainer.decision import check_decidable, fit_decision
 from trainer.decoding import MAX_PIXELS
 from trainer.imbalance import draw_images
 from trainer.input_pipeline import read_labels
-from trainer.options import TrainOptions
+from trainer.options import CHOOSING_IMAGES, TrainOptions
 from trainer.positive_class import resolve_positive_class
 from trainer.reference import write_reference
 from trainer.reports import write_classification_report, write_curves, write_history, write_reliability
@@ -35,9 +35,6 @@ from trainer.warmup import write_warmup_requests
 log = logging.getLogger("crackgate")
 
 KERAS_FILE = "classifier.keras"
-
-# Eval images, of each class alike, that choose the epoch: more cost every epoch a pass over them.
-_CHOOSING_IMAGES = 300
 
 
 def run_fn(fn_args: FnArgs) -> None:
@@ -98,7 +95,7 @@ def _train(fn_args: FnArgs, options: TrainOptions, strategy: tf.distribute.Strat
     write_training_digests([*fn_args.train_files, *fn_args.eval_files], model_dir)
     classifier.save(run_dir / KERAS_FILE)
     write_reference(classifier, calibration, options.image_size, fn_args.eval_files, run_dir)
-    write_curves(stages, run_dir)
+    write_curves(stages, options, run_dir)
     write_history(stages, run_dir)
     write_classification_report(labels, logits, classes, calibration, decision, options, run_dir)
     write_reliability(labels, logits, classes, calibration, decision, run_dir)
@@ -119,7 +116,7 @@ def split_views(
         return stored.get(split, files, 1, chosen, activations) if chosen.any() else None
 
     augmented = draw(fn_args.train_files, options.augmented_images)
-    choosing = draw(fn_args.eval_files, _CHOOSING_IMAGES)
+    choosing = draw(fn_args.eval_files, CHOOSING_IMAGES)
     views = TrainingViews(
         train=stored.get("train", fn_args.train_files, options.views, augmented),
         validation=stored.get("eval", fn_args.eval_files, min(options.views, 2), choosing),
