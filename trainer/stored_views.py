@@ -33,6 +33,8 @@ _LATER_OPTIONS = {
     "target_recall",
     "views",
 }
+# Added to the seed: the augmentation takes several from there on.
+_SEEDS = {"train": 0, "eval": 4}
 _LIBRARIES = ("keras", "openvino", "tensorflow")
 
 
@@ -54,13 +56,14 @@ class StoredViews:
         """Returns the views of a split's images.
 
         Args:
-            split: Its name, for the progress messages.
+            split: "train" or "eval": each is augmented in its own way.
             file_patterns: Globs of its examples.
             views: Views per image.
             chosen: bool (images,), which of its images; None for all.
             activations: Whether the lower part's output is wanted, if there is to be fine-tuning at all.
         """
         origin = {
+            "split": split,
             "images": digest_images(file_patterns),
             "chosen": None if chosen is None else hashlib.sha256(chosen.tobytes()).hexdigest(),
             "views": views,
@@ -73,7 +76,8 @@ class StoredViews:
         def compute(file: Path | None) -> Views:
             images = read_images(file_patterns, self._options.image_size, self._options.batch_size, chosen)
             count = len(read_labels(file_patterns)) if chosen is None else int(chosen.sum())
-            augment = augmentation(self._options.seed, self._options.other_surfaces) if views > 1 else None
+            seed = self._options.seed + _SEEDS[split]
+            augment = augmentation(seed, self._options.other_surfaces) if views > 1 else None
             return compute_views(split, images, count, self._engine, augment, views, file)
 
         return self._cache.get(origin, cut, compute)
