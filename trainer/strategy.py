@@ -74,7 +74,7 @@ def is_chief(strategy: tf.distribute.Strategy | None = None) -> bool:
 @contextmanager
 def precision(name: str) -> Iterator[None]:
     """Models made within compute in "bfloat16" or "float16", with weights in float32; others change nothing."""
-    if name in ("none", "auto"):
+    if name in ("auto", "none"):
         yield
         return
     if not tf.config.list_logical_devices("GPU"):

@@ -26,8 +26,6 @@ OPTIONS = TrainOptions(
     fine_tune_learning_rate=0.01,
     fine_tune_share=0.4,
     patience=8,
-    # Where a killed training has most to lose.
-    mixed_precision="auto",
     seed=5,
 )
 
