@@ -110,8 +110,13 @@ def split_views(
     stored = StoredViews(lower, upper, options, cache)
     rng = np.random.default_rng(options.seed)
     augmented = draw_images(read_labels(fn_args.train_files), options.augmented_images, options.imbalance, rng)
-    train = stored.get("train", fn_args.train_files, options.views, augmented)
-    once = None if augmented.all() else stored.get("train", fn_args.train_files, 1, ~augmented, activations=False)
+    # What bfloat16 adds to features to learn from does no harm; eval decides by the network as it is served.
+    train = stored.get("train", fn_args.train_files, options.views, augmented, rough=True)
+    once = (
+        None
+        if augmented.all()
+        else stored.get("train", fn_args.train_files, 1, ~augmented, activations=False, rough=True)
+    )
     validation = stored.get("eval", fn_args.eval_files)
     cache.prune()
     return TrainingViews(train, validation, once)

@@ -33,6 +33,8 @@ _LATER_OPTIONS = {
     "target_recall",
     "views",
 }
+# Images: some requests of each core, in little memory.
+_READ_AT_ONCE = 32
 _LIBRARIES = ("keras", "openvino", "tensorflow")
 
 
@@ -50,6 +52,7 @@ class StoredViews:
         views: int = 1,
         chosen: np.ndarray | None = None,
         activations: bool = True,
+        rough: bool = False,
     ) -> Views:
         """Returns the views of a split's images.
 
@@ -59,11 +62,13 @@ class StoredViews:
             views: Views per image.
             chosen: bool (images,), which of its images; None for all.
             activations: Whether the lower part's output is wanted, if there is to be fine-tuning at all.
+            rough: Whether bfloat16 will do for the images themselves.
         """
         origin = {
             "images": digest_images(file_patterns),
             "chosen": None if chosen is None else hashlib.sha256(chosen.tobytes()).hexdigest(),
             "views": views,
+            "rough": rough,
             "weights": _weights_digest([*self._lower.weights, *self._upper.weights]),
             "options": self._options.model_dump(mode="json", exclude=_LATER_OPTIONS),
             "versions": {name: _version(name) for name in _LIBRARIES},
@@ -71,10 +76,10 @@ class StoredViews:
         cut = self._lower.layers[-1].name if activations and self._options.fine_tune_epochs else None
 
         def compute(file: Path | None) -> Views:
-            images = read_images(file_patterns, self._options.image_size, self._options.batch_size, chosen)
+            images = read_images(file_patterns, self._options.image_size, _READ_AT_ONCE, chosen)
             count = len(read_labels(file_patterns)) if chosen is None else int(chosen.sum())
             augment = augmentation(self._options.seed, self._options.other_surfaces) if views > 1 else None
-            return compute_views(split, images, count, self._engine, augment, views, file)
+            return compute_views(split, images, count, self._engine, augment, views, file, rough)
 
         return self._cache.get(origin, cut, compute)
 
