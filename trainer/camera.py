@@ -4,7 +4,6 @@ import tensorflow as tf
 
 from trainer.draws import Draws, RandomLayer
 
-
 # Pixels on either side that a blur reaches: three times the widest deviation.
 _REACH = 4
 

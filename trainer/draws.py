@@ -6,7 +6,6 @@ from contextlib import AbstractContextManager, nullcontext
 import keras
 import tensorflow as tf
 
-
 # Numbers that are drawn together: single ones cost as much.
 _AT_ONCE = 16
 

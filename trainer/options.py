@@ -8,6 +8,9 @@ from trainer.backbone_names import BACKBONES
 
 Imbalance = Literal["class_weights", "balanced_sampling", "none"]
 
+# Eval images, of each class alike, that choose the epoch, as they are and augmented: every epoch is a pass over them.
+CHOOSING_IMAGES = 300
+
 
 class TrainOptions(BaseModel):
     """How the classifier is trained. The defaults run offline on two CPU cores."""

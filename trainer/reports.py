@@ -20,15 +20,16 @@ REPORT_FILE = "classification_report.json"
 HISTORY_FILE = "history.json"
 
 
-def write_curves(stages: Stages, folder: Path) -> None:
+def write_curves(stages: Stages, options: TrainOptions, folder: Path) -> None:
     """Draws loss and accuracy of train and eval per epoch, the stages one after the other."""
+    eval_images = "eval, as it is and augmented" if options.views > 1 else "eval"
     figure = Figure(figsize=(10, 4), layout="constrained")
     for axes, measure in zip(figure.subplots(1, 2), ("loss", "accuracy"), strict=True):
         train = [*stages.head[measure], *stages.fine_tune.get(measure, [])]
         validation = [*stages.head[f"val_{measure}"], *stages.fine_tune.get(f"val_{measure}", [])]
         epochs = range(1, len(train) + 1)
         axes.plot(epochs, train, marker=".", label="train")
-        axes.plot(epochs, validation, marker=".", label="eval")
+        axes.plot(epochs, validation, marker=".", label=eval_images)
         if stages.fine_tune:
             axes.axvline(len(stages.head[measure]) + 0.5, color="grey", linestyle=":", label="fine-tuning starts")
         axes.set(xlabel="epoch", title=measure)

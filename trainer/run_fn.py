@@ -19,7 +19,7 @@ from trainer.decision import check_decidable, fit_decision
 from trainer.decoding import MAX_PIXELS
 from trainer.imbalance import draw_images
 from trainer.input_pipeline import read_labels
-from trainer.options import TrainOptions
+from trainer.options import CHOOSING_IMAGES, TrainOptions
 from trainer.positive_class import resolve_positive_class
 from trainer.reference import write_reference
 from trainer.reports import write_classification_report, write_curves, write_history, write_reliability
@@ -27,8 +27,8 @@ from trainer.serving import export_classifier
 from trainer.stored_views import StoredViews
 from trainer.strategy import build_strategy, is_chief, precision
 from trainer.training_digests import write_training_digests
-from trainer.transfer import assemble, build_head, predict_logits, train_stages
-from trainer.views import TrainingViews
+from trainer.transfer import assemble, build_head, predict_eval, train_stages
+from trainer.views import TrainingViews, Views
 from trainer.views_cache import ViewsCache
 from trainer.warmup import write_warmup_requests
 
@@ -74,18 +74,17 @@ def _train(fn_args: FnArgs, options: TrainOptions, strategy: tf.distribute.Strat
             head = build_head(backbone.output_shape[-1], len(classes), options)
             views = split_views(fn_args, options, lower, upper, folder)
             if positive is not None:
-                check_decidable(views.validation.labels, positive, classes)
+                check_decidable(read_labels(fn_args.eval_files), positive, classes)
             stages = train_stages(upper, head, views, options, run_dir, checkpoints)
         if not is_chief(strategy):
             return
         backbone, head = _as_served(backbone, head, options)
         _, upper = split_at_top(backbone, options.fine_tune_share)
-        validation = views.validation
-        logits = predict_logits(upper, head, validation, stages)
+        logits, labels = predict_eval(upper, head, views, stages)
 
     classifier = assemble(backbone, head)
-    calibration = fit_calibration(logits, validation.labels)
-    decision = fit_decision(calibration.scores(logits), validation.labels, positive, options.target_recall)
+    calibration = fit_calibration(logits, labels)
+    decision = fit_decision(calibration.scores(logits), labels, positive, options.target_recall)
     log.info("exporting the classifier")
     model_dir = Path(fn_args.serving_model_dir)
     max_pixels = fn_args.custom_config.get("max_pixels", MAX_PIXELS)
@@ -96,10 +95,10 @@ def _train(fn_args: FnArgs, options: TrainOptions, strategy: tf.distribute.Strat
     write_training_digests([*fn_args.train_files, *fn_args.eval_files], model_dir)
     classifier.save(run_dir / KERAS_FILE)
     write_reference(classifier, calibration, options.image_size, fn_args.eval_files, run_dir)
-    write_curves(stages, run_dir)
+    write_curves(stages, options, run_dir)
     write_history(stages, run_dir)
-    write_classification_report(validation.labels, logits, classes, calibration, decision, options, run_dir)
-    write_reliability(validation.labels, logits, classes, calibration, decision, run_dir)
+    write_classification_report(labels, logits, classes, calibration, decision, options, run_dir)
+    write_reliability(labels, logits, classes, calibration, decision, run_dir)
 
 
 def split_views(
@@ -109,17 +108,23 @@ def split_views(
     cache = ViewsCache(folder)
     stored = StoredViews(lower, upper, options, cache)
     rng = np.random.default_rng(options.seed)
-    augmented = draw_images(read_labels(fn_args.train_files), options.augmented_images, options.imbalance, rng)
-    # What bfloat16 adds to features to learn from does no harm; eval decides by the network as it is served.
-    train = stored.get("train", fn_args.train_files, options.views, augmented, rough=True)
-    once = (
-        None
-        if augmented.all()
-        else stored.get("train", fn_args.train_files, 1, ~augmented, activations=False, rough=True)
+
+    def draw(files: list[str], most: int) -> np.ndarray:
+        return draw_images(read_labels(files), most, options.imbalance, rng)
+
+    def once(split: str, files: list[str], chosen: np.ndarray, activations: bool) -> Views | None:
+        return stored.get(split, files, 1, chosen, activations) if chosen.any() else None
+
+    augmented = draw(fn_args.train_files, options.augmented_images)
+    choosing = draw(fn_args.eval_files, CHOOSING_IMAGES)
+    views = TrainingViews(
+        train=stored.get("train", fn_args.train_files, options.views, augmented),
+        validation=stored.get("eval", fn_args.eval_files, min(options.views, 2), choosing),
+        train_once=once("train", fn_args.train_files, ~augmented, activations=False),
+        validation_once=once("eval", fn_args.eval_files, ~choosing, activations=True),
     )
-    validation = stored.get("eval", fn_args.eval_files)
     cache.prune()
-    return TrainingViews(train, validation, once)
+    return views
 
 
 @contextmanager

@@ -33,7 +33,9 @@ _LATER_OPTIONS = {
     "target_recall",
     "views",
 }
-# Images: some requests of each core, in little memory.
+# Added to the seed: the augmentation takes several from there on.
+_SEEDS = {"train": 0, "eval": 5}
+# Images: some requests for each core, in little memory.
 _READ_AT_ONCE = 32
 _LIBRARIES = ("keras", "openvino", "tensorflow")
 
@@ -52,24 +54,22 @@ class StoredViews:
         views: int = 1,
         chosen: np.ndarray | None = None,
         activations: bool = True,
-        rough: bool = False,
     ) -> Views:
         """Returns the views of a split's images.
 
         Args:
-            split: Its name, for the progress messages.
+            split: "train" or "eval": each is augmented in its own way.
             file_patterns: Globs of its examples.
             views: Views per image.
             chosen: bool (images,), which of its images; None for all.
             activations: Whether the lower part's output is wanted, if there is to be fine-tuning at all.
-            rough: Whether bfloat16 will do for the images themselves.
         """
         origin = {
+            "split": split,
             "images": digest_images(file_patterns),
             "chosen": None if chosen is None else hashlib.sha256(chosen.tobytes()).hexdigest(),
             "views": views,
-            "rough": rough,
-            "weights": _weights_digest([*self._lower.weights, *self._upper.weights]),
+            "weights": self._weights,
             "options": self._options.model_dump(mode="json", exclude=_LATER_OPTIONS),
             "versions": {name: _version(name) for name in _LIBRARIES},
         }
@@ -78,21 +78,23 @@ class StoredViews:
         def compute(file: Path | None) -> Views:
             images = read_images(file_patterns, self._options.image_size, _READ_AT_ONCE, chosen)
             count = len(read_labels(file_patterns)) if chosen is None else int(chosen.sum())
-            augment = augmentation(self._options.seed, self._options.other_surfaces) if views > 1 else None
-            return compute_views(split, images, count, self._engine, augment, views, file, rough)
+            seed = self._options.seed + _SEEDS[split]
+            augment = augmentation(seed, self._options.other_surfaces) if views > 1 else None
+            # What bfloat16 does to features to learn from changes nothing; eval decides by the network as it is served.
+            return compute_views(split, images, count, self._engine, augment, views, file, rough=split == "train")
 
         return self._cache.get(origin, cut, compute)
 
     @cached_property
+    def _weights(self) -> str:
+        digest = hashlib.sha256()
+        for weight in (*self._lower.weights, *self._upper.weights):
+            digest.update(weight.numpy().tobytes())
+        return digest.hexdigest()
+
+    @cached_property
     def _engine(self) -> Engine:
         return build_engine(self._lower, self._upper)
-
-
-def _weights_digest(weights: list[keras.Variable]) -> str:
-    digest = hashlib.sha256()
-    for weight in weights:
-        digest.update(weight.numpy().tobytes())
-    return digest.hexdigest()
 
 
 def _version(library: str) -> Any:

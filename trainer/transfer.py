@@ -13,7 +13,7 @@ from trainer.fitting import History, Inputs, Plan, fit
 from trainer.imbalance import draw_epoch, eval_weights, train_weights
 from trainer.options import TrainOptions
 from trainer.strategy import is_chief
-from trainer.views import TrainingViews, Views
+from trainer.views import TrainingViews
 
 log = logging.getLogger("crackgate")
 
@@ -95,26 +95,33 @@ def train_stages(
     return Stages(head_history, history, kept)
 
 
-def predict_logits(upper: keras.Model, head: keras.Model, images: Views, stages: Stages) -> np.ndarray:
-    """Logits of the trained classifier for the first view of every image, without another pass through its lower part.
+def predict_eval(
+    upper: keras.Model, head: keras.Model, views: TrainingViews, stages: Stages
+) -> tuple[np.ndarray, np.ndarray]:
+    """What the trained classifier says of every eval image, without another pass through its lower part.
 
     Args:
         upper: As `train_stages` left it.
         head: As `train_stages` left it.
-        images: With activations if the upper part was fine-tuned.
+        views: With activations of the eval images if the upper part was fine-tuned.
         stages: What `train_stages` returned.
 
     Returns:
-        float32 (images, classes).
+        Logits, float32 (images, classes), and labels, int64 (images,).
     """
+    parts = [part for part in (views.validation, views.validation_once) if part is not None]
+    labels = np.concatenate([part.labels for part in parts])
     if not stages.fine_tune_kept:
-        return head.predict(images.features[:, 0], verbose=0)
-    assert images.activations is not None, "fine-tuning needs stored activations"
+        return head.predict(np.concatenate([part.features[:, 0] for part in parts]), verbose=0), labels
     cut = keras.Input(upper.input_shape[1:])
     top = keras.Model(cut, head(keras.layers.GlobalAveragePooling2D()(upper(cut))))
-    starts = range(0, len(images.labels), _PREDICTED_AT_ONCE)
-    batches = (images.activations[start : start + _PREDICTED_AT_ONCE, 0].astype(np.float32) for start in starts)
-    return np.concatenate([top.predict_on_batch(batch) for batch in batches])
+    logits = []
+    for part in parts:
+        assert part.activations is not None, "fine-tuning needs stored activations"
+        for start in range(0, len(part.labels), _PREDICTED_AT_ONCE):
+            batch = part.activations[start : start + _PREDICTED_AT_ONCE, 0].astype(np.float32)
+            logits.append(top.predict_on_batch(batch))
+    return np.concatenate(logits), labels
 
 
 def _train_head(

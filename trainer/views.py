@@ -31,17 +31,20 @@ class Views:
 
 @dataclass(frozen=True)
 class TrainingViews:
-    """What a training learns from and is chosen by.
+    """What a training learns from, is chosen by and is calibrated on.
 
     Attributes:
-        train: Several views of each training image, or of as many as are augmented; fine-tuning has these only.
-        validation: One view of each image of the eval split.
+        train: Several views of each training image, or of as many as are augmented.
+        validation: The image itself and an augmented view of eval images, or of as many as are needed. Together they
+            choose the epoch: images of one surface say little about others, and of easy ones hardly one is wrong.
         train_once: One view of each other training image, without activations; None where there is no other.
+        validation_once: One view of each other eval image; None where there is no other.
     """
 
     train: Views
     validation: Views
     train_once: Views | None = None
+    validation_once: Views | None = None
 
 
 def compute_views(

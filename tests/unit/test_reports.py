@@ -40,7 +40,7 @@ def _report(labels: list[int], predicted: list[int], folder: Path) -> Any:
 
 @pytest.mark.parametrize("stages", [TWO_STAGES, ONE_STAGE], ids=["two stages", "head only"])
 def test_curves_are_a_picture_with_a_line_for_each_split(stages: Stages, tmp_path: Path) -> None:
-    write_curves(stages, tmp_path)
+    write_curves(stages, TrainOptions(), tmp_path)
     with Image.open(tmp_path / "training_curves.png") as picture:
         assert picture.format == "PNG"
         assert picture.width >= 800
@@ -60,7 +60,7 @@ def test_the_start_of_fine_tuning_is_marked(tmp_path: Path) -> None:
     for number, stages in enumerate((Stages(first, second, True), Stages(history, {}, False))):
         folder = tmp_path / str(number)
         folder.mkdir()
-        write_curves(stages, folder)
+        write_curves(stages, TrainOptions(), folder)
         with Image.open(folder / "training_curves.png") as picture:
             pictures.append(np.asarray(picture.convert("L")))
     # The same points; only the mark and its entry in the legend tell the pictures apart.

@@ -1,7 +1,7 @@
 """Transfer learning: each stage changes what it should and nothing else, and no stage makes the classifier worse."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import keras
@@ -12,7 +12,7 @@ import tensorflow as tf
 from trainer.backbones import split_at_top
 from trainer.engine import build_engine
 from trainer.options import TrainOptions
-from trainer.transfer import Stages, assemble, build_head, train_stages
+from trainer.transfer import Stages, assemble, build_head, predict_eval, train_stages
 from trainer.views import TrainingViews, Views, compute_views
 
 Draw = Callable[[int, int], tuple[np.ndarray, np.ndarray]]
@@ -161,6 +161,37 @@ def test_fine_tuning_improves_the_whole_classifier_by_what_its_history_says(fine
     # float16 activations cost a little.
     assert loss == pytest.approx(min(stages.fine_tune["val_loss"]), rel=1e-2)
     assert loss < min(stages.head["val_loss"])
+
+
+def test_every_eval_image_is_predicted_once_as_it_is(fine_tuned: Fit) -> None:
+    classifier = fine_tuned.classifier
+    whole = classifier.validation
+    assert whole.activations is not None
+    noise = np.random.default_rng(0).normal(size=(10, 1, *whole.activations.shape[2:])).astype(np.float16)
+    chosen = Views(
+        np.concatenate([whole.activations[:10], noise], axis=1),
+        whole.features[:10].repeat(2, axis=1),
+        whole.labels[:10],
+    )
+    others = Views(whole.activations[10:], whole.features[10:], whole.labels[10:])
+    views = TrainingViews(classifier.train, chosen, validation_once=others)
+    logits, labels = predict_eval(classifier.upper, classifier.head, views, fine_tuned.stages)
+    np.testing.assert_array_equal(labels, whole.labels)
+    model = assemble(classifier.backbone, classifier.head)
+    np.testing.assert_allclose(logits, model.predict(classifier.validation_images, verbose=0), rtol=1e-2, atol=1e-2)
+
+
+def test_augmented_views_of_eval_choose_the_epoch_too(
+    new_classifier: Callable[[TrainOptions], Trained], tmp_path: Path
+) -> None:
+    classifier = new_classifier(OPTIONS)
+    plain = classifier.validation
+    strange = plain.features + np.random.default_rng(0).normal(0, 3, plain.features.shape).astype(np.float32)
+    both = Views(None, np.concatenate([plain.features, strange], axis=1), plain.labels)
+    stages = replace(classifier, validation=both).fit(_with(head_epochs=3, fine_tune_epochs=0), tmp_path)
+    features = both.features.reshape(-1, both.features.shape[-1])
+    logits = keras.ops.convert_to_numpy(classifier.head(features, training=False))
+    assert min(stages.head["val_loss"]) == pytest.approx(_loss(logits, plain.labels.repeat(2)), rel=1e-4)
 
 
 def test_fine_tuning_that_does_not_help_is_undone(
