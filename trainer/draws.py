@@ -22,13 +22,13 @@ class RandomLayer(keras.layers.Layer):
     def __init__(self, seed: int):
         """Takes the seed of all draws."""
         super().__init__(dtype="float32")
-        self._seeds = keras.random.SeedGenerator(seed)
+        self.seeds = keras.random.SeedGenerator(seed)
 
     def call(self, images: tf.Tensor, training: bool = False) -> tf.Tensor:
         """Returns the images, changed if this is training."""
         if not training:
             return images
-        draws = Draws(self._seeds, tf.shape(images)[0])
+        draws = Draws(self.seeds, tf.shape(images)[0])
         if tf.executing_eagerly() or not self.compiled:
             return self.change(images, draws)
         # One pass over the pixels instead of one per operation: a quarter of the work.

@@ -53,7 +53,7 @@ class ServedClassifier(tf.Module):
     ):
         """Takes a model from images in 0 to 255 to logits; see `export_classifier`."""
         super().__init__()
-        # As a function: of a model, TensorFlow would store every layer, and trace it once more for a signature of its own.
+        # As functions: of a model, TensorFlow would store every layer, and trace it again for a signature of its own.
         self._logits = lambda pixels: model(pixels, training=False)
         self._weights = [variable.value for variable in model.variables]
         self._classes = tf.constant(classes)

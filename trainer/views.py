@@ -1,10 +1,10 @@
 """Backbone outputs of each image, computed once and kept on disk: the backbone's passes are what training costs."""
 
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-import keras
 import numpy as np
 import tensorflow as tf
 
@@ -52,7 +52,7 @@ def compute_views(
     images: tf.data.Dataset,
     count: int,
     engine: Engine,
-    augment: keras.Model | None,
+    augment: Callable[..., tf.Tensor] | None,
     views: int,
     file: Path | None,
     rough: bool = False,
@@ -64,7 +64,7 @@ def compute_views(
         images: Batches of (float32 images in 0 to 255, int64 labels), `count` images in all.
         count: Number of images.
         engine: Runs the backbone.
-        augment: Augmentation model; None when `views` is 1.
+        augment: Augmentation model, or a function of it; None when `views` is 1.
         views: Views per image. The first is the image itself.
         file: Where to keep the activations, as .npy; None to keep only the features.
         rough: Whether bfloat16 will do for the images themselves, as it does for what augmentation made of them.
@@ -91,17 +91,19 @@ def compute_views(
     return Views(activations, features, labels)
 
 
-def _versions(images: tf.data.Dataset, augment: keras.Model | None, views: int) -> tf.data.Dataset:
+def _versions(images: tf.data.Dataset, augment: Callable[..., tf.Tensor] | None, views: int) -> tf.data.Dataset:
     """Every batch as it is, then as often as there are other views augmented, in the background."""
     if augment is None:
         return images
     # All of one size: for another one, the augmentation would be compiled once more.
     size = len(next(iter(images))[1])
 
+    @tf.autograph.experimental.do_not_convert
     def augmented(batch: tf.Tensor, labels: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        full = tf.pad(batch, [[0, size - len(labels)], [0, 0], [0, 0], [0, 0]])
+        full = tf.pad(batch, [[0, size - tf.size(labels)], [0, 0], [0, 0], [0, 0]])
         return augment(tf.ensure_shape(full, (size, *batch.shape[1:])), training=True), labels
 
+    @tf.autograph.experimental.do_not_convert
     def versions(batch: tf.Tensor, labels: tf.Tensor) -> tf.data.Dataset:
         itself = tf.data.Dataset.from_tensors((batch, labels))
         return itself.concatenate(itself.repeat(views - 1).map(augmented))
