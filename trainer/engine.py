@@ -12,7 +12,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from trainer.inference_requests import InferenceRequests, import_openvino, openvino_core
+from trainer.inference_requests import InferenceRequests, computes_in_bfloat16, import_openvino
 from trainer.strategy import on_all_devices
 
 log = logging.getLogger("crackgate")
@@ -112,7 +112,7 @@ class OpenVinoEngine:
         self._request_shape = [_REQUEST, *shape]
         network.reshape(self._request_shape)
         self._exact = self._rough = InferenceRequests(network, "THROUGHPUT")
-        if "BF16" in openvino_core().get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
+        if computes_in_bfloat16():
             self._rough = InferenceRequests(network, "THROUGHPUT", "bf16")
 
     def start(

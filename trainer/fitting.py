@@ -16,6 +16,7 @@ import numpy as np
 import tensorflow as tf
 
 from trainer.checkpoints import Checkpoint, Saved
+from trainer.lean_network import lean
 from trainer.time_left import time_left
 
 log = logging.getLogger("crackgate")
@@ -55,12 +56,14 @@ class Plan:
         batch_size: Items per step, over all devices together.
         epochs: At most so many.
         patience: Epochs without a lower eval loss after which the stage stops.
+        dtype: What steps compute in on one CPU, "float32" or "bfloat16"; the eval loss is always float32's.
     """
 
     stage: str
     batch_size: int
     epochs: int
     patience: int
+    dtype: str = "float32"
 
 
 def fit(
@@ -97,8 +100,9 @@ def fit(
         ValueError: The loss became NaN or infinite.
     """
     optimizer.build(model.trainable_variables)
-    train_steps = _Steps(model, loss, train, plan.batch_size, optimizer)
-    validation_steps = _Steps(model, loss, validation, plan.batch_size)
+    train_steps = _Steps(model, plan.dtype, loss, train, plan.batch_size, optimizer)
+    # What chooses the epoch is what is exported: in float32.
+    validation_steps = _Steps(model, "float32", loss, validation, plan.batch_size)
     history: History = {"loss": [], "accuracy": [], "val_loss": [], "val_accuracy": []}
     best_weights = model.get_weights()
     logs = _TensorBoard(tensorboard_dir)
@@ -116,15 +120,18 @@ def fit(
             break
         progress = _Messages(f"{plan.stage}, epoch {epoch + 1} of at most {plan.epochs}")
         measured = (*train_steps.epoch(draw(epoch), progress), *validation_steps.epoch())
-        if not np.isfinite(measured).all():
+        weights = model.get_weights()
+        # A ReLU may turn NaN into a number, so that the losses alone would not tell.
+        if not all(np.isfinite(values).all() for values in (measured, *weights)):
+            loss = measured[0] if all(np.isfinite(weight).all() for weight in weights) else np.nan
             raise ValueError(
-                f"the loss of the {plan.stage} stage is no longer finite ({measured[0]}): "
+                f"the loss of the {plan.stage} stage is no longer finite ({loss}): "
                 "lower train.head_learning_rate or train.fine_tune_learning_rate"
             )
         for measures, value in zip(history.values(), measured, strict=True):
             measures.append(value)
         if _epochs_without_gain(history) == 0:
-            best_weights = model.get_weights()
+            best_weights = weights
         logs.write(epoch, history)
         if checkpoint:
             variables = [keras.ops.convert_to_numpy(variable) for variable in _state(model, optimizer)]
@@ -234,6 +241,7 @@ class _Steps:
     def __init__(
         self,
         model: keras.Model,
+        dtype: str,
         loss: keras.losses.Loss,
         inputs: Inputs,
         batch_size: int,
@@ -241,11 +249,12 @@ class _Steps:
     ):
         strategy = tf.distribute.get_strategy()
         self._stored, self._batch_size = _Stored(inputs), batch_size
+        network = lean(model, dtype)
 
         def measure(batch: Any, counts: tf.Tensor, training: bool) -> tuple[tf.Tensor, tf.Tensor]:
             """Weighted losses, and their sum beside the number of right answers."""
             values, labels, weights = self._stored.taken(batch)
-            logits = tf.cast(model(values, training=training), tf.float32)
+            logits = tf.cast(network(values, training=training), tf.float32)
             losses = loss(labels, logits) * weights * counts
             # In 64 bits it does not matter how many steps one call made.
             right = tf.cast(tf.argmax(logits, axis=1) == labels, tf.float32) * counts

@@ -94,6 +94,14 @@ def openvino_core() -> Any:
     return import_openvino().Core()
 
 
+def computes_in_bfloat16() -> bool:
+    """Whether the CPU multiplies in bfloat16, in about half of float32's time; False where OpenVINO cannot say."""
+    try:
+        return "BF16" in openvino_core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+    except ImportError:
+        return False
+
+
 def _infer(free: "queue.SimpleQueue[Any]", values: np.ndarray, read: Callable[[Sequence[np.ndarray]], Read]) -> Read:
     request = free.get()
     try:

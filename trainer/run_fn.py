@@ -156,7 +156,7 @@ def _checkpoints(fn_args: FnArgs, strategy: tf.distribute.Strategy) -> Iterator[
 
 def _as_served(backbone: keras.Model, head: keras.Model, options: TrainOptions) -> tuple[keras.Model, keras.Model]:
     """The same models on one device and in float32."""
-    if options.strategy == "one" and options.mixed_precision == "none":
+    if options.strategy == "one" and options.mixed_precision in ("auto", "none"):
         return backbone, head
     plain_backbone = build_backbone(options.backbone, options.image_size, "none")
     plain_head = build_head(backbone.output_shape[-1], head.output_shape[-1], options)

@@ -7,12 +7,14 @@ from typing import Any
 
 import keras
 import numpy as np
+import tensorflow as tf
 
 from trainer.checkpoints import Checkpoint
 from trainer.fitting import History, Inputs, Plan, fit
+from trainer.fused_adam import FusedAdam
 from trainer.imbalance import draw_epoch, eval_weights, train_weights
 from trainer.options import TrainOptions
-from trainer.strategy import is_chief
+from trainer.strategy import is_chief, step_dtype
 from trainer.views import TrainingViews
 
 log = logging.getLogger("crackgate")
@@ -186,7 +188,13 @@ def _fine_tune(
         _inputs(train.activations, train.labels, train_weights(train.labels, options.imbalance)),
         one_view_each,
         _inputs(validation.activations, validation.labels, eval_weights(validation.labels, options.imbalance)),
-        Plan("fine-tuning", options.batch_size, options.fine_tune_epochs, options.patience),
+        Plan(
+            "fine-tuning",
+            options.batch_size,
+            options.fine_tune_epochs,
+            options.patience,
+            step_dtype(options.mixed_precision),
+        ),
         tensorboard_dir,
         checkpoint,
     )
@@ -204,7 +212,7 @@ def _inputs(views: np.ndarray, labels: np.ndarray, weights: np.ndarray) -> Input
 
 
 def _optimizer(rate: Any, options: TrainOptions) -> keras.optimizers.Optimizer:
-    adam = keras.optimizers.Adam(rate)
+    adam = (keras.optimizers.Adam if tf.distribute.has_strategy() else FusedAdam)(rate)
     # Small gradients are nothing in float16, unless the loss is scaled up first.
     return keras.optimizers.LossScaleOptimizer(adam) if options.mixed_precision == "float16" else adam
 
