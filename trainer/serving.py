@@ -2,6 +2,7 @@
 
 import json
 import tempfile
+from functools import partial
 from pathlib import Path
 
 import keras
@@ -53,7 +54,10 @@ class ServedClassifier(tf.Module):
     ):
         """Takes a model from images in 0 to 255 to logits; see `export_classifier`."""
         super().__init__()
-        self._model = model
+        # Plain functions, so that TensorFlow tracks the weights alone: of a Keras model it would also export each layer
+        # and more functions, which costs seconds here and wherever the SavedModel is loaded.
+        self._weights = [weight.value for weight in model.weights]
+        self._model = partial(model.__call__, training=False)
         self._classes = tf.constant(classes)
         self._image_size = image_size
         self._calibration = calibration
@@ -73,7 +77,7 @@ class ServedClassifier(tf.Module):
         pixels = tf.TensorSpec([None, image_size, image_size, 3], tf.float32, name="pixels")
         self.score_pixels = tf.function(self._score_pixels, input_signature=[pixels])
         if trunk is not None and head is not None:
-            self._trunk, self._head = trunk, head
+            self._trunk, self._head = partial(trunk.__call__, training=False), partial(head.__call__, training=False)
             any_size = tf.TensorSpec([None, None, None, 3], tf.float32, name="pixels")
             pooled = tf.TensorSpec([None, trunk.output_shape[-1]], tf.float32, name="features")
             self.feature_map = tf.function(self._feature_map, input_signature=[any_size])
@@ -102,15 +106,15 @@ class ServedClassifier(tf.Module):
 
     def _score_pixels(self, pixels: tf.Tensor) -> tf.Tensor:
         """From float32 (N, size, size, 3) in 0 to 255 to calibrated scores, float32 (N, C)."""
-        return self._calibrated(self._model(pixels, training=False))
+        return self._calibrated(self._model(pixels))
 
     def _feature_map(self, pixels: tf.Tensor) -> tf.Tensor:
         """From float32 (N, H, W, 3) in 0 to 255 of any H and W to float32 (N, ceil(H / 32), ceil(W / 32), F)."""
-        return self._trunk(pixels, training=False)
+        return self._trunk(pixels)
 
     def _score_features(self, pooled: tf.Tensor) -> tf.Tensor:
         """From float32 (N, F), means over places of a feature map, to calibrated scores, float32 (N, C)."""
-        return self._calibrated(self._head(pooled, training=False))
+        return self._calibrated(self._head(pooled))
 
     def _calibrated(self, logits: tf.Tensor) -> tf.Tensor:
         logits = tf.cast(logits, tf.float32)
