@@ -15,7 +15,8 @@ class PeakMemory:
     """Watches the memory of this process and its children, from its construction to `stop`.
 
     It is resident memory (RSS), looked at every `INTERVAL`, new children once a second: a shorter peak can be missed,
-    and pages that two processes share count twice. The components of a local run share one process, so each starts with what the earlier ones kept.
+    and pages that two processes share count twice. The components of a local run share one process, so each starts with
+    what the earlier ones kept.
     """
 
     def __init__(self) -> None:
