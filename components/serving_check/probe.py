@@ -33,7 +33,7 @@ def main(plan_file: str, result_file: str) -> None:
     plan = json.loads(Path(plan_file).read_text(encoding="utf-8"))
     sys.meta_path.insert(0, _Refused(plan["forbidden"]))
     # No model server has Keras, either. TensorFlow would import it, and takes this for a Keras that is not installed.
-    sys.modules["keras"] = None  # type: ignore[assignment]
+    sys.modules |= {"keras": None, "tf_keras": None}  # type: ignore[dict-item]
     # What the imports and the model make stays: nothing to collect.
     gc.disable()
     # Only now: TensorFlow must not bring the project in, either.
