@@ -13,6 +13,7 @@ from pipeline.progress import ComponentEvents
 from pipeline.rules import gate_rules
 from pipeline.run import find_positive_class, record_run, resolve_classes, warn_of_beam
 from pipeline.run_log import output_turned_to
+from pipeline.starting import without_collecting
 from pipeline.summary import Summary
 from pipeline.workspace import Workspace
 
@@ -67,7 +68,7 @@ def gate_model(
 
     def work(summary: Summary, events: ComponentEvents) -> None:
         summary.judges_only = True
-        with events.timed("starting TFX"):
+        with events.timed("starting TFX"), without_collecting():
             from pipeline.local_gate import run_gate
         run_gate(summary, model, positive, config, workspace, events, enable_cache)
 

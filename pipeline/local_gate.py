@@ -8,7 +8,11 @@ import shutil
 from pathlib import Path
 
 from ml_metadata.proto import metadata_store_pb2
-from tfx import v1 as tfx
+from tfx.components import Evaluator
+from tfx.dsl.components.common.importer import Importer
+from tfx.orchestration.metadata import sqlite_metadata_connection_config
+from tfx.orchestration.pipeline import Pipeline
+from tfx.types import standard_artifacts
 from tfx.utils import path_utils
 
 from components.features import TEST_SPLIT
@@ -45,7 +49,7 @@ def run_gate(
         events: Attached to the root logger; it knows the components' durations.
         enable_cache: Whether components may take over outputs of earlier runs.
     """
-    metadata = tfx.orchestration.metadata.sqlite_metadata_connection_config(str(workspace.metadata_file))
+    metadata = sqlite_metadata_connection_config(str(workspace.metadata_file))
     artifact = _copy_as_artifact(model, workspace.gated)
     summary.outputs["model"] = path_utils.serving_model_path(str(artifact))
     pipeline = create_gate_pipeline(summary, artifact, positive, config, workspace, metadata, enable_cache)
@@ -75,14 +79,14 @@ def create_gate_pipeline(
     workspace: Workspace,
     metadata: metadata_store_pb2.ConnectionConfig,
     enable_cache: bool,
-) -> tfx.dsl.Pipeline:
+) -> Pipeline:
     """Builds the pipeline: ImageExampleGen, with every image in test, the model as it is, and the Evaluator.
 
     Its name is not that of the runs that release: what was judged here is no baseline there.
     """
     example_gen = image_example_gen(Path(summary.data), summary.classes, {TEST_SPLIT: 1}, config.data)
-    importer = tfx.dsl.Importer(source_uri=str(artifact), artifact_type=tfx.types.standard_artifacts.Model)
-    evaluator = tfx.components.Evaluator(
+    importer = Importer(source_uri=str(artifact), artifact_type=standard_artifacts.Model)
+    evaluator = Evaluator(
         examples=example_gen.outputs["examples"],
         model=importer.with_id("ModelImporter").outputs["result"],
         eval_config=build_eval_config(summary.classes, positive, config.gate),
@@ -91,7 +95,7 @@ def create_gate_pipeline(
     )
     components = [example_gen, importer, evaluator]
     add_component_args(components, config.beam)
-    return tfx.dsl.Pipeline(
+    return Pipeline(
         pipeline_name=f"{pipeline_name(summary.classes)}-gate",
         pipeline_root=str(workspace.pipeline_root),
         components=components,

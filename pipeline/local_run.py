@@ -12,9 +12,11 @@ from pathlib import Path
 from typing import Any
 
 from ml_metadata.proto import metadata_store_pb2
-from tfx import v1 as tfx
 from tfx.components.example_gen.utils import FINGERPRINT_PROPERTY_NAME
 from tfx.dsl.compiler import compiler, constants
+from tfx.orchestration.local.local_dag_runner import LocalDagRunner
+from tfx.orchestration.metadata import sqlite_metadata_connection_config
+from tfx.orchestration.pipeline import Pipeline
 from tfx.orchestration.portable import runtime_parameter_utils
 from tfx.utils import path_utils
 
@@ -50,7 +52,7 @@ def run_local(
         events: Attached to the root logger; it knows the components' durations.
         enable_cache: Whether components may take over outputs of earlier runs.
     """
-    metadata = tfx.orchestration.metadata.sqlite_metadata_connection_config(str(workspace.metadata_file))
+    metadata = sqlite_metadata_connection_config(str(workspace.metadata_file))
     pipeline = create_pipeline(
         data=Path(summary.data),
         classes=summary.classes,
@@ -66,7 +68,7 @@ def run_local(
 
 def run_pipeline(
     summary: Summary,
-    pipeline: tfx.dsl.Pipeline,
+    pipeline: Pipeline,
     metadata: metadata_store_pb2.ConnectionConfig,
     events: ComponentEvents,
     judge: Callable[[dict[str, Execution]], None],
@@ -88,7 +90,7 @@ def run_pipeline(
     failure: BaseException | None = None
     try:
         with interruptible():
-            tfx.orchestration.LocalDagRunner().run_with_ir(definition)
+            LocalDagRunner().run_with_ir(definition)
     except (Exception, KeyboardInterrupt) as error:
         failure = error
         log.info("%s", "".join(traceback.format_exception(error)))

@@ -1,23 +1,29 @@
 """How much memory a step of the run took."""
 
+import itertools
 import threading
 
 import psutil
 
 # Seconds between two looks.
 INTERVAL = 0.25
+# Looks between two searches for children: a search reads a file of every process on the machine.
+_LOOKS_PER_SEARCH = 4
 
 
 class PeakMemory:
     """Watches the memory of this process and its children, from its construction to `stop`.
 
-    It is resident memory (RSS), looked at every `INTERVAL`: a shorter peak can be missed, and pages that two processes
-    share count twice. The components of a local run share one process, so each starts with what the earlier ones kept.
+    It is resident memory (RSS), looked at every `INTERVAL`, new children once a second: a shorter peak can be missed,
+    and pages that two processes share count twice. The components of a local run share one process, so each starts with
+    what the earlier ones kept.
     """
 
     def __init__(self) -> None:
         self._process = psutil.Process()
-        self._peak = self._now()
+        self._children: list[psutil.Process] = []
+        self._peak = 0
+        self._look(search=True)
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._watch, name="peak memory", daemon=True)
         self._thread.start()
@@ -26,17 +32,22 @@ class PeakMemory:
         """Ends the watch and returns the peak, in bytes."""
         self._stopped.set()
         self._thread.join()
-        return max(self._peak, self._now())
+        self._look(search=True)
+        return self._peak
 
     def _watch(self) -> None:
-        while not self._stopped.wait(INTERVAL):
-            self._peak = max(self._peak, self._now())
+        for look in itertools.count(1):
+            if self._stopped.wait(INTERVAL):
+                return
+            self._look(search=look % _LOOKS_PER_SEARCH == 0)
 
-    def _now(self) -> int:
+    def _look(self, search: bool) -> None:
+        if search:
+            self._children = self._process.children(recursive=True)
         total = 0
-        for process in (self._process, *self._process.children(recursive=True)):
+        for process in (self._process, *self._children):
             try:
                 total += process.memory_info().rss
             except psutil.Error:  # it has ended meanwhile
                 continue
-        return total
+        self._peak = max(self._peak, total)

@@ -6,7 +6,12 @@ from typing import Any
 
 import tensorflow_data_validation as tfdv
 from ml_metadata.proto import metadata_store_pb2
-from tfx import v1 as tfx
+from tfx.components import Evaluator, ExampleValidator, StatisticsGen, Trainer, Tuner
+from tfx.dsl.components.common.resolver import Resolver
+from tfx.orchestration.pipeline import Pipeline
+from tfx.proto.trainer_pb2 import EvalArgs, TrainArgs
+from tfx.types import standard_artifacts
+from tfx.types.channel import Channel
 
 from components.baseline_resolver.released_statistics import ReleasedStatisticsStrategy
 from components.baseline_resolver.strategy import ModelInServiceStrategy
@@ -76,7 +81,7 @@ def create_pipeline(
     trainer_work_dir: Path,
     metadata: metadata_store_pb2.ConnectionConfig,
     enable_cache: bool = True,
-) -> tfx.dsl.Pipeline:
+) -> Pipeline:
     """Builds the pipeline.
 
     1. ImageExampleGen reads the images, refuses bad files, groups copies and splits the groups into train, eval, test.
@@ -104,7 +109,7 @@ def create_pipeline(
     example_gen = image_example_gen(data, classes, ratios, config.data)
     schema = curated_schema(classes, config.data_schema)
     statistics_gen = expected_statistics(example_gen, schema)
-    example_validator = tfx.components.ExampleValidator(
+    example_validator = ExampleValidator(
         statistics=statistics_gen.outputs["statistics"], schema=schema.outputs["schema"]
     )
     data_page = DataPage(
@@ -118,10 +123,10 @@ def create_pipeline(
         anomalies=example_validator.outputs["anomalies"],
         source_digest=source_digest("components/data_gate", "components/standouts.py"),
     )
-    released_statistics = tfx.dsl.Resolver(
+    released_statistics = Resolver(
         strategy_class=ReleasedStatisticsStrategy,
-        statistics=tfx.dsl.Channel(type=tfx.types.standard_artifacts.ExampleStatistics),
-        pushed_model=tfx.dsl.Channel(type=tfx.types.standard_artifacts.PushedModel),
+        statistics=Channel(type=standard_artifacts.ExampleStatistics),
+        pushed_model=Channel(type=standard_artifacts.PushedModel),
         candidate=statistics_gen.outputs["statistics"],
     ).with_id("ReleasedStatisticsResolver")
     drift_check = DriftCheck(
@@ -140,13 +145,13 @@ def create_pipeline(
     for gate in (data_gate, drift_check, leak_check):
         gate.add_upstream_node(data_page)
     (tuner or trainer).add_upstream_nodes([data_gate, drift_check, leak_check])
-    baseline_resolver = tfx.dsl.Resolver(
+    baseline_resolver = Resolver(
         strategy_class=ModelInServiceStrategy,
-        model=tfx.dsl.Channel(type=tfx.types.standard_artifacts.Model),
-        pushed_model=tfx.dsl.Channel(type=tfx.types.standard_artifacts.PushedModel),
+        model=Channel(type=standard_artifacts.Model),
+        pushed_model=Channel(type=standard_artifacts.PushedModel),
         candidate=trainer.outputs["model"],
     ).with_id("BaselineResolver")
-    evaluator = tfx.components.Evaluator(
+    evaluator = Evaluator(
         examples=example_gen.outputs["examples"],
         model=trainer.outputs["model"],
         baseline_model=baseline_resolver.outputs["model"],
@@ -195,7 +200,7 @@ def create_pipeline(
         pusher,
     ]
     add_component_args(components, config.beam)
-    return tfx.dsl.Pipeline(
+    return Pipeline(
         pipeline_name=pipeline_name(classes),
         pipeline_root=str(pipeline_root),
         components=components,
@@ -245,9 +250,9 @@ def curated_schema(classes: list[str], options: SchemaOptions) -> CuratedSchema:
     )
 
 
-def expected_statistics(example_gen: ImageExampleGen, schema: CuratedSchema) -> tfx.components.StatisticsGen:
+def expected_statistics(example_gen: ImageExampleGen, schema: CuratedSchema) -> StatisticsGen:
     """Builds StatisticsGen for the features in the schema, and no others: it does not even decode an image's bytes."""
-    return tfx.components.StatisticsGen(
+    return StatisticsGen(
         examples=example_gen.outputs["examples"],
         schema=schema.outputs["schema"],
         stats_options=tfdv.StatsOptions(experimental_filter_read_paths=True),
@@ -268,25 +273,23 @@ def _training(classes: list[str], config: Config, work_dir: Path) -> dict[str, A
     }
 
 
-def _tuner(example_gen: ImageExampleGen, training: dict[str, Any], trials: int) -> tfx.components.Tuner:
-    return tfx.components.Tuner(
+def _tuner(example_gen: ImageExampleGen, training: dict[str, Any], trials: int) -> Tuner:
+    return Tuner(
         tuner_fn="trainer.tuning.tuner_fn",
         examples=example_gen.outputs["examples"],
-        train_args=tfx.proto.TrainArgs(splits=[TRAIN_SPLIT]),
-        eval_args=tfx.proto.EvalArgs(splits=[EVAL_SPLIT]),
+        train_args=TrainArgs(splits=[TRAIN_SPLIT]),
+        eval_args=EvalArgs(splits=[EVAL_SPLIT]),
         custom_config={**training, "trials": trials},
     )
 
 
-def _trainer(
-    example_gen: ImageExampleGen, training: dict[str, Any], tuner: tfx.components.Tuner | None
-) -> tfx.components.Trainer:
-    return tfx.components.Trainer(
+def _trainer(example_gen: ImageExampleGen, training: dict[str, Any], tuner: Tuner | None) -> Trainer:
+    return Trainer(
         run_fn="trainer.run_fn.run_fn",
         examples=example_gen.outputs["examples"],
         hyperparameters=tuner.outputs["best_hyperparameters"] if tuner else None,
-        train_args=tfx.proto.TrainArgs(splits=[TRAIN_SPLIT]),
-        eval_args=tfx.proto.EvalArgs(splits=[EVAL_SPLIT]),
+        train_args=TrainArgs(splits=[TRAIN_SPLIT]),
+        eval_args=EvalArgs(splits=[EVAL_SPLIT]),
         custom_config=training,
     )
 

@@ -17,6 +17,7 @@ from pipeline.interruption import interruptible
 from pipeline.progress import ComponentEvents, LiveDisplay, PlainDisplay
 from pipeline.rules import gate_rules
 from pipeline.run_log import logged_to
+from pipeline.starting import without_collecting
 from pipeline.summary import SUMMARY_FILE, Images, Summary, Verdict, begin_summary
 from pipeline.workspace import Workspace
 from trainer.positive_class import resolve_positive_class
@@ -173,7 +174,7 @@ def find_positive_class(config: Config, classes: list[str]) -> str | None:
 def _run_pipeline(
     summary: Summary, config: Config, workspace: Workspace, events: ComponentEvents, enable_cache: bool
 ) -> None:
-    with events.timed("starting TFX"):
+    with events.timed("starting TFX"), without_collecting():
         from pipeline.local_run import run_local
     run_local(summary, config, workspace, events, enable_cache)
 

@@ -2,7 +2,7 @@
 
 import keras
 
-from trainer.camera import RandomCamera
+from trainer.camera import RandomCamera, RandomCompression
 from trainer.geometry import RandomGeometry
 from trainer.surface import RandomLight, RandomSurface
 
@@ -20,6 +20,5 @@ def augmentation(seed: int, other_surfaces: bool = True) -> keras.Model:
     # A crack has no up or down. Far out it becomes as thin as another camera's.
     place = RandomGeometry(zoom_in=0.3, zoom_out=1.0, seed=seed)
     surface = [RandomSurface(seed=seed + 1)] if other_surfaces else []
-    return keras.Sequential(
-        [place, *surface, RandomLight(seed=seed + 2), RandomCamera(seed=seed + 3)], name="augmentation"
-    )
+    camera = [RandomCamera(seed=seed + 3), RandomCompression(seed=seed + 4)]
+    return keras.Sequential([place, *surface, RandomLight(seed=seed + 2), *camera], name="augmentation")

@@ -4,30 +4,36 @@ import tensorflow as tf
 
 from trainer.draws import Draws, RandomLayer
 
+# Pixels on either side that a blur reaches: three times the widest deviation.
+_REACH = 4
+
 
 class RandomCamera(RandomLayer):
     """Takes every image with another camera."""
 
     def change(self, images: tf.Tensor, draws: Draws) -> tf.Tensor:
-        """Returns the images as other cameras would have stored them."""
-        side = tf.shape(images)[1]
+        """Returns the images as other cameras would have seen them."""
+        side = images.shape[1]
         taken = _colours(_focus(images / 255, draws), draws)
         taken += draws.uniform(0, 0.06) * draws.chance(0.5) * draws.normal(side, side, 1)
-        return _compress(tf.clip_by_value(taken, 0, 1), draws) * 255
+        return tf.clip_by_value(taken, 0, 1) * 255
 
 
 def _focus(images: tf.Tensor, draws: Draws) -> tf.Tensor:
     """Blurs half of the images by up to 1.4 pixels, and sharpens a third of those, some beyond what they were."""
-    count, side = tf.shape(images)[0], tf.shape(images)[1]
     sigma = 0.05 + draws.uniform(0.3, 1.4) * draws.chance(0.5)
-    place = tf.cast(tf.range(side), tf.float32)
-    kernel = tf.exp(-(((place[:, None] - place) / sigma[..., 0]) ** 2) / 2)
+    kernel = tf.exp(-((tf.range(-_REACH, _REACH + 1, dtype=tf.float32) / sigma[..., 0]) ** 2) / 2)
     kernel /= tf.reduce_sum(kernel, axis=-1, keepdims=True)
     blurred = images
-    # A Gaussian of each image's own width, as a product of matrices: first down, then across.
-    for _ in range(2):
-        blurred = tf.reshape(kernel @ tf.reshape(blurred, (count, side, side * 3)), (count, side, side, 3))
-        blurred = tf.transpose(blurred, (0, 2, 1, 3))
+    # A Gaussian of each image's own width: first down, then across.
+    for axis in (1, 2):
+        padding = [[_REACH, _REACH] if dimension == axis else [0, 0] for dimension in range(4)]
+        padded = tf.pad(blurred, padding, "SYMMETRIC")
+        starts = ([0, shift, 0, 0] if axis == 1 else [0, 0, shift, 0] for shift in range(2 * _REACH + 1))
+        blurred = sum(
+            tf.slice(padded, start, [-1, *images.shape[1:]]) * kernel[..., shift, None, None]
+            for shift, start in enumerate(starts)
+        )
     return blurred + draws.uniform(0, 2.5) * draws.chance(0.3) * (images - blurred)
 
 
@@ -43,16 +49,23 @@ def _colours(images: tf.Tensor, draws: Draws) -> tf.Tensor:
     return images + draws.uniform(-0.6, 0.6) * images * (1 - images)
 
 
-def _compress(images: tf.Tensor, draws: Draws) -> tf.Tensor:
+class RandomCompression(RandomLayer):
     """Stores four in ten of the images as JPEG of quality 20 to 95."""
-    shape = images.shape[1:]
 
-    def stored(drawn: tuple[tf.Tensor, tf.Tensor, tf.Tensor]) -> tf.Tensor:
-        image, quality, chosen = drawn
-        return tf.cond(
-            chosen, lambda: tf.ensure_shape(tf.image.adjust_jpeg_quality(image, quality), shape), lambda: image
-        )
+    compiled = False
 
-    quality = tf.cast(tf.reshape(draws.uniform(20, 96), [-1]), tf.int32)
-    chosen = tf.reshape(draws.chance(0.4), [-1]) > 0
-    return tf.map_fn(stored, (images, quality, chosen), fn_output_signature=tf.float32)
+    def change(self, images: tf.Tensor, draws: Draws) -> tf.Tensor:
+        """Returns the images as they are read again."""
+        shape = images.shape[1:]
+
+        def stored(drawn: tuple[tf.Tensor, tf.Tensor, tf.Tensor]) -> tf.Tensor:
+            image, quality, chosen = drawn
+            return tf.cond(
+                chosen,
+                lambda: tf.ensure_shape(tf.image.adjust_jpeg_quality(image / 255, quality), shape) * 255,
+                lambda: image,
+            )
+
+        quality = tf.cast(tf.reshape(draws.uniform(20, 96), [-1]), tf.int32)
+        chosen = tf.reshape(draws.chance(0.4), [-1]) > 0
+        return tf.map_fn(stored, (images, quality, chosen), fn_output_signature=tf.float32)

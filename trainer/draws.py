@@ -1,9 +1,13 @@
 """Layers that change images at random: what they share, and their random numbers."""
 
 import math
+from contextlib import AbstractContextManager, nullcontext
 
 import keras
 import tensorflow as tf
+
+# Numbers that are drawn together: single ones cost as much.
+_AT_ONCE = 16
 
 
 class RandomLayer(keras.layers.Layer):
@@ -12,14 +16,23 @@ class RandomLayer(keras.layers.Layer):
     Without `training`, nothing happens. Subclasses say in `change` what does.
     """
 
+    # Whether XLA can compile `change`.
+    compiled = True
+
     def __init__(self, seed: int):
         """Takes the seed of all draws."""
         super().__init__(dtype="float32")
-        self._seeds = keras.random.SeedGenerator(seed)
+        self.seeds = keras.random.SeedGenerator(seed)
 
     def call(self, images: tf.Tensor, training: bool = False) -> tf.Tensor:
         """Returns the images, changed if this is training."""
-        return self.change(images, Draws(self._seeds, tf.shape(images)[0])) if training else images
+        if not training:
+            return images
+        draws = Draws(self.seeds, tf.shape(images)[0])
+        if tf.executing_eagerly() or not self.compiled:
+            return self.change(images, draws)
+        # One pass over the pixels instead of one per operation: a quarter of the work.
+        return tf.function(self.change, jit_compile=True, autograph=False)(images, draws)
 
     def change(self, images: tf.Tensor, draws: "Draws") -> tf.Tensor:
         """Returns the changed images."""
@@ -27,15 +40,23 @@ class RandomLayer(keras.layers.Layer):
 
 
 class Draws:
-    """Draws for a batch of `count` images; each result has shape (count, 1, 1, 1) unless said otherwise."""
+    """Draws for a batch of `count` images; each result has shape (count, 1, 1, 1) unless said otherwise.
+
+    The random numbers themselves come from the graph in which this object was made: XLA would take 30 times as long.
+    """
 
     def __init__(self, seeds: keras.random.SeedGenerator, count: tf.Tensor):
-        """Takes the layer's seeds, which move on with every draw."""
+        """Takes the layer's seeds, which move on as numbers are needed."""
         self._seeds, self._count = seeds, count
+        self._graph = None if tf.executing_eagerly() else tf.compat.v1.get_default_graph()
+        self._ready: list[tf.Tensor] = []
 
     def uniform(self, low: float, high: float) -> tf.Tensor:
         """Evenly between `low` and `high`."""
-        return keras.random.uniform((self._count, 1, 1, 1), low, high, seed=self._seeds)
+        if not self._ready:
+            with self._here():
+                self._ready = tf.split(self._evenly(1, 1, _AT_ONCE), _AT_ONCE, axis=-1)
+        return low + (high - low) * self._ready.pop()
 
     def log_uniform(self, low: float, high: float) -> tf.Tensor:
         """Evenly on the scale of factors: as often below as above the geometric mean."""
@@ -45,22 +66,34 @@ class Draws:
         """1.0 with that probability, else 0.0."""
         return tf.cast(self.uniform(0, 1) < probability, tf.float32)
 
-    def normal(self, *shape: int | tf.Tensor) -> tf.Tensor:
-        """Standard normal numbers (count, *shape)."""
-        return keras.random.normal((self._count, *shape), seed=self._seeds)
+    def normal(self, *shape: int) -> tf.Tensor:
+        """Random numbers (count, *shape) of mean 0 and deviation 1, normal but for the tails: none is beyond 3.5."""
+        with self._here():
+            evenly = self._evenly(*shape)
+        # The sum of four numbers of 5 bits each, for a tenth of what a normal number costs.
+        bits = tf.cast(evenly * 2**20, tf.int32)
+        total = sum(tf.bitwise.bitwise_and(tf.bitwise.right_shift(bits, 5 * part), 31) for part in range(4))
+        return (tf.cast(total, tf.float32) - 4 * 31 / 2) / math.sqrt(4 * (32**2 - 1) / 12)
 
-    def field(self, side: int | tf.Tensor, cells: int, channels: int = 1) -> tf.Tensor:
+    def field(self, side: int, cells: int, channels: int = 1) -> tf.Tensor:
         """Smooth noise (count, side, side, channels) that varies over about 1 / cells of the side."""
-        return tf.image.resize(self.normal(cells, cells, channels), tf.stack([side, side]))
+        with self._here():
+            return tf.image.resize(self.normal(cells, cells, channels), (side, side))
 
-    def across(self, side: int | tf.Tensor) -> tf.Tensor:
+    def across(self, side: int) -> tf.Tensor:
         """Distance (count, side, side, 1) from a line through the middle in a random direction; 1 is half the side."""
         angle = self.uniform(-math.pi, math.pi)
         y, x = axes(side)
         return tf.cos(angle) * y + tf.sin(angle) * x
 
+    def _evenly(self, *shape: int) -> tf.Tensor:
+        return keras.random.uniform((self._count, *shape), seed=self._seeds)
 
-def axes(side: int | tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    def _here(self) -> AbstractContextManager:
+        return self._graph.as_default() if self._graph else nullcontext()
+
+
+def axes(side: int) -> tuple[tf.Tensor, tf.Tensor]:
     """Places down (1, side, 1, 1) and across (1, 1, side, 1), from -1 to 1."""
     ticks = tf.linspace(-1.0, 1.0, side)
     return ticks[None, :, None, None], ticks[None, None, :, None]

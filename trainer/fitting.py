@@ -190,6 +190,12 @@ class _Stored:
         """For each step and device of this worker: what `taken` understands, 1.0 (0.0: ignore it), batch size."""
 
         def of_worker(worker: tf.distribute.InputContext) -> tf.data.Dataset:
+            items = tf.data.Dataset.from_tensor_slices(order).batch(batch_size)
+            if self._on_device:
+                # Without a function: to trace one takes as long as many steps of a small head.
+                counts = np.minimum(batch_size, len(order) - np.arange(0, len(order), batch_size))
+                once = tf.data.Dataset.from_tensors(1.0).repeat()
+                return tf.data.Dataset.zip((items, once, tf.data.Dataset.from_tensor_slices(counts)))
             devices = worker.num_replicas_in_sync
             here = devices // worker.num_input_pipelines
             first = worker.input_pipeline_id * here
@@ -204,8 +210,7 @@ class _Stored:
 
                 return tf.data.Dataset.range(first, first + here).map(share)
 
-            items = tf.data.Dataset.from_tensor_slices(order).batch(batch_size).flat_map(shares)
-            return items if self._on_device else items.map(self._read).prefetch(2 * here)
+            return items.flat_map(shares).map(self._read).prefetch(2 * here)
 
         return iter(tf.distribute.get_strategy().distribute_datasets_from_function(of_worker))
 

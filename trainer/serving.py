@@ -53,7 +53,9 @@ class ServedClassifier(tf.Module):
     ):
         """Takes a model from images in 0 to 255 to logits; see `export_classifier`."""
         super().__init__()
-        self._model = model
+        # As functions: of a model, TensorFlow would store every layer, and trace it again for a signature of its own.
+        self._logits = lambda pixels: model(pixels, training=False)
+        self._weights = [variable.value for variable in model.variables]
         self._classes = tf.constant(classes)
         self._image_size = image_size
         self._calibration = calibration
@@ -73,7 +75,8 @@ class ServedClassifier(tf.Module):
         pixels = tf.TensorSpec([None, image_size, image_size, 3], tf.float32, name="pixels")
         self.score_pixels = tf.function(self._score_pixels, input_signature=[pixels])
         if trunk is not None and head is not None:
-            self._trunk, self._head = trunk, head
+            self._map = lambda pixels: trunk(pixels, training=False)
+            self._head = lambda pooled: head(pooled, training=False)
             any_size = tf.TensorSpec([None, None, None, 3], tf.float32, name="pixels")
             pooled = tf.TensorSpec([None, trunk.output_shape[-1]], tf.float32, name="features")
             self.feature_map = tf.function(self._feature_map, input_signature=[any_size])
@@ -102,15 +105,15 @@ class ServedClassifier(tf.Module):
 
     def _score_pixels(self, pixels: tf.Tensor) -> tf.Tensor:
         """From float32 (N, size, size, 3) in 0 to 255 to calibrated scores, float32 (N, C)."""
-        return self._calibrated(self._model(pixels, training=False))
+        return self._calibrated(self._logits(pixels))
 
     def _feature_map(self, pixels: tf.Tensor) -> tf.Tensor:
         """From float32 (N, H, W, 3) in 0 to 255 of any H and W to float32 (N, ceil(H / 32), ceil(W / 32), F)."""
-        return self._trunk(pixels, training=False)
+        return self._map(pixels)
 
     def _score_features(self, pooled: tf.Tensor) -> tf.Tensor:
         """From float32 (N, F), means over places of a feature map, to calibrated scores, float32 (N, C)."""
-        return self._calibrated(self._head(pooled, training=False))
+        return self._calibrated(self._head(pooled))
 
     def _calibrated(self, logits: tf.Tensor) -> tf.Tensor:
         logits = tf.cast(logits, tf.float32)

@@ -2,12 +2,14 @@
 
 import hashlib
 import importlib.metadata
+from collections.abc import Callable
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import keras
 import numpy as np
+import tensorflow as tf
 
 from trainer.augmentation import augmentation
 from trainer.engine import Engine, build_engine
@@ -34,7 +36,9 @@ _LATER_OPTIONS = {
     "views",
 }
 # Added to the seed: the augmentation takes several from there on.
-_SEEDS = {"train": 0, "eval": 4}
+_SEEDS = {"train": 0, "eval": 5}
+# Images: some requests for each core, in little memory.
+_READ_AT_ONCE = 32
 _LIBRARIES = ("keras", "openvino", "tensorflow")
 
 
@@ -67,31 +71,43 @@ class StoredViews:
             "images": digest_images(file_patterns),
             "chosen": None if chosen is None else hashlib.sha256(chosen.tobytes()).hexdigest(),
             "views": views,
-            "weights": _weights_digest([*self._lower.weights, *self._upper.weights]),
+            "weights": self._weights,
             "options": self._options.model_dump(mode="json", exclude=_LATER_OPTIONS),
             "versions": {name: _version(name) for name in _LIBRARIES},
         }
         cut = self._lower.layers[-1].name if activations and self._options.fine_tune_epochs else None
 
         def compute(file: Path | None) -> Views:
-            images = read_images(file_patterns, self._options.image_size, self._options.batch_size, chosen)
+            images = read_images(file_patterns, self._options.image_size, _READ_AT_ONCE, chosen)
             count = len(read_labels(file_patterns)) if chosen is None else int(chosen.sum())
-            seed = self._options.seed + _SEEDS[split]
-            augment = augmentation(seed, self._options.other_surfaces) if views > 1 else None
-            return compute_views(split, images, count, self._engine, augment, views, file)
+            augment = self._augment(self._options.seed + _SEEDS[split]) if views > 1 else None
+            # What bfloat16 does to features to learn from changes nothing; eval decides by the network as it is served.
+            return compute_views(split, images, count, self._engine, augment, views, file, rough=split == "train")
 
         return self._cache.get(origin, cut, compute)
+
+    def _augment(self, seed: int) -> Callable[..., tf.Tensor]:
+        """An augmentation with this seed, as a graph that is made and compiled for the first seed only."""
+        model, graph = self._augmentation
+        for layer, new in zip(model.layers, augmentation(seed, self._options.other_surfaces).layers, strict=True):
+            layer.seeds.state.assign(new.seeds.state)
+        return graph
+
+    @cached_property
+    def _augmentation(self) -> tuple[keras.Model, Callable[..., tf.Tensor]]:
+        model = augmentation(self._options.seed, self._options.other_surfaces)
+        return model, tf.function(model.__call__, autograph=False)
+
+    @cached_property
+    def _weights(self) -> str:
+        digest = hashlib.sha256()
+        for weight in (*self._lower.weights, *self._upper.weights):
+            digest.update(weight.numpy().tobytes())
+        return digest.hexdigest()
 
     @cached_property
     def _engine(self) -> Engine:
         return build_engine(self._lower, self._upper)
-
-
-def _weights_digest(weights: list[keras.Variable]) -> str:
-    digest = hashlib.sha256()
-    for weight in weights:
-        digest.update(weight.numpy().tobytes())
-    return digest.hexdigest()
 
 
 def _version(library: str) -> Any:

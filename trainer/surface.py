@@ -20,7 +20,7 @@ class RandomSurface(RandomLayer):
 
     def change(self, images: tf.Tensor, draws: Draws) -> tf.Tensor:
         """Returns the images on other surfaces."""
-        side = tf.shape(images)[1]
+        side = images.shape[1]
         texture = masonry(draws, side) * draws.chance(0.6)
         for cells, strongest in _STAINS_TO_GRAINS:
             # Squared: mostly weak.
@@ -28,7 +28,7 @@ class RandomSurface(RandomLayer):
         return tf.clip_by_value(images * tf.exp(texture * draws.chance(0.7)), 0, 255)
 
 
-def masonry(draws: Draws, side: int | tf.Tensor) -> tf.Tensor:
+def masonry(draws: Draws, side: int) -> tf.Tensor:
     """Walls of stones in courses, each of its own tone, with joints: logarithms of brightness (batch, side, side, 1).
 
     Stones are from a thirtieth of the picture to half of it high, up to 3.5 times as long, in running or stack bond,
@@ -49,9 +49,11 @@ def masonry(draws: Draws, side: int | tf.Tensor) -> tf.Tensor:
     to_edge = tf.minimum((0.5 - tf.abs(down - course - 0.5)) * height, (0.5 - tf.abs(along - stone - 0.5)) * length)
     width = height * draws.uniform(0.02, 0.14) + 0.01
     joint = tf.sigmoid(3 * (width - to_edge) / (0.008 + 0.3 * width))
-    # As good as a random number per stone, and cheaper than drawing one.
-    hashed = tf.sin(course * 12.9898 + stone * 78.233 + draws.uniform(0, 7)) * 43758.5
-    tone = hashed - tf.floor(hashed) - 0.5
+    # As good as a random number per stone, and cheaper than drawing one. In whole numbers: XLA rounds sines otherwise.
+    number = tf.cast(course, tf.int32) * 73856093 + tf.cast(stone, tf.int32) * 19349663
+    number += tf.cast(draws.uniform(0, 2**24), tf.int32)
+    number = tf.bitwise.bitwise_xor(number, tf.bitwise.right_shift(number, 15)) * 668265261
+    tone = tf.cast(tf.bitwise.bitwise_and(tf.bitwise.right_shift(number, 8), 2**16 - 1), tf.float32) / 2**16 - 0.5
     return draws.uniform(0, 0.7) ** 2 * tone * (1 - joint) + draws.uniform(-1, 0.7) * joint
 
 
@@ -60,7 +62,7 @@ class RandomLight(RandomLayer):
 
     def change(self, images: tf.Tensor, draws: Draws) -> tf.Tensor:
         """Returns the images in another light."""
-        side = tf.shape(images)[1]
+        side = images.shape[1]
         gradient = 1 + draws.uniform(-0.3, 0.3) * draws.across(side)
         edge = (draws.across(side) - draws.uniform(-0.8, 0.8)) / draws.log_uniform(0.005, 0.3)
         shadow = 1 - draws.uniform(0.1, 0.6) * draws.chance(0.3) * tf.sigmoid(edge)

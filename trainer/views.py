@@ -1,10 +1,10 @@
 """Backbone outputs of each image, computed once and kept on disk: the backbone's passes are what training costs."""
 
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-import keras
 import numpy as np
 import tensorflow as tf
 
@@ -52,9 +52,10 @@ def compute_views(
     images: tf.data.Dataset,
     count: int,
     engine: Engine,
-    augment: keras.Model | None,
+    augment: Callable[..., tf.Tensor] | None,
     views: int,
     file: Path | None,
+    rough: bool = False,
 ) -> Views:
     """Runs every image, and views - 1 augmented versions of it, through the frozen backbone.
 
@@ -63,9 +64,10 @@ def compute_views(
         images: Batches of (float32 images in 0 to 255, int64 labels), `count` images in all.
         count: Number of images.
         engine: Runs the backbone.
-        augment: Augmentation model; None when `views` is 1.
+        augment: Augmentation model, or a function of it; None when `views` is 1.
         views: Views per image. The first is the image itself.
         file: Where to keep the activations, as .npy; None to keep only the features.
+        rough: Whether bfloat16 will do for the images themselves, as it does for what augmentation made of them.
     """
     features = np.empty((count, views, engine.channels), np.float32)
     labels = np.empty(count, np.int64)
@@ -74,22 +76,36 @@ def compute_views(
         shape = (count, views, *engine.activation_shape)
         activations = np.lib.format.open_memmap(file, "w+", np.float16, shape)
 
-    @tf.function(reduce_retracing=True)
-    def augmented(batch: tf.Tensor) -> tf.Tensor:
-        assert augment is not None, "several views need augmentation"
-        return augment(batch, training=True)
-
     done = 0
-    for batch, batch_labels in images:
-        rows = slice(done, done + len(batch))
+    for number, (batch, batch_labels) in enumerate(_versions(images, augment, views)):
+        view = number % views
+        rows = slice(done, done + len(batch_labels))
         labels[rows] = batch_labels
-        for view in range(views):
-            pixels = batch if view == 0 else augmented(batch)
-            cut = None if activations is None else activations[rows, view]
-            # Decoding and augmentation go on while the engine is at work. To an augmented view, what bfloat16 adds is
-            # a seventh of what augmentation did.
-            engine.start(pixels.numpy(), cut, features[rows, view], rough=view > 0)
-        done = rows.stop
-        log.info("%s images through the backbone: %d of %d", name, done, count)
+        cut = None if activations is None else activations[rows, view]
+        # To an augmented view, what bfloat16 adds is a seventh of what augmentation did.
+        engine.start(batch.numpy()[: len(batch_labels)], cut, features[rows, view], rough=rough or view > 0)
+        if view == views - 1:
+            done = rows.stop
+            log.info("%s images through the backbone: %d of %d", name, done, count)
     engine.finish()
     return Views(activations, features, labels)
+
+
+def _versions(images: tf.data.Dataset, augment: Callable[..., tf.Tensor] | None, views: int) -> tf.data.Dataset:
+    """Every batch as it is, then as often as there are other views augmented, in the background."""
+    if augment is None:
+        return images
+    # All of one size: for another one, the augmentation would be compiled once more.
+    size = len(next(iter(images))[1])
+
+    @tf.autograph.experimental.do_not_convert
+    def augmented(batch: tf.Tensor, labels: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        full = tf.pad(batch, [[0, size - tf.size(labels)], [0, 0], [0, 0], [0, 0]])
+        return augment(tf.ensure_shape(full, (size, *batch.shape[1:])), training=True), labels
+
+    @tf.autograph.experimental.do_not_convert
+    def versions(batch: tf.Tensor, labels: tf.Tensor) -> tf.data.Dataset:
+        itself = tf.data.Dataset.from_tensors((batch, labels))
+        return itself.concatenate(itself.repeat(views - 1).map(augmented))
+
+    return images.flat_map(versions).prefetch(2)

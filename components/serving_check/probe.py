@@ -7,6 +7,7 @@ next one is asked; a model that cannot even be loaded, crashes or hangs leaves n
 """
 
 import base64
+import gc
 import json
 import sys
 import time
@@ -31,6 +32,10 @@ def main(plan_file: str, result_file: str) -> None:
     """Asks, and writes the result after every answer, so that a crash says where it was."""
     plan = json.loads(Path(plan_file).read_text(encoding="utf-8"))
     sys.meta_path.insert(0, _Refused(plan["forbidden"]))
+    # No model server has Keras, either. TensorFlow would import it, and takes this for a Keras that is not installed.
+    sys.modules |= {"keras": None, "tf_keras": None}  # type: ignore[dict-item]
+    # What the imports and the model make stays: nothing to collect.
+    gc.disable()
     # Only now: TensorFlow must not bring the project in, either.
     probe = Probe(plan, Path(result_file))
     probe.ask_everything()

@@ -77,14 +77,18 @@ def draw(answers: Answers, keras_file: Path | None, examples: Path, classes: lis
     """
     labels = {answer.path: answer.label for of_class in answers.by_class.values() for answer in of_class}
     grad_cam = GradCam(keras.models.load_model(keras_file, compile=False)) if keras_file else None
-    pictures = {}
+    thumbnails, pixels = {}, {}
     # A second read, for these few alone: kept during the first, images of up to 50 MB each would add up.
     for path, encoded in _test_images(examples):
         if path in labels:
-            label = labels[path]
-            heat = grad_cam.heat_map(encoded, classes.index(label)) if grad_cam and label in classes else None
-            pictures[path] = _draw(encoded, heat)
-    return pictures
+            thumbnails[path] = shrink(encoded, _SIDE)
+            if grad_cam and labels[path] in classes:
+                pixels[path] = grad_cam.decode(encoded)
+    heat = {}
+    if grad_cam and pixels:
+        asked = [classes.index(labels[path]) for path in pixels]
+        heat = dict(zip(pixels, grad_cam.heat_maps(list(pixels.values()), asked), strict=True))
+    return {path: _draw(small, heat.get(path)) for path, small in thumbnails.items()}
 
 
 def _test_records(examples: Path) -> tf.data.Dataset:
@@ -128,8 +132,7 @@ def _certainty(answer: Answer) -> float:
     return math.inf if score is None else score
 
 
-def _draw(encoded: bytes, heat: np.ndarray | None) -> Pictures:
-    small = shrink(encoded, _SIDE)
+def _draw(small: Image.Image | None, heat: np.ndarray | None) -> Pictures:
     if small is None:
         return Pictures("", "")
     if heat is None or not heat.any():

@@ -1,10 +1,15 @@
 """Heat maps of what spoke for an answer: Grad-CAM (Selvaraju et al. 2017, arXiv:1610.02391)."""
 
+from collections.abc import Sequence
+
 import keras
 import numpy as np
 import tensorflow as tf
 
 from trainer.decoding import decode_image
+
+# Layer by layer, one picture takes as long as several; more at once would only take more memory.
+_AT_ONCE = 8
 
 
 class GradCam:
@@ -21,25 +26,34 @@ class GradCam:
         self._lower = keras.Model(classifier.input, feature_map)
         self._upper = keras.Model(feature_map, classifier.output)
 
-    def heat_map(self, encoded: bytes, label: int) -> np.ndarray:
-        """Returns where the picture spoke for a class.
+    def decode(self, encoded: bytes) -> np.ndarray:
+        """Returns JPEG or PNG bytes as float32 (side, side, 3) in 0 to 255, decoded as in training."""
+        return decode_image(encoded, self._side).numpy()
+
+    def heat_maps(self, images: Sequence[np.ndarray], labels: Sequence[int]) -> np.ndarray:
+        """Returns where each picture spoke for a class.
 
         Args:
-            encoded: JPEG or PNG bytes; decoded as in training.
-            label: Position of the class among the logits.
+            images: N, at least one, from `decode`.
+            labels: Positions of the classes among the logits, one for each picture.
 
         Returns:
-            float32 in the feature map's height and width, 0 to 1; all 0 when nothing spoke for the class.
+            float32 (N, height, width of the feature map), 0 to 1; a map is 0 all over when nothing spoke for the class.
         """
-        image = decode_image(encoded, self._side)
-        feature_map = self._lower(image[tf.newaxis], training=False)
+        starts = range(0, len(images), _AT_ONCE)
+        return np.concatenate([self._look(images[i : i + _AT_ONCE], labels[i : i + _AT_ONCE]) for i in starts])
+
+    def _look(self, images: Sequence[np.ndarray], labels: Sequence[int]) -> np.ndarray:
+        feature_map = self._lower(tf.stack(images), training=False)
         with tf.GradientTape() as tape:
             tape.watch(feature_map)
-            logit = self._upper(feature_map, training=False)[0, label]
+            # A picture's logit depends on no other picture, so the sum has the gradients of all.
+            logits = tf.gather(self._upper(feature_map, training=False), labels, batch_dims=1)
         # Trained in half precision or not: what follows is not.
-        slope, activation = (tf.cast(x, tf.float32)[0] for x in (tape.gradient(logit, feature_map), feature_map))
-        heat = tf.nn.relu(tf.reduce_sum(tf.reduce_mean(slope, axis=(0, 1)) * activation, axis=-1)).numpy()
-        return heat / max(heat.max(), np.finfo(np.float32).tiny)
+        slope, activation = (tf.cast(x, tf.float32) for x in (tape.gradient(logits, feature_map), feature_map))
+        weight = tf.reduce_mean(slope, axis=(1, 2), keepdims=True)
+        heat = tf.nn.relu(tf.reduce_sum(weight * activation, axis=-1)).numpy()
+        return heat / np.maximum(heat.max(axis=(1, 2), keepdims=True), np.finfo(np.float32).tiny)
 
 
 def _find_feature_map(classifier: keras.Model) -> keras.KerasTensor:

@@ -80,9 +80,9 @@ def test_cracks_stay_where_a_person_sees_them() -> None:
 
 
 def test_without_other_surfaces_a_plain_surface_gets_no_pattern() -> None:
-    # What light, focus and noise leave of a uniform picture is smooth: a joint of masonry is no larger than its light.
+    # What light leaves of a uniform picture is smooth: a joint of masonry is no larger than its light.
     plain, patterned = (
-        keras.Sequential(augmentation(0, other_surfaces).layers[:-1]) for other_surfaces in (False, True)
+        keras.Sequential(augmentation(0, other_surfaces).layers[:-2]) for other_surfaces in (False, True)
     )
     images = np.full((32, 64, 64, 3), 100, np.float32)
     smooth, rough = (np.abs(np.diff(_augment(model, images), axis=1)) for model in (plain, patterned))
