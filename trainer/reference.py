@@ -33,7 +33,7 @@ def write_reference(
     ]
     encoded = [example.features.feature[features.ENCODED].bytes_list.value[0] for example in examples]
     images = np.stack([decode_image(image, image_size) for image in encoded])
-    scores = calibration.scores(keras.ops.convert_to_numpy(classifier(images, training=False)))
+    scores = calibration.scores(classifier.predict_on_batch(images))
     with tf.io.TFRecordWriter(str(folder / REFERENCE_FILE), "GZIP") as writer:
         for example, row in zip(examples, scores, strict=True):
             example.features.feature[features.REFERENCE_SCORES].float_list.value[:] = row

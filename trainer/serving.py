@@ -81,6 +81,8 @@ class ServedClassifier(tf.Module):
             pooled = tf.TensorSpec([None, trunk.output_shape[-1]], tf.float32, name="features")
             self.feature_map = tf.function(self._feature_map, input_signature=[any_size])
             self.score_features = tf.function(self._score_features, input_signature=[pooled])
+            # The same network: it is traced, stored and loaded once.
+            self._logits = lambda pixels: self._head(tf.reduce_mean(self.feature_map(pixels), axis=(1, 2)))
 
     @tf.function(input_signature=[tf.TensorSpec([None], tf.string, name="examples")])
     def serving_default(self, examples: tf.Tensor) -> dict[str, tf.Tensor]:
