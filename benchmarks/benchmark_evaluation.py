@@ -109,6 +109,7 @@ def _make_example(file: Path, side: int) -> bytes:
     feature[features.ENCODED].bytes_list.value.append(stream.getvalue())
     feature[features.CLASS_LABEL].int64_list.value.append(CLASSES.index(file.parent.name))
     feature[features.GROUP].bytes_list.value.append(file.name.encode())
+    feature[features.FILENAME].bytes_list.value.append(os.fsencode(file.name))
     feature[features.BRIGHTNESS].float_list.value.append(quality.brightness)
     feature[features.CONTRAST].float_list.value.append(quality.contrast)
     feature[features.SHARPNESS].float_list.value.append(quality.sharpness)

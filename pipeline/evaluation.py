@@ -14,6 +14,7 @@ from components.release_metrics import names
 from pipeline.evaluation_result import (
     ALL_IMAGES,
     CLASSIFIER_FILE,
+    Answers,
     Comparison,
     Evaluation,
     Figure,
@@ -40,7 +41,7 @@ def read_evaluation(uri: str, model: Path, classes: list[str], positive: str | N
         rules: The gate that it was made with.
     """
     slices = {part.name: part for part in map(_read_slice, tfma.load_metrics(uri))}
-    overall = slices.get(ALL_IMAGES, _Slice(ALL_IMAGES, {}, {}, {}))
+    overall = slices.get(ALL_IMAGES, _Slice(ALL_IMAGES, {}, {}, {}, {}))
     failures = _failures(uri)
     requirements = [_judge(rule, slices, classes, failures) for rule in rules if not rule.change or overall.other]
     return Evaluation(
@@ -59,6 +60,7 @@ def read_evaluation(uri: str, model: Path, classes: list[str], positive: str | N
             ReliabilityBin(mean_score=score, share_positive=share, images=round(images))
             for score, share, images in overall.table(names.RELIABILITY)
         ],
+        answers=Answers.model_validate_json(overall.texts[names.TELLING_ANSWERS]) if overall.texts else None,
     )
 
 
@@ -72,12 +74,13 @@ def describe_failures(evaluation: Evaluation) -> list[str]:
 
 @dataclass(frozen=True)
 class _Slice:
-    """A slice's numbers by metric and class: of the candidate and of the baseline; and the candidate's tables."""
+    """A slice's numbers by metric and class: of the candidate and of the baseline; the candidate's tables and texts."""
 
     name: str
     own: dict[tuple[str, int | None], float]
     other: dict[tuple[str, int | None], float]
     tables: dict[str, list[list[float]]]
+    texts: dict[str, bytes]
 
     def images(self, label: int | None = None) -> int:
         return round(self.own.get((names.IMAGES, label), 0))
@@ -96,12 +99,14 @@ def _finite(value: float) -> float | None:
 
 
 def _read_slice(stored: MetricsForSlice) -> _Slice:
-    part = _Slice(_slice_name(stored), {}, {}, {})
+    part = _Slice(_slice_name(stored), {}, {}, {}, {})
     for pair in stored.metric_keys_and_values:
         if pair.key.is_diff:  # TFMA's own; the differences with intervals have names of their own
             continue
         if pair.value.HasField("array_value"):
             part.tables[pair.key.name] = _rows(pair.value.array_value)
+        elif pair.value.HasField("bytes_value"):
+            part.texts[pair.key.name] = pair.value.bytes_value
         else:
             label = pair.key.sub_key.class_id.value if pair.key.sub_key.HasField("class_id") else None
             values = part.other if pair.key.model_name == BASELINE_NAME else part.own
@@ -131,7 +136,7 @@ def _failures(uri: str) -> set[tuple[str, str]]:
 
 
 def _judge(rule: Rule, slices: dict[str, _Slice], classes: list[str], failures: set[tuple[str, str]]) -> Requirement:
-    part = slices.get(rule.slice, _Slice(rule.slice, {}, {}, {}))
+    part = slices.get(rule.slice, _Slice(rule.slice, {}, {}, {}, {}))
     label = None if rule.label is None else classes.index(rule.label)
     figure = part.figure(rule.metric + (names.CHANGE if rule.change else ""), label)
     baseline = part.figure(rule.metric, label, of_baseline=True) if rule.change else None

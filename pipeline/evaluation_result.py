@@ -112,6 +112,39 @@ class Comparison(BaseModel):
     p_value: float
 
 
+class Answer(BaseModel):
+    """One test image and what the model said of it.
+
+    Attributes:
+        path: Below the data folder.
+        actual: The class of its folder.
+        label: The class that the model gave.
+        scores: The score of each class, 0 to 1; None where it is not a number.
+    """
+
+    path: str
+    actual: str
+    label: str
+    scores: dict[str, float | None]
+
+
+class Answers(BaseModel):
+    """The test images that are worth a look.
+
+    Attributes:
+        scored: Test images, all scored through the model's `serving_default`.
+        wrong: Those of them that were answered wrongly.
+        shown: "wrong": the wrong answers that the model was surest of. "least certain": there is no wrong answer, and
+            these are the right ones that the model was least sure of.
+        by_class: By actual class, the surest wrong or the least certain right answer first.
+    """
+
+    scored: int
+    wrong: int
+    shown: Literal["wrong", "least certain"]
+    by_class: dict[str, list[Answer]]
+
+
 class Evaluation(BaseModel):
     """The Evaluator's output.
 
@@ -136,3 +169,5 @@ class Evaluation(BaseModel):
     comparison: Comparison | None = None
     curve: list[ThresholdPoint] = Field(default_factory=list)
     reliability: list[ReliabilityBin] = Field(default_factory=list)
+    # To look at. The report has them beside the evaluation; None where that was read from a summary.
+    answers: Answers | None = Field(default=None, exclude=True)

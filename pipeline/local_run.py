@@ -24,6 +24,7 @@ from components.data_page.executor import PAGE_FILE
 from components.errors import DataRejectedError
 from components.release_pusher.executor import PUSHED_DESTINATION
 from components.serving_directory import State, find_version
+from pipeline.beam_lookups import remembered_lookups
 from pipeline.config import Config
 from pipeline.evaluation import describe_failures, read_evaluation
 from pipeline.interruption import interruptible
@@ -89,7 +90,7 @@ def run_pipeline(
     )
     failure: BaseException | None = None
     try:
-        with interruptible():
+        with interruptible(), remembered_lookups():
             LocalDagRunner().run_with_ir(definition)
     except (Exception, KeyboardInterrupt) as error:
         failure = error

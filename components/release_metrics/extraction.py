@@ -17,6 +17,7 @@ from tensorflow_model_analysis.extractors.unbatch_extractor import UNBATCH_EXTRA
 from tensorflow_model_analysis.proto.config_pb2 import EvalConfig
 
 from components import features
+from components.image_example_gen.reading import readable_path
 from components.release_metrics import names
 
 IMAGES_AT_ONCE = 32
@@ -55,7 +56,7 @@ def custom_extractors(
 class KeepAnswers(beam.DoFn):
     """From the extracts of one image to its answers and its slices, without the image.
 
-    Predictions become a dict of "scores", "label" and "error" where the model gives them, and
+    Predictions become a dict of "scores", "label" and "error" where the model gives them, `names.PATH`, and
     `names.SEEN_IN_TRAINING` (1, 0, or NaN where the model does not say what it was trained on), by model name where
     there are two. The only feature left is `names.SLICE`: all slices that the image is in.
     """
@@ -74,9 +75,11 @@ class KeepAnswers(beam.DoFn):
         """Yields one."""
         stored, predictions = extracts[tfma.FEATURES_KEY], extracts[tfma.PREDICTIONS_KEY]
         digests = [features.digest(_only(stored[name])) for name in features.IDENTITIES if _is_there(stored, name)]
+        path = np.array(readable_path(_only(stored[features.FILENAME])), object)
         kept = {
             name: {
                 **_as_dict(predictions[name] if name else predictions),
+                names.PATH: path,
                 names.SEEN_IN_TRAINING: _seen(digests, known),
             }
             for name, known in self._trained_on.items()

@@ -31,13 +31,16 @@ from components.release_metrics.figures import (
     draw_curve,
 )
 from components.release_metrics.intervals import bootstrap, mcnemar_p, percentile_interval, proportion_interval
+from components.release_metrics.telling import PickTellingAnswers
 
 # TFMA keeps what begins with an underscore to itself.
 _COLLECTED = "_collected_answers"
 
 
 class ReleaseFigures(Metric):
-    """Everything in `names`, per slice and model; changes, McNemar's test, confusion and curves of the candidate only.
+    """Everything in `names`, per slice and model.
+
+    Changes, McNemar's test, confusion, curves and the answers to look at (see `telling`) are of the candidate only.
 
     A figure of one class has that class as its sub key. Where any score in a slice is unusable, all its figures are
     NaN: what is no number cannot be averaged away.
@@ -126,7 +129,7 @@ def _figure_computations(
 ) -> MetricComputations:
     candidate, baseline = _model_names(eval_config)
     models = [candidate] if baseline is None else [candidate, baseline]
-    collected_key = MetricKey(_COLLECTED)
+    collected_key, telling_key = MetricKey(_COLLECTED), MetricKey(names.TELLING_ANSWERS, candidate)
     compute = partial(compute_figures, fixed_precision=fixed_precision, fixed_recall=fixed_recall)
 
     def result(metrics: Mapping[MetricKey, Any]) -> dict[MetricKey, Any]:
@@ -156,6 +159,7 @@ def _figure_computations(
 
     return [
         MetricComputation([collected_key], None, CollectAnswers(collected_key, models, classes)),
+        MetricComputation([telling_key], None, PickTellingAnswers(telling_key, candidate, classes)),
         DerivedMetricComputation([MetricKey("figures")], result),
     ]
 

@@ -29,6 +29,9 @@ MCNEMAR_P = "mcnemar_p"
 CONFUSION = "confusion"
 CURVE = "curve"
 RELIABILITY = "reliability"
+# The answers to look at, as JSON; and among the predictions, the image's path below the data folder.
+TELLING_ANSWERS = "telling_answers"
+PATH = "path"
 
 # Appended to a figure's name: the ends of its interval, and its difference from the baseline's.
 LOW = "_low"

@@ -6,7 +6,7 @@ from typing import Literal, NamedTuple
 from pydantic import BaseModel, Field
 
 from components.release_metrics import names
-from pipeline.evaluation_result import ALL_IMAGES, Evaluation, Figure, Outcome, Requirement
+from pipeline.evaluation_result import ALL_IMAGES, Answers, Evaluation, Figure, Outcome, Requirement
 from pipeline.summary import Summary, Verdict
 
 
@@ -47,39 +47,6 @@ class Training(BaseModel):
     head: dict[str, list[float]]
     fine_tune: dict[str, list[float]] = Field(default_factory=dict)
     fine_tune_kept: bool = False
-
-
-class Answer(BaseModel):
-    """One test image and what the model said of it.
-
-    Attributes:
-        path: Below the data folder.
-        actual: The class of its folder.
-        label: The class that the model gave.
-        scores: The score of each class, 0 to 1; None where it is not a number.
-    """
-
-    path: str
-    actual: str
-    label: str
-    scores: dict[str, float | None]
-
-
-class Answers(BaseModel):
-    """The test images that are worth a look.
-
-    Attributes:
-        scored: Test images, all scored through the model's `serving_default`.
-        wrong: Those of them that were answered wrongly.
-        shown: "wrong": the wrong answers that the model was surest of. "least certain": there is no wrong answer, and
-            these are the right ones that the model was least sure of.
-        by_class: By actual class, the surest wrong or the least certain right answer first.
-    """
-
-    scored: int
-    wrong: int
-    shown: Literal["wrong", "least certain"]
-    by_class: dict[str, list[Answer]]
 
 
 class Pictures(NamedTuple):

@@ -44,7 +44,7 @@ class GradCam:
         return np.concatenate([self._look(images[i : i + _AT_ONCE], labels[i : i + _AT_ONCE]) for i in starts])
 
     def _look(self, images: Sequence[np.ndarray], labels: Sequence[int]) -> np.ndarray:
-        feature_map = self._lower(tf.stack(images), training=False)
+        feature_map = self._lower(np.stack(images), training=False)
         with tf.GradientTape() as tape:
             tape.watch(feature_map)
             # A picture's logit depends on no other picture, so the sum has the gradients of all.

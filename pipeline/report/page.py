@@ -8,10 +8,9 @@ from typing import Any
 from components.page.html import html_environment
 from components.release_metrics import names
 from pipeline.config import Config
-from pipeline.evaluation_result import Evaluation, Requirement, SliceFigures, ThresholdPoint
+from pipeline.evaluation_result import Answer, Evaluation, Requirement, SliceFigures, ThresholdPoint
 from pipeline.report import charts
 from pipeline.report.content import (
-    Answer,
     Pictures,
     Report,
     Training,

@@ -8,7 +8,8 @@ from pathlib import Path
 
 from pydantic import BaseModel, ValidationError
 
-from pipeline.report.content import Answers, Pictures, Report, Training, describe_checks, explain, say_headline
+from pipeline.evaluation_result import Answers
+from pipeline.report.content import Pictures, Report, Training, describe_checks, explain, say_headline
 from pipeline.report.gates_xml import render_gates
 from pipeline.report.model_card import CARD_FOLDER, render_model_card
 from pipeline.report.page import render_page
@@ -26,7 +27,7 @@ KEPT_FILE = "answers.json"
 
 
 class _Kept(BaseModel):
-    """Stays in the model's artifact, so that a run which takes over the model need not ask it again."""
+    """Stays in the model's artifact, so that a run which takes over the model need not draw again."""
 
     examples: str
     source_digest: str
@@ -86,26 +87,24 @@ def _read_training(run: Summary) -> Training | None:
 
 def _look_at_answers(run: Summary) -> tuple[Answers | None, dict[str, Pictures], str]:
     """The answers to look at and their pictures; a report that lacks them is still worth having, and says why."""
-    if not {"model", "examples"} <= run.outputs.keys() or run.evaluation is None:
-        return None, {}, ""
+    answers = run.evaluation.answers if run.evaluation else None
+    if answers is None or not {"model", "examples"} <= run.outputs.keys():
+        return answers, {}, ""
     model, examples = Path(run.outputs["model"]), Path(run.outputs["examples"])
     sources = source_digest("pipeline/report/answers.py", "pipeline/report/grad_cam.py")
     kept_file = model.parent / KEPT_FILE
     kept = _read_kept(kept_file)
-    if kept and (kept.examples, kept.source_digest) == (str(examples), sources):
-        return kept.answers, kept.pictures, ""
-    answers = None
+    if kept and (kept.examples, kept.source_digest, kept.answers) == (str(examples), sources, answers):
+        return answers, kept.pictures, ""
     try:
-        from pipeline.report.answers import ask, draw
+        from pipeline.report.answers import draw
 
-        log.info("scoring the test images one by one")
-        answers = ask(model, examples, run.classes)
+        log.info("drawing heat maps")
         keras_file = run.outputs.get("keras_model")
         pictures = draw(answers, Path(keras_file) if keras_file else None, examples, run.classes)
     except Exception as error:
         log.info("%s", "".join(traceback.format_exception(error)))
-        what = "The images cannot be shown" if answers else "The model could not be asked about single images"
-        return answers, {}, f"{what}: {type(error).__name__}: {error}"
+        return answers, {}, f"The images cannot be shown: {type(error).__name__}: {error}"
     kept = _Kept(examples=str(examples), source_digest=sources, answers=answers, pictures=pictures)
     write_whole(kept_file, kept.model_dump_json())
     return answers, pictures, ""

@@ -168,6 +168,8 @@ def write_examples(file: Path, rows: range | list[int]) -> None:
             example = tf.train.Example()
             feature = example.features.feature
             feature[features.CLASS_LABEL].int64_list.value.append(LABELS[row])
+            # Not every file name is UTF-8.
+            feature[features.FILENAME].bytes_list.value.append(b"image %d \xff" % row)
             feature[features.GROUP].bytes_list.value.append(b"group %d" % row)
             feature[features.BRIGHTNESS].float_list.value.append(60 if DARK[row] else 150)
             feature[features.SHARPNESS].float_list.value.append(5 if BLURRED[row] else 100)
@@ -248,6 +250,12 @@ def test_a_good_model_passes_and_all_is_told_of_it(judge: Judge) -> None:
     assert evaluation.positive_class == POSITIVE and evaluation.threshold == 0.5
     # Row 0 is sound and answered "cracked".
     assert evaluation.confusion["sound"] == {"sound": 39, "cracked": 1, "spalled": 0}
+    answers = evaluation.answers
+    assert answers is not None and (answers.scored, answers.wrong, answers.shown) == (120, 1, "wrong")
+    (wrong,) = answers.by_class["sound"]
+    assert (wrong.path, wrong.actual, wrong.label) == ("image 0 \\xff", "sound", "cracked")
+    assert wrong.scores == pytest.approx({"sound": 0.05, "cracked": 0.9, "spalled": 0.05})
+    assert not answers.by_class["cracked"] and not answers.by_class["spalled"]
     assert [(part.name, part.images) for part in evaluation.slices] == [
         (ALL_IMAGES, 120),
         ("class cracked", 40),
@@ -425,6 +433,8 @@ def test_a_candidate_better_overall_and_worse_in_a_gated_slice_is_refused(judge:
         "absolute change of recall of 'cracked' against the model in service in the slice 'dark' (20 images) is "
         "-0.3000, required is -0.1 or more"
     )
+    answers = judged.evaluation.answers
+    assert answers is not None and answers.wrong == (MODELS[candidate].answered != LABELS).sum(), "the candidate's"
     comparison = judged.evaluation.comparison
     assert comparison is not None
     assert (comparison.only_candidate_right, comparison.only_baseline_right) == (11, 6)

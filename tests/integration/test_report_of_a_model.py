@@ -15,8 +15,9 @@ from PIL import Image
 
 from components import features
 from components.data_page.executor import PAGE_FILE as DATA_PAGE_FILE
+from pipeline.evaluation_result import Answer, Answers
 from pipeline.report import writing
-from pipeline.report.answers import ask, draw
+from pipeline.report.answers import draw
 from pipeline.report.content import Report
 from pipeline.report.writing import GATES_FILE, JSON_FILE, KEPT_FILE, PAGE_FILE, write_report
 from pipeline.summary import Summary, Verdict
@@ -26,6 +27,16 @@ from trainer.serving import export_classifier
 
 SIDE = 32
 SMUDGED, FAINT = "Negative/smudge & <b>.png", "Positive/faint.png"
+# What the Evaluator hands on of this model.
+ANSWERS = Answers(
+    scored=42,
+    wrong=2,
+    shown="wrong",
+    by_class={
+        "Negative": [Answer(path=SMUDGED, actual="Negative", label=POSITIVE, scores={"Negative": 0.0, POSITIVE: 1.0})],
+        POSITIVE: [Answer(path=FAINT, actual=POSITIVE, label="Negative", scores={"Negative": 0.9, POSITIVE: 0.1})],
+    },
+)
 # Rows and columns of the smudge.
 SMUDGE = slice(4, 8), slice(20, 28)
 
@@ -106,6 +117,8 @@ def new_run(trained: Path, tmp_path: Path) -> Callable[[str], tuple[Summary, Pat
         for file in (tmp_path / DATA_PAGE_FILE, tmp_path / "run.log", folder / "summary.json"):
             file.write_text("here")
         summary.log = str(tmp_path / "run.log")
+        assert summary.evaluation is not None
+        summary.evaluation.answers = ANSWERS
         summary.outputs = {
             "examples": str(trained / "examples"),
             "model": str(trained / "model"),
@@ -118,15 +131,8 @@ def new_run(trained: Path, tmp_path: Path) -> Callable[[str], tuple[Summary, Pat
     return make
 
 
-def test_the_wrong_answers_are_found_and_the_heat_is_where_the_smudge_is(trained: Path) -> None:
-    answers = ask(trained / "model", trained / "examples", CLASSES)
-    assert (answers.scored, answers.wrong, answers.shown) == (42, 2, "wrong")
-    (false_positive,), (false_negative,) = answers.by_class["Negative"], answers.by_class["Positive"]
-    assert (false_positive.path, false_positive.label) == (SMUDGED, POSITIVE)
-    assert (false_negative.path, false_negative.label) == (FAINT, "Negative")
-    assert false_positive.scores[POSITIVE] == pytest.approx(1, abs=0.01)
-
-    pictures = draw(answers, trained / "run" / "classifier.keras", trained / "examples", CLASSES)
+def test_the_heat_is_where_the_smudge_is(trained: Path) -> None:
+    pictures = draw(ANSWERS, trained / "run" / "classifier.keras", trained / "examples", CLASSES)
     assert set(pictures) == {SMUDGED, FAINT}
     plain, heated = (_pixels(uri) for uri in pictures[SMUDGED])
     changed = np.abs(heated - plain).sum(axis=2)
@@ -141,7 +147,7 @@ def _pixels(uri: str) -> np.ndarray:
         return np.asarray(image, np.int16)
 
 
-def test_a_model_is_asked_once_and_again_when_the_code_has_changed(
+def test_the_pictures_are_drawn_once_and_again_when_the_code_has_changed(
     trained: Path, new_run: Callable[[str], tuple[Summary, Path]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pages = []
@@ -160,41 +166,38 @@ def test_a_model_is_asked_once_and_again_when_the_code_has_changed(
     assert '"edited"' in (trained / KEPT_FILE).read_text()
 
 
-def test_a_model_that_cannot_be_asked_costs_only_the_images(
+def test_what_cannot_be_drawn_costs_only_the_images(
     trained: Path, new_run: Callable[[str], tuple[Summary, Path]]
 ) -> None:
     (trained / KEPT_FILE).unlink(missing_ok=True)
     summary, folder = new_run("broken")
-    summary.outputs["model"] = str(folder / "absent")
-    write_report(summary, folder)
-    page = (folder / PAGE_FILE).read_text(encoding="utf-8")
-    assert "The model could not be asked about single images: OSError" in page and "recall of Positive" in page
-
-    summary.outputs |= {"model": str(trained / "model"), "keras_model": str(folder / "absent.keras")}
+    summary.outputs["keras_model"] = str(folder / "absent.keras")
     write_report(summary, folder)
     page = (folder / PAGE_FILE).read_text(encoding="utf-8")
     assert "The images cannot be shown: ValueError" in page and "Positive/faint.png" in page
+    assert "recall of Positive" in page
     assert not (trained / KEPT_FILE).exists(), "what is incomplete is not kept"
 
 
-def test_a_model_from_elsewhere_is_asked_in_its_own_terms_and_shown_without_heat_maps(
-    trained: Path, new_run: Callable[[str], tuple[Summary, Path]], tmp_path: Path
+def test_other_answers_of_the_same_model_are_drawn_anew(
+    trained: Path, new_run: Callable[[str], tuple[Summary, Path]]
 ) -> None:
-    ours = tf.saved_model.load(str(trained / "model"))
+    write_report(*new_run("first"))
+    summary, folder = new_run("second")
+    assert summary.evaluation is not None
+    summary.evaluation.answers = ANSWERS.model_copy(update={"by_class": {**ANSWERS.by_class, POSITIVE: []}})
+    write_report(summary, folder)
+    assert "faint.png" not in (trained / KEPT_FILE).read_text(encoding="utf-8")
 
-    @tf.function(input_signature=[tf.TensorSpec([None], tf.string, name="records")])
-    def scores_only(records: tf.Tensor) -> dict[str, tf.Tensor]:
-        return {"scores": ours.signatures["serving_default"](examples=records)["scores"]}
 
-    module = tf.Module()
-    module.ours = ours
-    tf.saved_model.save(module, str(tmp_path / "theirs" / "model"), signatures={"serving_default": scores_only})
+def test_a_model_from_elsewhere_is_shown_without_heat_maps(
+    trained: Path, new_run: Callable[[str], tuple[Summary, Path]]
+) -> None:
+    (trained / KEPT_FILE).unlink(missing_ok=True)
     summary, folder = new_run("theirs")
-    summary.outputs["model"] = str(tmp_path / "theirs" / "model")
     del summary.outputs["keras_model"]
     write_report(summary, folder)
-    answers = Report.model_validate_json((folder / JSON_FILE).read_text(encoding="utf-8")).answers
-    assert answers is not None and answers.wrong == 2
+    (trained / KEPT_FILE).unlink()
     page = (folder / PAGE_FILE).read_text(encoding="utf-8")
     assert page.count("data:image/jpeg") == 2 and "heat map" not in page
 

@@ -6,9 +6,8 @@ from filled_summary import CLASSES, POSITIVE
 from parsed_page import ParsedPage
 
 from pipeline.config import Config
+from pipeline.evaluation_result import Answer, Answers
 from pipeline.report.content import (
-    Answer,
-    Answers,
     Pictures,
     Provenance,
     Report,

@@ -7,11 +7,8 @@ import pytest
 from filled_summary import POSITIVE, fill_summary
 from made_report import HOSTILE, LINKS, PICTURES, LinedPage, empty_summary, make_answers, make_report
 
+from pipeline.evaluation_result import Answer, Answers
 from pipeline.report import charts
-from pipeline.report.content import (
-    Answer,
-    Answers,
-)
 from pipeline.report.page import render_page
 from pipeline.summary import Verdict
 
