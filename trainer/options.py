@@ -28,7 +28,7 @@ class TrainOptions(BaseModel):
         str, Field(description="'imagenet', 'none' (random), or the path of a weights file of the backbone")
     ] = "imagenet"
     image_size: Annotated[int, Field(ge=32, le=1024, description="side of the square network input, pixels")] = 160
-    batch_size: Annotated[int, Field(ge=1, le=4096, description="images per training step")] = 32
+    batch_size: Annotated[int, Field(ge=1, le=4096, description="images per training step")] = 16
     views: Annotated[
         int, Field(ge=1, le=100, description="versions of each training image: itself and views - 1 augmented ones")
     ] = 3
@@ -67,7 +67,7 @@ class TrainOptions(BaseModel):
             le=10_000,
             description="most epochs of the top blocks and the head together; 0 leaves the backbone frozen",
         ),
-    ] = 6
+    ] = 3
     fine_tune_learning_rate: Annotated[float, Field(gt=0, le=1, description="Adam's, for the top blocks")] = 5e-4
     fine_tune_share: Annotated[
         float, Field(gt=0, le=1, description="share of the backbone's layers, from the top, that are fine-tuned")
