@@ -32,7 +32,7 @@ class Stages:
         head: Per epoch of the head's stage: loss, accuracy, val_loss and val_accuracy. What is done about imbalance
             weighs in the losses, and not in the accuracies.
         fine_tune: The same of the second stage; empty when it was turned off.
-        fine_tune_kept: Whether fine-tuning beat the frozen backbone on eval, and so was kept.
+        fine_tune_kept: Whether fine-tuning was kept: it was not clearly worse on eval than the frozen backbone.
     """
 
     head: History
@@ -91,9 +91,7 @@ def train_stages(
     head_history = _train_head(head, views, options, tensorboard_dir / "head", of_head)
     if options.fine_tune_epochs == 0:
         return Stages(head_history, {}, fine_tune_kept=False)
-    # What the frozen backbone reaches is known from the first stage.
-    frozen_loss = min(head_history["val_loss"])
-    history, kept = _fine_tune(upper, head, views, options, frozen_loss, tensorboard_dir / "fine_tune", of_fine_tuning)
+    history, kept = _fine_tune(upper, head, views, options, tensorboard_dir / "fine_tune", of_fine_tuning)
     return Stages(head_history, history, kept)
 
 
@@ -120,9 +118,7 @@ def predict_eval(
     logits = []
     for part in parts:
         assert part.activations is not None, "fine-tuning needs stored activations"
-        for start in range(0, len(part.labels), _PREDICTED_AT_ONCE):
-            batch = part.activations[start : start + _PREDICTED_AT_ONCE, 0].astype(np.float32)
-            logits.append(top.predict_on_batch(batch))
+        logits.append(_logits(top, part.activations[:, 0]))
     return np.concatenate(logits), labels
 
 
@@ -156,7 +152,6 @@ def _fine_tune(
     head: keras.Model,
     all_views: TrainingViews,
     options: TrainOptions,
-    frozen_loss: float,
     tensorboard_dir: Path,
     checkpoint: Checkpoint | None,
 ) -> tuple[History, bool]:
@@ -180,14 +175,17 @@ def _fine_tune(
     rate = keras.optimizers.schedules.CosineDecay(
         0.0, max(1, steps - warm_up), warmup_target=options.fine_tune_learning_rate, warmup_steps=warm_up
     )
-    before = top.get_weights()
+    before, weights = top.get_weights(), eval_weights(validation.labels, options.imbalance)
+    chosen_by = _inputs(validation.activations, validation.labels, weights)
+    features_of_frozen = _inputs(validation.features, validation.labels, weights).values
+    frozen_logits = keras.ops.convert_to_numpy(head(features_of_frozen, training=False))
     history = fit(
         top,
         _optimizer(rate, options),
         _LOSS,
         _inputs(train.activations, train.labels, train_weights(train.labels, options.imbalance)),
         one_view_each,
-        _inputs(validation.activations, validation.labels, eval_weights(validation.labels, options.imbalance)),
+        chosen_by,
         Plan(
             "fine-tuning",
             options.batch_size,
@@ -198,11 +196,30 @@ def _fine_tune(
         tensorboard_dir,
         checkpoint,
     )
-    kept = min(history["val_loss"]) < frozen_loss
+    kept = not _clearly_worse(_logits(top, chosen_by.values), frozen_logits, chosen_by)
     if not kept:
-        log.info("fine-tuning did not lower the eval loss of %.4f: the frozen backbone stays", frozen_loss)
+        log.info("fine-tuning raised the eval loss by more than chance does: the frozen backbone stays")
         top.set_weights(before)
     return history, kept
+
+
+def _clearly_worse(logits: np.ndarray, than: np.ndarray, inputs: Inputs) -> bool:
+    """Whether a loss is higher than another by over two standard errors of the difference, item by item.
+
+    Not already when it is higher: on easy images chance would decide, and a fine-tuned network is the better one on
+    surfaces and cameras that are not among them.
+    """
+    losses, others = (keras.ops.convert_to_numpy(_LOSS(inputs.labels, given)) for given in (logits, than))
+    raised = (losses - others) * inputs.weights
+    return bool(raised.mean() > 2 * raised.std() / np.sqrt(len(raised)))
+
+
+def _logits(top: keras.Model, activations: np.ndarray) -> np.ndarray:
+    """Of any number of stored activations, a few at a time: they are many megabytes."""
+    starts = range(0, len(activations), _PREDICTED_AT_ONCE)
+    batches = (activations[start : start + _PREDICTED_AT_ONCE].astype(np.float32) for start in starts)
+    # Without a graph: to trace one takes longer than these few batches.
+    return np.concatenate([keras.ops.convert_to_numpy(top(batch, training=False)) for batch in batches])
 
 
 def _inputs(views: np.ndarray, labels: np.ndarray, weights: np.ndarray) -> Inputs:

@@ -41,7 +41,7 @@ class Training(BaseModel):
     Attributes:
         head: Of the first stage: loss, accuracy, val_loss and val_accuracy, the latter two on `eval`.
         fine_tune: The same of the second stage; empty when it was turned off.
-        fine_tune_kept: Whether the second stage was better on `eval`, and so was kept.
+        fine_tune_kept: Whether the second stage was kept: it was not clearly worse on `eval`.
     """
 
     head: dict[str, list[float]]

@@ -213,6 +213,16 @@ def test_fine_tuning_that_does_not_help_is_undone(
         np.testing.assert_array_equal(undone, expected)
 
 
+def test_fine_tuning_that_is_not_clearly_worse_stays(
+    new_classifier: Callable[[TrainOptions], Trained], tmp_path: Path
+) -> None:
+    classifier = new_classifier(OPTIONS)
+    # Steps so short that rounding decides whether the loss rises or falls.
+    stages = classifier.fit(_with(fine_tune_epochs=1, fine_tune_learning_rate=1e-12), tmp_path)
+    assert stages.fine_tune["val_loss"][0] == pytest.approx(min(stages.head["val_loss"]), rel=1e-2)
+    assert stages.fine_tune_kept
+
+
 def test_the_best_epoch_wins_and_a_stage_stops_when_patience_ends(
     new_classifier: Callable[[TrainOptions], Trained], tmp_path: Path
 ) -> None:
