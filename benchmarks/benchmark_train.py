@@ -112,7 +112,7 @@ def compare(data: Path, folder: Path, recipe_epochs: int, assignments: list[str]
     summary = json.loads(summary_file.read_text(encoding="utf-8"))
     training = summary["config"]["train"]
     augmented = min(counts["train"], training["augmented_images"]) * (training["views"] - 1)
-    augmented += min(counts["eval"], CHOOSING_IMAGES)
+    augmented += min(counts["eval"], CHOOSING_IMAGES) if training["views"] > 1 else 0
     our_passes = (learnt_from + augmented) / learnt_from
     print(f"{sum(counts.values())} photographs: {counts}")
     print(f"bare backbone.predict: {floor:.0f} images/s, one pass over train and eval {learnt_from / floor:.0f} s")

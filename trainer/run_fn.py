@@ -66,6 +66,8 @@ def _train(fn_args: FnArgs, options: TrainOptions, strategy: tf.distribute.Strat
     run_dir = Path(fn_args.model_run_dir)
     run_dir.mkdir(parents=True, exist_ok=True)
     keras.utils.set_random_seed(options.seed)
+    if positive is not None:
+        check_decidable(read_labels(fn_args.eval_files), positive, classes)
 
     with _views_folder(fn_args, options, strategy) as folder:
         with strategy.scope(), precision(options.mixed_precision):
@@ -73,8 +75,6 @@ def _train(fn_args: FnArgs, options: TrainOptions, strategy: tf.distribute.Strat
             lower, upper = split_at_top(backbone, options.fine_tune_share)
             head = build_head(backbone.output_shape[-1], len(classes), options)
             views = split_views(fn_args, options, lower, upper, folder)
-            if positive is not None:
-                check_decidable(read_labels(fn_args.eval_files), positive, classes)
             stages = train_stages(upper, head, views, options, run_dir, checkpoints)
         if not is_chief(strategy):
             return
