@@ -212,7 +212,13 @@ class _Stored:
 
             return items.flat_map(shares).map(self._read).prefetch(2 * here)
 
-        return iter(tf.distribute.get_strategy().distribute_datasets_from_function(of_worker))
+        def untuned(worker: tf.distribute.InputContext) -> tf.data.Dataset:
+            # There is nothing to tune, and the tuner's thread lets an iterator wait for seconds before it goes.
+            options = tf.data.Options()
+            options.autotune.enabled = False
+            return of_worker(worker).with_options(options)
+
+        return iter(tf.distribute.get_strategy().distribute_datasets_from_function(untuned))
 
     def taken(self, batch: Any) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
         """Values as float32, labels and weights; called within a step."""
