@@ -111,16 +111,15 @@ def compare(data: Path, folder: Path, recipe_epochs: int, assignments: list[str]
     (summary_file,) = (workspace / "runs").glob("*/summary.json")
     summary = json.loads(summary_file.read_text(encoding="utf-8"))
     training = summary["config"]["train"]
-    augmented = min(counts["train"], training["augmented_images"]) * (training["views"] - 1)
-    augmented += min(counts["eval"], CHOOSING_IMAGES) if training["views"] > 1 else 0
-    our_passes = (learnt_from + augmented) / learnt_from
+    our_passes = min(counts["train"] * training["views"], training["most_views"]) + counts["eval"]
+    our_passes += min(counts["eval"], CHOOSING_IMAGES) if training["views"] > 1 else 0
     print(f"{sum(counts.values())} photographs: {counts}")
     print(f"bare backbone.predict: {floor:.0f} images/s, one pass over train and eval {learnt_from / floor:.0f} s")
     print(
         f"{'':<12}{'seconds':>9}{'CPU s':>8}{'passes/image':>14}{'images/s':>10}{'of predict':>12}{'peak MB':>9}"
         f"{'accuracy':>10}{'AUC':>9}"
     )
-    for name, measured, passes in (("recipe", recipe, recipe_passes), ("crackgate", ours, our_passes)):
+    for name, measured, passes in (("recipe", recipe, recipe_passes), ("crackgate", ours, our_passes / learnt_from)):
         rate = learnt_from / measured.seconds
         accuracy, auc = scores[name]
         print(

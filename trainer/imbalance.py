@@ -43,6 +43,23 @@ def draw_images(labels: np.ndarray, most: int, imbalance: Imbalance, rng: np.ran
     return chosen
 
 
+def views_per_image(labels: np.ndarray, views: int, most_views: int, imbalance: Imbalance) -> int:
+    """How many views of each image there may be, 1 to `views`: the fewest with which no class is short of images.
+
+    Where all views come from different images, as many images are learnt from as there can be. A small class, which
+    has too few for its share, needs several views of each.
+
+    Args:
+        labels: int (images,).
+        views: At most so many.
+        most_views: Of all images together.
+        imbalance: With "none", classes have no shares.
+    """
+    smallest = len(labels) if imbalance == "none" else np.unique(labels, return_counts=True)[1].min()
+    share = most_views if imbalance == "none" else most_views / len(np.unique(labels))
+    return next((each for each in range(1, views) if share <= each * smallest), views)
+
+
 def draw_epoch(labels: np.ndarray, imbalance: Imbalance, rng: np.random.Generator) -> np.ndarray:
     """Which images one epoch shows, in which order: int (images,).
 
@@ -55,3 +72,19 @@ def draw_epoch(labels: np.ndarray, imbalance: Imbalance, rng: np.random.Generato
     shares = np.diff(np.linspace(0, len(labels), len(classes) + 1).round().astype(int))
     drawn = [np.resize(rng.permutation(images), share) for images, share in zip(classes, shares, strict=True)]
     return rng.permutation(np.concatenate(drawn))
+
+
+def draw_part(labels: np.ndarray, imbalance: Imbalance, seed: int, epoch: int, size: int) -> np.ndarray:
+    """Which images an epoch shows that shows a part of them: int (size,). The next epoch goes on where it ends.
+
+    Args:
+        labels: int (images,).
+        imbalance: As `draw_epoch` takes it, from whose orders, one after the other, the parts are cut.
+        seed: Of these orders.
+        epoch: Counted from 0.
+        size: Images of each epoch.
+    """
+    first = epoch * size
+    cycles = range(first // len(labels), (first + size - 1) // len(labels) + 1)
+    orders = [draw_epoch(labels, imbalance, np.random.default_rng([seed, cycle])) for cycle in cycles]
+    return np.concatenate(orders)[first - cycles[0] * len(labels) :][:size]

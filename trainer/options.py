@@ -32,15 +32,15 @@ class TrainOptions(BaseModel):
     views: Annotated[
         int, Field(ge=1, le=100, description="versions of each training image: itself and views - 1 augmented ones")
     ] = 3
-    augmented_images: Annotated[
+    most_views: Annotated[
         int,
         Field(
             ge=1,
             le=100_000_000,
-            description="at most so many training images, of each class alike, are augmented and fine-tuned on; the "
-            "head learns from all",
+            description="at most so many views in all; of many images fewer views each, of too many for one each a "
+            "part, of each class alike. An epoch of fine-tuning shows a share of 1 / views of them",
         ),
-    ] = 1500
+    ] = 4500
     other_surfaces: Annotated[
         bool,
         Field(

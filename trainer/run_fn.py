@@ -17,7 +17,7 @@ from trainer.calibration import fit_calibration
 from trainer.checkpoints import checkpoint_folder, training_digest
 from trainer.decision import check_decidable, fit_decision
 from trainer.decoding import MAX_PIXELS
-from trainer.imbalance import draw_images
+from trainer.imbalance import draw_images, views_per_image
 from trainer.input_pipeline import read_labels
 from trainer.options import CHOOSING_IMAGES, TrainOptions
 from trainer.positive_class import resolve_positive_class
@@ -28,7 +28,7 @@ from trainer.stored_views import StoredViews
 from trainer.strategy import build_strategy, is_chief, precision
 from trainer.training_digests import write_training_digests
 from trainer.transfer import assemble, build_head, predict_eval, train_stages
-from trainer.views import TrainingViews, Views
+from trainer.views import TrainingViews
 from trainer.views_cache import ViewsCache
 from trainer.warmup import write_warmup_requests
 
@@ -109,19 +109,21 @@ def split_views(
     stored = StoredViews(lower, upper, options, cache)
     rng = np.random.default_rng(options.seed)
 
-    def draw(files: list[str], most: int) -> np.ndarray:
-        return draw_images(read_labels(files), most, options.imbalance, rng)
-
-    def once(split: str, files: list[str], chosen: np.ndarray, activations: bool) -> Views | None:
-        return stored.get(split, files, 1, chosen, activations) if chosen.any() else None
-
-    augmented = draw(fn_args.train_files, options.augmented_images)
-    choosing = draw(fn_args.eval_files, CHOOSING_IMAGES)
+    train_labels, eval_labels = read_labels(fn_args.train_files), read_labels(fn_args.eval_files)
+    each = views_per_image(train_labels, options.views, options.most_views, options.imbalance)
+    learnt_from = draw_images(train_labels, max(1, options.most_views // each), options.imbalance, rng)
+    if not learnt_from.all():
+        log.info(
+            "of %d training images, %d are learnt from: train.most_views = %d allows no more views",
+            len(train_labels),
+            learnt_from.sum(),
+            options.most_views,
+        )
+    choosing = draw_images(eval_labels, CHOOSING_IMAGES, options.imbalance, rng)
     views = TrainingViews(
-        train=stored.get("train", fn_args.train_files, options.views, augmented),
-        validation=stored.get("eval", fn_args.eval_files, min(options.views, 2), choosing),
-        train_once=once("train", fn_args.train_files, ~augmented, activations=False),
-        validation_once=once("eval", fn_args.eval_files, ~choosing, activations=True),
+        train=stored.get("train", fn_args.train_files, each, options.views, learnt_from),
+        validation=stored.get("eval", fn_args.eval_files, min(options.views, 2), None, choosing),
+        validation_once=None if choosing.all() else stored.get("eval", fn_args.eval_files, 1, None, ~choosing),
     )
     cache.prune()
     return views

@@ -20,7 +20,6 @@ from trainer.views_cache import ViewsCache
 
 # What acts on finished views. An option that is not named here asks for new ones.
 _LATER_OPTIONS = {
-    "augmented_images",
     "dropout",
     "fine_tune_epochs",
     "fine_tune_learning_rate",
@@ -28,6 +27,7 @@ _LATER_OPTIONS = {
     "head_epochs",
     "head_learning_rate",
     "imbalance",
+    "most_views",
     "patience",
     "positive_class",
     "reuse_views",
@@ -54,6 +54,7 @@ class StoredViews:
         split: str,
         file_patterns: list[str],
         views: int = 1,
+        versions: int | None = None,
         chosen: np.ndarray | None = None,
         activations: bool = True,
     ) -> Views:
@@ -63,6 +64,7 @@ class StoredViews:
             split: "train" or "eval": each is augmented in its own way.
             file_patterns: Globs of its examples.
             views: Views per image.
+            versions: See `compute_views`.
             chosen: bool (images,), which of its images; None for all.
             activations: Whether the lower part's output is wanted, if there is to be fine-tuning at all.
         """
@@ -70,7 +72,7 @@ class StoredViews:
             "split": split,
             "images": digest_images(file_patterns),
             "chosen": None if chosen is None else hashlib.sha256(chosen.tobytes()).hexdigest(),
-            "views": views,
+            "views": [views, versions],
             "weights": self._weights,
             "options": self._options.model_dump(mode="json", exclude=_LATER_OPTIONS),
             "versions": {name: _version(name) for name in _LIBRARIES},
@@ -80,9 +82,10 @@ class StoredViews:
         def compute(file: Path | None) -> Views:
             images = read_images(file_patterns, self._options.image_size, _READ_AT_ONCE, chosen)
             count = len(read_labels(file_patterns)) if chosen is None else int(chosen.sum())
-            augment = self._augment(self._options.seed + _SEEDS[split]) if views > 1 else None
+            augment = self._augment(self._options.seed + _SEEDS[split]) if (versions or views) > 1 else None
             # What bfloat16 does to features to learn from changes nothing; eval decides by the network as it is served.
-            return compute_views(split, images, count, self._engine, augment, views, file, rough=split == "train")
+            rough = split == "train"
+            return compute_views(split, images, count, self._engine, augment, views, file, versions, rough)
 
         return self._cache.get(origin, cut, compute)
 

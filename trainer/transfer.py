@@ -12,7 +12,7 @@ import tensorflow as tf
 from trainer.checkpoints import Checkpoint
 from trainer.fitting import History, Inputs, Plan, fit
 from trainer.fused_adam import FusedAdam
-from trainer.imbalance import draw_epoch, eval_weights, train_weights
+from trainer.imbalance import draw_epoch, draw_part, eval_weights, train_weights
 from trainer.options import TrainOptions
 from trainer.strategy import is_chief, step_dtype
 from trainer.views import TrainingViews
@@ -130,10 +130,8 @@ def _train_head(
     checkpoint: Checkpoint | None,
 ) -> History:
     validation = views.validation
-    parts = [(part.features, part.labels) for part in (views.train, views.train_once) if part is not None]
-    items = np.concatenate([features.reshape(-1, features.shape[-1]) for features, _ in parts])
-    labels = np.concatenate([np.repeat(labels, features.shape[1]) for features, labels in parts])
-    inputs = Inputs(items, labels, train_weights(labels, options.imbalance))
+    train = views.train
+    inputs = _inputs(train.features, train.labels, train_weights(train.labels, options.imbalance))
     return fit(
         head,
         _optimizer(options.head_learning_rate, options),
@@ -161,14 +159,15 @@ def _fine_tune(
     cut = keras.Input(upper.input_shape[1:])
     features = keras.layers.GlobalAveragePooling2D()(upper(cut))
     top = keras.Model(cut, head(features), name="top")
-    images, views = train.features.shape[:2]
+    views = train.features.shape[1]
+    shown = -(-len(train.labels) * views // options.views)
 
     def one_view_each(epoch: int) -> np.ndarray:
         """An epoch's images, each time in one of their views."""
-        rng = np.random.default_rng([options.seed, epoch])
-        return draw_epoch(train.labels, options.imbalance, rng) * views + rng.integers(views, size=images)
+        images = draw_part(train.labels, options.imbalance, options.seed, epoch, shown)
+        return images * views + np.random.default_rng([options.seed, epoch, 1]).integers(views, size=shown)
 
-    steps_per_epoch = -(-images // options.batch_size)
+    steps_per_epoch = -(-shown // options.batch_size)
     steps = options.fine_tune_epochs * steps_per_epoch
     warm_up = -(-steps_per_epoch // 2)
     # From zero up for half an epoch: Adam's first steps, before it knows the gradients, would undo the features.

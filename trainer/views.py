@@ -34,16 +34,14 @@ class TrainingViews:
     """What a training learns from, is chosen by and is calibrated on.
 
     Attributes:
-        train: Several views of each training image, or of as many as are augmented.
+        train: One or several views of each training image, or of as many as there may be.
         validation: The image itself and an augmented view of eval images, or of as many as are needed. Together they
             choose the epoch: images of one surface say little about others, and of easy ones hardly one is wrong.
-        train_once: One view of each other training image, without activations; None where there is no other.
         validation_once: One view of each other eval image; None where there is no other.
     """
 
     train: Views
     validation: Views
-    train_once: Views | None = None
     validation_once: Views | None = None
 
 
@@ -55,18 +53,21 @@ def compute_views(
     augment: Callable[..., tf.Tensor] | None,
     views: int,
     file: Path | None,
+    versions: int | None = None,
     rough: bool = False,
 ) -> Views:
-    """Runs every image, and views - 1 augmented versions of it, through the frozen backbone.
+    """Runs every image as it is, or augmented, or both, through the frozen backbone.
 
     Args:
         name: What the images are, for the progress messages.
         images: Batches of (float32 images in 0 to 255, int64 labels), `count` images in all.
         count: Number of images.
         engine: Runs the backbone.
-        augment: Augmentation model, or a function of it; None when `views` is 1.
-        views: Views per image. The first is the image itself.
+        augment: Augmentation model, or a function of it; None when `versions` is 1.
+        views: Views per image.
         file: Where to keep the activations, as .npy; None to keep only the features.
+        versions: One view in so many is the image itself, the others are augmented; batches take turns. None: as many
+            as views, so that the first view of every image is the image itself.
         rough: Whether bfloat16 will do for the images themselves, as it does for what augmentation made of them.
     """
     features = np.empty((count, views, engine.channels), np.float32)
@@ -76,14 +77,15 @@ def compute_views(
         shape = (count, views, *engine.activation_shape)
         activations = np.lib.format.open_memmap(file, "w+", np.float16, shape)
 
-    done = 0
-    for number, (batch, batch_labels) in enumerate(_versions(images, augment, views)):
+    done, versions = 0, versions or views
+    for number, (batch, batch_labels) in enumerate(_views(images, augment, views, versions)):
         view = number % views
         rows = slice(done, done + len(batch_labels))
         labels[rows] = batch_labels
         cut = None if activations is None else activations[rows, view]
         # To an augmented view, what bfloat16 adds is a seventh of what augmentation did.
-        engine.start(batch.numpy()[: len(batch_labels)], cut, features[rows, view], rough=rough or view > 0)
+        as_it_is = number % versions == 0
+        engine.start(batch.numpy()[: len(batch_labels)], cut, features[rows, view], rough=rough or not as_it_is)
         if view == views - 1:
             done = rows.stop
             log.info("%s images through the backbone: %d of %d", name, done, count)
@@ -91,21 +93,24 @@ def compute_views(
     return Views(activations, features, labels)
 
 
-def _versions(images: tf.data.Dataset, augment: Callable[..., tf.Tensor] | None, views: int) -> tf.data.Dataset:
-    """Every batch as it is, then as often as there are other views augmented, in the background."""
+def _views(
+    images: tf.data.Dataset, augment: Callable[..., tf.Tensor] | None, views: int, versions: int
+) -> tf.data.Dataset:
+    """Every batch `views` times: one in `versions` as it is, the others augmented in the background."""
     if augment is None:
         return images
     # All of one size: for another one, the augmentation would be compiled once more.
     size = len(next(iter(images))[1])
 
     @tf.autograph.experimental.do_not_convert
-    def augmented(batch: tf.Tensor, labels: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    def view(number: tf.Tensor, pair: tuple[tf.Tensor, tf.Tensor]) -> tuple[tf.Tensor, tf.Tensor]:
+        batch, labels = pair
         full = tf.pad(batch, [[0, size - tf.size(labels)], [0, 0], [0, 0], [0, 0]])
-        return augment(tf.ensure_shape(full, (size, *batch.shape[1:])), training=True), labels
+        full = tf.ensure_shape(full, (size, *batch.shape[1:]))
+        return tf.cond(number % versions == 0, lambda: full, lambda: augment(full, training=True)), labels
 
     @tf.autograph.experimental.do_not_convert
-    def versions(batch: tf.Tensor, labels: tf.Tensor) -> tf.data.Dataset:
-        itself = tf.data.Dataset.from_tensors((batch, labels))
-        return itself.concatenate(itself.repeat(views - 1).map(augmented))
+    def repeated(batch: tf.Tensor, labels: tf.Tensor) -> tf.data.Dataset:
+        return tf.data.Dataset.from_tensors((batch, labels)).repeat(views)
 
-    return images.flat_map(versions).prefetch(2)
+    return images.flat_map(repeated).enumerate().map(view).prefetch(2)

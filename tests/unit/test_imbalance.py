@@ -11,16 +11,17 @@ from hypothesis import strategies as st
 
 from trainer.calibration import expected_calibration_error, fit_calibration
 from trainer.decision import decide, fit_decision
-from trainer.imbalance import draw_epoch, draw_images, eval_weights, train_weights
+from trainer.imbalance import draw_epoch, draw_images, draw_part, eval_weights, train_weights, views_per_image
 from trainer.options import Imbalance, TrainOptions
 from trainer.transfer import build_head, train_stages
 from trainer.views import TrainingViews, Views
 
 HEARD: tuple[Imbalance, ...] = ("class_weights", "balanced_sampling")
 CHANNELS = 6
-HEAD_ONLY = {"head_epochs": 10, "head_learning_rate": 0.1, "fine_tune_epochs": 0}
+HEAD_ONLY = {"views": 1, "head_epochs": 10, "head_learning_rate": 0.1, "fine_tune_epochs": 0}
 # A head that has hardly begun, so that what is learnt is learnt in the second stage.
 MOSTLY_FINE_TUNING = {
+    "views": 1,
     "head_epochs": 1,
     "head_learning_rate": 1e-6,
     "fine_tune_epochs": 10,
@@ -39,6 +40,27 @@ def test_as_many_images_as_asked_for_stand_for_all(classes: list[int], most: int
     for label in np.unique(labels):
         # A class gives way to another only beyond its equal share.
         assert (labels[chosen] == label).sum() >= min(share, (labels == label).sum())
+
+
+@given(
+    st.lists(st.integers(0, 3), min_size=1, max_size=60), st.integers(1, 5), st.integers(1, 200), st.sampled_from(HEARD)
+)
+def test_an_image_has_several_views_only_where_a_class_is_short_of_images(
+    classes: list[int], views: int, most: int, imbalance: Imbalance
+) -> None:
+    labels = np.array(classes)
+    each = views_per_image(labels, views, most, imbalance)
+    assert 1 <= each <= views
+    _, counts = np.unique(labels, return_counts=True)
+    share = most / len(counts)
+    assert each == views or counts.min() * each >= share
+    assert each == 1 or counts.min() * (each - 1) < share
+
+
+def test_without_shares_only_the_number_of_images_decides_how_many_views_each_has() -> None:
+    labels = np.array([0] * 99 + [1])
+    assert [views_per_image(labels, 3, most, "none") for most in (100, 101, 200, 201, 10_000)] == [1, 2, 2, 3, 3]
+    assert views_per_image(labels, 3, 100, "class_weights") == 3
 
 
 def _activations(count: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
@@ -158,3 +180,12 @@ def test_balanced_sampling_shows_all_of_the_rare_class_and_the_rest_in_turns() -
     assert len(np.unique(np.concatenate(epochs))) == len(labels)
     # Not one class after the other.
     assert np.abs(np.diff(labels[epochs[0]])).astype(bool).mean() > 0.5
+
+
+@given(st.integers(1, 40), st.integers(1, 50), st.integers(1, 9))
+def test_parts_show_every_image_once_before_one_comes_again(images: int, size: int, epochs: int) -> None:
+    labels = np.arange(images) % 2
+    parts = [draw_part(labels, "class_weights", 7, epoch, size) for epoch in range(epochs)]
+    assert {len(part) for part in parts} == {size}
+    counts = np.bincount(np.concatenate(parts), minlength=images)
+    assert counts.max() - counts.min() <= 1

@@ -54,6 +54,17 @@ def test_the_other_views_differ_from_it_and_from_each_other(backbone: keras.Mode
         assert np.abs(features[:, one] - features[:, other]).max(axis=1).min() > 1e-3
 
 
+def test_with_more_versions_than_views_batches_take_turns(backbone: keras.Model, images: np.ndarray) -> None:
+    engine = build_engine(*split_at_top(backbone, 0.4))
+    batches = tf.data.Dataset.from_tensor_slices((images, np.arange(len(images)))).batch(2)
+    views = compute_views("train", batches, COUNT, engine, augmentation(0), 1, None, versions=3)
+    assert views.features.shape == (COUNT, 1, 6)
+    assert views.labels.tolist() == list(range(COUNT))
+    off = np.abs(views.features[:, 0] - _pooled(backbone, images)).max(axis=1)
+    as_it_is = np.arange(COUNT) // 2 % 3 == 0
+    assert off[as_it_is].max() < 1e-4 < 1e-3 < off[~as_it_is].min()
+
+
 def test_the_seed_decides_the_views(backbone: keras.Model, images: np.ndarray) -> None:
     first, again, other = (_compute(backbone, images, seed=seed).features for seed in (1, 1, 2))
     np.testing.assert_array_equal(first, again)
