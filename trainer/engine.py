@@ -77,7 +77,7 @@ class TensorFlowEngine:
 
     def __init__(self, lower: keras.Model, upper: keras.Model):
         self.activation_shape, self.channels = lower.output_shape[1:], upper.output_shape[-1]
-        self._run = on_all_devices(tf.function(_joined(lower, upper), reduce_retracing=True))
+        self._run = on_all_devices(tf.function(_joined(lower, upper), reduce_retracing=True, autograph=False))
 
     def start(
         self,
@@ -108,7 +108,8 @@ class OpenVinoEngine:
         self.activation_shape, self.channels = lower.output_shape[1:], upper.output_shape[-1]
         shape = lower.input_shape[1:]
         signature = [tf.TensorSpec([None, *shape], tf.float32)]
-        network = openvino.convert_model(tf.function(_joined(lower, upper), input_signature=signature))
+        function = tf.function(_joined(lower, upper), input_signature=signature, autograph=False)
+        network = openvino.convert_model(function)
         self._request_shape = [_REQUEST, *shape]
         network.reshape(self._request_shape)
         self._exact = self._rough = InferenceRequests(network, "THROUGHPUT")

@@ -280,13 +280,14 @@ class _Steps:
         def test_step(batch: Any, counts: tf.Tensor, _count: tf.Tensor) -> tf.Tensor:
             return measure(batch, counts, training=False)[1]
 
-        @tf.function(reduce_retracing=True)
-        def run(batches: Iterator, times: tf.Tensor) -> tf.Tensor:
-            total = tf.zeros(2, tf.float64)
-            for _ in tf.range(times):
-                sums = strategy.run(train_step if optimizer else test_step, next(batches))
-                total += strategy.reduce("SUM", sums, axis=None)
-            return total
+        # Without AutoGraph, which would take a second to rewrite the network's code.
+        @tf.function(reduce_retracing=True, autograph=False)
+        def run(batches: Any, times: tf.Tensor) -> tf.Tensor:
+            def add_step(done: tf.Tensor, total: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+                sums = strategy.run(train_step if optimizer else test_step, batches.get_next())
+                return done + 1, total + strategy.reduce("SUM", sums, axis=None)
+
+            return tf.while_loop(lambda done, _: done < times, add_step, (0, tf.zeros(2, tf.float64)))[1]
 
         self._run = run
         self._alone = not isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy)

@@ -8,6 +8,9 @@ import tensorflow as tf
 from components import features
 from trainer.decoding import decode_image
 
+# AutoGraph has nothing to rewrite here, and takes a second to find that out.
+_as_written = tf.autograph.experimental.do_not_convert
+
 
 def read_images(
     file_patterns: list[str], image_size: int, batch_size: int, chosen: np.ndarray | None = None
@@ -24,6 +27,7 @@ def read_images(
         A dataset of float32 (batch, image_size, image_size, 3) in 0 to 255, and int64 (batch,).
     """
 
+    @_as_written
     def parse(serialized: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         parsed = tf.io.parse_single_example(
             serialized,
@@ -37,7 +41,8 @@ def read_images(
     records = read_examples(file_patterns)
     if chosen is not None:
         wanted = tf.constant(chosen)
-        records = records.enumerate().filter(lambda row, _: wanted[row]).map(lambda _, record: record)
+        records = records.enumerate().filter(_as_written(lambda row, _: wanted[row]))
+        records = records.map(_as_written(lambda _, record: record))
     return records.map(parse, num_parallel_calls=tf.data.AUTOTUNE).batch(batch_size).prefetch(tf.data.AUTOTUNE)
 
 
