@@ -1,9 +1,10 @@
 """Asks an exported model everything that serving will ask it. A program of its own, with nothing but TensorFlow.
 
-    python -I probe.py PLAN RESULT
+    python -I probe.py RESULT [PACKAGE ...]
 
-PLAN and RESULT are JSON files, described in `executor`. Whatever goes wrong with a question is written down and the
-next one is asked; a model that cannot even be loaded, crashes or hangs leaves no RESULT, or one that ends there.
+Standard input is the plan, RESULT a file for the answers: JSON, described in `executor`. Whatever goes wrong with a
+question is written down and the next one is asked; a model that cannot even be loaded, crashes or hangs leaves no
+RESULT, or one that ends there. The PACKAGEs cannot be imported.
 """
 
 import base64
@@ -20,7 +21,7 @@ from typing import Any
 class _Refused:
     """Keeps the project's code out of this process, however it is installed."""
 
-    def __init__(self, packages: list[str]):
+    def __init__(self, packages: tuple[str, ...]):
         self._packages = packages
 
     def find_spec(self, name: str, path: object = None, target: object = None) -> None:  # noqa: ARG002
@@ -28,17 +29,24 @@ class _Refused:
             raise ImportError(f"the model needs {name}, the project's own code: a model server has none of it")
 
 
-def main(plan_file: str, result_file: str) -> None:
+def main(result_file: str, *forbidden: str) -> None:
     """Asks, and writes the result after every answer, so that a crash says where it was."""
-    plan = json.loads(Path(plan_file).read_text(encoding="utf-8"))
-    sys.meta_path.insert(0, _Refused(plan["forbidden"]))
+    sys.meta_path.insert(0, _Refused(forbidden))
     # No model server has Keras, either. TensorFlow would import it, and takes this for a Keras that is not installed.
     sys.modules |= {"keras": None, "tf_keras": None}  # type: ignore[dict-item]
     # What the imports and the model make stays: nothing to collect.
     gc.disable()
-    # Only now: TensorFlow must not bring the project in, either.
-    probe = Probe(plan, Path(result_file))
-    probe.ask_everything()
+    # Only now: TensorFlow must not bring the project in, either. And while there may be no plan yet: it takes longest,
+    # but touches no device, which the process that makes the plan may need for itself.
+    import tensorflow  # noqa: F401
+
+    plan = sys.stdin.buffer.read()
+    # The other process ended, or has no model to check.
+    if not plan:
+        return
+    Probe(json.loads(plan), Path(result_file)).ask_everything()
+    # Python's end would collect all the same, for most of a second.
+    gc.freeze()
 
 
 class Probe:
