@@ -16,6 +16,7 @@ import base64
 import json
 import signal
 import subprocess
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -117,9 +118,10 @@ def _probe(model: Path, reference: Path, limits: dict[str, Any]) -> dict[str, An
         missing = _failed("files of the model", f"{type(error).__name__}: {error}")
         return {"checks": [missing], "cut_short": [], "figures": {}}
     ended = cut_short = ""
-    with take_process() as process:
+    with tempfile.TemporaryDirectory() as folder, take_process() as process:
+        result_file = Path(folder) / "result.json"
         try:
-            code, said = process.work(plan, limits["max_seconds"])
+            code, said = process.work({**plan, "result": str(result_file)}, limits["max_seconds"])
         except subprocess.TimeoutExpired:
             cut_short = f"no end after {limits['max_seconds']:g} s (serving_check.max_seconds)"
         else:
@@ -128,8 +130,8 @@ def _probe(model: Path, reference: Path, limits: dict[str, Any]) -> dict[str, An
             elif code:
                 ended = _say_end(code, said)
         result: dict[str, Any] = {"checks": [], "figures": {}, "asking": "start"}
-        if process.result_file.is_file():
-            result = json.loads(process.result_file.read_text(encoding="utf-8"))
+        if result_file.is_file():
+            result = json.loads(result_file.read_text(encoding="utf-8"))
     question = result["asking"] or "end"
     result["checks"] += [_failed(question, ended)] if ended else []
     result["cut_short"] = [_failed(question, cut_short)] if cut_short else []

@@ -1,15 +1,16 @@
 """Asks an exported model everything that serving will ask it. A program of its own, with nothing but TensorFlow.
 
-    python -I probe.py RESULT [PACKAGE ...]
+    python -I probe.py [PACKAGE ...]
 
-Standard input is the plan, RESULT a file for the answers: JSON, described in `executor`. Whatever goes wrong with a
-question is written down and the next one is asked; a model that cannot even be loaded, crashes or hangs leaves no
-RESULT, or one that ends there. The PACKAGEs cannot be imported.
+Standard input is the plan, JSON, described in `executor`; it names the file of the result, JSON as well. Whatever goes
+wrong with a question is written down and the next one is asked; a model that cannot even be loaded, crashes or hangs
+leaves no result, or one that ends there. The PACKAGEs cannot be imported.
 """
 
 import base64
 import gc
 import json
+import os
 import sys
 import time
 import traceback
@@ -29,22 +30,26 @@ class _Refused:
             raise ImportError(f"the model needs {name}, the project's own code: a model server has none of it")
 
 
-def main(result_file: str, *forbidden: str) -> None:
+def main(*forbidden: str) -> None:
     """Asks, and writes the result after every answer, so that a crash says where it was."""
     sys.meta_path.insert(0, _Refused(forbidden))
     # No model server has Keras, either. TensorFlow would import it, and takes this for a Keras that is not installed.
     sys.modules |= {"keras": None, "tf_keras": None}  # type: ignore[dict-item]
     # What the imports and the model make stays: nothing to collect.
     gc.disable()
-    # Only now: TensorFlow must not bring the project in, either. And while there may be no plan yet: it takes longest,
-    # but touches no device, which the process that makes the plan may need for itself.
+    # Only now: TensorFlow must not bring the project in, either. And before the plan is there, which may take a while:
+    # the import takes seconds, but no device from the process that may need it until then.
     import tensorflow  # noqa: F401
 
-    plan = sys.stdin.buffer.read()
+    given = sys.stdin.buffer.read()
     # The other process ended, or has no model to check.
-    if not plan:
+    if not given:
         return
-    Probe(json.loads(plan), Path(result_file)).ask_everything()
+    plan = json.loads(given)
+    result_file = Path(plan["result"])
+    # A folder to itself, whatever the model may write.
+    os.chdir(result_file.parent)
+    Probe(plan, result_file).ask_everything()
     # Python's end would collect all the same, for most of a second.
     gc.freeze()
 

@@ -3,7 +3,6 @@
 import json
 import subprocess
 import sys
-import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,17 +16,12 @@ class ProbeProcess:
     """An interpreter with TensorFlow and no plan yet.
 
     It waits for one on a pipe, which is closed where this process ends, however it does: it then ends, too.
-
-    Attributes:
-        result_file: Where it writes its answers; see `probe`.
     """
 
     def __init__(self) -> None:
-        self._folder = tempfile.TemporaryDirectory()
-        self.result_file = Path(self._folder.name) / "result.json"
         self._process = subprocess.Popen(
-            [sys.executable, "-I", str(Path(__file__).with_name("probe.py")), str(self.result_file), *_FORBIDDEN],
-            cwd=self._folder.name,
+            [sys.executable, "-I", str(Path(__file__).with_name("probe.py")), *_FORBIDDEN],
+            cwd="/",
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -39,7 +33,6 @@ class ProbeProcess:
     def __exit__(self, *_: object) -> None:
         with self._process:
             self._process.kill()
-        self._folder.cleanup()
 
     @property
     def has_ended(self) -> bool:

@@ -201,7 +201,7 @@ def test_a_waiting_process_ends_after_the_one_that_started_it_was_killed() -> No
 
 
 def test_the_process_has_neither_keras_nor_our_code() -> None:
-    program = [str(probe.__file__), "result.json", "components"]
+    program = [str(probe.__file__), "components"]
     ended = subprocess.run(
         [sys.executable, "-I", "-X", "importtime", *program], stdin=subprocess.DEVNULL, capture_output=True, check=True
     )
