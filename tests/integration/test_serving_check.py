@@ -149,7 +149,7 @@ def test_a_model_that_serves_as_it_was_trained_is_blessed_once_the_machine_lets_
     assert findings["passed"] and not findings["reasons"], findings
     outcomes = {check["name"]: check["outcome"] for check in findings["checks"]}
     assert outcomes.pop("TensorFlow Serving", "skipped") == "skipped" or shutil.which("tensorflow_model_server")
-    assert len(outcomes) >= 11 and set(outcomes.values()) == {"passed"}
+    assert len(outcomes) >= 12 and set(outcomes.values()) == {"passed"}
     figures = findings["figures"]
     assert 0 < figures["p50_ms_one"] <= figures["p99_ms_one"] and figures["p50_ms_many"] > 0
     assert 100 < figures["peak_memory_mib"] < 10_000
@@ -387,7 +387,7 @@ def test_a_model_that_crashes_is_refused_with_what_it_said(trained: Trained, tmp
 
     findings = check_serving(foreign(trained, tmp_path, before=crash), trained.reference, LIMITS)
     (reason,) = findings["reasons"]
-    assert reason.startswith("scores of stored examples: the process ended with killed by SIGABRT")
+    assert reason.startswith("both signatures at once: the process ended with killed by SIGABRT")
     assert "out of luck" in reason
 
 
@@ -402,7 +402,7 @@ def test_a_model_that_hangs_is_stopped(trained: Trained, tmp_path: Path) -> None
         foreign(trained, tmp_path, before=hang), trained.reference, {**LIMITS, "max_seconds": 60.0}
     )
     assert findings["reasons"] == [
-        "scores of stored examples: no end after 60 s (serving_check.max_seconds); the next run measures anew"
+        "both signatures at once: no end after 60 s (serving_check.max_seconds); the next run measures anew"
     ]
     assert findings["measure_again"]
 
