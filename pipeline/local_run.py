@@ -23,6 +23,7 @@ from tfx.utils import path_utils
 from components.data_page.executor import PAGE_FILE
 from components.errors import DataRejectedError
 from components.release_pusher.executor import PUSHED_DESTINATION
+from components.serving_check.probe_process import started_ahead
 from components.serving_directory import State, find_version
 from pipeline.beam_lookups import remembered_lookups
 from pipeline.config import Config
@@ -64,7 +65,10 @@ def run_local(
         metadata=metadata,
         enable_cache=enable_cache,
     )
-    run_pipeline(summary, pipeline, metadata, events, partial(judge, summary, config=config))
+    with started_ahead() as start_probe:
+        # The Evaluator does not use the whole machine, and most models that it judges are checked next.
+        events.on_work["Evaluator"] = start_probe
+        run_pipeline(summary, pipeline, metadata, events, partial(judge, summary, config=config))
 
 
 def run_pipeline(

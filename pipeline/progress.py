@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Protocol, Self
 
@@ -111,12 +111,14 @@ class ComponentEvents(logging.Handler):
     Attributes:
         seconds: Duration of each component that began, by its id.
         peak_memory: Most memory that was in use during it, in bytes; see `PeakMemory`.
+        on_work: What to do when a component begins to work, by its id; one that is taken from the cache does not.
     """
 
     def __init__(self, display: Display):
         super().__init__(logging.INFO)
         self.seconds: dict[str, float] = {}
         self.peak_memory: dict[str, int] = {}
+        self.on_work: dict[str, Callable[[], None]] = {}
         self._display = display
         self._component: str | None = None
         self._started = 0.0
@@ -131,6 +133,8 @@ class ComponentEvents(logging.Handler):
             self._start(str(record.args[0]))
         elif record.msg == "A cached execution %d is used.":
             self._cached = True
+        elif record.msg == "Going to run a new execution %d" and self._component in self.on_work:
+            self.on_work[self._component]()
         elif record.msg == "Component %s is finished.":
             self.end("cached" if self._cached else "done")
 

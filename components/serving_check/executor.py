@@ -16,7 +16,6 @@ import base64
 import json
 import signal
 import subprocess
-import sys
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -31,10 +30,9 @@ from components import features
 from components.release_files import CARD_FILE, MODEL_VERSION_FILE, REFERENCE_FILE, WARMUP_FILE
 from components.serving_check import model_server
 from components.serving_check.driver import MEASURE_AGAIN
+from components.serving_check.probe_process import take_process
 
 INPUTS = {"serving_default": "examples", "predict_images": "image_bytes"}
-# The project's own packages: a model server has none of them.
-_FORBIDDEN = ["components", "kubeflow", "pipeline", "serving", "trainer"]
 # Asked one by one; more would only take longer.
 _SINGLE = 4
 _MANY = 32
@@ -119,22 +117,18 @@ def _probe(model: Path, reference: Path, limits: dict[str, Any]) -> dict[str, An
     except (OSError, ValueError) as error:
         missing = _failed("files of the model", f"{type(error).__name__}: {error}")
         return {"checks": [missing], "cut_short": [], "figures": {}}
-    with tempfile.TemporaryDirectory() as folder:
-        plan_file, result_file = Path(folder) / "plan.json", Path(folder) / "result.json"
-        plan_file.write_text(json.dumps(plan), encoding="utf-8")
-        command = [sys.executable, "-I", str(Path(__file__).with_name("probe.py")), str(plan_file), str(result_file)]
-        ended = cut_short = ""
+    ended = cut_short = ""
+    with tempfile.TemporaryDirectory() as folder, take_process() as process:
+        result_file = Path(folder) / "result.json"
         try:
-            finished = subprocess.run(
-                command, cwd=folder, capture_output=True, timeout=limits["max_seconds"], check=False
-            )
+            code, said = process.work({**plan, "result": str(result_file)}, limits["max_seconds"])
         except subprocess.TimeoutExpired:
             cut_short = f"no end after {limits['max_seconds']:g} s (serving_check.max_seconds)"
         else:
-            if finished.returncode == -signal.SIGKILL:
-                cut_short = _say_end(finished)
-            elif finished.returncode:
-                ended = _say_end(finished)
+            if code == -signal.SIGKILL:
+                cut_short = _say_end(code, said)
+            elif code:
+                ended = _say_end(code, said)
         result: dict[str, Any] = {"checks": [], "figures": {}, "asking": "start"}
         if result_file.is_file():
             result = json.loads(result_file.read_text(encoding="utf-8"))
@@ -173,7 +167,6 @@ def _plan(model: Path, reference: Path, limits: dict[str, Any]) -> dict[str, Any
         "version_file": str(MODEL_VERSION_FILE),
         "warmup": _read_warmup(model / WARMUP_FILE),
         "warmup_file": str(WARMUP_FILE),
-        "forbidden": _FORBIDDEN,
         "single": _SINGLE,
         "many": _MANY,
         "measured_calls": _MEASURED_CALLS,
@@ -213,11 +206,9 @@ def _over_limits(figures: dict[str, float], limits: dict[str, Any]) -> list[dict
     ]
 
 
-def _say_end(finished: subprocess.CompletedProcess[bytes]) -> str:
-    how = f"exit code {finished.returncode}"
-    if finished.returncode < 0:
-        how = f"killed by {signal.Signals(-finished.returncode).name}"
-    lines = finished.stderr.decode("utf-8", "backslashreplace").strip().splitlines()
+def _say_end(code: int, said: bytes) -> str:
+    how = f"killed by {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
+    lines = said.decode("utf-8", "backslashreplace").strip().splitlines()
     # Without the frames of a native crash, which say nothing and are many.
     words = "\n".join(line for line in lines if not line.startswith("    @"))[-_SHOWN_OF_STDERR:]
     return f"the process ended with {how}: {words}"

@@ -1,18 +1,21 @@
 """Asks an exported model everything that serving will ask it. A program of its own, with nothing but TensorFlow.
 
-    python -I probe.py PLAN RESULT
+    python -I probe.py [PACKAGE ...]
 
-PLAN and RESULT are JSON files, described in `executor`. Whatever goes wrong with a question is written down and the
-next one is asked; a model that cannot even be loaded, crashes or hangs leaves no RESULT, or one that ends there.
+Standard input is the plan, JSON, described in `executor`; it names the file of the result, JSON as well. Whatever goes
+wrong with a question is written down and the next one is asked; a model that cannot even be loaded, crashes or hangs
+leaves no result, or one that ends there. The PACKAGEs cannot be imported.
 """
 
 import base64
 import gc
 import json
+import os
 import sys
 import time
 import traceback
 from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +23,7 @@ from typing import Any
 class _Refused:
     """Keeps the project's code out of this process, however it is installed."""
 
-    def __init__(self, packages: list[str]):
+    def __init__(self, packages: tuple[str, ...]):
         self._packages = packages
 
     def find_spec(self, name: str, path: object = None, target: object = None) -> None:  # noqa: ARG002
@@ -28,17 +31,28 @@ class _Refused:
             raise ImportError(f"the model needs {name}, the project's own code: a model server has none of it")
 
 
-def main(plan_file: str, result_file: str) -> None:
+def main(*forbidden: str) -> None:
     """Asks, and writes the result after every answer, so that a crash says where it was."""
-    plan = json.loads(Path(plan_file).read_text(encoding="utf-8"))
-    sys.meta_path.insert(0, _Refused(plan["forbidden"]))
+    sys.meta_path.insert(0, _Refused(forbidden))
     # No model server has Keras, either. TensorFlow would import it, and takes this for a Keras that is not installed.
     sys.modules |= {"keras": None, "tf_keras": None}  # type: ignore[dict-item]
     # What the imports and the model make stays: nothing to collect.
     gc.disable()
-    # Only now: TensorFlow must not bring the project in, either.
-    probe = Probe(plan, Path(result_file))
-    probe.ask_everything()
+    # Only now: TensorFlow must not bring the project in, either. And before the plan is there, which may take a while:
+    # the import takes seconds, but no device from the process that may need it until then.
+    import tensorflow  # noqa: F401
+
+    given = sys.stdin.buffer.read()
+    # The other process ended, or has no model to check.
+    if not given:
+        return
+    plan = json.loads(given)
+    result_file = Path(plan["result"])
+    # A folder to itself, whatever the model may write.
+    os.chdir(result_file.parent)
+    Probe(plan, result_file).ask_everything()
+    # Python's end would collect all the same, for most of a second.
+    gc.freeze()
 
 
 class Probe:
@@ -53,6 +67,8 @@ class Probe:
         self._figures: dict[str, float] = {}
         self._signatures: Any = None
         self._model: Any = None
+        self._stored_answer: Future[dict[str, Any]]
+        self._bytes_answer: Future[dict[str, Any]]
         self._examples = [tf.train.Example.FromString(record) for record in self._records(plan["reference"])]
         self._images = [example.features.feature[plan["image"]].bytes_list.value[0] for example in self._examples]
         self._scores = np.array(
@@ -65,6 +81,7 @@ class Probe:
             return
         if not self._check("signatures", self._compare_signatures):
             return
+        self._check("both signatures at once", self._ask_both)
         self._check("scores of stored examples", self._compare_stored)
         self._check("scores of image bytes", self._compare_bytes)
         self._check("one image at a time", self._compare_single)
@@ -125,11 +142,18 @@ class Probe:
         sides = ["N" if side is None else str(side) for side in spec.shape.as_list()]
         return f"{spec.dtype.name} ({', '.join(sides)})"
 
+    def _ask_both(self) -> str:
+        """From two threads, as callers do; a signature's first call takes longest. Their answers are judged next."""
+        with ThreadPoolExecutor(2) as callers:
+            self._stored_answer = callers.submit(self._ask, "serving_default", self._stored(self._images))
+            self._bytes_answer = callers.submit(self._ask, "predict_images", self._images)
+        return f"{len(self._images)} images each"
+
     def _compare_stored(self) -> str:
-        return self._compare(self._ask("serving_default", self._stored(self._images)))
+        return self._compare(self._stored_answer.result())
 
     def _compare_bytes(self) -> str:
-        return self._compare(self._ask("predict_images", self._images))
+        return self._compare(self._bytes_answer.result())
 
     def _compare_single(self) -> str:
         few = self._images[: self._plan["single"]]

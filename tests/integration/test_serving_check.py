@@ -3,7 +3,9 @@
 import json
 import os
 import shutil
+import subprocess
 import sys
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import keras
 import numpy as np
+import psutil
 import pytest
 import tensorflow as tf
 from killed_probes import every_probe_killed
@@ -18,10 +21,11 @@ from tfx import v1 as tfx
 
 from components import features
 from components.release_files import CARD_FILE, MODEL_VERSION_FILE, REFERENCE_FILE, WARMUP_FILE
-from components.serving_check import model_server
+from components.serving_check import model_server, probe, probe_process
 from components.serving_check.component import ServingCheck
 from components.serving_check.executor import INPUTS, _plan, check_serving
 from components.serving_check.probe import Probe
+from components.serving_check.probe_process import started_ahead
 from trainer.calibration import Calibration
 from trainer.decision import Decision
 from trainer.reference import write_reference
@@ -137,11 +141,15 @@ def test_a_model_that_serves_as_it_was_trained_is_blessed_once_the_machine_lets_
     assert "killed by SIGKILL" in reason and reason.endswith("the next run measures anew")
     assert bench.output("ServingCheck", "blessing").get_int_custom_property("blessed") == 0
 
-    findings = _check(bench, trained.model, trained)
+    with started_ahead() as start:
+        start()
+        (waiting,) = _probes(os.getpid())
+        findings = _check(bench, trained.model, trained)
+        assert not _lives(waiting), "the check took another process than the one that waited for it"
     assert findings["passed"] and not findings["reasons"], findings
     outcomes = {check["name"]: check["outcome"] for check in findings["checks"]}
     assert outcomes.pop("TensorFlow Serving", "skipped") == "skipped" or shutil.which("tensorflow_model_server")
-    assert len(outcomes) >= 11 and set(outcomes.values()) == {"passed"}
+    assert len(outcomes) >= 12 and set(outcomes.values()) == {"passed"}
     figures = findings["figures"]
     assert 0 < figures["p50_ms_one"] <= figures["p99_ms_one"] and figures["p50_ms_many"] > 0
     assert 100 < figures["peak_memory_mib"] < 10_000
@@ -149,6 +157,56 @@ def test_a_model_that_serves_as_it_was_trained_is_blessed_once_the_machine_lets_
     assert blessing.get_int_custom_property("blessed") == 1 and (Path(blessing.uri) / "INFRA_BLESSED").is_file()
     assert _check(bench, trained.model, trained) == findings
     assert bench.states("ServingCheck") == ["COMPLETE", "COMPLETE", "CACHED"]
+
+
+def _probes(parent: int) -> list[psutil.Process]:
+    children = psutil.Process(parent).children()
+    return [child for child in children if any(part.endswith("probe.py") for part in child.cmdline())]
+
+
+def _lives(process: psutil.Process) -> bool:
+    return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+
+
+def test_a_process_that_nobody_needs_is_ended() -> None:
+    with started_ahead() as start:
+        start()
+        (waiting,) = _probes(os.getpid())
+    assert not waiting.is_running()
+
+
+def test_a_process_that_was_killed_while_it_waited_is_replaced() -> None:
+    with started_ahead() as start:
+        start()
+        (waiting,) = _probes(os.getpid())
+        waiting.kill()
+        while _lives(waiting):
+            time.sleep(0.01)
+        with probe_process.take_process() as taken:
+            assert not taken.has_ended and _lives(*_probes(os.getpid()))
+
+
+def test_a_waiting_process_ends_after_the_one_that_started_it_was_killed() -> None:
+    code = f"from {probe_process.__name__} import ProbeProcess as p; waiting = p(); print('up'); input()"
+    command = [sys.executable, "-u", "-c", code]
+    parent = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    with parent:
+        assert parent.stdout is not None and parent.stdout.readline() == b"up\n"
+        (waiting,) = _probes(parent.pid)
+        parent.kill()
+    ends = time.monotonic() + 120
+    while _lives(waiting):
+        assert time.monotonic() < ends, "it still waits"
+        time.sleep(0.1)
+
+
+def test_the_process_has_neither_keras_nor_our_code() -> None:
+    program = [str(probe.__file__), "components"]
+    ended = subprocess.run(
+        [sys.executable, "-I", "-X", "importtime", *program], stdin=subprocess.DEVNULL, capture_output=True, check=True
+    )
+    imported = {line.rpartition("|")[2].strip().partition(".")[0] for line in ended.stderr.decode().splitlines()}
+    assert "tensorflow" in imported and not imported & {"keras", "tf_keras", "components"}
 
 
 def test_changed_scores_and_too_much_memory_are_refused_with_the_figures(
@@ -329,7 +387,7 @@ def test_a_model_that_crashes_is_refused_with_what_it_said(trained: Trained, tmp
 
     findings = check_serving(foreign(trained, tmp_path, before=crash), trained.reference, LIMITS)
     (reason,) = findings["reasons"]
-    assert reason.startswith("scores of stored examples: the process ended with killed by SIGABRT")
+    assert reason.startswith("both signatures at once: the process ended with killed by SIGABRT")
     assert "out of luck" in reason
 
 
@@ -344,7 +402,7 @@ def test_a_model_that_hangs_is_stopped(trained: Trained, tmp_path: Path) -> None
         foreign(trained, tmp_path, before=hang), trained.reference, {**LIMITS, "max_seconds": 60.0}
     )
     assert findings["reasons"] == [
-        "scores of stored examples: no end after 60 s (serving_check.max_seconds); the next run measures anew"
+        "both signatures at once: no end after 60 s (serving_check.max_seconds); the next run measures anew"
     ]
     assert findings["measure_again"]
 

@@ -52,6 +52,24 @@ def test_the_runner_still_logs_what_the_events_listen_for() -> None:
     runner = inspect.getsource(local_dag_runner)
     assert "'Component %s is running.'" in runner and "'Component %s is finished.'" in runner
     assert "'A cached execution %d is used.'" in inspect.getsource(launcher)
+    assert "'Going to run a new execution %d'" in inspect.getsource(launcher)
+
+
+def test_what_is_to_be_done_with_a_component_is_done_when_it_works_not_when_it_is_cached(console: Console) -> None:
+    events = ComponentEvents(PlainDisplay(console))
+    done: list[str] = []
+    events.on_work["Evaluator"] = lambda: done.append("done")
+    for component, message in (
+        ("Trainer", "Going to run a new execution %d"),
+        ("Evaluator", "A cached execution %d is used."),
+    ):
+        send(events, TFX, "Component %s is running.", component)
+        send(events, TFX, message, 7)
+        send(events, TFX, "Component %s is finished.", component)
+    assert not done
+    send(events, TFX, "Component %s is running.", "Evaluator")
+    send(events, TFX, "Going to run a new execution %d", 8)
+    assert done == ["done"]
 
 
 def test_the_component_that_failed_is_known_and_timed(console: Console) -> None:
