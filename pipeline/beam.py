@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 # On two cores (docs/scale.md) ingest, statistics and evaluation together take two processes 12 s longer than one at
 # 10,000 images of 227x227 pixels, since each process imports TensorFlow for each step, and 8 s less at 40,000.
 PARALLEL_FROM = 40_000
-# Fewer are read before a helper has imported what it takes.
-_HELPED_FROM = 1_000
-# Each takes some 400 MB as long as images are read.
+# Of fewer, what a helper reads saves less than half a second, and its imports take three of processor time.
+_HELPED_FROM = 2_000
+# Each takes some 300 MB of its own as long as images are read.
 _MOST_HELPERS = 3
 
 # Milliseconds that a worker waits for the next step of its job, so that it does not import TensorFlow anew. Less
