@@ -18,8 +18,9 @@ if TYPE_CHECKING:
 # On two cores (docs/scale.md) ingest, statistics and evaluation together take two processes 12 s longer than one at
 # 10,000 images of 227x227 pixels, since each process imports TensorFlow for each step, and 8 s less at 40,000.
 PARALLEL_FROM = 40_000
-# Of fewer, what a helper reads saves less than half a second, and its imports take three of processor time.
-_HELPED_FROM = 2_000
+# Of 2,000 images on two cores a helper spares nothing to speak of, and its imports take three seconds of processor
+# time; of 10,000 it spares a quarter of the ingest's time or more.
+_HELPED_FROM = 5_000
 # Each takes some 300 MB of its own as long as images are read.
 _MOST_HELPERS = 3
 
