@@ -29,7 +29,7 @@ EXTRACTION_MODULE = "components.release_metrics.extraction"
 GATE_SOURCES = (
     "components/release_metrics",
     "components/features.py",
-    "components/image_example_gen/reading.py",
+    "components/image_example_gen/staging.py",
 )
 # 1 - 0.9 is a little less than 0.1.
 _ROUNDING = 1e-9

@@ -58,7 +58,7 @@ DATA_PAGE_SOURCES = (
     "components/data_page/page.html.jinja",
     "components/page",
     "components/page/style.css",
-    "components/image_example_gen/reading.py",
+    "components/image_example_gen/staging.py",
     "components/tally.py",
     "components/features.py",
 )

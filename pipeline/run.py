@@ -9,8 +9,9 @@ from pathlib import Path
 from rich.console import Console
 from rich.markup import escape
 
+from components.image_example_gen.helpers import started_helpers
 from components.image_folder import find_classes, find_files
-from pipeline.beam import check_beam
+from pipeline.beam import check_beam, count_helpers
 from pipeline.closing_table import print_closing
 from pipeline.config import Config, ConfigError
 from pipeline.interruption import interruptible
@@ -174,9 +175,10 @@ def find_positive_class(config: Config, classes: list[str]) -> str | None:
 def _run_pipeline(
     summary: Summary, config: Config, workspace: Workspace, events: ComponentEvents, enable_cache: bool
 ) -> None:
-    with events.timed("starting TFX"), without_collecting():
-        from pipeline.local_run import run_local
-    run_local(summary, config, workspace, events, enable_cache)
+    with started_helpers(count_helpers(config.beam, Path(summary.data))):
+        with events.timed("starting TFX"), without_collecting():
+            from pipeline.local_run import run_local
+        run_local(summary, config, workspace, events, enable_cache)
 
 
 def _report(summary: Summary, folder: Path) -> None:

@@ -10,7 +10,7 @@ from components.data_page.charts import draw_histograms
 from components.data_page.samples import LISTED, ORDERS, Group, Image, Samples
 from components.data_page.statistics import MEASURES, Measure, Summaries, Summary
 from components.image_example_gen.account import Account
-from components.image_example_gen.reading import readable_path
+from components.image_example_gen.staging import readable_path
 from components.page.html import html_environment
 
 TEMPLATE_FILE = "page.html.jinja"

@@ -13,7 +13,8 @@ from components.copies.descriptor import PICTURE_BYTES
 from components.copies.grouping import GroupCopies
 from components.copies.pictures import Digests, Pictures, find_rows, from_bytes, partition, to_bytes
 from components.copies.search import FindCopies
-from components.image_example_gen.reading import REJECTED_OUTPUT, Place, account_row, class_of, readable_path
+from components.image_example_gen.reading import REJECTED_OUTPUT
+from components.image_example_gen.staging import Place, account_row, class_of, readable_path
 
 NAMES_OUTPUT = "names"
 
@@ -158,7 +159,7 @@ class _JudgeGroups(beam.DoFn):
     def _nameless(self, path: bytes) -> beam.pvalue.TaggedOutput:
         pattern = self._group_by.pattern if self._group_by else ""
         detail = f"data.group_by {pattern!r} finds no name in the path"
-        return account_row(REJECTED_OUTPUT, path, class_of(path), reason="no group", detail=detail)
+        return _rejected(path, class_of(path), reason="no group", detail=detail)
 
 
 def _groups(digests: Digests) -> Iterator[tuple[bytes, list[int]]]:
@@ -174,4 +175,8 @@ def _conflict(path: bytes, first: dict[str, bytes]) -> beam.pvalue.TaggedOutput:
     others = sorted((other, first[other]) for other in first if other != own)
     said = ", ".join(f"{readable_path(other)!r}, as {label!r}" for label, other in others)
     detail = f"the same picture is in {said}"
-    return account_row(REJECTED_OUTPUT, path, own, reason="label conflict", detail=detail)
+    return _rejected(path, own, reason="label conflict", detail=detail)
+
+
+def _rejected(path: bytes, class_name: str, **said: str) -> beam.pvalue.TaggedOutput:
+    return beam.pvalue.TaggedOutput(REJECTED_OUTPUT, account_row(path, class_name, **said))

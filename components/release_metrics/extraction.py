@@ -17,7 +17,7 @@ from tensorflow_model_analysis.extractors.unbatch_extractor import UNBATCH_EXTRA
 from tensorflow_model_analysis.proto.config_pb2 import EvalConfig
 
 from components import features
-from components.image_example_gen.reading import readable_path
+from components.image_example_gen.staging import readable_path
 from components.release_metrics import names
 
 IMAGES_AT_ONCE = 32

@@ -13,7 +13,7 @@ import tensorflow as tf
 from PIL import Image
 
 from components import features
-from components.image_example_gen.reading import readable_path
+from components.image_example_gen.staging import readable_path
 from components.page.thumbnails import shrink, to_data_uri
 from pipeline.evaluation_result import Answers
 from pipeline.report.content import Pictures

@@ -7,7 +7,7 @@ import pytest
 
 from components.image_folder import find_files
 from pipeline import beam
-from pipeline.beam import beam_pipeline_args, check_beam, resolve_profile
+from pipeline.beam import beam_pipeline_args, check_beam, count_helpers, resolve_profile
 from pipeline.config import BeamOptions, ConfigError, DataflowOptions, load_config
 
 
@@ -54,6 +54,26 @@ def test_auto_does_as_workers_says_and_without_a_folder_at_hand_it_is_local(tmp_
     assert resolve_profile(BeamOptions(workers=1), tmp_path) == "local"
     assert resolve_profile(BeamOptions(workers=2), tmp_path) == "local-parallel"
     assert resolve_profile(BeamOptions()) == resolve_profile(BeamOptions(), tmp_path / "elsewhere") == "local"
+
+
+@pytest.mark.parametrize(
+    ("images", "cores", "options", "helpers"),
+    [
+        (6, 2, BeamOptions(), 1),
+        (6, 16, BeamOptions(profile="local"), 3),
+        (6, 1, BeamOptions(), 0),
+        (5, 2, BeamOptions(), 0),
+        (6, 2, BeamOptions(workers=1), 0),
+        (6, 2, BeamOptions(profile="local-parallel"), 0),
+        (6, 2, BeamOptions(profile="flink"), 0),
+    ],
+)
+def test_the_further_cores_help_where_one_process_reads_many_images(
+    images: int, cores: int, options: BeamOptions, helpers: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(beam, "_HELPED_FROM", 6)
+    monkeypatch.setattr(beam, "_cores", lambda: cores)
+    assert count_helpers(options, _folder(tmp_path, images)) == helpers
 
 
 def test_one_line_switches_to_flink() -> None:
