@@ -1,12 +1,11 @@
 """The same network for serving, where BatchNorm does not change any more: it is folded into kernels once, at export.
 
-TensorFlow computes a convolution, its offset and the ReLU after it as one operation. BatchNorm's own takes a pass over
-all values, and after a depthwise convolution it keeps the three apart. With EfficientNet-Lite0 and JPEG photographs a
-batch takes a quarter less CPU time. The operations stay convolutions, which OpenVINO and TensorFlow Lite know best.
+Of a model, TensorFlow computes BatchNorm apart from the convolution before it, and reads four variables for each. Here
+the convolution, its offset and the ReLU after it become one operation: with EfficientNet-Lite0 and JPEG photographs, a
+batch takes a quarter less CPU time. They stay convolutions, which OpenVINO and TensorFlow Lite know best.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import keras
@@ -14,20 +13,21 @@ import tensorflow as tf
 
 from trainer.lean_network import Convolution, Network, has_convolution
 
-# Elements of a kernel up to which it is a constant: TensorFlow prepares it once, and not for each call. But whoever
-# loads a SavedModel in Python holds some twenty copies of a constant, so that large ones are variables.
+# Elements of a kernel up to which it is a constant within the function. TensorFlow prepares such a kernel once, and not
+# for each call, but whoever loads a SavedModel holds some twenty copies of it. Larger ones are captured: handed to the
+# function whenever it is called, and stored once.
 _MOST_CONSTANT = 30_000
 
 
 def fold(model: keras.Model) -> Callable[..., tf.Tensor]:
-    """Returns what computes a model for inference, within a `tf.function` of any number of devices of any kind.
+    """Returns what computes a model for inference, within a `tf.function`, on any device.
 
     Args:
         model: Of one input and one output, whose weights do not change any more.
 
     Returns:
         To be called with values and `training=False`: to within rounding what the model gives. What it does not know
-        runs as the Keras layer. It has to be kept as long as the graph: variables that it made are its own.
+        runs as the Keras layer, and so does BatchNorm that is not frozen.
     """
     return _FoldedNetwork(model, "float32") if has_convolution(model) else model
 

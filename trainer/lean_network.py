@@ -15,6 +15,7 @@ What it does not know runs as the Keras layer, in float32.
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import keras
@@ -124,8 +125,13 @@ class Convolution:
     inputs: tf.Tensor
     norm: Any = None
 
-    def finish(self, activation: Callable[[tf.Tensor], tf.Tensor] = tf.identity) -> tf.Tensor:
-        """Computes it, and what follows it."""
+    @cached_property
+    def finished(self) -> tf.Tensor:
+        """Its outputs, when no activation follows: computed once, for all that take them."""
+        return self.finish(tf.identity)
+
+    def finish(self, activation: Callable[[tf.Tensor], tf.Tensor]) -> tf.Tensor:
+        """Its outputs after an activation."""
         kernel, offset = self._folded()
         kernel = tf.cast(kernel, self.inputs.dtype)
 
@@ -169,7 +175,7 @@ class Convolution:
 
 
 def _finished(value: Any) -> Any:
-    return value.finish() if isinstance(value, Convolution) else value
+    return value.finished if isinstance(value, Convolution) else value
 
 
 def _as_keras_expects(value: Any) -> Any:
