@@ -15,6 +15,7 @@ What it does not know runs as the Keras layer, in float32.
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import keras
@@ -36,12 +37,13 @@ def lean(model: keras.Model, dtype: str) -> Callable[..., tf.Tensor]:
     Returns:
         The model itself if it has no convolution, if a GPU or several devices compute it, or if it is not in float32.
     """
-    if tf.distribute.has_strategy() or tf.config.list_logical_devices("GPU") or not _has_convolution(model):
+    if tf.distribute.has_strategy() or tf.config.list_logical_devices("GPU") or not has_convolution(model):
         return model
-    return _Network(model, dtype)
+    return Network(model, dtype)
 
 
-def _has_convolution(model: keras.Model) -> bool:
+def has_convolution(model: keras.Model) -> bool:
+    """Whether a model is one that `Network` can compute, with something to gain."""
     layers = model._flatten_layers(include_self=False)
     return isinstance(model, keras.Function) and any(map(_is_known_convolution, layers))
 
@@ -60,12 +62,19 @@ def _is_known_convolution(layer: Any) -> bool:
     )
 
 
-class _Network:
+class Network:
+    """Goes through a model's graph and computes what it knows in its own way; to be called as the model is."""
+
     def __init__(self, model: keras.Model, dtype: str):
+        """Takes a model that `has_convolution`; the rest as for `lean`."""
         self._model, self._dtype = model, tf.as_dtype(dtype)
 
     def __call__(self, values: tf.Tensor, training: bool) -> tf.Tensor:
+        """From the model's input to its output."""
         return _finished(self._run(self._model, values, training))
+
+    def _begin(self, layer: Any, inputs: tf.Tensor) -> "Convolution":
+        return Convolution(layer, inputs)
 
     def _run(self, model: keras.Function, values: Any, training: bool) -> Any:
         def applied(operation: Any) -> Callable[..., Any]:
@@ -78,10 +87,10 @@ class _Network:
         if isinstance(operation, keras.Function):
             return self._run(operation, args[0], training)
         if _is_known_convolution(operation):
-            return _Convolution(operation, tf.cast(_finished(args[0]), self._dtype))
-        if _is_frozen_norm(operation) and isinstance(args[0], _Convolution) and args[0].norm is None:
+            return self._begin(operation, tf.cast(_finished(args[0]), self._dtype))
+        if _is_frozen_norm(operation) and isinstance(args[0], Convolution) and args[0].norm is None:
             return replace(args[0], norm=operation)
-        if _is_plain_relu(operation) and isinstance(args[0], _Convolution):
+        if _is_plain_relu(operation) and isinstance(args[0], Convolution):
             return args[0].finish(tf.nn.relu6 if operation.max_value else tf.nn.relu)
         if type(operation) is keras.layers.Add:
             return sum(tf.cast(_finished(summand), self._dtype) for summand in args[0])
@@ -103,7 +112,7 @@ def _is_plain_relu(layer: Any) -> bool:
 
 
 @dataclass(frozen=True)
-class _Convolution:
+class Convolution:
     """One that waits for what follows it.
 
     Attributes:
@@ -116,7 +125,13 @@ class _Convolution:
     inputs: tf.Tensor
     norm: Any = None
 
-    def finish(self, activation: Callable[[tf.Tensor], tf.Tensor] = tf.identity) -> tf.Tensor:
+    @cached_property
+    def finished(self) -> tf.Tensor:
+        """Its outputs, when no activation follows: computed once, for all that take them."""
+        return self.finish(tf.identity)
+
+    def finish(self, activation: Callable[[tf.Tensor], tf.Tensor]) -> tf.Tensor:
+        """Its outputs after an activation."""
         kernel, offset = self._folded()
         kernel = tf.cast(kernel, self.inputs.dtype)
 
@@ -125,8 +140,11 @@ class _Convolution:
                 outputs = tf.nn.bias_add(outputs, tf.cast(offset, outputs.dtype))
             return activation(outputs)
 
+        return self._computed(kernel, completed)
+
+    def _computed(self, kernel: tf.Tensor, completed: Callable[[tf.Tensor], tf.Tensor]) -> tf.Tensor:
         strides, padding = self.layer.strides, self.layer.padding.upper()
-        if isinstance(self.layer, keras.layers.DepthwiseConv2D):
+        if self._is_depthwise:
             return completed(_depthwise(self.inputs, kernel, strides[0], padding))
         if tuple(kernel.shape[:2]) != (1, 1) or strides[0] > 1:
             return completed(tf.nn.conv2d(self.inputs, kernel, strides, padding))
@@ -149,11 +167,15 @@ class _Convolution:
         if self.norm.center:
             offset += self.norm.beta
         # A depthwise kernel has its channels, which are the outputs', on the axis before the last.
-        return kernel * (scale[:, None] if isinstance(self.layer, keras.layers.DepthwiseConv2D) else scale), offset
+        return kernel * (scale[:, None] if self._is_depthwise else scale), offset
+
+    @property
+    def _is_depthwise(self) -> bool:
+        return isinstance(self.layer, keras.layers.DepthwiseConv2D)
 
 
 def _finished(value: Any) -> Any:
-    return value.finish() if isinstance(value, _Convolution) else value
+    return value.finished if isinstance(value, Convolution) else value
 
 
 def _as_keras_expects(value: Any) -> Any:

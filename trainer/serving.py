@@ -13,6 +13,7 @@ from trainer.backbones import TRUNK_STRIDE, as_trunk
 from trainer.calibration import Calibration
 from trainer.decision import Decision
 from trainer.decoding import MAX_PIXELS, decode_images
+from trainer.folded_network import fold
 from trainer.row_errors import map_rows
 
 # Bounds the memory of one request, whatever batch a caller sends: TFMA sends up to a thousand images.
@@ -54,8 +55,8 @@ class ServedClassifier(tf.Module):
         """Takes a model from images in 0 to 255 to logits; see `export_classifier`."""
         super().__init__()
         # As functions: of a model, TensorFlow would store every layer, and trace it again for a signature of its own.
-        self._logits = lambda pixels: model(pixels, training=False)
-        self._weights = [variable.value for variable in model.variables]
+        network = fold(model)
+        self._logits = lambda pixels: network(pixels, training=False)
         self._classes = tf.constant(classes)
         self._image_size = image_size
         self._calibration = calibration
@@ -75,7 +76,8 @@ class ServedClassifier(tf.Module):
         pixels = tf.TensorSpec([None, image_size, image_size, 3], tf.float32, name="pixels")
         self.score_pixels = tf.function(self._score_pixels, input_signature=[pixels])
         if trunk is not None and head is not None:
-            self._map = lambda pixels: trunk(pixels, training=False)
+            folded_trunk = fold(trunk)
+            self._map = lambda pixels: folded_trunk(pixels, training=False)
             self._head = lambda pooled: head(pooled, training=False)
             any_size = tf.TensorSpec([None, None, None, 3], tf.float32, name="pixels")
             pooled = tf.TensorSpec([None, trunk.output_shape[-1]], tf.float32, name="features")
@@ -83,6 +85,9 @@ class ServedClassifier(tf.Module):
             self.score_features = tf.function(self._score_features, input_signature=[pooled])
             # The same network: it is traced, stored and loaded once.
             self._logits = lambda pixels: self._head(tf.reduce_mean(self.feature_map(pixels), axis=(1, 2)))
+        # Those that the graph reads: what is folded is no variable any more.
+        read = {id(handle) for handle in self.score_pixels.get_concrete_function().captured_inputs}
+        self._weights = [variable.value for variable in model.variables if id(variable.value.handle) in read]
 
     @tf.function(input_signature=[tf.TensorSpec([None], tf.string, name="examples")])
     def serving_default(self, examples: tf.Tensor) -> dict[str, tf.Tensor]:

@@ -8,6 +8,9 @@ import tensorflow as tf
 from components import features
 from trainer.input_pipeline import read_examples
 
+# Examples that TensorFlow takes apart together, with their images: to do it in Python takes six times as long.
+_READ_AT_ONCE = 256
+
 
 def write_training_digests(file_patterns: list[str], model: Path) -> None:
     """Writes the digests of the images' identities: 16 bytes an image.
@@ -16,10 +19,11 @@ def write_training_digests(file_patterns: list[str], model: Path) -> None:
         file_patterns: Globs of gzipped TFRecord files: of train, and of eval, which chose the epoch and the threshold.
         model: The SavedModel's folder, which receives `features.TRAINING_DIGESTS_FILE`.
     """
-    digests = set()
-    for record in read_examples(file_patterns).as_numpy_iterator():
-        stored = tf.train.Example.FromString(record).features.feature
-        digests |= {features.digest(value) for name in features.IDENTITIES for value in stored[name].bytes_list.value}
+    wanted = {name: tf.io.RaggedFeature(tf.string) for name in features.IDENTITIES}
+    digests: set[int] = set()
+    for batch in read_examples(file_patterns).batch(_READ_AT_ONCE):
+        for identities in tf.io.parse_example(batch, wanted).values():
+            digests.update(map(features.digest, identities.flat_values.numpy()))
     file = model / features.TRAINING_DIGESTS_FILE
     file.parent.mkdir(parents=True, exist_ok=True)
     np.save(file, np.array(sorted(digests), np.uint64))

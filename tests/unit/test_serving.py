@@ -416,6 +416,7 @@ def test_the_trunk_takes_images_of_any_size(encoded: list[bytes], tmp_path: Path
     pixels, _ = loaded.decode(tf.constant(encoded[:3]))
     places = loaded.feature_map(pixels)
     assert places.shape == (3, 2, 2, 1280)
+    np.testing.assert_allclose(places, backbone(pixels, training=False), rtol=1e-4, atol=1e-5)
     np.testing.assert_allclose(
         loaded.score_features(tf.reduce_mean(places, axis=(1, 2))), loaded.score_pixels(pixels), atol=1e-6
     )
