@@ -16,6 +16,7 @@ import numpy as np
 import tensorflow as tf
 
 from trainer.checkpoints import Checkpoint, Saved
+from trainer.input_pipeline import untuned
 from trainer.lean_network import lean
 from trainer.time_left import time_left
 
@@ -212,13 +213,11 @@ class _Stored:
 
             return items.flat_map(shares).map(self._read).prefetch(2 * here)
 
-        def untuned(worker: tf.distribute.InputContext) -> tf.data.Dataset:
-            # There is nothing to tune, and the tuner's thread lets an iterator wait for seconds before it goes.
-            options = tf.data.Options()
-            options.autotune.enabled = False
-            return of_worker(worker).with_options(options)
-
-        return iter(tf.distribute.get_strategy().distribute_datasets_from_function(untuned))
+        return iter(
+            tf.distribute.get_strategy().distribute_datasets_from_function(
+                lambda worker: of_worker(worker).with_options(untuned())
+            )
+        )
 
     def taken(self, batch: Any) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
         """Values as float32, labels and weights; called within a step."""

@@ -43,7 +43,15 @@ def read_images(
         wanted = tf.constant(chosen)
         records = records.enumerate().filter(_as_written(lambda row, _: wanted[row]))
         records = records.map(_as_written(lambda _, record: record))
-    return records.map(parse, num_parallel_calls=tf.data.AUTOTUNE).batch(batch_size).prefetch(tf.data.AUTOTUNE)
+    images = records.map(parse, num_parallel_calls=tf.data.AUTOTUNE).batch(batch_size).prefetch(2)
+    return images.with_options(untuned())
+
+
+def untuned() -> tf.data.Options:
+    """For a pipeline whose sizes are known: the thread that would tune them lets its end wait for seconds."""
+    options = tf.data.Options()
+    options.autotune.enabled = False
+    return options
 
 
 def read_examples(file_patterns: list[str]) -> tf.data.Dataset:
