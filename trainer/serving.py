@@ -74,22 +74,22 @@ class ServedClassifier(tf.Module):
             default_value="",
         )
         pixels = tf.TensorSpec([None, image_size, image_size, 3], tf.float32, name="pixels")
-        self.score_pixels = tf.function(self._score_pixels, input_signature=[pixels])
+        self.score_pixels = tf.function(self._score_pixels, input_signature=[pixels], autograph=False)
         if trunk is not None and head is not None:
             folded_trunk = fold(trunk)
             self._map = lambda pixels: folded_trunk(pixels, training=False)
             self._head = lambda pooled: head(pooled, training=False)
             any_size = tf.TensorSpec([None, None, None, 3], tf.float32, name="pixels")
             pooled = tf.TensorSpec([None, trunk.output_shape[-1]], tf.float32, name="features")
-            self.feature_map = tf.function(self._feature_map, input_signature=[any_size])
-            self.score_features = tf.function(self._score_features, input_signature=[pooled])
+            self.feature_map = tf.function(self._feature_map, input_signature=[any_size], autograph=False)
+            self.score_features = tf.function(self._score_features, input_signature=[pooled], autograph=False)
             # The same network: it is traced, stored and loaded once.
             self._logits = lambda pixels: self._head(tf.reduce_mean(self.feature_map(pixels), axis=(1, 2)))
         # Those that the graph reads: what is folded is no variable any more.
         read = {id(handle) for handle in self.score_pixels.get_concrete_function().captured_inputs}
         self._weights = [variable.value for variable in model.variables if id(variable.value.handle) in read]
 
-    @tf.function(input_signature=[tf.TensorSpec([None], tf.string, name="examples")])
+    @tf.function(input_signature=[tf.TensorSpec([None], tf.string, name="examples")], autograph=False)
     def serving_default(self, examples: tf.Tensor) -> dict[str, tf.Tensor]:
         """Scores serialized `tf.train.Example`s, as stored by ingest."""
         wanted = {features.ENCODED: tf.io.FixedLenFeature([], tf.string)}
@@ -100,12 +100,12 @@ class ServedClassifier(tf.Module):
         encoded, error = map_rows(parse, examples, (tf.constant(""), tf.constant(NOT_AN_EXAMPLE)))
         return self._answer(encoded, error)
 
-    @tf.function(input_signature=[tf.TensorSpec([None], tf.string, name="image_bytes")])
+    @tf.function(input_signature=[tf.TensorSpec([None], tf.string, name="image_bytes")], autograph=False)
     def predict_images(self, image_bytes: tf.Tensor) -> dict[str, tf.Tensor]:
         """Scores encoded images: JPEG, PNG or BMP bytes; over REST as `{"b64": "..."}`."""
         return self._answer(image_bytes, tf.zeros_like(image_bytes))
 
-    @tf.function(input_signature=[tf.TensorSpec([None], tf.string, name="encoded")])
+    @tf.function(input_signature=[tf.TensorSpec([None], tf.string, name="encoded")], autograph=False)
     def decode(self, encoded: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """From N encoded images to float32 (N, size, size, 3) in 0 to 255, all at once, and `error` (string, N)."""
         return decode_images(encoded, self._image_size, self._max_pixels)

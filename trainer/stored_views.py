@@ -85,7 +85,7 @@ class StoredViews:
             augment = self._augment(self._options.seed + _SEEDS[split]) if (versions or views) > 1 else None
             # What bfloat16 does to features to learn from changes nothing; eval decides by the network as it is served.
             rough = split == "train"
-            return compute_views(split, images, count, self._engine, augment, views, file, versions, rough)
+            return compute_views(split, images, count, lambda: self._engine, augment, views, file, versions, rough)
 
         return self._cache.get(origin, cut, compute)
 

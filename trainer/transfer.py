@@ -13,6 +13,7 @@ from trainer.checkpoints import Checkpoint
 from trainer.fitting import History, Inputs, Plan, fit
 from trainer.fused_adam import FusedAdam
 from trainer.imbalance import draw_epoch, draw_part, eval_weights, train_weights
+from trainer.lean_network import lean
 from trainer.options import TrainOptions
 from trainer.strategy import is_chief, step_dtype
 from trainer.views import TrainingViews
@@ -217,8 +218,9 @@ def _logits(top: keras.Model, activations: np.ndarray) -> np.ndarray:
     """Of any number of stored activations, a few at a time: they are many megabytes."""
     starts = range(0, len(activations), _PREDICTED_AT_ONCE)
     batches = (activations[start : start + _PREDICTED_AT_ONCE].astype(np.float32) for start in starts)
+    network = lean(top, "float32")
     # Without a graph: to trace one takes longer than these few batches.
-    return np.concatenate([keras.ops.convert_to_numpy(top(batch, training=False)) for batch in batches])
+    return np.concatenate([keras.ops.convert_to_numpy(network(batch, training=False)) for batch in batches])
 
 
 def _inputs(views: np.ndarray, labels: np.ndarray, weights: np.ndarray) -> Inputs:

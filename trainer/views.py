@@ -49,7 +49,7 @@ def compute_views(
     name: str,
     images: tf.data.Dataset,
     count: int,
-    engine: Engine,
+    make_engine: Callable[[], Engine],
     augment: Callable[..., tf.Tensor] | None,
     views: int,
     file: Path | None,
@@ -62,7 +62,8 @@ def compute_views(
         name: What the images are, for the progress messages.
         images: Batches of (float32 images in 0 to 255, int64 labels), `count` images in all.
         count: Number of images.
-        engine: Runs the backbone.
+        make_engine: Gives what runs the backbone. Called while the first augmented views are being made: compiling the
+            augmentation and the network takes seconds each.
         augment: Augmentation model, or a function of it; None when `versions` is 1.
         views: Views per image.
         file: Where to keep the activations, as .npy; None to keep only the features.
@@ -70,6 +71,9 @@ def compute_views(
             as views, so that the first view of every image is the image itself.
         rough: Whether bfloat16 will do for the images themselves, as it does for what augmentation made of them.
     """
+    done, versions = 0, versions or views
+    batches = iter(_views(images, augment, views, versions))
+    engine = make_engine()
     features = np.empty((count, views, engine.channels), np.float32)
     labels = np.empty(count, np.int64)
     activations = None
@@ -77,8 +81,7 @@ def compute_views(
         shape = (count, views, *engine.activation_shape)
         activations = np.lib.format.open_memmap(file, "w+", np.float16, shape)
 
-    done, versions = 0, versions or views
-    for number, (batch, batch_labels) in enumerate(_views(images, augment, views, versions)):
+    for number, (batch, batch_labels) in enumerate(batches):
         view = number % views
         rows = slice(done, done + len(batch_labels))
         labels[rows] = batch_labels
@@ -113,4 +116,6 @@ def _views(
     def repeated(batch: tf.Tensor, labels: tf.Tensor) -> tf.data.Dataset:
         return tf.data.Dataset.from_tensors((batch, labels)).repeat(views)
 
-    return images.flat_map(repeated).enumerate().map(view).prefetch(2)
+    begun_at_once = tf.data.Options()
+    begun_at_once.experimental_warm_start = True
+    return images.flat_map(repeated).enumerate().map(view).prefetch(2).with_options(begun_at_once)

@@ -65,7 +65,7 @@ def crack_score(tmp_path_factory: pytest.TempPathFactory) -> Score:
 
     def views(name: str, start: int, count: int, augment: keras.Model | None, number: int) -> Views:
         batches = tf.data.Dataset.from_tensor_slices(_photographs(start, count)).batch(OPTIONS.batch_size)
-        return compute_views(name, batches, count, engine, augment, number, None)
+        return compute_views(name, batches, count, lambda: engine, augment, number, None)
 
     train = views("train", *TRAIN, augmentation(OPTIONS.seed), OPTIONS.views)
     validation = views("eval", *EVAL, None, 1)

@@ -132,4 +132,5 @@ def _views(folder: Path, split: str, count: int, seed: int, lower: Any, upper: A
     views = options.views if split == "train" else 1
     augment = RandomGeometry(zoom_in=0.2, zoom_out=0.1, seed=options.seed) if views > 1 else None
     batches = tf.data.Dataset.from_tensor_slices((images, labels)).batch(16)
-    return compute_views(split, batches, count, build_engine(lower, upper), augment, views, folder / split)
+    engine = build_engine(lower, upper)
+    return compute_views(split, batches, count, lambda: engine, augment, views, folder / split)

@@ -67,7 +67,7 @@ def new_classifier(
 
         def views(name: str, images: np.ndarray, labels: np.ndarray) -> Views:
             batches = tf.data.Dataset.from_tensor_slices((images, labels)).batch(16)
-            return compute_views(name, batches, len(images), engine, None, 1, folder / name)
+            return compute_views(name, batches, len(images), lambda: engine, None, 1, folder / name)
 
         validation_images, validation_labels = lined_images(24, 2)
         return Trained(

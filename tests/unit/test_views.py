@@ -34,7 +34,7 @@ def _compute(
     # Labels that show the order; batches of 4, 4 and 2.
     batches = tf.data.Dataset.from_tensor_slices((images, np.arange(len(images)))).batch(4)
     augment = augmentation(seed) if views > 1 else None
-    return compute_views("train", batches, len(images), engine, augment, views, file)
+    return compute_views("train", batches, len(images), lambda: engine, augment, views, file)
 
 
 def _pooled(model: keras.Model, inputs: np.ndarray) -> np.ndarray:
@@ -57,7 +57,7 @@ def test_the_other_views_differ_from_it_and_from_each_other(backbone: keras.Mode
 def test_with_more_versions_than_views_batches_take_turns(backbone: keras.Model, images: np.ndarray) -> None:
     engine = build_engine(*split_at_top(backbone, 0.4))
     batches = tf.data.Dataset.from_tensor_slices((images, np.arange(len(images)))).batch(2)
-    views = compute_views("train", batches, COUNT, engine, augmentation(0), 1, None, versions=3)
+    views = compute_views("train", batches, COUNT, lambda: engine, augmentation(0), 1, None, versions=3)
     assert views.features.shape == (COUNT, 1, 6)
     assert views.labels.tolist() == list(range(COUNT))
     off = np.abs(views.features[:, 0] - _pooled(backbone, images)).max(axis=1)
