@@ -255,7 +255,12 @@ class BeamOptions(_Section):
         Field(description="auto: local, or from some thousands of images on local-parallel"),
     ] = "auto"
     workers: Annotated[
-        int, Field(ge=0, le=256, description="processes of local-parallel; 0: one for each core, or as auto decides")
+        int,
+        Field(
+            ge=0,
+            le=256,
+            description="processes of local-parallel; 0: one for each core, or as auto decides; 1: no other process",
+        ),
     ] = 0
     job_endpoint: Annotated[HostAndPort, Field(description="of the Beam job server of flink or spark")] = (
         "localhost:8099"

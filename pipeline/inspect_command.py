@@ -121,5 +121,6 @@ def _inspect(folder: Path, photographs: list[str], output: Path, tile: int, over
                         soft_wrap=True,
                     )
                 status.update(f"inspecting ... {number} photographs")
-    console.print(f"{number} photographs, {failed} of them not inspected: {output / 'index.html'}", highlight=False)
+    count = "1 photograph" if number == 1 else f"{number} photographs"
+    console.print(f"{count}, {failed} of them not inspected: {output / 'index.html'}", highlight=False)
     return failed

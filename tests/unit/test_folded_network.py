@@ -6,22 +6,12 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from frozen_norms import with_frozen_norms
 
 from trainer.backbones import as_trunk, build_backbone
 from trainer.folded_network import fold
 
 Graph = tuple[np.ndarray, list[str], list[tf.Tensor]]
-
-
-def _frozen(model: keras.Model) -> keras.Model:
-    """With the statistics that a training gives, and frozen, as it leaves BatchNorm."""
-    rng = np.random.default_rng(1)
-    for layer in model._flatten_layers():
-        if isinstance(layer, keras.layers.BatchNormalization):
-            layer.trainable = False
-            for variable in layer.weights:
-                variable.assign(rng.uniform(0.5, 1.5, variable.shape))
-    return model
 
 
 def _run(network: Any, sides: tuple[int | None, ...], values: np.ndarray) -> Graph:
@@ -43,7 +33,7 @@ def _far(outputs: np.ndarray, expected: np.ndarray) -> float:
 @pytest.mark.parametrize("backbone", ["efficientnet-lite0", "MobileNetV2"])
 def test_nothing_is_left_of_batchnorm_and_of_variables(backbone: str) -> None:
     keras.utils.set_random_seed(0)
-    whole = _frozen(build_backbone(backbone, 64, "none"))
+    whole = with_frozen_norms(build_backbone(backbone, 64, "none"))
     model = as_trunk(whole) or whole
     sides = (75, 97) if model is not whole else (64, 64)
     images = np.random.default_rng(0).uniform(0, 255, (2, *sides, 3)).astype(np.float32)
@@ -66,7 +56,7 @@ def test_what_it_does_not_know_stays_the_keras_layer() -> None:
     # One convolution with two that follow it, and a normalisation of something else.
     twice = keras.layers.Conv2D(8, 1)(x)
     x = keras.layers.Add()([keras.layers.BatchNormalization()(twice), twice, x])
-    inner = _frozen(keras.Model(values, keras.layers.BatchNormalization()(keras.layers.ReLU(6.0)(x))))
+    inner = with_frozen_norms(keras.Model(values, keras.layers.BatchNormalization()(keras.layers.ReLU(6.0)(x))))
     unfrozen = keras.layers.BatchNormalization()
     model = keras.Model(values, unfrozen(keras.layers.Conv2D(300, 3)(inner(values))))
     unfrozen.moving_mean.assign(np.linspace(-1, 1, 300))

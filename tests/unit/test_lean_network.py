@@ -6,6 +6,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from frozen_norms import with_frozen_norms
 
 from trainer.backbones import build_backbone, split_at_top
 from trainer.lean_network import lean
@@ -21,17 +22,6 @@ DEPTHWISE = [
     (3, 2, "valid", 8),
     (3, 1, "same", 12),
 ]
-
-
-def _freeze(model: keras.Model) -> keras.Model:
-    """With the statistics that training gives, and frozen, as fine-tuning has BatchNorm."""
-    rng = np.random.default_rng(1)
-    for layer in model._flatten_layers():
-        if isinstance(layer, keras.layers.BatchNormalization):
-            layer.trainable = False
-            for variable in layer.weights:
-                variable.assign(rng.uniform(0.5, 1.5, variable.shape))
-    return model
 
 
 def _with_head(upper: keras.Model) -> keras.Model:
@@ -68,7 +58,7 @@ def _far(results: list[np.ndarray], expected: list[np.ndarray]) -> float:
 @pytest.mark.parametrize(("backbone", "share"), [("efficientnet-lite0", 0.3), ("MobileNetV2", 0.2)])
 def test_outputs_and_gradients_are_those_of_the_keras_model(backbone: str, share: float) -> None:
     keras.utils.set_random_seed(0)
-    model = _with_head(_freeze(split_at_top(build_backbone(backbone, 64, "none"), share)[1]))
+    model = _with_head(with_frozen_norms(split_at_top(build_backbone(backbone, 64, "none"), share)[1]))
     expected = _outputs_and_gradients(model, model, training=False)
     results, rough = (_outputs_and_gradients(lean(model, dtype), model, False) for dtype in ("float32", "bfloat16"))
     assert _far(results, expected) < 1e-4
@@ -99,7 +89,7 @@ def test_what_convolutions_may_have_beside_a_kernel_counts() -> None:
     # One convolution with two that follow it, and a normalisation that is not of a convolution.
     twice = keras.layers.Conv2D(8, 1)(x)
     x = keras.layers.Add()([keras.layers.BatchNormalization()(twice), twice, x])
-    model = _freeze(keras.Model(values, keras.layers.BatchNormalization()(keras.layers.ReLU(6.0)(x))))
+    model = with_frozen_norms(keras.Model(values, keras.layers.BatchNormalization()(keras.layers.ReLU(6.0)(x))))
     expected = _outputs_and_gradients(model, model, training=False)
     assert _far(_outputs_and_gradients(lean(model, "float32"), model, training=False), expected) < 1e-5
 
