@@ -13,11 +13,12 @@ import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from glob import glob
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+from trainer.input_pipeline import digest_examples
 
 log = logging.getLogger("crackgate")
 
@@ -85,15 +86,11 @@ def training_digest(
     Args:
         custom_config: The Trainer's: classes, options, digests of sources and weights. `work_dir` only says where.
         hyperparameters: What a Tuner found, or None.
-        file_patterns: Globs of the stored examples; their content counts, not where they lie.
+        file_patterns: Globs of the stored examples.
     """
     config = {name: value for name, value in custom_config.items() if name != "work_dir"}
-    digest = hashlib.sha256(json.dumps([config, hyperparameters], sort_keys=True).encode())
-    for pattern in file_patterns:
-        for file in sorted(glob(pattern)):
-            with open(file, "rb") as stream:
-                digest.update(hashlib.file_digest(stream, "sha256").digest())
-    return digest.hexdigest()
+    decisive = [config, hyperparameters, digest_examples(file_patterns)]
+    return hashlib.sha256(json.dumps(decisive, sort_keys=True).encode()).hexdigest()
 
 
 @contextmanager

@@ -13,7 +13,7 @@ import tensorflow as tf
 
 from trainer.augmentation import augmentation
 from trainer.engine import Engine, build_engine
-from trainer.input_pipeline import digest_images, read_images, read_labels
+from trainer.input_pipeline import digest_examples, read_images, read_labels
 from trainer.options import TrainOptions
 from trainer.views import Views, compute_views
 from trainer.views_cache import ViewsCache
@@ -70,7 +70,7 @@ class StoredViews:
         """
         origin = {
             "split": split,
-            "images": digest_images(file_patterns),
+            "images": digest_examples(file_patterns),
             "chosen": None if chosen is None else hashlib.sha256(chosen.tobytes()).hexdigest(),
             "views": [views, versions],
             "weights": self._weights,
