@@ -30,6 +30,8 @@ OPTIONS: dict[str, Any] = {
     "head_epochs": 2,
     "head_learning_rate": 0.01,
     "fine_tune_epochs": 1,
+    # With more, three steps on 46 views would leave the eval loss to chance.
+    "fine_tune_learning_rate": 1e-5,
     "fine_tune_share": 0.1,
     # What is served has to be free of both.
     "strategy": "mirrored",
