@@ -33,10 +33,10 @@ test-flink: install ## Run the pipeline on a Flink cluster that the tests start 
 	$(PYTEST) -m flink
 
 flink-up: install ## Start a Flink cluster on this machine, for beam.profile=flink; says how to use it
-	PYTHONPATH=. $(BIN)/python -m flink_cluster up
+	PYTHONPATH=. $(BIN)/python -m tools.flink_cluster up
 
 flink-down: install ## Stop it
-	PYTHONPATH=. $(BIN)/python -m flink_cluster down
+	PYTHONPATH=. $(BIN)/python -m tools.flink_cluster down
 
 test-serving: install ## Run the tests with models that crash, hang, are slow, or go through a model server
 	$(PYTEST) -m serving
@@ -48,14 +48,15 @@ image: ## Build the container image, as IMAGE; EXTRAS="kubeflow gpu" adds CUDA
 	kubeflow/image/build.sh $(IMAGE) --build-arg EXTRAS="$(EXTRAS)" $(IMAGE_OPTIONS)
 
 test-image: install ## Build the image on a base made from Debian's packages, and run it locked down (root, podman, runc)
-	$(PYTEST) -m image tests/e2e/test_image.py
+	$(PYTEST) -m image tests/end_to_end/test_image.py
 
 check-manifests: install ## Check the Kubernetes manifests with kustomize and the API server's schemas (go)
-	$(PYTEST) -m manifests tests/integration/test_manifest_schemas.py
+	$(PYTEST) -m manifests tests/integration/kubeflow/test_manifest_schemas.py
 
-lint: install ## Check style, formatting and types
+lint: install ## Check style, formatting, the floors' imports and types
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
+	$(BIN)/lint-imports
 	$(BIN)/mypy
 
 format: install ## Format the code and mend what can be mended
@@ -63,31 +64,31 @@ format: install ## Format the code and mend what can be mended
 	$(BIN)/ruff format
 
 benchmark-copies: install ## Which copies are found, and at what cost, on real photographs
-	PYTHONPATH=. $(BIN)/python benchmarks/benchmark_copies.py
+	PYTHONPATH=. $(BIN)/python -m tools.benchmarks.copies
 
 benchmark-ingest: install ## Images per second and memory of ingest against a plain loop, on real photographs
-	PYTHONPATH=. $(BIN)/python benchmarks/benchmark_ingest.py
+	PYTHONPATH=. $(BIN)/python -m tools.benchmarks.ingest
 
 benchmark-evaluation: install ## Seconds and memory of the gate's evaluation, on real photographs
-	PYTHONPATH=. $(BIN)/python benchmarks/benchmark_evaluation.py
+	PYTHONPATH=. $(BIN)/python -m tools.benchmarks.evaluation
 
 benchmark-scale: install ## Time and memory of the Beam steps by images and workers; writes docs/scale.md (OPTIONS: see the script)
-	PYTHONPATH=. $(BIN)/python benchmarks/benchmark_scale.py $(OPTIONS)
+	PYTHONPATH=. $(BIN)/python -m tools.benchmarks.scale $(OPTIONS)
 
 benchmark-train: install ## Time and accuracy of training against the plain Keras recipe, on real photographs
-	PYTHONPATH=. $(BIN)/python benchmarks/benchmark_train.py
+	PYTHONPATH=. $(BIN)/python -m tools.benchmarks.training
 
 benchmark-surfaces: install ## How well a model trained on concrete ranks cracks on other surfaces and cameras
-	PYTHONPATH=. $(BIN)/python benchmarks/benchmark_surfaces.py
+	PYTHONPATH=. $(BIN)/python -m tools.benchmarks.surfaces
 
 benchmark-serve: install ## Images per second and latency of a release, and of crackgate serve, against plain Keras
-	PYTHONPATH=. $(BIN)/python benchmarks/benchmark_serve.py
+	PYTHONPATH=. $(BIN)/python -m tools.benchmarks.serving
 
 benchmark-inspect: install ## Seconds per 12-megapixel photograph, of MODEL=workspace/serving/<version>
-	PYTHONPATH=. $(BIN)/python benchmarks/benchmark_inspect.py --model $(MODEL)
+	PYTHONPATH=. $(BIN)/python -m tools.benchmarks.inspection --model $(MODEL)
 
 report-schema: install ## Write docs/report.schema.json after a change of the report
-	PYTHONPATH=. $(BIN)/python -m pipeline.report.json_schema > docs/report.schema.json
+	PYTHONPATH=. $(BIN)/python -m crackgate.report.json_schema > docs/report.schema.json
 
 clean: ## Remove the environment, caches and the workspace
 	rm -rf $(VENV) .tools $(WORKSPACE) .mypy_cache .ruff_cache .pytest_cache .hypothesis

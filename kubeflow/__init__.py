@@ -1,4 +1,4 @@
 """The same pipeline on Kubeflow Pipelines v2: one task per TFX node, with TFX's own launcher inside."""
 
-# A task imports TFX before the pipeline, and so Arrow, whose allocator the pipeline chooses.
-import pipeline  # noqa: F401
+# A task imports TFX first, and so Arrow, whose allocator crackgate chooses.
+import crackgate  # noqa: F401

@@ -3,8 +3,8 @@
 from collections.abc import Iterable
 from typing import Any
 
-from kubeflow.task_names import REPORT, VERDICT, task_name
-from pipeline.summary import Verdict
+from crackgate.runs.summary import Verdict
+from kubeflow.task.names import REPORT, VERDICT, task_name
 
 _SUCCEEDED, _FAILED = "SUCCEEDED", "FAILED"
 

@@ -12,11 +12,11 @@ from typing import Any
 import yaml
 from kfp import components, dsl, local
 
-from kubeflow.metadata_store import HOST, SQLITE_FILE
-from kubeflow.parameters import RunParameters
-from kubeflow.task_names import REPORT, task_name
-from pipeline.summary import SUMMARY_FILE, Summary
-from pipeline.workspace import Workspace
+from crackgate.runs.summary import SUMMARY_FILE, Summary
+from crackgate.runs.workspace import Workspace
+from kubeflow.task.metadata_store import HOST, SQLITE_FILE
+from kubeflow.task.names import REPORT, task_name
+from kubeflow.task.parameters import RunParameters
 
 _PROJECT = Path(__file__).resolve().parents[1]
 

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import kfp
 
-from kubeflow.backend_checks import check_file
+from crackgate.runs.summary import EXIT_CODES, Verdict
+from kubeflow.compile.backend_checks import check_file
 from kubeflow.outcome import read_outcome
-from pipeline.summary import EXIT_CODES, Verdict
 
 # Seconds between two looks at a run, and for how long the API may not answer.
 _INTERVAL = 5.0

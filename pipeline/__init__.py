@@ -1,7 +1,4 @@
-"""The pipeline: its configuration, its definition, the local runner and the command line."""
+"""The pipeline: its one definition, Beam profiles, and the runner on this machine."""
 
-import os
-
-# Arrow's own allocator can crash as a process ends, in the threads of Arrow's pool (SIGSEGV in mimalloc): a run that
-# released would exit with 139. The choice is read once, when pyarrow is imported, so it is made before anything else.
-os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")
+# TFX imports Arrow, whose allocator crackgate chooses.
+import crackgate  # noqa: F401

@@ -9,19 +9,18 @@ from pathlib import Path
 from rich.console import Console
 from rich.markup import escape
 
-from components.image_example_gen.helpers import started_helpers
-from components.image_folder import find_classes, find_files
-from pipeline.beam import check_beam, count_helpers
-from pipeline.closing_table import print_closing
-from pipeline.config import Config, ConfigError
+from components.image_example_gen.reader_processes import started_helpers
+from crackgate.config.configuration import Config, ConfigError
+from crackgate.gate.rules import gate_rules
+from crackgate.images.image_folder import find_classes, find_files
+from crackgate.model.positive_class import resolve_positive_class
+from crackgate.runs.log_file import logged_to
+from crackgate.runs.summary import Images, Summary, Verdict, begin_summary
+from crackgate.runs.workspace import Workspace
+from pipeline.beam_profiles import check_beam, count_helpers
+from pipeline.heavy_imports import without_collecting
 from pipeline.interruption import interruptible
 from pipeline.progress import ComponentEvents, LiveDisplay, PlainDisplay
-from pipeline.rules import gate_rules
-from pipeline.run_log import logged_to
-from pipeline.starting import without_collecting
-from pipeline.summary import SUMMARY_FILE, Images, Summary, Verdict, begin_summary
-from pipeline.workspace import Workspace
-from trainer.positive_class import resolve_positive_class
 
 log = logging.getLogger("crackgate")
 
@@ -102,7 +101,6 @@ def record_run(
                 with events.timed("writing the report"):
                     _report(summary, folder)
                 summary.write(folder)
-        print_closing(console, summary, str(folder / SUMMARY_FILE))
     return summary
 
 
@@ -152,7 +150,7 @@ def check_weights(config: Config) -> None:
 def _check_signing_key(config: Config) -> None:
     """Before everything else, not after an hour of training."""
     if config.release.signing_key:
-        from components.serving_directory.signing import KeyFileError, load_signer
+        from crackgate.releases.signatures import KeyFileError, load_signer
 
         try:
             load_signer(config.release.signing_key)
@@ -177,7 +175,7 @@ def _run_pipeline(
 ) -> None:
     with started_helpers(count_helpers(config.beam, Path(summary.data))):
         with events.timed("starting TFX"), without_collecting():
-            from pipeline.local_run import run_local
+            from pipeline.local_runner import run_local
         run_local(summary, config, workspace, events, enable_cache)
 
 
@@ -185,7 +183,7 @@ def _report(summary: Summary, folder: Path) -> None:
     """Writes the report; whatever goes wrong there is said and logged, and changes no verdict."""
     try:
         with interruptible():
-            from pipeline.report.writing import write_report
+            from crackgate.report.files import write_report
 
             summary.outputs |= write_report(summary, folder)
     except KeyboardInterrupt:

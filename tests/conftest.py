@@ -11,15 +11,15 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pipeline.sample_data import write_sample_data
+from crackgate.images.sample_data import write_sample_data
 
 if TYPE_CHECKING:
     import tensorflow as tf
     from tfx.dsl.components.base.base_component import BaseComponent
     from tfx.types import Artifact
 
-    from flink_cluster.cluster import FlinkCluster
-    from pipeline.config import BeamOptions
+    from crackgate.config.beam import BeamOptions
+    from tools.flink_cluster.cluster import FlinkCluster
 
 _PIPELINE = "bench"
 
@@ -36,8 +36,8 @@ class Bench:
         """Runs `components` to the end; what one of them raises is raised here."""
         from tfx import v1 as tfx
 
-        from pipeline.beam import beam_pipeline_args
-        from pipeline.config import BeamOptions
+        from crackgate.config.beam import BeamOptions
+        from pipeline.beam_profiles import beam_pipeline_args
 
         tfx.orchestration.LocalDagRunner().run(
             tfx.dsl.Pipeline(
@@ -110,8 +110,8 @@ def photographs(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def flink(tmp_path_factory: pytest.TempPathFactory) -> "Iterator[FlinkCluster]":
     """A job manager, two task managers with two slots and a worker pool each, and Beam's job server."""
-    from flink_cluster.cluster import FlinkCluster
-    from flink_cluster.software import MissingSoftwareError, fetch_software
+    from tools.flink_cluster.cluster import FlinkCluster
+    from tools.flink_cluster.software import MissingSoftwareError, fetch_software
 
     try:
         software = fetch_software()

@@ -6,8 +6,8 @@ from glob import glob
 import numpy as np
 import tensorflow as tf
 
-from components import features
-from trainer.decoding import decode_image
+from crackgate.contracts import stored_example
+from crackgate.model.decoding import decode_image
 
 # AutoGraph has nothing to rewrite here, and takes a second to find that out.
 _as_written = tf.autograph.experimental.do_not_convert
@@ -33,11 +33,11 @@ def read_images(
         parsed = tf.io.parse_single_example(
             serialized,
             {
-                features.ENCODED: tf.io.FixedLenFeature([], tf.string),
-                features.CLASS_LABEL: tf.io.FixedLenFeature([], tf.int64),
+                stored_example.ENCODED: tf.io.FixedLenFeature([], tf.string),
+                stored_example.CLASS_LABEL: tf.io.FixedLenFeature([], tf.int64),
             },
         )
-        return decode_image(parsed[features.ENCODED], image_size), parsed[features.CLASS_LABEL]
+        return decode_image(parsed[stored_example.ENCODED], image_size), parsed[stored_example.CLASS_LABEL]
 
     records = read_examples(file_patterns)
     if chosen is not None:
@@ -63,9 +63,9 @@ def read_examples(file_patterns: list[str]) -> tf.data.Dataset:
 
 def read_labels(file_patterns: list[str]) -> np.ndarray:
     """The labels alone, in the same order: int64 (images,)."""
-    label = {features.CLASS_LABEL: tf.io.FixedLenFeature([], tf.int64)}
+    label = {stored_example.CLASS_LABEL: tf.io.FixedLenFeature([], tf.int64)}
     batches = read_examples(file_patterns).batch(1024)
-    labels = [tf.io.parse_example(batch, label)[features.CLASS_LABEL].numpy() for batch in batches]
+    labels = [tf.io.parse_example(batch, label)[stored_example.CLASS_LABEL].numpy() for batch in batches]
     return np.concatenate([np.empty(0, np.int64), *labels])
 
 

@@ -12,25 +12,25 @@ import numpy as np
 import tensorflow as tf
 from tfx.components.trainer.fn_args_utils import FnArgs
 
-from trainer.backbones import build_backbone, split_at_top
-from trainer.calibration import fit_calibration
-from trainer.checkpoints import checkpoint_folder, training_digest
-from trainer.decision import check_decidable, fit_decision
-from trainer.decoding import MAX_PIXELS
-from trainer.imbalance import draw_images, views_per_image
+from crackgate.config.train import CHOOSING_IMAGES, TrainOptions
+from crackgate.model.calibration import fit_calibration
+from crackgate.model.decision import check_decidable, fit_decision
+from crackgate.model.decoding import MAX_PIXELS
+from crackgate.model.positive_class import resolve_positive_class
+from trainer.export.reference import write_reference
+from trainer.export.signatures import export_classifier
+from trainer.export.training_digests import write_training_digests
+from trainer.export.training_report import write_classification_report, write_curves, write_history, write_reliability
+from trainer.export.warmup import write_warmup_requests
+from trainer.features.stored_views import StoredViews
+from trainer.features.views import TrainingViews
+from trainer.features.views_cache import ViewsCache
+from trainer.fit.checkpoints import checkpoint_folder, training_digest
+from trainer.fit.imbalance import draw_images, views_per_image
+from trainer.fit.strategy import build_strategy, is_chief, precision
+from trainer.fit.transfer import assemble, build_head, predict_eval, train_stages
 from trainer.input_pipeline import read_labels
-from trainer.options import CHOOSING_IMAGES, TrainOptions
-from trainer.positive_class import resolve_positive_class
-from trainer.reference import write_reference
-from trainer.reports import write_classification_report, write_curves, write_history, write_reliability
-from trainer.serving import export_classifier
-from trainer.stored_views import StoredViews
-from trainer.strategy import build_strategy, is_chief, precision
-from trainer.training_digests import write_training_digests
-from trainer.transfer import assemble, build_head, predict_eval, train_stages
-from trainer.views import TrainingViews
-from trainer.views_cache import ViewsCache
-from trainer.warmup import write_warmup_requests
+from trainer.network.backbones import build_backbone, split_at_top
 
 log = logging.getLogger("crackgate")
 

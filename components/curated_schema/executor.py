@@ -10,7 +10,7 @@ from tfx import types
 from tfx.dsl.components.base import base_executor
 from tfx.types import artifact_utils
 
-from components import features
+from crackgate.contracts import stored_example
 
 # The file name that TFX's own SchemaGen uses and its readers expect.
 SCHEMA_FILE = "schema.pbtxt"
@@ -51,14 +51,14 @@ def build_schema(
     """
     schema = schema_pb2.Schema()
     schema.dataset_constraints.min_examples_count = min_images_per_split
-    _add(schema, features.FORMAT, schema_pb2.BYTES).string_domain.value.extend(["jpeg", "png"])
-    _add(schema, features.CLASS_TEXT, schema_pb2.BYTES).string_domain.value.extend(classes)
-    label = _add(schema, features.CLASS_LABEL, schema_pb2.INT).int_domain
+    _add(schema, stored_example.FORMAT, schema_pb2.BYTES).string_domain.value.extend(["jpeg", "png"])
+    _add(schema, stored_example.CLASS_TEXT, schema_pb2.BYTES).string_domain.value.extend(classes)
+    label = _add(schema, stored_example.CLASS_LABEL, schema_pb2.INT).int_domain
     label.min, label.max, label.is_categorical = 0, len(classes) - 1, True
-    for name in (features.HEIGHT, features.WIDTH, features.BYTES):
+    for name in (stored_example.HEIGHT, stored_example.WIDTH, stored_example.BYTES):
         counts = _add(schema, name, schema_pb2.INT).int_domain
         counts.min, counts.max = (int(bound) for bound in ranges[name])
-    for name in (features.BRIGHTNESS, features.CONTRAST, features.SHARPNESS, features.ENTROPY):
+    for name in (stored_example.BRIGHTNESS, stored_example.CONTRAST, stored_example.SHARPNESS, stored_example.ENTROPY):
         measures = _add(schema, name, schema_pb2.FLOAT).float_domain
         measures.min, measures.max = ranges[name]
     return schema

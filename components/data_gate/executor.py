@@ -9,8 +9,8 @@ from tfx.components.example_validator.executor import DEFAULT_FILE_NAME
 from tfx.dsl.components.base import base_executor
 from tfx.types import artifact_utils
 
-from components.errors import DataRejectedError
-from components.standouts import find_standouts
+from components.shared.outliers import find_standouts
+from crackgate.contracts.errors import DataRejectedError
 
 
 class Executor(base_executor.BaseExecutor):

@@ -4,7 +4,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from components.data_page.statistics import Measure, Summary
-from components.page.charts import Palette, colour_axes, draw_for_both
+from crackgate.pages.chart_style import Palette, colour_axes, draw_for_both
 
 # Inches.
 _WIDTH, _ROW_HEIGHT, _AXIS_HEIGHT = 4.6, 0.62, 0.5

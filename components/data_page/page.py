@@ -5,13 +5,13 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from components import features
 from components.data_page.charts import draw_histograms
 from components.data_page.samples import LISTED, ORDERS, Group, Image, Samples
 from components.data_page.statistics import MEASURES, Measure, Summaries, Summary
 from components.image_example_gen.account import Account
-from components.image_example_gen.staging import readable_path
-from components.page.html import html_environment
+from crackgate.contracts import stored_example
+from crackgate.images.image_folder import readable_path
+from crackgate.pages.html import html_environment
 
 TEMPLATE_FILE = "page.html.jinja"
 # Files listed for each reason.
@@ -43,7 +43,7 @@ def render_page(account: Account, summaries: Summaries, samples: Samples, thumbn
         HTML that refers to nothing outside itself.
     """
     # JSON has put them into alphabetical order.
-    counts = {split: account["images"][split] for split in features.SPLITS}
+    counts = {split: account["images"][split] for split in stored_example.SPLITS}
     return (
         html_environment(Path(__file__).parent)
         .get_template(TEMPLATE_FILE)

@@ -10,9 +10,9 @@ import apache_beam as beam
 import tensorflow as tf
 from apache_beam import combiners
 
-from components import features
-from components.page.thumbnails import make_thumbnail
-from components.tally import read_tally, write_tally
+from components.shared.beam_results import read_tally, write_tally
+from crackgate.contracts import stored_example
+from crackgate.pages.thumbnails import make_thumbnail
 
 # What the lists are sorted by, and whether they start with its lowest (1) or its highest value (-1).
 ORDERS = {
@@ -129,13 +129,19 @@ def _measure(split: str, record: bytes) -> tuple[bytes, bytes, Image]:
     """Group, path and what is shown of a stored image."""
     feature = tf.train.Example.FromString(record).features.feature
     path, group, label = (
-        feature[name].bytes_list.value[0] for name in (features.FILENAME, features.GROUP, features.CLASS_TEXT)
+        feature[name].bytes_list.value[0]
+        for name in (stored_example.FILENAME, stored_example.GROUP, stored_example.CLASS_TEXT)
     )
     brightness, contrast, sharpness, entropy = (
         feature[name].float_list.value[0]
-        for name in (features.BRIGHTNESS, features.CONTRAST, features.SHARPNESS, features.ENTROPY)
+        for name in (
+            stored_example.BRIGHTNESS,
+            stored_example.CONTRAST,
+            stored_example.SHARPNESS,
+            stored_example.ENTROPY,
+        )
     )
-    width, height = (feature[name].int64_list.value[0] for name in (features.WIDTH, features.HEIGHT))
+    width, height = (feature[name].int64_list.value[0] for name in (stored_example.WIDTH, stored_example.HEIGHT))
     image = {
         "path": _carried(path),
         "split": split,
@@ -192,6 +198,6 @@ def _group_rows(largest: Iterable[tuple[int, bytes, list[Image]]]) -> Iterator[t
 def _thumbnail_row(image: tuple[str, bytes], paths: frozenset[bytes]) -> Iterator[tuple[str, str]]:
     _, record = image
     feature = tf.train.Example.FromString(record).features.feature
-    path = feature[features.FILENAME].bytes_list.value[0]
+    path = feature[stored_example.FILENAME].bytes_list.value[0]
     if path in paths:
-        yield _carried(path), make_thumbnail(feature[features.ENCODED].bytes_list.value[0])
+        yield _carried(path), make_thumbnail(feature[stored_example.ENCODED].bytes_list.value[0])

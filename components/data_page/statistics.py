@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from tensorflow_metadata.proto.v0 import statistics_pb2
 
-from components import features
+from crackgate.contracts import stored_example
 
 
 @dataclass(frozen=True)
@@ -25,13 +25,13 @@ class Measure:
 
 
 MEASURES = (
-    Measure(features.BRIGHTNESS, "Brightness", "mean grey level, 0 to 255", 1),
-    Measure(features.CONTRAST, "Contrast", "standard deviation of the grey levels", 1),
-    Measure(features.SHARPNESS, "Sharpness", "variance of the Laplacian", 1),
-    Measure(features.ENTROPY, "Entropy", "bits, 0 to 8", 2),
-    Measure(features.BYTES, "File size", "bytes", 0),
-    Measure(features.WIDTH, "Width", "pixels", 0),
-    Measure(features.HEIGHT, "Height", "pixels", 0),
+    Measure(stored_example.BRIGHTNESS, "Brightness", "mean grey level, 0 to 255", 1),
+    Measure(stored_example.CONTRAST, "Contrast", "standard deviation of the grey levels", 1),
+    Measure(stored_example.SHARPNESS, "Sharpness", "variance of the Laplacian", 1),
+    Measure(stored_example.ENTROPY, "Entropy", "bits, 0 to 8", 2),
+    Measure(stored_example.BYTES, "File size", "bytes", 0),
+    Measure(stored_example.WIDTH, "Width", "pixels", 0),
+    Measure(stored_example.HEIGHT, "Height", "pixels", 0),
 )
 
 

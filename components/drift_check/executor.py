@@ -14,19 +14,19 @@ from tfx.components.statistics_gen import stats_artifact_utils
 from tfx.dsl.components.base import base_executor
 from tfx.types import artifact_utils
 
-from components import features
 from components.drift_check.divergence import divergence_by_chance, divergences, mean
-from components.errors import DataRejectedError
-from components.standouts import find_standouts
+from components.shared.outliers import find_standouts
+from crackgate.contracts import stored_example
+from crackgate.contracts.errors import DataRejectedError
 
 # What a camera, light or surface changes.
 COMPARED = (
-    features.BRIGHTNESS,
-    features.CONTRAST,
-    features.SHARPNESS,
-    features.ENTROPY,
-    features.HEIGHT,
-    features.WIDTH,
+    stored_example.BRIGHTNESS,
+    stored_example.CONTRAST,
+    stored_example.SHARPNESS,
+    stored_example.ENTROPY,
+    stored_example.HEIGHT,
+    stored_example.WIDTH,
 )
 
 
@@ -50,12 +50,15 @@ class Executor(base_executor.BaseExecutor):
         released = [_load(artifact) for artifact in input_dict.get("released_statistics", [])]
         drift, reasons = None, []
         if released:
-            drift = {split: divergences(own[split], released[0][split], COMPARED) for split in features.SPLITS}
+            drift = {split: divergences(own[split], released[0][split], COMPARED) for split in stored_example.SPLITS}
             allowed = Allowance("the last released run", exec_properties["max_drift"], "drift.max_drift")
             for split, found in drift.items():
                 reasons += _describe(found, split, own[split], released[0][split], allowed, examples)
-        train = own[features.TRAIN_SPLIT]
-        skew = {split: divergences(own[split], train, COMPARED) for split in (features.EVAL_SPLIT, features.TEST_SPLIT)}
+        train = own[stored_example.TRAIN_SPLIT]
+        skew = {
+            split: divergences(own[split], train, COMPARED)
+            for split in (stored_example.EVAL_SPLIT, stored_example.TEST_SPLIT)
+        }
         allowed = Allowance("split 'train'", exec_properties["max_skew"], "drift.max_skew")
         for split, found in skew.items():
             reasons += _describe(found, split, own[split], train, allowed, examples)
@@ -93,4 +96,4 @@ def _describe(
 
 
 def _load(artifact: types.Artifact) -> dict[str, DatasetFeatureStatisticsList]:
-    return {split: stats_artifact_utils.load_statistics(artifact, split).proto() for split in features.SPLITS}
+    return {split: stats_artifact_utils.load_statistics(artifact, split).proto() for split in stored_example.SPLITS}

@@ -13,13 +13,15 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from components import features
-from components.tally import read_tally
+from components.shared.beam_results import read_tally
+from crackgate.contracts import stored_example
 
 Account = dict[str, Any]
 
 
-def read_account(folder: Path, found: int, classes: list[str], splits: Sequence[str] = features.SPLITS) -> Account:
+def read_account(
+    folder: Path, found: int, classes: list[str], splits: Sequence[str] = stored_example.SPLITS
+) -> Account:
     """Puts the tallies together.
 
     Raises:

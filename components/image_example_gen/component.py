@@ -10,10 +10,10 @@ from tfx.proto import example_gen_pb2
 from tfx.types import standard_artifacts, standard_component_specs
 from tfx.types.component_spec import ChannelParameter, ExecutionParameter
 
-from components import features
 from components.image_example_gen.driver import ImageFolderDriver
 from components.image_example_gen.executor import Executor
-from components.images import ImageLimits
+from crackgate.contracts import stored_example
+from crackgate.images.image_file import ImageLimits
 
 
 class ImageExampleGenSpec(types.ComponentSpec):
@@ -41,7 +41,7 @@ class ImageExampleGen(base_beam_component.BaseBeamComponent):
     """A file-based ExampleGen for a folder-per-class tree of image files, nested to any depth.
 
     Outputs:
-        examples: One `tf.train.Example` per image (see `components.features`), in the splits asked for.
+        examples: One `tf.train.Example` per image (see `crackgate.contracts.stored_example`), in the splits asked for.
         account: A JsonValue that accounts for every file found (see `account`).
     """
 
@@ -77,10 +77,10 @@ class ImageExampleGen(base_beam_component.BaseBeamComponent):
             split_config=example_gen_pb2.SplitConfig(
                 splits=[
                     example_gen_pb2.SplitConfig.Split(name=name, hash_buckets=split_ratios[name])
-                    for name in features.SPLITS
+                    for name in stored_example.SPLITS
                     if name in split_ratios
                 ],
-                partition_feature_name=features.GROUP,
+                partition_feature_name=stored_example.GROUP,
             )
         )
         super().__init__(

@@ -6,7 +6,7 @@ from pathlib import Path
 from tfx.components.example_gen import driver, input_processor
 from tfx.proto import example_gen_pb2, range_config_pb2
 
-from components.image_folder import fingerprint
+from crackgate.images.image_folder import fingerprint
 
 
 class ImageFolderProcessor(input_processor.InputProcessor):

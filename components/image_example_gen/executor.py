@@ -23,15 +23,15 @@ from tfx.proto import example_gen_pb2
 from tfx.types import artifact_utils, standard_component_specs
 from tfx.utils import proto_utils
 
-from components.copies.pictures import count_partitions
-from components.errors import DataRejectedError
 from components.image_example_gen.account import find_faults, read_account
-from components.image_example_gen.grouping import NAMES_OUTPUT, AssignGroups, count_distinct
-from components.image_example_gen.reading import NOTED_OUTPUT, REJECTED_OUTPUT, ReadImages
-from components.image_example_gen.splitting import SplitStaged
-from components.image_folder import FoundFile, find_files
-from components.images import ImageLimits
-from components.tally import write_tally
+from components.image_example_gen.groups import NAMES_OUTPUT, AssignGroups, count_distinct
+from components.image_example_gen.read_step import NOTED_OUTPUT, REJECTED_OUTPUT, ReadImages
+from components.image_example_gen.splits import SplitStaged
+from components.shared.beam_results import write_tally
+from crackgate.contracts.errors import DataRejectedError
+from crackgate.images.copies.partitions import count_partitions
+from crackgate.images.image_file import ImageLimits
+from crackgate.images.image_folder import FoundFile, find_files
 
 # Read one after the other into one staging file: so few that workers end at about the same time.
 _FILES_IN_BATCH = 128

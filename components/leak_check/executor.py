@@ -19,11 +19,11 @@ from tfx import types
 from tfx.dsl.components.base import base_beam_executor
 from tfx.types import artifact_utils
 
-from components import features
-from components.copies.pictures import Pictures, count_partitions, pack
-from components.copies.search import SAME_OUTPUT, FindCopies, Pairs
-from components.errors import DataRejectedError
-from components.tally import read_tally, write_tally
+from components.shared.beam_results import read_tally, write_tally
+from crackgate.contracts import stored_example
+from crackgate.contracts.errors import DataRejectedError
+from crackgate.images.copies.partitions import Pictures, count_partitions, pack
+from crackgate.images.copies.search import SAME_OUTPUT, FindCopies, Pairs
 
 _SHOWN = 20
 _BATCH = 512
@@ -101,7 +101,8 @@ def _parse(record: bytes, split: str) -> tuple[bytes, bytes, bytes]:
     """Name (made of split, NUL and path), descriptor and group of a stored example."""
     feature = tf.train.Example.FromString(record).features.feature
     path, descriptor, group = (
-        feature[name].bytes_list.value[0] for name in (features.FILENAME, features.DESCRIPTOR, features.GROUP)
+        feature[name].bytes_list.value[0]
+        for name in (stored_example.FILENAME, stored_example.DESCRIPTOR, stored_example.GROUP)
     )
     return split.encode() + b"\0" + path, descriptor, group
 
@@ -120,7 +121,7 @@ def _groups_and_splits(
     """Which groups are in which splits, by the hash of the group."""
     parts: dict[int, set[tuple[bytes, bytes]]] = {}
     for name, _, group in images:
-        parts.setdefault(features.digest(group) % partitions, set()).add((group, _split_of(name)))
+        parts.setdefault(stored_example.digest(group) % partitions, set()).add((group, _split_of(name)))
     yield from parts.items()
 
 

@@ -65,7 +65,7 @@ class ReleasePusher(base_component.BaseComponent):
             evaluation: What the Evaluator found; its figures go into the manifest.
             examples: What the model was made of; the data's fingerprint goes into the manifest.
             serving_dir: Absolute path that receives `<version>/`.
-            signing_key: Where the private key is, never the key; see `components.serving_directory.signing`. Empty:
+            signing_key: Where the private key is, never the key; see `crackgate.releases.signatures`. Empty:
                 releases are not signed.
             keep: Versions to keep; 0 keeps all.
             config_digest: Of the configuration that decides about the model.

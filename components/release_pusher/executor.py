@@ -15,8 +15,8 @@ from tfx.dsl.components.base import base_executor
 from tfx.types import artifact_utils
 from tfx.utils import path_utils
 
-from components.release_pusher.metrics import read_metrics
-from components.serving_directory import (
+from components.release_pusher.manifest_metrics import read_metrics
+from crackgate.releases import (
     Lineage,
     Release,
     ServingDirectoryError,
@@ -26,8 +26,8 @@ from components.serving_directory import (
     remove_old_versions,
     verify,
 )
-from components.serving_directory.manifest import measure_model
-from components.serving_directory.signing import Signer, load_signer
+from crackgate.releases.manifest import measure_model
+from crackgate.releases.signatures import Signer, load_signer
 
 PUSHED = "pushed"
 PUSHED_DESTINATION = "pushed_destination"

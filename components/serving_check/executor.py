@@ -26,11 +26,11 @@ from tfx.dsl.components.base import base_executor
 from tfx.types import artifact_utils
 from tfx.utils import path_utils
 
-from components import features
-from components.release_files import CARD_FILE, MODEL_VERSION_FILE, REFERENCE_FILE, WARMUP_FILE
 from components.serving_check import model_server
 from components.serving_check.driver import MEASURE_AGAIN
 from components.serving_check.probe_process import take_process
+from crackgate.contracts import stored_example
+from crackgate.contracts.model_files import CARD_FILE, MODEL_VERSION_FILE, REFERENCE_FILE, WARMUP_FILE
 
 INPUTS = {"serving_default": "examples", "predict_images": "image_bytes"}
 # Asked one by one; more would only take longer.
@@ -157,8 +157,8 @@ def _plan(model: Path, reference: Path, limits: dict[str, Any]) -> dict[str, Any
     return {
         "model": str(model),
         "reference": str(reference),
-        "image": features.ENCODED,
-        "scores": features.REFERENCE_SCORES,
+        "image": stored_example.ENCODED,
+        "scores": stored_example.REFERENCE_SCORES,
         "classes": limits["classes"],
         "positive_class": limits["positive_class"],
         "inputs": INPUTS,

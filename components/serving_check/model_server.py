@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from components import features
+from crackgate.contracts import stored_example
 
 BINARY = "tensorflow_model_server"
 _NAME = "crackgate"
@@ -80,8 +80,8 @@ def _requests(reference: Path) -> tuple[dict[str, list[bytes]], np.ndarray]:
 
     records = list(tf.data.TFRecordDataset([str(reference)], "GZIP").as_numpy_iterator())
     stored = [tf.train.Example.FromString(record).features.feature for record in records]
-    images = [feature[features.ENCODED].bytes_list.value[0] for feature in stored]
-    scores = np.array([feature[features.REFERENCE_SCORES].float_list.value for feature in stored], np.float32)
+    images = [feature[stored_example.ENCODED].bytes_list.value[0] for feature in stored]
+    scores = np.array([feature[stored_example.REFERENCE_SCORES].float_list.value for feature in stored], np.float32)
     return {"serving_default": [*records, _DAMAGED], "predict_images": [*images, _DAMAGED]}, scores
 
 

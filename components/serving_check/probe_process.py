@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Self
 
 # The project's own packages: a model server has none of them.
-_FORBIDDEN = ("components", "kubeflow", "pipeline", "serving", "trainer")
+_FORBIDDEN = ("components", "crackgate", "crackgate_cli", "kubeflow", "pipeline", "serving", "trainer")
 
 
 class ProbeProcess:

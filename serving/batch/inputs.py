@@ -5,7 +5,7 @@ import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from components.image_folder import find_files
+from crackgate.images.image_folder import find_files
 
 
 class NoSuchInputError(ValueError):

@@ -8,9 +8,9 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from components.image_folder import read_regular_file
-from components.images import ImageLimits, RejectedImageError, canonical_image
-from serving.released_model import Answer, ReleasedModel
+from crackgate.images.image_file import ImageLimits, RejectedImageError, canonical_image
+from crackgate.images.image_folder import read_regular_file
+from crackgate.model.released_model import Answer, ReleasedModel
 
 # The model is asked for so many images at a time, or fewer that have so many bytes together.
 _IMAGES_AT_ONCE = 64

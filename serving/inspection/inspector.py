@@ -6,7 +6,9 @@ from pathlib import Path
 
 import numpy as np
 
-from components.images import RejectedImageError
+from crackgate.atomic_files import whole_file
+from crackgate.images.image_file import RejectedImageError
+from crackgate.model.released_model import ReleasedModel
 from serving.inspection.boxes import write_csv, write_geojson
 from serving.inspection.figures import Figures, measure
 from serving.inspection.grid import Grid, lay_grid
@@ -14,8 +16,6 @@ from serving.inspection.overlay import write_overlay
 from serving.inspection.photograph import read_photograph, scale
 from serving.inspection.reports import Inspected
 from serving.inspection.tile_scores import ByTiles, TileScorer, fastest_scorer
-from serving.released_model import ReleasedModel
-from serving.whole_file import whole_file
 
 
 class Method(StrEnum):

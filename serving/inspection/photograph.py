@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from components.image_folder import read_regular_file
-from components.images import ImageLimits, viewer_pixels
+from crackgate.images.image_file import ImageLimits, viewer_pixels
+from crackgate.images.image_folder import read_regular_file
 from serving.inspection.grid import Grid
 
 # The largest sensors of today have 200 megapixels; a decoded pixel takes 3 bytes, and 4 more while it is scaled.

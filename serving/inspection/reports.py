@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+from crackgate.atomic_files import whole_file
 from serving.inspection.figures import Figures
-from serving.whole_file import whole_file
 
 _HEAD = """<!doctype html><html lang="en"><meta charset="utf-8"><title>Inspection</title>
 <meta name="viewport" content="width=device-width">

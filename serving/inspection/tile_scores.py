@@ -14,9 +14,9 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from crackgate.model.inference_requests import InferenceRequests, import_openvino
+from crackgate.model.released_model import ReleasedModel
 from serving.inspection.grid import ALIGNMENT, Grid
-from serving.released_model import ReleasedModel
-from trainer.inference_requests import InferenceRequests, import_openvino
 
 log = logging.getLogger("crackgate")
 

@@ -11,14 +11,14 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from components.images import ImageLimits
+from crackgate.contracts.card import NotAReleaseError
+from crackgate.images.image_file import ImageLimits
+from crackgate.model.decision import Decision
+from crackgate.model.released_model import ReleasedModel, load_released_model
 from serving.lite.conversion import LiteNetwork, convert, quantise
 from serving.lite.errors import ConversionError, PhotographsError
 from serving.lite.judgement import FigureOptions, Judged, Score, judge, largest_difference
 from serving.lite.photographs import Chunk, LabelledFile, Shares, Skipped, read_photographs, read_training_digests
-from serving.release_card import NotAReleaseError
-from serving.released_model import ReleasedModel, load_released_model
-from trainer.decision import Decision
 
 # Names of the networks.
 SAVED_MODEL, FLOAT32, INT8 = "saved_model", "float32", "int8"

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from components.release_metrics import names
-from components.release_metrics.figures import Answers, Key, compute_figures, count_confusion
-from components.release_metrics.intervals import proportion_interval
+from crackgate.contracts import metric_names
+from crackgate.gate.intervals import proportion_interval
+from crackgate.gate.metrics import Answers, Key, compute_figures, count_confusion
+from crackgate.model.decision import Decision, decide
 from serving.lite.photographs import Chunk
-from trainer.decision import Decision, decide
 
 # From float32 (images, size, size, 3) to float32 (images, classes).
 Score = Callable[[np.ndarray], np.ndarray]
@@ -114,20 +114,20 @@ def _images_per_second(networks: Mapping[str, Score], pixels: np.ndarray) -> dic
 
 def _figures(answers: Answers, options: FigureOptions) -> dict[Key, float]:
     classes, images = answers.scores.shape[1], len(answers.labels)
-    keys: list[Key] = [(name, None) for name in names.OVERALL]
-    keys += [(name, label) for label in range(classes) for name in names.PER_CLASS]
-    figures: dict[Key, float] = {(names.UNUSABLE_SCORES, None): float(answers.unusable)}
+    keys: list[Key] = [(name, None) for name in metric_names.OVERALL]
+    keys += [(name, label) for label in range(classes) for name in metric_names.PER_CLASS]
+    figures: dict[Key, float] = {(metric_names.UNUSABLE_SCORES, None): float(answers.unusable)}
     if answers.unusable:
         return figures | dict.fromkeys(keys, math.nan)
     computed = compute_figures(answers, np.ones((1, images)), options.fixed_precision, options.fixed_recall)
     figures |= {key: float(computed[key][0]) for key in keys}
     confusion = count_confusion(answers)
     right = confusion.diagonal()
-    shares: dict[Key, tuple[int, int]] = {(names.ACCURACY, None): (right.sum(), images)}
+    shares: dict[Key, tuple[int, int]] = {(metric_names.ACCURACY, None): (right.sum(), images)}
     for label in range(classes):
-        shares[names.PRECISION, label] = right[label], confusion[:, label].sum()
-        shares[names.RECALL, label] = right[label], confusion[label].sum()
+        shares[metric_names.PRECISION, label] = right[label], confusion[:, label].sum()
+        shares[metric_names.RECALL, label] = right[label], confusion[label].sum()
     for (name, about), (found, of) in shares.items():
         low, high = proportion_interval(int(found), int(of), options.confidence)
-        figures |= {(name + names.LOW, about): low, (name + names.HIGH, about): high}
+        figures |= {(name + metric_names.LOW, about): low, (name + metric_names.HIGH, about): high}
     return figures

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from components import features
-from components.image_folder import find_files
+from crackgate.contracts import stored_example
+from crackgate.images.image_folder import find_files
 
 if TYPE_CHECKING:
-    from components.images import ImageLimits
+    from crackgate.images.image_file import ImageLimits
 
 # One of so many of each class calibrates, and in all so many at most: more no longer change the ranges.
 _CALIBRATE_ONE_OF = 5
@@ -140,15 +140,15 @@ def read_training_digests(model: Path) -> frozenset[int] | None:
     Args:
         model: Its folder.
     """
-    file = model / features.TRAINING_DIGESTS_FILE
+    file = model / stored_example.TRAINING_DIGESTS_FILE
     return frozenset(np.load(file).tolist()) if file.is_file() else None
 
 
 def _read(file: Path, limits: "ImageLimits") -> tuple[bytes, int | None, str]:
     """The bytes to decode, the digest of the picture's descriptor, and why there are neither, or ""."""
-    from components.copies.descriptor import describe
-    from components.image_folder import read_regular_file
-    from components.images import RejectedImageError, canonical_image
+    from crackgate.images.copies.descriptor import describe
+    from crackgate.images.image_file import RejectedImageError, canonical_image
+    from crackgate.images.image_folder import read_regular_file
 
     try:
         image = canonical_image(read_regular_file(os.fspath(file), limits.max_bytes), limits)
@@ -156,7 +156,7 @@ def _read(file: Path, limits: "ImageLimits") -> tuple[bytes, int | None, str]:
         return b"", None, str(rejection)
     except OSError as error:
         return b"", None, f"unreadable: {error.strerror}"
-    return image.encoded, features.digest(describe(image.luma)), ""
+    return image.encoded, stored_example.digest(describe(image.luma)), ""
 
 
 def _printable(path: str) -> str:

@@ -13,7 +13,7 @@ from serving.service.metrics import Metrics
 from serving.service.settings import Limits
 
 if TYPE_CHECKING:
-    from serving.released_model import Answer, ReleasedModel
+    from crackgate.model.released_model import Answer, ReleasedModel
 
 log = logging.getLogger("crackgate.service")
 

@@ -9,7 +9,7 @@ from serving.service.model_versions import ServedVersion
 from serving.service.predictor import Predictor
 
 if TYPE_CHECKING:
-    from serving.released_model import ReleasedModel
+    from crackgate.model.released_model import ReleasedModel
 
 # Side of a tile in the photograph's pixels, and the share of it that neighbours cover.
 _TILE = 227
@@ -61,7 +61,7 @@ class HeatMaps:
         self._thread.shutdown()
 
     def _map(self, model: "ReleasedModel", photograph: bytes) -> dict[str, Any]:
-        from components.images import ImageLimits, RejectedImageError, viewer_pixels
+        from crackgate.images.image_file import ImageLimits, RejectedImageError, viewer_pixels
         from serving.inspection.figures import measure
         from serving.inspection.grid import Grid, lay_axis
         from serving.inspection.photograph import scale

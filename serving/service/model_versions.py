@@ -8,14 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from components.release_files import MANIFEST_FILE
-from components.serving_directory import current_version, held, verify
+from crackgate.contracts.model_files import MANIFEST_FILE
+from crackgate.releases import current_version, held, verify
 from serving.service.errors import Code, ServiceError
 from serving.service.importing import import_alone
 from serving.service.metrics import Metrics
 
 if TYPE_CHECKING:
-    from serving.released_model import ReleasedModel
+    from crackgate.model.released_model import ReleasedModel
 
 log = logging.getLogger("crackgate.service")
 
@@ -214,7 +214,7 @@ class ModelVersions:
             hold.enter_context(self._source.hold(folder))
             self._source.check(folder)
             # TensorFlow comes with it: the service listens, and says that it is not ready, before that.
-            model = import_alone("serving.released_model").load_released_model(folder)
+            model = import_alone("crackgate.model.released_model").load_released_model(folder)
             from tensorflow.core.protobuf import saved_model_pb2
 
             definition = saved_model_pb2.SavedModel.FromString((folder / "saved_model.pb").read_bytes())

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Sequence
 from typing import Any
 
-from components import features
+from crackgate.contracts import stored_example
 from serving.service.batching import Batcher
 from serving.service.errors import Code, ServiceError
 from serving.service.metrics import Metrics
@@ -37,7 +37,7 @@ class Predictor:
             self._preparing -= 1
 
     async def predict(self, served: ServedVersion, signature: str, values: Sequence[bytes]) -> dict[str, list[Any]]:
-        """The signature's outputs, with one value for each row; see `trainer.serving.ServedClassifier`.
+        """The signature's outputs, with one value for each row; see `trainer.export.signatures.ServedClassifier`.
 
         A row whose image is broken or too large has an `error`, and does not harm the others.
 
@@ -59,7 +59,7 @@ class Predictor:
                 Code.DEADLINE_EXCEEDED, f"no answer within {self._limits.answer_seconds:g} s; try again later"
             ) from None
         # TensorFlow comes with it, and is there since a model is.
-        from trainer.serving import NOT_AN_EXAMPLE
+        from trainer.export.signatures import NOT_AN_EXAMPLE
 
         model = served.model
         rows = [model.failure(NOT_AN_EXAMPLE) if image is None else next(answers) for image in images]
@@ -86,5 +86,5 @@ def _image_of(example: bytes) -> bytes | None:
         stored = example_pb2.Example.FromString(example).features.feature
     except DecodeError:
         return None
-    content = list(stored[features.ENCODED].bytes_list.value) if features.ENCODED in stored else []
+    content = list(stored[stored_example.ENCODED].bytes_list.value) if stored_example.ENCODED in stored else []
     return content[0] if len(content) == 1 else None

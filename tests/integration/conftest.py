@@ -4,9 +4,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from asking import newest
-from service_process import Service, running_service
-from toy_release import export_toy, release
+
+from tests.helpers.asking import newest
+from tests.helpers.service_process import Service, running_service
+from tests.helpers.toy_release import export_toy, release
 
 _LIMITS = ["--max-queue", "64", "--max-batch", "8", "--max-request-mib", "4", "--client-timeout", "3"]
 

@@ -1,0 +1,121 @@
+"""Gathers the answers of all models over one slice, as a Beam combiner."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+import apache_beam as beam
+import numpy as np
+from tensorflow_model_analysis.metrics.metric_types import StandardMetricInputs
+
+from crackgate.contracts import metric_names
+from crackgate.gate.metrics import Answers
+
+
+@dataclass(frozen=True)
+class Collected:
+    """The answers of one or two models on the same images, in the same order.
+
+    Attributes:
+        answers: By model name.
+        seen: Images that each model was trained on; None when it does not say.
+    """
+
+    answers: dict[str, Answers]
+    seen: dict[str, int | None]
+
+
+@dataclass
+class Rows:
+    """Per image the label, then for each model its decision, whether it saw the image in training, and its scores."""
+
+    open: list[list[float]] = field(default_factory=list)
+    closed: list[np.ndarray] = field(default_factory=list)
+
+
+class CollectAnswers(beam.CombineFn):
+    """From `StandardMetricInputs` to `Collected` under one key."""
+
+    # Lists of Python numbers take ten times the memory of an array.
+    _ROWS_OPEN = 1000
+
+    def __init__(self, key: Any, model_names: list[str], classes: list[str]):
+        """Takes the key to put the result under, the models' names in TFMA ("" for the only one), and all classes."""
+        self._key = key
+        self._model_names = model_names
+        self._labels = {name: label for label, name in enumerate(classes)}
+
+    def create_accumulator(self) -> Rows:
+        """Nothing yet."""
+        return Rows()
+
+    def add_input(self, rows: Rows, element: StandardMetricInputs) -> Rows:
+        """Adds one image."""
+        # TFMA keeps a label for each model, too.
+        row = [float(np.asarray(_of_model(element.get_labels(), self._model_names[0])).item())]
+        for model_name in self._model_names:
+            predictions = _of_model(element.get_predictions(), model_name)
+            scores = np.asarray(predictions["scores"], np.float64).reshape(-1)
+            if _failed(predictions):
+                # Zeros, which are numbers: but the model says that they are no scores.
+                scores = np.full_like(scores, np.nan)
+            row += [
+                self._decide(predictions, scores),
+                float(predictions[metric_names.SEEN_IN_TRAINING].item()),
+                *scores,
+            ]
+        rows.open.append(row)
+        if len(rows.open) >= self._ROWS_OPEN:
+            _close(rows)
+        return rows
+
+    def merge_accumulators(self, accumulators: Iterable[Rows]) -> Rows:
+        """Puts them one after another."""
+        merged = Rows()
+        for rows in accumulators:
+            _close(rows)
+            merged.closed += rows.closed
+        return merged
+
+    def extract_output(self, rows: Rows) -> dict[Any, Collected]:
+        """Splits the table into models."""
+        _close(rows)
+        classes = len(self._labels)
+        table = np.concatenate(rows.closed)
+        # Beam keeps no order; the bootstrap has to draw the same images every time.
+        table = table[np.lexsort(table.T)]
+        answers, seen = {}, {}
+        for position, model_name in enumerate(self._model_names):
+            start = 1 + position * (classes + 2)
+            decisions, flags = table[:, start : start + 2].T
+            answers[model_name] = Answers(
+                table[:, 0].astype(np.int64), decisions.astype(np.int64), table[:, start + 2 : start + 2 + classes]
+            )
+            seen[model_name] = None if np.isnan(flags).any() else int(flags.sum())
+        return {self._key: Collected(answers, seen)}
+
+    def _decide(self, predictions: Any, scores: np.ndarray) -> float:
+        """The model's own decision, `label`; without one, the class of the highest score."""
+        if len(scores) != len(self._labels):
+            raise ValueError(
+                f"the model gives {len(scores)} scores an image, and there are {len(self._labels)} classes: "
+                f"{', '.join(map(repr, self._labels))}"
+            )
+        if "label" not in predictions:
+            return -1.0 if np.isnan(scores).any() else float(scores.argmax())
+        label = np.asarray(predictions["label"]).reshape(-1)[0]
+        return float(self._labels.get(label.decode() if isinstance(label, bytes) else str(label), -1))
+
+
+def _failed(predictions: Any) -> bool:
+    return "error" in predictions and bool(np.asarray(predictions["error"]).reshape(-1)[0])
+
+
+def _of_model(values: Any, model_name: str) -> Any:
+    return values[model_name] if model_name else values
+
+
+def _close(rows: Rows) -> None:
+    if rows.open:
+        rows.closed.append(np.array(rows.open, np.float64))
+        rows.open = []

@@ -1,0 +1,146 @@
+"""What the Evaluator hands to the metrics; TFX calls `custom_eval_shared_model` and `custom_extractors` by name.
+
+TFMA batches up to a thousand images, hands each encoded image on in several copies, and carries all features along to
+the metrics. Here a batch is of 20 MiB, the model sees 32 images at a time, and after it only its answers go on.
+"""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import apache_beam as beam
+import numpy as np
+import tensorflow_model_analysis as tfma
+from absl import flags
+from tensorflow_model_analysis.extractors.unbatch_extractor import UNBATCH_EXTRACTOR_STAGE_NAME
+from tensorflow_model_analysis.proto.config_pb2 import EvalConfig
+
+from crackgate.contracts import metric_names, stored_example
+from crackgate.images.image_folder import readable_path
+
+IMAGES_AT_ONCE = 32
+
+Extracts = dict[str, Any]
+# Feature, "below" or "above", and where.
+Boundary = tuple[str, str, float]
+
+
+def custom_eval_shared_model(
+    eval_saved_model_path: str, model_name: str, eval_config: EvalConfig, **options: Any
+) -> Any:
+    """Loads a model as TFMA does; called before the examples are read, so that they are batched by size."""
+    flags.FLAGS.set_default("tfxio_use_byte_size_batching", True)
+    return tfma.default_eval_shared_model(
+        eval_saved_model_path=eval_saved_model_path, model_name=model_name, eval_config=eval_config, **options
+    )
+
+
+def custom_extractors(
+    eval_shared_model: Any, eval_config: EvalConfig, tensor_adapter_config: Any
+) -> list[tfma.extractors.Extractor]:
+    """TFMA's own extractors, with one before them and one after the model."""
+    models = eval_shared_model if isinstance(eval_shared_model, list) else [eval_shared_model]
+    paths = {model.model_name if len(models) > 1 else "": str(model.model_path) for model in models}
+    extractors: list[tfma.extractors.Extractor] = tfma.default_extractors(
+        eval_shared_model=eval_shared_model, eval_config=eval_config, tensor_adapter_config=tensor_adapter_config
+    )
+    stages = [extractor.stage_name for extractor in extractors]
+    pieces = tfma.extractors.Extractor("SplitBatches", beam.FlatMap(_split_batch))
+    answers = tfma.extractors.Extractor("KeepAnswers", beam.ParDo(KeepAnswers(paths, **_settings(eval_config))))
+    unbatched = stages.index(UNBATCH_EXTRACTOR_STAGE_NAME) + 1
+    return [pieces, *extractors[:unbatched], answers, *extractors[unbatched:]]
+
+
+class KeepAnswers(beam.DoFn):
+    """From the extracts of one image to its answers and its slices, without the image.
+
+    Predictions become a dict of "scores", "label" and "error" where the model gives them, `metric_names.PATH`, and
+    `metric_names.SEEN_IN_TRAINING` (1, 0, or NaN where the model does not say what it was trained on), by model name
+    where there are two. The only feature left is `metric_names.SLICE`: all slices that the image is in.
+    """
+
+    def __init__(self, model_paths: dict[str, str], classes: list[str], slices: dict[str, Boundary]):
+        """Takes the SavedModels' folders by name in TFMA, the class names, and the boundary of each slice by name."""
+        self._model_paths = model_paths
+        self._classes = classes
+        self._slices = slices
+
+    def setup(self) -> None:
+        """Reads what the models were trained on."""
+        self._trained_on = {name: _read_training_digests(Path(path)) for name, path in self._model_paths.items()}
+
+    def process(self, extracts: Extracts) -> Iterator[Extracts]:
+        """Yields one."""
+        stored, predictions = extracts[tfma.FEATURES_KEY], extracts[tfma.PREDICTIONS_KEY]
+        digests = [
+            stored_example.digest(_only(stored[name])) for name in stored_example.IDENTITIES if _is_there(stored, name)
+        ]
+        path = np.array(readable_path(_only(stored[stored_example.FILENAME])), object)
+        kept = {
+            name: {
+                **_as_dict(predictions[name] if name else predictions),
+                metric_names.PATH: path,
+                metric_names.SEEN_IN_TRAINING: _seen(digests, known),
+            }
+            for name, known in self._trained_on.items()
+        }
+        yield {
+            tfma.LABELS_KEY: extracts[tfma.LABELS_KEY],
+            tfma.EXAMPLE_WEIGHTS_KEY: extracts.get(tfma.EXAMPLE_WEIGHTS_KEY),
+            tfma.PREDICTIONS_KEY: kept if len(kept) > 1 else kept[""],
+            tfma.FEATURES_KEY: {metric_names.SLICE: np.array(self._slices_of(stored), object)},
+        }
+
+    def _slices_of(self, stored: Extracts) -> list[str]:
+        found = [metric_names.class_slice(self._classes[int(_only(stored[stored_example.CLASS_LABEL]))])]
+        for name, (feature, side, boundary) in self._slices.items():
+            if _is_there(stored, feature):
+                value = float(_only(stored[feature]))
+                if value < boundary if side == "below" else value > boundary:
+                    found.append(name)
+        return found
+
+
+def _split_batch(extracts: Extracts) -> Iterator[Extracts]:
+    batch = extracts[tfma.ARROW_RECORD_BATCH_KEY]
+    for start in range(0, batch.num_rows, IMAGES_AT_ONCE):
+        yield {**extracts, tfma.ARROW_RECORD_BATCH_KEY: batch.slice(start, IMAGES_AT_ONCE)}
+
+
+def _settings(eval_config: EvalConfig) -> dict[str, Any]:
+    """Classes and slices stand in the configuration of `ReleaseFigures`, the only thing that TFX passes on."""
+    (config,) = [
+        json.loads(metric.config)
+        for spec in eval_config.metrics_specs
+        for metric in spec.metrics
+        if metric.class_name == "ReleaseFigures"
+    ]
+    return {"classes": config["classes"], "slices": config["slices"]}
+
+
+def _read_training_digests(model: Path) -> frozenset[int] | None:
+    file = model / stored_example.TRAINING_DIGESTS_FILE
+    return frozenset(np.load(file).tolist()) if file.is_file() else None
+
+
+def _seen(digests: list[int], known: frozenset[int] | None) -> np.ndarray:
+    if known is None or not digests:
+        return np.array(np.nan)
+    return np.array(float(any(digest in known for digest in digests)))
+
+
+def _as_dict(predictions: Any) -> dict[str, Any]:
+    """TFMA unpacks a single output."""
+    outputs = predictions if isinstance(predictions, dict) else {"scores": predictions}
+    if "scores" not in outputs:
+        raise ValueError(f"serving_default gives {', '.join(outputs)}; the gate needs 'scores', one for each class")
+    return {name: outputs[name] for name in ("scores", "label", "error") if name in outputs}
+
+
+def _is_there(stored: Extracts, name: str) -> bool:
+    return name in stored and np.asarray(stored[name]).size > 0
+
+
+def _only(value: Any) -> Any:
+    return np.asarray(value).reshape(-1)[0]

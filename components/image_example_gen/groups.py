@@ -1,0 +1,183 @@
+"""Which images belong together, and so into one split: copies of one picture, or what the user's pattern says."""
+
+import hashlib
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import apache_beam as beam
+import numpy as np
+
+from components.image_example_gen.read_step import REJECTED_OUTPUT
+from components.image_example_gen.staged_examples import Place, account_row, class_of
+from crackgate.images.copies.descriptor import PICTURE_BYTES
+from crackgate.images.copies.groups import GroupCopies
+from crackgate.images.copies.partitions import Digests, Pictures, find_rows, from_bytes, partition, to_bytes
+from crackgate.images.copies.search import FindCopies
+from crackgate.images.image_folder import readable_path
+
+NAMES_OUTPUT = "names"
+
+# Where an image is staged, the name of its group, and its class.
+Assigned = tuple[Place, bytes, str]
+
+
+@dataclass(frozen=True)
+class Images:
+    """Some images, packed: what the grouping has to know of them.
+
+    Attributes:
+        digests: Of shape (images,): names of their pictures or, later on, of the centres of their groups.
+        paths: Below the data folder.
+        places: Where their examples are staged.
+    """
+
+    digests: Digests
+    paths: list[bytes]
+    places: list[Place]
+
+    def take(self, rows: Iterable[int]) -> "Images":
+        """Those in some rows."""
+        rows = list(rows)
+        return Images(self.digests[rows], [self.paths[row] for row in rows], [self.places[row] for row in rows])
+
+
+class AssignGroups(beam.PTransform):
+    """From what is seen of images (see `ReadImages`) to their groups, (shard, [(place, group, class), ...]).
+
+    Tagged outputs: `rejected`, rows of the account; `names`, digests of the groups' names by partition.
+
+    Copies whose classes disagree are rejected, all of them: one label is wrong, and which one only a person can tell.
+
+    Args:
+        group_by: Pattern for paths, whose first group (or whole match) names an image's group instead of its copies;
+            "" for none.
+        partitions: See `crackgate.images.copies.partitions.count_partitions`.
+        batches_in_shard: The batches of images whose examples come into one shard.
+    """
+
+    def __init__(self, group_by: str, partitions: int, batches_in_shard: int):
+        super().__init__()
+        self._group_by = group_by
+        self._partitions = partitions
+        self._batches_in_shard = batches_in_shard
+
+    def expand(self, seen: beam.PCollection) -> Any:
+        """Builds the transform; the result has the outputs `assigned`, `rejected` and `names`."""
+        count = self._partitions
+        copies = seen | "Pictures" >> beam.Keys() | FindCopies(count)
+        centres = copies["similar"] | GroupCopies(count)
+        return (
+            {"centres": centres, "images": seen | "ByPicture" >> beam.FlatMap(_by_picture, count)}
+            | "JoinGroups" >> beam.CoGroupByKey()
+            | "ByGroup" >> beam.FlatMap(_by_group, count)
+            | "Members" >> beam.GroupByKey()
+            | "Judge"
+            >> beam.ParDo(_JudgeGroups(self._group_by, count, self._batches_in_shard)).with_outputs(
+                REJECTED_OUTPUT, NAMES_OUTPUT, main="assigned"
+            )
+        )
+
+
+def count_distinct(_number: int, digests: Iterable[Digests]) -> int:
+    """How many groups have their names in one partition. Workers import what they run: of the executor, TFX as well."""
+    return len(np.unique(np.concatenate(list(digests))))
+
+
+def _by_picture(seen: tuple[Pictures, list[Place]], count: int) -> Iterator[tuple[int, Images]]:
+    pictures, places = seen
+    images = Images(pictures.digests, pictures.names, places)
+    for number, rows in partition(images.digests, count):
+        yield number, images.take(rows.tolist())
+
+
+def _by_group(numbered: tuple[int, dict[str, list[Any]]], count: int) -> Iterator[tuple[int, Images]]:
+    _, joined = numbered
+    images = _merge(joined["images"])
+    groups = images.digests.copy()
+    order = np.argsort(groups)
+    for pictures, centres in joined["centres"]:
+        find_rows(groups[order], pictures)
+        places = np.minimum(np.searchsorted(pictures, groups), len(pictures) - 1)
+        copied = pictures[places] == groups
+        groups[copied] = centres[places[copied]]
+    images = Images(groups, images.paths, images.places)
+    for number, rows in partition(groups, count):
+        yield number, images.take(rows.tolist())
+
+
+def _merge(parts: Iterable[Images]) -> Images:
+    parts = list(parts)
+    return Images(
+        np.concatenate([part.digests for part in parts]),
+        [path for part in parts for path in part.paths],
+        [place for part in parts for place in part.places],
+    )
+
+
+class _JudgeGroups(beam.DoFn):
+    """From the images of whole groups of copies to the place and group of each, or to rejections."""
+
+    def __init__(self, group_by: str, partitions: int, batches_in_shard: int):
+        self._group_by = re.compile(group_by) if group_by else None
+        self._partitions = partitions
+        self._batches_in_shard = batches_in_shard
+
+    def process(self, numbered: tuple[int, Iterable[Images]]) -> Iterator[Any]:
+        _number, parts = numbered
+        images = _merge(parts)
+        shards: dict[int, list[Assigned]] = {}
+        for digest, rows in _groups(images.digests):
+            # Of each class the first path, to be named in rejections.
+            first: dict[str, bytes] = {}
+            for path in (images.paths[row] for row in rows):
+                class_name = class_of(path)
+                first[class_name] = min(path, first.get(class_name, path))
+            for row in rows:
+                path, place = images.paths[row], images.places[row]
+                name = self._name(digest, path)
+                if len(first) > 1:
+                    yield _conflict(path, first)
+                elif not name:
+                    yield self._nameless(path)
+                else:
+                    shards.setdefault(place.batch // self._batches_in_shard, []).append((place, name, class_of(path)))
+        yield from shards.items()
+        names = {name for assigned in shards.values() for _, name, _ in assigned}
+        digests = from_bytes(hashlib.sha256(name).digest()[:PICTURE_BYTES] for name in names)
+        for number, chosen in partition(digests, self._partitions):
+            yield beam.pvalue.TaggedOutput(NAMES_OUTPUT, (number, digests[chosen]))
+
+    def _name(self, digest: bytes, path: bytes) -> bytes:
+        """Empty where the pattern, or the group in it that names, matches nothing: that is no group to be in."""
+        if self._group_by is None:
+            # The digest of the picture alone: an image that is renamed stays in its split.
+            return digest.hex().encode()
+        match = self._group_by.search(readable_path(path))
+        return (match[1 if match.re.groups else 0] or "").encode() if match else b""
+
+    def _nameless(self, path: bytes) -> beam.pvalue.TaggedOutput:
+        pattern = self._group_by.pattern if self._group_by else ""
+        detail = f"data.group_by {pattern!r} finds no name in the path"
+        return _rejected(path, class_of(path), reason="no group", detail=detail)
+
+
+def _groups(digests: Digests) -> Iterator[tuple[bytes, list[int]]]:
+    """Each digest that occurs, with its rows."""
+    order = np.argsort(digests, kind="stable")
+    starts = np.flatnonzero(digests[order][1:] != digests[order][:-1]) + 1
+    for rows in np.split(order, starts):
+        yield to_bytes(digests[rows[:1]])[0], rows.tolist()
+
+
+def _conflict(path: bytes, first: dict[str, bytes]) -> beam.pvalue.TaggedOutput:
+    own = class_of(path)
+    others = sorted((other, first[other]) for other in first if other != own)
+    said = ", ".join(f"{readable_path(other)!r}, as {label!r}" for label, other in others)
+    detail = f"the same picture is in {said}"
+    return _rejected(path, own, reason="label conflict", detail=detail)
+
+
+def _rejected(path: bytes, class_name: str, **said: str) -> beam.pvalue.TaggedOutput:
+    return beam.pvalue.TaggedOutput(REJECTED_OUTPUT, account_row(path, class_name, **said))

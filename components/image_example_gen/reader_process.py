@@ -1,0 +1,59 @@
+"""What a helper runs (see `helpers`): reads the batches that it receives, one after the other.
+
+    python -P -m components.image_example_gen.reader_process CONNECTION
+
+CONNECTION is the file descriptor of a `multiprocessing.Pipe`, whose other end sends a `Batch` and gets back None once,
+when the imports are done, and then a `Staged` for each.
+"""
+
+import gc
+import os
+import queue
+import sys
+import threading
+from multiprocessing.connection import Connection
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from components.image_example_gen.reader_processes import Batch
+
+# It was started for a run that had nothing to read, such as one that takes over what an earlier run has read.
+_SECONDS_IDLE = 60
+
+
+def main(descriptor: int) -> None:
+    """Reads until the other end is closed, or has long had nothing to read."""
+    connection = Connection(descriptor)
+    batches: queue.SimpleQueue[Batch] = queue.SimpleQueue()
+    threading.Thread(target=_receive, args=(connection, batches), daemon=True).start()
+    # What the imports make stays: nothing to collect.
+    gc.disable()
+    from threadpoolctl import threadpool_limits
+
+    from components.image_example_gen import staged_examples  # noqa: F401 - TensorFlow, for the first batch
+
+    gc.freeze()
+    gc.enable()
+    with threadpool_limits(limits=1, user_api="blas"):
+        connection.send(None)
+        while True:
+            try:
+                batch = batches.get(timeout=_SECONDS_IDLE)
+            except queue.Empty:
+                return
+            with open(batch.file, "wb") as content:
+                staged = batch.reader.stage(batch.number, batch.paths, batch.file, content)
+            connection.send(staged)
+
+
+def _receive(connection: Connection, batches: "queue.SimpleQueue[Batch]") -> None:
+    """In a thread of its own, so that the other end never waits to send, and this process ends as soon as that one."""
+    while True:
+        try:
+            batches.put(connection.recv())
+        except (EOFError, OSError):
+            os._exit(0)
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]))

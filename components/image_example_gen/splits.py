@@ -1,0 +1,81 @@
+"""Writing staged examples out with their group, by which they are split."""
+
+import bisect
+import hashlib
+import itertools
+import os
+import uuid
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack
+
+import apache_beam as beam
+import tensorflow as tf
+from apache_beam.io.filesystem import CompressionTypes
+from apache_beam.io.filesystems import FileSystems
+
+from components.image_example_gen.groups import Assigned
+from crackgate.contracts import stored_example
+
+# Encoded images do not get smaller: to try takes longer than to decode them.
+_GZIP_UNCOMPRESSED = tf.io.TFRecordOptions(compression_type="GZIP", compression_level=0)
+
+
+class SplitStaged(beam.DoFn):
+    """From a shard, with the places and groups of its images, to its files, one for each split.
+
+    It is TFX's way to split: by the hash of the group, so that nothing but the group decides. A file appears complete
+    or not at all, under the same name at every attempt, so that a repeated one leaves nothing twice.
+
+    Output: split, class name and the number of their examples in this shard.
+
+    Args:
+        buckets: Hash buckets of each split.
+        prefixes: What the paths of each split's files begin with.
+        shards: How many there are.
+        staging: Folder on the same file system.
+    """
+
+    def __init__(self, buckets: dict[str, int], prefixes: dict[str, str], shards: int, staging: str):
+        self._splits = list(buckets)
+        self._bounds = list(itertools.accumulate(buckets.values()))
+        self._prefixes = prefixes
+        self._shards = shards
+        self._staging = staging
+
+    def process(self, assigned: tuple[int, Iterable[list[Assigned]]]) -> Iterator[tuple[tuple[str, str], int]]:
+        """Goes through the staging files from front to back."""
+        shard, parts = assigned
+        images = sorted(itertools.chain.from_iterable(parts), key=lambda image: (image[0].batch, image[0].offset))
+        written = {split: os.path.join(self._staging, f"{uuid.uuid4().hex}.shard") for split in self._splits}
+        with ExitStack() as stack:
+            writers = {
+                split: stack.enter_context(tf.io.TFRecordWriter(path, _GZIP_UNCOMPRESSED))
+                for split, path in written.items()
+            }
+            counts = Counter(self._write(images, writers))
+        for split, path in written.items():
+            FileSystems.rename([path], [f"{self._prefixes[split]}-{shard:05d}-of-{self._shards:05d}.gz"])
+        yield from counts.items()
+
+    def _write(self, images: list[Assigned], writers: dict[str, tf.io.TFRecordWriter]) -> Iterator[tuple[str, str]]:
+        for file, staged in itertools.groupby(images, key=lambda image: image[0].file):
+            with FileSystems.open(file, compression_type=CompressionTypes.UNCOMPRESSED) as examples:
+                for place, group, class_name in staged:
+                    examples.seek(place.offset)
+                    example = examples.read(place.size)
+                    split = self._split_of(group)
+                    # Messages one behind the other are read as one, with the features of both.
+                    writers[split].write(example + _group_alone(group))
+                    yield split, class_name
+
+    def _split_of(self, group: bytes) -> str:
+        bucket = int(hashlib.sha256(group).hexdigest(), 16) % self._bounds[-1]
+        return self._splits[bisect.bisect(self._bounds, bucket)]
+
+
+def _group_alone(group: bytes) -> bytes:
+    example = tf.train.Example()
+    example.features.feature[stored_example.GROUP].bytes_list.value.append(group)
+    serialized: bytes = example.SerializeToString()
+    return serialized

@@ -1,0 +1,27 @@
+"""Which releases count: those that were not rolled back."""
+
+from pathlib import Path
+
+from tfx import types
+
+from crackgate.releases import State, find_version
+
+
+def find_releases(pushed_models: list[types.Artifact]) -> list[types.Artifact]:
+    """Returns what was released and not withdrawn, the newest version first.
+
+    A version that was removed from the serving directory still counts: it was not found wanting.
+    """
+    released = [artifact for artifact in pushed_models if artifact.get_int_custom_property("pushed")]
+    standing = [artifact for artifact in released if not _is_withdrawn(artifact)]
+    return sorted(standing, key=lambda artifact: (_version(artifact), artifact.id), reverse=True)
+
+
+def _is_withdrawn(pushed: types.Artifact) -> bool:
+    folder = Path(pushed.get_string_custom_property("pushed_destination"))
+    version = find_version(folder.parent, _version(pushed))
+    return version is not None and version.state == State.WITHDRAWN
+
+
+def _version(pushed: types.Artifact) -> int:
+    return int(pushed.get_string_custom_property("pushed_version"))

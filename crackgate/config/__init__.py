@@ -1,0 +1,1 @@
+"""The configuration: one file for each section, validated before anything starts."""

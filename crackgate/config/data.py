@@ -1,0 +1,54 @@
+"""The section `[data]`."""
+
+import re
+from typing import Annotated
+
+from pydantic import Field, field_validator
+
+from crackgate.config.section import Section, Share
+
+
+class SplitRatios(Section):
+    """Hash buckets of each split: 70, 15 and 15 are 70%, 15% and 15% of the groups."""
+
+    train: Annotated[int, Field(ge=1, le=1000, description="images the network learns from")] = 70
+    eval: Annotated[int, Field(ge=1, le=1000, description="images that choose the model")] = 15
+    test: Annotated[int, Field(ge=1, le=1000, description="images that the gate sees, and nothing before it")] = 15
+
+
+class DataOptions(Section):
+    """What is read, and what is refused."""
+
+    classes: Annotated[
+        tuple[str, ...], Field(description="class folders in label order; empty: every top folder that holds a file")
+    ] = ()
+    split: SplitRatios = SplitRatios()
+    min_side: Annotated[int, Field(ge=1, le=100_000, description="smallest accepted width and height, pixels")] = 32
+    # TensorFlow and Pillow decode no more, and no tf.Example may reach 2 GiB.
+    max_pixels: Annotated[int, Field(ge=1, le=178_956_970, description="largest accepted width times height")] = (
+        50_000_000
+    )
+    max_bytes: Annotated[int, Field(ge=1, le=1_000_000_000, description="largest accepted file")] = 50_000_000
+    max_rejected_share: Annotated[Share, Field(description="share of rejected files that stops the run")] = 0.1
+    max_imbalance: Annotated[
+        Share, Field(description="difference of a class's share of a split from its share of all images, beyond chance")
+    ] = 0.1
+    group_by: Annotated[
+        str, Field(description="pattern of paths (site, photograph, day) whose first group names an image's group")
+    ] = ""
+
+    @field_validator("group_by")
+    @classmethod
+    def _compiles(cls, pattern: str) -> str:
+        try:
+            re.compile(pattern)
+        except re.error as error:
+            raise ValueError(f"not a regular expression: {error}") from None
+        return pattern
+
+    @field_validator("classes")
+    @classmethod
+    def _usable(cls, classes: tuple[str, ...]) -> tuple[str, ...]:
+        if classes and (len(set(classes)) < max(2, len(classes)) or any(not name or "/" in name for name in classes)):
+            raise ValueError("give two or more different names of top folders, or none")
+        return classes

@@ -1,0 +1,16 @@
+"""The section `[drift]`."""
+
+from typing import Annotated
+
+from pydantic import Field
+
+from crackgate.config.section import Section, Share
+
+
+class DriftOptions(Section):
+    """How much the measured qualities of the images may differ, as Jensen-Shannon divergence beyond chance."""
+
+    max_drift: Annotated[
+        Share, Field(description="of a split from that of the last released run in this workspace")
+    ] = 0.2
+    max_skew: Annotated[Share, Field(description="of eval and of test from train")] = 0.2

@@ -1,0 +1,90 @@
+"""The section `[gate]`."""
+
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, field_validator, model_validator
+
+from crackgate.config.section import Section, Share
+from crackgate.contracts.evaluation import ALL_IMAGES
+from crackgate.contracts.metric_names import OVERALL, PER_CLASS, PROPORTIONS
+
+
+class SliceOptions(Section):
+    """Which images count as hard ones, by their measured qualities (see `SchemaOptions` for the units)."""
+
+    dark: Annotated[float, Field(ge=0, le=255, description="brightness below which an image is dark")] = 100
+    bright: Annotated[float, Field(ge=0, le=255, description="brightness above which it is bright")] = 210
+    blurred: Annotated[float, Field(ge=0, description="sharpness below which it is blurred")] = 15
+    low_contrast: Annotated[float, Field(ge=0, le=128, description="contrast below which it is of low contrast")] = 6
+
+
+class RequireOptions(Section):
+    """One more requirement: of any metric, on all test images or on a slice of them."""
+
+    metric: Annotated[str, Field(description="what is measured: a name in crackgate/contracts/metric_names.py")]
+    label: Annotated[str, Field(description="the class that it is about, for metrics of one class")] = ""
+    slice: Annotated[str, Field(description="'all images', 'dark', 'class Positive', ...")] = ALL_IMAGES
+    min: Annotated[float | None, Field(description="least allowed")] = None
+    max: Annotated[float | None, Field(description="most allowed")] = None
+    max_drop: Annotated[
+        float | None,
+        Field(ge=0, description="change for the worse against the last released model; else max_slice_drop"),
+    ] = None
+    max_relative_drop: Annotated[float | None, Field(ge=0, description="the same as a share of that model's")] = None
+    judged_by: Annotated[
+        Literal["estimate", "bound"] | None,
+        Field(description="what min and max are held against; unset: as gate.positive_recall_by, or the estimate"),
+    ] = None
+
+    @field_validator("metric")
+    @classmethod
+    def _known(cls, name: str) -> str:
+        if name not in OVERALL + PER_CLASS:
+            raise ValueError(f"allowed are {', '.join(OVERALL + PER_CLASS)}")
+        return name
+
+    @model_validator(mode="after")
+    def _decidable(self) -> Self:
+        if (self.metric in PER_CLASS) != bool(self.label):
+            need = "a label, the class that it is about" if self.metric in PER_CLASS else "no label: it is about all"
+            raise ValueError(f"{self.metric} takes {need}; received label {self.label!r}")
+        if {self.min, self.max, self.max_drop, self.max_relative_drop} == {None}:
+            raise ValueError("nothing is required: set min, max, max_drop or max_relative_drop")
+        if self.judged_by == "bound" and self.metric not in PROPORTIONS:
+            raise ValueError(
+                f"judged_by 'bound' needs an interval that is exact for few images, too: {', '.join(PROPORTIONS)} have "
+                f"one, {self.metric} has not"
+            )
+        return self
+
+
+class GateOptions(Section):
+    """What a model has to reach on the test split, through its served signature, to be released."""
+
+    min_accuracy: Annotated[Share, Field(description="share of right answers")] = 0.9
+    min_auc: Annotated[Share, Field(description="area under the ROC curve, of each class against the rest")] = 0.95
+    min_precision: Annotated[Share, Field(description="precision of each class")] = 0.8
+    min_recall: Annotated[Share, Field(description="recall of each class")] = 0.8
+    positive_recall_by: Annotated[
+        Literal["estimate", "lower bound"],
+        Field(description="what has to reach min_recall for the positive class: its estimate, or its lower bound"),
+    ] = "lower bound"
+    max_accuracy_drop: Annotated[
+        Share, Field(description="accuracy that may be lost against the last released model, on the same images")
+    ] = 0.01
+    max_recall_drop: Annotated[
+        Share, Field(description="the same for the recall of the positive class, or of each class when there is none")
+    ] = 0.02
+    max_slice_drop: Annotated[
+        Share, Field(description="the same for each figure that gate.require names, in its slice")
+    ] = 0.02
+    require: Annotated[tuple[RequireOptions, ...], Field(description="more requirements")] = ()
+    min_images: Annotated[
+        int, Field(ge=1, le=1_000_000, description="with fewer images in a slice (of the class), it only warns")
+    ] = 30
+    slices: SliceOptions = SliceOptions()
+    confidence: Annotated[
+        float, Field(gt=0, lt=1, description="of the intervals, two-sided: of 0.95, 2.5 % are below the lower bound")
+    ] = 0.95
+    fixed_precision: Annotated[Share, Field(description="where recall_at_precision is read off")] = 0.95
+    fixed_recall: Annotated[Share, Field(description="where precision_at_recall is read off")] = 0.95

@@ -1,0 +1,36 @@
+"""The section `[release]`."""
+
+from typing import Annotated, Any
+
+from pydantic import Field, field_validator
+
+from crackgate.config.section import Section
+
+
+class ReleaseOptions(Section):
+    """How a model that passed is released."""
+
+    signing_key: Annotated[
+        str,
+        Field(
+            description="file of an Ed25519 private key (PEM, no passphrase), or env:NAME for the environment variable "
+            "that holds one; empty: releases are not signed"
+        ),
+    ] = ""
+    keep: Annotated[
+        int,
+        Field(ge=0, le=10_000, description="released versions to keep, those in use besides; 0: all"),
+    ] = 0
+
+    @field_validator("signing_key")
+    @classmethod
+    def _names_a_key(cls, source: str) -> str:
+        # Whatever stands here is written into summaries, logs and ML Metadata.
+        if looks_secret(source):
+            raise ValueError("give the path of the key's file or env:NAME, never the key itself")
+        return source
+
+
+def looks_secret(value: Any) -> bool:
+    """Whether the value is a private key, which must not be shown."""
+    return "PRIVATE KEY" in str(value)

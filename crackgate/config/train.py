@@ -1,0 +1,112 @@
+"""Options of the training, with their bounds: the `[train]` section of the configuration."""
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+from crackgate.config.backbone_names import BACKBONES
+
+Imbalance = Literal["class_weights", "balanced_sampling", "none"]
+
+# Eval images, of each class alike, that choose the epoch, as they are and augmented: every epoch is a pass over them.
+CHOOSING_IMAGES = 300
+
+
+class TrainOptions(BaseModel):
+    """How the classifier is trained. The defaults run offline on two CPU cores."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    backbone: Annotated[
+        str,
+        Field(
+            description="efficientnet-lite0 (weights included), -lite1 or -lite2 (larger; weights with the extra lite1 "
+            "or lite2), or a keras.applications name such as MobileNetV2"
+        ),
+    ] = "efficientnet-lite0"
+    weights: Annotated[
+        str, Field(description="'imagenet', 'none' (random), or the path of a weights file of the backbone")
+    ] = "imagenet"
+    image_size: Annotated[int, Field(ge=32, le=1024, description="side of the square network input, pixels")] = 160
+    batch_size: Annotated[int, Field(ge=1, le=4096, description="images per training step")] = 16
+    views: Annotated[
+        int, Field(ge=1, le=100, description="versions of each training image: itself and views - 1 augmented ones")
+    ] = 3
+    most_views: Annotated[
+        int,
+        Field(
+            ge=1,
+            le=100_000_000,
+            description="at most so many views in all; of many images fewer views each, of too many for one each a "
+            "part, of each class alike. An epoch of fine-tuning shows a share of 1 / views of them",
+        ),
+    ] = 4500
+    other_surfaces: Annotated[
+        bool,
+        Field(
+            description="draw stains, grain and masonry over most augmented views, so that surfaces that were never "
+            "photographed are no surprise; turn off where the surface itself makes the class"
+        ),
+    ] = True
+    reuse_views: Annotated[
+        bool,
+        Field(
+            description="keep the backbone's outputs of the latest training in the workspace, some 25 kB per view, for "
+            "a next training on the same images that differs in its head and fine-tuning only"
+        ),
+    ] = True
+    dropout: Annotated[float, Field(ge=0, lt=1, description="share of the features dropped before the head")] = 0.2
+    head_epochs: Annotated[
+        int, Field(ge=1, le=10_000, description="most epochs of the head alone, on the frozen backbone")
+    ] = 60
+    head_learning_rate: Annotated[float, Field(gt=0, le=1, description="Adam's, for the head alone")] = 1e-3
+    fine_tune_epochs: Annotated[
+        int,
+        Field(
+            ge=0,
+            le=10_000,
+            description="most epochs of the top blocks and the head together; 0 leaves the backbone frozen",
+        ),
+    ] = 3
+    fine_tune_learning_rate: Annotated[float, Field(gt=0, le=1, description="Adam's, for the top blocks")] = 5e-4
+    fine_tune_share: Annotated[
+        float, Field(gt=0, le=1, description="share of the backbone's layers, from the top, that are fine-tuned")
+    ] = 0.3
+    patience: Annotated[
+        int, Field(ge=1, le=10_000, description="epochs without a better eval loss after which a stage stops")
+    ] = 3
+    imbalance: Annotated[
+        Imbalance,
+        Field(
+            description="how small classes are heard: 'class_weights' in the loss, 'balanced_sampling' of the images, "
+            "or 'none'"
+        ),
+    ] = "class_weights"
+    positive_class: Annotated[
+        str,
+        Field(description="the class that must not be missed; empty: the one named Positive, Crack, Cracks or Cracked"),
+    ] = ""
+    target_recall: Annotated[
+        float,
+        Field(gt=0, le=1, description="recall of the positive class on eval that the decision threshold is chosen for"),
+    ] = 0.995
+    strategy: Annotated[
+        Literal["one", "mirrored", "multi_worker"],
+        Field(description="one device, all GPUs of this machine, or those of several machines (TF_CONFIG names them)"),
+    ] = "one"
+    mixed_precision: Annotated[
+        Literal["auto", "none", "bfloat16", "float16"],
+        Field(
+            description="what fine-tuning computes in; weights, logits and the exported model stay float32. 'auto': "
+            "bfloat16 on one CPU that is faster with it, otherwise float32; 'none': float32; the others are for "
+            "GPUs"
+        ),
+    ] = "auto"
+    seed: Annotated[int, Field(ge=0, le=2**31 - 10, description="seed of initial weights, augmentation and order")] = 0
+
+    @field_validator("backbone")
+    @classmethod
+    def _known(cls, name: str) -> str:
+        if name not in BACKBONES:
+            raise ValueError(f"allowed are {', '.join(BACKBONES)}")
+        return name

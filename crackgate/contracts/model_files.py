@@ -1,0 +1,19 @@
+"""Files of a released model that more than one part reads or writes; paths are relative to the version's folder.
+
+One lies elsewhere, beside the training's curves: the reference.
+"""
+
+from pathlib import Path
+
+# One line: what the served outputs give as `model_version`. "unreleased" until the model is pushed.
+MODEL_VERSION_FILE = Path("assets") / "model_version.txt"
+# Classes, input size, threshold and calibration, for people and programs.
+CARD_FILE = Path("assets.extra") / "classifier.json"
+# What TensorFlow Serving asks the model when it has loaded it: TFRecords of PredictionLog.
+WARMUP_FILE = Path("assets.extra") / "tf_serving_warmup_requests"
+# In the Trainer's `model_run`: examples as `serving_default` takes them, each with `stored_example.REFERENCE_SCORES`.
+REFERENCE_FILE = "reference.tfrecord.gz"
+# The last file that a push writes: SHA-256 of all others, metrics, lineage. Without it a version is not complete.
+MANIFEST_FILE = Path("manifest.json")
+# Ed25519 signature of the manifest's bytes, 64 bytes. Only where releases are signed.
+SIGNATURE_FILE = Path("manifest.sig")

@@ -1,0 +1,47 @@
+"""Names of the features of one stored image, declared once for ingest, training, evaluation and serving."""
+
+import hashlib
+from pathlib import Path
+
+# The image file's bytes, in a format that TensorFlow decodes to the same pixels everywhere.
+ENCODED = "image/encoded"
+# Format of `image/encoded`: "jpeg" or "png".
+FORMAT = "image/format"
+# Size of the image file as it was found; FORMAT and ENCODED may differ from it.
+BYTES = "image/bytes"
+# Pixels.
+HEIGHT = "image/height"
+WIDTH = "image/width"
+# Path below the data folder, as the file system's bytes.
+FILENAME = "image/filename"
+# The class folder's name, and its position among the sorted class names.
+CLASS_TEXT = "image/class/text"
+CLASS_LABEL = "image/class/label"
+# Of the grey levels (ITU-R 601 luma): mean and standard deviation, 0 to 255; variance of the Laplacian, grey levels
+# squared; entropy of the histogram, bits. Defined in `crackgate.images.quality`.
+BRIGHTNESS = "image/quality/brightness"
+CONTRAST = "image/quality/contrast"
+SHARPNESS = "image/quality/sharpness"
+ENTROPY = "image/quality/entropy"
+# What copies of the picture are found by: see `crackgate.images.copies.descriptor`.
+DESCRIPTOR = "image/copies/descriptor"
+# Images of one group always stay in one split: copies of one picture, named by the SHA-256 of the pixels of one.
+GROUP = "image/group"
+
+# Of the images that a training leaves as a reference: the scores that it gives them, float32 (classes,).
+REFERENCE_SCORES = "reference/scores"
+
+TRAIN_SPLIT = "train"
+EVAL_SPLIT = "eval"
+TEST_SPLIT = "test"
+SPLITS = (TRAIN_SPLIT, EVAL_SPLIT, TEST_SPLIT)
+
+# What an image can be known again by, and where a model keeps the digests of those that it was trained on: sorted
+# uint64, in NumPy's format. TensorFlow Serving ignores files in `assets.extra/`.
+IDENTITIES = (GROUP, DESCRIPTOR)
+TRAINING_DIGESTS_FILE = Path("assets.extra") / "training_digests.npy"
+
+
+def digest(identity: bytes) -> int:
+    """First 64 bits of the SHA-256 of one of `IDENTITIES`: even a million images match no other million by chance."""
+    return int.from_bytes(hashlib.sha256(identity).digest()[:8], "big")

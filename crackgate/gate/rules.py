@@ -1,0 +1,136 @@
+"""The gate's requirements, line by line, from the configuration. Without heavy imports: mistakes show at once."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+from crackgate.config.configuration import ConfigError
+from crackgate.config.gate import GateOptions, RequireOptions
+from crackgate.contracts import metric_names
+from crackgate.contracts.evaluation import ALL_IMAGES
+
+# Of images; none is allowed.
+_COUNTS = (metric_names.SEEN_IN_TRAINING, metric_names.UNUSABLE_SCORES)
+
+
+@dataclass(frozen=True)
+class Rule:
+    """One requirement.
+
+    Attributes:
+        metric: A name in `names`.
+        label: The class that it is about; None when it is about all.
+        slice: `ALL_IMAGES` or the slice's name.
+        bound: What is required, of the figure or of its change.
+        direction: On which side of the bound the figure has to be.
+        change: Whether the difference from the baseline is judged: in the figure's own unit, or as a share of the
+            baseline's.
+        judged_by: What is held against the bound.
+        min_images: With fewer in the slice (of the class, when it is about one), but any, there is only a warning.
+    """
+
+    metric: str
+    label: str | None
+    slice: str
+    bound: float
+    direction: Literal["at least", "at most"]
+    change: Literal["", "absolute", "relative"] = ""
+    judged_by: Literal["estimate", "lower bound", "upper bound"] = "estimate"
+    min_images: int = 0
+
+    @property
+    def figure(self) -> str:
+        """Name of the figure that is held against the bound."""
+        end = {"estimate": "", "lower bound": metric_names.LOW, "upper bound": metric_names.HIGH}[self.judged_by]
+        return self.metric + (metric_names.CHANGE if self.change else "") + end
+
+    @property
+    def name(self) -> str:
+        """Unique among the rules of one gate, and readable in TFMA's own views."""
+        parts = [self.change, self.figure, f"of {self.label}" if self.label else "", f"in {self.slice}", self.direction]
+        return " ".join(part for part in (*parts, repr(self.bound)) if part)
+
+
+def gate_rules(classes: list[str], positive: str | None, gate: GateOptions) -> list[Rule]:
+    """Returns the gate.
+
+    1. No test image was in the model's own training data, and all scores are numbers.
+    2. Accuracy, and for each class AUC, precision and recall, on all test images.
+    3. Against the baseline: accuracy, and recall of the positive class (of each class when there is none).
+    4. What `gate.require` adds; each figure that it bounds may not fall by more than `gate.max_slice_drop`, either.
+
+    Args:
+        classes: Class names in label order.
+        positive: The positive class, or None.
+        gate: The thresholds.
+
+    Raises:
+        ConfigError: A requirement names no class or slice that there is.
+    """
+    rules = [Rule(metric, None, ALL_IMAGES, 0, "at most") for metric in _COUNTS]
+    rules.append(Rule(metric_names.ACCURACY, None, ALL_IMAGES, gate.min_accuracy, "at least"))
+    for metric, lowest in ((metric_names.AUC, gate.min_auc), (metric_names.PRECISION, gate.min_precision)):
+        rules += [Rule(metric, label, ALL_IMAGES, lowest, "at least") for label in classes]
+    for label in classes:
+        judged_by = gate.positive_recall_by if label == positive else "estimate"
+        rules.append(Rule(metric_names.RECALL, label, ALL_IMAGES, gate.min_recall, "at least", judged_by=judged_by))
+    rules.append(_drop(metric_names.ACCURACY, None, ALL_IMAGES, gate.max_accuracy_drop))
+    for label in classes if positive is None else [positive]:
+        rules.append(_drop(metric_names.RECALL, label, ALL_IMAGES, gate.max_recall_drop))
+    for position, require in enumerate(gate.require):
+        _check(f"gate.require.{position}", require, classes)
+        rules += _required(require, positive, gate)
+    return list(dict.fromkeys(rules))
+
+
+def all_slices(classes: list[str]) -> list[str]:
+    """Every slice's name, `ALL_IMAGES` first."""
+    return [ALL_IMAGES, *map(metric_names.class_slice, classes), *metric_names.QUALITY_SLICES]
+
+
+def _required(require: RequireOptions, positive: str | None, gate: GateOptions) -> Iterator[Rule]:
+    label = require.label or None
+    min_images = 0 if require.slice == ALL_IMAGES else gate.min_images
+    about = (require.metric, label, require.slice)
+    by_bound = require.judged_by == "bound" or (
+        require.judged_by is None
+        and require.metric == metric_names.RECALL
+        and label == positive
+        and gate.positive_recall_by == "lower bound"
+    )
+    if require.min is not None:
+        judged_by: Literal["lower bound", "estimate"] = "lower bound" if by_bound else "estimate"
+        yield Rule(*about, require.min, "at least", judged_by=judged_by, min_images=min_images)
+    if require.max is not None:
+        yield Rule(
+            *about, require.max, "at most", judged_by="upper bound" if by_bound else "estimate", min_images=min_images
+        )
+    drop = gate.max_slice_drop if require.max_drop is None else require.max_drop
+    if require.max_relative_drop is None or require.max_drop is not None:
+        yield _drop(*about, drop, min_images=min_images)
+    if require.max_relative_drop is not None:
+        yield _drop(*about, require.max_relative_drop, relative=True, min_images=min_images)
+
+
+def _drop(
+    metric: str, label: str | None, part: str, allowed: float, relative: bool = False, min_images: int = 0
+) -> Rule:
+    """A change for the worse by no more than `allowed`."""
+    rises = metric in metric_names.LESS_IS_BETTER
+    return Rule(
+        metric,
+        label,
+        part,
+        allowed if rises else -allowed,
+        "at most" if rises else "at least",
+        change="relative" if relative else "absolute",
+        min_images=min_images,
+    )
+
+
+def _check(path: str, require: RequireOptions, classes: list[str]) -> None:
+    if require.label and require.label not in classes:
+        raise ConfigError(f"{path}.label: received {require.label!r}, allowed are {', '.join(map(repr, classes))}")
+    if require.slice not in all_slices(classes):
+        allowed = ", ".join(map(repr, all_slices(classes)))
+        raise ConfigError(f"{path}.slice: received {require.slice!r}, allowed are {allowed}")

@@ -1,0 +1,132 @@
+"""Groups of copies from pairs of them, as a Beam transform that holds no group in memory as a whole.
+
+images: PCollection[Pictures]
+copies = images | FindCopies(partitions)
+centres = copies["similar"] | GroupCopies(partitions)
+"""
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import apache_beam as beam
+import numpy as np
+
+from crackgate.images.copies.partitions import Digests, distinct_pairs, partition, to_bytes
+from crackgate.images.copies.search import Pairs
+
+# Rounds that join up a chain of about 2^rounds copies; copies are chained only where not all of them resemble each
+# other, so that real groups are joined after two or three.
+_ROUNDS = 10
+
+# Pictures, and the one that each is tied to, row by row.
+Edges = tuple[Digests, Digests]
+
+
+class IncompleteGroupsError(RuntimeError):
+    """Copies hang together in a longer chain than the rounds of `GroupCopies` can join."""
+
+
+class GroupCopies(beam.PTransform):
+    """From PCollection[Pairs] to the centre of each group, PCollection[tuple[int, Edges]].
+
+    A group is a connected component of the pairs, and its centre the smallest picture in it. For every partition (of
+    `pictures.partition`) there is one element at most, with those of its pictures, sorted, that are not themselves a
+    centre; all other pictures are.
+
+    The method is the alternation of large and small stars (Kiveris et al., "Connected Components in MapReduce and
+    Beyond", SoCC 2014): no round has more edges than pairs, and a worker holds those of the pictures in one partition.
+
+    Args:
+        partitions: See `pictures.count_partitions`.
+    """
+
+    def __init__(self, partitions: int):
+        super().__init__()
+        self._partitions = partitions
+
+    def expand(self, pairs: beam.PCollection) -> beam.PCollection:
+        """Builds the transform. The pipeline fails with IncompleteGroupsError rather than split a group."""
+        count = self._partitions
+        edges = pairs | "Downwards" >> beam.Map(_downwards)
+        for number in range(_ROUNDS):
+            edges = (
+                edges
+                | f"BothWays{number}" >> beam.FlatMap(_both_ways, count)
+                | f"Neighbours{number}" >> beam.GroupByKey()
+                | f"LargeStar{number}" >> beam.FlatMap(_large_star, count)
+                | f"SmallerNeighbours{number}" >> beam.GroupByKey()
+                | f"SmallStar{number}" >> beam.MapTuple(_small_star)
+            )
+        return (
+            {
+                "centres": edges | "ByPicture" >> beam.FlatMap(_by_picture, count),
+                "led": edges | "ByCentre" >> beam.FlatMap(_by_centre, count),
+            }
+            | "JoinCentres" >> beam.CoGroupByKey()
+            | "Check" >> beam.FlatMapTuple(_check)
+        )
+
+
+def _downwards(pairs: Pairs) -> Edges:
+    return pairs.second, pairs.first
+
+
+def _both_ways(edges: Edges, count: int) -> Iterator[tuple[int, Edges]]:
+    larger, smaller = edges
+    return _by_picture((np.concatenate((larger, smaller)), np.concatenate((smaller, larger))), count)
+
+
+def _by_picture(edges: Edges, count: int) -> Iterator[tuple[int, Edges]]:
+    pictures, others = edges
+    for number, rows in partition(pictures, count):
+        yield number, (pictures[rows], others[rows])
+
+
+def _by_centre(edges: Edges, count: int) -> Iterator[tuple[int, Digests]]:
+    centres = np.unique(edges[1])
+    for number, rows in partition(centres, count):
+        yield number, centres[rows]
+
+
+def _large_star(numbered: tuple[int, Iterable[Edges]], count: int) -> Iterator[tuple[int, Edges]]:
+    """Ties the larger neighbours of each picture to the smallest one, or to the picture where that is smaller."""
+    pictures, neighbours = _merge(numbered[1])
+    smallest = _smallest_neighbours(pictures, neighbours)
+    smallest = np.where(smallest < pictures, smallest, pictures)  # type: ignore[operator]  # not in the stubs
+    larger = neighbours > pictures  # type: ignore[operator]
+    return _by_picture(distinct_pairs(neighbours[larger], smallest[larger]), count)
+
+
+def _small_star(_number: int, edges: Iterable[Edges]) -> Edges:
+    """Ties the smaller neighbours of each picture, and itself, to the smallest one."""
+    pictures, smaller = _merge(edges)
+    smallest = _smallest_neighbours(pictures, smaller)
+    others = smaller != smallest
+    return distinct_pairs(np.concatenate((pictures, smaller[others])), np.concatenate((smallest, smallest[others])))
+
+
+def _merge(edges: Iterable[Edges]) -> Edges:
+    """Sorted by picture, and by neighbour."""
+    return distinct_pairs(*(np.concatenate(side) for side in zip(*edges, strict=True)))
+
+
+def _smallest_neighbours(pictures: Digests, neighbours: Digests) -> Digests:
+    """In every row the smallest neighbour of its picture."""
+    smallest: Digests = neighbours[np.searchsorted(pictures, pictures)]
+    return smallest
+
+
+def _check(_number: int, joined: dict[str, list[Any]]) -> Iterator[tuple[int, Edges]]:
+    """All edges lead straight to the smallest picture of the group, or the rounds were too few."""
+    if not joined["centres"]:
+        return
+    pictures, centres = _merge(joined["centres"])
+    led = np.isin(pictures, np.concatenate(joined["led"])) if joined["led"] else np.zeros(len(pictures), bool)
+    wrong = led | np.insert(pictures[1:] == pictures[:-1], 0, False)
+    if wrong.any():
+        raise IncompleteGroupsError(
+            f"the group of picture {to_bytes(pictures[wrong])[0].hex()} is not joined after {_ROUNDS} rounds: it is a "
+            f"chain of some {2**_ROUNDS} images or more, each a copy of the next one only, which no photograph gives "
+            "rise to: look at these images"
+        )
+    yield _number, (pictures, centres)

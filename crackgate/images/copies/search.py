@@ -1,0 +1,197 @@
+"""Pairs of copies among any number of images, as a Beam transform without a step over all pairs.
+
+The result depends on the images alone, not on order, runner or workers.
+"""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import apache_beam as beam
+import numpy as np
+from numpy.typing import NDArray
+
+from crackgate.images.copies.descriptor import COPY_THRESHOLD, bands, similarities
+from crackgate.images.copies.partitions import (
+    Digests,
+    Indices,
+    Pictures,
+    distinct_pairs,
+    find_rows,
+    merge,
+    partition,
+    rows_by,
+)
+
+SAME_OUTPUT = "same"
+
+# As many images of one band are compared with each other; of more, each is compared with a few of them.
+_MOST_IN_FULL = 16
+_HUBS = 4
+# Bounds the memory of comparisons: some 10 kB a pair.
+_COMPARED_AT_ONCE = 1024
+
+# The code of a band, the picture that has it, and the home of that picture, row by row. Pairs are compared at the home
+# of the first picture. It is the smallest of a picture's hashes, which most copies share, so that the pictures of a
+# group are asked for once or twice, and not once for each of the others.
+Entries = tuple[NDArray[np.uint64], Digests, NDArray[np.uint32]]
+# The pictures of pairs, the smaller ones first.
+PairsOfDigests = tuple[Digests, Digests]
+# Pictures, and for each pair the places of its two among them.
+NumberedPairs = tuple[Digests, NDArray[np.uint32], NDArray[np.uint32]]
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """Some pairs of pictures that are copies of one another.
+
+    Attributes:
+        first: Digests of the smaller pictures.
+        second: Digests of the larger ones.
+        names: For each pair the smallest name of an image of each.
+    """
+
+    first: Digests
+    second: Digests
+    names: list[tuple[bytes, bytes]]
+
+
+class FindCopies(beam.PTransform):
+    """From images, PCollection[Pictures], to the pairs of pictures that are copies, PCollection[Pairs].
+
+    Images with one descriptor show one picture, and are copies outright. Further output: `same`, lists of pairs of
+    their names, each that of the smallest and another one.
+
+    Pictures that share a band are compared; where more than 16 share it, each only with the 4 smallest, so that the
+    work stays proportional to the number of images. What is lost there: two copies of which neither is among the 4 in
+    any band that they share, unless both are copies of a third picture that is.
+
+    A worker holds what is in one partition: of a million images about 8,000 descriptors, or 160,000 entries of bands.
+
+    Args:
+        partitions: See `pictures.count_partitions`.
+    """
+
+    def __init__(self, partitions: int):
+        super().__init__()
+        self._partitions = partitions
+
+    def expand(self, images: beam.PCollection) -> Any:
+        """Builds the transform; the result has the outputs `similar` and `same`.
+
+        The pipeline fails with ValueError if two different descriptors have one digest.
+        """
+        count = self._partitions
+        asked = (
+            images
+            | "Bands" >> beam.FlatMap(_by_band, count)
+            | "GroupBands" >> beam.GroupByKey()
+            | "PairBands" >> beam.FlatMap(_pair_band, count)
+            | "GroupPairs" >> beam.GroupByKey()
+            | "Ask" >> beam.FlatMap(_ask, count)
+        )
+        answered = (
+            {"pictures": images | "ByPicture" >> beam.FlatMap(_by_picture, count), "asked": asked}
+            | "JoinPictures" >> beam.CoGroupByKey()
+            | "Answer" >> beam.FlatMapTuple(_answer).with_outputs(SAME_OUTPUT, main="pictures")
+        )
+        similar = answered.pictures | "JoinAnswers" >> beam.GroupByKey() | "Compare" >> beam.FlatMapTuple(_compare)
+        return {"similar": similar, SAME_OUTPUT: answered[SAME_OUTPUT]}
+
+
+def _by_band(pictures: Pictures, count: int) -> Iterator[tuple[int, Entries]]:
+    textured = pictures.coefficients.any(axis=1)
+    hashes = bands(pictures.coefficients[textured])
+    codes = ((np.arange(hashes.shape[1], dtype=np.uint64) << np.uint64(32)) | hashes).reshape(-1)
+    digests = np.repeat(pictures.digests[textured], hashes.shape[1])
+    homes = np.repeat(hashes.min(axis=1), hashes.shape[1])
+    for number, rows in rows_by(codes % np.uint64(count)):
+        yield number, (codes[rows], digests[rows], homes[rows])
+
+
+def _pair_band(band: tuple[int, Iterable[Entries]], count: int) -> Iterator[tuple[int, NumberedPairs]]:
+    codes, digests, homes = (np.concatenate(column) for column in zip(*band[1], strict=True))
+    first, second = pair(codes, digests)
+    pictures, rows_of = np.unique(digests, return_index=True)
+    for number, rows in rows_by(homes[rows_of[find_rows(pictures, first)]] % np.uint64(count)):
+        chosen, places = np.unique(np.concatenate((first[rows], second[rows])), return_inverse=True)
+        yield number, (chosen, *np.split(places.astype(np.uint32), 2))
+
+
+def pair(codes: NDArray[np.uint64], digests: Digests) -> tuple[Digests, Digests]:
+    """The pairs of pictures, the smaller one first, that are worth comparing because they share a code."""
+    order = np.argsort(codes)
+    codes, digests = codes[order], digests[order]
+    # Nearly all bands have a single image.
+    same = codes[1:] == codes[:-1]
+    shared = (np.append(same, False) | np.insert(same, 0, False))[: len(codes)]
+    codes, digests = codes[shared], digests[shared]
+    order = np.lexsort((digests, codes))
+    codes, digests = codes[order], digests[order]
+    once = np.insert((codes[1:] != codes[:-1]) | (digests[1:] != digests[:-1]), 0, True)[: len(codes)]
+    codes, digests = codes[once], digests[once]
+    starts = np.searchsorted(codes, codes)
+    places, sizes = np.arange(len(codes)) - starts, np.searchsorted(codes, codes, "right") - starts
+    few = sizes <= _MOST_IN_FULL
+    found: list[tuple[Indices, Indices]] = []
+    for distance in range(1, _MOST_IN_FULL):
+        later = np.flatnonzero(few & (places >= distance))
+        found.append((later - distance, later))
+    for hub in range(_HUBS):
+        later = np.flatnonzero(~few & (places > hub))
+        found.append((starts[later] + hub, later))
+    smaller, larger = (np.concatenate(rows) for rows in zip(*found, strict=True))
+    return distinct_pairs(digests[smaller], digests[larger])
+
+
+def _ask(
+    numbered: tuple[int, Iterable[NumberedPairs]], count: int
+) -> Iterator[tuple[int, tuple[int, Digests, PairsOfDigests | None]]]:
+    """The pictures that it takes to compare the pairs; with the first request goes every pair once, and comes back."""
+    number, parts = numbered
+    listed = [(pictures[ones], pictures[others]) for pictures, ones, others in parts]
+    pairs = first, second = distinct_pairs(*(np.concatenate(side) for side in zip(*listed, strict=True)))
+    wanted = np.unique(np.concatenate((first, second)))
+    for request, (holder, rows) in enumerate(partition(wanted, count)):
+        yield holder, (number, wanted[rows], None if request else pairs)
+
+
+def _by_picture(pictures: Pictures, count: int) -> Iterator[tuple[int, Pictures]]:
+    for number, rows in partition(pictures.digests, count):
+        yield number, pictures.take(rows)
+
+
+def _answer(_number: int, joined: dict[str, list[Any]]) -> Iterator[Any]:
+    pictures, same = _distinct(merge(joined["pictures"]))
+    if same:
+        yield beam.pvalue.TaggedOutput(SAME_OUTPUT, same)
+    for asking, digests, pairs in joined["asked"]:
+        yield asking, (pictures.take(find_rows(pictures.digests, digests)), pairs)
+
+
+def _distinct(pictures: Pictures) -> tuple[Pictures, list[tuple[bytes, bytes]]]:
+    """One image of each picture, that with the smallest name, sorted by digest; and those names with the others."""
+    by_name = np.array(sorted(range(len(pictures.names)), key=pictures.names.__getitem__), np.intp)
+    pictures = pictures.take(by_name[np.argsort(pictures.digests[by_name], kind="stable")])
+    digests, firsts, numbers = np.unique(pictures.digests, return_index=True, return_inverse=True)
+    distinct = pictures.take(firsts)
+    if (distinct.coefficients[numbers] != pictures.coefficients).any():
+        raise ValueError("two different descriptors have one digest: it must be `picture_of` the descriptor")
+    assert len(digests) == len(distinct.names)
+    names = zip(numbers.tolist(), pictures.names, strict=True)
+    return distinct, [(distinct.names[at], name) for at, name in names if name != distinct.names[at]]
+
+
+def _compare(_number: int, answers: Iterable[tuple[Pictures, PairsOfDigests | None]]) -> Iterator[Pairs]:
+    answers = list(answers)
+    ((first, second),) = (pairs for _, pairs in answers if pairs is not None)
+    pictures = merge(part for part, _ in answers)
+    pictures = pictures.take(np.argsort(pictures.digests))
+    rows = find_rows(pictures.digests, first), find_rows(pictures.digests, second)
+    for start in range(0, len(first), _COMPARED_AT_ONCE):
+        ones, others = (side[start : start + _COMPARED_AT_ONCE] for side in rows)
+        alike = similarities(pictures.coefficients[ones], pictures.coefficients[others]) >= COPY_THRESHOLD
+        ones, others = ones[alike], others[alike]
+        if len(ones):
+            names = [(pictures.names[one], pictures.names[other]) for one, other in zip(ones, others, strict=True)]
+            yield Pairs(pictures.digests[ones], pictures.digests[others], names)

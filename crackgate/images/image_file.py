@@ -1,0 +1,351 @@
+"""Reading one image file: accept it in a canonical form, or refuse it with a reason.
+
+RGB and grayscale JPEG and PNG files keep their bytes, and their pixels are those that TensorFlow decodes, so that
+training and serving see the same. Everything else that Pillow can read (WebP, TIFF, GIF, BMP, CMYK, palettes, alpha,
+16 bits, EXIF-turned, the first frame of several, slightly damaged) is written once as lossless RGB PNG of the pixels
+that a viewer shows.
+"""
+
+import functools
+import io
+import re
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+import numpy as np
+import tensorflow as tf
+from PIL import ExifTags, Image, ImageOps, TiffImagePlugin, UnidentifiedImageError
+from tensorflow.core.protobuf import config_pb2
+
+from crackgate.images.quality import measure
+
+FORMATS = ("JPEG", "PNG", "BMP", "WEBP", "TIFF", "GIF")
+# A JPEG with a second picture (a depth map, a preview) behind the first, as many phones write it.
+_JPEG_FORMATS = ("JPEG", "MPO")
+# What files of each format begin with, and what ends those that have a mark for it.
+_BEGINNINGS = {
+    "JPEG": re.compile(rb"\xff\xd8\xff"),
+    "PNG": re.compile(rb"\x89PNG\r\n"),
+    "BMP": re.compile(rb"BM....\0{4}", re.DOTALL),
+    "WEBP": re.compile(rb"RIFF....WEBP", re.DOTALL),
+    "TIFF": re.compile(rb"II[*+]\0|MM\0[*+]"),
+    "GIF": re.compile(rb"GIF8[79]a"),
+}
+_END_MARKS = {"JPEG": b"\xff\xd9", "PNG": b"IEND", "GIF": b"\0;"}
+# What Pillow says of a file that is damaged, but not at its end.
+_DAMAGE = ("broken data stream", "unrecognized data stream")
+# TensorFlow's libpng reads no longer rows.
+_LONGEST_SIDE = 1_000_000
+_SEVERAL_FRAMES = "first of several frames"
+
+
+@dataclass(frozen=True)
+class ImageLimits:
+    """Bounds that keep one file from harming the run.
+
+    Attributes:
+        min_side: Smallest accepted width and height, in pixels.
+        max_pixels: Largest accepted width times height, checked before anything is decoded.
+        max_bytes: Largest accepted file.
+    """
+
+    min_side: int = 32
+    max_pixels: int = 50_000_000
+    max_bytes: int = 50_000_000
+
+
+@dataclass(frozen=True)
+class CanonicalImage:
+    """An accepted image.
+
+    Attributes:
+        encoded: JPEG or PNG bytes that decode to 8-bit RGB or grayscale.
+        format: "jpeg" or "png".
+        height: Pixels, after the EXIF orientation was applied.
+        width: Pixels, likewise.
+        file_bytes: Size of the file as it was found.
+        brightness: Mean luma, 0 to 255 (see `crackgate.images.quality`, also for the next three).
+        contrast: Standard deviation of the luma, 0 to 127.5.
+        sharpness: Variance of the luma's Laplacian, in grey levels squared, 0 to 1,040,400.
+        entropy: Shannon entropy of the luma's histogram, in bits, 0 to 8.
+        note: What the file holds and `encoded` does not: "first of several frames", or nothing. A second picture behind
+            a JPEG is no frame.
+        luma: uint8 of shape (height, width), the grey levels (ITU-R 601) of the same pixels.
+    """
+
+    encoded: bytes
+    format: str
+    height: int
+    width: int
+    file_bytes: int
+    brightness: float
+    contrast: float
+    sharpness: float
+    entropy: float
+    note: str
+    luma: np.ndarray = field(repr=False, compare=False)
+
+
+class RejectedImageError(Exception):
+    """A file that cannot be used.
+
+    Attributes:
+        reason: One of a few fixed words, fit for counting.
+        detail: What exactly was found.
+    """
+
+    def __init__(self, reason: str, detail: str):
+        super().__init__(f"{reason}: {detail}")
+        self.reason = reason
+        self.detail = detail
+
+
+def canonical_image(data: bytes, limits: ImageLimits) -> CanonicalImage:
+    """Checks and decodes the bytes of one image file.
+
+    Args:
+        data: The file's content.
+        limits: Bounds on its size.
+
+    Raises:
+        RejectedImageError: The file is empty, not an image, of another format, truncated, or outside the limits.
+    """
+    with _quiet():
+        image = _accept(data, limits)
+        pixels, kept_as_is = _decode(image, data)
+        note = _note(image)
+    height, width, _ = pixels.shape
+    # An array of its own: a view would hold on to Pillow's copy of the picture.
+    luma = np.array(Image.fromarray(pixels).convert("L"))
+    quality = measure(luma)
+    return CanonicalImage(
+        encoded=data if kept_as_is else _encode_png(pixels),
+        format="jpeg" if kept_as_is and image.format in _JPEG_FORMATS else "png",
+        height=height,
+        width=width,
+        file_bytes=len(data),
+        brightness=quality.brightness,
+        contrast=quality.contrast,
+        sharpness=quality.sharpness,
+        entropy=quality.entropy,
+        note=note,
+        luma=luma,
+    )
+
+
+def viewer_pixels(data: bytes, limits: ImageLimits) -> np.ndarray:
+    """Checks and decodes the bytes of one image file, for who needs its pixels alone.
+
+    Returns:
+        uint8 of shape (height, width, 3), the pixels that `canonical_image` stores.
+
+    Raises:
+        RejectedImageError: See `canonical_image`.
+    """
+    with _quiet():
+        return _decode(_accept(data, limits), data)[0]
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Pillow warns about bombs and odd metadata; the limits here decide, and no file may flood the log."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
+
+
+def _accept(data: bytes, limits: ImageLimits) -> Image.Image:
+    if not data:
+        raise RejectedImageError("empty file", "0 bytes")
+    if len(data) > limits.max_bytes:
+        raise RejectedImageError("too large", f"{len(data)} bytes, allowed are {limits.max_bytes}")
+    image = _open(data, limits)
+    _check_format(image)
+    _check_size(image, limits)
+    return image
+
+
+def _open(data: bytes, limits: ImageLimits) -> Image.Image:
+    try:
+        return Image.open(io.BytesIO(data))
+    except UnidentifiedImageError:
+        raise _unopened(data, "the header cannot be read") from None
+    except Image.DecompressionBombError as error:
+        raise RejectedImageError("too large", f"{error} Allowed are {limits.max_pixels} pixels") from None
+    except Exception as error:
+        if _is_bomb(error):
+            raise RejectedImageError("too large", str(error)) from None
+        raise _unopened(data, f"{type(error).__name__}: {error}") from None
+
+
+def _is_bomb(error: Exception) -> bool:
+    """Whether Pillow refuses text, or a colour profile, that unpacks to megabytes."""
+    return isinstance(error, ValueError) and "too large" in str(error)
+
+
+def _unopened(data: bytes, fault: str) -> RejectedImageError:
+    """Why a file was not even opened, told by its first bytes and its end."""
+    kind = next((kind for kind, beginning in _BEGINNINGS.items() if beginning.match(data)), None)
+    if kind is None:
+        return RejectedImageError("not an image", f"starts with {data[:12]!r}")
+    return RejectedImageError("truncated" if _is_cut(data, kind) else "unreadable", f"begins like {kind}: {fault}")
+
+
+def _is_cut(data: bytes, kind: str) -> bool:
+    """Whether the mark at the end is missing, or bytes that the header speaks of."""
+    if kind in _END_MARKS:
+        return _END_MARKS[kind] not in data
+    if kind == "BMP":
+        return len(data) < int.from_bytes(data[2:6], "little")
+    if kind == "WEBP":
+        return len(data) < 8 + int.from_bytes(data[4:8], "little")
+    return len(data) <= int.from_bytes(data[4:8], "little" if data[:2] == b"II" else "big")
+
+
+def _check_format(image: Image.Image) -> None:
+    if image.format not in (*FORMATS, *_JPEG_FORMATS):
+        raise RejectedImageError("format not supported", f"{image.format}, allowed are {', '.join(FORMATS)}")
+    if image.mode in ("I", "F"):
+        raise RejectedImageError("format not supported", "signed, 32-bit or real samples: which of them is white?")
+    if isinstance(image, TiffImagePlugin.TiffImageFile) and image.mode.startswith("I;16"):
+        # Pillow takes 12 bits for 16 and shows a nearly black picture, and it does not invert.
+        bits, photometric = (
+            image.tag_v2.get(TiffImagePlugin.BITSPERSAMPLE),
+            image.tag_v2.get(TiffImagePlugin.PHOTOMETRIC_INTERPRETATION, 0),
+        )
+        if bits != (16,) or photometric != 1:
+            raise RejectedImageError("format not supported", f"TIFF of {bits} bits, photometric {photometric}")
+
+
+def _check_size(image: Image.Image, limits: ImageLimits) -> None:
+    size = f"{image.width}x{image.height} pixels"
+    if min(image.size) < limits.min_side:
+        raise RejectedImageError("too small", f"{size}, each side needs {limits.min_side}")
+    if image.width * image.height > limits.max_pixels or max(image.size) > _LONGEST_SIDE:
+        raise RejectedImageError(
+            "too large", f"{size}, allowed are {limits.max_pixels} in all and {_LONGEST_SIDE} on a side"
+        )
+    if isinstance(image, TiffImagePlugin.TiffImageFile):
+        _check_tiles(image, limits)
+
+
+def _check_tiles(image: TiffImagePlugin.TiffImageFile, limits: ImageLimits) -> None:
+    """A small TIFF may stand in one huge tile, which is decoded whole."""
+    width, length = (image.tag_v2.get(tag, 1) for tag in (TiffImagePlugin.TILEWIDTH, TiffImagePlugin.TILELENGTH))
+    if not isinstance(width, int) or not isinstance(length, int):
+        raise RejectedImageError("unreadable", f"tiles of {width!r} x {length!r}")
+    if width * length > limits.max_pixels:
+        raise RejectedImageError("too large", f"tiles of {width}x{length} pixels, allowed are {limits.max_pixels}")
+
+
+def _decode(image: Image.Image, data: bytes) -> tuple[np.ndarray, bool]:
+    """The pixels that a viewer shows, uint8 of shape (height, width, 3), and whether TensorFlow sees them in `data`."""
+    if _is_plain(image):
+        if _has_late_metadata(image, data):
+            _load(image)
+        if not _is_turned(image):
+            pixels = _tensorflow_pixels(data, image.size)
+            if pixels is not None:
+                return pixels, True
+    return _pillow_pixels(image), False
+
+
+def _is_plain(image: Image.Image) -> bool:
+    """Whether it has a kind of pixels that TensorFlow and Pillow decode alike, and nothing to drop or choose from."""
+    if image.format == "PNG" and getattr(image, "is_animated", False):
+        return False
+    return image.format in (*_JPEG_FORMATS, "PNG") and image.mode in ("RGB", "L") and "transparency" not in image.info
+
+
+def _has_late_metadata(image: Image.Image, data: bytes) -> bool:
+    """Whether chunks that may tell an orientation can stand behind the pixels, where Pillow reads them last."""
+    if image.format != "PNG":
+        return False
+    pixels = data.find(b"IDAT")
+    return any(data.find(name, pixels) >= 0 for name in (b"eXIf", b"tEXt", b"zTXt", b"iTXt"))
+
+
+def _is_turned(image: Image.Image) -> bool:
+    try:
+        # Not the method of PngImageFile, which decodes the picture.
+        orientation = Image.Image.getexif(image).get(ExifTags.Base.Orientation)
+    except Exception:  # of any kind: broken metadata does not cost the picture
+        return False
+    return orientation in range(2, 9)
+
+
+def _tensorflow_pixels(data: bytes, size: tuple[int, int]) -> np.ndarray | None:
+    """None for what TensorFlow refuses, or reads with another size than Pillow."""
+    try:
+        pixels = _tensorflow_decoder()(data)
+    except tf.errors.InvalidArgumentError:
+        return None
+    return pixels if pixels.shape == (size[1], size[0], 3) else None
+
+
+@functools.cache
+def _tensorflow_decoder() -> Callable[[bytes], np.ndarray]:
+    # A session of its own that knows of no GPU: eager TensorFlow would take all of its memory in every Beam worker.
+    with tf.Graph().as_default() as graph:
+        encoded = tf.compat.v1.placeholder(tf.string, [])
+        # Reads PNG as well, and with this method the very pixels of Pillow; the default one is off by a grey level.
+        pixels = tf.io.decode_jpeg(encoded, channels=3, dct_method="INTEGER_ACCURATE")
+    # In the calling thread: handing one image to a thread pool and back costs a quarter of decoding it.
+    config = tf.compat.v1.ConfigProto(device_count={"GPU": 0}, inter_op_parallelism_threads=-1)
+    session = tf.compat.v1.Session(graph=graph, config=config)
+    # Not the public `make_callable`: that one goes through all of `Session.run`, for as long as half of the decoding.
+    options = config_pb2.CallableOptions(feed=[encoded.name], fetch=[pixels.name])
+    fetch: Callable[[bytes], list[np.ndarray]] = session._make_callable_from_options(options)
+    return lambda data: fetch(data)[0]
+
+
+def _pillow_pixels(image: Image.Image) -> np.ndarray:
+    _load(image)
+    with _faults_named():
+        turned = ImageOps.exif_transpose(image) if _is_turned(image) else image
+        # Pillow would fail to carry a transparent colour over where it does not fit.
+        turned.info.clear()
+        return _eight_bit_rgb(turned)
+
+
+def _load(image: Image.Image) -> None:
+    with _faults_named():
+        image.load()
+
+
+@contextmanager
+def _faults_named() -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        reason = "unreadable" if str(error).startswith(_DAMAGE) else "truncated"
+        raise RejectedImageError(reason, str(error)) from None
+    except Exception as error:
+        reason = "too large" if _is_bomb(error) else "unreadable"
+        raise RejectedImageError(reason, f"{type(error).__name__}: {error}") from None
+
+
+def _eight_bit_rgb(image: Image.Image) -> np.ndarray:
+    if image.mode.startswith("I;16"):
+        # Pillow's own conversion would clip to white.
+        grey = (np.asarray(image) >> 8).astype(np.uint8)
+        return np.repeat(grey[..., np.newaxis], 3, axis=-1)
+    return np.asarray(image.convert("RGB"))
+
+
+def _note(image: Image.Image) -> str:
+    if image.format in _JPEG_FORMATS:
+        return ""
+    try:
+        several = getattr(image, "is_animated", False)
+    except Exception:  # of any kind: the damage lies behind the frame that was read
+        several = True
+    return _SEVERAL_FRAMES if several else ""
+
+
+def _encode_png(pixels: np.ndarray) -> bytes:
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, format="PNG")
+    return buffer.getvalue()

@@ -1,0 +1,1 @@
+"""What training and serving share: decoding, decision, calibration, engines, a loaded release."""

@@ -1,0 +1,92 @@
+"""From encoded bytes to the network's input: one function, used by training and by the served signatures."""
+
+import tensorflow as tf
+
+from crackgate.model.row_errors import map_rows
+
+# Width times height that serving decodes at most, like ingest unless it is told otherwise.
+MAX_PIXELS = 50_000_000
+
+# With the beginning of its first chunk, which holds the size.
+_PNG_START = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR"
+_BMP_START = b"BM"
+# Where a PNG file holds its width and height: two big-endian numbers of four bytes.
+_PNG_SIZE_AT = 16
+
+EMPTY = "empty: there are no bytes"
+UNKNOWN_FORMAT = "not a JPEG, PNG or BMP image"
+DAMAGED = "damaged: the image cannot be decoded"
+
+
+def decode_image(encoded: tf.Tensor, image_size: int) -> tf.Tensor:
+    """Decodes one image and scales it to the network's size.
+
+    Args:
+        encoded: Scalar string, the bytes of a JPEG, PNG or BMP image.
+        image_size: Side of the square result, in pixels. The aspect ratio is not kept.
+
+    Returns:
+        float32 of shape (image_size, image_size, 3), RGB, 0 to 255. The backbone does the normalisation.
+    """
+    pixels = tf.cond(
+        tf.io.is_jpeg(encoded),
+        # Pixel for pixel what Pillow and most viewers show; TensorFlow's default method is off by a grey level.
+        lambda: tf.io.decode_jpeg(encoded, channels=3, dct_method="INTEGER_ACCURATE"),
+        lambda: tf.io.decode_image(encoded, channels=3, expand_animations=False),
+    )
+    # Without antialiasing a hairline can fall between the samples.
+    resized = tf.image.resize(pixels, (image_size, image_size), antialias=True)
+    return tf.ensure_shape(resized, (image_size, image_size, 3))
+
+
+def decode_images(encoded: tf.Tensor, image_size: int, max_pixels: int = MAX_PIXELS) -> tuple[tf.Tensor, tf.Tensor]:
+    """Decodes a batch of bytes from anywhere, in a graph: what is no image fails its own row only.
+
+    Args:
+        encoded: string (N,).
+        image_size: As for `decode_image`, which gives the pixels.
+        max_pixels: Width times height that is decoded at most. The files say their size before anything is decoded.
+
+    Returns:
+        float32 (N, image_size, image_size, 3), zeros where there is an error, and string (N,): why an image could not
+        be decoded, "" where it could.
+    """
+    blank = tf.zeros((image_size, image_size, 3))
+
+    def decode(row: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        error = _refuse(row, max_pixels)
+        return tf.cond(error == "", lambda: decode_image(row, image_size), lambda: blank), error
+
+    return map_rows(decode, encoded, (blank, tf.constant(DAMAGED)))
+
+
+def _refuse(encoded: tf.Tensor, max_pixels: int) -> tf.Tensor:
+    """Why one file is not to be decoded, from its beginning; "" when it may be. Raises where a header is cut off."""
+
+    def jpeg_size() -> tf.Tensor:
+        return tf.io.extract_jpeg_shape(encoded, tf.int64)[:2]
+
+    def png_size() -> tf.Tensor:
+        width_and_height = tf.io.decode_raw(tf.strings.substr(encoded, _PNG_SIZE_AT, 8), tf.uint8)
+        weights = tf.constant([1 << 24, 1 << 16, 1 << 8, 1], tf.int64)
+        return tf.reduce_sum(tf.reshape(tf.cast(width_and_height, tf.int64), (2, 4)) * weights, axis=1)
+
+    # A BMP file is about as large as its pixels.
+    size = tf.case(
+        [(tf.io.is_jpeg(encoded), jpeg_size), (_starts_with(encoded, _PNG_START), png_size)],
+        default=lambda: tf.zeros(2, tf.int64),
+    )
+    known = tf.io.is_jpeg(encoded) | _starts_with(encoded, _PNG_START) | _starts_with(encoded, _BMP_START)
+    too_large = tf.strings.format(f"too large: {{}} pixels, allowed are {max_pixels}", tf.reduce_prod(size))
+    return tf.case(
+        [
+            (tf.strings.length(encoded) == 0, lambda: tf.constant(EMPTY)),
+            (~known, lambda: tf.constant(UNKNOWN_FORMAT)),
+            (tf.reduce_prod(size) > max_pixels, lambda: too_large),
+        ],
+        default=lambda: tf.constant(""),
+    )
+
+
+def _starts_with(encoded: tf.Tensor, start: bytes) -> tf.Tensor:
+    return tf.strings.substr(encoded, 0, len(start)) == start

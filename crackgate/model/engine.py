@@ -1,0 +1,138 @@
+"""The engines under a released model: OpenVINO where its scores agree with TensorFlow's, otherwise TensorFlow."""
+
+import logging
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import tensorflow as tf
+
+from crackgate.contracts import stored_example
+from crackgate.contracts.model_files import WARMUP_FILE
+from crackgate.model.inference_requests import InferenceRequests, import_openvino
+
+log = logging.getLogger("crackgate")
+
+# How far a score may lie from TensorFlow's.
+TOLERANCE = 1e-4
+# Images that the engines are compared on.
+_COMPARED = 8
+
+
+# Waits for the scores: float32 (images, classes), calibrated.
+Running = Callable[[], np.ndarray]
+
+
+class Network(Protocol):
+    """From pixels to scores; any number of threads may ask at once.
+
+    Attributes:
+        engine: "OpenVINO" or "TensorFlow".
+    """
+
+    engine: str
+
+    def start(self, pixels: np.ndarray) -> Running:
+        """Begins to score float32 (images, size, size, 3) in 0 to 255, which may not be changed meanwhile."""
+
+
+def build_network(loaded: Any, image_size: int, folder: Path) -> Network:
+    """Returns the fastest engine that gives the scores of a released SavedModel; the log says which and why.
+
+    Args:
+        loaded: The SavedModel.
+        image_size: Side of the network's square input, in pixels.
+        folder: The SavedModel's; its warm-up requests are what the engines are compared on.
+    """
+    reference = _TensorFlowNetwork(loaded)
+    if tf.config.list_physical_devices("GPU"):
+        return reference
+    try:
+        network = _OpenVinoNetwork(loaded, image_size)
+        pixels = _comparison_images(loaded, image_size, folder)
+        # One alone goes another way than several.
+        scores = np.concatenate([network.start(pixels)(), network.start(pixels[:1])()])
+        expected = reference.start(np.concatenate([pixels, pixels[:1]]))()
+        off = float(np.abs(scores - expected).max())
+        if not off <= TOLERANCE:
+            raise ValueError(f"its scores differ from TensorFlow's by {off:.1g}, {TOLERANCE:g} is allowed")
+    # Whatever the network has that OpenVINO, if it is there at all, cannot convert.
+    except Exception as error:
+        log.info("the model runs in TensorFlow, slower, for OpenVINO cannot run it: %s", error)
+        return reference
+    log.info("the model runs in OpenVINO; its scores differ from TensorFlow's by %.1g at most", off)
+    return network
+
+
+def _comparison_images(loaded: Any, image_size: int, folder: Path) -> np.ndarray:
+    """Photographs of the warm-up requests, and surfaces made up: float32 (images, size, size, 3)."""
+    photographs = list(dict.fromkeys(_warmup_images(folder)))[:_COMPARED]
+    random = np.random.default_rng(0)
+    made_up = []
+    for grains in np.geomspace(4, image_size, _COMPARED // 2).astype(int):
+        grey = random.uniform(0, 255, (grains, grains, 1)).astype(np.float32)
+        made_up.append(tf.image.resize(grey, (image_size, image_size)).numpy().repeat(3, axis=2))
+    if photographs:
+        made_up.extend(loaded.decode(tf.constant(photographs))[0].numpy())
+    return np.stack(made_up)
+
+
+def _warmup_images(folder: Path) -> Iterator[bytes]:
+    if not (folder / WARMUP_FILE).is_file():
+        return
+    from tensorflow_serving.apis import prediction_log_pb2
+
+    for record in tf.data.TFRecordDataset(str(folder / WARMUP_FILE)).as_numpy_iterator():
+        inputs = prediction_log_pb2.PredictionLog.FromString(record).predict_log.request.inputs
+        if "image_bytes" in inputs:
+            yield from inputs["image_bytes"].string_val
+        for example in inputs["examples"].string_val if "examples" in inputs else ():
+            yield tf.train.Example.FromString(example).features.feature[stored_example.ENCODED].bytes_list.value[0]
+
+
+class _TensorFlowNetwork:
+    engine = "TensorFlow"
+
+    def __init__(self, loaded: Any):
+        self._score = loaded.score_pixels
+
+    def start(self, pixels: np.ndarray) -> Running:
+        scores = self._score(tf.constant(pixels))
+        return lambda: scores.numpy().copy()
+
+
+class _OpenVinoNetwork:
+    """Several images: one request of one image on each core. One image alone: all cores work on it."""
+
+    engine = "OpenVINO"
+
+    def __init__(self, loaded: Any, image_size: int):
+        """Converts and compiles the network.
+
+        Raises:
+            Exception: OpenVINO is not installed, or cannot convert it; of many types.
+        """
+        network = import_openvino().convert_model(loaded.score_pixels.concrete_functions[0])
+        network.reshape([1, image_size, image_size, 3])
+        self._several = InferenceRequests(network, "THROUGHPUT")
+        self._alone = InferenceRequests(network, "LATENCY")
+        self._alone_is_taken = threading.Lock()
+
+    def start(self, pixels: np.ndarray) -> Running:
+        if len(pixels) == 1 and self._alone_is_taken.acquire(blocking=False):
+            try:
+                scores = self._alone.infer(pixels, _copy_scores)
+            finally:
+                self._alone_is_taken.release()
+            return lambda: scores
+        futures: list[Future[np.ndarray]] = [
+            self._several.submit(pixels[row : row + 1], _copy_scores) for row in range(len(pixels))
+        ]
+        return lambda: np.concatenate([future.result() for future in futures])
+
+
+def _copy_scores(outputs: Sequence[np.ndarray]) -> np.ndarray:
+    return outputs[0].copy()

@@ -1,0 +1,284 @@
+"""A released model, ready to answer: decoded as its SavedModel does, scored by the fastest engine that agrees with it.
+
+Importing this module imports TensorFlow, which takes some seconds.
+"""
+
+import io
+import warnings
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import tensorflow as tf
+from PIL import Image
+
+from crackgate.contracts.card import NotAReleaseError, read_card
+from crackgate.contracts.model_files import MODEL_VERSION_FILE
+from crackgate.model.decision import Decision, decide
+from crackgate.model.engine import TOLERANCE, Running, build_network
+
+# Images that are decoded together: bounds the memory, whatever a caller sends.
+_CHUNK = 32
+# What early releases decode, and the most that ingest takes.
+_EARLY_FORMATS = ("JPEG", "PNG", "BMP")
+_PIXELS = 50_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """The answer for one image, as the SavedModel's signatures give it.
+
+    Attributes:
+        label: The decision; "" where there is an error.
+        probability: The calibrated score of that label, 0 to 1; 0 where there is an error.
+        scores: The calibrated score of every class, in label order; they sum to 1; all 0 where there is an error.
+        is_positive: Whether the positive class's score reaches the threshold, and True where there is an error or a
+            score is no number; None without a positive class.
+        error: Why the image could not be scored; "" where it could.
+    """
+
+    label: str
+    probability: float
+    scores: tuple[float, ...]
+    is_positive: bool | None
+    error: str
+
+
+class ReleasedModel:
+    """One version, loaded; any number of threads may ask it at once.
+
+    Attributes:
+        folder: Of the version.
+        classes: Names in label order.
+        image_size: Side of the network's square input, in pixels.
+        positive_class: The class that must not be missed; None when there is none.
+        threshold: The score from which on an image is positive, 0 to 1; None without a positive class.
+        version: What the model calls itself: a number, or "unreleased".
+        engine: "OpenVINO" or "TensorFlow".
+        loaded: The SavedModel, with its signatures.
+    """
+
+    def __init__(self, folder: Path, loaded: Any, card: dict[str, Any]):
+        """See `load_released_model`."""
+        self.folder, self.loaded = folder, loaded
+        self.classes: list[str] = card["classes"]
+        self.image_size: int = card["image_size"]
+        self.positive_class: str | None = card.get("positive_class")
+        self.threshold: float | None = card.get("threshold")
+        self.version = _read_version(folder)
+        self._scorer: _Scorer
+        if hasattr(loaded, "decode") and hasattr(loaded, "score_pixels"):
+            decision = None
+            if self.positive_class is not None and self.threshold is not None:
+                decision = Decision(self.classes.index(self.positive_class), self.threshold)
+            self._scorer = _Parts(loaded, self.classes, self.image_size, decision, folder)
+        else:
+            self._scorer = _Signature(loaded, self.classes)
+        self.engine = self._scorer.engine
+
+    def answer(self, images: Sequence[bytes]) -> list[Answer]:
+        """Scores encoded images: the bytes of JPEG, PNG or BMP files, any number of them.
+
+        Returns:
+            One answer for each image, in their order.
+        """
+        chunks = (images[first : first + _CHUNK] for first in range(0, len(images), _CHUNK))
+        return list(self._scorer.answer(chunks))
+
+    def score_pixels(self, pixels: np.ndarray) -> np.ndarray:
+        """Scores decoded images, through the same engine.
+
+        Args:
+            pixels: float32 (images, image_size, image_size, 3), RGB, 0 to 255.
+
+        Returns:
+            float32 (images, classes), calibrated.
+
+        Raises:
+            NotAReleaseError: The model is an early release, which takes encoded images only.
+        """
+        if not isinstance(self._scorer, _Parts):
+            raise NotAReleaseError(
+                f"{str(self.folder)!r} is an early release, which takes encoded images only: release the model again"
+            )
+        return self._scorer.score(pixels)
+
+    def failure(self, error: str) -> Answer:
+        """The answer for an image that nobody may or can score.
+
+        Args:
+            error: Why.
+        """
+        return _failed(error, len(self.classes), None if self.positive_class is None else True)
+
+
+def load_released_model(folder: Path) -> ReleasedModel:
+    """Loads a version that was released, now or by an earlier crackgate.
+
+    Args:
+        folder: Of one version: `serving/<version>/`.
+
+    Raises:
+        NotAReleaseError: It is none.
+    """
+    if not (folder / "saved_model.pb").is_file():
+        raise NotAReleaseError(
+            f"{str(folder)!r} is no released version: it has no saved_model.pb; give the folder of one version, "
+            "such as workspace/serving/1795374861"
+        )
+    return ReleasedModel(folder, _load(folder), read_card(folder))
+
+
+def _load(folder: Path) -> Any:
+    try:
+        loaded = tf.saved_model.load(str(folder))
+    # Of many types: a missing file, a damaged one, an operation that this TensorFlow has not.
+    except Exception as error:
+        raise NotAReleaseError(f"the SavedModel in {str(folder)!r} cannot be loaded: {error}") from error
+    if "predict_images" not in loaded.signatures:
+        found = ", ".join(map(repr, loaded.signatures)) or "none"
+        raise NotAReleaseError(
+            f"the SavedModel in {str(folder)!r} takes no images: it has to have the signature 'predict_images', "
+            f"it has {found}"
+        )
+    return loaded
+
+
+def _read_version(folder: Path) -> str:
+    try:
+        return (folder / MODEL_VERSION_FILE).read_text(encoding="utf-8").strip()
+    # Releases of earlier versions say it by their folder's name only.
+    except FileNotFoundError:
+        return folder.resolve().name if folder.resolve().name.isdecimal() else "unreleased"
+
+
+class _Scorer(Protocol):
+    engine: str
+
+    def answer(self, chunks: Iterator[Sequence[bytes]]) -> Iterator[Answer]: ...
+
+
+class _Signature:
+    """Asks the byte signature: the way of early releases, which have nothing else and no guard of their own."""
+
+    engine = "TensorFlow"
+
+    def __init__(self, loaded: Any, classes: list[str]):
+        self._signature = loaded.signatures["predict_images"]
+        self._classes = classes
+
+    def answer(self, chunks: Iterator[Sequence[bytes]]) -> Iterator[Answer]:
+        for chunk in chunks:
+            faults = [_find_fault(image) for image in chunk]
+            sound = [image for image, fault in zip(chunk, faults, strict=True) if not fault]
+            try:
+                answers = self._ask(sound)
+            # One broken image fails the whole batch of an early release: which one is it?
+            except tf.errors.InvalidArgumentError:
+                answers = [self._ask_alone(image) for image in sound]
+            following = iter(answers)
+            for fault in faults:
+                yield self._failure(fault) if fault else next(following)
+
+    def _ask_alone(self, image: bytes) -> Answer:
+        try:
+            return self._ask([image])[0]
+        except tf.errors.InvalidArgumentError:
+            return self._failure("damaged: the image cannot be decoded")
+
+    def _failure(self, error: str) -> Answer:
+        return _failed(error, len(self._classes), True if "is_positive" in self._signature.structured_outputs else None)
+
+    def _ask(self, images: Sequence[bytes]) -> list[Answer]:
+        if not images:
+            return []
+        outputs = {name: value.numpy() for name, value in self._signature(image_bytes=tf.constant(images)).items()}
+        return [
+            Answer(
+                label=outputs["label"][row].decode(),
+                probability=float(outputs["probability"][row]),
+                scores=tuple(outputs["scores"][row].tolist()),
+                is_positive=bool(outputs["is_positive"][row]) if "is_positive" in outputs else None,
+                error="",
+            )
+            for row in range(len(images))
+        ]
+
+
+class _Parts:
+    """Decodes through the SavedModel and scores through an engine; while one chunk is scored the next is decoded."""
+
+    def __init__(self, loaded: Any, classes: list[str], image_size: int, decision: Decision | None, folder: Path):
+        self._loaded, self._classes, self._decision = loaded, classes, decision
+        self._network = build_network(loaded, image_size, folder)
+        self.engine = self._network.engine
+
+    def answer(self, chunks: Iterator[Sequence[bytes]]) -> Iterator[Answer]:
+        started = None
+        for chunk in chunks:
+            pixels, errors = self._loaded.decode(tf.constant(chunk))
+            pixels = pixels.numpy()
+            following = (pixels, errors.numpy(), self._network.start(pixels))
+            if started is not None:
+                yield from self._finish(*started)
+            started = following
+        if started is not None:
+            yield from self._finish(*started)
+
+    def score(self, pixels: np.ndarray) -> np.ndarray:
+        return self._network.start(pixels)()
+
+    def _finish(self, pixels: np.ndarray, errors: np.ndarray, running: Running) -> Iterator[Answer]:
+        scores = running()
+        # Where the engine's rounding could turn the decision, TensorFlow decides: it was TensorFlow that was judged.
+        doubtful = _doubtful(scores, self._decision)
+        if self.engine != "TensorFlow" and doubtful.any():
+            scores[doubtful] = self._loaded.score_pixels(tf.constant(pixels[doubtful])).numpy()
+        labels = decide(scores, self._decision)
+        positives = None if self._decision is None else self._decision.is_positive(scores)
+        for row, error in enumerate(errors):
+            if error:
+                yield _failed(error.decode(), len(self._classes), None if positives is None else True)
+                continue
+            yield Answer(
+                label=self._classes[labels[row]],
+                probability=float(scores[row, labels[row]]),
+                scores=tuple(scores[row].tolist()),
+                is_positive=None if positives is None else bool(positives[row]),
+                error="",
+            )
+
+
+def _find_fault(image: bytes) -> str:
+    """Why an early release must not be given an image, from its header, before any pixel takes memory; or ""."""
+    with warnings.catch_warnings():
+        # Pillow warns about bombs; the limit here decides.
+        warnings.simplefilter("ignore")
+        try:
+            with Image.open(io.BytesIO(image), formats=_EARLY_FORMATS) as opened:
+                width, height = opened.size
+        except Image.DecompressionBombError as error:
+            return f"too large: {error}"
+        # Of many types: a header may be broken in any way.
+        except Exception:
+            return "not a JPEG, PNG or BMP image"
+    return f"too large: {width * height} pixels, allowed are {_PIXELS}" if width * height > _PIXELS else ""
+
+
+def _failed(error: str, classes: int, is_positive: bool | None) -> Answer:
+    return Answer(label="", probability=0.0, scores=(0.0,) * classes, is_positive=is_positive, error=error)
+
+
+def _doubtful(scores: np.ndarray, decision: Decision | None) -> np.ndarray:
+    """Rows whose label may be another within the tolerance: bool (images,)."""
+    others = scores
+    doubtful = np.zeros(len(scores), bool)
+    if decision is not None:
+        doubtful = np.abs(scores[:, decision.label] - np.float32(decision.threshold)) <= TOLERANCE
+        others = np.delete(scores, decision.label, axis=1)
+    if others.shape[1] > 1:
+        best = np.partition(others, -2, axis=1)
+        doubtful |= best[:, -1] - best[:, -2] <= 2 * TOLERANCE
+    return doubtful

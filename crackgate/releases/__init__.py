@@ -1,0 +1,43 @@
+"""The serving directory: released versions, one numbered folder each, in TensorFlow Serving's layout.
+
+    serving/
+    ├── 1795374861/        a version: the SavedModel, manifest.json and, where releases are signed, manifest.sig
+    ├── withdrawn/         versions that were rolled back, and <version>.json with who, when and why
+    ├── model_cards/       <version>.md, written by the report
+    ├── .unfinished/       pushes that are going on, or were killed
+    ├── .lock              held by whoever changes something
+    └── .last-number       the newest version's, also when that was deleted
+
+A version is complete exactly when it has a manifest and every file that it names. Nothing in its folder ever changes
+after that. TensorFlow Serving looks at numbers alone.
+"""
+
+from crackgate.releases.change import ServingDirectoryError
+from crackgate.releases.manifest import Lineage, Manifest, ManifestError, Release, read_manifest
+from crackgate.releases.publication import publish
+from crackgate.releases.records import State
+from crackgate.releases.retention import held, remove_old_versions
+from crackgate.releases.verification import Finding, verify
+from crackgate.releases.versions import Version, current_version, find_version, find_withdrawn_model, list_versions
+from crackgate.releases.withdrawal import roll_back
+
+__all__ = [
+    "Finding",
+    "Lineage",
+    "Manifest",
+    "ManifestError",
+    "Release",
+    "ServingDirectoryError",
+    "State",
+    "Version",
+    "current_version",
+    "find_version",
+    "find_withdrawn_model",
+    "held",
+    "list_versions",
+    "publish",
+    "read_manifest",
+    "remove_old_versions",
+    "roll_back",
+    "verify",
+]

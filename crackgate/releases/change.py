@@ -1,0 +1,187 @@
+"""One change of the serving directory at a time, and nothing left of those that were killed."""
+
+import errno
+import fcntl
+import os
+import secrets
+import shutil
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+from crackgate.releases.durable_files import move_folder, remove_folder, sync_folder, write_file
+from crackgate.releases.manifest import Manifest
+from crackgate.releases.records import WITHDRAWN_FOLDER, State, add_event, read_record
+from crackgate.releases.versions import examine, numbered_folders
+
+LOCK_FILE = ".lock"
+LAST_NUMBER_FILE = ".last-number"
+UNFINISHED_FOLDER = ".unfinished"
+# In a workshop: the number of the version that is being moved.
+_MOVING_FILE = "moving"
+_PATIENCE = 600.0
+_DAY = 86_400.0
+
+
+class ServingDirectoryError(Exception):
+    """The serving directory could not be changed; the message says why, how things stand, and what to do."""
+
+
+@dataclass(frozen=True)
+class Change:
+    """A change that is going on, the only one as far as locks reach.
+
+    Attributes:
+        serving_dir: What is changed.
+        workshop: An empty folder on the same file system, removed at the end.
+    """
+
+    serving_dir: Path
+    workshop: Path
+
+    def next_number(self) -> int:
+        """Returns a number for a new version: the time, and higher than any that was ever given here."""
+        parents = (self.serving_dir, self.serving_dir / WITHDRAWN_FOLDER)
+        taken = [number for parent in parents for number in numbered_folders(parent)]
+        # Of a version that was deleted by hand the number is not given again, whatever the clock says.
+        last = self.serving_dir / LAST_NUMBER_FILE
+        if last.is_file() and (text := last.read_text()).isdecimal():
+            taken.append(int(text))
+        number = max(int(time.time()), max(taken, default=0) + 1)
+        note = _note(self.serving_dir, self.workshop)
+        note.write_text(str(number))
+        note.replace(last)
+        return number
+
+    def move(self, folder: Path, target: Path) -> None:
+        """Moves a version's folder to its number below the serving directory; see `move_folder`."""
+        self.announce_move(int(target.name))
+        move_folder(folder, target)
+
+    def announce_move(self, number: int) -> None:
+        """Says which version is about to be moved: whoever comes after a kill sets right what is half done."""
+        write_file(self.workshop / _MOVING_FILE, str(number).encode())
+
+    def remove(self, folder: Path) -> None:
+        """Removes a version's folder, for all readers at one instant."""
+        aside = self.workshop / f"removed-{secrets.token_hex(4)}"
+        try:
+            folder.rename(aside)
+        except OSError:
+            remove_folder(folder)
+        else:
+            shutil.rmtree(aside)
+        sync_folder(folder.parent)
+
+
+@contextmanager
+def changing(serving_dir: Path, after_failure: str, patience: float = _PATIENCE) -> Iterator[Change]:
+    """Keeps other changes out, on this machine and, where the file system has common locks, on all.
+
+    Args:
+        serving_dir: Made where there is none.
+        after_failure: How things stand when the change fails, for the error.
+        patience: Seconds to wait for another change.
+
+    Raises:
+        ServingDirectoryError: Another change does not end, or the file system refuses: full, read-only, no permission.
+    """
+    try:
+        serving_dir.mkdir(parents=True, exist_ok=True)
+        with (serving_dir / LOCK_FILE).open("a") as lock:
+            _wait_for(lock, serving_dir, patience)
+            _remove_leftovers(serving_dir)
+            workshop = serving_dir / UNFINISHED_FOLDER / f"{_this_kernel()}-{os.getpid()}-{secrets.token_hex(4)}"
+            workshop.mkdir(parents=True)
+            try:
+                yield Change(serving_dir, workshop)
+            finally:
+                shutil.rmtree(workshop, ignore_errors=True)
+    except OSError as error:
+        raise ServingDirectoryError(_describe(error, serving_dir, after_failure)) from error
+
+
+def _describe(error: OSError, serving_dir: Path, after_failure: str) -> str:
+    advice = {
+        errno.ENOSPC: "make room there",
+        errno.EDQUOT: "make room there, or have the quota raised",
+        errno.EFBIG: "raise the limit on the size of files",
+        errno.EROFS: "it is mounted read-only: choose another one, or mount it to be written",
+        errno.EACCES: "give this user the right to write there",
+        errno.EPERM: "give this user the right to write there",
+        errno.ENOTDIR: "choose a folder",
+        errno.ENOLCK: "mount it with locks",
+    }.get(error.errno or 0, "see to it")
+    file = f" ({error.filename})" if error.filename else ""
+    return (
+        f"cannot write to the serving directory {str(serving_dir)!r}: {error.strerror or error}{file}; "
+        f"{after_failure}: {advice}, and try again"
+    )
+
+
+def _wait_for(lock: IO[str], serving_dir: Path, patience: float) -> None:
+    deadline = time.monotonic() + patience
+    while True:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return
+        except BlockingIOError:
+            if time.monotonic() >= deadline:
+                raise ServingDirectoryError(
+                    f"another push or rollback has been changing {str(serving_dir)!r} for more than {patience:g} s: "
+                    "see whether it hangs, and try again"
+                ) from None
+            time.sleep(0.05)
+
+
+def _remove_leftovers(serving_dir: Path) -> None:
+    """Removes what killed changes left. Those of this machine are dead, since we hold the lock."""
+    parent = serving_dir / UNFINISHED_FOLDER
+    for workshop in list(parent.iterdir()) if parent.is_dir() else []:
+        try:
+            idle = time.time() - workshop.stat().st_mtime
+        except FileNotFoundError:  # Another machine's, which has just come to its end.
+            continue
+        # Another machine's lock may not reach us: a day is longer than any push.
+        if workshop.name.startswith(_this_kernel()) or idle > _DAY:
+            _end_move(serving_dir, workshop)
+            _note(serving_dir, workshop).unlink(missing_ok=True)
+            shutil.rmtree(workshop)
+
+
+def _note(serving_dir: Path, workshop: Path) -> Path:
+    """The last number before it gets its name: where locks do not reach, two may write at once."""
+    return serving_dir / f"{LAST_NUMBER_FILE}.{workshop.name}"
+
+
+def _end_move(serving_dir: Path, workshop: Path) -> None:
+    """Leaves a version that was being moved in one place, with a record that says so.
+
+    It is in two places, or half in one, only where there is no rename of folders.
+    """
+    try:
+        number = int((workshop / _MOVING_FILE).read_text())
+    except FileNotFoundError:
+        return
+    released, withdrawn = serving_dir / str(number), serving_dir / WITHDRAWN_FOLDER / str(number)
+    manifest = examine(released, number)
+    if isinstance(manifest, Manifest):
+        superfluous = withdrawn
+        record = read_record(serving_dir, number)
+        if record is not None and record.events[-1].state == State.WITHDRAWN:
+            why = "its withdrawal or reinstatement was interrupted, and it is in service"
+            add_event(serving_dir, manifest, State.RELEASED, "crackgate", why)
+    elif isinstance(examine(withdrawn, number), Manifest) or not withdrawn.is_dir():
+        superfluous = released
+    else:
+        return
+    if superfluous.is_dir():
+        remove_folder(superfluous)
+
+
+def _this_kernel() -> str:
+    """The same for all containers on a machine, whose locks keep each other out, and another one after a restart."""
+    return Path("/proc/sys/kernel/random/boot_id").read_text().strip()

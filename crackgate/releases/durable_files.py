@@ -1,0 +1,127 @@
+"""Files and folders that are on the disk when a function returns, and that appear under their names as a whole."""
+
+import errno
+import os
+import shutil
+from pathlib import Path
+
+from crackgate.contracts.model_files import MANIFEST_FILE
+
+MODEL_FILE = "saved_model.pb"
+# TensorFlow Serving takes a folder for a model by the first of them, our readers by the second.
+_LAST = (MODEL_FILE, str(MANIFEST_FILE))
+# What file systems answer that have no rename of folders, or none across the layers or buckets they are made of:
+# FUSE and 9p (ENOSYS, ENOTSUP), overlays and other mounts (EXDEV), some network shares (EPERM, EINVAL), and Google
+# Cloud Storage FUSE for folders beyond a limit (EMFILE).
+_NO_FOLDER_RENAME = {
+    errno.EXDEV,
+    errno.ENOSYS,
+    errno.ENOTSUP,
+    errno.EOPNOTSUPP,
+    errno.EPERM,
+    errno.EINVAL,
+    errno.EMFILE,
+}
+
+
+def write_file(file: Path, content: bytes) -> None:
+    """Writes a file, complete or not at all."""
+    partial = file.with_name(f"{file.name}.partial")
+    with partial.open("wb") as stream:
+        stream.write(content)
+        stream.flush()
+        os.fsync(stream.fileno())
+    partial.replace(file)
+    sync_folder(file.parent)
+
+
+def copy_file(source: Path, target: Path) -> None:
+    """Copies a file's content under a name that must be new."""
+    with source.open("rb") as content, target.open("xb") as stream:
+        shutil.copyfileobj(content, stream, 1024 * 1024)
+        stream.flush()
+        os.fsync(stream.fileno())
+
+
+def copy_folder(source: Path, target: Path) -> None:
+    """Copies a folder with everything in it to a name that must be new; what makes it a model comes last."""
+    target.mkdir()
+    for parent, folders, files in os.walk(source, onerror=_raise, followlinks=True):
+        here = target / Path(parent).relative_to(source)
+        for name in folders:
+            (here / name).mkdir()
+        for name in files:
+            if here != target or name not in _LAST:
+                copy_file(Path(parent) / name, here / name)
+    _sync_folders(target)
+    for name in _LAST:
+        if (source / name).is_file():
+            copy_file(source / name, target / f"{name}.partial")
+            (target / f"{name}.partial").replace(target / name)
+            sync_folder(target)
+
+
+def move_folder(source: Path, target: Path) -> None:
+    """Moves a folder to a name that must be new.
+
+    By one rename, so that it is there as a whole or not at all. Where the file system has none for folders, it is
+    copied, the manifest last, and then removed, the manifest first.
+
+    Raises:
+        FileExistsError: `target` is there already.
+        OSError: Anything else; what was copied of it has been removed.
+    """
+    # A rename would replace an empty folder without a word.
+    if target.exists():
+        raise FileExistsError(errno.EEXIST, "there is such a folder already", str(target))
+    try:
+        source.rename(target)
+    except OSError as error:
+        if error.errno in (errno.ENOTEMPTY, errno.EEXIST):
+            raise FileExistsError(errno.EEXIST, "there is such a folder already", str(target)) from None
+        if error.errno not in _NO_FOLDER_RENAME:
+            raise
+        _copy_and_remove(source, target)
+    sync_folder(target.parent)
+    sync_folder(source.parent)
+
+
+def remove_folder(folder: Path) -> None:
+    """Removes a folder; for its readers it is gone from the first moment on."""
+    for name in reversed(_LAST):
+        (folder / name).unlink(missing_ok=True)
+    shutil.rmtree(folder)
+
+
+def sync_folder(folder: Path) -> None:
+    """Waits until a folder's entries are on the disk."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        # Some network file systems have no such thing for folders.
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP, errno.ENOSYS, errno.EBADF):
+            raise
+    finally:
+        os.close(descriptor)
+
+
+def _copy_and_remove(source: Path, target: Path) -> None:
+    try:
+        copy_folder(source, target)
+    except FileExistsError:
+        raise
+    except BaseException:
+        remove_folder(target)
+        raise
+    remove_folder(source)
+
+
+def _raise(error: OSError) -> None:
+    """`os.walk` passes over what it cannot list otherwise."""
+    raise error
+
+
+def _sync_folders(top: Path) -> None:
+    for parent, _, _ in os.walk(top, topdown=False):
+        sync_folder(Path(parent))

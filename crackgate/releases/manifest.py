@@ -1,0 +1,173 @@
+"""What a released version consists of and where it comes from: `manifest.json`, the last file that a push writes."""
+
+import hashlib
+import importlib.metadata
+import json
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path, PurePosixPath
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from crackgate.contracts.model_files import MANIFEST_FILE, MODEL_VERSION_FILE, SIGNATURE_FILE
+
+
+class ManifestError(Exception):
+    """There is no manifest, or it cannot be read; the message says which."""
+
+
+class _Record(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class FileEntry(_Record):
+    """One file: its size in bytes and its SHA-256, 64 hexadecimal digits."""
+
+    bytes: int = Field(ge=0)
+    sha256: str = Field(pattern="^[0-9a-f]{64}$")
+
+
+class Lineage(_Record):
+    """Where a version comes from.
+
+    Attributes:
+        pipeline: Name of the pipeline.
+        run_id: The run that released it.
+        execution: Id of the push in ML Metadata; 0 when it was not made by a pipeline.
+        artifacts: Ids in ML Metadata of what it was made from ("model", "model_blessing", ...), by input name.
+        data_fingerprint: Of the images; "" when it is not known.
+    """
+
+    pipeline: str
+    run_id: str
+    execution: int = 0
+    artifacts: dict[str, int] = Field(default_factory=dict)
+    data_fingerprint: str = ""
+
+
+class Manifest(_Record):
+    """The content of `manifest.json`.
+
+    Attributes:
+        version: The version's number.
+        created: UTC, ISO 8601.
+        crackgate_version: Of the program that released it.
+        model_digest: SHA-256 over the files of the model that was judged, the version's number aside: same model,
+            same digest.
+        differs_from_judged: Files that a push writes anew; all others are those of the model that was judged.
+        metrics: What the evaluation found, on all test images; None where a figure could not be computed.
+        lineage: Run, execution, artifacts and data.
+        config_digest: SHA-256 of the configuration that decides about the model; "" when it is not known.
+        signing_key: Fingerprint of the public key; None when the release is not signed.
+        files: All files of the folder by path, but the manifest and its signature.
+        own_digest: SHA-256 of all the above: an edited manifest is found out, though not one that was made anew.
+    """
+
+    version: int = Field(ge=0)
+    created: str
+    crackgate_version: str
+    model_digest: str
+    differs_from_judged: list[str]
+    metrics: dict[str, float | None]
+    lineage: Lineage
+    config_digest: str
+    signing_key: str | None
+    files: dict[str, FileEntry]
+    own_digest: str = ""
+
+    @field_validator("files")
+    @classmethod
+    def _inside(cls, files: dict[str, FileEntry]) -> dict[str, FileEntry]:
+        for name in files:
+            if PurePosixPath(name).is_absolute() or ".." in PurePosixPath(name).parts or not PurePosixPath(name).parts:
+                raise ValueError(f"{name!r} is no path inside the version's folder")
+        return files
+
+    def digest_content(self) -> str:
+        """SHA-256 of everything that the manifest says, to be held against `own_digest`."""
+        content = self.model_dump(mode="json", exclude={"own_digest"})
+        return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
+class Release(_Record):
+    """What a manifest says beyond the files; see `Manifest`."""
+
+    lineage: Lineage
+    metrics: dict[str, float | None] = Field(default_factory=dict)
+    config_digest: str = ""
+
+
+def read_manifest(folder: Path) -> Manifest:
+    """Reads a version's manifest, and does not look at the files that it names.
+
+    Raises:
+        ManifestError: There is none, or it cannot be read.
+    """
+    file = folder / MANIFEST_FILE
+    try:
+        return Manifest.model_validate_json(file.read_bytes())
+    except (FileNotFoundError, NotADirectoryError):
+        raise ManifestError(f"{str(folder)!r} has no {MANIFEST_FILE}: it is no complete release") from None
+    except OSError as error:
+        raise ManifestError(f"cannot read {str(file)!r}: {error.strerror}") from None
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(map(str, first["loc"]))
+        raise ManifestError(
+            f"{str(file)!r} is not as crackgate writes it: {place + ': ' if place else ''}{first['msg']}"
+        ) from None
+
+
+def build_manifest(
+    version: int, files: dict[str, FileEntry], model_digest: str, release: Release, signing_key: str | None
+) -> Manifest:
+    """Puts a manifest together.
+
+    Args:
+        version: The version's number.
+        files: What is in its folder.
+        model_digest: Of the model as judged.
+        release: Where it comes from.
+        signing_key: Fingerprint of the key that will sign it.
+    """
+    manifest = Manifest(
+        version=version,
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
+        crackgate_version=importlib.metadata.version("crackgate"),
+        model_digest=model_digest,
+        differs_from_judged=[name for name in files if name == MODEL_VERSION_FILE.as_posix()],
+        metrics=release.metrics,
+        lineage=release.lineage,
+        config_digest=release.config_digest,
+        signing_key=signing_key,
+        files=files,
+    )
+    return manifest.model_copy(update={"own_digest": manifest.digest_content()})
+
+
+def file_names(folder: Path) -> list[str]:
+    """Paths of all files below `folder`, relative to it, but the manifest and its signature; sorted."""
+    files = (path for path in folder.rglob("*") if path.is_symlink() or not path.is_dir())
+    names = (path.relative_to(folder).as_posix() for path in files)
+    return sorted(name for name in names if name not in (str(MANIFEST_FILE), str(SIGNATURE_FILE)))
+
+
+def measure_file(file: Path) -> FileEntry:
+    """Reads a file for its size and SHA-256."""
+    with file.open("rb") as content:
+        digest = hashlib.file_digest(content, "sha256").hexdigest()
+        return FileEntry(bytes=content.tell(), sha256=digest)
+
+
+def digest_model(files: Mapping[str, FileEntry]) -> str:
+    """SHA-256 over names and contents of a model's files, whatever version number it bears."""
+    digest = hashlib.sha256()
+    for name, entry in sorted(files.items()):
+        if name != MODEL_VERSION_FILE.as_posix():
+            digest.update(f"{name}\0{entry.sha256}\n".encode())
+    return digest.hexdigest()
+
+
+def measure_model(folder: Path) -> str:
+    """Digest of a model in any folder, to be compared with `Manifest.model_digest`."""
+    return digest_model({name: measure_file(folder / name) for name in file_names(folder)})

@@ -1,0 +1,58 @@
+"""Putting a model into the serving directory, as a whole or not at all."""
+
+from pathlib import Path
+
+from crackgate.contracts.model_files import MANIFEST_FILE, MODEL_VERSION_FILE, SIGNATURE_FILE
+from crackgate.releases.change import ServingDirectoryError, changing
+from crackgate.releases.durable_files import MODEL_FILE, copy_folder, sync_folder, write_file
+from crackgate.releases.manifest import Release, build_manifest, digest_model, file_names, measure_file
+from crackgate.releases.signatures import Signer
+
+
+def publish(model: Path, serving_dir: Path, release: Release, signer: Signer | None = None) -> Path:
+    """Releases a model as the newest version.
+
+    Its files are copied beside the versions and written to the disk, the manifest last; then the folder gets its
+    number by one rename. A reader sees all of it or nothing, whenever the process or the machine dies.
+
+    Args:
+        model: The SavedModel's folder, which is left as it is.
+        serving_dir: Where the versions are; made where there is none.
+        release: What the manifest says of the model.
+        signer: Signs the manifest; None to release unsigned.
+
+    Returns:
+        The version's folder. Its number is the time in seconds since 1970, or higher where that is taken.
+
+    Raises:
+        ServingDirectoryError: There is no such model, it could not be written, or another change does not end; nothing
+            was released.
+    """
+    if not (model / MODEL_FILE).is_file():
+        raise ServingDirectoryError(f"{str(model)!r} is no SavedModel: it has no {MODEL_FILE}; nothing was released")
+    with changing(serving_dir, "nothing was released") as change:
+        staged = change.workshop / "model"
+        copy_folder(model, staged)
+        # Of a model that was itself a release.
+        for name in (MANIFEST_FILE, SIGNATURE_FILE):
+            (staged / name).unlink(missing_ok=True)
+        while True:
+            number = change.next_number()
+            _complete(staged, number, release, signer)
+            try:
+                change.move(staged, serving_dir / str(number))
+            except FileExistsError:  # Another machine, whose lock does not reach us, was quicker.
+                continue
+            return serving_dir / str(number)
+
+
+def _complete(staged: Path, number: int, release: Release, signer: Signer | None) -> None:
+    if (staged / MODEL_VERSION_FILE).exists():
+        write_file(staged / MODEL_VERSION_FILE, f"{number}\n".encode())
+    files = {name: measure_file(staged / name) for name in file_names(staged)}
+    manifest = build_manifest(number, files, digest_model(files), release, signer.fingerprint if signer else None)
+    content = manifest.model_dump_json(indent=2).encode() + b"\n"
+    if signer is not None:
+        write_file(staged / SIGNATURE_FILE, signer.sign(content))
+    write_file(staged / MANIFEST_FILE, content)
+    sync_folder(staged)

@@ -1,0 +1,93 @@
+"""What is recorded of withdrawals and reinstatements: `withdrawn/<version>.json`, beside what must not change."""
+
+from datetime import UTC, datetime
+from enum import StrEnum
+from pathlib import Path
+
+from pydantic import BaseModel, ValidationError
+
+from crackgate.releases.durable_files import write_file
+from crackgate.releases.manifest import Manifest, ManifestError
+
+WITHDRAWN_FOLDER = "withdrawn"
+
+
+class State(StrEnum):
+    """Where a version stands."""
+
+    RELEASED = "released"
+    WITHDRAWN = "withdrawn"
+    # Half copied, or released by something that writes no manifest.
+    INCOMPLETE = "incomplete"
+
+
+class Event(BaseModel):
+    """A version was withdrawn or reinstated: when (UTC, ISO 8601), by whom (user@host), and why."""
+
+    state: State
+    when: str
+    who: str
+    why: str
+
+
+class WithdrawalRecord(BaseModel):
+    """The content of `withdrawn/<version>.json`; it outlives the version's folder.
+
+    Attributes:
+        model_digest: See `Manifest`: the same model is not released again.
+        events: In their order.
+    """
+
+    version: int
+    model_digest: str
+    events: list[Event]
+
+
+def read_record(serving_dir: Path, number: int) -> WithdrawalRecord | None:
+    """Reads a version's withdrawals; None when it was never withdrawn.
+
+    Raises:
+        ManifestError: The record cannot be read.
+    """
+    file = _file(serving_dir, number)
+    try:
+        record = WithdrawalRecord.model_validate_json(file.read_bytes())
+    except FileNotFoundError:
+        return None
+    except (OSError, ValidationError) as error:
+        raise ManifestError(
+            f"cannot read {str(file)!r}, which says why version {number} was withdrawn: {str(error).splitlines()[0]}"
+        ) from None
+    return record if record.events else None
+
+
+def read_records(serving_dir: Path) -> dict[int, WithdrawalRecord]:
+    """Reads all records, by version.
+
+    Raises:
+        ManifestError: One cannot be read.
+    """
+    names = [file.stem for file in (serving_dir / WITHDRAWN_FOLDER).glob("*.json") if file.stem.isdecimal()]
+    records = {int(name): read_record(serving_dir, int(name)) for name in names}
+    return {number: record for number, record in records.items() if record is not None}
+
+
+def add_event(serving_dir: Path, manifest: Manifest, state: State, who: str, why: str) -> None:
+    """Records that a version was withdrawn or reinstated, now.
+
+    Raises:
+        ManifestError: The record that there is cannot be read.
+    """
+    earlier = read_record(serving_dir, manifest.version)
+    event = Event(state=state, when=datetime.now(UTC).isoformat(timespec="seconds"), who=who, why=why)
+    record = WithdrawalRecord(
+        version=manifest.version,
+        model_digest=manifest.model_digest,
+        events=[*(earlier.events if earlier else []), event],
+    )
+    (serving_dir / WITHDRAWN_FOLDER).mkdir(exist_ok=True)
+    write_file(_file(serving_dir, manifest.version), record.model_dump_json(indent=2).encode() + b"\n")
+
+
+def _file(serving_dir: Path, number: int) -> Path:
+    return serving_dir / WITHDRAWN_FOLDER / f"{number}.json"

@@ -1,0 +1,62 @@
+"""Removing old versions, and keeping those that someone reads."""
+
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from crackgate.contracts.model_files import MANIFEST_FILE
+from crackgate.releases.change import changing
+from crackgate.releases.records import State
+from crackgate.releases.versions import list_versions
+
+
+@contextmanager
+def held(folder: Path) -> Iterator[None]:
+    """Keeps a version from being removed by retention while a reader loads it or answers from it.
+
+    A shared lock on its manifest, which needs no right to write and ends with the process. A rollback does not wait
+    for it: its readers are to change over.
+
+    Raises:
+        FileNotFoundError: The version has just been removed or withdrawn: ask `current_version` again.
+    """
+    file = folder / MANIFEST_FILE
+    with file.open("rb") as manifest:
+        fcntl.flock(manifest, fcntl.LOCK_SH)
+        if not os.path.samestat(os.fstat(manifest.fileno()), file.stat()):
+            raise FileNotFoundError(f"{str(folder)!r} has just been replaced")
+        yield
+
+
+def remove_old_versions(serving_dir: Path, keep: int) -> list[int]:
+    """Removes released versions but the newest ones, and but those that are `held`.
+
+    The newest one is in use, and stays. Withdrawn versions do not count, and stay.
+
+    Args:
+        serving_dir: Where the versions are.
+        keep: How many to keep; 0 keeps all.
+
+    Returns:
+        The numbers of those removed.
+
+    Raises:
+        ServingDirectoryError: One could not be removed.
+        ManifestError: The record of a withdrawal cannot be read.
+    """
+    if keep == 0:
+        return []
+    removed = []
+    with changing(serving_dir, "older versions than that may still be there") as change:
+        released = [version for version in list_versions(serving_dir) if version.state == State.RELEASED]
+        for version in released[:-keep]:
+            with (version.folder / MANIFEST_FILE).open("rb+") as manifest:
+                try:
+                    fcntl.flock(manifest, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                except BlockingIOError:
+                    continue
+                change.remove(version.folder)
+            removed.append(version.number)
+    return removed

@@ -1,0 +1,154 @@
+"""Ed25519 signatures of releases: whoever can write to the serving directory cannot make one.
+
+Signed are the bytes of `manifest.json`, which names the SHA-256 of every file. Keys are PEM files as OpenSSL makes
+them, and OpenSSL can check a signature, too:
+
+    openssl genpkey -algorithm ed25519 -out release.key
+    openssl pkey -in release.key -pubout -out release.pub
+    openssl pkeyutl -verify -pubin -inkey release.pub -rawin -in manifest.json -sigfile manifest.sig
+"""
+
+import hashlib
+import os
+from pathlib import Path
+
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    PublicFormat,
+    load_pem_private_key,
+    load_pem_public_key,
+)
+
+from crackgate.contracts.model_files import MANIFEST_FILE, SIGNATURE_FILE
+from crackgate.releases.manifest import Manifest
+
+PublicKey = Ed25519PublicKey
+ENVIRONMENT_PREFIX = "env:"
+_HOW_TO_MAKE = "make one with 'openssl genpkey -algorithm ed25519 -out release.key'"
+_HOW_TO_DERIVE = "derive it with 'openssl pkey -in release.key -pubout -out release.pub'"
+
+
+class KeyFileError(Exception):
+    """A key cannot be used; the message never holds any of it."""
+
+
+class SignatureError(Exception):
+    """A signature is missing or wrong; the message says which."""
+
+
+class Signer:
+    """Signs manifests. The private key is in memory alone."""
+
+    def __init__(self, key: Ed25519PrivateKey):
+        self._key = key
+        self.fingerprint = fingerprint(key.public_key())
+
+    def __repr__(self) -> str:
+        return f"Signer({self.fingerprint})"
+
+    def sign(self, manifest: bytes) -> bytes:
+        """Returns the signature, 64 bytes."""
+        return self._key.sign(manifest)
+
+    def has_signed(self, folder: Path, manifest: Manifest) -> bool:
+        """Whether a version bears this key's signature."""
+        try:
+            check_signature(folder, manifest, self._key.public_key())
+        except SignatureError:
+            return False
+        return True
+
+
+def load_signer(source: str) -> Signer:
+    """Reads a private key.
+
+    Args:
+        source: Path of a PEM file without a passphrase, or "env:NAME", the environment variable that holds such a
+            file's content.
+
+    Raises:
+        KeyFileError: There is no such file or variable, or it holds no Ed25519 private key.
+    """
+    try:
+        key = load_pem_private_key(_read_secret(source), password=None)
+    except TypeError:
+        raise KeyFileError(f"the key of {source!r} has a passphrase: give one without") from None
+    except (ValueError, UnsupportedAlgorithm):
+        raise KeyFileError(f"{source!r} holds no private key in PEM: {_HOW_TO_MAKE}") from None
+    if not isinstance(key, Ed25519PrivateKey):
+        raise KeyFileError(f"the key of {source!r} is no Ed25519 key: {_HOW_TO_MAKE}")
+    return Signer(key)
+
+
+def load_public_key(file: Path) -> PublicKey:
+    """Reads a public key from a PEM file.
+
+    Raises:
+        KeyFileError: There is no such file, or it holds no Ed25519 public key.
+    """
+    try:
+        key = load_pem_public_key(file.read_bytes())
+    except OSError as error:
+        raise KeyFileError(f"cannot read the public key {str(file)!r}: {error.strerror}") from None
+    except (ValueError, UnsupportedAlgorithm):
+        raise KeyFileError(f"{str(file)!r} holds no public key in PEM: {_HOW_TO_DERIVE}") from None
+    if not isinstance(key, Ed25519PublicKey):
+        raise KeyFileError(f"{str(file)!r} holds no Ed25519 public key: {_HOW_TO_DERIVE}")
+    return key
+
+
+def fingerprint(key: PublicKey) -> str:
+    """SHA-256 of the key in DER (SubjectPublicKeyInfo), as `openssl pkey -pubin -outform der | sha256sum` gives it."""
+    return hashlib.sha256(key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)).hexdigest()
+
+
+def check_signature(folder: Path, manifest: Manifest, public_key: PublicKey | None) -> str:
+    """Returns what is known of a version's signature, in a sentence.
+
+    Args:
+        folder: The version's folder.
+        manifest: What its manifest says.
+        public_key: The key that must have signed it; None to accept any state that agrees with the manifest.
+
+    Raises:
+        SignatureError: The signature is missing, by another key, or not that of this manifest.
+    """
+    file = folder / SIGNATURE_FILE
+    if manifest.signing_key is None:
+        if public_key is not None:
+            raise SignatureError("the release is not signed: its manifest names no key")
+        return "not signed"
+    if not file.is_file():
+        raise SignatureError(f"{SIGNATURE_FILE} is missing: the manifest says that {manifest.signing_key} signed it")
+    if public_key is None:
+        return f"signed by {manifest.signing_key}, not checked: no --public-key was given"
+    # Before its fingerprint is compared: an altered manifest may name any key.
+    try:
+        public_key.verify(file.read_bytes(), (folder / MANIFEST_FILE).read_bytes())
+    except InvalidSignature:
+        own = fingerprint(public_key)
+        if manifest.signing_key != own:
+            raise SignatureError(
+                f"the signature is by another key: {manifest.signing_key}, and the given one is {own}"
+            ) from None
+        raise SignatureError(
+            f"the signature does not belong to this {MANIFEST_FILE}: one of the two was altered"
+        ) from None
+    except OSError as error:
+        raise SignatureError(f"cannot read {str(file)!r}: {error.strerror}") from None
+    return f"signed by {fingerprint(public_key)}"
+
+
+def _read_secret(source: str) -> bytes:
+    name = source.removeprefix(ENVIRONMENT_PREFIX)
+    if name != source:
+        value = os.environ.get(name)
+        if not value:
+            raise KeyFileError(f"the environment variable {name!r}, which is to hold the signing key, is not set")
+        return value.encode()
+    try:
+        return Path(source).read_bytes()
+    except OSError as error:
+        raise KeyFileError(f"cannot read the signing key {source!r}: {error.strerror}") from None

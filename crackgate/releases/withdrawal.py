@@ -1,0 +1,112 @@
+"""Rollback: newer versions are withdrawn, and can be reinstated."""
+
+import getpass
+import os
+import socket
+from dataclasses import dataclass
+from pathlib import Path
+
+from crackgate.releases.change import Change, changing
+from crackgate.releases.manifest import Manifest
+from crackgate.releases.records import WITHDRAWN_FOLDER, State, add_event
+from crackgate.releases.verification import verify
+from crackgate.releases.versions import Version, list_versions
+
+
+class NoSuchVersionError(Exception):
+    """There is no version to go back to, or not that one; the message says which there are."""
+
+
+class AlteredVersionError(Exception):
+    """The version to go back to is not what was released; nothing was changed."""
+
+
+@dataclass(frozen=True)
+class Rollback:
+    """What a rollback did.
+
+    Attributes:
+        current: The version in use now.
+        withdrawn: Versions that were withdrawn, the oldest first.
+        reinstated: Whether `current` had been withdrawn before.
+    """
+
+    current: int
+    withdrawn: list[int]
+    reinstated: bool
+
+
+def roll_back(serving_dir: Path, to: int | None, who: str, why: str) -> Rollback:
+    """Makes an earlier version the one in use, or a withdrawn one again.
+
+    Whatever is newer is moved to `withdrawn/`, one rename each, the newest last: at no instant a version in between is
+    in use. Asking for the version in use changes nothing.
+
+    Args:
+        serving_dir: Where the versions are.
+        to: The version; None for the one before that in use.
+        who: For the record.
+        why: For the record.
+
+    Raises:
+        NoSuchVersionError: There is no such version.
+        AlteredVersionError: It is not what was released.
+        ServingDirectoryError: The directory cannot be changed.
+        ManifestError: The record of a withdrawal cannot be read.
+    """
+    if not serving_dir.is_dir():
+        raise NoSuchVersionError(f"there is no serving directory {str(serving_dir)!r}: nothing was ever released there")
+    with changing(serving_dir, "'crackgate versions' says which versions were withdrawn before that") as change:
+        versions = list_versions(serving_dir)
+        target = _find_target(versions, to)
+        problems = verify(target.folder, version=target.number).problems
+        if problems:
+            raise AlteredVersionError(
+                f"version {target.number} is not what was released: {'; '.join(problems)}. Nothing was changed; go "
+                "back to another one with --to"
+            )
+        reinstated = target.state == State.WITHDRAWN
+        if reinstated:
+            change.move(target.folder, serving_dir / str(target.number))
+            add_event(serving_dir, _manifest(target), State.RELEASED, who, why)
+        newer = [each for each in versions if each.state == State.RELEASED and each.number > target.number]
+        for version in newer:
+            _withdraw(change, version, who, why)
+    return Rollback(target.number, [version.number for version in newer], reinstated)
+
+
+def describe_user() -> str:
+    """Who runs this process, as user@host."""
+    try:
+        user = getpass.getuser()
+    except (KeyError, OSError):  # A container's user may have no name.
+        user = f"uid {os.getuid()}"
+    return f"{user}@{socket.gethostname()}"
+
+
+def _find_target(versions: list[Version], to: int | None) -> Version:
+    candidates = {each.number: each for each in versions if each.manifest is not None}
+    released = [number for number, version in candidates.items() if version.state == State.RELEASED]
+    known = ", ".join(f"{number} ({version.state})" for number, version in candidates.items()) or "none"
+    if to is None:
+        if len(released) < 2:
+            raise NoSuchVersionError(
+                f"there is no earlier version to go back to; the versions are: {known}. Withdrawn ones come back with "
+                "--to; to have nothing in use, stop what serves"
+            )
+        return candidates[released[-2]]
+    if to not in candidates:
+        raise NoSuchVersionError(f"there is no complete version {to}; the versions are: {known}")
+    return candidates[to]
+
+
+def _withdraw(change: Change, version: Version, who: str, why: str) -> None:
+    # First of all the record: a version must not be away with nobody to say why. Where it is decides what it is.
+    change.announce_move(version.number)
+    add_event(change.serving_dir, _manifest(version), State.WITHDRAWN, who, why)
+    change.move(version.folder, change.serving_dir / WITHDRAWN_FOLDER / str(version.number))
+
+
+def _manifest(version: Version) -> Manifest:
+    assert version.manifest is not None, "only complete versions are withdrawn and reinstated"
+    return version.manifest

@@ -1,0 +1,150 @@
+"""The report's charts, each for a light and a dark page."""
+
+from collections.abc import Sequence
+from typing import Literal
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from crackgate.contracts.evaluation import ReliabilityBin, ThresholdPoint
+from crackgate.pages.chart_style import Palette, colour_axes, draw_for_both
+from crackgate.report.content import Training
+
+Corner = Literal["lower left", "lower right", "upper left"]
+
+# Inches.
+_SQUARE = (4.6, 3.9)
+_WIDE = (4.6, 3.2)
+
+
+def precision(point: ThresholdPoint) -> float | None:
+    """Share of the images called positive that are; None where none is called so."""
+    return _share(point.true_positives, point.false_positives)
+
+
+def recall(point: ThresholdPoint) -> float | None:
+    """Share of the positive images that are called so; None where there is none."""
+    return _share(point.true_positives, point.false_negatives)
+
+
+def false_positive_rate(point: ThresholdPoint) -> float | None:
+    """Share of the other images that are called positive; None where there is none."""
+    return _share(point.false_positives, point.true_negatives)
+
+
+def f1(point: ThresholdPoint) -> float | None:
+    """Harmonic mean of precision and recall, as 2 TP / (2 TP + FP + FN)."""
+    return _share(2 * point.true_positives, point.false_positives + point.false_negatives)
+
+
+def chosen_point(curve: list[ThresholdPoint], threshold: float) -> ThresholdPoint:
+    """The point of the curve nearest to a threshold."""
+    return min(curve, key=lambda point: abs(point.threshold - threshold))
+
+
+def draw_precision_recall(curve: list[ThresholdPoint], chosen: ThresholdPoint | None) -> dict[str, str]:
+    """Precision over recall, a point per threshold."""
+    points = [(recall(point), precision(point)) for point in curve]
+    mark = (recall(chosen), precision(chosen)) if chosen else None
+    return _draw_curve(points, mark, "recall", "precision", diagonal=False)
+
+
+def draw_roc(curve: list[ThresholdPoint], chosen: ThresholdPoint | None) -> dict[str, str]:
+    """Recall over false positive rate, a point per threshold."""
+    points = [(false_positive_rate(point), recall(point)) for point in curve]
+    mark = (false_positive_rate(chosen), recall(chosen)) if chosen else None
+    return _draw_curve(points, mark, "false positive rate", "recall", diagonal=True)
+
+
+def draw_sweep(curve: list[ThresholdPoint], threshold: float | None) -> dict[str, str]:
+    """Precision, recall and F1 over the threshold, the model's own as a line."""
+
+    def draw(figure: Figure, palette: Palette) -> None:
+        axes = figure.subplots()
+        lines = (("precision", precision, "-"), ("recall", recall, "--"), ("F1", f1, ":"))
+        for colour, (name, measure, style) in zip(palette.series, lines, strict=True):
+            axes.plot(*_known([(point.threshold, measure(point)) for point in curve]), style, color=colour, label=name)
+        if threshold is not None:
+            axes.axvline(threshold, color=palette.mark, linewidth=1.2, label=f"threshold {threshold:.3f}")
+        _finish(axes, palette, "threshold", "", legend="lower left")
+
+    return draw_for_both(_SQUARE, draw)
+
+
+def draw_reliability(bins: list[ReliabilityBin]) -> dict[str, str]:
+    """How often a score is right: share of positive images over mean score, and how many images there are."""
+
+    def draw(figure: Figure, palette: Palette) -> None:
+        axes, counts = figure.subplots(2, 1, sharex=True, height_ratios=(4, 1))
+        axes.plot([0, 1], [0, 1], color=palette.line, linewidth=1, linestyle=":", label="perfect")
+        filled = [row for row in bins if row.images]
+        scores, shares = [row.mean_score for row in filled], [row.share_positive for row in filled]
+        axes.plot(scores, shares, marker="o", color=palette.series[0], label="model", clip_on=False)
+        _finish(axes, palette, "", "share that is positive", legend="upper left")
+        counts.vlines(scores, 0, [row.images for row in filled], color=palette.bars, linewidth=6)
+        counts.set_yscale("symlog", linthresh=1)
+        counts.set_ylim(bottom=0)
+        counts.set_xlabel("mean score", color=palette.text)
+        counts.set_ylabel("images", color=palette.text)
+        colour_axes(counts, palette, ("bottom", "left"))
+
+    return draw_for_both(_SQUARE, draw)
+
+
+def draw_training(training: Training, measure: str) -> dict[str, str]:
+    """A measure of train and eval per epoch, the stages one after the other."""
+
+    def draw(figure: Figure, palette: Palette) -> None:
+        axes = figure.subplots()
+        lines = (("train", "", "-"), ("eval", "val_", "--"))
+        for colour, (name, prefix, style) in zip(palette.series, lines, strict=False):
+            values = [
+                value for stage in (training.head, training.fine_tune) for value in stage.get(prefix + measure, [])
+            ]
+            axes.plot(range(1, len(values) + 1), values, style, marker=".", color=colour, label=name)
+        if training.fine_tune:
+            start = len(training.head["loss"]) + 0.5
+            axes.axvline(start, color=palette.line, linestyle=":", label="fine-tuning starts")
+        axes.set_xlabel("epoch", color=palette.text)
+        axes.locator_params(axis="x", integer=True)
+        colour_axes(axes, palette, ("bottom", "left"))
+        axes.legend(frameon=False, labelcolor=palette.text)
+
+    return draw_for_both(_WIDE, draw)
+
+
+def _draw_curve(
+    points: list[tuple[float | None, float | None]],
+    mark: tuple[float | None, float | None] | None,
+    x_name: str,
+    y_name: str,
+    diagonal: bool,
+) -> dict[str, str]:
+    def draw(figure: Figure, palette: Palette) -> None:
+        axes = figure.subplots()
+        if diagonal:
+            axes.plot([0, 1], [0, 1], color=palette.line, linewidth=1, linestyle=":", label="chance")
+        axes.plot(*_known(points), color=palette.series[0], label="model")
+        if mark is not None:
+            axes.plot(*_known([mark]), "o", color=palette.mark, label="at the threshold", clip_on=False, zorder=3)
+        _finish(axes, palette, x_name, y_name, legend="lower right" if diagonal else "lower left")
+
+    return draw_for_both(_SQUARE, draw)
+
+
+def _finish(axes: Axes, palette: Palette, x_name: str, y_name: str, legend: Corner) -> None:
+    axes.set(xlim=(0, 1), ylim=(0, 1.02))
+    axes.set_xlabel(x_name, color=palette.text)
+    axes.set_ylabel(y_name, color=palette.text)
+    colour_axes(axes, palette, ("bottom", "left"))
+    axes.legend(loc=legend, frameon=False, labelcolor=palette.text)
+
+
+def _known(points: Sequence[tuple[float | None, float | None]]) -> tuple[list[float], list[float]]:
+    """The points of which both coordinates are known, as coordinates."""
+    known = [(x, y) for x, y in points if x is not None and y is not None]
+    return [x for x, _ in known], [y for _, y in known]
+
+
+def _share(part: float, rest: float) -> float | None:
+    return part / (part + rest) if part + rest else None

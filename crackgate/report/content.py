@@ -1,0 +1,279 @@
+"""What a report says: the content of `report.json`, from which `report.html` and `gates.xml` are made as well."""
+
+from enum import StrEnum
+from typing import Literal, NamedTuple
+
+from pydantic import BaseModel, Field
+
+from crackgate.contracts import metric_names
+from crackgate.contracts.evaluation import ALL_IMAGES, Answers, Evaluation, Figure, Outcome, Requirement
+from crackgate.runs.summary import Summary, Verdict
+
+
+class CheckOutcome(StrEnum):
+    """How a check of the data ended. ERROR: it broke down. NOT_MADE: the run ended before, or makes no such check."""
+
+    PASSED = "passed"
+    FAILED = "failed"
+    ERROR = "error"
+    NOT_MADE = "not made"
+
+
+class Check(BaseModel):
+    """A check of the data.
+
+    Attributes:
+        component: Who makes it, for example "LeakCheck".
+        question: What is checked.
+        outcome: How it ended.
+        findings: What it found, in sentences; empty when there is nothing to say.
+    """
+
+    component: str
+    question: str
+    outcome: CheckOutcome
+    findings: list[str] = Field(default_factory=list)
+
+
+class Training(BaseModel):
+    """How the training went, epoch by epoch.
+
+    Attributes:
+        head: Of the first stage: loss, accuracy, val_loss and val_accuracy, the latter two on `eval`.
+        fine_tune: The same of the second stage; empty when it was turned off.
+        fine_tune_kept: Whether the second stage was kept: it was not clearly worse on `eval`.
+    """
+
+    head: dict[str, list[float]]
+    fine_tune: dict[str, list[float]] = Field(default_factory=dict)
+    fine_tune_kept: bool = False
+
+
+class Pictures(NamedTuple):
+    """Data URIs of one image; "" where it cannot be drawn.
+
+    Attributes:
+        image: As it is.
+        heat: With Grad-CAM over it; "" too when nothing in it spoke for the answer.
+    """
+
+    image: str
+    heat: str
+
+
+class Provenance(BaseModel):
+    """What the run was made with.
+
+    Attributes:
+        python: Version of Python.
+        packages: Versions of the packages that matter most.
+        commit: Git commit of the code, followed by " with changes" where files differ from it; "installed package"
+            where the code is no checkout.
+        data_fingerprint: Changes with every file added, removed, renamed or rewritten; "" when ingest never got there.
+    """
+
+    python: str
+    packages: dict[str, str]
+    commit: str
+    data_fingerprint: str
+
+
+class Report(BaseModel):
+    """One run, told in full.
+
+    Attributes:
+        schema_version: Rises when a field changes its meaning or disappears.
+        headline: The verdict, in words.
+        explanation: Why, in sentences.
+        checks: Of the data, in the order in which they are made.
+        run: What `summary.json` holds, up to the moment when the report was made.
+        training: None when the run did not come to train a model.
+        answers: None when no trained model could be asked.
+        answers_missing: Why there are no answers; "" when there are.
+        provenance: What the run was made with.
+    """
+
+    schema_version: Literal[1] = 1
+    headline: str
+    explanation: list[str]
+    checks: list[Check]
+    run: Summary
+    training: Training | None
+    answers: Answers | None
+    answers_missing: str
+    provenance: Provenance
+
+
+NOT_A_NUMBER = "not a number"
+# Metrics that count images.
+COUNTS = (metric_names.SEEN_IN_TRAINING, metric_names.UNUSABLE_SCORES)
+# Where people do not write what the code does.
+_WRITTEN = {
+    metric_names.AUC: "AUC",
+    metric_names.PR_AUC: "PR AUC",
+    metric_names.F1: "F1",
+    metric_names.BRIER: "Brier score",
+    metric_names.CALIBRATION_ERROR: "expected calibration error",
+    metric_names.SEEN_IN_TRAINING: "test images seen in training",
+    metric_names.UNUSABLE_SCORES: "test images with unusable scores",
+}
+# In the order in which they are made.
+CHECKS = {
+    "ImageExampleGen": "enough of the files are images, of every class and in every split",
+    "DataGate": "the images are what the schema expects",
+    "DriftCheck": "the images are like those of the last release, and alike in all splits",
+    "LeakCheck": "no picture has copies in two splits",
+}
+
+
+def describe_checks(summary: Summary) -> list[Check]:
+    """Returns every check of the data with its outcome."""
+    states = {component.name: component.state for component in summary.components}
+    if summary.verdict == Verdict.DATA_REJECTED and not states:
+        # Refused before the pipeline began.
+        states["ImageExampleGen"] = "failed"
+    checks = []
+    for component, question in CHECKS.items():
+        outcome, findings = CheckOutcome.NOT_MADE, []
+        if states.get(component) in ("complete", "cached"):
+            outcome, findings = CheckOutcome.PASSED, _findings(component, summary)
+        elif component in states:
+            outcome = CheckOutcome.FAILED if summary.verdict == Verdict.DATA_REJECTED else CheckOutcome.ERROR
+            findings = summary.reasons
+        checks.append(Check(component=component, question=question, outcome=outcome, findings=findings))
+    return checks
+
+
+def _findings(component: str, summary: Summary) -> list[str]:
+    images = summary.images
+    if component == "ImageExampleGen":
+        return [f"{images.found:,} files found, {images.ingested:,} ingested, {len(images.rejected):,} rejected"]
+    if component == "LeakCheck" and images.copies is not None:
+        return [f"{images.copies:,} pairs of copies, {images.leaks:,} across splits"]
+    if component == "DriftCheck" and summary.skew:
+        skew = f"largest divergence of eval and test from train: {_largest(summary.skew):.3f}"
+        return [skew, _drift(summary.drift)]
+    return []
+
+
+def _drift(drift: dict[str, dict[str, float]] | None) -> str:
+    if drift is None:
+        return "no earlier release to compare with"
+    return f"largest divergence from the last release: {_largest(drift):.3f}"
+
+
+def _largest(divergences: dict[str, dict[str, float]]) -> float:
+    return max((value for split in divergences.values() for value in split.values()), default=0.0)
+
+
+def say_headline(summary: Summary) -> str:
+    """The verdict, in words."""
+    if summary.judges_only:
+        return {
+            Verdict.PASSED: "The model passed the gate",
+            Verdict.NOT_BLESSED: "The model did not pass the gate",
+            Verdict.DATA_REJECTED: "Not judged: the data did not pass its checks",
+            Verdict.FAILED: "Not judged: the run failed",
+        }[summary.verdict]
+    return {
+        Verdict.RELEASED: f"Released as version {summary.pushed_version}",
+        Verdict.NOT_BLESSED: "Not released: the model did not pass its gate",
+        Verdict.WITHDRAWN: "Not released: the model was released before and withdrawn",
+        Verdict.DATA_REJECTED: "Not released: the data did not pass its checks",
+        Verdict.FAILED: "Not released: the run failed",
+    }[summary.verdict]
+
+
+def explain(summary: Summary) -> list[str]:
+    """Why the run ended as it did, in sentences."""
+    sentences = list(summary.reasons)
+    evaluation = summary.evaluation
+    if evaluation is None or not evaluation.requirements:
+        return sentences or ["The run ended before anything was decided: see the log."]
+    outcomes = [requirement.outcome for requirement in evaluation.requirements]
+    met, decided = outcomes.count(Outcome.PASSED), len(outcomes) - outcomes.count(Outcome.WARNED)
+    images = max((slice_.images for slice_ in evaluation.slices), default=evaluation.requirements[0].images)
+    how_many = f"All {met:,}" if met == decided else f"{met:,} of {decided:,}"
+    sentences.append(f"{how_many} requirements were met, on {images:,} test images.")
+    if warned := [say_requirement(row) for row in evaluation.requirements if row.outcome == Outcome.WARNED]:
+        sentences.append(f"Too few images to decide on: {'; '.join(warned)}.")
+    sentences += [f"Mind that {warning}." for warning in evaluation.warnings]
+    sentences.append(say_comparison(evaluation))
+    return sentences
+
+
+def say_comparison(evaluation: Evaluation) -> str:
+    """How the candidate did against the model in service, in a sentence."""
+    comparison = evaluation.comparison
+    if comparison is None:
+        return "There is no other released model to compare with."
+    chance = "is hardly chance" if comparison.p_value < 0.05 else "may well be chance"
+    return (
+        f"Compared with the model in service on the same images, {comparison.only_candidate_right:,} were answered "
+        f"rightly by the new model only, {comparison.only_baseline_right:,} by the old one only: so uneven a split "
+        f"{chance} (McNemar's test, p = {comparison.p_value:.3g})."
+    )
+
+
+def say_requirement(requirement: Requirement) -> str:
+    """The requirement's name, without its bound, for example "recall of Positive, dark"."""
+    metric = say_name(requirement.metric)
+    about = f"{metric} of {requirement.label}" if requirement.label else metric
+    change = f"{requirement.change} change of " if requirement.change else ""
+    where = "" if requirement.slice == ALL_IMAGES else f", {requirement.slice}"
+    return f"{change}{about}{where}"
+
+
+def say_name(figure: str) -> str:
+    """A figure's name as people write it: "pr_auc of Positive" is "PR AUC of Positive"."""
+    metric, of, label = figure.partition(" of ")
+    return _WRITTEN.get(metric, metric.replace("_", " ")) + of + label
+
+
+def say_bound(requirement: Requirement) -> str:
+    """What is required, for example "at least 0.9700"."""
+    return f"{requirement.direction} {_say_number(requirement, requirement.bound)}"
+
+
+def say_judged(requirement: Requirement) -> str:
+    """The requirement's estimate: of the figure, or of its change."""
+    value = requirement.figure.value
+    return NOT_A_NUMBER if value is None else _say_number(requirement, value)
+
+
+def say_range(requirement: Requirement) -> str:
+    """The estimate's confidence interval; "" where there is none."""
+    low, high = requirement.figure.low, requirement.figure.high
+    if low is None or high is None:
+        return ""
+    return f"{_say_number(requirement, low)} to {_say_number(requirement, high)}"
+
+
+def _say_number(requirement: Requirement, value: float) -> str:
+    if requirement.metric in COUNTS:
+        return f"{value:,.0f}"
+    # A difference of nearly nothing has no sign.
+    if requirement.change == "relative":
+        return f"{value:+z.2%}"
+    return f"{value:+z.4f}" if requirement.change else f"{value:.4f}"
+
+
+def say_value(figure: Figure | None) -> str:
+    """The estimate, for example "0.9884"; a dash where there is none."""
+    return "\N{EN DASH}" if figure is None or figure.value is None else f"{figure.value:.4f}"
+
+
+def say_interval(figure: Figure | None) -> str:
+    """The confidence interval, for example "0.9612 to 0.9971"; "" where there is none."""
+    if figure is None or figure.low is None or figure.high is None:
+        return ""
+    return f"{figure.low:.4f} to {figure.high:.4f}"
+
+
+def say_outcome(requirement: Requirement) -> str:
+    """Requirement, figure and bound in one sentence, from which the outcome follows."""
+    interval = f" ({say_range(requirement)})" if say_range(requirement) else ""
+    return (
+        f"{say_requirement(requirement)}: {say_judged(requirement)}{interval}, required {say_bound(requirement)} "
+        f"by the {requirement.judged_by}, over {requirement.images:,} images"
+    )

@@ -1,0 +1,118 @@
+"""Writing everything that a run leaves behind besides its summary."""
+
+import json
+import logging
+import os
+import traceback
+from pathlib import Path
+
+from pydantic import BaseModel, ValidationError
+
+from crackgate.contracts.evaluation import Answers
+from crackgate.report.content import Pictures, Report, Training, describe_checks, explain, say_headline
+from crackgate.report.gates_xml import render_gates
+from crackgate.report.model_card import CARD_FOLDER, render_model_card
+from crackgate.report.page import render_page
+from crackgate.report.provenance import read_provenance
+from crackgate.runs.summary import SUMMARY_FILE, Summary, Verdict
+from crackgate.runs.workspace import write_whole
+from crackgate.source_digest import source_digest
+
+log = logging.getLogger("crackgate")
+
+PAGE_FILE = "report.html"
+JSON_FILE = "report.json"
+GATES_FILE = "gates.xml"
+KEPT_FILE = "answers.json"
+
+
+class _Kept(BaseModel):
+    """Stays in the model's artifact, so that a run which takes over the model need not draw again."""
+
+    examples: str
+    source_digest: str
+    answers: Answers
+    pictures: dict[str, Pictures]
+
+
+def write_report(summary: Summary, folder: Path) -> dict[str, str]:
+    """Writes `report.html`, `report.json` and `gates.xml`, and the model card of a released model that has none yet.
+
+    Args:
+        summary: Of a run that has come to its end, whichever that is; it is left as it is.
+        folder: The run's own.
+
+    Returns:
+        Paths of what was written, by the names that they have in `Summary.outputs`.
+    """
+    written = {name: str(folder / file) for name, file in (("report", PAGE_FILE), ("report_json", JSON_FILE))}
+    written["gates"] = str(folder / GATES_FILE)
+    if summary.verdict == Verdict.RELEASED and summary.pushed_to:
+        # Beside the version, in which nothing changes any more.
+        version = Path(summary.pushed_to)
+        written["model_card"] = str(version.parent / CARD_FOLDER / f"{version.name}.md")
+    run = summary.model_copy(update={"outputs": summary.outputs | written})
+    answers, pictures, missing = _look_at_answers(run)
+    report = Report(
+        headline=say_headline(run),
+        explanation=explain(run),
+        checks=describe_checks(run),
+        run=run,
+        training=_read_training(run),
+        answers=answers,
+        answers_missing=missing,
+        provenance=read_provenance(run.images.fingerprint),
+    )
+    write_whole(folder / JSON_FILE, report.model_dump_json(indent=2))
+    write_whole(folder / GATES_FILE, render_gates(report))
+    card = Path(written["model_card"]) if "model_card" in written else None
+    # A run that takes over everything releases the same version again, which has its card already.
+    if card is not None and not card.exists():
+        card.parent.mkdir(exist_ok=True)
+        write_whole(card, render_model_card(report))
+    write_whole(folder / PAGE_FILE, render_page(report, pictures, _links(run, folder)))
+    return written
+
+
+def _links(run: Summary, folder: Path) -> dict[str, str]:
+    """Addresses relative to the page, so that they stay right when the workspace moves as a whole."""
+    paths = {**run.outputs, "log": run.log, "summary": str(folder / SUMMARY_FILE)}
+    return {name: Path(os.path.relpath(path, folder)).as_posix() for name, path in paths.items()}
+
+
+def _read_training(run: Summary) -> Training | None:
+    file = run.outputs.get("history")
+    return Training.model_validate(json.loads(Path(file).read_text(encoding="utf-8"))) if file else None
+
+
+def _look_at_answers(run: Summary) -> tuple[Answers | None, dict[str, Pictures], str]:
+    """The answers to look at and their pictures; a report that lacks them is still worth having, and says why."""
+    answers = run.evaluation.answers if run.evaluation else None
+    if answers is None or not {"model", "examples"} <= run.outputs.keys():
+        return answers, {}, ""
+    model, examples = Path(run.outputs["model"]), Path(run.outputs["examples"])
+    sources = source_digest("crackgate/report/image_samples.py", "crackgate/report/grad_cam.py")
+    kept_file = model.parent / KEPT_FILE
+    kept = _read_kept(kept_file)
+    if kept and (kept.examples, kept.source_digest, kept.answers) == (str(examples), sources, answers):
+        return answers, kept.pictures, ""
+    try:
+        from crackgate.report.image_samples import draw
+
+        log.info("drawing heat maps")
+        keras_file = run.outputs.get("keras_model")
+        pictures = draw(answers, Path(keras_file) if keras_file else None, examples, run.classes)
+    except Exception as error:
+        log.info("%s", "".join(traceback.format_exception(error)))
+        return answers, {}, f"The images cannot be shown: {type(error).__name__}: {error}"
+    kept = _Kept(examples=str(examples), source_digest=sources, answers=answers, pictures=pictures)
+    write_whole(kept_file, kept.model_dump_json())
+    return answers, pictures, ""
+
+
+def _read_kept(file: Path) -> _Kept | None:
+    """What an earlier run kept; None when there is nothing, or nothing that this version of the code can read."""
+    try:
+        return _Kept.model_validate_json(file.read_bytes())
+    except (FileNotFoundError, ValidationError):
+        return None

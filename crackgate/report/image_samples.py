@@ -1,0 +1,73 @@
+"""Pictures of the answers to look at.
+
+Importing this module imports TensorFlow, which takes some seconds.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import keras
+import matplotlib
+import numpy as np
+import tensorflow as tf
+from PIL import Image
+
+from crackgate.contracts import stored_example
+from crackgate.contracts.evaluation import Answers
+from crackgate.images.image_folder import readable_path
+from crackgate.pages.thumbnails import shrink, to_data_uri
+from crackgate.report.content import Pictures
+from crackgate.report.grad_cam import GradCam
+
+# Pixels.
+_SIDE = 224
+# Opacity of the heat map where it is hottest.
+_OPACITY = 0.65
+
+
+def draw(answers: Answers, keras_file: Path | None, examples: Path, classes: list[str]) -> dict[str, Pictures]:
+    """Draws the picked images, each with the heat map of what spoke for the answer given.
+
+    Args:
+        answers: To look at.
+        keras_file: The classifier from images to logits, as the Trainer saved it.
+        examples: The folder of the stored examples.
+        classes: In label order.
+
+    Returns:
+        The pictures by path.
+    """
+    labels = {answer.path: answer.label for of_class in answers.by_class.values() for answer in of_class}
+    grad_cam = GradCam(keras.models.load_model(keras_file, compile=False)) if keras_file else None
+    thumbnails, pixels = {}, {}
+    for path, encoded in _test_images(examples):
+        if path in labels:
+            thumbnails[path] = shrink(encoded, _SIDE)
+            if grad_cam and labels[path] in classes:
+                pixels[path] = grad_cam.decode(encoded)
+    heat = {}
+    if grad_cam and pixels:
+        asked = [classes.index(labels[path]) for path in pixels]
+        heat = dict(zip(pixels, grad_cam.heat_maps(list(pixels.values()), asked), strict=True))
+    return {path: _draw(small, heat.get(path)) for path, small in thumbnails.items()}
+
+
+def _test_images(examples: Path) -> Iterator[tuple[str, bytes]]:
+    """Path and encoded image of every test image."""
+    files = sorted(str(file) for file in (examples / f"Split-{stored_example.TEST_SPLIT}").glob("*.gz"))
+    for record in tf.data.TFRecordDataset(files, compression_type="GZIP").as_numpy_iterator():
+        stored = tf.train.Example.FromString(record).features.feature
+        path, encoded = (stored[name].bytes_list.value[0] for name in (stored_example.FILENAME, stored_example.ENCODED))
+        yield readable_path(path), encoded
+
+
+def _draw(small: Image.Image | None, heat: np.ndarray | None) -> Pictures:
+    if small is None:
+        return Pictures("", "")
+    if heat is None or not heat.any():
+        return Pictures(to_data_uri(small), "")
+    opacity = Image.fromarray(heat.astype(np.float32)).resize(small.size, Image.Resampling.BICUBIC)
+    strength = np.clip(np.asarray(opacity), 0, 1)
+    colours = (255 * matplotlib.colormaps["inferno"](strength)[..., :3]).astype(np.uint8)
+    mask = Image.fromarray((255 * _OPACITY * strength).astype(np.uint8))
+    return Pictures(to_data_uri(small), to_data_uri(Image.composite(Image.fromarray(colours), small, mask)))

@@ -1,0 +1,206 @@
+"""Two runs side by side: what differs between them, and whether their figures may be compared at all."""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic import BaseModel
+
+from crackgate.contracts.evaluation import Figure
+from crackgate.runs.details import find_data, trace_back
+from crackgate.runs.history import History, Run, RunEntry
+from crackgate.runs.lineage import Execution
+
+# What decides, with the data, which images are in which split: ImageExampleGen's parameters by their names in the
+# configuration.
+_DECIDES_SPLITS = {
+    "input_fingerprint": "fingerprint of the data folder",
+    "classes": "classes",
+    "output_config": "data.split",
+    "group_by": "data.group_by",
+    "min_side": "data.min_side",
+    "max_pixels": "data.max_pixels",
+    "max_bytes": "data.max_bytes",
+    "source_digest": "code of ImageExampleGen",
+}
+
+
+class Pair(BaseModel):
+    """A value of both runs; None where it is not recorded."""
+
+    first: Any
+    second: Any
+
+
+class MetricPair(BaseModel):
+    """A figure over all test images of both runs.
+
+    Attributes:
+        first: None when the run does not have it.
+        second: The same of the other run.
+        difference: second - first; None when one is missing, or the test images are not the same.
+    """
+
+    first: Figure | None
+    second: Figure | None
+    difference: float | None
+
+
+class Splits(BaseModel):
+    """Whether both runs train, choose and test on the same images.
+
+    Attributes:
+        same: None when one of the runs never split its images.
+        differing: What decides the splits and differs.
+    """
+
+    same: bool | None
+    differing: list[str]
+
+
+class RunComparison(BaseModel):
+    """Two runs side by side.
+
+    Attributes:
+        first: What the first came to.
+        second: What the second came to.
+        splits: Whether the figures are of the same images.
+        metrics: Every figure over all test images, by name.
+        data: Folder, fingerprint and counts of images.
+        configuration: The fields that differ, for example "train.views"; None when one run has no summary.
+        versions: Of crackgate and TFX, and the digests of the components' code that differ.
+        seconds: Of the whole run as "all", and of each component; None where it was taken over from an earlier run, or
+            not reached.
+    """
+
+    first: RunEntry
+    second: RunEntry
+    splits: Splits
+    metrics: dict[str, MetricPair]
+    data: dict[str, Pair]
+    configuration: dict[str, Pair] | None
+    versions: dict[str, Pair]
+    seconds: dict[str, Pair]
+
+
+def compare(history: History, first: Run, second: Run) -> RunComparison:
+    """Puts two runs of one workspace side by side."""
+    splits = _compare_splits(history, first, second)
+    return RunComparison(
+        first=history.describe(first),
+        second=history.describe(second),
+        splits=splits,
+        metrics=_compare_metrics(first, second, comparable=splits.same is True),
+        data=_paired(_data(history, first), _data(history, second)),
+        configuration=_compare_configurations(first, second),
+        versions=_compare_versions(first, second),
+        seconds=_paired(_seconds(first), _seconds(second)),
+    )
+
+
+def _compare_splits(history: History, first: Run, second: Run) -> Splits:
+    makers = [_maker_of_splits(history, run) for run in (first, second)]
+    if makers[0] is None or makers[1] is None:
+        return Splits(same=None, differing=[])
+    # The same execution, or another one that did the same with the same files.
+    a, b = (maker.properties for maker in makers if maker is not None)
+    differing = [name for key, name in _DECIDES_SPLITS.items() if a.get(key) != b.get(key)]
+    return Splits(same=not differing, differing=differing)
+
+
+def _maker_of_splits(history: History, run: Run) -> Execution | None:
+    execution = run.executions.get("ImageExampleGen")
+    if execution is None or not execution.succeeded:
+        return None
+    return history.record.trace(execution)[-1]
+
+
+def _compare_metrics(first: Run, second: Run, comparable: bool) -> dict[str, MetricPair]:
+    a, b = (run.overall.figures if run.overall else {} for run in (first, second))
+    return {
+        name: MetricPair(
+            first=a.get(name),
+            second=b.get(name),
+            difference=_difference(a.get(name), b.get(name)) if comparable else None,
+        )
+        for name in {**a, **b}
+    }
+
+
+def _difference(first: Figure | None, second: Figure | None) -> float | None:
+    if first is None or second is None or first.value is None or second.value is None:
+        return None
+    return second.value - first.value
+
+
+def _data(history: History, run: Run) -> dict[str, Any]:
+    data = find_data(trace_back(history, run))
+    known: dict[str, Any] = {"folder": data.folder, "fingerprint": data.fingerprint} if data else {}
+    if run.summary is None:
+        return known
+    images = run.summary.images
+    counts = {f"{split} images": sum(by_class.values()) for split, by_class in images.splits.items()}
+    return {
+        "folder": run.summary.data,
+        **known,
+        "classes": ", ".join(run.summary.classes),
+        "found": images.found,
+        "ingested": images.ingested,
+        "rejected": len(images.rejected),
+        "groups": images.groups,
+        **counts,
+    }
+
+
+def _compare_configurations(first: Run, second: Run) -> dict[str, Pair] | None:
+    if first.summary is None or second.summary is None:
+        return None
+    return _differing(_paired(_flat(first.summary.config), _flat(second.summary.config)))
+
+
+def _flat(section: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    fields: dict[str, Any] = {}
+    for name, value in section.items():
+        fields |= _flat(value, f"{prefix}{name}.") if isinstance(value, dict) else {f"{prefix}{name}": value}
+    return fields
+
+
+def _compare_versions(first: Run, second: Run) -> dict[str, Pair]:
+    packages = _paired(_packages(first), _packages(second))
+    code = _paired(_code(first), _code(second))
+    return packages | {name: pair for name, pair in _differing(code).items() if None not in (pair.first, pair.second)}
+
+
+def _packages(run: Run) -> dict[str, str | None]:
+    """Of TFX those that the run's artifacts were made with, some of them perhaps in earlier runs."""
+    outputs = [made for execution in run.executions.values() for made in execution.outputs.values()]
+    tfx = {artifact.properties.get("tfx_version") for artifacts in outputs for artifact in artifacts}
+    return {
+        "crackgate": run.summary.crackgate_version if run.summary else None,
+        "TFX": ", ".join(sorted(filter(None, tfx))) or None,
+    }
+
+
+def _code(run: Run) -> dict[str, str]:
+    digests = {}
+    for component, execution in run.executions.items():
+        # The Trainer has our parameters in one.
+        parameters = json.loads(execution.properties.get("custom_config") or "null") or execution.properties
+        if "source_digest" in parameters:
+            digests[f"code of {component}"] = parameters["source_digest"]
+    return digests
+
+
+def _seconds(run: Run) -> dict[str, float]:
+    whole = {"all": run.summary.seconds} if run.summary else {}
+    ended = [execution for execution in run.executions.values() if execution.state in ("complete", "failed")]
+    in_order = sorted(ended, key=lambda execution: execution.id)
+    return whole | {execution.component: execution.seconds for execution in in_order}
+
+
+def _paired(first: Mapping[str, Any], second: Mapping[str, Any]) -> dict[str, Pair]:
+    return {name: Pair(first=first.get(name), second=second.get(name)) for name in {**first, **second}}
+
+
+def _differing(pairs: dict[str, Pair]) -> dict[str, Pair]:
+    return {name: pair for name, pair in pairs.items() if pair.first != pair.second}

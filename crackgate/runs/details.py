@@ -1,0 +1,150 @@
+"""What a run came to and where its model comes from: from the released version, link by link, back to the data."""
+
+from pathlib import Path
+
+from pydantic import BaseModel
+
+from crackgate.runs.history import History, Run, RunEntry
+from crackgate.runs.lineage import BASELINE_INPUT, Artifact, Execution
+from crackgate.runs.summary import SUMMARY_FILE
+
+# The links of the chain, its end first. A run that was stopped has only the later ones of them.
+_CHAIN = ("Pusher", "Evaluator", "Trainer", "ImageExampleGen")
+
+
+class Made(BaseModel):
+    """An artifact.
+
+    Attributes:
+        name: What its maker calls it, for example "model".
+        id: In ML Metadata.
+        uri: Its folder or file; of a released model the one in the serving folder.
+        note: Whether it was blessed or pushed, where that is what it is about.
+        gone: Whether nothing is there any more.
+    """
+
+    name: str
+    id: int
+    uri: str
+    note: str
+    gone: bool
+
+
+class Link(BaseModel):
+    """One execution and what it made.
+
+    Attributes:
+        component: For example "Trainer".
+        execution: Its id in ML Metadata.
+        run_id: The run that it was executed in: an earlier one when the outputs were taken over from the cache.
+        state: "complete", "failed", ...
+        used: Ids of the artifacts that it was made from, by input name.
+        made: Its outputs.
+    """
+
+    component: str
+    execution: int
+    run_id: str
+    state: str
+    used: dict[str, list[int]]
+    made: list[Made]
+
+
+class Data(BaseModel):
+    """The images that everything was made from: their folder, and the digest of its files' names, sizes and times."""
+
+    folder: str
+    fingerprint: str | None
+
+
+class Baseline(BaseModel):
+    """The model in service that the Evaluator compared with, what it was released as, and by which run."""
+
+    model: Made
+    version: int | None
+    run_id: str | None
+
+
+class RunDetails(BaseModel):
+    """A run with its lineage.
+
+    Attributes:
+        run: What it came to.
+        links: From the latest to the first; empty when ML Metadata knows nothing of the run.
+        baseline: None when there was no model in service, or the run did not come to its evaluation.
+        data: None when ML Metadata knows nothing of it.
+        summary: Path of its summary; None when there is none.
+    """
+
+    run: RunEntry
+    links: list[Link]
+    baseline: Baseline | None
+    data: Data | None
+    summary: str | None
+
+
+def describe_details(history: History, run: Run) -> RunDetails:
+    """Follows a run's outputs back to the data, through the earlier runs that it took them over from."""
+    executions = trace_back(history, run)
+    return RunDetails(
+        run=history.describe(run),
+        links=[_link(execution) for execution in executions],
+        baseline=_baseline(history, executions),
+        data=find_data(executions),
+        summary=None if run.summary is None else str(history.workspace.runs / run.run_id / SUMMARY_FILE),
+    )
+
+
+def trace_back(history: History, run: Run) -> list[Execution]:
+    """Returns the executions that made what the run came to, the latest first."""
+    reached = [run.executions[name] for name in _CHAIN if name in run.executions]
+    return history.record.trace(reached[0]) if reached else []
+
+
+def find_data(executions: list[Execution]) -> Data | None:
+    """Returns what the executions' ImageExampleGen read."""
+    for execution in executions:
+        if execution.component == "ImageExampleGen":
+            properties = execution.properties
+            return Data(folder=properties["input_base"], fingerprint=properties.get("input_fingerprint"))
+    return None
+
+
+def _link(execution: Execution) -> Link:
+    return Link(
+        component=execution.component,
+        execution=execution.id,
+        run_id=execution.run_id,
+        state=execution.state,
+        used={name: [artifact.id for artifact in artifacts] for name, artifacts in execution.inputs.items()},
+        made=[_made(name, artifact) for name, artifacts in execution.outputs.items() for artifact in artifacts],
+    )
+
+
+def _made(name: str, artifact: Artifact) -> Made:
+    # The Pusher's artifact is an empty folder; what it made stands in the serving folder.
+    uri = artifact.properties.get("pushed_destination") or artifact.uri
+    return Made(name=name, id=artifact.id, uri=uri, note=_note(artifact), gone=not Path(uri).exists())
+
+
+def _note(artifact: Artifact) -> str:
+    if artifact.type == "ModelBlessing":
+        return "blessed" if artifact.properties.get("blessed") else "not blessed"
+    if artifact.type == "PushedModel":
+        version = artifact.properties.get("pushed_version")
+        if not artifact.properties.get("pushed"):
+            return f"nothing was pushed: version {version} was withdrawn" if version else "nothing was pushed"
+        return f"version {version}"
+    return ""
+
+
+def _baseline(history: History, executions: list[Execution]) -> Baseline | None:
+    used = [model for execution in executions for model in execution.inputs.get(BASELINE_INPUT, [])]
+    if not used:
+        return None
+    (model,) = used
+    for run in reversed(history.runs):
+        pusher = run.executions.get("Pusher")
+        if run.version is not None and pusher is not None and model in pusher.inputs.get("model", []):
+            return Baseline(model=_made("model", model), version=run.version, run_id=run.run_id)
+    return Baseline(model=_made("model", model), version=None, run_id=None)

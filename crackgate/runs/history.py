@@ -1,0 +1,281 @@
+"""The runs of a workspace, and what each of them came to.
+
+From ML Metadata: which components ran, what was made from what, which version was released, and so whether a run
+released a model or was refused by its gate. From `runs/<run id>/summary.json`: start, duration, figures, reasons,
+configuration, and everything about runs that failed or never reached ML Metadata.
+"""
+
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from enum import StrEnum
+from functools import cached_property
+from typing import Literal
+
+from pydantic import BaseModel, Field, ValidationError
+
+from crackgate.contracts.evaluation import ALL_IMAGES, Evaluation, Figure, SliceFigures
+from crackgate.releases import ManifestError, State, list_versions
+from crackgate.runs.lineage import Artifact, Execution, MetadataError, Record, read_record
+from crackgate.runs.summary import SUMMARY_FILE, Summary, Verdict
+from crackgate.runs.workspace import Workspace
+
+LATEST = "latest"
+_LONGEST_LIST = 10
+
+
+class HistoryError(Exception):
+    """There is no such workspace or run; the message names what there is."""
+
+
+class Unconcluded(StrEnum):
+    """What stands in the place of a verdict when a run has none."""
+
+    RUNNING = "running"
+    CUT_OFF = "cut off"
+
+
+_Source = Literal["ML Metadata", "summary.json", "no record of its end"]
+
+
+class RunEntry(BaseModel):
+    """One run, as `crackgate runs` tells of it.
+
+    Attributes:
+        started: ISO 8601, with the offset from UTC.
+        seconds: From start to end, imports included; None when it has not ended, or not by itself.
+        verdict: See `Verdict` and `Unconcluded`.
+        verdict_from: Where that is recorded; "no record of its end" for runs that were cut off.
+        reasons: Why nothing was released, in sentences.
+        version: The released version; None when there is none.
+        released_by: The run that released it first: another one when nothing had changed since.
+        removed: Whether the version is no longer in the serving folder, and was not withdrawn.
+        withdrawn: Whether the version was rolled back.
+        data: Its data folder; None when that is not recorded.
+        test_images: Images that the figures are of; None when the run did not come to its evaluation.
+        metrics: Accuracy and the recall of the positive class, or balanced accuracy where there is no such class.
+        problems: What could not be read of it.
+    """
+
+    run_id: str
+    started: str
+    seconds: float | None
+    verdict: Verdict | Unconcluded
+    verdict_from: _Source
+    reasons: list[str]
+    version: int | None
+    released_by: str | None
+    removed: bool
+    withdrawn: bool
+    data: str | None
+    test_images: int | None
+    metrics: dict[str, Figure]
+    problems: list[str] = Field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Run:
+    """What is recorded of one run.
+
+    Attributes:
+        run_id: The name of its folder and of its context in ML Metadata.
+        began: Start.
+        executions: By component; empty when ML Metadata knows nothing of the run.
+        summary: None when it was not written, or cannot be read.
+        is_running: Whether a process is at it now.
+        problems: What could not be read.
+    """
+
+    run_id: str
+    began: datetime
+    executions: dict[str, Execution] = field(default_factory=dict)
+    summary: Summary | None = None
+    is_running: bool = False
+    problems: tuple[str, ...] = ()
+
+    @property
+    def evaluation(self) -> Evaluation | None:
+        """None when the run did not come to it."""
+        return self.summary.evaluation if self.summary else None
+
+    @property
+    def overall(self) -> SliceFigures | None:
+        """The figures over all test images."""
+        slices = self.evaluation.slices if self.evaluation else []
+        return next((piece for piece in slices if piece.name == ALL_IMAGES), None)
+
+    @property
+    def pushed(self) -> Artifact | None:
+        """What the Pusher made or took over, be it a model or the note that there was none to push."""
+        pusher = self.executions.get("Pusher")
+        return pusher.outputs["pushed_model"][0] if pusher and pusher.succeeded else None
+
+    @property
+    def was_held_back(self) -> bool:
+        """Whether the Pusher met a model that was withdrawn; it may have been reinstated before the run's end."""
+        return (
+            self.pushed is not None
+            and not self.pushed.properties.get("pushed")
+            and "pushed_version" in self.pushed.properties
+        )
+
+    @property
+    def version(self) -> int | None:
+        """The released version."""
+        if self.pushed is not None and self.pushed.properties.get("pushed"):
+            return int(self.pushed.properties["pushed_version"])
+        if self.pushed is not None and not self.was_held_back:
+            return None
+        return self.summary.pushed_version if self.summary else None
+
+
+@dataclass(frozen=True)
+class History:
+    """All runs of a workspace, the newest first, and what ML Metadata knows of them together."""
+
+    workspace: Workspace
+    record: Record
+    runs: list[Run]
+
+    def find(self, text: str) -> Run:
+        """Finds a run.
+
+        Args:
+            text: A run id or the beginning of one, "latest", or a released version, with "version" before it or not.
+
+        Raises:
+            HistoryError: There is no such run, or there are several.
+        """
+        if text == LATEST:
+            return self.runs[0]
+        version = text.removeprefix("version").strip()
+        if version.isdecimal() and int(version) in self._releasing_runs:
+            return self._releasing_runs[int(version)]
+        found = [run for run in self.runs if run.run_id == text] or [
+            run for run in self.runs if text and run.run_id.startswith(text)
+        ]
+        if len(found) == 1:
+            return found[0]
+        if found:
+            ids = _listed([run.run_id for run in found])
+            raise HistoryError(f"{text!r} is the beginning of {len(found)} runs: give more of one of {ids}")
+        versions = _listed([str(number) for number in self._releasing_runs]) or "none"
+        raise HistoryError(
+            f"received {text!r}, which is no run of {str(self.workspace.root)!r}; give 'latest', a released version "
+            f"({versions}), or the id of a run or its beginning: {_listed([run.run_id for run in self.runs])}"
+        )
+
+    def describe(self, run: Run) -> RunEntry:
+        """Puts together what the two records know of a run."""
+        verdict, verdict_from, reasons = _verdict(run)
+        version = run.version
+        return RunEntry(
+            run_id=run.run_id,
+            started=run.began.isoformat(timespec="seconds"),
+            seconds=run.summary.seconds if run.summary else None,
+            verdict=verdict,
+            verdict_from=verdict_from,
+            reasons=reasons,
+            version=version,
+            released_by=None if version is None else self._releasing_runs[version].run_id,
+            removed=version is not None and version not in self._versions,
+            withdrawn=version is not None and self._versions.get(version) == State.WITHDRAWN,
+            data=run.summary.data if run.summary else None,
+            test_images=run.overall.images if run.overall else None,
+            metrics=_main_figures(run),
+            problems=list(run.problems),
+        )
+
+    @cached_property
+    def _versions(self) -> dict[int, State]:
+        """Where the complete versions stand, by number."""
+        try:
+            versions = list_versions(self.workspace.serving)
+        except ManifestError as error:
+            raise HistoryError(str(error)) from None
+        return {version.number: version.state for version in versions if version.state != State.INCOMPLETE}
+
+    @cached_property
+    def _releasing_runs(self) -> dict[int, Run]:
+        """The run that released a version, by version, the newest first; later ones only took it over."""
+        return {run.version: run for run in self.runs if run.version is not None}
+
+
+def read_history(workspace: Workspace) -> History:
+    """Reads all runs of a workspace. A run may be going on in it.
+
+    Raises:
+        HistoryError: There is no such workspace, or no run in it, or its metadata cannot be read.
+    """
+    if not workspace.root.is_dir():
+        raise HistoryError(
+            f"--workspace: received {str(workspace.root)!r}, which is no folder; give the one that 'crackgate run' "
+            "wrote to"
+        )
+    try:
+        record = read_record(workspace.metadata_file)
+    except MetadataError as error:
+        raise HistoryError(f"{error}; put a good copy back, or remove it to see what the summaries hold") from None
+    run_ids = {path.name for path in workspace.runs.glob("*") if path.is_dir()} | set(record.runs)
+    if not run_ids:
+        raise HistoryError(
+            f"there are no runs in {str(workspace.root)!r}: start one with 'crackgate run', or give another --workspace"
+        )
+    runs = [_read_run(workspace, record, run_id) for run_id in run_ids]
+    runs.sort(key=lambda run: (run.began, len(run.run_id), run.run_id), reverse=True)
+    if _may_be_running(runs[0]) and workspace.is_locked():
+        runs[0] = replace(runs[0], is_running=True)
+    return History(workspace, record, runs)
+
+
+def _read_run(workspace: Workspace, record: Record, run_id: str) -> Run:
+    file = workspace.runs / run_id / SUMMARY_FILE
+    summary, problems = None, []
+    try:
+        summary = Summary.model_validate_json(file.read_bytes())
+    except FileNotFoundError:
+        pass  # It is written last.
+    except (OSError, ValidationError) as error:
+        problems.append(f"cannot read {str(file)!r}: {str(error).splitlines()[0]}")
+    if summary is not None:
+        began = datetime.fromisoformat(summary.started).astimezone()
+    elif run_id in record.began:
+        began = datetime.fromtimestamp(record.began[run_id]).astimezone()
+    else:
+        began = datetime.fromtimestamp(file.parent.stat().st_mtime).astimezone()
+    return Run(run_id, began, record.runs.get(run_id, {}), summary, problems=tuple(problems))
+
+
+def _may_be_running(run: Run) -> bool:
+    return run.summary is None and not run.problems
+
+
+def _verdict(run: Run) -> tuple[Verdict | Unconcluded, _Source, list[str]]:
+    summary = run.summary
+    # A run may fail after its Pusher, or take over a release that was withdrawn: ML Metadata does not tell.
+    told_by_summary = run.pushed is None or run.was_held_back
+    if summary is not None and (summary.verdict in (Verdict.FAILED, Verdict.WITHDRAWN) or told_by_summary):
+        return summary.verdict, "summary.json", summary.reasons
+    if run.pushed is not None:
+        refused = Verdict.WITHDRAWN if run.was_held_back else Verdict.NOT_BLESSED
+        verdict = Verdict.RELEASED if run.pushed.properties.get("pushed") else refused
+        return verdict, "ML Metadata", summary.reasons if summary else []
+    component_in = {execution.state: name for name, execution in run.executions.items()}
+    where = f"at {component_in['running']}" if "running" in component_in else "before or between its components"
+    if run.is_running:
+        return Unconcluded.RUNNING, "ML Metadata", [f"now {where}"]
+    if "failed" in component_in:
+        return Verdict.FAILED, "ML Metadata", [f"{component_in['failed']} failed; the summary that says why is missing"]
+    return Unconcluded.CUT_OFF, "no record of its end", [f"its process ended {where} and left no summary"]
+
+
+def _main_figures(run: Run) -> dict[str, Figure]:
+    if run.evaluation is None or run.overall is None:
+        return {}
+    positive = run.evaluation.positive_class
+    names = ("accuracy", "balanced_accuracy" if positive is None else f"recall of {positive}")
+    return {name: run.overall.figures.get(name, Figure(value=None)) for name in names}
+
+
+def _listed(names: list[str]) -> str:
+    more = len(names) - _LONGEST_LIST
+    return ", ".join(names[:_LONGEST_LIST]) + (f" and {more} more" if more > 0 else "")

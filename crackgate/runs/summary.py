@@ -1,0 +1,198 @@
+"""What a run came to: the content of `runs/<run id>/summary.json` and of the closing table."""
+
+import importlib.metadata
+import time
+from collections import Counter
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, Field
+
+from crackgate.config.configuration import Config
+from crackgate.contracts.evaluation import Evaluation
+from crackgate.contracts.stored_example import SPLITS
+from crackgate.runs.workspace import write_whole
+
+SUMMARY_FILE = "summary.json"
+
+
+class Verdict(StrEnum):
+    """How a run can end."""
+
+    RELEASED = "released"
+    # Of `crackgate gate`, which releases nothing.
+    PASSED = "passed"
+    NOT_BLESSED = "not blessed"
+    # The model passed, and was rolled back after an earlier release.
+    WITHDRAWN = "withdrawn"
+    DATA_REJECTED = "data rejected"
+    FAILED = "failed"
+
+
+# The command line's exit codes; 2 is for usage and configuration, before a run begins.
+EXIT_CODES = {
+    Verdict.RELEASED: 0,
+    Verdict.PASSED: 0,
+    Verdict.NOT_BLESSED: 3,
+    Verdict.WITHDRAWN: 3,
+    Verdict.DATA_REJECTED: 4,
+    Verdict.FAILED: 1,
+}
+
+
+class Images(BaseModel):
+    """Every file below the data folder: found = ingested + the rejected ones.
+
+    Attributes:
+        fingerprint: Changes with every file added, removed, renamed or rewritten; "" when ingest never got that far.
+        groups: What was split: copies of one picture are one group, or what `data.group_by` says.
+        rejected: Path, class, reason and detail of each rejected file.
+        rejected_by_reason: Their count.
+        noted: Path, class and note of images that were not taken whole, such as the first of several frames.
+        splits: Images of each class in each split.
+        copies: Pairs of copies that the leak check found; None when it was not reached.
+        leaks: Those of them in two different splits.
+    """
+
+    found: int = 0
+    ingested: int = 0
+    fingerprint: str = ""
+    groups: int = 0
+    rejected: list[dict[str, str]] = Field(default_factory=list)
+    rejected_by_reason: dict[str, int] = Field(default_factory=dict)
+    noted: list[dict[str, str]] = Field(default_factory=list)
+    splits: dict[str, dict[str, int]] = Field(default_factory=dict)
+    copies: int | None = None
+    leaks: int | None = None
+
+    @classmethod
+    def from_account(cls, account: dict[str, Any]) -> "Images":
+        """Takes over ingest's account, which may be empty when ingest never got that far."""
+        rejected = account.get("rejected", [])
+        return cls(
+            found=account.get("found", 0),
+            ingested=account.get("ingested", 0),
+            groups=account.get("groups", 0),
+            rejected=rejected,
+            rejected_by_reason=dict(Counter(row["reason"] for row in rejected)),
+            noted=account.get("noted", []),
+            # JSON artifacts come back with sorted keys.
+            splits={split: account["images"][split] for split in SPLITS if split in account.get("images", {})},
+        )
+
+
+class ServingQuestion(BaseModel):
+    """One thing that ServingCheck looked at; `outcome` is "passed", "failed" or "skipped"."""
+
+    name: str
+    outcome: str
+    detail: str
+
+
+class ServingFindings(BaseModel):
+    """What the exported model gave in a process that has only TensorFlow.
+
+    Attributes:
+        passed: Whether the model may be served.
+        reasons: Why not, in sentences.
+        checks: Everything that was looked at.
+        figures: `load_seconds`, `peak_memory_mib`, and milliseconds of a call with one image and with many (32):
+            `p50_ms_one`, `p99_ms_one`, `p50_ms_many`, `p99_ms_many`.
+    """
+
+    passed: bool
+    reasons: list[str] = Field(default_factory=list)
+    checks: list[ServingQuestion] = Field(default_factory=list)
+    figures: dict[str, float] = Field(default_factory=dict)
+
+
+class ComponentTime(BaseModel):
+    """One step of the run; `state` is "complete", "cached" or "failed".
+
+    Attributes:
+        peak_memory: Most resident memory of the run's processes while it ran, in bytes.
+    """
+
+    name: str
+    state: str
+    seconds: float
+    peak_memory: int | None = None
+
+
+class Summary(BaseModel):
+    """One run.
+
+    Attributes:
+        started: Local time, ISO 8601.
+        seconds: From start to end, imports included.
+        judges_only: Whether it is one of `crackgate gate`, which releases nothing.
+        verdict: See `Verdict`.
+        exit_code: See `EXIT_CODES`.
+        reasons: Why the model was not released, or did not pass; in sentences, empty when it was or did.
+        evaluation: What the gate found; None when the run did not reach it.
+        serving: What ServingCheck found; None when the run did not reach it.
+        pushed_version: The released version; None when there is none.
+        pushed_to: Its folder.
+        drift: Divergence from the last released run's images, by split and feature; None when there is no such run.
+        skew: Divergence of eval and test from train, by split and feature.
+        outputs: Paths of the report, the training curves and the like, by name.
+        report_error: Why there is no report; None when there is one.
+    """
+
+    run_id: str
+    crackgate_version: str
+    started: str
+    seconds: float = 0
+    data: str
+    classes: list[str]
+    config: dict[str, Any]
+    judges_only: bool = False
+    verdict: Verdict = Verdict.FAILED
+    exit_code: int = 1
+    reasons: list[str] = Field(default_factory=list)
+    images: Images = Images()
+    drift: dict[str, dict[str, float]] | None = None
+    skew: dict[str, dict[str, float]] = Field(default_factory=dict)
+    evaluation: Evaluation | None = None
+    serving: ServingFindings | None = None
+    pushed_version: int | None = None
+    pushed_to: str | None = None
+    components: list[ComponentTime] = Field(default_factory=list)
+    outputs: dict[str, str] = Field(default_factory=dict)
+    report_error: str | None = None
+    log: str
+
+    def conclude(self, verdict: Verdict, reasons: list[str]) -> None:
+        """Sets the verdict, its exit code and its reasons."""
+        self.verdict, self.exit_code, self.reasons = verdict, EXIT_CODES[verdict], reasons
+
+    def write(self, folder: Path) -> None:
+        """Writes `summary.json`, complete or not at all."""
+        write_whole(folder / SUMMARY_FILE, self.model_dump_json(indent=2))
+
+
+def say_serving(found: ServingFindings) -> str:
+    """What the serving check came to, in a few words."""
+    outcomes = [check.outcome for check in found.checks]
+    passed, skipped = outcomes.count("passed"), outcomes.count("skipped")
+    words = [f"{passed} of {len(outcomes) - skipped} checks passed"]
+    words += [f"{check.name} skipped, {check.detail}" for check in found.checks if check.outcome == "skipped"]
+    if "p99_ms_one" in found.figures:
+        words.append(f"one image in {found.figures['p50_ms_one']:.0f} ms, at most {found.figures['p99_ms_one']:.0f} ms")
+    if "peak_memory_mib" in found.figures:
+        words.append(f"{found.figures['peak_memory_mib']:,.0f} MiB")
+    return "; ".join(words)
+
+
+def begin_summary(run_id: str, data: Path, classes: list[str], config: Config, log_file: Path) -> Summary:
+    """Returns the summary of a run that has not done anything yet."""
+    return Summary(
+        run_id=run_id,
+        crackgate_version=importlib.metadata.version("crackgate"),
+        started=time.strftime("%Y-%m-%dT%H:%M:%S%z"),
+        data=str(data),
+        classes=classes,
+        config=config.model_dump(mode="json", by_alias=True),
+        log=str(log_file),
+    )

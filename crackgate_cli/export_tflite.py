@@ -1,0 +1,195 @@
+"""`crackgate export-tflite`: a released model's network for devices, as far as it is worth it."""
+
+import json
+import os
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+
+from crackgate.atomic_files import whole_file
+from crackgate.config.configuration import Config, ConfigError, load_config
+from crackgate.contracts.card import NotAReleaseError, read_card
+from crackgate.contracts.evaluation import ALL_IMAGES
+from crackgate.gate.rules import Rule, gate_rules
+from crackgate.runs.log_file import output_turned_to
+from crackgate_cli.options import (
+    EXIT_FAILED,
+    EXIT_USAGE,
+    ConfigOption,
+    ModelOption,
+    SetOption,
+    WorkspaceOption,
+    chosen_model,
+    console_on_a_copy_of,
+    fail,
+)
+from serving.lite.errors import ConversionError, PhotographsError
+
+if TYPE_CHECKING:
+    from serving.lite.export import Export
+    from serving.lite.gate import Requirement
+    from serving.lite.photographs import Shares
+
+EXIT_REFUSED = 3
+
+_RECORD = "tflite.json"
+_LONGEST_LIST = 5
+
+
+def export_tflite(
+    data: Annotated[
+        Path, typer.Option(help="Folder with one sub-folder of photographs per class; best some never trained on.")
+    ],
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help="New or empty folder that receives the files and tflite.json.")
+    ],
+    workspace: WorkspaceOption = Path("workspace"),
+    model: ModelOption = None,
+    config: ConfigOption = None,
+    assignments: SetOption = None,
+) -> None:
+    """Convert a released model to TensorFlow Lite, in float32, and in int8 where it passes the gate on photographs."""
+    try:
+        settings = load_config(config, assignments)
+        folder = chosen_model(workspace, model)
+        card = read_card(folder)
+        classes = card["classes"]
+        _check_output(output, data)
+        rules = gate_rules(classes, card.get("positive_class"), settings.gate)
+        shares = _share_out(data, classes, settings)
+        output.mkdir(parents=True, exist_ok=True)
+        result = _export(folder, data, shares, settings)
+    except (ConfigError, NotAReleaseError) as error:
+        fail(str(error), EXIT_USAGE)
+    except PhotographsError as error:
+        fail(f"--data: {error}", EXIT_USAGE)
+    except ConversionError as error:
+        fail(str(error), EXIT_FAILED)
+    except OSError as error:
+        fail(f"{error.filename!r}: {error.strerror}", EXIT_FAILED)
+    requirements, refused_for = _judge(result, rules)
+    _write(output, result, requirements, refused_for)
+    _say(result, rules, output, refused_for)
+    if refused_for:
+        raise typer.Exit(EXIT_REFUSED)
+
+
+def _check_output(output: Path, data: Path) -> None:
+    if output.exists() and (not output.is_dir() or any(output.iterdir())):
+        fail(f"--output: {str(output)!r} is not an empty folder: choose another one, or remove it", EXIT_USAGE)
+    if output.resolve().is_relative_to(data.resolve()):
+        fail(
+            f"--output: {str(output)!r} lies in the photographs' folder, where it would be taken for a class: choose a "
+            "folder outside",
+            EXIT_USAGE,
+        )
+
+
+def _share_out(data: Path, classes: list[str], settings: Config) -> "Shares":
+    from pipeline.run import resolve_classes
+    from serving.lite.photographs import share_out
+
+    found = resolve_classes(data, settings)
+    if sorted(classes) != sorted(found):
+        raise ConfigError(
+            f"--data: {str(data)!r} has the classes {', '.join(map(repr, found)) or 'none'}, the model has "
+            f"{', '.join(map(repr, classes))}: give a folder with a sub-folder of photographs for each of them, and no "
+            "other"
+        )
+    shares = share_out(data, classes)
+    counts = Counter(file.label for file in shares.judging)
+    for label, name in enumerate(classes):
+        if not counts[label]:
+            raise ConfigError(
+                f"--data: {str(data / name)!r} holds one file: some are for calibrating, the others for judging; give "
+                "two or more, better some dozens"
+            )
+    return shares
+
+
+def _export(folder: Path, data: Path, shares: "Shares", settings: Config) -> "Export":
+    gate = settings.gate
+    with (
+        console_on_a_copy_of(2).status("starting TensorFlow ...") as status,
+        Path(os.devnull).open("w") as nowhere,
+        # TensorFlow greets on standard error and its converter reports there, and nothing keeps them from doing so.
+        output_turned_to(nowhere.fileno()),
+    ):
+        from crackgate.images.image_file import ImageLimits
+        from serving.lite.export import export
+        from serving.lite.judgement import FigureOptions
+
+        limits = ImageLimits(settings.data.min_side, settings.data.max_pixels, settings.data.max_bytes)
+        options = FigureOptions(gate.confidence, gate.fixed_precision, gate.fixed_recall)
+        return export(folder, data, shares, limits, options, status.update)
+
+
+def _judge(result: "Export", rules: list[Rule]) -> tuple[list["Requirement"], list[str]]:
+    """The requirements on the integer file, and why it is refused, if it is."""
+    from serving.lite.export import INT8, SAVED_MODEL
+    from serving.lite.gate import applicable, check, describe
+
+    if result.int8 is None:
+        return [], [result.int8_problem]
+    judged = result.judged
+    requirements = check(applicable(rules), judged[INT8].figures, judged[SAVED_MODEL].figures, result.model.classes)
+    return requirements, [describe(each) for each in requirements if not each.met]
+
+
+def _write(output: Path, result: "Export", requirements: list["Requirement"], refused_for: list[str]) -> None:
+    from serving.lite.export import FLOAT32, INT8
+    from serving.lite.record import FILES, make_record
+
+    contents = {FILES[FLOAT32]: result.float32}
+    if result.int8 is not None and not refused_for:
+        contents[FILES[INT8]] = result.int8
+    # The last one: where it is, everything is.
+    record: dict[str, Any] = make_record(result, requirements, refused_for)
+    contents[_RECORD] = (json.dumps(record, indent=2, ensure_ascii=False) + "\n").encode()
+    try:
+        for name, content in contents.items():
+            with whole_file(output / name) as partial:
+                partial.write_bytes(content)
+    except OSError as error:
+        fail(f"--output: cannot write to {str(output)!r}: {error.strerror}", EXIT_FAILED)
+
+
+def _say(result: "Export", rules: list[Rule], output: Path, refused_for: list[str]) -> None:
+    from crackgate_cli.tables.lite import print_networks
+    from serving.lite.export import FLOAT32, INT8
+    from serving.lite.record import FILES
+
+    console = Console()
+
+    def say(text: str) -> None:
+        console.print(text, highlight=False, soft_wrap=True)
+
+    images = sum(result.judged_on.values())
+    say(
+        f"version {escape(result.model.version)}, judged by {images} photographs; calibrated on {result.calibrated_on} "
+        "others"
+    )
+    print_networks(console, result)
+    if result.seen_in_training:
+        say(
+            f"[yellow]mind[/] the model was trained on {result.seen_in_training} of the {images} photographs: figures "
+            "are better than they will be on new ones"
+        )
+    if result.skipped:
+        shown = "; ".join(f"{each.path!r}: {each.reason}" for each in result.skipped[:_LONGEST_LIST])
+        more = "; ..." if len(result.skipped) > _LONGEST_LIST else ""
+        say(f"[yellow]mind[/] {len(result.skipped)} files were not used: {escape(shown)}{more}")
+    if on_slices := [rule for rule in rules if rule.slice != ALL_IMAGES]:
+        say(f"[yellow]mind[/] {len(on_slices)} requirements of the gate are about slices; they are not judged here")
+    say(f"[bold green]written[/] {escape(str(output / FILES[FLOAT32]))}")
+    if refused_for:
+        say("[bold red]REFUSED[/] int8:")
+        for reason in refused_for:
+            say(f"  {escape(reason)}")
+    else:
+        say(f"[bold green]written[/] {escape(str(output / FILES[INT8]))}: it passed the gate")
+    say(f"figures     {escape(str(output / _RECORD))}")

@@ -1,0 +1,126 @@
+"""`crackgate inspect`: cracks in whole photographs."""
+
+import os
+import time
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from crackgate.contracts.card import NotAReleaseError, read_card
+from crackgate.runs.log_file import output_turned_to
+from crackgate_cli.options import (
+    EXIT_FAILED,
+    EXIT_USAGE,
+    ModelOption,
+    WorkspaceOption,
+    chosen_model,
+    console_on_a_copy_of,
+    fail,
+)
+from serving.batch.inputs import NoSuchInputError, check_inputs, find_images
+
+
+def inspect(
+    photographs: Annotated[
+        list[str],
+        typer.Argument(metavar="PHOTO|DIR|'PATTERN'...", help="Photographs, folders of them, quoted patterns."),
+    ],
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help="New or empty folder that receives heat maps, boxes and figures.")
+    ],
+    workspace: WorkspaceOption = Path("workspace"),
+    model: ModelOption = None,
+    tile: Annotated[
+        int,
+        typer.Option(
+            min=32,
+            max=8192,
+            help="Side of a tile in pixels of the photographs: as much surface as an image that the model was trained "
+            "on. 227 is right for photographs taken like those of the concrete crack data set.",
+        ),
+    ] = 227,
+    overlap: Annotated[
+        float, typer.Option(min=0, max=0.9, help="Share of a tile that the next one covers at least.")
+    ] = 0.5,
+    by_tiles: Annotated[
+        bool, typer.Option("--by-tiles", help="Every tile by itself: the reference for strips of them.")
+    ] = False,
+) -> None:
+    """Find cracks in whole photographs: heat map, boxes and figures for each, and a summary of all."""
+    try:
+        check_inputs(photographs)
+        folder = chosen_model(workspace, model)
+        if read_card(folder).get("positive_class") is None:
+            fail(
+                f"the model in {str(folder)!r} has no positive class, so there is nothing to look for: release one "
+                "with train.positive_class set to the class of cracks",
+                EXIT_USAGE,
+            )
+        _prepare(output, photographs)
+        failed = _inspect(folder, photographs, output, tile, overlap, by_tiles)
+    except (NoSuchInputError, NotAReleaseError) as error:
+        fail(str(error), EXIT_USAGE)
+    if failed:
+        raise typer.Exit(EXIT_FAILED)
+
+
+def _prepare(output: Path, photographs: list[str]) -> None:
+    if output.exists() and (not output.is_dir() or any(output.iterdir())):
+        fail(f"--output: {str(output)!r} is not an empty folder: choose another one, or remove it", EXIT_USAGE)
+    for photograph in photographs:
+        if Path(photograph).is_dir() and output.resolve().is_relative_to(Path(photograph).resolve()):
+            fail(
+                f"--output: {str(output)!r} lies in {photograph!r}, so that heat maps would be taken for photographs: "
+                "choose a folder outside",
+                EXIT_USAGE,
+            )
+    output.mkdir(parents=True, exist_ok=True)
+
+
+def _inspect(folder: Path, photographs: list[str], output: Path, tile: int, overlap: float, by_tiles: bool) -> int:
+    """Returns how many photographs could not be inspected."""
+    console = console_on_a_copy_of(1)
+    failed = number = 0
+    with (
+        console_on_a_copy_of(2).status("loading the model ...") as status,
+        Path(os.devnull).open("w") as nowhere,
+        # TensorFlow greets on standard error, and nothing keeps it from doing so.
+        output_turned_to(nowhere.fileno()),
+    ):
+        from crackgate.model.released_model import load_released_model
+        from serving.inspection.inspector import Inspector, Method
+        from serving.inspection.reports import summaries
+
+        released = load_released_model(folder)
+        method = Method.TILES if by_tiles else Method.STRIPS
+        settings = {
+            "model_version": released.version,
+            "positive_class": released.positive_class,
+            "threshold": released.threshold,
+            "tile_px": tile,
+            "overlap": overlap,
+        }
+        inspector = Inspector(released, tile, overlap, method)
+        with summaries(output, settings) as add:
+            began = time.monotonic()
+            for number, inspected in enumerate(inspector.inspect(find_images(photographs), output), start=1):
+                add(inspected)
+                took, began = time.monotonic() - began, time.monotonic()
+                name = inspected.photograph if inspected.photograph.isprintable() else repr(inspected.photograph)
+                found = inspected.figures
+                if found is None:
+                    failed += 1
+                    console.print(f"{name}: error: {inspected.error}", markup=False, highlight=False, soft_wrap=True)
+                else:
+                    console.print(
+                        f"{name}: cracked area {found.cracked_share:.1%}, longest run {found.longest_run_px:.0f} px, "
+                        f"{found.regions} regions, highest score {found.highest_score:.2f} ({took:.1f} s)",
+                        markup=False,
+                        highlight=False,
+                        soft_wrap=True,
+                    )
+                status.update(f"inspecting ... {number} photographs")
+    count = "1 photograph" if number == 1 else f"{number} photographs"
+    console.print(f"{count}, {failed} of them not inspected: {output / 'index.html'}", highlight=False)
+    return failed

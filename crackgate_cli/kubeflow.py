@@ -1,0 +1,202 @@
+"""`crackgate kubeflow`: the pipeline on Kubeflow Pipelines. kfp and TFX are imported where a command needs them."""
+
+import importlib.util
+import os
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from crackgate.config.configuration import Config, ConfigError, load_config
+from crackgate.config.kubeflow import SIGNING_FOLDER, below, check_path
+from crackgate.gate.rules import gate_rules
+from crackgate.runs.log_file import output_turned_to
+from crackgate.runs.workspace import Workspace, WorkspaceBusyError, WorkspaceMovedError
+from crackgate_cli.options import EXIT_FAILED, EXIT_USAGE, CacheOption, ConfigOption, SetOption, WorkspaceOption, fail
+from crackgate_cli.run_end import end_with
+from pipeline.run import check_weights, find_positive_class, resolve_classes
+
+EXIT_CODES = (
+    "Exit codes: 0 released, 2 usage or configuration, 3 the model did not pass its gate, "
+    "4 the data did not pass its gate, 1 anything else."
+)
+
+kubeflow_app = typer.Typer(no_args_is_help=True, help="Run the pipeline on Kubeflow Pipelines v2.")
+
+PipelineFile = Annotated[Path, typer.Argument(help="What 'crackgate kubeflow compile' wrote.")]
+
+
+@kubeflow_app.callback()
+def _check_extra() -> None:
+    if importlib.util.find_spec("kfp") is None or importlib.util.find_spec("kfp.kubernetes") is None:
+        fail(
+            "kfp is not installed: install crackgate with its extra 'kubeflow', in its folder, by "
+            "'uv sync --extra kubeflow' or pip install '.[kubeflow]'",
+            EXIT_USAGE,
+        )
+
+
+@kubeflow_app.command("compile")
+def compile_command(
+    config: ConfigOption = None,
+    assignments: SetOption = None,
+    data: Annotated[
+        Path | None,
+        typer.Option(help="The images, seen from here: the classes are read from it where data.classes names none."),
+    ] = None,
+    output: Annotated[Path, typer.Option("--output", "-o", help="The file to write, YAML.")] = Path("pipeline.yaml"),
+    cache: CacheOption = True,
+) -> None:
+    """Write the pipeline as one file for Kubeflow Pipelines."""
+    try:
+        settings = load_config(config, assignments)
+        classes = _classes(settings, data)
+        check_weights(settings)
+        gate_rules(classes, find_positive_class(settings, classes), settings.gate)
+        if output.suffix not in (".yaml", ".yml"):
+            raise ConfigError(f"--output: received {str(output)!r}, allowed are names that end with .yaml or .yml")
+        if not output.parent.is_dir():
+            raise ConfigError(f"--output: received {str(output)!r}, whose folder does not exist: make it first")
+        if not settings.kubeflow.image:
+            raise ConfigError(
+                "kubeflow.image: received '', which image the tasks run in has to be said: --set "
+                "kubeflow.image=registry.example.com/crackgate:0.1.0"
+            )
+        _check_signing(settings)
+        if settings.beam.profile == "dataflow":
+            raise ConfigError(
+                "beam.profile: received 'dataflow', whose workers see gs:// alone, while the tasks read buckets as "
+                "mounted files; allowed are 'auto', 'local', 'local-parallel', 'flink' and 'spark'"
+            )
+        # TensorFlow greets on standard error when it is imported.
+        with Path(os.devnull).open("w") as nowhere, output_turned_to(nowhere.fileno()):
+            _compile(classes, settings, cache, output)
+    except ConfigError as error:
+        fail(str(error), EXIT_USAGE)
+    print(f"{output}: classes {', '.join(classes)}")
+
+
+def _compile(classes: list[str], config: Config, cache: bool, output: Path) -> None:
+    from kubeflow.compile.backend_checks import BackendRefusalError, check_file
+    from kubeflow.compile.compiler import compile_pipeline
+    from kubeflow.compile.definition import remote_pipeline
+
+    pipeline = remote_pipeline(classes, config, cache)
+    try:
+        compile_pipeline(pipeline, classes, config, output)
+        check_file(output)
+    except BackendRefusalError as error:
+        raise ConfigError(str(error)) from None
+
+
+@kubeflow_app.command("submit", epilog=EXIT_CODES)
+def submit_command(
+    host: Annotated[str, typer.Option(help="URL of Kubeflow Pipelines.")],
+    pipeline: PipelineFile = Path("pipeline.yaml"),
+    namespace: Annotated[str | None, typer.Option(help="Of the run, where Kubeflow serves several users.")] = None,
+    experiment: Annotated[str | None, typer.Option(help="Groups runs in the user interface.")] = None,
+    run_name: Annotated[str | None, typer.Option(help="Shown in the user interface.")] = None,
+    parameters: Annotated[
+        list[str] | None,
+        typer.Option("--parameter", metavar="NAME=VALUE", help="workspace, data or serving; repeatable."),
+    ] = None,
+    wait: Annotated[bool, typer.Option(help="Wait for the end, and exit with the verdict's code.")] = True,
+    timeout: Annotated[float, typer.Option(min=1, help="Seconds to wait at most.")] = 86_400,
+) -> None:
+    """Start a run on a cluster."""
+    _check_file(pipeline)
+    given = dict(map(_parse_parameter, parameters or []))
+    from kubeflow.compile.backend_checks import BackendRefusalError
+    from kubeflow.submission import SubmissionError, follow, submit
+
+    try:
+        client, submission = submit(host, pipeline, namespace, experiment, run_name, given)
+        print(f"run {submission.run_id}\n{submission.url}", flush=True)
+        if not wait:
+            return
+        submission = follow(client, submission, timeout)
+    except BackendRefusalError as error:
+        fail(str(error), EXIT_USAGE)
+    except SubmissionError as error:
+        fail(str(error), EXIT_FAILED)
+    print(str(submission.verdict).upper())
+    if submission.failed_tasks:
+        print(f"failed tasks: {', '.join(submission.failed_tasks)}; the report is shown at the task 'report'")
+    raise typer.Exit(submission.exit_code)
+
+
+@kubeflow_app.command("run-local", epilog=EXIT_CODES)
+def run_local_command(
+    data: Annotated[Path, typer.Option(help="Folder with one sub-folder of images per class.")],
+    pipeline: PipelineFile = Path("pipeline.yaml"),
+    workspace: WorkspaceOption = Path("workspace"),
+    serving: Annotated[
+        Path | None, typer.Option(help="Receives <version>/; serving/ in the workspace without.")
+    ] = None,
+) -> None:
+    """Run a compiled pipeline on this machine, task by task in processes of their own, as kfp does it locally."""
+    _check_file(pipeline)
+    if not data.is_dir():
+        fail(f"--data: received {str(data)!r}, which is no folder; give one with a sub-folder per class", EXIT_USAGE)
+    place = Workspace(workspace.resolve())
+    pushed_to = serving.resolve() if serving else place.serving
+    for option, folder in (("--data", data.resolve()), ("--workspace", place.root), ("--serving", pushed_to)):
+        try:
+            check_path(str(folder))
+        except ValueError as error:
+            fail(f"{option}: received {str(folder)!r}: {error}", EXIT_USAGE)
+    from kubeflow.compile.backend_checks import BackendRefusalError, check_file
+    from kubeflow.run_local import LocalRunError, run_on_this_machine
+
+    try:
+        check_file(pipeline)
+        summary = run_on_this_machine(pipeline, data.resolve(), place, pushed_to)
+    except (BackendRefusalError, WorkspaceMovedError) as error:
+        fail(str(error), EXIT_USAGE)
+    except (WorkspaceBusyError, LocalRunError) as error:
+        fail(str(error), EXIT_FAILED)
+    end_with(Console(), place, summary)
+
+
+def _check_signing(config: Config) -> None:
+    key, secret = config.release.signing_key, config.kubeflow.signing_secret
+    # Relative to a task's work folder there is never one.
+    relative = bool(key) and not key.startswith(("/", "env:"))
+    if relative or key.startswith(f"{SIGNING_FOLDER}/") != bool(secret):
+        raise ConfigError(
+            f"kubeflow.signing_secret: received {secret!r} with release.signing_key {key!r}; allowed are the name of a "
+            f"Secret with its file below {SIGNING_FOLDER!r}, such as '{SIGNING_FOLDER}/release.key', no Secret with "
+            "another absolute path or env:NAME that the Pusher's task has, or neither"
+        )
+
+
+def _classes(config: Config, data: Path | None) -> list[str]:
+    if data is not None:
+        classes = resolve_classes(data.resolve(), config)
+    elif config.data.classes:
+        classes = list(config.data.classes)
+    else:
+        raise ConfigError(
+            "data.classes: received none, and they are part of the compiled pipeline: name them, for example --set "
+            '\'data.classes=["Negative", "Positive"]\', or give --data, if the images can be seen from here'
+        )
+    if len(classes) < 2:
+        raise ConfigError(f"--data: received {str(data)!r}, which has fewer than two sub-folders of images: {classes}")
+    return classes
+
+
+def _parse_parameter(text: str) -> tuple[str, str]:
+    name, equals, value = text.partition("=")
+    if not equals or name not in ("workspace", "data", "serving"):
+        fail(f"--parameter: received {text!r}, allowed are workspace=PATH, data=PATH and serving=PATH", EXIT_USAGE)
+    try:
+        check_path(below("/", value) if name == "serving" else value)
+    except ValueError as error:
+        fail(f"--parameter: received {text!r}: {error}", EXIT_USAGE)
+    return name, value
+
+
+def _check_file(file: Path) -> None:
+    if not file.is_file():
+        fail(f"no such file: {str(file)!r}; 'crackgate kubeflow compile' writes it", EXIT_USAGE)

@@ -1,0 +1,80 @@
+"""The command line. TFX and TensorFlow are imported where a command needs them, so that help and errors are instant."""
+
+import importlib.metadata
+from typing import Annotated
+
+import typer
+
+from crackgate_cli.compare import compare
+from crackgate_cli.export_tflite import export_tflite
+from crackgate_cli.gate import gate
+from crackgate_cli.inspect import inspect
+from crackgate_cli.kubeflow import kubeflow_app
+from crackgate_cli.predict import predict
+from crackgate_cli.rollback import rollback
+from crackgate_cli.run import run
+from crackgate_cli.runs import runs_app
+from crackgate_cli.sample_data import sample_data
+from crackgate_cli.serve import serve
+from crackgate_cli.train_worker import train_worker
+from crackgate_cli.verify import verify
+from crackgate_cli.versions import versions
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="Turns a folder of labelled surface photographs into a released, gated crack classifier.",
+)
+
+
+def main() -> None:
+    """The entry point of the command `crackgate`."""
+    app()
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        print(f"crackgate {importlib.metadata.version('crackgate')}")
+        raise typer.Exit()
+
+
+@app.callback()
+def common(
+    _version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and leave.")
+    ] = False,
+) -> None:
+    """Options of every command."""
+
+
+app.command(
+    epilog="Exit codes: 0 released, 2 usage or configuration, 3 the model did not pass its gate, "
+    "4 the data did not pass its gate, 1 anything else."
+)(run)
+app.command(
+    epilog="Exit codes: 0 passed, 2 usage or configuration, 3 the model did not pass, "
+    "4 the data did not pass its checks, 1 anything else."
+)(gate)
+app.command()(sample_data)
+app.command(
+    epilog="Exit codes: 0 all scored, 1 a file could not be scored, 2 usage, 5 an image was given a label of --fail-on."
+)(predict)
+app.command(epilog="Exit codes: 0 all inspected, 1 a photograph could not be inspected, 2 usage.")(inspect)
+app.command()(serve)
+app.command(epilog="Exit codes: 0 both files written, 3 int8 was refused, 2 usage, 1 anything else.")(export_tflite)
+app.add_typer(runs_app, name="runs")
+app.command()(compare)
+app.command(epilog="Exit codes: 0 listed, 1 a record cannot be read, 2 usage: there is no such serving directory.")(
+    versions
+)
+app.command(
+    epilog="Exit codes: 0 everything is what was released, 1 something is not, or a record cannot be read, "
+    "2 usage: there is no such version or key."
+)(verify)
+app.command(
+    epilog="Exit codes: 0 done, or that version is in use already, 1 the version is not what was released or the "
+    "serving directory cannot be changed, 2 usage: there is no such version."
+)(rollback)
+app.command()(train_worker)
+app.add_typer(kubeflow_app, name="kubeflow")

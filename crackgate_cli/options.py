@@ -1,0 +1,71 @@
+"""What several commands share: exit codes, options, refusals, and which model they mean."""
+
+import os
+import shutil
+from pathlib import Path
+from typing import Annotated, NoReturn
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+
+from crackgate.runs.workspace import Workspace
+
+EXIT_FAILED = 1
+EXIT_USAGE = 2
+
+WorkspaceOption = Annotated[Path, typer.Option(help="Folder that everything is written to.")]
+ModelOption = Annotated[
+    Path | None, typer.Option(help="Folder of a released version; the newest of the workspace otherwise.")
+]
+ConfigOption = Annotated[Path | None, typer.Option(help="Configuration, TOML.")]
+SetOption = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="SECTION.FIELD=VALUE", help="Set one field of the configuration; repeatable."),
+]
+CacheOption = Annotated[bool, typer.Option(help="Take over what earlier runs did, where nothing changed.")]
+VerboseOption = Annotated[bool, typer.Option("--verbose", help="Show the logs of TFX and TensorFlow, too.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")]
+ServingOption = Annotated[
+    Path | None,
+    typer.Option(help="Serving directory, where it is not that of a workspace.", show_default="WORKSPACE/serving"),
+]
+
+
+def fail(message: str, code: int) -> NoReturn:
+    """Ends the command with an error."""
+    Console(stderr=True).print(f"[bold red]error:[/] {escape(message)}", highlight=False, soft_wrap=True)
+    raise typer.Exit(code)
+
+
+def console_on_a_copy_of(descriptor: int) -> Console:
+    """A console that stays the terminal's when the descriptor is turned elsewhere."""
+    copy = os.fdopen(os.dup(descriptor), "w", encoding="utf-8", errors="backslashreplace")
+    return Console(file=copy, width=shutil.get_terminal_size().columns)
+
+
+def chosen_model(workspace: Path, model: Path | None) -> Path:
+    """The folder of the version that a command works with; ends the command where there is none."""
+    from crackgate.releases import current_version
+
+    if model is not None:
+        if not (model / "saved_model.pb").is_file():
+            fail(f"{str(model)!r} is no released version: it has no saved_model.pb", EXIT_USAGE)
+        return model
+    serving = Workspace(workspace).serving
+    folder = current_version(serving)
+    if folder is None:
+        fail(f"there is no released model in {str(serving)!r}: run 'crackgate run' first, or give --model", EXIT_USAGE)
+    return folder
+
+
+def serving_directory(workspace: Path, serving: Path | None) -> Path:
+    """The serving directory that a command works with; ends the command where there is none."""
+    folder = serving or Workspace(workspace).serving
+    if not folder.is_dir():
+        fail(
+            f"there is no serving directory {str(folder)!r}: give the --workspace that 'crackgate run' wrote to, or "
+            "--serving",
+            EXIT_USAGE,
+        )
+    return folder.resolve()

@@ -1,0 +1,164 @@
+"""`crackgate predict`: any number of images, rows as they are scored."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from crackgate.atomic_files import whole_file
+from crackgate.config.configuration import ConfigError, load_config
+from crackgate.contracts.card import NotAReleaseError, read_card
+from crackgate.runs.log_file import output_turned_to
+from crackgate_cli.options import (
+    EXIT_FAILED,
+    EXIT_USAGE,
+    ConfigOption,
+    ModelOption,
+    SetOption,
+    WorkspaceOption,
+    chosen_model,
+    console_on_a_copy_of,
+    fail,
+)
+from serving.batch.failing_labels import UnknownLabelError, resolve_labels
+from serving.batch.formats import Format, UnknownFormatError, Writer, format_of, parquet_writer, text_writer
+from serving.batch.inputs import NoSuchInputError, check_inputs, find_images
+
+EXIT_LABEL_FOUND = 5
+# Rows between two signs of life on the terminal.
+_ROWS_BETWEEN_SIGNS = 64
+
+
+def predict(
+    images: Annotated[
+        list[str], typer.Argument(metavar="IMAGE|DIR|'PATTERN'...", help="Images, folders of them, quoted patterns.")
+    ],
+    workspace: WorkspaceOption = Path("workspace"),
+    model: ModelOption = None,
+    kind: Annotated[
+        Format | None,
+        typer.Option("--format", help="Of the rows.", show_default="the extension of --output, else table"),
+    ] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", help="File that appears when it is whole; with --beam a folder of shards."),
+    ] = None,
+    fail_on: Annotated[
+        list[str] | None,
+        typer.Option(metavar="LABEL", help="Exit with 5 when an image is given this label; repeatable."),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="The same as --format json.")] = False,
+    beam: Annotated[
+        bool, typer.Option("--beam", help="Score in a Beam pipeline, as the section 'beam' of the configuration says.")
+    ] = False,
+    config: ConfigOption = None,
+    assignments: SetOption = None,
+) -> None:
+    """Score images with a released model, in flat memory; rows come out as they are scored."""
+    try:
+        check_inputs(images)
+        kind = _choose_format(kind, as_json, output, beam)
+        folder = chosen_model(workspace, model)
+        card = read_card(folder)
+        failing = resolve_labels(fail_on or [], card["classes"], card.get("positive_class"))
+        settings = load_config(config, assignments)
+        if not beam and (config or assignments):
+            fail("--config and --set: they configure Beam here; give --beam, too", EXIT_USAGE)
+        if beam:
+            from crackgate_cli.predict_on_beam import predict_on_beam
+
+            assert output is not None
+            counts, errors = predict_on_beam(folder, images, output, kind, settings.beam)
+        else:
+            counts, errors = _predict_here(folder, card, images, output, kind)
+    except (NoSuchInputError, UnknownFormatError, UnknownLabelError, NotAReleaseError, ConfigError) as error:
+        fail(str(error), EXIT_USAGE)
+    if found := {label: counts[label] for label in sorted(failing) if counts.get(label)}:
+        said = ", ".join(f"{number} of {label!r}" for label, number in found.items())
+        fail(f"--fail-on: there are images with that label: {said}", EXIT_LABEL_FOUND)
+    if errors:
+        raise typer.Exit(EXIT_FAILED)
+
+
+def _choose_format(kind: Format | None, as_json: bool, output: Path | None, beam: bool) -> Format:
+    if as_json and kind not in (None, Format.JSON):
+        fail(f"received --json and --format {kind}: give one of them", EXIT_USAGE)
+    if as_json:
+        kind = Format.JSON
+    if beam:
+        if output is None:
+            fail("--beam writes shards: give the folder that receives them as --output", EXIT_USAGE)
+        if kind not in (None, Format.PARQUET, Format.JSONL):
+            fail(f"--format: received {kind}, with --beam allowed are parquet (the default) and jsonl", EXIT_USAGE)
+        if output.is_dir() and any(output.iterdir()):
+            fail(f"--output: {str(output)!r} is not an empty folder: choose another one, or empty it", EXIT_USAGE)
+        return kind or Format.PARQUET
+    if output is None:
+        if kind is Format.PARQUET:
+            fail("--format parquet needs a file: give --output", EXIT_USAGE)
+        return kind or Format.TABLE
+    if output.is_dir() or not output.parent.is_dir():
+        problem = "is a folder" if output.is_dir() else f"lies in {str(output.parent)!r}, which is no folder"
+        fail(f"--output: {str(output)!r} {problem}: give the name of a file in a folder that exists", EXIT_USAGE)
+    return kind or format_of(output)
+
+
+def _predict_here(
+    folder: Path, card: dict[str, object], images: list[str], output: Path | None, kind: Format
+) -> tuple[dict[str, int], int]:
+    counts: dict[str, int] = {}
+    errors = 0
+    console = console_on_a_copy_of(2)
+    # TensorFlow greets on standard error, and nothing keeps it from doing so.
+    with (
+        console.status("loading the model ...") as status,
+        _writer(kind, output, card) as writer,
+        Path(os.devnull).open("w") as nowhere,
+        output_turned_to(nowhere.fileno()),
+    ):
+        from crackgate.model.released_model import load_released_model
+        from serving.batch.predictions import predict as predict_files
+
+        model = load_released_model(folder)
+        if output is None:
+            # Rows and a status line on one terminal would write over each other.
+            status.stop()
+        for number, row in enumerate(predict_files(model, find_images(images)), start=1):
+            writer.write(row)
+            if row.error is not None:
+                errors += 1
+            elif row.label is not None:
+                counts[row.label] = counts.get(row.label, 0) + 1
+            if number % _ROWS_BETWEEN_SIGNS == 0:
+                status.update(f"scoring ... {number} images")
+    if kind is Format.TABLE and output is None and card.get("positive_class") is not None:
+        rule = f"{card['positive_class']!r} from a score of {card['threshold']:.4g} on"
+        Console().print(rule, highlight=False, soft_wrap=True, markup=False)
+    return counts, errors
+
+
+@contextmanager
+def _writer(kind: Format, output: Path | None, card: dict[str, object]) -> Iterator[Writer]:
+    classes = card["classes"]
+    assert isinstance(classes, list)
+    if output is None:
+        with (
+            os.fdopen(os.dup(1), "w", encoding="utf-8", errors="backslashreplace", newline="") as stream,
+            text_writer(kind, stream, classes) as writer,
+        ):
+            yield writer
+        return
+    with whole_file(output) as partial:
+        if kind is Format.PARQUET:
+            with parquet_writer(partial, classes) as writer:
+                yield writer
+        else:
+            with (
+                partial.open("w", encoding="utf-8", newline="") as stream,
+                text_writer(kind, stream, classes) as writer,
+            ):
+                yield writer

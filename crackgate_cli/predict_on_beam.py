@@ -1,0 +1,31 @@
+"""`crackgate predict --beam`: the same rows from a Beam pipeline. Imports TFX."""
+
+import os
+from pathlib import Path
+
+from crackgate.config.beam import BeamOptions
+from crackgate.runs.log_file import output_turned_to
+from crackgate_cli.options import console_on_a_copy_of
+from serving.batch.formats import Format
+
+
+def predict_on_beam(
+    model: Path, images: list[str], output: Path, kind: Format, options: BeamOptions
+) -> tuple[dict[str, int], int]:
+    """Runs the pipeline; paths are made absolute, for the workers may have another working directory.
+
+    Returns:
+        Images per class, and how many could not be scored.
+    """
+    with (
+        console_on_a_copy_of(2).status("scoring with Beam ..."),
+        Path(os.devnull).open("w") as nowhere,
+        output_turned_to(nowhere.fileno()),
+    ):
+        from pipeline.definition import beam_pipeline_args
+        from serving.batch.beam_predictions import SUMMARY_FILE, predict_with_beam
+
+        arguments = [os.path.abspath(image) for image in images]
+        summary = predict_with_beam(model.resolve(), arguments, output.resolve(), kind, beam_pipeline_args(options))
+    print(f"{summary['rows']} images, {summary['errors']} of them not scored: {output / SUMMARY_FILE}")
+    return summary["labels"], summary["errors"]

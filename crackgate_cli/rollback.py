@@ -1,0 +1,50 @@
+"""`crackgate rollback`: an earlier version in production again."""
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from crackgate_cli.options import (
+    EXIT_FAILED,
+    EXIT_USAGE,
+    JsonOption,
+    ServingOption,
+    WorkspaceOption,
+    fail,
+    serving_directory,
+)
+
+
+def rollback(
+    to: Annotated[
+        int | None,
+        typer.Option(
+            min=0, metavar="VERSION", help="Version to use; a withdrawn one is reinstated.", show_default="one before"
+        ),
+    ] = None,
+    reason: Annotated[str, typer.Option(help="Why, for the record.")] = "no reason given",
+    workspace: WorkspaceOption = Path("workspace"),
+    serving: ServingOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Use an earlier version again: newer ones are withdrawn, and not released again until they are reinstated."""
+    from crackgate.releases import ManifestError, ServingDirectoryError, roll_back
+    from crackgate.releases.withdrawal import AlteredVersionError, NoSuchVersionError, describe_user
+
+    try:
+        done = roll_back(serving_directory(workspace, serving), to, describe_user(), reason)
+    except NoSuchVersionError as error:
+        fail(str(error), EXIT_USAGE)
+    except (AlteredVersionError, ServingDirectoryError, ManifestError) as error:
+        fail(str(error), EXIT_FAILED)
+    if as_json:
+        print(json.dumps(vars(done), indent=2))
+        return
+    if not done.withdrawn and not done.reinstated:
+        print(f"version {done.current} is in use already: nothing was changed")
+        return
+    for number in done.withdrawn:
+        print(f"withdrew version {number}")
+    print(f"version {done.current} is in use now{', reinstated' if done.reinstated else ''}")

@@ -1,0 +1,48 @@
+"""`crackgate run`: from a folder of photographs to a released model."""
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from crackgate.config.configuration import load_config
+from crackgate.runs.workspace import Workspace
+from crackgate_cli.options import (
+    CacheOption,
+    ConfigOption,
+    SetOption,
+    VerboseOption,
+    WorkspaceOption,
+    console_on_a_copy_of,
+)
+from crackgate_cli.run_end import end_with, usage_errors_told
+
+
+def run(
+    data: Annotated[Path, typer.Option(help="Folder with one sub-folder of images per class.")],
+    workspace: WorkspaceOption = Path("workspace"),
+    config: ConfigOption = None,
+    assignments: SetOption = None,
+    group_by: Annotated[
+        str | None,
+        typer.Option(
+            metavar="REGEX",
+            help="Keep images of one site, photograph or day in one split: the pattern's first group, searched in the "
+            "path, names it. Without it, copies of one picture are kept together.",
+        ),
+    ] = None,
+    cache: CacheOption = True,
+    verbose: VerboseOption = False,
+) -> None:
+    """Run the pipeline: from a folder of photographs to a released model."""
+    from pipeline.run import run as run_pipeline
+
+    place = Workspace(workspace.resolve())
+    with usage_errors_told():
+        if group_by is not None:
+            assignments = [*(assignments or []), f"data.group_by={json.dumps(group_by)}"]
+        settings = load_config(config, assignments)
+        console = console_on_a_copy_of(1)
+        summary = run_pipeline(console, data.resolve(), settings, place, cache, verbose)
+    end_with(console, place, summary)

@@ -1,0 +1,33 @@
+"""`crackgate sample-data`: synthetic photographs to try the pipeline with."""
+
+import shutil
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.progress import Progress
+
+from crackgate_cli.options import EXIT_USAGE, fail
+
+
+def sample_data(
+    folder: Annotated[Path, typer.Argument(help="Folder to create; Positive/ and Negative/ go into it.")],
+    count: Annotated[int, typer.Option(min=2, help="Images in all, half of each class.")] = 1200,
+    seed: Annotated[int, typer.Option(min=0, help="Same seed, same images.")] = 0,
+) -> None:
+    """Write synthetic photographs of cracked and of sound concrete: 227x227 JPEG."""
+    from crackgate.images.sample_data import write_sample_data
+
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        fail(f"{str(folder)!r} is not an empty folder: choose another one, or remove it", EXIT_USAGE)
+    # Under its name only when it is whole: half a data set would train without complaint.
+    unfinished = folder.with_name(f"{folder.name}.unfinished")
+    shutil.rmtree(unfinished, ignore_errors=True)
+    with Progress(console=Console(stderr=True)) as progress:
+        task = progress.add_task("drawing photographs", total=count)
+        write_sample_data(unfinished, count, seed, on_written=lambda _: progress.advance(task))
+    if folder.exists():
+        folder.rmdir()
+    unfinished.rename(folder)
+    print(f"{count} images in {folder}")

@@ -1,0 +1,105 @@
+"""The closing words of a run, for people."""
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from crackgate.runs.summary import Summary, Verdict, say_serving
+from crackgate_cli.tables.gate import print_gate
+
+_LONGEST_LIST = 5
+
+
+def print_closing(console: Console, summary: Summary, summary_file: str) -> None:
+    """Prints verdict, images, metrics, durations, and where things are."""
+    console.print()
+    if summary.images.found:
+        _print_images(console, summary)
+    if summary.evaluation is not None:
+        print_gate(console, summary.evaluation)
+    if summary.serving is not None:
+        console.print(f"serving check: {say_serving(summary.serving)}", highlight=False, soft_wrap=True)
+    if summary.components:
+        _print_components(console, summary)
+    _print_verdict(console, summary)
+    if summary.report_error:
+        console.print(f"[bold red]no report[/]   {escape(summary.report_error)}", highlight=False, soft_wrap=True)
+    console.print(f"summary     {summary_file}", highlight=False, soft_wrap=True, markup=False)
+    outputs = (("report", "report"), ("model card", "model_card"), ("data page", "data_page"))
+    for name, output in (*outputs, ("curves", "training_curves")):
+        if output in summary.outputs:
+            console.print(f"{name:<12}{summary.outputs[output]}", highlight=False, soft_wrap=True, markup=False)
+    console.print(f"log         {summary.log}", highlight=False, soft_wrap=True, markup=False)
+
+
+def _print_verdict(console: Console, summary: Summary) -> None:
+    refused = "NOT JUDGED" if summary.judges_only else "NOT RELEASED"
+    if summary.verdict == Verdict.RELEASED:
+        headline = f"[bold green]RELEASED[/] version {summary.pushed_version}"
+    elif summary.verdict == Verdict.PASSED:
+        headline = "[bold green]PASSED[/]: the model passed the gate"
+    elif summary.verdict == Verdict.NOT_BLESSED and summary.judges_only:
+        headline = "[bold red]NOT PASSED[/]: the model did not pass the gate"
+    elif summary.verdict == Verdict.NOT_BLESSED:
+        headline = "[bold red]NOT RELEASED[/]: the model did not pass its gate"
+    elif summary.verdict == Verdict.WITHDRAWN:
+        headline = "[bold red]NOT RELEASED[/]: the model was released before and withdrawn"
+    elif summary.verdict == Verdict.DATA_REJECTED:
+        headline = f"[bold red]{refused}[/]: the data did not pass its gate"
+    else:
+        headline = "[bold red]FAILED[/]"
+    console.print(headline, highlight=False)
+    for reason in summary.reasons:
+        console.print(f"  {escape(reason)}", highlight=False, soft_wrap=True)
+    if summary.pushed_to:
+        console.print(f"model       {summary.pushed_to}", highlight=False, soft_wrap=True, markup=False)
+
+
+def _print_title(console: Console, title: str) -> None:
+    console.print(f"[bold]{title}[/]", highlight=False)
+
+
+def _print_images(console: Console, summary: Summary) -> None:
+    images = summary.images
+    _print_title(console, f"Images: {images.found} found, {images.ingested} ingested, {len(images.rejected)} rejected")
+    table = Table()
+    table.add_column("split")
+    for label in summary.classes:
+        table.add_column(escape(label), justify="right")
+    table.add_column("all", justify="right")
+    for split, counts in images.splits.items():
+        table.add_row(split, *(str(counts[label]) for label in summary.classes), str(sum(counts.values())))
+    if images.splits:
+        console.print(table)
+    if images.groups:
+        console.print(f"they form {images.groups} groups, each in one split", highlight=False)
+    if images.copies is not None:
+        console.print(f"leak check: {images.copies} pairs of copies, {images.leaks} across splits", highlight=False)
+    if summary.skew:
+        largest = f"largest divergence of eval and test from train {_largest(summary.skew):.3f}"
+        since = (
+            "no earlier release" if summary.drift is None else f"from the last release {_largest(summary.drift):.3f}"
+        )
+        console.print(f"drift check: {largest}, {since}", highlight=False, soft_wrap=True)
+    if images.noted:
+        console.print(f"{len(images.noted)} were not taken whole: see the summary", highlight=False)
+    for reason, count in images.rejected_by_reason.items():
+        paths = [row["path"] for row in images.rejected if row["reason"] == reason]
+        shown = ", ".join(map(repr, paths[:_LONGEST_LIST])) + (", ..." if count > _LONGEST_LIST else "")
+        console.print(f"rejected as {reason}: {count}: {escape(shown)}", highlight=False, soft_wrap=True)
+
+
+def _largest(divergences: dict[str, dict[str, float]]) -> float:
+    return max((value for split in divergences.values() for value in split.values()), default=0.0)
+
+
+def _print_components(console: Console, summary: Summary) -> None:
+    _print_title(console, f"Time: {summary.seconds:.0f} s in all, start-up included")
+    table = Table()
+    table.add_column("component")
+    table.add_column("seconds", justify="right")
+    table.add_column("")
+    for component in summary.components:
+        state = "" if component.state == "complete" else component.state
+        table.add_row(component.name, f"{component.seconds:.1f}", state)
+    console.print(table)

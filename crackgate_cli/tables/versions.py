@@ -1,0 +1,159 @@
+"""What `crackgate versions` and `crackgate verify` say, for machines and for people. Without TensorFlow."""
+
+from datetime import datetime
+from pathlib import Path
+
+from pydantic import BaseModel
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Column, Table
+
+from crackgate.releases import Finding, State, Version, current_version, list_versions
+from crackgate.releases.records import Event
+
+_COLOURS = {State.RELEASED: "green", State.WITHDRAWN: "yellow", State.INCOMPLETE: "red"}
+_SHOWN = ("accuracy",)
+
+
+class VersionEntry(BaseModel):
+    """One version.
+
+    Attributes:
+        version: Its number; newer is higher.
+        state: "released", "withdrawn" or "incomplete".
+        in_use: Whether it is the one that is served.
+        folder: Where it is.
+        released: When, UTC, ISO 8601; None when that is not known.
+        run_id: The run that released it; None when that is not known.
+        bytes: Size of its files; None when that is not known.
+        signed: Whether the manifest names a signing key.
+        metrics: What the evaluation found.
+        problem: Why it is incomplete; "" when it is not.
+        events: Its withdrawals and reinstatements, in their order.
+    """
+
+    version: int
+    state: State
+    in_use: bool
+    folder: str
+    released: str | None
+    run_id: str | None
+    bytes: int | None
+    signed: bool
+    metrics: dict[str, float | None]
+    problem: str
+    events: list[Event]
+
+
+class FindingEntry(BaseModel):
+    """What a verification came to; see `Finding`.
+
+    Attributes:
+        version: None when there is no manifest.
+        differs_from_judged: Files that the push wrote anew; all others are those of the model that was judged.
+    """
+
+    folder: str
+    version: int | None
+    intact: bool
+    problems: list[str]
+    signature: str
+    files: int
+    differs_from_judged: list[str]
+
+
+def describe_versions(serving_dir: Path) -> list[VersionEntry]:
+    """Returns all versions, the newest first.
+
+    Raises:
+        ManifestError: The record of a withdrawal cannot be read.
+    """
+    current = current_version(serving_dir)
+    return [_entry(version, version.folder == current) for version in reversed(list_versions(serving_dir))]
+
+
+def describe_finding(finding: Finding) -> FindingEntry:
+    """Puts a finding into the form that is printed as JSON."""
+    manifest = finding.manifest
+    return FindingEntry(
+        folder=str(finding.folder),
+        version=manifest.version if manifest else None,
+        intact=finding.intact,
+        problems=finding.problems,
+        signature=finding.signature,
+        files=len(manifest.files) if manifest else 0,
+        differs_from_judged=manifest.differs_from_judged if manifest else [],
+    )
+
+
+def print_versions(console: Console, entries: list[VersionEntry]) -> None:
+    """Prints one line for each version, and what befell those that were withdrawn."""
+    names = list(
+        dict.fromkeys(name for entry in entries for name in entry.metrics if name.partition(" of ")[0] in _SHOWN)
+    )
+    # On a narrow terminal anything else may be cut short, but not what other commands take.
+    version, run = (Column(name, no_wrap=True) for name in ("version", "run"))
+    table = Table(version, "state", "released", run, *(Column(escape(name), justify="right") for name in names))
+    table.add_column("signed")
+    for entry in entries:
+        state = f"[{_COLOURS[entry.state]}]{entry.state}{', in use' if entry.in_use else ''}[/]"
+        table.add_row(
+            str(entry.version),
+            state,
+            _time(entry.released),
+            escape(entry.run_id or "-"),
+            *(_figure(entry.metrics.get(name)) for name in names),
+            "yes" if entry.signed else "no",
+        )
+    console.print(table)
+    for entry in entries:
+        if entry.problem:
+            _say(console, f"{entry.version} is incomplete: {entry.problem}")
+        for event in entry.events:
+            done = "withdrawn" if event.state == State.WITHDRAWN else "reinstated"
+            _say(console, f"{entry.version} was {done} on {_time(event.when)} by {event.who}: {event.why}")
+
+
+def print_findings(console: Console, entries: list[FindingEntry]) -> None:
+    """Prints, version by version, that it is what was released, or everything that is not."""
+    for entry in entries:
+        name = f"version {entry.version}" if entry.version is not None else entry.folder
+        if not entry.intact:
+            found = "ALTERED" if entry.version is not None else "INCOMPLETE"
+            console.print(f"[bold red]{found}[/] {escape(name)}", highlight=False, soft_wrap=True)
+            for problem in entry.problems:
+                _say(console, f"  {problem}")
+            continue
+        console.print(f"[bold green]intact[/]  {escape(name)}", highlight=False, soft_wrap=True)
+        anew = ", ".join(entry.differs_from_judged)
+        judged = f"as judged, but {anew}, which says the version's number" if anew else "as judged"
+        _say(console, f"  {entry.files} files {judged}; {entry.signature}")
+
+
+def _entry(version: Version, in_use: bool) -> VersionEntry:
+    manifest = version.manifest
+    return VersionEntry(
+        version=version.number,
+        state=version.state,
+        in_use=in_use,
+        folder=str(version.folder),
+        released=manifest.created if manifest else None,
+        run_id=manifest.lineage.run_id if manifest else None,
+        bytes=sum(entry.bytes for entry in manifest.files.values()) if manifest else None,
+        signed=manifest is not None and manifest.signing_key is not None,
+        metrics=manifest.metrics if manifest else {},
+        problem=version.problem,
+        events=version.events,
+    )
+
+
+def _figure(value: float | None) -> str:
+    return "-" if value is None else f"{value:.4f}"
+
+
+def _time(moment: str | None) -> str:
+    return f"{datetime.fromisoformat(moment).astimezone():%Y-%m-%d %H:%M:%S}" if moment else "-"
+
+
+def _say(console: Console, sentence: str) -> None:
+    console.print(sentence, highlight=False, soft_wrap=True, markup=False)

@@ -1,0 +1,72 @@
+"""`crackgate verify`: whether versions are what was released."""
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from crackgate_cli.options import (
+    EXIT_FAILED,
+    EXIT_USAGE,
+    JsonOption,
+    ServingOption,
+    WorkspaceOption,
+    fail,
+    serving_directory,
+)
+
+
+def verify(
+    version: Annotated[
+        int | None, typer.Argument(min=0, help="A version; all of them, withdrawn ones included, without it.")
+    ] = None,
+    model: Annotated[
+        Path | None, typer.Option(help="Folder of a released version that is somewhere else, in place of VERSION.")
+    ] = None,
+    public_key: Annotated[
+        Path | None, typer.Option(help="PEM file of the Ed25519 key that must have signed it.")
+    ] = None,
+    workspace: WorkspaceOption = Path("workspace"),
+    serving: ServingOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Check released versions byte by byte against what was judged and released, and their signatures."""
+    from crackgate.releases import ManifestError, list_versions
+    from crackgate.releases import verify as verify_version
+    from crackgate.releases.signatures import KeyFileError, load_public_key
+    from crackgate_cli.tables.versions import describe_finding, print_findings
+
+    if model is not None and version is not None:
+        fail(f"received both version {version} and --model {str(model)!r}: give one of the two", EXIT_USAGE)
+    if model is not None and not model.is_dir():
+        fail(f"--model: received {str(model)!r}, which is no folder", EXIT_USAGE)
+    folder = None if model is not None else serving_directory(workspace, serving)
+    try:
+        key = None if public_key is None else load_public_key(public_key)
+    except KeyFileError as error:
+        fail(f"--public-key: {error}", EXIT_USAGE)
+    if folder is None:
+        assert model is not None
+        findings = [verify_version(model, key)]
+    else:
+        try:
+            known = list_versions(folder)
+        except ManifestError as error:
+            fail(str(error), EXIT_FAILED)
+        # A withdrawn version that was deleted leaves its record alone.
+        known = [each for each in known if each.folder.is_dir()]
+        wanted = [each for each in known if version in (None, each.number)]
+        if not wanted:
+            numbers = ", ".join(str(each.number) for each in known) or "none"
+            asked = "version" if version is None else f"version {version}"
+            fail(f"there is no {asked} in {str(folder)!r}; it has: {numbers}", EXIT_USAGE)
+        findings = [verify_version(each.folder, key, each.number) for each in wanted]
+    entries = [describe_finding(finding) for finding in findings]
+    if as_json:
+        print(json.dumps([entry.model_dump() for entry in entries], indent=2))
+    else:
+        print_findings(Console(), entries)
+    if not all(entry.intact for entry in entries):
+        raise typer.Exit(EXIT_FAILED)

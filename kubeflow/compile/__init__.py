@@ -1,0 +1,1 @@
+"""From the pipeline to one file for Kubeflow Pipelines v2."""

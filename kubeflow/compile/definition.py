@@ -1,0 +1,34 @@
+"""The pipeline as it is compiled for a cluster: with stand-ins for the paths that a run gives."""
+
+from pathlib import Path
+
+from ml_metadata.proto import metadata_store_pb2
+from tfx import v1 as tfx
+
+from crackgate.config.configuration import Config
+from crackgate.runs.workspace import Workspace
+from kubeflow.task.parameters import STAND_INS
+from pipeline.definition import create_pipeline
+
+
+def remote_pipeline(classes: list[str], config: Config, enable_cache: bool) -> tfx.dsl.Pipeline:
+    """Makes the pipeline that LocalDagRunner runs, for paths that are known only when it runs.
+
+    Args:
+        classes: Class names in label order.
+        config: The configuration.
+        enable_cache: Whether components may take over outputs of earlier runs.
+    """
+    workspace = Workspace(Path(STAND_INS.workspace))
+    return create_pipeline(
+        data=Path(STAND_INS.data),
+        classes=classes,
+        config=config,
+        pipeline_root=workspace.pipeline_root,
+        serving_dir=Path(STAND_INS.serving),
+        # Below the run's own work folder, which is each task's current one.
+        trainer_work_dir=Path("trainer"),
+        # Each task takes it from its environment.
+        metadata=metadata_store_pb2.ConnectionConfig(),
+        enable_cache=enable_cache,
+    )

@@ -1,0 +1,67 @@
+"""The three kinds of tasks, as KFP's lightweight components: only the functions' own text travels, in pipeline.yaml."""
+
+from kfp import dsl
+
+
+def node(
+    summary: dsl.Output[dsl.Markdown],
+    node: str,
+    ir: str,
+    sources: str,
+    run_id: str,
+    workspace: str,
+    data: str,
+    serving: str,
+) -> None:
+    """Runs one TFX node."""
+    import logging
+
+    # TFX's imports have hundreds of lines to say, and kfp's executor would print them.
+    logging.getLogger().setLevel(logging.WARNING)
+    from kubeflow.task.node import run_node
+    from kubeflow.task.output import describe_execution
+    from kubeflow.task.parameters import RunParameters
+
+    execution = run_node(node, ir, sources, run_id, RunParameters(workspace, data, serving))
+    with open(summary.path, "w", encoding="utf-8") as file:
+        file.write(describe_execution(execution))
+
+
+def verdict(
+    summary: dsl.Output[dsl.Markdown], definition: str, run_id: str, workspace: str, data: str, serving: str
+) -> None:
+    """Fails the run when nothing was released."""
+    import logging
+
+    # TFX's imports have hundreds of lines to say, and kfp's executor would print them.
+    logging.getLogger().setLevel(logging.WARNING)
+    from kubeflow.task.parameters import RunParameters
+    from kubeflow.task.verdict import give_verdict
+
+    text = give_verdict(definition, run_id, RunParameters(workspace, data, serving))
+    with open(summary.path, "w", encoding="utf-8") as file:
+        file.write(text)
+
+
+def report(
+    summary: dsl.Output[dsl.Markdown],
+    metrics: dsl.Output[dsl.Metrics],
+    page: dsl.Output[dsl.HTML],
+    definition: str,
+    run_id: str,
+    workspace: str,
+    data: str,
+    serving: str,
+) -> None:
+    """Always runs: writes the report, and fails only when the run broke down."""
+    import logging
+
+    # TFX's imports have hundreds of lines to say, and kfp's executor would print them.
+    logging.getLogger().setLevel(logging.WARNING)
+    from kubeflow.task.parameters import RunParameters
+    from kubeflow.task.verdict import publish_report
+
+    run = RunParameters(workspace, data, serving)
+    figures = publish_report(definition, run_id, run, summary.path, page.path)
+    for name, value in figures.items():
+        metrics.log_metric(name, value)

@@ -1,0 +1,56 @@
+"""What each task leaves in the run's folder for the report: how its node ended, and why."""
+
+import time
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, Field
+
+from crackgate.runs.workspace import write_whole
+
+
+class NodeRecord(BaseModel):
+    """The latest attempt at a node.
+
+    Attributes:
+        node: TFX's id of it.
+        attempt: Counted from 1.
+        began: Seconds since 1970, of the first attempt.
+        state: "running" until something else is known; a task that was killed stays so.
+        seconds: Of the latest attempt, imports included.
+        peak_memory: Most resident memory, in bytes.
+        reasons: Sentences, where the data were rejected.
+        account: What ingest counted, where it rejected the data.
+        error: What went wrong otherwise.
+    """
+
+    node: str
+    attempt: int = 1
+    began: float = Field(default_factory=time.time)
+    state: Literal["running", "complete", "cached", "failed", "rejected"] = "running"
+    seconds: float = 0
+    peak_memory: int | None = None
+    reasons: list[str] = Field(default_factory=list)
+    account: dict[str, Any] = Field(default_factory=dict)
+    error: str = ""
+
+    def write(self, folder: Path) -> None:
+        """Writes it into the run's folder of records."""
+        folder.mkdir(parents=True, exist_ok=True)
+        write_whole(folder / f"{self.node}.json", self.model_dump_json(indent=2))
+
+
+def begin_record(folder: Path, node: str) -> NodeRecord:
+    """Starts the record of an attempt, which may not be the first."""
+    earlier = read_records(folder).get(node)
+    record = NodeRecord(node=node)
+    if earlier is not None:
+        record.attempt, record.began = earlier.attempt + 1, earlier.began
+    record.write(folder)
+    return record
+
+
+def read_records(folder: Path) -> dict[str, NodeRecord]:
+    """Returns what is recorded so far, by node."""
+    records = [NodeRecord.model_validate_json(file.read_bytes()) for file in folder.glob("*.json")]
+    return {record.node: record for record in records}

@@ -1,0 +1,65 @@
+"""What a task shows in the user interface of Kubeflow Pipelines."""
+
+import re
+
+from crackgate.contracts.evaluation import ALL_IMAGES
+from crackgate.report.content import explain, say_headline, say_outcome
+from crackgate.runs.lineage import Artifact, Execution
+from crackgate.runs.summary import Summary
+
+_SPECIAL = re.compile(r"([\\`*_\[\]<>|#])")
+
+
+def describe_execution(execution: Execution) -> str:
+    """A node's execution in Markdown: its state, and what it was given and made."""
+    took_over = " (taken over from an earlier, identical execution)" if execution.state == "cached" else ""
+    lines = [
+        f"# {execution.component}: {execution.state}{took_over}",
+        "",
+        f"Execution {execution.id} of run {_escape(execution.run_id)} in ML Metadata.",
+        "",
+        "| | name | type | id | place |",
+        "|---|---|---|---|---|",
+        *_rows("input", execution.inputs),
+        *_rows("output", execution.outputs),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _rows(kind: str, artifacts: dict[str, list[Artifact]]) -> list[str]:
+    return [
+        f"| {kind} | {_escape(name)} | {artifact.type} | {artifact.id} | {_escape(artifact.uri)} |"
+        for name, found in sorted(artifacts.items())
+        for artifact in found
+    ]
+
+
+def describe_run(summary: Summary) -> str:
+    """A run in Markdown: the verdict, why, the gate's requirements, and the steps."""
+    lines = [f"# {say_headline(summary)}", ""]
+    lines += [f"- {_escape(sentence)}" for sentence in explain(summary)]
+    images = summary.images
+    lines += ["", f"{images.found:,} files, {images.ingested:,} ingested, {len(images.rejected):,} rejected.", ""]
+    if summary.evaluation is not None:
+        lines += ["| requirement | |", "|---|---|"]
+        rows = summary.evaluation.requirements
+        lines += [f"| {_escape(say_outcome(row))} | {row.outcome} |" for row in rows]
+        lines.append("")
+    lines += ["| step | state | seconds |", "|---|---|---:|"]
+    lines += [f"| {step.name} | {step.state} | {step.seconds:.0f} |" for step in summary.components]
+    if summary.pushed_to:
+        lines += ["", f"Model: {_escape(summary.pushed_to)}"]
+    return "\n".join(lines) + "\n"
+
+
+def main_figures(summary: Summary) -> dict[str, float]:
+    """The figures on all test images, by name; those that are no number are left out."""
+    if summary.evaluation is None:
+        return {}
+    overall = [part for part in summary.evaluation.slices if part.name == ALL_IMAGES]
+    figures = overall[0].figures if overall else {}
+    return {name: figure.value for name, figure in figures.items() if figure.value is not None}
+
+
+def _escape(text: str) -> str:
+    return _SPECIAL.sub(r"\\\1", " ".join(text.split()))

@@ -1,0 +1,133 @@
+"""What a run is told when it starts: paths, which are compiled into the pipeline as stand-ins."""
+
+import dataclasses
+from collections.abc import Callable, MutableMapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from google.protobuf.any_pb2 import Any as AnyMessage
+from google.protobuf.descriptor import FieldDescriptor
+from google.protobuf.message import Message
+
+from crackgate.config.kubeflow import below, check_path
+
+# Where Cloud Storage FUSE, on GKE and on Vertex AI, shows the buckets.
+BUCKETS = "/gcs/"
+_BUCKET_SCHEME = "gs://"
+
+
+class ParameterError(Exception):
+    """A run parameter cannot be used; the message names it, its value and what is allowed."""
+
+
+@dataclass(frozen=True)
+class RunParameters:
+    """Paths as the tasks see them, absolute.
+
+    Attributes:
+        workspace: Folder for artifacts, reports and logs.
+        data: Folder of the images.
+        serving: Folder that receives `<version>/`; relative: below the workspace.
+    """
+
+    workspace: str
+    data: str
+    serving: str
+
+    def resolved(self) -> "RunParameters":
+        """As paths of the file system: TFX's components and ours read and write files, and a bucket as mounted files.
+
+        Raises:
+            ParameterError: A path cannot be used.
+        """
+        return RunParameters(
+            as_file_path("workspace", self.workspace),
+            as_file_path("data", self.data),
+            as_file_path("serving", below(self.workspace, self.serving)),
+        )
+
+
+# Stand in the compiled pipeline for the values that a run gives.
+STAND_INS = RunParameters(
+    workspace="/crackgate-parameters/workspace",
+    data="/crackgate-parameters/data",
+    serving="/crackgate-parameters/serving",
+)
+
+
+def as_file_path(name: str, path: str) -> str:
+    """Turns `gs://bucket/folder` into `/gcs/bucket/folder`, and leaves other paths as they are.
+
+    Args:
+        name: Of the parameter, for the message.
+        path: Absolute, or of a bucket.
+
+    Raises:
+        ParameterError: It is neither.
+    """
+    try:
+        check_path(path)
+    except ValueError as error:
+        raise ParameterError(f"{name}: received {path!r}: {error}") from None
+    path = BUCKETS + path.removeprefix(_BUCKET_SCHEME) if path.startswith(_BUCKET_SCHEME) else path
+    return path.rstrip("/") or "/"
+
+
+def check_data_folder(parameters: RunParameters) -> None:
+    """Says in time that a volume is not there, which would look like a folder without images.
+
+    Raises:
+        ParameterError: `data` is no folder.
+    """
+    if not Path(parameters.data).is_dir():
+        bucket = ": is the bucket mounted there, by Cloud Storage FUSE?" if parameters.data.startswith(BUCKETS) else ""
+        raise ParameterError(
+            f"data: received {parameters.data!r}, which is no folder in this container{bucket}; mount the volume "
+            "that holds one sub-folder of images per class (kubeflow.volumes), or give its path there"
+        )
+
+
+def substitute(message: Message, values: RunParameters) -> None:
+    """Puts the values in the place of the stand-ins in every text of the message, however deep, also inside `Any`."""
+    pairs = [(getattr(STAND_INS, field.name), getattr(values, field.name)) for field in dataclasses.fields(values)]
+
+    def replaced(text: str) -> str:
+        for stand_in, value in pairs:
+            text = text.replace(stand_in, value)
+        return text
+
+    _replace_texts(message, replaced)
+
+
+def _replace_texts(message: Message, replaced: Callable[[str], str]) -> None:
+    if isinstance(message, AnyMessage):
+        from tfx.utils import proto_utils
+
+        inner = proto_utils.unpack_proto_any(message)
+        _replace_texts(inner, replaced)
+        message.Pack(inner)
+        return
+    for field, value in message.ListFields():
+        if field.message_type is not None and field.message_type.GetOptions().map_entry:
+            _replace_in_map(field, value, replaced)
+        elif field.type == FieldDescriptor.TYPE_MESSAGE:
+            for each in value if _is_repeated(field) else [value]:
+                _replace_texts(each, replaced)
+        elif field.type == FieldDescriptor.TYPE_STRING and _is_repeated(field):
+            value[:] = [replaced(text) for text in value]
+        elif field.type == FieldDescriptor.TYPE_STRING:
+            setattr(message, field.name, replaced(value))
+
+
+def _replace_in_map(field: FieldDescriptor, entries: MutableMapping[Any, Any], replaced: Callable[[str], str]) -> None:
+    value_field = field.message_type.fields_by_name["value"]
+    for key in list(entries):
+        if value_field.type == FieldDescriptor.TYPE_MESSAGE:
+            _replace_texts(entries[key], replaced)
+        elif value_field.type == FieldDescriptor.TYPE_STRING:
+            entries[key] = replaced(entries[key])
+
+
+def _is_repeated(field: FieldDescriptor) -> bool:
+    return bool(field.is_repeated)

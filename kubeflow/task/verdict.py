@@ -1,0 +1,176 @@
+"""What a run came to, read from ML Metadata and from what its tasks left: the last two tasks of every run.
+
+`verdict` follows when all nodes went well, and fails, and the run with it, when nothing was released. `report` is the
+exit handler: it always runs, leaves the same summary and report as a local run, and fails only when the run broke down.
+From the states of these two `crackgate kubeflow submit` knows the exit code.
+"""
+
+import json
+import shutil
+import traceback
+from datetime import datetime
+from pathlib import Path
+
+from pydantic import BaseModel
+
+from crackgate.config.configuration import Config
+from crackgate.report.content import say_headline
+from crackgate.report.files import write_report
+from crackgate.runs.lineage import Execution, read_run
+from crackgate.runs.summary import ComponentTime, Images, Summary, Verdict, begin_summary
+from crackgate.runs.workspace import Workspace
+from kubeflow.task.log import logged_to_workspace
+from kubeflow.task.metadata_store import connection_config, open_store, store_settings
+from kubeflow.task.node_ir import unpack
+from kubeflow.task.node_record import NodeRecord, read_records
+from kubeflow.task.output import describe_run, main_figures
+from kubeflow.task.parameters import RunParameters
+from kubeflow.task.run_folders import log_folder, records_folder, work_folder
+from pipeline.local_runner import add_results, judge
+
+
+class Definition(BaseModel):
+    """What was compiled, as far as the run's end has to know it.
+
+    Attributes:
+        nodes: TFX's ids, in the order of the pipeline.
+        classes: Class names in label order.
+        config: The configuration.
+    """
+
+    nodes: list[str]
+    classes: list[str]
+    config: dict[str, object]
+
+
+class NotReleasedError(Exception):
+    """The run ended without a release."""
+
+
+class RunBrokenError(Exception):
+    """The run did not come to a verdict."""
+
+
+def give_verdict(definition: str, run_id: str, parameters: RunParameters) -> str:
+    """Says in Markdown what was released.
+
+    Raises:
+        NotReleasedError: Nothing was released.
+    """
+    compiled = Definition.model_validate_json(unpack(definition))
+    parameters = parameters.resolved()
+    with logged_to_workspace(Workspace(Path(parameters.workspace)), run_id, "Verdict"):
+        summary = _conclude(compiled, run_id, parameters)
+    if summary.verdict != Verdict.RELEASED:
+        raise NotReleasedError("; ".join([say_headline(summary), *summary.reasons]))
+    return describe_run(summary)
+
+
+def write_the_report(definition: str, run_id: str, parameters: RunParameters) -> Summary:
+    """Writes `runs/<run id>/summary.json`, `report.html` and so on, and clears what only the run itself needed."""
+    compiled = Definition.model_validate_json(unpack(definition))
+    parameters = parameters.resolved()
+    workspace = Workspace(Path(parameters.workspace))
+    folder = workspace.runs / run_id
+    folder.mkdir(parents=True, exist_ok=True)
+    with logged_to_workspace(workspace, run_id, "Report"):
+        summary = _conclude(compiled, run_id, parameters)
+        # Before the report: what was decided must not be lost with it.
+        summary.write(folder)
+        try:
+            summary.outputs |= write_report(summary, folder)
+        except Exception as error:  # whatever goes wrong there changes no verdict
+            traceback.print_exception(error)
+            summary.report_error = f"{type(error).__name__}: {error}"
+        summary.write(folder)
+    if summary.verdict != Verdict.FAILED:  # another attempt at the run goes on where it was
+        shutil.rmtree(work_folder(workspace, run_id), ignore_errors=True)
+    return summary
+
+
+def _conclude(compiled: Definition, run_id: str, parameters: RunParameters) -> Summary:
+    workspace = Workspace(Path(parameters.workspace))
+    config = Config.model_validate(compiled.config)
+    records = read_records(records_folder(workspace, run_id))
+    logs = log_folder(workspace, run_id)
+    summary = begin_summary(run_id, Path(parameters.data), compiled.classes, config, logs)
+    began = min((record.began for record in records.values()), default=datetime.now().timestamp())
+    summary.started = datetime.fromtimestamp(began).astimezone().strftime("%Y-%m-%dT%H:%M:%S%z")
+    summary.seconds = round(datetime.now().timestamp() - began, 2)
+    connection = connection_config(store_settings())
+    open_store(connection)
+    executions = read_run(connection, run_id)
+    summary.components = [_step(records[node]) for node in compiled.nodes if node in records]
+    add_results(summary, executions)
+    rejected = [record for record in records.values() if record.state == "rejected"]
+    if rejected:
+        for record in rejected:
+            if record.account:
+                summary.images = Images.from_account(record.account)
+        reasons = [reason for record in rejected for reason in record.reasons]
+        summary.conclude(Verdict.DATA_REJECTED, reasons)
+    elif broken := _find_broken(compiled.nodes, records, executions):
+        summary.conclude(Verdict.FAILED, broken)
+    else:
+        judge(summary, executions, config)
+    return summary
+
+
+def _step(record: NodeRecord) -> ComponentTime:
+    state = record.state if record.state in ("complete", "cached") else "failed"
+    return ComponentTime(name=record.node, state=state, seconds=record.seconds, peak_memory=record.peak_memory)
+
+
+def _find_broken(nodes: list[str], records: dict[str, NodeRecord], executions: dict[str, Execution]) -> list[str]:
+    """One sentence for each node that failed or fell silent; where there is none, for those that never began."""
+    reasons = []
+    for node in nodes:
+        record = records.get(node)
+        if record is not None and record.state == "failed":
+            reasons.append(f"{node}: {record.error}")
+        elif record is not None and record.state == "running":
+            reasons.append(
+                f"{node}: attempt {record.attempt} began and was never heard of again: killed for its memory "
+                f"(kubeflow.nodes.{node}.memory), stopped by its timeout, or its node was lost"
+            )
+    missing = [node for node in nodes if node not in records or not _succeeded(executions.get(node))]
+    if not reasons and missing:
+        reasons.append(f"never ran: {', '.join(missing)}")
+    return reasons
+
+
+def _succeeded(execution: Execution | None) -> bool:
+    return execution is not None and execution.succeeded
+
+
+def definition_as_json(nodes: list[str], classes: list[str], config: Config) -> bytes:
+    """What `give_verdict` and `write_the_report` are given, before packing."""
+    dumped = config.model_dump(mode="json", by_alias=True)
+    content = Definition(nodes=nodes, classes=classes, config=dumped).model_dump(mode="json")
+    return json.dumps(content, sort_keys=True).encode()
+
+
+def publish_report(
+    definition: str, run_id: str, parameters: RunParameters, summary_file: str, page_file: str
+) -> dict[str, float]:
+    """Writes the report, shows it in the user interface, and returns the main figures.
+
+    Args:
+        definition: What was compiled, packed.
+        run_id: The run's.
+        parameters: The run's.
+        summary_file: Receives the verdict in Markdown.
+        page_file: Receives the report's page.
+
+    Raises:
+        RunBrokenError: The run came to no verdict; its report is written all the same.
+    """
+    summary = write_the_report(definition, run_id, parameters)
+    Path(summary_file).write_text(describe_run(summary), encoding="utf-8")
+    page = summary.outputs.get("report")
+    shown = Path(page).read_text(encoding="utf-8") if page else f"<p>There is no report: {summary.report_error}</p>"
+    Path(page_file).write_text(shown, encoding="utf-8")
+    print(describe_run(summary))
+    if summary.verdict == Verdict.FAILED:
+        raise RunBrokenError("; ".join(summary.reasons))
+    return main_figures(summary)

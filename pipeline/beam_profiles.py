@@ -1,0 +1,181 @@
+"""How the Beam steps run: from a profile to Beam's arguments, and what can be checked of it before anything starts."""
+
+import os
+import socket
+from collections.abc import Iterable, Sequence
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import psutil
+
+from crackgate.config.beam import BeamOptions
+from crackgate.config.configuration import ConfigError
+from crackgate.images.image_folder import find_files
+
+if TYPE_CHECKING:
+    from tfx.dsl.components.base.base_component import BaseComponent
+
+# On two cores (docs/scale.md) ingest, statistics and evaluation together take two processes 12 s longer than one at
+# 10,000 images of 227x227 pixels, since each process imports TensorFlow for each step, and 8 s less at 40,000.
+PARALLEL_FROM = 40_000
+# Of 2,000 images on two cores a helper spares nothing to speak of, and its imports take three seconds of processor
+# time; of 10,000 it spares a quarter of the ingest's time or more.
+_HELPED_FROM = 5_000
+# Each takes some 300 MB of its own as long as images are read.
+_MOST_HELPERS = 3
+
+# Milliseconds that a worker waits for the next step of its job, so that it does not import TensorFlow anew. Less
+# than the delay of Flink's restart strategy: a job that starts again would be given the killed workers that it had.
+_KEEP_WORKERS = 5_000
+_SECONDS_TO_ANSWER = 10
+# What is on these is on this machine and on no other one.
+_LOCAL_FILE_SYSTEMS = {"ext2", "ext3", "ext4", "xfs", "btrfs", "zfs", "f2fs", "tmpfs", "ramfs", "overlay"}
+
+
+def beam_pipeline_args(options: BeamOptions, data: Path | None = None) -> list[str]:
+    """Beam's arguments for all components; `add_component_args` adds those of single ones.
+
+    Args:
+        options: The configuration.
+        data: The image folder, counted for the profile "auto"; where it is None, or not there, that means "local".
+    """
+    arguments = {
+        "local": _in_memory,
+        "local-parallel": _parallel,
+        "flink": _flink,
+        "spark": _job_api,
+        "dataflow": _dataflow,
+    }[resolve_profile(options, data)](options)
+    # Any image keeps TFX from packing its own sources for every component, which takes seconds. Dataflow starts it.
+    image = options.dataflow.sdk_container_image or "unused"
+    return [*arguments, f"--sdk_container_image={image}", *options.args]
+
+
+def resolve_profile(options: BeamOptions, data: Path | None = None) -> str:
+    """The profile, and of "auto" the one that it comes to on this machine; see `beam_pipeline_args`."""
+    if options.profile != "auto":
+        return options.profile
+    if options.workers:
+        return "local" if options.workers == 1 else "local-parallel"
+    pays = _cores() > 1 and data is not None and _has_images(data, PARALLEL_FROM)
+    return "local-parallel" if pays else "local"
+
+
+def count_helpers(options: BeamOptions, data: Path) -> int:
+    """How many processes help this one to read images: one for each further core, where it reads them by itself."""
+    if options.workers or resolve_profile(options, data) != "local" or not _has_images(data, _HELPED_FROM):
+        return 0
+    return min(_cores() - 1, _MOST_HELPERS)
+
+
+def add_component_args(components: Iterable["BaseComponent"], options: BeamOptions) -> None:
+    """Gives each component the arguments that `beam.component_args` has for it, which win over those of all."""
+    for component in components:
+        if arguments := options.component_args.get(component.id):
+            component.with_beam_pipeline_args(list(arguments))
+
+
+def check_beam(options: BeamOptions, folders: Sequence[Path]) -> list[str]:
+    """Looks for what would fail a run on a cluster after minutes. For the local profiles there is nothing to look for.
+
+    Args:
+        options: The configuration.
+        folders: Absolute paths that the workers have to see: the images, the pipeline's root.
+
+    Returns:
+        Warnings, a sentence each.
+
+    Raises:
+        ConfigError: No Beam job server answers at `beam.job_endpoint`, or Dataflow could not see the folders.
+    """
+    if options.profile == "dataflow":
+        raise ConfigError(
+            f"beam.profile: received 'dataflow', which sees gs:// alone, and {', '.join(map(str, folders))} are "
+            "on this machine: run the pipeline on Kubeflow with its root and images there, or choose another profile"
+        )
+    if options.profile not in ("flink", "spark"):
+        return []
+    _ask_job_server(options)
+    if _is_this_machine(options.job_endpoint.rpartition(":")[0]):
+        return []
+    return [
+        f"{folder} is on a local disk ({kind}), and the workers of {options.job_endpoint} read and write there, too: "
+        "it has to be storage that they share under the same path, such as NFS"
+        for folder in folders
+        if (kind := _file_system(folder)) in _LOCAL_FILE_SYSTEMS
+    ]
+
+
+def _in_memory(_options: BeamOptions) -> list[str]:
+    """Beam's own in-process runner. `DirectRunner` would first try to download another one."""
+    return ["--runner=FnApiRunner", "--direct_running_mode=in_memory", "--direct_num_workers=1"]
+
+
+def _parallel(options: BeamOptions) -> list[str]:
+    return [
+        "--runner=FnApiRunner",
+        "--direct_running_mode=multi_processing",
+        f"--direct_num_workers={options.workers or _cores()}",
+    ]
+
+
+def _job_api(options: BeamOptions) -> list[str]:
+    return [
+        "--runner=PortableRunner",
+        f"--job_endpoint={options.job_endpoint}",
+        "--environment_type=EXTERNAL",
+        f"--environment_config={options.worker_pool}",
+        f"--environment_cache_millis={_KEEP_WORKERS}",
+    ]
+
+
+def _flink(options: BeamOptions) -> list[str]:
+    return [*_job_api(options), *([f"--parallelism={options.parallelism}"] if options.parallelism else [])]
+
+
+def _dataflow(options: BeamOptions) -> list[str]:
+    fields = options.dataflow.model_dump(exclude={"sdk_container_image"}, exclude_none=True)
+    return ["--runner=DataflowRunner", *(f"--{name}={value}" for name, value in fields.items())]
+
+
+def _has_images(data: Path, least: int) -> bool:
+    """Stops counting there."""
+    return data.is_dir() and sum(1 for _ in islice(find_files(data), least)) == least
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0))
+
+
+def _ask_job_server(options: BeamOptions) -> None:
+    import grpc
+    from apache_beam.portability.api import beam_job_api_pb2, beam_job_api_pb2_grpc
+
+    with grpc.insecure_channel(options.job_endpoint) as channel:
+        service = beam_job_api_pb2_grpc.JobServiceStub(channel)
+        try:
+            service.DescribePipelineOptions(
+                beam_job_api_pb2.DescribePipelineOptionsRequest(), timeout=_SECONDS_TO_ANSWER
+            )
+        except grpc.RpcError as error:
+            raise ConfigError(
+                f"beam.job_endpoint: no Beam job server answers at {options.job_endpoint!r} "
+                f"({error.code().name}: {error.details()}): start one for {options.profile} there (docs/flink.md; on "
+                "this machine: make flink-up), correct the address, or choose another beam.profile"
+            ) from None
+
+
+def _is_this_machine(host: str) -> bool:
+    try:
+        addresses = {found[4][0] for found in socket.getaddrinfo(host.strip("[]"), None)}
+    except OSError:
+        return False
+    own = {address.address for interface in psutil.net_if_addrs().values() for address in interface}
+    return bool(addresses & own)
+
+
+def _file_system(folder: Path) -> str:
+    """Type of the file system that holds the folder, or will hold it."""
+    mounts = {Path(mount.mountpoint): mount.fstype for mount in psutil.disk_partitions(all=True)}
+    return next((mounts[path] for path in (folder, *folder.parents) if path in mounts), "")

@@ -1,0 +1,312 @@
+"""The one definition of the pipeline, run locally and elsewhere."""
+
+import hashlib
+from pathlib import Path
+from typing import Any
+
+import tensorflow_data_validation as tfdv
+from ml_metadata.proto import metadata_store_pb2
+from tfx.components import Evaluator, ExampleValidator, StatisticsGen, Trainer, Tuner
+from tfx.dsl.components.common.resolver import Resolver
+from tfx.orchestration.pipeline import Pipeline
+from tfx.proto.trainer_pb2 import EvalArgs, TrainArgs
+from tfx.types import standard_artifacts
+from tfx.types.channel import Channel
+
+from components.curated_schema.component import CuratedSchema
+from components.data_gate.component import DataGate
+from components.data_page.component import DataPage
+from components.drift_check.component import DriftCheck
+from components.image_example_gen.component import ImageExampleGen
+from components.leak_check.component import LeakCheck
+from components.release_pusher.component import ReleasePusher
+from components.resolvers.baseline import ModelInServiceStrategy
+from components.resolvers.statistics import ReleasedStatisticsStrategy
+from components.serving_check.component import ServingCheck
+from crackgate.config.configuration import Config
+from crackgate.config.data import DataOptions
+from crackgate.config.schema import SchemaOptions
+from crackgate.contracts.stored_example import (
+    BRIGHTNESS,
+    BYTES,
+    CONTRAST,
+    ENTROPY,
+    EVAL_SPLIT,
+    HEIGHT,
+    SHARPNESS,
+    SPLITS,
+    TEST_SPLIT,
+    TRAIN_SPLIT,
+    WIDTH,
+)
+from crackgate.images.image_file import ImageLimits
+from crackgate.model.positive_class import resolve_positive_class
+from crackgate.source_digest import source_digest
+from pipeline.beam_profiles import add_component_args, beam_pipeline_args
+from pipeline.eval_config import EXTRACTION_MODULE, build_eval_config
+
+INGEST_SOURCES = (
+    "components/image_example_gen",
+    "components/copies",
+    "components/shared/beam_results.py",
+    "crackgate/images/image_file.py",
+    "crackgate/images/quality.py",
+    "crackgate/images/image_folder.py",
+    "crackgate/contracts/stored_example.py",
+)
+LEAK_CHECK_SOURCES = (
+    "components/leak_check",
+    "components/copies",
+    "components/shared/beam_results.py",
+    "crackgate/contracts/stored_example.py",
+)
+DATA_PAGE_SOURCES = (
+    "components/data_page",
+    "components/data_page/page.html.jinja",
+    "components/page",
+    "crackgate/pages/style.css",
+    "components/image_example_gen/staged_examples.py",
+    "components/shared/beam_results.py",
+    "crackgate/contracts/stored_example.py",
+)
+SERVING_CHECK_SOURCES = (
+    "components/serving_check",
+    "crackgate/contracts/stored_example.py",
+    "crackgate/contracts/model_files.py",
+)
+PUSHER_SOURCES = (
+    "components/release_pusher",
+    "components/serving_directory",
+    "crackgate/contracts/model_files.py",
+    "crackgate/contracts/metric_names.py",
+)
+TRAINER_SOURCES = ("trainer", "crackgate/contracts/stored_example.py", "crackgate/contracts/model_files.py")
+
+
+def create_pipeline(
+    data: Path,
+    classes: list[str],
+    config: Config,
+    pipeline_root: Path,
+    serving_dir: Path,
+    trainer_work_dir: Path,
+    metadata: metadata_store_pb2.ConnectionConfig,
+    enable_cache: bool = True,
+) -> Pipeline:
+    """Builds the pipeline.
+
+    1. ImageExampleGen reads the images, refuses bad files, groups copies and splits the groups into train, eval, test.
+    2. CuratedSchema, StatisticsGen and ExampleValidator hold the images against what is expected of them, and DataPage
+       shows them.
+    3. DataGate stops the run when they found anything, DriftCheck when the images differ
+       from those of the last released run, LeakCheck when copies are in two splits.
+    4. If asked to, Tuner looks for better options of the training. Trainer fits the head and the top blocks on train,
+       and chooses the best on eval.
+    5. A Resolver finds the model in service; the Evaluator judges the new one on test, through its served signature.
+    6. ServingCheck asks the exported model, in a process that has only TensorFlow, what serving will ask it.
+    7. Pusher releases a model that both bless into the serving directory.
+
+    Args:
+        data: Absolute path of the image folder.
+        classes: Names of its class folders, in label order.
+        config: The configuration; `config.data.classes` is not looked at.
+        pipeline_root: Absolute path for the artifacts.
+        serving_dir: Absolute path that receives `<version>/`.
+        trainer_work_dir: Absolute path that keeps checkpoints from one attempt to the next.
+        metadata: The metadata store.
+        enable_cache: Whether a component may take over the outputs of an earlier, identical execution.
+    """
+    ratios = {name: getattr(config.data.split, name) for name in SPLITS}
+    example_gen = image_example_gen(data, classes, ratios, config.data)
+    schema = curated_schema(classes, config.data_schema)
+    statistics_gen = expected_statistics(example_gen, schema)
+    example_validator = ExampleValidator(
+        statistics=statistics_gen.outputs["statistics"], schema=schema.outputs["schema"]
+    )
+    data_page = DataPage(
+        examples=example_gen.outputs["examples"],
+        statistics=statistics_gen.outputs["statistics"],
+        account=example_gen.outputs["account"],
+        source_digest=source_digest(*DATA_PAGE_SOURCES),
+    )
+    data_gate = DataGate(
+        examples=example_gen.outputs["examples"],
+        anomalies=example_validator.outputs["anomalies"],
+        source_digest=source_digest("components/data_gate", "components/shared/outliers.py"),
+    )
+    released_statistics = Resolver(
+        strategy_class=ReleasedStatisticsStrategy,
+        statistics=Channel(type=standard_artifacts.ExampleStatistics),
+        pushed_model=Channel(type=standard_artifacts.PushedModel),
+        candidate=statistics_gen.outputs["statistics"],
+    ).with_id("ReleasedStatisticsResolver")
+    drift_check = DriftCheck(
+        examples=example_gen.outputs["examples"],
+        statistics=statistics_gen.outputs["statistics"],
+        released_statistics=released_statistics.outputs["statistics"],
+        max_drift=config.drift.max_drift,
+        max_skew=config.drift.max_skew,
+        source_digest=source_digest(
+            "components/drift_check", "components/shared/outliers.py", "crackgate/contracts/stored_example.py"
+        ),
+    )
+    leak_check = LeakCheck(examples=example_gen.outputs["examples"], source_digest=source_digest(*LEAK_CHECK_SOURCES))
+    training = _training(classes, config, trainer_work_dir)
+    tuner = _tuner(example_gen, training, config.tune.trials) if config.tune.trials else None
+    trainer = _trainer(example_gen, training, tuner)
+    # Whoever is refused has the page to look at.
+    for gate in (data_gate, drift_check, leak_check):
+        gate.add_upstream_node(data_page)
+    (tuner or trainer).add_upstream_nodes([data_gate, drift_check, leak_check])
+    baseline_resolver = Resolver(
+        strategy_class=ModelInServiceStrategy,
+        model=Channel(type=standard_artifacts.Model),
+        pushed_model=Channel(type=standard_artifacts.PushedModel),
+        candidate=trainer.outputs["model"],
+    ).with_id("BaselineResolver")
+    evaluator = Evaluator(
+        examples=example_gen.outputs["examples"],
+        model=trainer.outputs["model"],
+        baseline_model=baseline_resolver.outputs["model"],
+        eval_config=build_eval_config(
+            classes, resolve_positive_class(config.train.positive_class, classes), config.gate
+        ),
+        example_splits=[TEST_SPLIT],
+        module_path=EXTRACTION_MODULE,
+    )
+    serving_check = ServingCheck(
+        model=trainer.outputs["model"],
+        model_run=trainer.outputs["model_run"],
+        model_blessing=evaluator.outputs["blessing"],
+        classes=classes,
+        positive_class=resolve_positive_class(config.train.positive_class, classes),
+        **config.serving_check.model_dump(),
+        source_digest=source_digest(*SERVING_CHECK_SOURCES),
+    )
+    pusher = ReleasePusher(
+        model=trainer.outputs["model"],
+        model_blessing=evaluator.outputs["blessing"],
+        infra_blessing=serving_check.outputs["blessing"],
+        evaluation=evaluator.outputs["evaluation"],
+        examples=example_gen.outputs["examples"],
+        serving_dir=serving_dir,
+        signing_key=config.release.signing_key,
+        keep=config.release.keep,
+        config_digest=config.digest_of_model(),
+        source_digest=source_digest(*PUSHER_SOURCES),
+    ).with_id("Pusher")
+    components = [
+        example_gen,
+        schema,
+        statistics_gen,
+        example_validator,
+        data_page,
+        data_gate,
+        released_statistics,
+        drift_check,
+        leak_check,
+        *([tuner] if tuner else []),
+        trainer,
+        baseline_resolver,
+        evaluator,
+        serving_check,
+        pusher,
+    ]
+    add_component_args(components, config.beam)
+    return Pipeline(
+        pipeline_name=pipeline_name(classes),
+        pipeline_root=str(pipeline_root),
+        components=components,
+        enable_cache=enable_cache,
+        metadata_connection_config=metadata,
+        beam_pipeline_args=beam_pipeline_args(config.beam, data),
+    )
+
+
+def pipeline_name(classes: list[str]) -> str:
+    """One name for each list of classes: a model can only be compared with one that gives the same answers."""
+    return f"crackgate-{hashlib.sha256(repr(classes).encode()).hexdigest()[:8]}"
+
+
+def image_example_gen(
+    data: Path, classes: list[str], split_ratios: dict[str, int], options: DataOptions
+) -> ImageExampleGen:
+    """Builds the component from its options; see `ImageExampleGen`."""
+    return ImageExampleGen(
+        folder=data,
+        classes=classes,
+        split_ratios=split_ratios,
+        limits=ImageLimits(options.min_side, options.max_pixels, options.max_bytes),
+        max_rejected_share=options.max_rejected_share,
+        max_imbalance=options.max_imbalance,
+        group_by=options.group_by,
+        source_digest=source_digest(*INGEST_SOURCES),
+    )
+
+
+def curated_schema(classes: list[str], options: SchemaOptions) -> CuratedSchema:
+    """Builds the component from its options; see `CuratedSchema`."""
+    bounds = {
+        HEIGHT: options.height,
+        WIDTH: options.width,
+        BRIGHTNESS: options.brightness,
+        CONTRAST: options.contrast,
+        SHARPNESS: options.sharpness,
+        ENTROPY: options.entropy,
+        BYTES: options.bytes,
+    }
+    return CuratedSchema(
+        classes=classes,
+        ranges={name: (bound.min, bound.max) for name, bound in bounds.items()},
+        min_images_per_split=options.min_images_per_split,
+        source_digest=source_digest("components/curated_schema", "crackgate/contracts/stored_example.py"),
+    )
+
+
+def expected_statistics(example_gen: ImageExampleGen, schema: CuratedSchema) -> StatisticsGen:
+    """Builds StatisticsGen for the features in the schema, and no others: it does not even decode an image's bytes."""
+    return StatisticsGen(
+        examples=example_gen.outputs["examples"],
+        schema=schema.outputs["schema"],
+        stats_options=tfdv.StatsOptions(experimental_filter_read_paths=True),
+    )
+
+
+def _training(classes: list[str], config: Config, work_dir: Path) -> dict[str, Any]:
+    """What the Trainer and the Tuner's trials are given, and all that decides what they make of the images."""
+    return {
+        "classes": classes,
+        "options": config.train.model_dump(),
+        "source_digest": source_digest(*TRAINER_SOURCES),
+        # Serving refuses what ingest would.
+        "max_pixels": config.data.max_pixels,
+        "weights_digest": _file_digest(Path(config.train.weights)),
+        # In one workspace always the same, so TFX's cache is none the worse for it.
+        "work_dir": str(work_dir),
+    }
+
+
+def _tuner(example_gen: ImageExampleGen, training: dict[str, Any], trials: int) -> Tuner:
+    return Tuner(
+        tuner_fn="trainer.tuner.tuner_fn",
+        examples=example_gen.outputs["examples"],
+        train_args=TrainArgs(splits=[TRAIN_SPLIT]),
+        eval_args=EvalArgs(splits=[EVAL_SPLIT]),
+        custom_config={**training, "trials": trials},
+    )
+
+
+def _trainer(example_gen: ImageExampleGen, training: dict[str, Any], tuner: Tuner | None) -> Trainer:
+    return Trainer(
+        run_fn="trainer.run_fn.run_fn",
+        examples=example_gen.outputs["examples"],
+        hyperparameters=tuner.outputs["best_hyperparameters"] if tuner else None,
+        train_args=TrainArgs(splits=[TRAIN_SPLIT]),
+        eval_args=EvalArgs(splits=[EVAL_SPLIT]),
+        custom_config=training,
+    )
+
+
+def _file_digest(file: Path) -> str | None:
+    """Another file under the same name is another option; None where `weights` names no file."""
+    return hashlib.sha256(file.read_bytes()).hexdigest() if file.is_file() else None

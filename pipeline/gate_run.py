@@ -1,0 +1,122 @@
+"""`crackgate gate`: only the gate, on a model that may come from anywhere."""
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from crackgate.config.configuration import Config, ConfigError
+from crackgate.contracts.evaluation import CLASSIFIER_FILE
+from crackgate.gate.rules import gate_rules
+from crackgate.runs.log_file import output_turned_to
+from crackgate.runs.summary import Summary
+from crackgate.runs.workspace import Workspace
+from pipeline.heavy_imports import without_collecting
+from pipeline.progress import ComponentEvents
+from pipeline.run import find_positive_class, record_run, resolve_classes, warn_of_beam
+
+_SIGNATURES = ("serving_default", "predict_images")
+
+
+def gate_model(
+    console: Console,
+    model: Path,
+    data: Path,
+    config: Config,
+    workspace: Workspace,
+    enable_cache: bool = True,
+    verbose: bool = False,
+) -> Summary:
+    """Judges a model by all images in a folder, which has one sub-folder per class of the model.
+
+    Class names and their order are those of the model's `assets.extra/classifier.json`; without one, those of the
+    folders, sorted. It names the positive class, too.
+
+    Args:
+        console: Not standard output itself, which is turned to the log file during the run.
+        model: Absolute path of a SavedModel with our two signatures.
+        data: Absolute path of the image folder.
+        config: The configuration; of `[data]` all but the split, and `[gate]` matter.
+        workspace: Where everything is written.
+        enable_cache: Whether components may take over outputs of earlier runs.
+        verbose: Show every log line on the terminal.
+
+    Raises:
+        ConfigError: `model` is no such model, `data` has other classes than it, the gate names a class or slice that
+            does not exist, or the cluster that `config.beam` names does not answer.
+        WorkspaceBusyError: Another run holds the workspace.
+        WorkspaceMovedError: The workspace was made elsewhere.
+    """
+    if not (model / "saved_model.pb").is_file():
+        raise ConfigError(f"--model: received {str(model)!r}, which is no SavedModel: it has no saved_model.pb")
+    found = resolve_classes(data, config)
+    card = _read_card(model)
+    classes = card.get("classes", found)
+    if sorted(classes) != sorted(found):
+        raise ConfigError(
+            f"--data: {str(data)!r} has the classes {', '.join(map(repr, found)) or 'none'}, the model has "
+            f"{', '.join(map(repr, classes))}: give a folder with a sub-folder of images for each of them, and no other"
+        )
+    if len(classes) < 2:
+        raise ConfigError(f"--data: {str(data)!r} has {len(classes)} class: a classifier has two or more")
+    positive = card["positive_class"] if "positive_class" in card else find_positive_class(config, classes)
+    gate_rules(classes, positive, config.gate)
+    _check_signatures(model, classes)
+    warn_of_beam(console, config, data, workspace)
+
+    def work(summary: Summary, events: ComponentEvents) -> None:
+        summary.judges_only = True
+        with events.timed("starting TFX"), without_collecting():
+            from pipeline.gate_pipeline import run_gate
+        run_gate(summary, model, positive, config, workspace, events, enable_cache)
+
+    return record_run(console, data, classes, config, workspace, verbose, work)
+
+
+def _read_card(model: Path) -> dict[str, Any]:
+    file = model / CLASSIFIER_FILE
+    if not file.is_file():
+        return {}
+    try:
+        card = json.loads(file.read_text(encoding="utf-8"))
+        if not isinstance(card, dict) or not isinstance(card.get("classes"), list):
+            raise ValueError("it holds no 'classes'")
+        if card.get("positive_class") not in (None, *card["classes"]):
+            raise ValueError(f"its positive_class, {card['positive_class']!r}, is none of its classes")
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"--model: cannot read {str(file)!r}: {error}") from None
+    return card
+
+
+def _check_signatures(model: Path, classes: list[str]) -> None:
+    # TensorFlow greets on standard error, and nothing keeps it from doing so.
+    with Path(os.devnull).open("w") as nowhere, output_turned_to(nowhere.fileno()):
+        # Only the protocol buffer: the model itself is loaded where it is evaluated.
+        from google.protobuf.message import DecodeError
+        from tensorflow.core.protobuf import saved_model_pb2
+
+    try:
+        stored = saved_model_pb2.SavedModel.FromString((model / "saved_model.pb").read_bytes())
+    except (OSError, DecodeError) as error:
+        raise ConfigError(f"--model: cannot read {str(model / 'saved_model.pb')!r}: {error}") from None
+    signatures = {name: value for graph in stored.meta_graphs for name, value in graph.signature_def.items()}
+    missing = [name for name in _SIGNATURES if name not in signatures]
+    if missing:
+        raise ConfigError(
+            f"--model: {str(model)!r} has no signature {', '.join(map(repr, missing))}: serving_default has to take "
+            "serialized tf.train.Examples, and predict_images the bytes of image files"
+        )
+    outputs = signatures["serving_default"].outputs
+    if "scores" not in outputs:
+        raise ConfigError(
+            f"--model: serving_default of {str(model)!r} gives {', '.join(map(repr, sorted(outputs)))}; it has to give "
+            "'scores' (images, classes), and may give 'label', its decision"
+        )
+    shape = outputs["scores"].tensor_shape.dim
+    if len(shape) == 2 and shape[1].size not in (-1, len(classes)):
+        raise ConfigError(
+            f"--model: serving_default of {str(model)!r} gives {shape[1].size} scores an image, and there are "
+            f"{len(classes)} classes: {', '.join(map(repr, classes))}"
+        )

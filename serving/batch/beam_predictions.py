@@ -1,0 +1,115 @@
+"""Scoring as a Beam pipeline, for sets of images that one machine takes too long for.
+
+The same files give the same rows as `predictions.predict`, which every worker calls.
+"""
+
+import json
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import apache_beam as beam
+from apache_beam.ml.inference.base import ModelHandler, RunInference
+from apache_beam.options.pipeline_options import PipelineOptions
+
+from crackgate.contracts.card import read_card
+from crackgate.model.released_model import ReleasedModel, load_released_model
+from serving.batch.formats import Format, flat, json_line, parquet_schema
+from serving.batch.inputs import find_images
+from serving.batch.predictions import Prediction, predict
+
+SHARDS = "predictions"
+SUMMARY_FILE = "summary.json"
+FORMATS = (Format.PARQUET, Format.JSONL)
+_ERROR = "error"
+
+
+def predict_with_beam(
+    model_dir: Path, arguments: Sequence[str], output: Path, kind: Format, pipeline_args: list[str]
+) -> dict[str, Any]:
+    """Runs the pipeline to its end.
+
+    Every path has to be valid on the workers, which match files and load the model, each process once. Shards appear
+    under their names when all of them are whole.
+
+    Args:
+        model_dir: Of a released version.
+        arguments: See `find_images`.
+        output: Folder, created where it is not there; receives `predictions-00000-of-00004.parquet` (or `.jsonl`) and
+            so on, and `summary.json`.
+        kind: One of `FORMATS`.
+        pipeline_args: Beam's options: which runner, how many workers.
+
+    Returns:
+        The content of `summary.json`: `rows`, `errors`, and `labels` with the number of rows of each class.
+    """
+    classes: list[str] = read_card(model_dir)["classes"]
+    output.mkdir(parents=True, exist_ok=True)
+    with beam.Pipeline(options=PipelineOptions(pipeline_args)) as pipeline:
+        rows = (
+            pipeline
+            | "Arguments" >> beam.Create(list(arguments))
+            | "FindImages" >> beam.FlatMap(_find)
+            # From the worker that listed them to all workers.
+            | "Spread" >> beam.Reshuffle()
+            | "Score" >> RunInference(_Handler(str(model_dir)))
+        )
+        if kind is Format.PARQUET:
+            columns = rows | "Columns" >> beam.Map(flat, classes=classes)
+            _ = columns | beam.io.WriteToParquet(
+                str(output / SHARDS), parquet_schema(classes), file_name_suffix=".parquet", codec="snappy"
+            )
+        else:
+            lines = rows | "Lines" >> beam.Map(json_line)
+            _ = lines | beam.io.WriteToText(str(output / SHARDS), file_name_suffix=".jsonl")
+        _ = (
+            rows
+            | "Outcome" >> beam.Map(lambda row: _ERROR if row.error is not None else f"label {row.label}")
+            | "Count" >> beam.CombineGlobally(_CountEach())
+            | "Summary" >> beam.Map(_summary, classes=classes)
+            | "WriteSummary" >> beam.io.WriteToText(str(output / SUMMARY_FILE), shard_name_template="")
+        )
+    content: dict[str, Any] = json.loads((output / SUMMARY_FILE).read_text(encoding="utf-8"))
+    return content
+
+
+def _find(argument: str) -> Iterator[str]:
+    return map(str, find_images([argument]))
+
+
+def _summary(counts: "Counter[str]", classes: list[str]) -> str:
+    labels = {name: counts[f"label {name}"] for name in classes}
+    return json.dumps({"rows": counts.total(), "errors": counts[_ERROR], "labels": labels}, ensure_ascii=False)
+
+
+class _Handler(ModelHandler[str, Prediction, ReleasedModel]):
+    """Loads the model once in every worker process; Beam keeps it there."""
+
+    def __init__(self, model_dir: str):
+        super().__init__(min_batch_size=16, max_batch_size=256)
+        self._model_dir = model_dir
+
+    def load_model(self) -> ReleasedModel:
+        return load_released_model(Path(self._model_dir))
+
+    def run_inference(
+        self, batch: Sequence[str], model: ReleasedModel, inference_args: dict[str, Any] | None = None
+    ) -> Iterable[Prediction]:
+        del inference_args
+        return predict(model, map(Path, batch))
+
+
+class _CountEach(beam.CombineFn):
+    def create_accumulator(self) -> "Counter[str]":
+        return Counter()
+
+    def add_input(self, accumulator: "Counter[str]", element: str) -> "Counter[str]":
+        accumulator[element] += 1
+        return accumulator
+
+    def merge_accumulators(self, accumulators: "Iterable[Counter[str]]") -> "Counter[str]":
+        return sum(accumulators, Counter())
+
+    def extract_output(self, accumulator: "Counter[str]") -> "Counter[str]":
+        return accumulator

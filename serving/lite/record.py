@@ -1,0 +1,121 @@
+"""`tflite.json`: what the TensorFlow Lite files are, what they take and give, and what they were found to be worth."""
+
+import hashlib
+import math
+import os
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import tensorflow as tf
+
+from crackgate.contracts import metric_names
+from crackgate.gate.metrics import Key
+from serving.lite.conversion import INPUT, OUTPUT, THREADS
+from serving.lite.export import FLOAT32, INT8, SAVED_MODEL, Export
+from serving.lite.gate import Requirement, describe
+from serving.lite.judgement import Judged
+
+FILES = {FLOAT32: "model-float32.tflite", INT8: "model-int8.tflite"}
+
+
+def make_record(result: Export, requirements: Sequence[Requirement], refused_for: Sequence[str]) -> dict[str, Any]:
+    """Puts together what `tflite.json` holds.
+
+    Args:
+        result: What came of the conversion.
+        requirements: How the integer file did by the gate; none where there is no such file.
+        refused_for: Why there is no integer file; nothing where there is one.
+    """
+    model, size = result.model, result.model.image_size
+    networks: dict[str, Any] = {SAVED_MODEL: {"bytes": saved_model_bytes(model.folder)}, FLOAT32: _file(result.float32)}
+    networks[FLOAT32] = {"file": FILES[FLOAT32], **networks[FLOAT32]}
+    networks[INT8] = {"file": None if refused_for else FILES[INT8]}
+    if result.int8 is not None:
+        networks[INT8] |= _file(result.int8)
+    for name, judged in result.judged.items():
+        networks[name] |= _worth(judged, model.classes)
+    networks[INT8] |= {
+        "refused_for": list(refused_for),
+        "requirements": [
+            {"requirement": describe(each), "value": _finite(each.value), "met": each.met} for each in requirements
+        ],
+    }
+    return {
+        "model_version": model.version,
+        "classes": model.classes,
+        "positive_class": model.positive_class,
+        "threshold": model.threshold,
+        "input": {
+            "name": INPUT,
+            "dtype": "float32",
+            "shape": [1, size, size, 3],
+            "content": f"RGB, 0 to 255, the whole photograph scaled to {size} x {size} (bilinear, antialiased, aspect "
+            "ratio not kept), not normalised",
+        },
+        "output": {
+            "name": OUTPUT,
+            "dtype": "float32",
+            "shape": [1, len(model.classes)],
+            "content": "calibrated score of every class, in the order of 'classes'; an image is of 'positive_class' "
+            "where its score is 'threshold' or more, else of the best of the others",
+        },
+        "photographs": {
+            "calibrated_on": result.calibrated_on,
+            "judged_on": result.judged_on,
+            "seen_in_training": result.seen_in_training,
+            "skipped": [asdict(each) for each in result.skipped],
+        },
+        "machine": {
+            "cpu": _cpu(),
+            "cores": len(os.sched_getaffinity(0)),
+            "tensorflow": tf.__version__,
+            "tflite_threads": THREADS,
+        },
+        "networks": networks,
+    }
+
+
+def saved_model_bytes(folder: Path) -> int:
+    """Size of a SavedModel's graph and variables, without what lies beside them."""
+    files = [folder / "saved_model.pb", *(folder / "variables").glob("*")]
+    return sum(file.stat().st_size for file in files)
+
+
+def _file(content: bytes) -> dict[str, Any]:
+    return {"bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
+
+
+def _worth(judged: Judged, classes: Sequence[str]) -> dict[str, Any]:
+    keys: list[Key] = [(name, None) for name in metric_names.OVERALL]
+    keys += [(name, label) for label in range(len(classes)) for name in metric_names.PER_CLASS]
+    return {
+        "images_per_second": round(judged.images_per_second, 1),
+        "label_agreement": judged.agreement,
+        "largest_score_difference": _finite(judged.largest_difference),
+        "figures": {
+            name if label is None else f"{name} of {classes[label]}": _figure(judged, name, label)
+            for name, label in keys
+        },
+    }
+
+
+def _figure(judged: Judged, name: str, label: int | None) -> dict[str, float | None]:
+    figure = {"value": _finite(judged.figures[name, label])}
+    if (name + metric_names.LOW, label) in judged.figures:
+        figure |= {end: _finite(judged.figures[f"{name}_{end}", label]) for end in ("low", "high")}
+    return figure
+
+
+def _finite(value: float) -> float | None:
+    return value if math.isfinite(value) else None
+
+
+def _cpu() -> str:
+    """The processor's name, "" where the system does not say."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        return ""
+    return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), "")

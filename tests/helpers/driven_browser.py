@@ -1,0 +1,117 @@
+"""A real browser that a test drives, by the Chrome DevTools Protocol: chooses files, reads the page, takes pictures."""
+
+import base64
+import contextlib
+import json
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+from websockets.sync.client import ClientConnection, connect
+
+from tests.helpers.browser import chromium_command
+
+
+class Page:
+    """The one page of a browser.
+
+    Attributes:
+        console: What the browser had to say of the page that is open.
+        asked: Addresses that it asked for.
+    """
+
+    def __init__(self, connection: ClientConnection):
+        self._connection, self._number = connection, 0
+        self.console: list[str] = []
+        self.asked: list[str] = []
+        for domain in ("Page", "Runtime", "Network", "Log", "DOM"):
+            self.call(f"{domain}.enable")
+
+    def call(self, method: str, **parameters: Any) -> dict[str, Any]:
+        """Calls a method of the protocol."""
+        self._number += 1
+        self._connection.send(json.dumps({"id": self._number, "method": method, "params": parameters}))
+        while True:
+            message = json.loads(self._connection.recv(timeout=60))
+            if message.get("id") == self._number:
+                assert "error" not in message, message
+                result: dict[str, Any] = message["result"]
+                return result
+            self._note(message)
+
+    def open(self, url: str) -> None:
+        """Opens an address, and waits until the page is loaded; `console` and `asked` begin anew."""
+        self.console.clear()
+        self.asked.clear()
+        assert "errorText" not in self.call("Page.navigate", url=url)
+        self.wait_for("document.readyState === 'complete' && location.href !== 'about:blank'")
+
+    def evaluate(self, script: str) -> Any:
+        """The value of an expression, which JSON can hold."""
+        return self.call("Runtime.evaluate", expression=script, returnByValue=True)["result"].get("value")
+
+    def wait_for(self, script: str) -> None:
+        """Waits until an expression is true."""
+        for _ in range(300):
+            if self.evaluate(script):
+                return
+            time.sleep(0.1)
+        raise AssertionError(f"never true: {script}; the console says {self.console}")
+
+    def choose_file(self, selector: str, file: Path) -> None:
+        """Chooses a file in an input."""
+        root = self.call("DOM.getDocument")["root"]["nodeId"]
+        node = self.call("DOM.querySelector", nodeId=root, selector=selector)["nodeId"]
+        self.call("DOM.setFileInputFiles", files=[str(file)], nodeId=node)
+
+    def look(self, width: int, dark: bool = False) -> None:
+        """Sets the width of the view, and whether the reader prefers dark pages."""
+        self.call("Emulation.setDeviceMetricsOverride", width=width, height=900, deviceScaleFactor=1, mobile=False)
+        scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
+        self.call("Emulation.setEmulatedMedia", features=[scheme])
+
+    def take_picture(self, file: Path) -> None:
+        """Writes a PNG of the whole page."""
+        shot = self.call("Page.captureScreenshot", captureBeyondViewport=True)
+        file.write_bytes(base64.b64decode(shot["data"]))
+
+    def _note(self, message: dict[str, Any]) -> None:
+        parameters = message.get("params", {})
+        if message.get("method") == "Network.requestWillBeSent":
+            self.asked.append(parameters["request"]["url"])
+        if message.get("method") == "Log.entryAdded":
+            self.console.append(parameters["entry"]["text"])
+        if message.get("method") in ("Runtime.consoleAPICalled", "Runtime.exceptionThrown"):
+            self.console.append(json.dumps(parameters))
+
+
+@contextlib.contextmanager
+def driven_browser(folder: Path) -> Iterator[Page]:
+    """Starts a browser, whose profile goes to `folder`."""
+    process = subprocess.Popen(
+        chromium_command(
+            folder,
+            "--remote-debugging-port=0",
+            "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
+            "about:blank",
+        ),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        file = folder / "profile" / "DevToolsActivePort"
+        for _ in range(300):
+            if file.exists() and len(file.read_text().splitlines()) == 2:
+                break
+            time.sleep(0.1)
+        port = file.read_text().splitlines()[0]
+        pages = httpx.get(f"http://127.0.0.1:{port}/json/list").json()
+        page = next(entry for entry in pages if entry["type"] == "page")
+        with connect(page["webSocketDebuggerUrl"], max_size=None) as connection:
+            yield Page(connection)
+    finally:
+        process.terminate()
+        process.wait(30)

@@ -1,0 +1,124 @@
+"""The summary of a run that came to a verdict on a model, filled in by hand."""
+
+from pathlib import Path
+
+from crackgate.config.configuration import Config
+from crackgate.contracts.evaluation import (
+    ALL_IMAGES,
+    Comparison,
+    Evaluation,
+    Figure,
+    Outcome,
+    ReliabilityBin,
+    Requirement,
+    SliceFigures,
+    ThresholdPoint,
+)
+from crackgate.runs.summary import (
+    ComponentTime,
+    Images,
+    ServingFindings,
+    ServingQuestion,
+    Summary,
+    Verdict,
+    begin_summary,
+)
+
+CLASSES = ["Negative", "Positive"]
+POSITIVE = "Positive"
+CHECKED = ("ImageExampleGen", "DataGate", "DriftCheck", "LeakCheck")
+
+
+def fill_summary(verdict: Verdict = Verdict.RELEASED, classes: list[str] | None = None) -> Summary:
+    """Of 60 test images, half of them positive, of which 27 are found."""
+    summary = begin_summary(
+        "20260102-030405", Path("/photographs"), classes or CLASSES, Config(), Path("/w/logs/a.log")
+    )
+    summary.judges_only = verdict == Verdict.PASSED
+    counts = dict.fromkeys(summary.classes, 30)
+    summary.images = Images.from_account(
+        {
+            "found": 301,
+            "ingested": 300,
+            "groups": 290,
+            "rejected": [{"path": "Positive/x.jpg", "class": "Positive", "reason": "truncated", "detail": ""}],
+            "images": {"train": counts, "eval": counts, "test": counts},
+        }
+    )
+    summary.images.fingerprint, summary.images.copies, summary.images.leaks = "ab" * 32, 10, 0
+    summary.skew = {"eval": {"image/quality/brightness": 0.0625}}
+    summary.components = [
+        ComponentTime(name=name, state="complete", seconds=1.25, peak_memory=3 << 30) for name in CHECKED
+    ]
+    summary.evaluation = fill_evaluation()
+    summary.serving = ServingFindings(
+        passed=True,
+        checks=[
+            ServingQuestion(name="empty batch", outcome="passed", detail="answered with nothing"),
+            ServingQuestion(name="TensorFlow Serving", outcome="skipped", detail="there is none on the PATH"),
+        ],
+        figures={"p50_ms_one": 16.25, "p99_ms_one": 41.5, "peak_memory_mib": 1812.4},
+    )
+    if verdict == Verdict.RELEASED:
+        summary.pushed_version, summary.pushed_to = 17, "/w/serving/17"
+        summary.conclude(verdict, [])
+    else:
+        summary.conclude(verdict, ["recall of 'Positive' is 0.9000, its lower bound 0.8000; required is 0.97 or more"])
+    return summary
+
+
+def fill_evaluation() -> Evaluation:
+    """One requirement of each kind and outcome; scores of 0.1, 0.2, ... 0.9."""
+    return Evaluation(
+        positive_class=POSITIVE,
+        threshold=0.4,
+        requirements=[
+            requirement("seen_in_training", Outcome.PASSED, value=0, bound=0, direction="at most"),
+            requirement("recall", Outcome.PASSED, label=POSITIVE, value=0.9, low=0.8, high=0.96, bound=0.75),
+            requirement("accuracy", Outcome.PASSED, value=0.0125, bound=-0.01, change="absolute", baseline=0.85),
+            requirement("recall", Outcome.WARNED, label=POSITIVE, value=0.5, bound=0.97, slice="dark", images=4),
+        ],
+        slices=[
+            SliceFigures(
+                name=ALL_IMAGES,
+                images=60,
+                figures={
+                    "accuracy": Figure(value=0.8625, low=0.8, high=0.92),
+                    "log_loss": Figure(value=None),
+                    "recall of Positive": Figure(value=0.9, low=0.8, high=0.96),
+                },
+                baseline={"accuracy": Figure(value=0.85)},
+            ),
+            SliceFigures(name="dark", images=4, figures={"accuracy": Figure(value=0.5)}),
+        ],
+        confusion={"Negative": {"Negative": 25, "Positive": 5}, "Positive": {"Negative": 3, "Positive": 27}},
+        comparison=Comparison(only_candidate_right=5, only_baseline_right=2, p_value=0.453),
+        curve=[
+            ThresholdPoint(
+                threshold=step / 10,
+                true_positives=30 - step,
+                false_positives=30 - 3 * step,
+                true_negatives=3 * step,
+                false_negatives=step,
+            )
+            for step in range(11)
+        ],
+        reliability=[ReliabilityBin(mean_score=step / 10, share_positive=step / 10, images=step) for step in range(10)],
+    )
+
+
+def requirement(metric: str, outcome: Outcome, **fields: object) -> Requirement:
+    """A requirement of all 60 images, by the estimate, unless `fields` say otherwise."""
+    figure = Figure(value=fields.pop("value"), low=fields.pop("low", None), high=fields.pop("high", None))
+    baseline = fields.pop("baseline", None)
+    defaults: dict[str, object] = {"images": 60, "direction": "at least", "judged_by": "estimate"}
+    return Requirement.model_validate(
+        {
+            **defaults,
+            **fields,
+            "metric": metric,
+            "outcome": outcome,
+            "figure": figure,
+            "baseline": None if baseline is None else Figure(value=baseline),
+        }
+    )

@@ -1,0 +1,228 @@
+"""Image files of every format and kind for the tests, made as they are needed, and what is expected of them."""
+
+import io
+import struct
+import zlib
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from PIL import ExifTags, Image
+
+from crackgate.images.image_file import CanonicalImage, ImageLimits, RejectedImageError, canonical_image
+
+TINY = ImageLimits(min_side=1)
+
+
+def encode(image: Image.Image, image_format: str, **options: object) -> bytes:
+    buffer = io.BytesIO()
+    image.save(buffer, format=image_format, **options)
+    return buffer.getvalue()
+
+
+def png_chunk(name: bytes, content: bytes) -> bytes:
+    return struct.pack(">I", len(content)) + name + content + struct.pack(">I", zlib.crc32(name + content))
+
+
+def raw_png(
+    width: int, height: int, depth: int, color_type: int, rows: list[bytes], extra: bytes = b"", late: bytes = b""
+) -> bytes:
+    """A PNG chunk by chunk, for what Pillow does not write: `extra` chunks before the pixels, `late` ones behind."""
+    header = png_chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, depth, color_type, 0, 0, 0))
+    pixels = png_chunk(b"IDAT", zlib.compress(b"".join(b"\0" + row for row in rows)))
+    return b"\x89PNG\r\n\x1a\n" + header + extra + pixels + late + png_chunk(b"IEND", b"")
+
+
+def raw_tiff(tags: dict[int, tuple[int, ...]], data: bytes, order: str = "<") -> bytes:
+    """A TIFF tag by tag, its directory before its `data`, which stand in one strip, or in one tile if there are tags.
+
+    Tags: 256 width, 257 height, 258 bits, 259 compression, 262 photometric, 273 and 279 strip, 277 samples, 278 rows
+    per strip, 322 and 323 tile width and length, 324 and 325 tile, 339 kind of sample.
+    """
+    place, size = (324, 325) if 322 in tags else (273, 279)
+
+    def up_to_the_data(offset: int) -> bytes:
+        complete = {**tags, place: (offset,), size: (len(data),)}
+        entries, values = b"", b""
+        for tag, content in sorted(complete.items()):
+            packed = struct.pack(f"{order}{len(content)}I", *content)
+            if len(content) > 1:
+                packed, values = struct.pack(f"{order}I", 14 + 12 * len(complete) + len(values)), values + packed
+            entries += struct.pack(f"{order}HHI", tag, 4, len(content)) + packed
+        magic = b"II*\0" if order == "<" else b"MM\0*"
+        return magic + struct.pack(f"{order}IH", 8, len(complete)) + entries + bytes(4) + values
+
+    return up_to_the_data(len(up_to_the_data(0))) + data
+
+
+def grey_tiff(samples: np.ndarray, order: str = "<", deflated: bool = False, **tags: tuple[int, ...]) -> bytes:
+    """A grayscale TIFF of samples of any width; `tags` as "t262"."""
+    height, width = samples.shape
+    raw = samples.astype(samples.dtype.newbyteorder(order)).tobytes()
+    common: dict[int, tuple[int, ...]] = {256: (width,), 257: (height,), 258: (samples.itemsize * 8,)}
+    common |= {259: (8 if deflated else 1,), 262: (1,), 277: (1,), 278: (height,)}
+    common |= {int(name[1:]): value for name, value in tags.items()}
+    return raw_tiff(common, zlib.compress(raw) if deflated else raw, order)
+
+
+def rgb16_tiff(samples: np.ndarray, order: str) -> bytes:
+    height, width, _ = samples.shape
+    tags = {256: (width,), 257: (height,), 258: (16, 16, 16), 259: (1,), 262: (2,), 277: (3,), 278: (height,)}
+    return raw_tiff(tags, samples.astype(f"{order}u2").tobytes(), order)
+
+
+def animated_webp(width: int, height: int) -> bytes:
+    """One frame of 40x33 pixels on a canvas of any size; widths and heights are stored less one, in 3 bytes."""
+
+    def riff(name: bytes, content: bytes) -> bytes:
+        return name + struct.pack("<I", len(content)) + content
+
+    def less_one(*values: int) -> bytes:
+        return b"".join((value - 1).to_bytes(3, "little") for value in values)
+
+    frame = encode(small_picture(), "WEBP", lossless=True)[12:]
+    content = riff(b"VP8X", b"\2\0\0\0" + less_one(width, height)) + riff(b"ANIM", bytes(6))
+    content += riff(b"ANMF", bytes(6) + less_one(40, 33) + bytes(4) + frame)
+    return riff(b"RIFF", b"WEBP" + content)
+
+
+def noise(*shape: int, seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).integers(0, 256, shape, dtype=np.uint8)
+
+
+def noise_rows(row_bytes: int, height: int) -> list[bytes]:
+    return [row.tobytes() for row in noise(height, row_bytes)]
+
+
+def small_picture(mode: str = "RGB", width: int = 40, height: int = 33) -> Image.Image:
+    """Soft colours with an edge, of different sides, so that a turned or shifted picture differs."""
+    blobs = Image.fromarray(noise(5, 6, 3)).resize((width, height), Image.Resampling.BICUBIC)
+    blobs.paste((250, 20, 20), (0, 0, width // 2, 3))
+    return blobs.convert(mode)
+
+
+def oriented(value: int) -> Image.Exif:
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = value
+    return exif
+
+
+def several_frames(image_format: str, **options: object) -> bytes:
+    """The picture, and four others behind it."""
+    others = [Image.fromarray(noise(33, 40, 3, seed=seed)) for seed in range(1, 5)]
+    return encode(small_picture(), image_format, save_all=True, append_images=others, **options)
+
+
+def pixels_of(encoded: bytes) -> np.ndarray:
+    with Image.open(io.BytesIO(encoded)) as image:
+        image.info.pop("transparency", None)  # which Pillow would warn about, and drop
+        return np.asarray(image.convert("RGB"))
+
+
+def rejection_of(data: bytes, limits: ImageLimits = TINY) -> RejectedImageError:
+    with pytest.raises(RejectedImageError) as caught:
+        canonical_image(data, limits)
+    return caught.value
+
+
+KEPT: dict[str, bytes] = {
+    "RGB JPEG": encode(small_picture(), "JPEG"),
+    "progressive JPEG": encode(small_picture(), "JPEG", progressive=True),
+    "JPEG without chroma subsampling": encode(small_picture(), "JPEG", subsampling=0, quality=95),
+    "JPEG stored as RGB": encode(small_picture(), "JPEG", keep_rgb=True),
+    "grayscale JPEG": encode(small_picture("L"), "JPEG"),
+    "JPEG with an upright EXIF orientation": encode(small_picture(), "JPEG", exif=oriented(1)),
+    "JPEG with a second picture": encode(small_picture(), "MPO", save_all=True, append_images=[small_picture("L")]),
+    "JPEG with bytes behind it": encode(small_picture(), "JPEG") + b"appended by some camera",
+    "RGB PNG": encode(small_picture(), "PNG"),
+    "PNG of one column": encode(small_picture(width=1, height=7), "PNG"),
+    "grayscale PNG": encode(small_picture("L"), "PNG"),
+    "2-bit grayscale PNG": raw_png(40, 33, 2, 0, noise_rows(10, 33)),
+    "16-bit RGB PNG": raw_png(40, 33, 16, 2, noise_rows(40 * 6, 33)),
+    "PNG with a gamma": raw_png(40, 33, 8, 2, noise_rows(40 * 3, 33), png_chunk(b"gAMA", struct.pack(">I", 100_000))),
+}
+# Pillow has to decode these once to reach the metadata behind the pixels; without an orientation there they are kept.
+KEPT_AFTER_A_LOOK: dict[str, bytes] = {
+    "PNG with text behind the pixels": raw_png(
+        40, 33, 8, 2, noise_rows(40 * 3, 33), late=png_chunk(b"tEXt", b"Comment\0taken with some camera")
+    ),
+    "PNG with an upright EXIF behind the pixels": raw_png(
+        40, 33, 8, 0, noise_rows(40, 33), late=png_chunk(b"eXIf", oriented(1).tobytes()[6:])
+    ),
+}
+
+_TRANSPARENT_GREY = png_chunk(b"tRNS", b"\0\1")
+REWRITTEN: dict[str, bytes] = {
+    "CMYK JPEG": encode(small_picture("CMYK"), "JPEG"),
+    "palette PNG": encode(small_picture("P"), "PNG"),
+    "palette PNG with transparent entries": encode(small_picture("P"), "PNG", transparency=b"\x00\x80"),
+    "RGBA PNG": encode(small_picture("RGBA"), "PNG"),
+    "grayscale PNG with alpha": encode(small_picture("LA"), "PNG"),
+    "RGB PNG with a transparent colour": encode(small_picture(), "PNG", transparency=(1, 2, 3)),
+    "grayscale PNG with a transparent level": encode(small_picture("L"), "PNG", transparency=7),
+    "1-bit PNG": encode(small_picture("1"), "PNG"),
+    "1-bit PNG with a transparent level": raw_png(40, 33, 1, 0, noise_rows(5, 33), _TRANSPARENT_GREY),
+    "BMP": encode(small_picture(), "BMP"),
+    "palette BMP": encode(small_picture("P"), "BMP"),
+    "1-bit BMP": encode(small_picture("1"), "BMP"),
+    "lossy WebP": encode(small_picture(), "WEBP", quality=70),
+    "lossless WebP": encode(small_picture(), "WEBP", lossless=True),
+    "WebP with alpha": encode(Image.fromarray(noise(33, 40, 4), "RGBA"), "WEBP", quality=90),
+    "lossless WebP with alpha": encode(Image.fromarray(noise(33, 40, 4), "RGBA"), "WEBP", lossless=True, exact=True),
+    "RGB TIFF": encode(small_picture(), "TIFF"),
+    "LZW TIFF": encode(small_picture(), "TIFF", compression="tiff_lzw"),
+    "deflated TIFF": encode(small_picture(), "TIFF", compression="tiff_adobe_deflate"),
+    "packed TIFF": encode(small_picture("L"), "TIFF", compression="packbits"),
+    "JPEG in TIFF": encode(small_picture(), "TIFF", compression="jpeg"),
+    "fax in TIFF": encode(small_picture("1"), "TIFF", compression="group4"),
+    "grayscale TIFF": encode(small_picture("L"), "TIFF"),
+    "grayscale TIFF, white is zero": grey_tiff(noise(33, 40), t262=(0,)),
+    "palette TIFF": encode(small_picture("P"), "TIFF"),
+    "CMYK TIFF": encode(small_picture("CMYK"), "TIFF", compression="tiff_lzw"),
+    "RGBA TIFF": encode(Image.fromarray(noise(33, 40, 4), "RGBA"), "TIFF"),
+    "grayscale TIFF with alpha": encode(small_picture("LA"), "TIFF"),
+    "big-endian TIFF": grey_tiff(noise(33, 40), ">"),
+    "TIFF in a tile": grey_tiff(noise(48, 64), t256=(40,), t257=(33,), t322=(64,), t323=(48,)),
+    "GIF": encode(small_picture(), "GIF"),
+    "grayscale GIF": encode(small_picture("L"), "GIF", interlace=False),
+    "GIF with a transparent colour": encode(small_picture("P"), "GIF", transparency=3),
+}
+# The first of several frames.
+ANIMATED: dict[str, bytes] = {
+    "animated PNG": several_frames("PNG"),
+    "animated PNG with a picture of its own": several_frames("PNG", default_image=True),
+    "animated WebP": several_frames("WEBP", lossless=True),
+    "TIFF of several pages": several_frames("TIFF"),
+    "LZW TIFF of several pages": several_frames("TIFF", compression="tiff_lzw"),
+    "animated GIF": several_frames("GIF"),
+}
+
+# Sixteen bits are a case of their own: Pillow's own conversion to RGB would clip them to white.
+SIXTEEN_BITS = np.linspace(0, 65535, 33 * 40).astype(np.uint16).reshape(33, 40)
+SIXTEEN_BIT_GREY: dict[str, bytes] = {
+    "opaque": raw_png(40, 33, 16, 0, [row.astype(">u2").tobytes() for row in SIXTEEN_BITS]),
+    "with a transparent level": raw_png(
+        40, 33, 16, 0, [row.astype(">u2").tobytes() for row in SIXTEEN_BITS], png_chunk(b"tRNS", b"\x9c\x40")
+    ),
+    "TIFF": grey_tiff(SIXTEEN_BITS),
+    "deflated TIFF": grey_tiff(SIXTEEN_BITS, deflated=True),
+    "big-endian TIFF": grey_tiff(SIXTEEN_BITS, ">"),
+    "big-endian deflated TIFF": grey_tiff(SIXTEEN_BITS, ">", deflated=True),
+    "TIFF turned once around": grey_tiff(np.ascontiguousarray(SIXTEEN_BITS[::-1, ::-1]), t274=(3,)),
+}
+
+
+SOURCES = {**KEPT, **KEPT_AFTER_A_LOOK, **REWRITTEN, **ANIMATED}
+SOURCES |= {"16-bit PNG": SIXTEEN_BIT_GREY["opaque"], "16-bit TIFF": SIXTEEN_BIT_GREY["deflated TIFF"]}
+SOURCES["turned JPEG"] = encode(small_picture(), "JPEG", exif=oriented(6))
+SOURCES["turned PNG"] = encode(small_picture(), "PNG", exif=oriented(6))
+
+
+def assert_tensorflow_agrees(image: CanonicalImage) -> None:
+    # `decode_jpeg` reads PNG as well; its default inverse transform would be the fast one, which rounds differently.
+    decoded = tf.io.decode_jpeg(image.encoded, channels=3, dct_method="INTEGER_ACCURATE").numpy()
+    assert decoded.shape == (image.height, image.width, 3)
+    np.testing.assert_array_equal(decoded, pixels_of(image.encoded))
+    if image.format == "png":  # which the trainer hands to `decode_image`
+        shown = tf.io.decode_image(image.encoded, channels=3, expand_animations=False).numpy()
+        np.testing.assert_array_equal(shown, decoded)

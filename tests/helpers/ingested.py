@@ -1,0 +1,81 @@
+"""Building ImageExampleGen for the tests, and reading what it has stored."""
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from PIL import Image
+
+from components.image_example_gen.component import ImageExampleGen
+from crackgate.contracts import stored_example
+from crackgate.images.image_file import ImageLimits
+from crackgate.images.image_folder import find_classes
+from crackgate.images.sample_data import draw_photograph
+
+if TYPE_CHECKING:
+    import tensorflow as tf
+
+    Examples = dict[str, list[tf.train.Example]]
+
+RATIOS = {"train": 70, "eval": 15, "test": 15}
+EVEN = dict.fromkeys(stored_example.SPLITS, 1)
+
+
+def example_gen(
+    folder: Path, classes: list[str] | None = None, max_rejected_share: float = 0.05, **changes: Any
+) -> ImageExampleGen:
+    options: dict[str, Any] = {
+        "split_ratios": RATIOS,
+        "limits": ImageLimits(),
+        "max_imbalance": 0.1,
+        "group_by": "",
+        "source_digest": "digest",
+        **changes,
+    }
+    return ImageExampleGen(
+        folder=folder,
+        classes=find_classes(folder) if classes is None else classes,
+        max_rejected_share=max_rejected_share,
+        **options,
+    )
+
+
+def bytes_of(example: "tf.train.Example", name: str) -> bytes:
+    (value,) = example.features.feature[name].bytes_list.value
+    return bytes(value)
+
+
+def int_of(example: "tf.train.Example", name: str) -> int:
+    (value,) = example.features.feature[name].int64_list.value
+    return int(value)
+
+
+def float_of(example: "tf.train.Example", name: str) -> float:
+    (value,) = example.features.feature[name].float_list.value
+    return float(value)
+
+
+def split_by_path(stored: "Examples") -> dict[str, str]:
+    return {
+        os.fsdecode(bytes_of(example, stored_example.FILENAME)): split
+        for split, examples in stored.items()
+        for example in examples
+    }
+
+
+def draw(number: int, size: int = 64) -> Image.Image:
+    return draw_photograph(False, np.random.default_rng([99, number]), size)
+
+
+def paths_by_group(stored: "Examples") -> dict[bytes, set[str]]:
+    """The paths of every group."""
+    groups: dict[bytes, set[str]] = {}
+    for example in (example for examples in stored.values() for example in examples):
+        path = os.fsdecode(bytes_of(example, stored_example.FILENAME))
+        groups.setdefault(bytes_of(example, stored_example.GROUP), set()).add(path)
+    return groups
+
+
+def splits_of(paths: set[str], split_by_path: dict[str, str]) -> set[str]:
+    return {split_by_path[path] for path in paths}

@@ -1,0 +1,42 @@
+"""A small real release whose answers can be foretold: dark images are cracks."""
+
+from pathlib import Path
+
+from crackgate.releases import publish
+from crackgate.releases.manifest import Lineage, Release
+
+CLASSES = ["Negative", "Positive"]
+SIZE = 32
+THRESHOLD = 0.5
+
+
+def export_toy(folder: Path) -> None:
+    """Writes a SavedModel: an image's darkness, 0 to 1, decides."""
+    import keras
+    import numpy as np
+
+    from crackgate.model.calibration import Calibration
+    from crackgate.model.decision import Decision
+    from trainer.export.signatures import export_classifier
+
+    images = keras.Input((SIZE, SIZE, 3))
+    x = keras.layers.Rescaling(-1 / 255, offset=1.0)(images)
+    for number in range(5):
+        x = keras.layers.Conv2D(3, 3, 2, padding="same", name=f"conv{number}")(x)
+    backbone = keras.Model(images, x, name="toy")
+    for number in range(5):
+        kernel = np.zeros((3, 3, 3, 3), np.float32)
+        kernel[1, 1] = np.eye(3)
+        backbone.get_layer(f"conv{number}").set_weights([kernel, np.zeros(3, np.float32)])
+    features = keras.Input((3,))
+    head = keras.Model(features, keras.layers.Dense(2, name="logits")(features), name="head")
+    head.set_weights([np.array([[-6, 6]] * 3, np.float32), np.array([9, -9], np.float32)])
+    classifier = keras.Model(images, head(keras.layers.GlobalAveragePooling2D()(backbone(images))))
+    calibration, decision = Calibration(1.0, (0.0, 0.0)), Decision(1, THRESHOLD)
+    export_classifier(classifier, CLASSES, SIZE, folder, calibration, decision, backbone=backbone, head=head)
+
+
+def release(model: Path, serving_dir: Path) -> int:
+    """Publishes it; returns the new version's number."""
+    folder = publish(model, serving_dir, Release(lineage=Lineage(pipeline="toy", run_id="toy")))
+    return int(folder.name)

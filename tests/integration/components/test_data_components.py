@@ -1,0 +1,266 @@
+"""CuratedSchema, StatisticsGen, ExampleValidator and DataGate, run by TFX: good data passes, bad data stops the run."""
+
+import json
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import tensorflow_data_validation as tfdv
+from PIL import Image
+from tensorflow_metadata.proto.v0 import schema_pb2, statistics_pb2
+from tfx import v1 as tfx
+from tfx.types import artifact_utils
+
+from components.curated_schema.component import CuratedSchema
+from components.curated_schema.executor import build_schema
+from components.data_gate.component import DataGate
+from components.image_example_gen.component import ImageExampleGen
+from crackgate.config.schema import SchemaOptions
+from crackgate.contracts import stored_example
+from crackgate.contracts.errors import DataRejectedError
+from crackgate.images.image_file import ImageLimits
+from pipeline.definition import curated_schema, expected_statistics
+
+if TYPE_CHECKING:
+    from conftest import Bench
+
+CLASSES = ["Negative", "Positive"]
+# What the 40 photographs of 64 pixels meet.
+RANGES: dict[str, tuple[float, float]] = {
+    stored_example.HEIGHT: (64, 64),
+    stored_example.WIDTH: (64, 64),
+    stored_example.BRIGHTNESS: (1, 254),
+    stored_example.CONTRAST: (0, 128),
+    stored_example.SHARPNESS: (1, 10_000),
+    stored_example.ENTROPY: (1, 8),
+    stored_example.BYTES: (500, 20_000),
+}
+
+
+def _components(folder: Path, schema_changes: dict[str, Any]) -> list[Any]:
+    """From the images to the gate, wired as in the pipeline."""
+    example_gen = ImageExampleGen(
+        folder=folder,
+        classes=CLASSES,
+        split_ratios={"train": 70, "eval": 15, "test": 15},
+        limits=ImageLimits(),
+        max_rejected_share=0.05,
+        max_imbalance=1.0,
+        group_by="",
+        source_digest="digest",
+    )
+    expectations: dict[str, Any] = {"classes": CLASSES, "ranges": RANGES, "min_images_per_split": 2, **schema_changes}
+    schema = CuratedSchema(source_digest="digest", **expectations)
+    statistics_gen = expected_statistics(example_gen, schema)
+    validator = tfx.components.ExampleValidator(
+        statistics=statistics_gen.outputs["statistics"], schema=schema.outputs["schema"]
+    )
+    gate = DataGate(
+        examples=example_gen.outputs["examples"], anomalies=validator.outputs["anomalies"], source_digest="digest"
+    )
+    return [example_gen, schema, statistics_gen, validator, gate]
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory, photographs: Path) -> Path:
+    """The photographs, and some whose names are hard on everything that takes names for text."""
+    folder = tmp_path_factory.mktemp("data")
+    shutil.copytree(photographs, folder, dirs_exist_ok=True)
+    for number, name in enumerate((b"caf\xe9.png", b"new\nline.png", "Riß 裂缝.png".encode()), start=1):
+        with Image.open(photographs / "Positive" / f"{number:05d}.jpg") as photograph:
+            photograph.transpose(Image.Transpose.FLIP_LEFT_RIGHT).save(folder / "Positive" / os.fsdecode(name))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def passed(data: Path, new_bench: "Callable[..., Bench]") -> "Bench":
+    """A bench where good data went all the way; later runs on it take the examples from the cache."""
+    bench = new_bench()
+    bench.run(*_components(data, {}))
+    return bench
+
+
+def test_good_data_passes_the_gate_without_findings(passed: "Bench") -> None:
+    assert passed.states("DataGate")[0] == "COMPLETE"
+    account = passed.json_output("ImageExampleGen", "account")
+    assert (account["found"], account["ingested"]) == (43, 43)
+
+
+def test_the_ranges_of_the_default_configuration_pass_too(passed: "Bench", data: Path) -> None:
+    schema = curated_schema(CLASSES, SchemaOptions(min_images_per_split=2))
+    ranges = json.loads(schema.exec_properties["ranges"])
+    assert ranges.keys() == RANGES.keys()
+    passed.run(*_components(data, {"ranges": ranges}))
+    assert passed.states("DataGate")[-1] == "COMPLETE"
+
+
+def test_the_gate_hands_on_an_empty_list(passed: "Bench", data: Path) -> None:
+    passed.run(*_components(data, {}))
+    assert passed.states("DataGate")[-1] == "CACHED"
+    assert passed.json_output("DataGate", "findings") == []
+
+
+def test_the_schema_that_tfx_reads_is_the_one_that_was_asked_for(passed: "Bench") -> None:
+    file = Path(passed.output("CuratedSchema", "schema").uri) / "schema.pbtxt"
+    assert tfdv.load_schema_text(str(file)) == build_schema(CLASSES, RANGES, 2)
+
+
+def test_the_schema_asks_for_every_feature_that_statistics_are_for_exactly_once() -> None:
+    schema = build_schema(["a", "b", "c"], RANGES, 7)
+    by_name = {feature.name: feature for feature in schema.feature}
+    assert len(by_name) == len(schema.feature) == 10
+    assert all(feature.presence.min_fraction == 1 for feature in schema.feature)
+    assert all([dim.size for dim in feature.shape.dim] == [1] for feature in schema.feature)
+    label = by_name[stored_example.CLASS_LABEL]
+    assert label.type == schema_pb2.INT
+    assert (label.int_domain.min, label.int_domain.max) == (0, 2)
+    assert list(by_name[stored_example.CLASS_TEXT].string_domain.value) == ["a", "b", "c"]
+    assert schema.dataset_constraints.min_examples_count == 7
+
+
+def test_the_statistics_are_of_what_the_schema_expects_and_nothing_else(passed: "Bench") -> None:
+    artifact = passed.output("StatisticsGen", "statistics")
+    expected = {feature.name for feature in build_schema(CLASSES, RANGES, 2).feature}
+    assert not expected & {
+        stored_example.ENCODED,
+        stored_example.FILENAME,
+        stored_example.GROUP,
+        stored_example.DESCRIPTOR,
+    }
+    assert set(artifact_utils.decode_split_names(artifact.split_names)) == set(stored_example.SPLITS)
+    for split in stored_example.SPLITS:
+        content = (Path(artifact_utils.get_split_uri([artifact], split)) / "FeatureStats.pb").read_bytes()
+        (statistics,) = statistics_pb2.DatasetFeatureStatisticsList.FromString(content).datasets
+        assert {feature.path.step[0] for feature in statistics.features} == expected
+        assert statistics.num_examples == len(passed.examples()[split]) > 0
+        common = [getattr(feature, feature.WhichOneof("stats")).common_stats for feature in statistics.features]
+        assert all(each.num_non_missing == statistics.num_examples for each in common)
+        assert len(content) < 100_000
+
+
+@pytest.mark.parametrize(
+    ("changes", "split", "feature", "words"),
+    [
+        (
+            {"ranges": {**RANGES, stored_example.BRIGHTNESS: (1, 20)}},
+            "train",
+            stored_example.BRIGHTNESS,
+            "Unexpectedly high value",
+        ),
+        (
+            {"ranges": {**RANGES, stored_example.BRIGHTNESS: (250, 254)}},
+            "eval",
+            stored_example.BRIGHTNESS,
+            "Unexpectedly low value",
+        ),
+        (
+            {"ranges": {**RANGES, stored_example.CONTRAST: (0, 1)}},
+            "test",
+            stored_example.CONTRAST,
+            "Unexpectedly high value",
+        ),
+        (
+            {"ranges": {**RANGES, stored_example.HEIGHT: (65, 100)}},
+            "train",
+            stored_example.HEIGHT,
+            "Unexpectedly small value: 64",
+        ),
+        (
+            {"ranges": {**RANGES, stored_example.WIDTH: (1, 63)}},
+            "test",
+            stored_example.WIDTH,
+            "Unexpectedly large value: 64",
+        ),
+        (
+            {"ranges": {**RANGES, stored_example.SHARPNESS: (5000, 10_000)}},
+            "train",
+            stored_example.SHARPNESS,
+            "Unexpectedly low value",
+        ),
+        (
+            {"ranges": {**RANGES, stored_example.SHARPNESS: (0, 1)}},
+            "eval",
+            stored_example.SHARPNESS,
+            "Unexpectedly high value",
+        ),
+        (
+            {"ranges": {**RANGES, stored_example.ENTROPY: (7.9, 8)}},
+            "test",
+            stored_example.ENTROPY,
+            "Unexpectedly low value",
+        ),
+        (
+            {"ranges": {**RANGES, stored_example.ENTROPY: (0, 1)}},
+            "train",
+            stored_example.ENTROPY,
+            "Unexpectedly high value",
+        ),
+        (
+            {"ranges": {**RANGES, stored_example.BYTES: (20_000, 30_000)}},
+            "eval",
+            stored_example.BYTES,
+            "Unexpectedly small value",
+        ),
+        (
+            {"ranges": {**RANGES, stored_example.BYTES: (1, 500)}},
+            "test",
+            stored_example.BYTES,
+            "Unexpectedly large value",
+        ),
+        ({"classes": ["Negative", "Crack"]}, "train", stored_example.CLASS_TEXT, "missing from the schema: Positive"),
+    ],
+    ids=[
+        "too bright",
+        "too dark",
+        "contrast",
+        "too low",
+        "too wide",
+        "blurred",
+        "too sharp",
+        "too plain",
+        "too varied",
+        "too few bytes",
+        "too many bytes",
+        "unknown class",
+    ],
+)
+def test_data_outside_the_schema_stops_the_run_naming_split_and_feature(
+    passed: "Bench", data: Path, changes: dict[str, Any], split: str, feature: str, words: str
+) -> None:
+    with pytest.raises(DataRejectedError) as caught:
+        passed.run(*_components(data, changes))
+    assert passed.states("DataGate")[-1] == "FAILED"
+    said = [reason for reason in caught.value.reasons if reason.startswith(f"split {split!r}, {feature}: ")]
+    assert len(said) == 1
+    assert words in said[0]
+    # Nothing else is wrong with the data, and each split has its own finding.
+    assert len(caught.value.reasons) == len(stored_example.SPLITS)
+    assert all(f", {feature}: " in reason for reason in caught.value.reasons)
+
+
+def test_too_few_images_stop_the_run_naming_the_split_and_the_count(passed: "Bench", data: Path) -> None:
+    with pytest.raises(DataRejectedError) as caught:
+        passed.run(*_components(data, {"min_images_per_split": 20}))
+    images = passed.json_output("ImageExampleGen", "account")["images"]
+    evaluation, test = (sum(images[split].values()) for split in ("eval", "test"))
+    assert len(caught.value.reasons) == 2, "train has enough"
+    for split, count, reason in zip(("eval", "test"), (evaluation, test), caught.value.reasons, strict=True):
+        assert reason.startswith(f"split {split!r}: ")
+        assert f"has {count} examples, which is fewer than expected" in reason and "20 or more" in reason
+
+
+def test_a_single_image_outside_its_range_stops_the_run(passed: "Bench", data: Path) -> None:
+    levels = {
+        split: sorted(example.features.feature[stored_example.BRIGHTNESS].float_list.value[0] for example in examples)
+        for split, examples in passed.examples().items()
+    }
+    darkest, next_to_darkest = sorted(level for of_split in levels.values() for level in of_split)[:2]
+    bounds = ((darkest + next_to_darkest) / 2, 254.0)
+    with pytest.raises(DataRejectedError) as caught:
+        passed.run(*_components(data, {"ranges": {**RANGES, stored_example.BRIGHTNESS: bounds}}))
+    (reason,) = caught.value.reasons
+    (split,) = (split for split, of_split in levels.items() if darkest in of_split)
+    assert reason.startswith(f"split {split!r}, {stored_example.BRIGHTNESS}: ")

@@ -1,0 +1,239 @@
+"""Releasing, rolling back and running again, with TFX's launcher, its cache and a SavedModel that tells its version."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import tensorflow as tf
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from tensorflow_model_analysis.proto.metrics_for_slice_pb2 import MetricsForSlice
+from tfx import v1 as tfx
+from tfx.components.example_gen.utils import FINGERPRINT_PROPERTY_NAME
+from tfx.orchestration.metadata import Metadata
+from tfx.orchestration.portable.mlmd import execution_lib
+from tfx.types import standard_artifacts
+
+from components.release_pusher.component import ReleasePusher
+from components.resolvers.baseline import ModelInServiceStrategy
+from crackgate.config.configuration import Config
+from crackgate.contracts.model_files import CARD_FILE, MODEL_VERSION_FILE
+from crackgate.releases import State, list_versions, read_manifest, roll_back, verify
+from crackgate.runs.summary import Summary, Verdict, begin_summary
+from pipeline.local_runner import conclude_release
+
+if TYPE_CHECKING:
+    from conftest import Bench
+
+# TFX's own, laid at our door because we call it.
+pytestmark = pytest.mark.filterwarnings(r"ignore:label\(\) is deprecated:DeprecationWarning")
+
+
+class Classifier(tf.Module):
+    """Tells the number in its asset."""
+
+    def __init__(self, weight: float, asset: Path):
+        super().__init__()
+        self.weight = tf.Variable(weight)
+        self.asset = tf.saved_model.Asset(str(asset))
+
+    @tf.function(input_signature=[tf.TensorSpec([None], tf.string)])
+    def serving_default(self, examples: tf.Tensor) -> dict[str, tf.Tensor]:
+        version = tf.strings.strip(tf.io.read_file(self.asset.asset_path))
+        return {
+            "scores": tf.fill(tf.shape(examples), self.weight),
+            "model_version": tf.fill(tf.shape(examples), version),
+        }
+
+
+def save_model(artifact: Path, weight: float) -> Path:
+    """As the Trainer leaves it."""
+    artifact.mkdir(parents=True)
+    asset = artifact / MODEL_VERSION_FILE.name
+    asset.write_text("unreleased\n")
+    module = Classifier(weight, asset)
+    folder = artifact / "Format-Serving"
+    tf.saved_model.save(module, str(folder), signatures=module.serving_default)
+    (folder / CARD_FILE).parent.mkdir()
+    (folder / CARD_FILE).write_text(json.dumps({"classes": ["Negative", "Positive"]}))
+    return artifact
+
+
+def write_evaluation(folder: Path) -> Path:
+    """As TFMA stores it: accuracy of both models, a recall, one that cannot be computed, and a slice."""
+    folder.mkdir()
+    overall, dark = MetricsForSlice(), MetricsForSlice()
+    dark.slice_key.single_slice_keys.add(column="slice").bytes_value = b"dark"
+    for stored, name, model, label, value in (
+        (overall, "accuracy", "candidate", None, 0.75),
+        (overall, "accuracy", "baseline", None, 0.5),
+        (overall, "accuracy in all images at least 0.5", "candidate", None, 0.75),
+        (overall, "recall", "candidate", 1, 0.875),
+        (overall, "auc", "candidate", 0, float("nan")),
+        (dark, "accuracy", "candidate", None, 0.25),
+    ):
+        pair = stored.metric_keys_and_values.add()
+        pair.key.name, pair.key.model_name = name, model
+        if label is not None:
+            pair.key.sub_key.class_id.value = label
+        pair.value.double_value.value = value
+    with tf.io.TFRecordWriter(str(folder / "metrics-00000-of-00001.tfrecord")) as writer:
+        for stored in (overall, dark):
+            writer.write(stored.SerializeToString())
+    return folder
+
+
+class Releases:
+    """Runs of Importers, BaselineResolver and Pusher, one after the other in one workspace."""
+
+    def __init__(self, bench: "Bench", root: Path):
+        self.bench, self.root = bench, root
+        self.serving = root / "serving"
+        self.models = {name: save_model(root / name, weight) for name, weight in (("a", 0.1), ("b", 0.2), ("c", 0.3))}
+        self.evaluation = write_evaluation(root / "evaluation")
+        (root / "blessing").mkdir()
+
+    def run(self, name: str, blessed: int = 1, servable: int = 1, keep: int = 0, signing_key: str = "") -> Any:
+        """Judges and releases a model, and returns what the Pusher noted."""
+
+        def known(key: str, uri: Path, kind: type, **properties: Any) -> tfx.dsl.Importer:
+            return tfx.dsl.Importer(source_uri=str(uri), artifact_type=kind, custom_properties=properties).with_id(key)
+
+        model = known("Trainer", self.models[name], standard_artifacts.Model)
+        blessing = known("Evaluator", self.root / "blessing", standard_artifacts.ModelBlessing, blessed=blessed)
+        check = known("ServingCheck", self.root / "blessing", standard_artifacts.InfraBlessing, blessed=servable)
+        evaluation = known("Evaluation", self.evaluation, standard_artifacts.ModelEvaluation)
+        examples = known("Examples", self.root, standard_artifacts.Examples, **{FINGERPRINT_PROPERTY_NAME: "f1"})
+        resolver = tfx.dsl.Resolver(
+            strategy_class=ModelInServiceStrategy,
+            model=tfx.dsl.Channel(type=standard_artifacts.Model),
+            pushed_model=tfx.dsl.Channel(type=standard_artifacts.PushedModel),
+            candidate=model.outputs["result"],
+        ).with_id("BaselineResolver")
+        pusher = ReleasePusher(
+            model=model.outputs["result"],
+            model_blessing=blessing.outputs["result"],
+            infra_blessing=check.outputs["result"],
+            evaluation=evaluation.outputs["result"],
+            examples=examples.outputs["result"],
+            serving_dir=self.serving,
+            signing_key=signing_key,
+            keep=keep,
+            config_digest="c1",
+            source_digest="s1",
+        ).with_id("Pusher")
+        pusher.add_upstream_node(resolver)
+        self.bench.run(model, blessing, check, evaluation, examples, resolver, pusher)
+        return self.bench.output("Pusher", "pushed_model")
+
+    @property
+    def baseline(self) -> str | None:
+        """Name of the model that the last run would have been compared with."""
+        last = self.bench._executions("BaselineResolver")[-1]
+        with Metadata(self.bench._connection()) as handle:
+            found = execution_lib.get_output_artifacts(handle, last.id).get("model", [])
+        return Path(found[0].uri).name if found else None
+
+    @property
+    def states(self) -> dict[int, State]:
+        return {version.number: version.state for version in list_versions(self.serving)}
+
+    def conclude(self, pushed: Any) -> Summary:
+        """What a run says that ended with this note."""
+        summary = begin_summary("run", Path("/data"), ["Negative", "Positive"], Config(), Path("/log"))
+        conclude_release(summary, Path(pushed.get_string_custom_property("pushed_destination")))
+        return summary
+
+
+def is_pushed(pushed: Any) -> bool:
+    return bool(pushed.get_int_custom_property("pushed"))
+
+
+def version_of(pushed: Any) -> int:
+    assert is_pushed(pushed)
+    folder = Path(pushed.get_string_custom_property("pushed_destination"))
+    assert folder.name == pushed.get_string_custom_property("pushed_version")
+    return int(folder.name)
+
+
+def served_version(folder: Path) -> str:
+    answer = tf.saved_model.load(str(folder)).signatures["serving_default"](tf.constant([b"an example"]))
+    return answer["model_version"].numpy()[0].decode()
+
+
+@pytest.fixture
+def releases(new_bench: Callable[..., "Bench"], tmp_path: Path) -> Releases:
+    return Releases(new_bench(), tmp_path)
+
+
+def test_a_release_says_what_it_is_and_is_taken_over_when_nothing_changed(releases: Releases) -> None:
+    pushed = releases.run("a")
+    number = version_of(pushed)
+    folder = releases.serving / str(number)
+    assert served_version(releases.models["a"] / "Format-Serving") == "unreleased"
+    assert served_version(folder) == str(number) and verify(folder, version=number).intact
+    manifest = read_manifest(folder)
+    assert manifest.metrics == {"accuracy": 0.75, "auc of Negative": None, "recall of Positive": 0.875}
+    assert (manifest.config_digest, manifest.lineage.data_fingerprint) == ("c1", "f1")
+    assert manifest.lineage.pipeline == "bench" and manifest.lineage.run_id and releases.baseline is None
+    assert manifest.lineage.execution == releases.bench._executions("Pusher")[0].id
+    assert set(manifest.lineage.artifacts) == {"model", "model_blessing", "infra_blessing", "evaluation", "examples"}
+    assert releases.run("a").id == pushed.id and releases.bench.states("Pusher") == ["COMPLETE", "CACHED"]
+    # Other options make the Pusher work anew; the model is in use already.
+    assert version_of(releases.run("a", keep=3)) == number and list(releases.states) == [number]
+    assert releases.conclude(pushed).verdict == Verdict.RELEASED
+
+
+def test_a_model_that_failed_a_check_is_not_released(releases: Releases) -> None:
+    for failed in ({"blessed": 0}, {"servable": 0}):
+        pushed = releases.run("a", **failed)
+        assert not is_pushed(pushed) and not pushed.get_string_custom_property("pushed_version")
+    assert not releases.serving.exists()
+
+
+def test_what_was_rolled_back_is_neither_released_again_nor_the_baseline(releases: Releases) -> None:
+    first = version_of(releases.run("a"))
+    pushed = releases.run("b")
+    second = version_of(pushed)
+    assert second > first and releases.baseline == "a"
+    roll_back(releases.serving, None, "ann@office", "missed cracks in the rain")
+    again = releases.run("b")
+    assert again.id == pushed.id and releases.bench.states("Pusher")[-1] == "CACHED" and releases.baseline == "a"
+    refused = releases.run("b", keep=9)
+    assert not is_pushed(refused) and refused.get_string_custom_property("pushed_version") == str(second)
+    assert releases.states == {first: State.RELEASED, second: State.WITHDRAWN}
+    for note in (again, refused):
+        summary = releases.conclude(note)
+        assert (summary.verdict, summary.exit_code, summary.pushed_version) == (Verdict.WITHDRAWN, 3, None)
+        assert "by ann@office: missed cracks in the rain" in summary.reasons[0]
+        assert f"crackgate rollback --to {second}" in summary.reasons[1]
+    third = version_of(releases.run("c"))
+    assert third > second and releases.baseline == "a", "the one that serves"
+
+    roll_back(releases.serving, second, "ann@office", "it was the lens")
+    for note in (again, refused):
+        assert releases.conclude(note).pushed_version == second, "it was reinstated since"
+    for folder in releases.serving.glob(f"{first}*"):
+        (folder / "saved_model.pb").unlink()
+    summary = releases.conclude(releases.run("a"))
+    assert summary.verdict == Verdict.FAILED and "saved_model.pb" in summary.reasons[0]
+    assert "run with --no-cache to train and release it anew" in summary.reasons[0]
+
+
+def test_releases_are_signed_old_ones_go_and_the_key_is_written_nowhere(
+    releases: Releases, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key = Ed25519PrivateKey.generate()
+    pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
+    monkeypatch.setenv("RELEASE_KEY", pem)
+    unsigned = version_of(releases.run("a"))
+    signed = version_of(releases.run("a", signing_key="env:RELEASE_KEY"))
+    assert signed > unsigned, "the version in use was not signed"
+    assert verify(releases.serving / str(signed), key.public_key()).intact
+    newest = version_of(releases.run("b", signing_key="env:RELEASE_KEY", keep=2))
+    assert list(releases.states) == [signed, newest]
+    written = [path for path in [*releases.bench.root.rglob("*"), *releases.root.rglob("*")] if path.is_file()]
+    assert any(path.name == "metadata.sqlite" for path in written)
+    assert not any(pem.splitlines()[1].encode() in path.read_bytes() for path in written)

@@ -1,0 +1,130 @@
+"""`crackgate gate` on models that were made elsewhere."""
+
+import io
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import tensorflow as tf
+from rich.console import Console
+
+from crackgate.config.configuration import Config, ConfigError, load_config
+from crackgate.contracts import stored_example
+from crackgate.contracts.evaluation import CLASSIFIER_FILE, Outcome
+from crackgate.runs.summary import Summary, Verdict
+from crackgate.runs.workspace import Workspace
+from pipeline.gate_run import gate_model
+from trainer.export.training_digests import write_training_digests
+
+# TFX's own, laid at our door because we call it.
+pytestmark = pytest.mark.filterwarnings(r"ignore:label\(\) is deprecated:DeprecationWarning")
+
+CLASSES = ["Negative", "Positive"]
+
+
+class Elsewhere(tf.Module):
+    """Sure of the class that stands in the example, or always of the same one. It gives scores only."""
+
+    def __init__(self, always: str = ""):
+        super().__init__()
+        self.always = always
+
+    @tf.function(input_signature=[tf.TensorSpec([None], tf.string)])
+    def serving_default(self, examples: tf.Tensor) -> dict[str, tf.Tensor]:
+        parsed = tf.io.parse_example(examples, {stored_example.CLASS_TEXT: tf.io.FixedLenFeature([], tf.string)})
+        label = parsed[stored_example.CLASS_TEXT]
+        answer = tf.fill(tf.shape(label), self.always) if self.always else label
+        return {"scores": tf.cast(answer[:, None] == tf.constant(CLASSES), tf.float32) * 0.9 + 0.05}
+
+    @tf.function(input_signature=[tf.TensorSpec([None], tf.string)])
+    def predict_images(self, images: tf.Tensor) -> dict[str, tf.Tensor]:
+        return {"scores": tf.fill((tf.shape(images)[0], 2), 0.5)}
+
+
+def save(module: Elsewhere, folder: Path, *signatures: str) -> Path:
+    chosen = {name: getattr(module, name) for name in signatures or ("serving_default", "predict_images")}
+    tf.saved_model.save(module, str(folder), signatures=chosen)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def workspace(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
+    return Workspace(tmp_path_factory.mktemp("workspace"))
+
+
+Gate = Callable[..., Summary]
+
+
+@pytest.fixture
+def gate(photographs: Path, workspace: Workspace) -> Gate:
+    def run(model: Path, *assignments: str) -> Summary:
+        settings = load_config(None, ["gate.min_recall=0.75", *assignments])
+        return gate_model(Console(file=io.StringIO()), model, photographs, settings, workspace)
+
+    return run
+
+
+def test_a_good_model_passes_until_it_turns_out_to_know_the_images(
+    gate: Gate, workspace: Workspace, tmp_path: Path
+) -> None:
+    model = save(Elsewhere(), tmp_path / "good")
+    passed = gate(model)
+    assert (passed.verdict, passed.exit_code, passed.reasons) == (Verdict.PASSED, 0, [])
+    assert passed.images.splits == {"test": {"Negative": 20, "Positive": 20}}
+    assert passed.evaluation is not None and passed.evaluation.positive_class == "Positive"
+    assert "does not say which images it was trained on" in passed.evaluation.warnings[0]
+    assert not workspace.serving.exists(), "nothing is released"
+
+    write_training_digests([f"{passed.outputs['examples']}/Split-test/*"], model)
+    refused = gate(model)
+    assert (refused.verdict, refused.exit_code, refused.judges_only) == (Verdict.NOT_BLESSED, 3, True)
+    assert refused.reasons == ["the model was trained on 40 of the 40 test images, which proves nothing"]
+    assert [component.state for component in refused.components if component.name == "ImageExampleGen"] == ["cached"]
+
+
+def test_a_model_that_always_says_crack_is_refused(gate: Gate, tmp_path: Path) -> None:
+    model = save(Elsewhere(always="Positive"), tmp_path / "always")
+    summary = gate(model, "train.positive_class=Negative")
+    assert summary.exit_code == 3 and summary.evaluation is not None
+    assert summary.evaluation.positive_class == "Negative"
+    failed = {(row.metric, row.label) for row in summary.evaluation.requirements if row.outcome == Outcome.FAILED}
+    assert {("accuracy", None), ("recall", "Negative"), ("precision", "Positive")} <= failed
+    assert ("recall", "Positive") not in failed
+
+
+def complaint(model: Path, data: Path, config: Config | None = None) -> str:
+    nowhere = Workspace(model / "workspace")
+    with pytest.raises(ConfigError) as caught:
+        gate_model(Console(file=io.StringIO()), model, data, config or Config(), nowhere)
+    assert not nowhere.root.exists(), "nothing was begun"
+    return str(caught.value)
+
+
+def test_a_model_that_cannot_be_judged_is_refused_before_anything_begins(photographs: Path, tmp_path: Path) -> None:
+    assert "it has no saved_model.pb" in complaint(tmp_path, photographs)
+    (tmp_path / "saved_model.pb").write_bytes(b"no model")
+    assert "cannot read" in complaint(tmp_path, photographs)
+
+    one_signature = save(Elsewhere(), tmp_path / "one", "serving_default")
+    assert "has no signature 'predict_images'" in complaint(one_signature, photographs)
+    model = save(Elsewhere(), tmp_path / "model")
+    assert "gate.require.0.slice: received 'drak'" in complaint(
+        model, photographs, load_config(None, ['gate.require=[{metric="accuracy", min=1, slice="drak"}]'])
+    )
+    three = tmp_path / "three"
+    for name in (*CLASSES, "Spalled"):
+        (three / name).mkdir(parents=True)
+        (three / name / "1.jpg").write_bytes(b"not looked at")
+    assert "gives 2 scores an image, and there are 3 classes" in complaint(model, three)
+
+    card = model / CLASSIFIER_FILE
+    card.parent.mkdir(exist_ok=True)
+    card.write_text(json.dumps({"classes": ["Negative", "Positive", "Spalled"], "positive_class": "Positive"}))
+    assert "has the classes 'Negative', 'Positive', the model has 'Negative', 'Positive', 'Spalled'" in complaint(
+        model, photographs
+    )
+    card.write_text(json.dumps({"classes": CLASSES, "positive_class": "Spalled"}))
+    assert "its positive_class, 'Spalled', is none of its classes" in complaint(model, photographs)
+    card.write_text("[]")
+    assert "it holds no 'classes'" in complaint(model, photographs)

@@ -1,0 +1,198 @@
+"""Batch scoring and whole photographs with a real network: ImageNet features and a head fitted to drawn cracks."""
+
+import csv
+import json
+from pathlib import Path
+
+import keras
+import numpy as np
+import psutil
+import pytest
+from PIL import Image, ImageDraw, ImageFilter
+from pyarrow import parquet
+from scipy import ndimage
+from sklearn.linear_model import LogisticRegression
+from typer.testing import CliRunner
+
+from crackgate.config.train import TrainOptions
+from crackgate.model.calibration import Calibration
+from crackgate.model.decision import Decision
+from crackgate.model.released_model import ReleasedModel, load_released_model
+from crackgate_cli.main import app
+from serving.inspection.figures import is_positive
+from serving.inspection.inspector import Inspector, Method
+from serving.inspection.reports import Inspected
+from serving.inspection.tile_scores import ByStrips
+from trainer.export.signatures import export_classifier
+from trainer.fit.transfer import assemble, build_head
+from trainer.network.backbones import build_backbone
+
+SIZE, TILE = 64, 96
+CLASSES = ["Negative", "Positive"]
+# From the left edge to the right one, at a third of the height.
+CRACK = [(0, 190), (250, 210), (420, 180), (700, 215)]
+
+
+def surface(width: int, height: int, seed: int, crack: list[tuple[int, int]] | None = None) -> Image.Image:
+    """Concrete-like noise, and a dark line through the given points."""
+    rng = np.random.default_rng(seed)
+    grey = 165 + 5 * ndimage.gaussian_filter(rng.normal(0, 9, (height, width)), 3) + rng.normal(0, 4, (height, width))
+    image = Image.fromarray(grey.clip(0, 255).astype(np.uint8)).convert("RGB")
+    if crack:
+        ImageDraw.Draw(image).line(crack, (40, 38, 36), 5, joint="curve")
+    return image.filter(ImageFilter.GaussianBlur(0.7))
+
+
+@pytest.fixture(scope="module")
+def release(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a model that tells drawn cracks from sound surfaces."""
+    rng = np.random.default_rng(0)
+    images, labels = [], []
+    for seed in range(160):
+        ends = [tuple(rng.integers(0, TILE, 2)) for _ in range(2)]
+        if np.hypot(*np.subtract(*ends)) < TILE / 2:
+            ends = [(0, int(rng.integers(TILE))), (TILE, int(rng.integers(TILE)))]
+        labels.append(seed % 2)
+        tile = surface(TILE, TILE, seed, ends if seed % 2 else None)
+        images.append(np.asarray(tile.resize((SIZE, SIZE), Image.Resampling.BILINEAR), np.float32))
+    backbone = build_backbone("efficientnet-lite0", SIZE, "imagenet")
+    features = backbone.predict(np.stack(images), verbose=0).mean(axis=(1, 2))
+    fitted = LogisticRegression(C=0.1, max_iter=1000).fit(features, labels)
+    head = build_head(features.shape[1], 2, TrainOptions(seed=0))
+    head.set_weights([np.hstack([-fitted.coef_.T, fitted.coef_.T]) / 2, np.r_[-1, 1] * fitted.intercept_ / 2])
+    folder = tmp_path_factory.mktemp("release") / "1"
+    calibration, decision = Calibration(1.0, (0.0, 0.0)), Decision(1, 0.5)
+    classifier = assemble(backbone, head)
+    export_classifier(classifier, CLASSES, SIZE, folder, calibration, decision, backbone=backbone, head=head)
+    keras.backend.clear_session()
+    return folder
+
+
+@pytest.fixture(scope="module")
+def model(release: Path) -> ReleasedModel:
+    return load_released_model(release)
+
+
+@pytest.fixture(scope="module")
+def photographs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One cracked photograph, one sound one, one smaller than a tile, one of a crack that EXIF turns, one damaged."""
+    folder = tmp_path_factory.mktemp("photographs")
+    surface(700, 500, 1000, CRACK).save(folder / "cracked.jpg", quality=92)
+    surface(700, 500, 1001).save(folder / "sound.png")
+    surface(60, 70, 1002, [(0, 30), (60, 40)]).save(folder / "small.png")
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    surface(700, 500, 1000, CRACK).save(folder / "turned.jpg", quality=92, exif=exif)
+    (folder / "damaged.jpg").write_bytes((folder / "cracked.jpg").read_bytes()[:3000])
+    return folder
+
+
+@pytest.fixture(scope="module")
+def inspected(release: Path, photographs: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, int]:
+    """What the command wrote, and its exit code."""
+    output = tmp_path_factory.mktemp("inspected") / "new"
+    command = ["inspect", str(photographs), "--model", str(release), "-o", str(output), "--tile", str(TILE)]
+    result = CliRunner().invoke(app, command)
+    return output, result.exit_code
+
+
+def rows_by_name(output: Path) -> dict[str, dict[str, object]]:
+    content = json.loads((output / "summary.json").read_text(encoding="utf-8"))
+    return {Path(row["photograph"]).name: row for row in content["photographs"]}
+
+
+def test_cracks_are_found_where_they_were_drawn_and_nowhere_else(inspected: tuple[Path, int]) -> None:
+    output, exit_code = inspected
+    assert exit_code == 1, "one photograph is damaged"
+    rows = rows_by_name(output)
+    cracked, sound, turned, damaged = (rows[name] for name in ("cracked.jpg", "sound.png", "turned.jpg", "damaged.jpg"))
+    with (output / str(cracked["files"]) / "tiles.csv").open(newline="") as file:
+        tiles = list(csv.DictReader(file))
+    crossed = [tile for tile in tiles if int(tile["y_min"]) < 180 and int(tile["y_max"]) > 215]
+    far = [tile for tile in tiles if int(tile["y_min"]) > 225 or int(tile["y_max"]) < 170]
+    assert np.mean([tile["is_positive"] == "true" for tile in crossed]) > 0.9
+    assert np.mean([tile["is_positive"] == "true" for tile in far]) < 0.02
+    assert cracked["regions"] == 1 and 550 < cracked["longest_run_px"] < 1000  # type: ignore[operator]
+    assert 0.1 < cracked["cracked_share"] < 0.35  # type: ignore[operator]
+    assert sound["is_positive"] is False and sound["cracked_share"] == 0 and sound["error"] is None
+    assert rows["small.png"]["is_positive"] is True and rows["small.png"]["tiles"] == 1
+    assert (turned["width"], turned["height"]) == (500, 700)
+    assert turned["cracked_share"] == pytest.approx(cracked["cracked_share"], abs=0.05)
+    assert damaged["files"] is damaged["cracked_share"] is None and "truncated" in str(damaged["error"])
+
+
+def test_a_set_has_a_table_and_a_page(inspected: tuple[Path, int]) -> None:
+    output, _ = inspected
+    with (output / "summary.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == 5 and [row["photograph"] for row in rows if row["error"]] == [
+        row["photograph"] for row in rows if row["photograph"].endswith("damaged.jpg")
+    ]
+    page = (output / "index.html").read_text(encoding="utf-8")
+    for row in rows:
+        assert row["photograph"] in page
+        if row["files"]:
+            assert f"{row['files']}/overlay.jpg" in page
+            assert Image.open(output / row["files"] / "overlay.jpg").size[0] >= 640
+
+
+def test_figures_from_strips_and_from_tiles_agree(model: ReleasedModel) -> None:
+    found = {}
+    pixels = [np.asarray(surface(900, 640, seed, CRACK if seed % 2 else None)) for seed in range(2000, 2004)]
+    for method in Method:
+        inspector = Inspector(model, TILE, 0.5, method)
+        found[method] = [inspector.score(photograph)[0] for photograph in pixels]
+        assert isinstance(inspector._scorer, ByStrips) == (method is Method.STRIPS)
+    for strips, tiles in zip(found[Method.STRIPS], found[Method.TILES], strict=True):
+        decided = is_positive(strips, 0.5), is_positive(tiles, 0.5)
+        assert (decided[0] == decided[1]).mean() >= 0.98
+        assert abs(decided[0].mean() - decided[1].mean()) <= 0.02
+        assert np.abs(strips - tiles).mean() <= 0.02
+    assert max(scores.max() for scores in found[Method.TILES]) > 0.9
+
+
+def test_a_tile_gets_the_score_that_the_model_gives_its_image(model: ReleasedModel, tmp_path: Path) -> None:
+    tile = surface(TILE, TILE, 7, [(0, 40), (96, 60)])
+    tile.save(tmp_path / "tile.png")
+    (answer,) = model.answer([(tmp_path / "tile.png").read_bytes()])
+    scores, _ = Inspector(model, TILE, 0.5, Method.TILES).score(np.asarray(tile))
+    # The scaled photograph is rounded to whole grey levels.
+    assert scores.shape == (1, 1) and scores[0, 0] == pytest.approx(answer.scores[1], abs=0.02)
+
+
+def test_memory_stays_flat_whatever_the_number_of_photographs(model: ReleasedModel, tmp_path: Path) -> None:
+    file = tmp_path / "large.jpg"
+    surface(1500, 1000, 5).save(file)
+    process, memory = psutil.Process(), []
+    found: list[Inspected] = []
+    for row in Inspector(model, 192, 0.2, Method.STRIPS).inspect([file] * 24, tmp_path):
+        found.append(row)
+        memory.append(process.memory_info().rss)
+    assert len({row.files for row in found}) == 24
+    # Ten of them decoded and scaled would be more.
+    assert max(memory[12:]) - max(memory[:12]) < 10 * 1500 * 1000 * 3
+
+
+def test_beam_gives_the_same_rows_as_streaming(release: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "images"
+    folder.mkdir()
+    for number in range(20):
+        surface(TILE, TILE, 3000 + number, [(0, 90), (96, 20)] if number % 2 else None).save(folder / f"{number}.png")
+    (folder / "bad.jpg").write_text("no image")
+    command = ["predict", f"{folder}/*", "--model", str(release), "-o"]
+    streamed = CliRunner().invoke(app, [*command, str(tmp_path / "rows.parquet")])
+    assert streamed.exit_code == 1, "one file could not be scored"
+    with_beam = CliRunner().invoke(app, [*command, str(tmp_path / "shards"), "--beam", "--fail-on", "crack"])
+    expected = sorted(parquet.read_table(tmp_path / "rows.parquet").to_pylist(), key=lambda row: row["image"])
+    shards = sorted((tmp_path / "shards").glob("predictions-*.parquet"))
+    rows = sorted((row for shard in shards for row in parquet.read_table(shard).to_pylist()), key=lambda r: r["image"])
+    assert len(rows) == 21 and [list(row) for row in rows] == [list(row) for row in expected]
+    for row, other in zip(rows, expected, strict=True):
+        scores = [name for name in row if name.startswith("score_") or name == "probability"]
+        for name in row:
+            same = pytest.approx(other[name], abs=1e-5) if name in scores and other[name] is not None else other[name]
+            assert row[name] == same
+    summary = json.loads((tmp_path / "shards" / "summary.json").read_text(encoding="utf-8"))
+    labels = [row["label"] for row in expected]
+    assert summary == {"rows": 21, "errors": 1, "labels": {name: labels.count(name) for name in CLASSES}}
+    assert with_beam.exit_code == (5 if "Positive" in labels else 1) and "Positive" in labels

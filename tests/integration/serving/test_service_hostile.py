@@ -1,0 +1,151 @@
+"""Hostile requests: each is refused with its reason, and the service goes on answering."""
+
+import concurrent.futures
+import json
+import socket
+from collections.abc import Iterator
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.helpers.asking import DARK, LIGHT, PREDICT, b64, bomb, encoded, example, is_answering, metric, predict
+from tests.helpers.service_process import Service
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        (b"", "JSON Parse error"),
+        (b"{", "JSON Parse error"),
+        (b"\xff\xfe", "JSON Parse error"),
+        (b"[1]", "is not an object"),
+        (b"{}", "exactly one of"),
+        ({"instances": [b64(DARK)], "inputs": [b64(DARK)]}, "exactly one of"),
+        ({"instances": []}, "at least one value"),
+        ({"instances": 3}, "must be a list"),
+        ({"instances": [3]}, "received 3"),
+        ({"instances": [None]}, "received null"),
+        ({"instances": [[b64(DARK)]]}, "element 0"),
+        ({"instances": [b64(DARK), {"examples": b64(DARK)}]}, "element 1"),
+        ({"instances": [{"wrong": b64(DARK)}]}, "keys must be equal to: examples"),
+        ({"inputs": {"wrong": [b64(DARK)]}}, "Missing named input: examples"),
+        ({"inputs": b64(DARK)}, "must be a list"),
+        ({"instances": [{"b64": "@@@"}]}, "Unable to base64 decode"),
+        ({"instances": [{"b64": "A"}]}, "Unable to base64 decode"),
+        ({"instances": [{"b64": 3}]}, "keys must be equal"),
+        ({"signature_name": "none", "instances": [b64(DARK)]}, '"none" not found'),
+        ({"signature_name": 3, "instances": [b64(DARK)]}, "must be a string"),
+        ({"signature_name": "__saved_model_init_op", "instances": [b64(DARK)]}, "not found"),
+        (b"[" * 1_000_000, "too many or too deep"),
+        (b'{"instances":' * 150, "JSON Parse error"),
+        ({"instances": [b64(b"x")] * 65}, "at most 64"),
+        (b'{"instances": [' + b"9" * 5000 + b"]}", "JSON"),
+    ],
+)
+def test_malformed_requests_are_explained(service: Service, body: Any, said: str) -> None:
+    response = predict(service, body)
+    assert response.status_code == 400
+    assert said in response.json()["error"]
+    assert len(response.content) < 1000
+
+
+def test_bad_images_do_not_harm_the_others(service: Service) -> None:
+    torn = encoded(10, "JPEG", 64)[:-80]
+    images = [DARK, bomb(), b"", b"\x00" * 100, torn, LIGHT]
+    instances = [b64(image) for image in images]
+    rows = predict(service, {"signature_name": "predict_images", "instances": instances}).json()["predictions"]
+    assert [row["label"] for row in rows] == ["Positive", "", "", "", "", "Negative"]
+    assert [bool(row["error"]) for row in rows] == [False, True, True, True, True, False]
+    assert "too large" in rows[1]["error"]
+    # What could not be looked at is not waved through.
+    assert all(row["is_positive"] and row["scores"] == [0, 0] for row in rows[1:5])
+    mixed = predict(service, {"instances": [b64(example(DARK)), b64(b"no example"), b64(example(b"no image"))]})
+    assert [bool(row["error"]) for row in mixed.json()["predictions"]] == [False, True, True]
+
+
+def test_large_bodies_are_refused(service: Service) -> None:
+    def endless() -> Iterator[bytes]:
+        for _ in range(100):
+            yield b" " * 2**20
+
+    announced = httpx.post(f"{service.url}{PREDICT}", content=b" " * (100 * 2**20))
+    unannounced = httpx.post(f"{service.url}{PREDICT}", content=endless())
+    for response in (announced, unannounced):
+        assert response.status_code == 413
+        assert "at most 4194304 bytes" in response.json()["error"]
+    assert is_answering(service)
+
+
+def test_slow_clients_are_given_up(service: Service) -> None:
+    def ask(sent: bytes, drop: bytes) -> bytes:
+        """Sends a beginning at once, and goes on one byte at a time."""
+        with socket.create_connection(("127.0.0.1", service.port), timeout=30) as connection:
+            connection.sendall(sent)
+            connection.settimeout(0.2)
+            for _ in range(100):
+                try:
+                    connection.sendall(drop)
+                    return connection.recv(1000)
+                except TimeoutError:
+                    continue
+                except OSError:
+                    return b""
+        raise AssertionError("the service goes on waiting")
+
+    head = f"POST {PREDICT} HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n".encode()
+    with concurrent.futures.ThreadPoolExecutor() as threads:
+        slow_head = threads.submit(ask, b"GET /healthz HTTP/1.1\r\nX-Slow: ", b"a")
+        silent = threads.submit(ask, b"", b"")
+        slow_body = threads.submit(ask, head, b" ")
+        assert is_answering(service)
+        assert b" 408 " in slow_body.result()
+        assert b" 408 " in slow_head.result()
+        assert b" 408 " in silent.result()
+
+
+def test_endless_headers_are_refused(service: Service) -> None:
+    with socket.create_connection(("127.0.0.1", service.port), timeout=10) as connection:
+        connection.sendall(b"GET /healthz HTTP/1.1\r\nX-Long: ")
+        received = b""
+        try:
+            for _ in range(100):
+                connection.sendall(b"a" * 8192)
+            received = connection.recv(1000)
+        except OSError:
+            pass  # It closes the connection while we still write.
+    assert received == b"" or b" 431 " in received
+    assert is_answering(service)
+
+
+def test_a_client_may_close_its_half(service: Service) -> None:
+    body = json.dumps({"signature_name": "predict_images", "instances": [b64(DARK)]}).encode()
+    with socket.create_connection(("127.0.0.1", service.port), timeout=30) as connection:
+        connection.sendall(f"POST {PREDICT} HTTP/1.1\r\nHost: x\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body)
+        connection.shutdown(socket.SHUT_WR)
+        received = b""
+        while part := connection.recv(65536):
+            received += part
+    assert received.startswith(b"HTTP/1.1 200 ")
+    assert b'"Positive"' in received
+
+
+def test_clients_that_vanish_leave_nothing_behind(service: Service) -> None:
+    for _ in range(20):
+        with socket.create_connection(("127.0.0.1", service.port)) as connection:
+            connection.sendall(f"POST {PREDICT} HTTP/1.1\r\nHost: x\r\nContent-Length: 100000\r\n\r\nabc".encode())
+    assert is_answering(service)
+    assert metric(service, "crackgate_buffered_bytes") == 0
+
+
+def test_overload_is_turned_away(service: Service) -> None:
+    body = json.dumps({"signature_name": "predict_images", "instances": [b64(encoded(10, "JPEG", 256))] * 60}).encode()
+    with concurrent.futures.ThreadPoolExecutor(16) as threads:
+        responses = list(threads.map(lambda _: predict(service, body), range(48)))
+    statuses = {response.status_code for response in responses}
+    assert statuses == {200, 429}
+    refused = next(response for response in responses if response.status_code == 429)
+    assert refused.headers["retry-after"] == "1"
+    assert "may wait" in refused.json()["error"]
+    assert is_answering(service)
+    assert metric(service, 'crackgate_rejected_total{reason="too_busy"}') > 0

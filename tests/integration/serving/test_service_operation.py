@@ -1,0 +1,139 @@
+"""A service that runs on: new versions, metrics, log, token, and its end."""
+
+import base64
+import json
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.helpers.asking import DARK, PREDICT, b64, is_answering, metric, newest
+from tests.helpers.service_process import ROOT, Service, running_service
+from tests.helpers.toy_release import release
+
+
+def test_a_new_version_takes_over_without_a_failed_request(
+    service: Service, serving_dir: Path, toy_model: Path, tmp_path: Path
+) -> None:
+    first = newest(serving_dir)
+    body = tmp_path / "body.json"
+    body.write_text(json.dumps({"signature_name": "predict_images", "instances": [b64(DARK)] * 3}))
+    load = subprocess.Popen(
+        [
+            sys.executable,
+            str(ROOT / "tests/helpers/load.py"),
+            "127.0.0.1",
+            str(service.port),
+            PREDICT,
+            "3",
+            str(body),
+        ],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert load.stdout is not None
+    load.stdout.readline()
+    second = release(toy_model, serving_dir)
+    service.wait_until(ready=True, version=second)
+
+    # A version that is not what was released is refused, and the one before it goes on.
+    bad = release(toy_model, tmp_path / "elsewhere") + 1000
+    shutil.copytree(next((tmp_path / "elsewhere").glob("[0-9]*")), tmp_path / "bad")
+    manifest = json.loads((tmp_path / "bad" / "manifest.json").read_text())
+    (tmp_path / "bad" / "manifest.json").write_text(json.dumps({**manifest, "version": bad}))
+    graph = bytearray((tmp_path / "bad" / "saved_model.pb").read_bytes())
+    graph[len(graph) // 2] ^= 1
+    (tmp_path / "bad" / "saved_model.pb").write_bytes(graph)
+    (tmp_path / "bad").rename(serving_dir / str(bad))
+    state = service.wait_until(ready=True, version=second, refused=bad)
+    assert "saved_model.pb was altered" in str(state)
+    assert f"version {bad} is refused, and version {second} goes on" in service.log.read_text()
+    statuses = httpx.get(f"{service.url}/v1/models/crackgate").json()["model_version_status"]
+    assert [(entry["version"], entry["state"]) for entry in statuses] == [
+        (str(bad), "END"),
+        (str(second), "AVAILABLE"),
+        (str(first), "END"),
+    ]
+    assert "altered" in statuses[0]["status"]["error_message"]
+    assert metric(service, "crackgate_model_refused_version") == bad
+    shutil.rmtree(serving_dir / str(bad))
+
+    # A rollback, too, takes the newer version out of the way.
+    from crackgate.releases import roll_back
+
+    roll_back(serving_dir, None, "a test", "to see")
+    service.wait_until(ready=True, version=first)
+    assert load.stdin is not None
+    output, _ = load.communicate("", timeout=60)
+    counted = json.loads(output)
+    assert counted["failures"] == []
+    assert counted["statuses"].keys() == {"200"}
+    assert counted["versions"] == [str(first), str(second)]
+
+
+def test_metrics_count_what_happens(service: Service) -> None:
+    counted = 'crackgate_requests_total{code="200",interface="http",method="predict"}'
+    before, images = metric(service, counted), metric(service, 'crackgate_images_total{outcome="scored"}')
+    assert is_answering(service)
+    assert metric(service, counted) == before + 1
+    assert metric(service, 'crackgate_images_total{outcome="scored"}') == images + 1
+    assert metric(service, "crackgate_batch_images_count") > 0
+    assert metric(service, "crackgate_queued_images") == 0
+    assert metric(service, 'crackgate_request_seconds_count{interface="http",method="predict"}') >= before + 1
+
+
+def test_the_log_tells_requests_and_no_images(service: Service) -> None:
+    httpx.get(f"{service.url}/v1/models/a%0Ab%22?secret=1")
+    assert is_answering(service)
+    time.sleep(0.1)
+    log = service.log.read_text()
+    assert f"POST {PREDICT} 200" in log
+    assert "GET /v1/models/a%0Ab%22 404" in log
+    assert "secret" not in log
+    assert base64.b64encode(DARK).decode()[:20] not in log
+
+
+def test_the_token(empty_service: Service) -> None:
+    def status(path: str, **headers: str) -> int:
+        return httpx.get(f"{empty_service.url}{path}", headers=headers).status_code
+
+    assert status("/metrics") == 401
+    assert status("/metrics", Authorization="Bearer 0123456789abcdeX") == 401
+    assert status("/metrics", Authorization="Basic 0123456789abcdef") == 401
+    assert status("/metrics", Authorization="Bearer 0123456789abcdef") == 200
+    assert status("/metrics", Authorization="bearer 0123456789abcdef") == 200
+    assert status("/v1/models/crackgate") == 401
+    assert status("/nowhere") == 401
+    assert status("/healthz") == 200
+    assert status("/readyz") == 503
+    assert status("/") == 200
+    refused = httpx.post(f"{empty_service.url}{PREDICT}", content=b"{}")
+    assert refused.headers["www-authenticate"] == "Bearer"
+    ready = httpx.post(
+        f"{empty_service.url}{PREDICT}", content=b"{}", headers={"Authorization": "Bearer 0123456789abcdef"}
+    )
+    assert ready.status_code == 503
+    assert "no version is ready" in ready.json()["error"]
+    assert "0123456789abcdef" not in empty_service.log.read_text()
+
+
+def test_a_request_under_way_is_answered_at_the_end(tmp_path: Path) -> None:
+    (tmp_path / "serving").mkdir()
+    with (
+        running_service(tmp_path, "--serving-dir", str(tmp_path / "serving")) as running,
+        socket.create_connection(("127.0.0.1", running.port), timeout=30) as connection,
+    ):
+        connection.sendall(f"POST {PREDICT} HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n{{".encode())
+        time.sleep(0.3)
+        running.process.terminate()
+        time.sleep(0.3)
+        with pytest.raises(OSError), socket.create_connection(("127.0.0.1", running.port), timeout=5):
+            pass
+        connection.sendall(b"}")
+        assert connection.recv(1000).startswith(b"HTTP/1.1 503 ")

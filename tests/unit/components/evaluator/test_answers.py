@@ -1,0 +1,110 @@
+"""Which answers are picked to look at."""
+
+import json
+import math
+from typing import Any
+
+import numpy as np
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from crackgate.contracts import metric_names
+from crackgate.contracts.evaluation import Answer, Answers
+
+CLASSES = ["Negative", "Positive"]
+
+
+def picked_from(parts: list[list[dict[str, Any]]], classes: list[str], model: str = "") -> Answers:
+    """Through the combiner, each part in an accumulator of its own."""
+    from tensorflow_model_analysis.metrics.metric_types import StandardMetricInputs
+
+    from components.evaluator.notable_images import PickTellingAnswers
+
+    combiner = PickTellingAnswers("key", model, classes)
+    accumulators = []
+    for part in parts:
+        accumulator = combiner.create_accumulator()
+        for image in part:
+            predictions = {
+                "scores": np.array(image["scores"], np.float32),
+                metric_names.PATH: np.array(image["path"], object),
+                **({"label": np.array([image["label"].encode()], object)} if "label" in image else {}),
+            }
+            label = np.array([classes.index(image["actual"])])
+            element = {
+                "labels": {model: label} if model else label,
+                "predictions": {model: predictions, "baseline": {}} if model else predictions,
+            }
+            accumulator = combiner.add_input(accumulator, StandardMetricInputs(element))
+        accumulators.append(accumulator)
+    output = combiner.extract_output(combiner.merge_accumulators(accumulators))
+    return Answers.model_validate(json.loads(output["key"]))
+
+
+@st.composite
+def parts(draw: st.DrawFn) -> list[list[dict[str, Any]]]:
+    scores = draw(st.lists(st.one_of(st.just(math.nan), st.floats(0, 1, width=32)), max_size=400))
+    images = [
+        {
+            "path": f"{number}.jpg",
+            "actual": draw(st.sampled_from(CLASSES)),
+            "label": draw(st.sampled_from([*CLASSES, ""])),
+            "scores": [1 - score, score],
+        }
+        for number, score in enumerate(scores)
+    ]
+    cut = draw(st.integers(0, len(images)))
+    return [images[:cut], images[cut:]]
+
+
+@settings(deadline=None)  # the first example imports TensorFlow
+@given(parts(), st.sampled_from(["", "candidate"]))
+def test_the_surest_wrong_answers_of_each_class_are_picked_or_the_least_certain_right_ones(
+    given_parts: list[list[dict[str, Any]]], model: str
+) -> None:
+    def certainty(answer: Answer) -> float:
+        score = answer.scores.get(answer.label)
+        return math.inf if score is None else score
+
+    picked = picked_from(given_parts, CLASSES, model)
+    images = [
+        Answer(
+            path=image["path"],
+            actual=image["actual"],
+            label=image["label"] or "no answer",
+            scores={
+                name: None if math.isnan(score) else float(np.float32(score))
+                for name, score in zip(CLASSES, image["scores"], strict=True)
+            },
+        )
+        for part in given_parts
+        for image in part
+    ]
+    wrong = [answer for answer in images if answer.label != answer.actual]
+    pool, sign = (wrong, -1) if wrong else (images, 1)
+    assert (picked.scored, picked.wrong) == (len(images), len(wrong))
+    assert picked.shown == ("wrong" if wrong else "least certain")
+    for name, shown in picked.by_class.items():
+        candidates = [answer for answer in pool if answer.actual == name]
+        assert len(shown) == min(12, len(candidates))
+        assert all(answer in candidates for answer in shown)
+        values = [sign * certainty(answer) for answer in shown]
+        assert values == sorted(values)
+        left = [sign * certainty(answer) for answer in candidates if answer not in shown]
+        assert not left or max(values) <= min(left)
+
+
+def test_a_model_that_gives_no_labels_is_taken_at_its_highest_score() -> None:
+    images = [{"path": "a", "actual": "Negative", "scores": [0.2, 0.8]}]
+    (answer,) = picked_from([images], CLASSES).by_class["Negative"]
+    assert (answer.label, answer.path) == ("Positive", "a")
+
+
+def test_many_classes_share_the_space() -> None:
+    classes = [f"Class {number}" for number in range(30)]
+    wrong = [
+        {"path": f"{name} {number}", "actual": name, "label": "other", "scores": [0.0] * 30}
+        for name in classes
+        for number in range(3)
+    ]
+    assert {len(shown) for shown in picked_from([wrong], classes).by_class.values()} == {1}

@@ -1,0 +1,156 @@
+"""Signed releases, with keys that OpenSSL makes."""
+
+import json
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric import ed25519, rsa
+from cryptography.hazmat.primitives.serialization import (
+    BestAvailableEncryption,
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    PublicFormat,
+)
+
+from crackgate.config.configuration import ConfigError, load_config
+from crackgate.contracts.model_files import MANIFEST_FILE, SIGNATURE_FILE
+from crackgate.releases import publish, read_manifest, verify
+from crackgate.releases.signatures import KeyFileError, PublicKey, Signer, fingerprint, load_public_key, load_signer
+from tests.helpers.pushing import RELEASE, write_model
+
+PEM = (Encoding.PEM, PrivateFormat.PKCS8)
+
+
+@pytest.fixture(scope="module")
+def key() -> ed25519.Ed25519PrivateKey:
+    return ed25519.Ed25519PrivateKey.generate()
+
+
+@pytest.fixture
+def public_key(key: ed25519.Ed25519PrivateKey) -> PublicKey:
+    return key.public_key()
+
+
+@pytest.fixture
+def signed(tmp_path: Path, key: ed25519.Ed25519PrivateKey) -> Path:
+    return publish(write_model(tmp_path / "model"), tmp_path / "serving", RELEASE, Signer(key))
+
+
+def test_a_signed_release_verifies_with_its_key_and_says_when_nobody_checked(
+    signed: Path, public_key: PublicKey
+) -> None:
+    own = fingerprint(public_key)
+    assert read_manifest(signed).signing_key == own
+    assert (verify(signed, public_key).problems, verify(signed, public_key).signature) == ([], f"signed by {own}")
+    unchecked = verify(signed)
+    assert unchecked.intact and unchecked.signature == f"signed by {own}, not checked: no --public-key was given"
+
+
+def test_a_signature_is_refused_when_it_is_missing_wrong_or_of_another_manifest(
+    signed: Path, public_key: PublicKey, tmp_path: Path
+) -> None:
+    stranger = ed25519.Ed25519PrivateKey.generate()
+    (problem,) = verify(signed, stranger.public_key()).problems
+    assert problem.startswith("the signature is by another key: ") and fingerprint(public_key) in problem
+
+    content = json.loads((signed / MANIFEST_FILE).read_text())
+    signature = (signed / SIGNATURE_FILE).read_bytes()
+    (signed / SIGNATURE_FILE).write_bytes(signature[:-1] + bytes([signature[-1] ^ 1]))
+    (problem,) = verify(signed, public_key).problems
+    assert problem == "the signature does not belong to this manifest.json: one of the two was altered"
+    (signed / SIGNATURE_FILE).unlink()
+    for given in (public_key, None):
+        (problem,) = verify(signed, given).problems
+        assert problem.startswith("manifest.sig is missing: the manifest says that")
+
+    # Someone who can write there makes a release of his own, with a manifest that fits.
+    forged = publish(write_model(tmp_path / "other", seed=9), tmp_path / "forged", RELEASE, Signer(stranger))
+    (forged / SIGNATURE_FILE).write_bytes(signature)
+    (problem,) = verify(forged, public_key).problems
+    assert problem.startswith("the signature is by another key")
+    unsigned = publish(write_model(tmp_path / "third", seed=9), tmp_path / "forged", RELEASE)
+    assert verify(unsigned, public_key).problems == ["the release is not signed: its manifest names no key"]
+    assert content["metrics"]["accuracy"] == 0.99
+
+
+def test_an_edited_manifest_that_hides_its_edit_is_found_by_the_signature(signed: Path, public_key: PublicKey) -> None:
+    manifest = read_manifest(signed)
+    better = manifest.model_copy(update={"metrics": {"accuracy": 1.0}})
+    better = better.model_copy(update={"own_digest": better.digest_content()})
+    (signed / MANIFEST_FILE).write_text(better.model_dump_json(indent=2))
+    assert verify(signed).problems == [], "without a key nobody can tell"
+    assert verify(signed, public_key).problems == [
+        "the signature does not belong to this manifest.json: one of the two was altered"
+    ]
+
+
+def test_keys_of_openssl_work_and_openssl_checks_the_signature(tmp_path: Path) -> None:
+    if not (openssl := shutil.which("openssl")):
+        pytest.skip("needs openssl")
+
+    def call(*arguments: object) -> str:
+        return subprocess.run(
+            [openssl, *map(str, arguments)], check=True, capture_output=True, text=True, cwd=tmp_path
+        ).stdout
+
+    # As the documentation says.
+    call("genpkey", "-algorithm", "ed25519", "-out", "release.key")
+    call("pkey", "-in", "release.key", "-pubout", "-out", "release.pub")
+    signer = load_signer(str(tmp_path / "release.key"))
+    folder = publish(write_model(tmp_path / "model"), tmp_path / "serving", RELEASE, signer)
+    assert verify(folder, load_public_key(tmp_path / "release.pub")).intact
+    manifest, signature = folder / MANIFEST_FILE, folder / SIGNATURE_FILE
+    said = call(
+        "pkeyutl", "-verify", "-pubin", "-inkey", "release.pub", "-rawin", "-in", manifest, "-sigfile", signature
+    )
+    assert "Signature Verified Successfully" in said
+
+
+def test_a_key_comes_from_a_file_or_the_environment(
+    key: ed25519.Ed25519PrivateKey, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pem = key.private_bytes(*PEM, NoEncryption())
+    (tmp_path / "release.key").write_bytes(pem)
+    monkeypatch.setenv("RELEASE_KEY", pem.decode())
+    of_file, of_environment = load_signer(str(tmp_path / "release.key")), load_signer("env:RELEASE_KEY")
+    assert of_file.fingerprint == of_environment.fingerprint == fingerprint(key.public_key())
+    assert str(of_file) == f"Signer({of_file.fingerprint})"
+
+
+def test_a_key_that_cannot_be_used_is_named_and_never_shown(
+    key: ed25519.Ed25519PrivateKey, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    contents = {
+        "no PEM": b"not a key",
+        "passphrase": key.private_bytes(*PEM, BestAvailableEncryption(b"secret")),
+        "RSA": rsa.generate_private_key(65537, 2048).private_bytes(*PEM, NoEncryption()),
+        "public": key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo),
+    }
+    expected = {"no PEM": "holds no private key", "passphrase": "has a passphrase", "RSA": "is no Ed25519 key"}
+    for name, content in contents.items():
+        (tmp_path / name).write_bytes(content)
+        with pytest.raises(KeyFileError, match=expected.get(name, "holds no private key")) as raised:
+            load_signer(str(tmp_path / name))
+        assert str(tmp_path / name) in str(raised.value) and "BEGIN" not in str(raised.value)
+    with pytest.raises(KeyFileError, match=r"cannot read the signing key .*: No such file"):
+        load_signer(str(tmp_path / "absent"))
+    monkeypatch.delenv("RELEASE_KEY", raising=False)
+    with pytest.raises(KeyFileError, match=r"the environment variable 'RELEASE_KEY'.* is not set"):
+        load_signer("env:RELEASE_KEY")
+    (tmp_path / "RSA public").write_bytes(
+        rsa.generate_private_key(65537, 2048).public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+    )
+    for name, said in {"no PEM": "no public key in PEM", "RSA public": "no Ed25519", "gone": "No such file"}.items():
+        with pytest.raises(KeyFileError, match=said):
+            load_public_key(tmp_path / name)
+
+
+def test_a_key_in_the_configuration_is_refused_and_not_repeated(key: ed25519.Ed25519PrivateKey) -> None:
+    pem = key.private_bytes(*PEM, NoEncryption()).decode()
+    for assignment in (f"release.signing_key={json.dumps(pem)}", f"release.keep={json.dumps(pem)}"):
+        with pytest.raises(ConfigError) as raised:
+            load_config(None, [assignment])
+        assert pem.splitlines()[1] not in str(raised.value) and "received a private key" in str(raised.value)

@@ -1,0 +1,123 @@
+"""Grad-CAM against what it must equal: on averaged features and one dense layer, the class activation map."""
+
+import io
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+from PIL import Image
+
+if TYPE_CHECKING:
+    import keras
+
+
+def _classifier(backbone: "keras.Model") -> "keras.Model":
+    import keras
+
+    from crackgate.config.train import TrainOptions
+    from trainer.fit.transfer import assemble, build_head
+
+    keras.utils.set_random_seed(1)
+    return assemble(backbone, build_head(backbone.output_shape[-1], 3, TrainOptions()))
+
+
+def _heat_map(classifier: "keras.Model", encoded: bytes, label: int) -> np.ndarray:
+    from crackgate.report.grad_cam import GradCam
+
+    grad_cam = GradCam(classifier)
+    return grad_cam.heat_maps([grad_cam.decode(encoded)], [label])[0]
+
+
+@pytest.fixture(scope="module")
+def image() -> np.ndarray:
+    return np.random.default_rng(0).integers(0, 256, (32, 32, 3)).astype(np.uint8)
+
+
+@pytest.fixture(scope="module")
+def encoded(image: np.ndarray) -> bytes:
+    buffer = io.BytesIO()
+    Image.fromarray(image).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize("label", [0, 1, 2])
+def test_it_is_the_class_activation_map_where_features_are_averaged(
+    new_toy_backbone: Callable[[], "keras.Model"], image: np.ndarray, encoded: bytes, label: int
+) -> None:
+    backbone = new_toy_backbone()
+    classifier = _classifier(backbone)
+    kernel = classifier.get_layer("head").get_layer("logits").get_weights()[0]
+    # Zhou et al. 2016: the feature maps, weighted as the dense layer weights their averages.
+    expected = np.maximum(backbone(image[None].astype(np.float32)).numpy()[0] @ kernel[:, label], 0)
+    assert expected.max() > 0
+    np.testing.assert_allclose(_heat_map(classifier, encoded, label), expected / expected.max(), atol=1e-5)
+
+
+def test_a_saved_classifier_gives_the_same_map(
+    new_toy_backbone: Callable[[], "keras.Model"], encoded: bytes, tmp_path: Path
+) -> None:
+    import keras
+
+    classifier = _classifier(new_toy_backbone())
+    classifier.save(tmp_path / "classifier.keras")
+    loaded = keras.models.load_model(tmp_path / "classifier.keras", compile=False)
+    np.testing.assert_allclose(_heat_map(loaded, encoded, 1), _heat_map(classifier, encoded, 1), atol=1e-5)
+
+
+def test_each_of_many_pictures_has_its_own_map(new_toy_backbone: Callable[[], "keras.Model"]) -> None:
+    from crackgate.report import grad_cam
+
+    looking = grad_cam.GradCam(_classifier(new_toy_backbone()))
+    count = 2 * grad_cam._AT_ONCE + 1
+    images = list(np.random.default_rng(0).uniform(0, 255, (count, 32, 32, 3)).astype(np.float32))
+    labels = [number % 3 for number in range(count)]
+    alone = [looking.heat_maps([image], [label])[0] for image, label in zip(images, labels, strict=True)]
+    np.testing.assert_allclose(looking.heat_maps(images, labels), alone, atol=1e-5)
+
+
+def test_another_pooling_changes_nothing_about_where_the_map_is_taken(
+    new_toy_backbone: Callable[[], "keras.Model"], encoded: bytes
+) -> None:
+    import keras
+
+    images = keras.Input((32, 32, 3))
+    feature_map = new_toy_backbone()(images)
+    pools = keras.layers.GlobalAveragePooling2D()(feature_map), keras.layers.GlobalMaxPooling2D()(feature_map)
+    logits = keras.layers.Dense(2)(keras.layers.Concatenate()(pools))
+    heat = _heat_map(keras.Model(images, logits), encoded, 0)
+    assert heat.shape == (8, 8) and heat.min() >= 0 and heat.max() in (0, 1)
+
+
+def test_a_classifier_in_half_precision_has_a_map_in_single_precision(encoded: bytes) -> None:
+    import keras
+
+    pixels = keras.Input((32, 32, 3))
+    backbone = keras.Model(pixels, keras.layers.Conv2D(4, 3, activation="relu", dtype="mixed_bfloat16")(pixels))
+    images = keras.Input((32, 32, 3))
+    pooled = keras.layers.GlobalAveragePooling2D(dtype="mixed_bfloat16")(backbone(images))
+    heat = _heat_map(keras.Model(images, keras.layers.Dense(2)(pooled)), encoded, 0)
+    assert heat.dtype == np.float32 and heat.shape == (30, 30)
+
+
+def test_a_class_that_nothing_speaks_for_has_an_empty_map(
+    new_toy_backbone: Callable[[], "keras.Model"], encoded: bytes
+) -> None:
+    classifier = _classifier(new_toy_backbone())
+    dense = classifier.get_layer("head").get_layer("logits")
+    kernel, bias = dense.get_weights()
+    # The toy's features are never negative.
+    dense.set_weights([-np.abs(kernel), bias])
+    assert not _heat_map(classifier, encoded, 0).any()
+
+
+def test_a_model_without_a_backbone_is_refused_by_name() -> None:
+    import keras
+
+    from crackgate.report.grad_cam import GradCam
+
+    images = keras.Input((8, 8, 3))
+    plain = keras.Model(images, keras.layers.Dense(2)(keras.layers.Flatten()(images)), name="plain")
+    with pytest.raises(ValueError, match="'plain' has no inner model with a feature map"):
+        GradCam(plain)

@@ -1,0 +1,149 @@
+"""report.html: it says what the summary says, whichever way the run ended, and hostile names stay text."""
+
+import re
+from itertools import pairwise
+
+import pytest
+
+from crackgate.contracts.evaluation import Answer, Answers
+from crackgate.report import charts
+from crackgate.report.page import render_page
+from crackgate.runs.summary import Verdict
+from tests.helpers.filled_summary import POSITIVE, fill_summary
+from tests.helpers.made_report import HOSTILE, LINKS, PICTURES, LinedPage, empty_summary, make_answers, make_report
+
+
+@pytest.mark.parametrize("verdict", list(Verdict))
+@pytest.mark.parametrize("filled", [True, False])
+def test_the_page_begins_with_the_verdict_however_the_run_ended(verdict: Verdict, filled: bool) -> None:
+    summary = fill_summary(verdict) if filled else empty_summary(verdict)
+    report = make_report(summary)
+    page = LinedPage(render_page(report, {}, LINKS))
+    lines = page.text[page.text.index("Skip to the content") :].splitlines()
+    assert lines[1] == report.headline
+    assert lines[2] == report.explanation[0]
+    assert ("The run ended before a model could be judged." in page.text) == (not filled)
+
+
+@pytest.fixture(scope="module")
+def drawn_page() -> str:
+    report = make_report(fill_summary(), make_answers(), drawn=True)
+    return render_page(report, {"Positive/a.jpg": PICTURES}, LINKS)
+
+
+def test_the_page_holds_every_figure(drawn_page: str) -> None:
+    page = LinedPage(drawn_page)
+    for text in (
+        "recall of Positive\npassed\n0.9000\n0.8000 to 0.9600\nat least 0.7500\nestimate",
+        "absolute change of accuracy\npassed\n+0.0125\n\N{EN DASH}\nat least -0.0100\nestimate\n0.8500\n60",
+        "recall of Positive, dark\nwarned",
+        "test images seen in training\npassed\n0\n\N{EN DASH}\nat most 0",
+        "Positive\n3\n10.0%\n27\n90.0%",
+        "dark\n4\n\N{EN DASH}\n0.5000\nEvery metric: all images",
+        "log loss\n\N{EN DASH}",
+        "0.4000\nchosen\n0.5909\n0.8667",
+        "False negatives: Positive taken for Negative",
+        "Negative 0.8765\nis Positive, scored 0.1235\nPositive/a.jpg",
+        "ImageExampleGen\n1.2\n3,072 MiB",
+        "gate.min_accuracy",
+        "c0ffee",
+        "ab" * 32,
+    ):
+        assert text in page.text, text
+    assert [image["alt"] for image in page.of("img")][4:6] == [
+        "Positive/a.jpg, class Positive",
+        "The same with the heat map of Negative",
+    ]
+    assert {PICTURES.image, PICTURES.heat} <= {image["src"] for image in page.of("img")}
+
+
+def test_without_errors_the_least_certain_answers_are_shown_and_called_so() -> None:
+    right = Answer(path="a.jpg", actual=POSITIVE, label=POSITIVE, scores={"Negative": 0.4, "Positive": 0.6})
+    answers = Answers(scored=60, wrong=0, shown="least certain", by_class={"Negative": [], "Positive": [right]})
+    text = LinedPage(render_page(make_report(fill_summary(), answers), {}, {})).text
+    assert "All 60 test images were answered rightly." in text and "Positive, answered rightly but barely" in text
+    assert "no preview" in text and "False" not in text.split("All 60")[1]
+
+
+def test_a_changed_setting_stands_beside_its_default() -> None:
+    summary = fill_summary()
+    summary.config["train"]["image_size"] = 64
+    text = LinedPage(render_page(make_report(summary), {}, {})).text
+    assert "1 not at the default" in text and "train.image_size\n64\n160" in text
+
+
+def test_many_classes_without_a_positive_one_have_no_curves_and_it_is_said() -> None:
+    names = [f"Class {number}" for number in range(7)]
+    summary = fill_summary(classes=names)
+    assert summary.evaluation is not None
+    evaluation = summary.evaluation
+    evaluation.positive_class = evaluation.threshold = None
+    evaluation.curve, evaluation.reliability = [], []
+    evaluation.confusion = {actual: dict.fromkeys([*names, ""], 1) for actual in names}
+    page = LinedPage(render_page(make_report(summary), {}, {}))
+    assert "no class counts as the positive one" in page.text
+    assert page.text.count("12.5%") == 7 * 8 and "no class\n" in page.text
+
+
+def test_hostile_names_stay_text_in_the_page() -> None:
+    summary = fill_summary(Verdict.NOT_BLESSED, classes=[HOSTILE, POSITIVE])
+    assert summary.evaluation is not None
+    summary.reasons = summary.data, *_ = [HOSTILE]
+    summary.evaluation.positive_class = HOSTILE
+    summary.evaluation.requirements[0].slice = summary.evaluation.slices[0].name = HOSTILE
+    summary.evaluation.confusion = {HOSTILE: {HOSTILE: 1}}
+    answers = make_answers(HOSTILE)
+    answers.by_class = {HOSTILE: answers.by_class[POSITIVE]}
+    page = LinedPage(render_page(make_report(summary, answers), {HOSTILE: PICTURES}, LINKS))
+    assert not page.of("script")
+    assert not any(name.startswith("on") for _, attributes in page.elements for name in attributes)
+    assert page.text.count("<script>alert(1)</script>") >= 8
+    assert "\x00" not in page.text and "\u202e" not in page.text
+
+
+def test_the_page_loads_nothing_and_its_own_links_lead_somewhere(drawn_page: str) -> None:
+    page = LinedPage(drawn_page)
+    loaded = [attributes["src"] or "" for attributes in page.of("img")]
+    loaded += [attributes["srcset"] or "" for attributes in page.of("source")]
+    assert loaded and all(address.startswith("data:image/") for address in loaded)
+    assert "default-src 'none'" in drawn_page and "url(" not in drawn_page and "@import" not in drawn_page
+    links = [attributes["href"] or "" for attributes in page.of("a")]
+    identifiers = [attributes["id"] for _, attributes in page.elements if "id" in attributes]
+    assert len(identifiers) == len(set(identifiers))
+    assert {link for link in links if link[0] != "#"} == set(LINKS.values())
+    assert {link[1:] for link in links if link[0] == "#"} == set(identifiers)
+
+
+def test_the_page_can_be_used_by_keyboard_and_by_ear(drawn_page: str) -> None:
+    page = LinedPage(drawn_page)
+    assert page.of("a")[0]["href"] == "#content", "the first stop skips to the content"
+    assert all(image["alt"] for image in page.of("img"))
+    # What scrolls can be reached, and has a name.
+    scrolled = [attributes for attributes in page.of("div") if attributes.get("class") == "scroll"]
+    assert all(area["tabindex"] == "0" and ("aria-label" in area or "aria-labelledby" in area) for area in scrolled)
+    assert len(scrolled) == len(page.of("table")) > 5
+    levels = [int(tag[1]) for tag, _ in page.elements if re.fullmatch("h[1-6]", tag)]
+    assert levels[0] == 1 and levels.count(1) == 1
+    assert all(after <= before + 1 for before, after in pairwise(levels))
+
+
+def test_the_same_report_gives_the_same_page(drawn_page: str) -> None:
+    report = make_report(fill_summary(), make_answers(), drawn=True)
+    again = render_page(report, {"Positive/a.jpg": PICTURES}, LINKS)
+    assert re.sub("begun [^,]+", "", again) == re.sub("begun [^,]+", "", drawn_page)
+
+
+# Curves
+
+
+def test_the_figures_of_a_threshold_are_those_of_its_counts() -> None:
+    evaluation = fill_summary().evaluation
+    assert evaluation is not None
+    point = charts.chosen_point(evaluation.curve, 0.42)
+    assert point.threshold == 0.4
+    assert charts.precision(point) == 26 / 44 and charts.recall(point) == 26 / 30
+    assert charts.false_positive_rate(point) == 18 / 30 and charts.f1(point) == pytest.approx(
+        2 * 26 / (2 * 26 + 18 + 4)
+    )
+    nothing = charts.chosen_point(evaluation.curve, 1).model_copy(update={"true_positives": 0, "false_positives": 0})
+    assert charts.precision(nothing) is None

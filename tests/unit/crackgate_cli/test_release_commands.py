@@ -1,0 +1,152 @@
+"""`crackgate versions`, `verify` and `rollback`, as people and programs call them."""
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import Result
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from typer.testing import CliRunner
+
+from crackgate.releases import current_version, publish
+from crackgate.releases.signatures import Signer
+from crackgate_cli.main import app
+from tests.helpers.pushing import RELEASE, write_model
+
+PROJECT = Path(__file__).resolve().parents[3]
+FORBIDDEN = ("tensorflow", "tfx", "ml_metadata", "apache_beam")
+
+
+@pytest.fixture
+def serving(tmp_path: Path) -> Path:
+    """Three versions in a workspace."""
+    folder = tmp_path / "serving"
+    for seed in range(3):
+        publish(write_model(tmp_path / f"model {seed}", seed=seed), folder, RELEASE)
+    return folder
+
+
+@pytest.fixture
+def numbers(serving: Path) -> list[str]:
+    return sorted(path.name for path in serving.glob("[0-9]*"))
+
+
+def call(*arguments: object, code: int = 0) -> Result:
+    result = CliRunner().invoke(app, list(map(str, arguments)), env={"COLUMNS": "200"})
+    assert result.exit_code == code, result.output
+    return result
+
+
+def say(*arguments: object, code: int) -> str:
+    """The error, on one line."""
+    return re.sub(r"\s+", " ", call(*arguments, code=code).stderr)
+
+
+def answer(*arguments: object, code: int = 0) -> Any:
+    return json.loads(call(*arguments, "--json", code=code).stdout)
+
+
+def test_versions_are_listed_the_newest_first_with_what_befell_them(serving: Path, numbers: list[str]) -> None:
+    here = ("--workspace", serving.parent)
+    assert [row["version"] for row in answer("versions", *here)] == [int(number) for number in reversed(numbers)]
+    done = answer("rollback", *here, "--reason", "missed cracks [in the rain]")
+    assert done == {"current": int(numbers[1]), "withdrawn": [int(numbers[2])], "reinstated": False}
+    rows = answer("versions", *here)
+    assert [(row["state"], row["in_use"]) for row in rows] == [
+        ("withdrawn", False),
+        ("released", True),
+        ("released", False),
+    ]
+    assert rows[0]["events"][0]["why"] == "missed cracks [in the rain]" and "@" in rows[0]["events"][0]["who"]
+    assert rows[0]["metrics"] == {"accuracy": 0.99, "recall of Positive": None} and not rows[0]["signed"]
+    assert rows[0]["run_id"] == "20261122-160000" and rows[0]["bytes"] > 2000
+    (serving / "1900000000").mkdir()
+    text = call("versions", *here).stdout
+    assert "released, in use" in text and "0.9900" in text and text.count("20261122-160000") == 3
+    assert re.search(rf"{numbers[2]} was withdrawn on .* by .*@.*: missed cracks \[in the rain\]", text)
+    assert "1900000000 is incomplete: " in text and "has no manifest.json" in text
+
+
+def test_a_rollback_says_what_it_did(serving: Path, numbers: list[str]) -> None:
+    here = ("--serving", serving)
+    first, second, third = numbers
+    assert call("rollback", *here, "--to", first).stdout.splitlines() == [
+        f"withdrew version {second}",
+        f"withdrew version {third}",
+        f"version {first} is in use now",
+    ]
+    assert "in use already: nothing was changed" in call("rollback", *here, "--to", first).stdout
+    assert call("rollback", *here, "--to", third).stdout == f"version {third} is in use now, reinstated\n"
+    assert current_version(serving) == serving / third
+    assert f"no complete version 5; the versions are: {first} (released)" in say("rollback", *here, "--to", 5, code=2)
+    (serving / first / "fingerprint.pb").unlink()
+    assert "no earlier version" in say("rollback", *here, code=2)
+    (serving / second).mkdir()
+    (serving / "withdrawn" / second / "fingerprint.pb").write_bytes(b"PRINT")
+    assert "Nothing was changed" in say("rollback", *here, "--to", second, code=1)
+    (serving / "withdrawn" / f"{second}.json").write_text("{")
+    for command in ("rollback", "versions", "verify"):
+        assert f"which says why version {second} was withdrawn" in say(command, *here, code=1)
+
+
+def test_verify_names_what_differs_from_the_model_that_was_judged(serving: Path, numbers: list[str]) -> None:
+    here = ("--workspace", serving.parent)
+    text = call("verify", *here).stdout
+    assert text.count("intact") == 3 and text.count("as judged, but assets/model_version.txt, which says") == 3
+    (serving / numbers[0] / "saved_model.pb").write_bytes(b"other")
+    rows = answer("verify", *here, code=1)
+    assert [row["intact"] for row in rows] == [False, True, True]
+    assert rows[0]["problems"] == ["saved_model.pb has 5 bytes, and 1000 in the manifest"]
+    assert rows[1]["differs_from_judged"] == ["assets/model_version.txt"] and rows[1]["files"] == 6
+    text = call("verify", *here, numbers[0], code=1).stdout
+    assert f"ALTERED version {numbers[0]}\n  saved_model.pb has 5 bytes" in text
+    assert answer("verify", *here, numbers[1])[0]["version"] == int(numbers[1])
+    call("rollback", *here)
+    assert answer("verify", *here, numbers[2])[0]["intact"], "a withdrawn one, too"
+    copied = (serving / numbers[1]).rename(serving.parent / "1")
+    assert answer("verify", "--model", copied)[0]["intact"]
+    assert "has no manifest.json" in call("verify", "--model", serving.parent / "model 0", code=1).stdout
+
+
+def test_verify_with_a_key_takes_only_what_it_signed(tmp_path: Path, serving: Path, numbers: list[str]) -> None:
+    key = Ed25519PrivateKey.generate()
+    file = tmp_path / "release.pub"
+    file.write_bytes(key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo))
+    signed = publish(write_model(tmp_path / "signed"), serving, RELEASE, Signer(key))
+    with_key = ("verify", "--workspace", tmp_path, "--public-key", file)
+    assert "signed by" in call(*with_key, signed.name).stdout
+    assert "not signed: its manifest names no key" in call(*with_key, numbers[0], code=1).stdout
+    (signed / "manifest.sig").unlink()
+    assert "manifest.sig is missing" in call(*with_key, signed.name, code=1).stdout
+
+
+def test_what_cannot_be_answered_is_said_before_anything_is_done(tmp_path: Path, serving: Path) -> None:
+    absent = tmp_path / "absent"
+    for command in ("versions", "verify", "rollback"):
+        assert f"there is no serving directory '{absent / 'serving'}'" in say(command, "--workspace", absent, code=2)
+    here = ("verify", "--workspace", tmp_path)
+    assert "there is no version 5 in" in say(*here, 5, code=2)
+    assert "give one of the two" in say(*here, 5, "--model", serving, code=2)
+    assert "which is no folder" in say(*here, "--model", absent, code=2)
+    assert "cannot read the public key" in say(*here, "--public-key", absent, code=2)
+    call(*here, "latest", code=2)
+    (tmp_path / "empty").mkdir()
+    assert "there is no version in" in say("verify", "--serving", tmp_path / "empty", code=2)
+
+
+def test_the_answers_need_no_tensorflow(serving: Path) -> None:
+    script = f"""
+import sys
+from crackgate_cli.main import app
+for command in ("versions", "verify", "rollback"):
+    app([command, "--serving", {str(serving)!r}], standalone_mode=False)
+print(sorted({set(FORBIDDEN)!r} & sys.modules.keys()))
+"""
+    done = subprocess.run([sys.executable, "-c", script], cwd=PROJECT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[-1] == "[]"

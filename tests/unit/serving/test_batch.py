@@ -1,0 +1,102 @@
+"""Rows of batch scoring: which files, which labels, which format. No model is loaded."""
+
+import csv
+import io
+import json
+from pathlib import Path
+
+import pytest
+from pyarrow import parquet
+
+from crackgate.atomic_files import whole_file
+from serving.batch.failing_labels import UnknownLabelError, resolve_labels
+from serving.batch.formats import Format, UnknownFormatError, column_names, format_of, parquet_writer, text_writer
+from serving.batch.inputs import NoSuchInputError, check_inputs, find_images
+from serving.batch.predictions import Prediction
+
+CLASSES = ["Negative", "Positive"]
+ROWS = [
+    Prediction('a "b",c\n.jpg', "Positive", 0.75, {"Negative": 0.25, "Positive": 0.75}, True, "7", None),
+    Prediction("ü.jpg", None, None, None, None, "7", "not an image"),
+]
+
+
+def test_files_folders_and_patterns_stand_for_files(tmp_path: Path) -> None:
+    for name in ("a/1.jpg", "a/b/2.jpg", "a/b/3.png", "[x].jpg"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+
+    def found(*arguments: str) -> list[str]:
+        return sorted(str(file.relative_to(tmp_path)) for file in find_images([f"{tmp_path}/{a}" for a in arguments]))
+
+    assert found("a") == found("a/**") == ["a/1.jpg", "a/b/2.jpg", "a/b/3.png"]
+    assert found("**/*.jpg") == ["[x].jpg", "a/1.jpg", "a/b/2.jpg"]
+    assert found("a/?") == ["a/b/2.jpg", "a/b/3.png"], "a folder that matches stands for its files"
+    assert found("[x].jpg") == ["[x].jpg"], "a file's own name is no pattern"
+    assert found("gone.jpg") == ["gone.jpg"], "reading it will say so"
+    check_inputs([f"{tmp_path}/a", f"{tmp_path}/*/*.jpg"])
+    with pytest.raises(NoSuchInputError, match=r"none/\*\.jpg.*\*\* for any folders"):
+        check_inputs([f"{tmp_path}/a", f"{tmp_path}/none/*.jpg"])
+
+
+def test_labels_to_fail_on() -> None:
+    assert resolve_labels(["crack", "Negative"], CLASSES, "Positive") == {"Positive", "Negative"}
+    assert resolve_labels(["crack"], ["crack", "spall"], "spall") == {"crack"}, "a class's own name goes first"
+    for labels, positive in ((["dent"], "Positive"), (["crack"], None)):
+        with pytest.raises(UnknownLabelError, match="allowed are 'Negative', 'Positive'"):
+            resolve_labels(labels, CLASSES, positive)
+
+
+def test_the_same_rows_in_every_format(tmp_path: Path) -> None:
+    texts = {}
+    for kind in (Format.TABLE, Format.CSV, Format.JSON, Format.JSONL):
+        stream = io.StringIO(newline="")
+        with text_writer(kind, stream, CLASSES) as writer:
+            for row in ROWS:
+                writer.write(row)
+        texts[kind] = stream.getvalue()
+    with parquet_writer(tmp_path / "rows.parquet", CLASSES) as writer:
+        for row in ROWS:
+            writer.write(row)
+
+    objects = json.loads(texts[Format.JSON])
+    assert objects == [json.loads(line) for line in texts[Format.JSONL].splitlines()]
+    assert objects[0]["scores"] == {"Negative": 0.25, "Positive": 0.75} and objects[1]["error"] == "not an image"
+    columns = column_names(CLASSES)
+    assert columns[:6] == ["image", "label", "probability", "is_positive", "model_version", "error"]
+    first, second = csv.DictReader(io.StringIO(texts[Format.CSV]))
+    assert list(first) == columns and first["image"] == ROWS[0].image and first["score_Positive"] == "0.75"
+    assert first["is_positive"] == "true" and second["is_positive"] == second["probability"] == ""
+    table = parquet.read_table(tmp_path / "rows.parquet")
+    assert table.column_names == columns and table.to_pylist()[0]["score_Negative"] == 0.25
+    assert table.to_pylist()[1]["label"] is None and table.to_pylist()[1]["error"] == "not an image"
+    assert len(texts[Format.TABLE].splitlines()) == 3, "a line break in a name makes no other row"
+
+
+def test_no_rows_are_whole_files_too(tmp_path: Path) -> None:
+    stream = io.StringIO()
+    with text_writer(Format.JSON, stream, CLASSES):
+        pass
+    assert json.loads(stream.getvalue()) == []
+    with parquet_writer(tmp_path / "none.parquet", CLASSES):
+        pass
+    assert parquet.read_table(tmp_path / "none.parquet").column_names == column_names(CLASSES)
+
+
+def test_the_extension_tells_the_format() -> None:
+    assert format_of(Path("rows.PARQUET")) is Format.PARQUET and format_of(Path("a.b.jsonl")) is Format.JSONL
+    with pytest.raises(UnknownFormatError, match=r"rows\.xls.*\.csv, \.json, \.jsonl, \.parquet"):
+        format_of(Path("rows.xls"))
+
+
+def test_a_file_appears_when_it_is_whole_or_stays_what_it_was(tmp_path: Path) -> None:
+    target = tmp_path / "rows.csv"
+    target.write_text("old")
+    with pytest.raises(RuntimeError), whole_file(target) as partial:
+        partial.write_text("half")
+        raise RuntimeError
+    assert target.read_text() == "old" and list(tmp_path.iterdir()) == [target]
+    with whole_file(target) as partial:
+        partial.write_text("new")
+        assert target.read_text() == "old"
+    assert target.read_text() == "new" and list(tmp_path.iterdir()) == [target]

@@ -1,0 +1,478 @@
+"""The released artifact: two signatures, one answer, the same as the trained model's, wherever it is loaded."""
+
+import io
+import json
+import shutil
+import struct
+import subprocess
+import sys
+import textwrap
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from PIL import Image
+
+from crackgate.config.train import TrainOptions
+from crackgate.contracts import stored_example
+from crackgate.contracts.model_files import MODEL_VERSION_FILE
+from crackgate.images.image_file import ImageLimits, canonical_image
+from crackgate.model.calibration import Calibration
+from crackgate.model.decision import Decision, decide
+from crackgate.model.decoding import decode_image
+from crackgate.model.released_model import load_released_model
+from serving.batch.inputs import find_images
+from serving.batch.predictions import Prediction, predict
+from trainer.export.signatures import IMAGES_AT_ONCE, export_classifier
+from trainer.fit.transfer import assemble, build_head
+from trainer.input_pipeline import read_images
+from trainer.network.backbones import build_backbone
+
+CLASSES = ["Crack", "Größer", "Sound"]
+SIZE = 32
+CALIBRATION = Calibration(1.7, (0.5, -0.3, -0.2))
+# Of one class in three, so that some images are positive without the highest score.
+DECISION = Decision(CLASSES.index("Crack"), float(np.float32(0.25)))
+
+Answer = dict[str, np.ndarray]
+Signature = Callable[..., dict[str, tf.Tensor]]
+
+
+@keras.saving.register_keras_serializable("tests")
+class FewImagesAtOnce(keras.layers.Layer):
+    """Refuses larger batches than serving promises to make."""
+
+    def call(self, images: tf.Tensor) -> tf.Tensor:
+        with tf.control_dependencies([tf.debugging.assert_less_equal(tf.shape(images)[0], IMAGES_AT_ONCE)]):
+            return tf.identity(images)
+
+
+@pytest.fixture(scope="module")
+def classifier(new_toy_backbone: Callable[[], keras.Model], images: np.ndarray) -> keras.Model:
+    """An untrained classifier that spreads the images over all classes."""
+    backbone = new_toy_backbone()
+    head = build_head(backbone.output_shape[-1], len(CLASSES), TrainOptions(seed=0))
+    pooled = backbone.predict(images, verbose=0).mean(axis=(1, 2))
+    kernel = np.random.default_rng(1).normal(0, 2, (pooled.shape[1], len(CLASSES))) / pooled.std(axis=0)[:, None]
+    head.set_weights([kernel, -pooled.mean(axis=0) @ kernel])
+    return assemble(backbone, head)
+
+
+@pytest.fixture(scope="module")
+def folder(classifier: keras.Model, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The exported classifier, with a positive class."""
+    folder = tmp_path_factory.mktemp("exported")
+    images = keras.Input((SIZE, SIZE, 3))
+    guarded = keras.Model(images, classifier(FewImagesAtOnce()(images)))
+    export_classifier(guarded, CLASSES, SIZE, folder, CALIBRATION, DECISION)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def undecided(classifier: keras.Model, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same without a positive class."""
+    folder = tmp_path_factory.mktemp("undecided")
+    export_classifier(classifier, CLASSES, SIZE, folder, CALIBRATION, None)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def signatures(folder: Path) -> dict[str, Signature]:
+    """What TensorFlow Serving calls. The loaded object comes along: its variables live as long as it does."""
+    loaded = tf.saved_model.load(str(folder))
+    return {**loaded.signatures, "loaded": loaded}
+
+
+@pytest.fixture(scope="module")
+def encoded() -> list[bytes]:
+    """70 images of many tones, shapes and all formats."""
+    rng = np.random.default_rng(0)
+    images = []
+    for number in range(70):
+        height, width = rng.integers(20, 60, 2)
+        pixels = np.clip(rng.uniform(0, 255, 3) + rng.normal(0, 60, (height, width, 3)), 0, 255).astype(np.uint8)
+        buffer = io.BytesIO()
+        Image.fromarray(pixels).save(buffer, ("JPEG", "PNG", "BMP")[number % 3])
+        images.append(buffer.getvalue())
+    return images
+
+
+@pytest.fixture(scope="module")
+def images(encoded: list[bytes]) -> np.ndarray:
+    """The same as training sees them."""
+    return np.stack([decode_image(tf.constant(image), SIZE).numpy() for image in encoded])
+
+
+@keras.saving.register_keras_serializable("tests")
+class WrittenDown(keras.layers.Layer):
+    """Writes the images that come by to a file, in whatever process and graph."""
+
+    def __init__(self, file: str, **options: Any):
+        super().__init__(**options)
+        self.file = file
+
+    def call(self, images: tf.Tensor) -> tf.Tensor:
+        with tf.control_dependencies([tf.io.write_file(self.file, tf.io.serialize_tensor(images))]):
+            return tf.identity(images)
+
+
+@pytest.mark.parametrize("name", ["serving_default", "predict_images"])
+def test_training_and_serving_see_the_same_input_bit_for_bit(name: str, tmp_path: Path) -> None:
+    rng = np.random.default_rng(4)
+    stored = []
+    for number in range(IMAGES_AT_ONCE):
+        height, width = rng.integers(32, 90, 2)
+        pixels = rng.integers(0, 256, (height // 8 + 1, width // 8 + 1, 3), np.uint8)
+        picture = Image.fromarray(pixels).resize((width, height), Image.Resampling.BICUBIC)
+        picture = picture.convert(("RGB", "L", "CMYK", "P")[number % 4])
+        buffer = io.BytesIO()
+        picture.save(buffer, "PNG" if picture.mode == "P" else ("JPEG", "TIFF")[number // 4 % 2])
+        stored.append(canonical_image(buffer.getvalue(), ImageLimits(min_side=32)).encoded)
+    assert len({encoded[:4] for encoded in stored}) >= 2, "JPEG and PNG"
+    with tf.io.TFRecordWriter(str(tmp_path / "stored.gz"), "GZIP") as writer:
+        for encoded in stored:
+            writer.write(_example(encoded))
+    trained_on = np.concatenate([images for images, _ in read_images([str(tmp_path / "*.gz")], SIZE, 5)])
+
+    images = keras.Input((SIZE, SIZE, 3))
+    pooled = keras.layers.GlobalAveragePooling2D()(WrittenDown(str(tmp_path / "seen"))(images))
+    export_classifier(keras.Model(images, pooled), CLASSES, SIZE, tmp_path / "model", CALIBRATION, None)
+    loaded = tf.saved_model.load(str(tmp_path / "model"))
+    _ask({**loaded.signatures}, stored, name)
+    served = tf.io.parse_tensor((tmp_path / "seen").read_bytes(), tf.float32).numpy()
+    assert served.shape == (IMAGES_AT_ONCE, SIZE, SIZE, 3) and served.std() > 10
+    assert served.tobytes() == trained_on.tobytes()
+
+
+def _example(encoded: bytes) -> bytes:
+    """As ingest stores it; serving needs the image only, and ignores the rest."""
+    feature = {
+        stored_example.ENCODED: tf.train.Feature(bytes_list=tf.train.BytesList(value=[encoded])),
+        stored_example.CLASS_LABEL: tf.train.Feature(int64_list=tf.train.Int64List(value=[1])),
+    }
+    return tf.train.Example(features=tf.train.Features(feature=feature)).SerializeToString()
+
+
+def _ask(signatures: dict[str, Signature], encoded: list[bytes], name: str = "predict_images") -> Answer:
+    argument = {"predict_images": "image_bytes", "serving_default": "examples"}[name]
+    values = [_example(image) for image in encoded] if name == "serving_default" else encoded
+    answer = signatures[name](**{argument: tf.constant(values, tf.string, shape=(len(values),))})
+    return {key: value.numpy() for key, value in answer.items()}
+
+
+def _predict(folder: Path, paths: list[Path]) -> list[Prediction]:
+    return list(predict(load_released_model(folder), find_images(map(str, paths))))
+
+
+@pytest.mark.parametrize(("name", "argument"), [("serving_default", "examples"), ("predict_images", "image_bytes")])
+def test_each_signature_takes_strings_and_names_what_it_returns(
+    name: str, argument: str, signatures: dict[str, Signature]
+) -> None:
+    signature = signatures[name]
+    assert signature.structured_input_signature == ((), {argument: tf.TensorSpec([None], tf.string, name=argument)})
+    assert _outputs(signature) == {**OUTPUTS, "is_positive": ([None], tf.bool)}
+
+
+OUTPUTS = {
+    "label": ([None], tf.string),
+    "probability": ([None], tf.float32),
+    "scores": ([None, len(CLASSES)], tf.float32),
+    "model_version": ([None], tf.string),
+    "error": ([None], tf.string),
+}
+
+
+def _outputs(signature: Signature) -> dict[str, tuple[list[int | None], tf.DType]]:
+    return {key: (spec.shape.as_list(), spec.dtype) for key, spec in signature.structured_outputs.items()}
+
+
+def test_there_are_two_signatures(folder: Path) -> None:
+    assert sorted(tf.saved_model.load(str(folder)).signatures) == ["predict_images", "serving_default"]
+
+
+def test_both_signatures_answer_alike(signatures: dict[str, Signature], encoded: list[bytes]) -> None:
+    from_bytes, from_examples = (_ask(signatures, encoded, name) for name in ("predict_images", "serving_default"))
+    for key in ("label", "probability", "scores", "is_positive"):
+        np.testing.assert_array_equal(from_bytes[key], from_examples[key])
+
+
+def test_scores_are_the_calibrated_ones_of_the_trained_model(
+    signatures: dict[str, Signature], encoded: list[bytes], images: np.ndarray, classifier: keras.Model
+) -> None:
+    logits = classifier.predict(images, verbose=0)
+    expected = CALIBRATION.scores(logits)
+    # The images get different answers, and calibration changes them: else nothing would be shown.
+    assert np.ptp(expected, axis=0).min() > 0.3
+    assert np.abs(expected - keras.ops.convert_to_numpy(keras.ops.softmax(logits))).max() > 0.1
+    answer = _ask(signatures, encoded)
+    np.testing.assert_allclose(answer["scores"], expected, atol=1e-5)
+    np.testing.assert_allclose(answer["scores"].sum(axis=1), 1, atol=1e-6)
+
+
+def test_an_image_is_positive_from_the_threshold_on(signatures: dict[str, Signature], encoded: list[bytes]) -> None:
+    answer = _ask(signatures, encoded)
+    scores = answer["scores"]
+    np.testing.assert_array_equal(answer["is_positive"], scores[:, DECISION.label] >= np.float32(DECISION.threshold))
+    # Some are positive although another class scores higher, and some are not.
+    assert (answer["is_positive"] & (scores.argmax(axis=1) != DECISION.label)).any()
+    labels = [CLASSES.index(label.decode()) for label in answer["label"]]
+    assert labels == decide(scores, DECISION).tolist()
+    assert set(labels) == set(range(len(CLASSES)))
+    np.testing.assert_array_equal(answer["probability"], scores[np.arange(len(labels)), labels])
+
+
+def test_without_a_positive_class_the_highest_score_decides(
+    undecided: Path, signatures: dict[str, Signature], encoded: list[bytes]
+) -> None:
+    loaded = tf.saved_model.load(str(undecided))
+    for signature in loaded.signatures.values():
+        assert _outputs(signature) == OUTPUTS
+    answer = _ask({**loaded.signatures}, encoded)
+    np.testing.assert_allclose(answer["scores"], _ask(signatures, encoded)["scores"], atol=1e-6)
+    assert [CLASSES.index(label.decode()) for label in answer["label"]] == answer["scores"].argmax(axis=1).tolist()
+    np.testing.assert_array_equal(answer["probability"], answer["scores"].max(axis=1))
+    card = json.loads((undecided / "assets.extra" / "classifier.json").read_text(encoding="utf-8"))
+    assert card["positive_class"] is None and card["threshold"] is None
+
+
+def test_logits_that_are_no_numbers_are_not_hidden(tmp_path: Path, encoded: list[bytes]) -> None:
+    images = keras.Input((SIZE, SIZE, 3))
+    sums = keras.layers.GlobalAveragePooling2D()(images)
+    # Of a black image: 0 / 0.
+    export_classifier(keras.Model(images, sums / sums), CLASSES, SIZE, tmp_path, CALIBRATION, DECISION)
+    buffer = io.BytesIO()
+    Image.new("RGB", (40, 40)).save(buffer, "PNG")
+    loaded = tf.saved_model.load(str(tmp_path))
+    answer = _ask({**loaded.signatures}, [buffer.getvalue(), encoded[0]])
+    assert np.isnan(answer["scores"]).all(axis=1).tolist() == [True, False]
+    assert np.isnan(answer["probability"]).tolist() == [True, False]
+    assert answer["is_positive"][0], "somebody should look at it"
+
+    file = tmp_path / "black.png"
+    file.write_bytes(buffer.getvalue())
+    (prediction,) = _predict(tmp_path, [file])
+    assert prediction.label is None and "no numbers" in str(prediction.error)
+
+
+def test_predict_gives_the_decision_the_scores_and_what_could_not_be_read(
+    folder: Path, undecided: Path, encoded: list[bytes], tmp_path: Path
+) -> None:
+    files = [tmp_path / f"{number:02}.image" for number in range(12)]
+    large = [image for image in encoded if min(Image.open(io.BytesIO(image)).size) >= 32]
+    for file, image in zip(files, [*large[:11], b"nothing"], strict=True):
+        file.write_bytes(image)
+    *rows, bad = _predict(folder, [tmp_path])
+    assert bad.image == str(files[-1]) and bad.label is bad.is_positive is None and bad.error
+    assert {row.is_positive for row in rows} == {True, False}
+    for row in rows:
+        assert row.scores is not None and list(row.scores) == CLASSES
+        assert row.is_positive == (row.label == "Crack") == (row.scores["Crack"] >= DECISION.threshold)
+        assert row.probability == row.scores[str(row.label)]
+    assert [row.is_positive for row in _predict(undecided, files)] == [None] * 12
+
+
+@pytest.mark.parametrize("name", ["serving_default", "predict_images"])
+@pytest.mark.parametrize("count", [0, 1, 31, 32, 33, 70])
+def test_a_batch_of_any_size_gets_the_answers_of_its_images(
+    count: int, name: str, signatures: dict[str, Signature], encoded: list[bytes], alone: Answer
+) -> None:
+    answer = _ask(signatures, encoded[:count], name)
+    assert answer["scores"].shape == (count, len(CLASSES))
+    np.testing.assert_allclose(answer["scores"], alone["scores"][:count], atol=1e-6)
+    np.testing.assert_array_equal(answer["label"], alone["label"][:count])
+
+
+@pytest.fixture(scope="module")
+def alone(signatures: dict[str, Signature], encoded: list[bytes]) -> Answer:
+    """The answers for one image at a time."""
+    answers = [_ask(signatures, [image]) for image in encoded]
+    return {key: np.concatenate([answer[key] for answer in answers]) for key in answers[0]}
+
+
+@pytest.fixture(scope="module")
+def broken() -> dict[str, bytes]:
+    """What is no image, by what is wrong with it."""
+    pixels = np.random.default_rng(3).integers(0, 256, (90, 120, 3), np.uint8)
+
+    def encode(image: Image.Image, file_format: str) -> bytes:
+        buffer = io.BytesIO()
+        image.save(buffer, file_format)
+        return buffer.getvalue()
+
+    jpeg, png, bmp, gif, webp = (
+        encode(Image.fromarray(pixels), name) for name in ("JPEG", "PNG", "BMP", "GIF", "WEBP")
+    )
+    header = b"IHDR" + struct.pack(">II", 60_000, 60_000) + png[24:29]
+    claims_much = png[:12] + header + struct.pack(">I", zlib.crc32(header)) + png[33:]
+    return {
+        "empty": b"",
+        "text": b"not an image",
+        "zeros": bytes(100),
+        "half a JPEG": jpeg[: len(jpeg) // 2],
+        "JPEG without its end": jpeg[:-40],
+        "start of a JPEG": jpeg[:3],
+        "half a PNG": png[: len(png) // 2],
+        "PNG without its end": png[:-30],
+        "start of a PNG": png[:18],
+        "flipped bit in a PNG": png[:5000] + bytes([png[5000] ^ 1]) + png[5001:],
+        "PNG header, JPEG body": png[:8] + jpeg,
+        "JPEG header, PNG body": jpeg[:4] + png,
+        "half a BMP": bmp[: len(bmp) // 2],
+        "start of a BMP": bmp[:2],
+        "GIF": gif,
+        "WebP": webp,
+        "PNG that claims to be huge": claims_much,
+        "huge PNG": encode(Image.new("1", (10_000, 10_000)), "PNG"),
+        "huge JPEG": encode(Image.new("L", (8_000, 8_000)), "JPEG"),
+    }
+
+
+@pytest.mark.parametrize("name", ["serving_default", "predict_images"])
+def test_what_is_no_image_fails_its_own_row_only(
+    name: str, signatures: dict[str, Signature], encoded: list[bytes], broken: dict[str, bytes], alone: Answer
+) -> None:
+    # More than are decoded at once, and every second is good.
+    images = [image for pair in zip(encoded, broken.values(), strict=False) for image in pair]
+    assert len(images) == 2 * len(broken) > IMAGES_AT_ONCE
+    answer = _ask(signatures, images, name)
+    np.testing.assert_allclose(answer["scores"][::2], alone["scores"][: len(broken)], atol=1e-6)
+    for key in ("label", "is_positive"):
+        np.testing.assert_array_equal(answer[key][::2], alone[key][: len(broken)])
+    assert (answer["error"][::2] == b"").all()
+
+    errors = {kind: error.decode() for kind, error in zip(broken, answer["error"][1::2], strict=True)}
+    for kind, error in errors.items():
+        if kind == "empty":
+            assert error == "empty: there are no bytes"
+        elif kind in ("text", "zeros", "PNG header, JPEG body", "GIF", "WebP"):
+            assert error == "not a JPEG, PNG or BMP image", kind
+        elif "huge" in kind:
+            pixels = {"PNG that claims to be huge": 3_600_000_000, "huge PNG": 100_000_000, "huge JPEG": 64_000_000}
+            assert error == f"too large: {pixels[kind]} pixels, allowed are 50000000"
+        else:
+            assert error == "damaged: the image cannot be decoded", kind
+    assert (answer["scores"][1::2] == 0).all() and (answer["probability"][1::2] == 0).all()
+    assert (answer["label"][1::2] == b"").all() and answer["is_positive"][1::2].all()
+
+
+def test_a_batch_without_one_good_row_is_answered(signatures: dict[str, Signature]) -> None:
+    answer = _ask(signatures, [b"", b"text"])
+    assert (answer["error"] != b"").all() and answer["scores"].shape == (2, len(CLASSES))
+
+
+def test_what_is_no_example_fails_its_own_row_only(signatures: dict[str, Signature], encoded: list[bytes]) -> None:
+    two_images = tf.train.Feature(bytes_list=tf.train.BytesList(value=encoded[:2]))
+    examples = [
+        b"\xff\xff no protocol buffer",
+        tf.train.Example().SerializeToString(),
+        tf.train.Example(features=tf.train.Features(feature={stored_example.ENCODED: two_images})).SerializeToString(),
+        _example(encoded[0]),
+    ]
+    answer = signatures["serving_default"](examples=tf.constant(examples))
+    assert [error.numpy().decode() for error in answer["error"]] == [
+        *["not a tf.train.Example with the bytes of one image in image/encoded"] * 3,
+        "",
+    ]
+    np.testing.assert_allclose(answer["scores"].numpy().sum(axis=1), [0, 0, 0, 1], atol=1e-6)
+
+
+def test_every_answer_names_the_version(folder: Path, signatures: dict[str, Signature], tmp_path: Path) -> None:
+    signature = signatures["predict_images"]
+    assert signature(image_bytes=tf.constant([b"", b""]))["model_version"].numpy().tolist() == [b"unreleased"] * 2
+    assert (folder / MODEL_VERSION_FILE).read_text() == "unreleased"
+    released = shutil.copytree(folder, tmp_path / "7")
+    (released / MODEL_VERSION_FILE).write_text("1795374444\n")
+    loaded = tf.saved_model.load(str(released))
+    answer = loaded.signatures["predict_images"](image_bytes=tf.constant([b""]))
+    assert answer["model_version"].numpy().tolist() == [b"1795374444"]
+
+
+def test_the_steps_by_themselves_give_the_same_scores(
+    signatures: dict[str, Signature], encoded: list[bytes], images: np.ndarray, alone: Answer
+) -> None:
+    loaded: Any = signatures["loaded"]
+    pixels, error = loaded.decode(tf.constant([*encoded[:9], b"nothing"]))
+    np.testing.assert_array_equal(pixels[:9], images[:9])
+    assert (error.numpy() == b"").tolist() == [True] * 9 + [False] and not pixels[9].numpy().any()
+    np.testing.assert_allclose(loaded.score_pixels(pixels[:9]), alone["scores"][:9], atol=1e-6)
+    # The toy backbone's places are no 32 pixels apart.
+    assert not hasattr(loaded, "feature_map")
+
+
+def test_the_trunk_takes_images_of_any_size(encoded: list[bytes], tmp_path: Path) -> None:
+    size = 64
+    backbone = build_backbone("efficientnet-lite0", size, "none")
+    head = build_head(backbone.output_shape[-1], len(CLASSES), TrainOptions(seed=0))
+    export_classifier(
+        assemble(backbone, head), CLASSES, size, tmp_path, CALIBRATION, DECISION, backbone=backbone, head=head
+    )
+    assert json.loads((tmp_path / "assets.extra" / "classifier.json").read_text(encoding="utf-8"))["stride"] == 32
+    loaded = tf.saved_model.load(str(tmp_path))
+    pixels, _ = loaded.decode(tf.constant(encoded[:3]))
+    places = loaded.feature_map(pixels)
+    assert places.shape == (3, 2, 2, 1280)
+    np.testing.assert_allclose(places, backbone(pixels, training=False), rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(
+        loaded.score_features(tf.reduce_mean(places, axis=(1, 2))), loaded.score_pixels(pixels), atol=1e-6
+    )
+    large = np.random.default_rng(0).uniform(0, 255, (2, 97, 225, 3)).astype(np.float32)
+    assert loaded.feature_map(large).shape == (2, 4, 8, 1280)
+
+
+def test_the_card_beside_the_model_says_how_it_decides(folder: Path) -> None:
+    card = json.loads((folder / "assets.extra" / "classifier.json").read_text(encoding="utf-8"))
+    assert card == {
+        "classes": CLASSES,
+        "image_size": SIZE,
+        "positive_class": "Crack",
+        "threshold": 0.25,
+        "temperature": 1.7,
+        "bias": [0.5, -0.3, -0.2],
+        "stride": None,
+    }
+
+
+def test_a_fresh_process_without_our_code_gives_the_same_answers(
+    folder: Path, signatures: dict[str, Signature], encoded: list[bytes], tmp_path: Path
+) -> None:
+    images = encoded[:5]
+    for number, image in enumerate(images):
+        (tmp_path / f"{number}.image").write_bytes(image)
+    program = textwrap.dedent("""
+        import json, sys
+        from pathlib import Path
+
+        class NotOurs:
+            def find_spec(self, name, path=None, target=None):
+                if name.partition(".")[0] in ("trainer", "components", "pipeline"):
+                    raise ImportError(f"serving needs {name}")
+
+        # However we are installed.
+        sys.meta_path.insert(0, NotOurs())
+        import tensorflow as tf
+
+        loaded = tf.saved_model.load(sys.argv[1])
+        images = [path.read_bytes() for path in sorted(Path.cwd().glob("*.image"))]
+        answer = loaded.signatures["predict_images"](image_bytes=tf.constant(images))
+        labels = [label.decode() for label in answer["label"].numpy()]
+        print(json.dumps([answer["scores"].numpy().tolist(), labels, answer["is_positive"].numpy().tolist()]))
+    """)
+    finished = subprocess.run(
+        [sys.executable, "-I", "-c", program, str(folder)],
+        cwd=tmp_path,
+        capture_output=True,
+        encoding="utf-8",
+        timeout=120,
+        check=False,
+    )
+    assert finished.returncode == 0, finished.stderr
+    scores, labels, positive = json.loads(finished.stdout)
+    expected = _ask(signatures, images)
+    np.testing.assert_allclose(scores, expected["scores"], atol=1e-6)
+    assert labels == [label.decode() for label in expected["label"]]
+    assert positive == expected["is_positive"].tolist()

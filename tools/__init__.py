@@ -1,0 +1,1 @@
+"""Tools for who develops crackgate: benchmarks, and a Flink cluster for tests."""

@@ -1,0 +1,1 @@
+"""Benchmarks against what one would otherwise use, on real photographs."""

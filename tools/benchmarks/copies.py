@@ -1,0 +1,212 @@
+"""What copy detection finds on photographs of concrete, and what it costs.
+
+Prints the share of copies found for each way to make one, and the groups, seconds and memory for the photographs
+themselves and for as many as --count, where crops of them, each of its own place and size, stand in for more.
+
+    python tools/benchmarks/copies.py --photographs ../shared/data/concrete --count 40000
+"""
+
+import argparse
+import io
+import os
+import resource
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import apache_beam as beam
+import numpy as np
+from apache_beam.options.pipeline_options import PipelineOptions
+from PIL import Image, ImageEnhance, ImageOps
+
+from crackgate.images.copies.descriptor import COPY_THRESHOLD, describe, share_a_band, similarity
+from crackgate.images.copies.groups import Edges, GroupCopies
+from crackgate.images.copies.partitions import count_partitions, pack, to_bytes
+from crackgate.images.copies.search import FindCopies, Pairs
+
+PROJECT = Path(__file__).resolve().parents[2]
+PHOTOGRAPHS = Path(os.environ.get("CRACKGATE_PHOTOGRAPHS", PROJECT.parent / "shared" / "data" / "concrete"))
+COPIED = 300
+_BATCH = 256
+
+Change = Callable[[Image.Image], Image.Image]
+
+
+def main() -> None:
+    """Prints the tables."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--photographs", type=Path, default=PHOTOGRAPHS, help="a folder with one sub-folder per class")
+    parser.add_argument("--count", type=int, default=40_000, help="images in the largest measurement")
+    arguments = parser.parse_args()
+    files = sorted(arguments.photographs.glob("*/*.jpg"))
+    if not files:
+        parser.error(f"no photographs in {arguments.photographs}: give a folder with one sub-folder per class")
+    print_recall(files)
+    print_scale(files, arguments.count)
+
+
+def print_recall(files: list[Path]) -> None:
+    """One row per way to make a copy; a copy is found if it shares a band with its original and passes comparison."""
+    chosen = [files[at] for at in np.random.default_rng(0).permutation(len(files))[:COPIED]]
+    print(f"{'copy':<44}{'found':>8}{'lowest':>8}{'1 in 20':>8}   (similarity; copies are from {COPY_THRESHOLD})")
+    for name, change in _CHANGES.items():
+        similarities, found = [], 0
+        for file in chosen:
+            with Image.open(file) as photograph:
+                original = photograph.convert("RGB")
+            one, other = (_describe(image) for image in (original, change(original)))
+            similarities.append(similarity(one, other))
+            found += similarities[-1] >= COPY_THRESHOLD and share_a_band(one, other)
+        lowest, one_in_20 = np.quantile(similarities, (0, 0.05))
+        print(f"{name:<44}{found / len(chosen):>8.1%}{lowest:>8.3f}{one_in_20:>8.3f}")
+
+
+def print_scale(files: list[Path], count: int) -> None:
+    """One row for the photographs, one for `count` images."""
+    print(f"\n{'images':>8}{'describe':>10}{'group':>8}{'peak':>9}{'pairs':>8}{'groups':>8}{'largest':>8}  have a copy")
+    for wanted in sorted({len(files), count}):
+        start = time.perf_counter()
+        described = list(_described(files, wanted))
+        described_at = time.perf_counter()
+        pairs, groups = group(described)
+        grouped_at = time.perf_counter()
+        sizes = Counter(groups.values())
+        shares = _shares_with_a_copy(groups, sizes)
+        print(
+            f"{wanted:>8}{described_at - start:>8.1f} s{grouped_at - described_at:>6.1f} s"
+            f"{_peak_megabytes():>6.0f} MB{pairs:>8}{len(sizes):>8}{max(sizes.values()):>8}  "
+            + ", ".join(f"{share:.1%} of {label}" for label, share in shares.items())
+        )
+
+
+def group(described: list[tuple[bytes, bytes]]) -> tuple[int, dict[bytes, bytes]]:
+    """The number of pairs, and the group of each key, found by one worker in this process."""
+    options = PipelineOptions([], runner="FnApiRunner", direct_running_mode="in_memory", direct_num_workers=1)
+    partitions = count_partitions(len(described))
+    parts = [described[start : start + _BATCH] for start in range(0, len(described), _BATCH)]
+    with tempfile.TemporaryDirectory() as folder:
+        with beam.Pipeline(options=options) as pipeline:
+            batches = [pack([image for _, image in part], [key for key, _ in part]) for part in parts]
+            copies = pipeline | beam.Create(batches) | FindCopies(partitions)
+            counts = copies["similar"] | "Similar" >> beam.Map(_count), copies["same"] | "Same" >> beam.Map(len)
+            _ = counts | beam.Flatten() | beam.Map(str) | "WriteCount" >> beam.io.WriteToText(f"{folder}/pairs")
+            centres = copies["similar"] | GroupCopies(partitions)
+            _ = centres | beam.FlatMapTuple(_lines) | "WriteGroups" >> beam.io.WriteToText(f"{folder}/centres")
+        count = sum(int(line) for path in Path(folder).glob("pairs*") for line in path.read_text().split())
+        lines = [line for path in Path(folder).glob("centres*") for line in path.read_text().splitlines()]
+    centre_of = dict(line.split() for line in lines)
+    pictures = {key: to_bytes(pack([image], [key]).digests)[0].hex() for key, image in described}
+    return count, {key: bytes.fromhex(centre_of.get(picture, picture)) for key, picture in pictures.items()}
+
+
+def _count(pairs: Pairs) -> int:
+    return len(pairs.first)
+
+
+def _lines(_number: int, edges: Edges) -> list[str]:
+    pictures, centres = map(to_bytes, edges)
+    return [f"{picture.hex()} {centre.hex()}" for picture, centre in zip(pictures, centres, strict=True)]
+
+
+def _described(files: list[Path], count: int) -> Iterator[tuple[bytes, bytes]]:
+    rng = np.random.default_rng(0)
+    for number in range(count):
+        file = files[number % len(files)]
+        with Image.open(file) as photograph:
+            image = photograph.convert("RGB")
+        if number >= len(files):
+            image = _random_crop(image, rng)
+        yield f"{file.parent.name}/{number:08d}".encode(), _describe(image)
+
+
+def _random_crop(image: Image.Image, rng: np.random.Generator) -> Image.Image:
+    size = np.array(image.size)
+    cropped = (size * rng.uniform(0.5, 0.8)).astype(int)
+    left, top = rng.integers(0, size - cropped + 1)
+    return image.crop((left, top, left + cropped[0], top + cropped[1]))
+
+
+def _describe(image: Image.Image) -> bytes:
+    return describe(np.asarray(image.convert("L")))
+
+
+def _shares_with_a_copy(groups: dict[bytes, bytes], sizes: Counter[bytes]) -> dict[str, float]:
+    images = Counter(key.partition(b"/")[0] for key in groups)
+    copied = Counter(key.partition(b"/")[0] for key, group_id in groups.items() if sizes[group_id] > 1)
+    return {label.decode(): copied[label] / images[label] for label in sorted(images)}
+
+
+def _peak_megabytes() -> float:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+def _jpeg(quality: int) -> Change:
+    def change(image: Image.Image) -> Image.Image:
+        buffer = io.BytesIO()
+        image.save(buffer, "JPEG", quality=quality)
+        return Image.open(buffer).convert("RGB")
+
+    return change
+
+
+def _resized(factor: float, resampling: Image.Resampling = Image.Resampling.BICUBIC) -> Change:
+    return lambda image: image.resize((round(image.width * factor), round(image.height * factor)), resampling)
+
+
+def _brightness(factor: float) -> Change:
+    return lambda image: ImageEnhance.Brightness(image).enhance(factor)
+
+
+def _contrast(factor: float) -> Change:
+    return lambda image: ImageEnhance.Contrast(image).enhance(factor)
+
+
+def _gamma(exponent: float) -> Change:
+    curve = [round(255 * (value / 255) ** exponent) for value in range(256)]
+    return lambda image: image.point(curve * 3)
+
+
+def _transposed(method: Image.Transpose) -> Change:
+    return lambda image: image.transpose(method)
+
+
+def _in_turn(*changes: Change) -> Change:
+    def change(image: Image.Image) -> Image.Image:
+        for one in changes:
+            image = one(image)
+        return image
+
+    return change
+
+
+_TURNS = Image.Transpose
+_CHANGES: dict[str, Change] = {
+    "the same pixels": lambda image: image,
+    "JPEG 90": _jpeg(90),
+    "JPEG 70": _jpeg(70),
+    "JPEG 50": _jpeg(50),
+    "half size": _resized(0.5),
+    "half size, nearest pixel": _resized(0.5, Image.Resampling.NEAREST),
+    "double size": _resized(2),
+    "darker by 30%": _brightness(0.7),
+    "brighter by 20%": _brightness(1.2),
+    "brighter by 50%": _brightness(1.5),
+    "contrast -40%": _contrast(0.6),
+    "contrast +40%": _contrast(1.4),
+    "gamma 0.7": _gamma(0.7),
+    "gamma 1.4": _gamma(1.4),
+    "grayscale": ImageOps.grayscale,
+    **{method.name.lower().replace("_", " "): _transposed(method) for method in _TURNS},
+    "turned by 90, JPEG 50": _in_turn(_transposed(_TURNS.ROTATE_90), _jpeg(50)),
+    "transposed, darker by 20%, JPEG 70": _in_turn(_transposed(_TURNS.TRANSPOSE), _brightness(0.8), _jpeg(70)),
+    "mirrored, half size, JPEG 50": _in_turn(_transposed(_TURNS.FLIP_LEFT_RIGHT), _resized(0.5), _jpeg(50)),
+    "turned by 270, gamma 0.7, 1.5x, JPEG 60": _in_turn(
+        _transposed(_TURNS.ROTATE_270), _gamma(0.7), _resized(1.5), _jpeg(60)
+    ),
+}
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,148 @@
+"""What the gate's evaluation costs, in seconds and memory, by number and size of the test images.
+
+Real photographs are stored over and over, and scored by a small network that takes whatever batch it is handed. Each
+row is a process of its own.
+
+    python tools/benchmarks/evaluation.py --photographs ../shared/data/concrete --counts 4000 12000 40000
+"""
+
+import argparse
+import io
+import itertools
+import os
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import apache_beam as beam
+import keras
+import numpy as np
+import tensorflow as tf
+import tensorflow_model_analysis as tfma
+from PIL import Image
+from tfx_bsl.public import tfxio
+
+from components.evaluator.extractor import custom_eval_shared_model, custom_extractors
+from crackgate.config.beam import BeamOptions
+from crackgate.config.gate import GateOptions
+from crackgate.contracts import stored_example
+from crackgate.images.quality import measure
+from pipeline.beam_profiles import beam_pipeline_args
+from pipeline.eval_config import build_eval_config
+
+PROJECT = Path(__file__).resolve().parents[2]
+PHOTOGRAPHS = Path(os.environ.get("CRACKGATE_PHOTOGRAPHS", PROJECT.parent / "shared" / "data" / "concrete"))
+CLASSES = ["Negative", "Positive"]
+DIFFERENT = 200
+
+
+def main() -> None:
+    """Prints the table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--photographs", type=Path, default=PHOTOGRAPHS, help="a folder with one sub-folder per class")
+    parser.add_argument("--counts", type=int, nargs="+", default=[4000, 12_000], help="numbers of test images")
+    parser.add_argument("--side", type=int, default=227, help="side that the photographs are enlarged to, pixels")
+    parser.add_argument("--one", nargs=3, type=Path, metavar=("MODEL", "EXAMPLES", "OUTPUT"), help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if arguments.one:
+        model, examples, output = arguments.one
+        seconds = evaluate(model, examples, output, BeamOptions())
+        print(f"{seconds:.0f} {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3:.0f}")
+        return
+    files = sorted(arguments.photographs.glob("*/*.jpg"))
+    if not files:
+        parser.error(f"no photographs in {arguments.photographs}: give a folder with one sub-folder per class")
+    print(f"{'images':>8}{'kB each':>9}{'seconds':>9}{'peak MB':>9}", flush=True)
+    with tempfile.TemporaryDirectory() as folder:
+        model = Path(folder, "model")
+        save_model(model)
+        examples = make_examples(files, arguments.side)
+        for count in arguments.counts:
+            stored = Path(folder, f"{count}.tfrecord")
+            with tf.io.TFRecordWriter(str(stored)) as writer:
+                for record in itertools.islice(itertools.cycle(examples), count):
+                    writer.write(record)
+            command = [sys.executable, __file__, "--one", model, stored, Path(folder, f"{count}")]
+            done = subprocess.run(list(map(str, command)), capture_output=True, text=True, check=False)
+            if done.returncode:
+                sys.exit(done.stderr[-4000:])
+            taken, megabytes = done.stdout.split()[-2:]
+            print(f"{count:>8}{len(examples[0]) / 1e3:>9.0f}{taken:>9}{megabytes:>9}", flush=True)
+            stored.unlink()
+
+
+def evaluate(model: Path, examples: Path, output: Path, options: BeamOptions) -> float:
+    """Evaluates as the Evaluator does; returns the seconds that it took."""
+    config = tfma.utils.update_eval_config_with_defaults(build_eval_config(CLASSES, "Positive", GateOptions()))
+    shared = custom_eval_shared_model(str(model), "", config)
+    source = tfxio.TFExampleRecord(str(examples), raw_record_column_name=tfma.ARROW_INPUT_COLUMN)
+    began = time.monotonic()
+    with beam.Pipeline(argv=beam_pipeline_args(options)) as pipeline:
+        _ = (
+            pipeline
+            | source.BeamSource()
+            | tfma.ExtractEvaluateAndWriteResults(
+                eval_shared_model=shared,
+                eval_config=config,
+                extractors=custom_extractors(shared, config, None),
+                output_path=str(output),
+            )
+        )
+    return time.monotonic() - began
+
+
+def make_examples(files: list[Path], side: int) -> list[bytes]:
+    """Serialized examples of some photographs, in turn of both classes where there are two."""
+    chosen = [files[at] for at in np.random.default_rng(0).permutation(len(files))[:DIFFERENT]]
+    return [_make_example(file, side) for file in chosen]
+
+
+def _make_example(file: Path, side: int) -> bytes:
+    with Image.open(file) as photograph:
+        image = photograph.convert("RGB").resize((side, side))
+    stream = io.BytesIO()
+    image.save(stream, "jpeg", quality=95)
+    quality = measure(np.asarray(image.convert("L")))
+    example = tf.train.Example()
+    feature = example.features.feature
+    feature[stored_example.ENCODED].bytes_list.value.append(stream.getvalue())
+    feature[stored_example.CLASS_LABEL].int64_list.value.append(CLASSES.index(file.parent.name))
+    feature[stored_example.GROUP].bytes_list.value.append(file.name.encode())
+    feature[stored_example.FILENAME].bytes_list.value.append(os.fsencode(file.name))
+    feature[stored_example.BRIGHTNESS].float_list.value.append(quality.brightness)
+    feature[stored_example.CONTRAST].float_list.value.append(quality.contrast)
+    feature[stored_example.SHARPNESS].float_list.value.append(quality.sharpness)
+    return example.SerializeToString()
+
+
+def save_model(folder: Path) -> None:
+    """A small convolutional network, untrained, that decodes and scores the whole batch at once."""
+    network = keras.Sequential(
+        [
+            keras.Input((160, 160, 3)),
+            keras.layers.Conv2D(16, 3, strides=4, activation="relu"),
+            keras.layers.GlobalAveragePooling2D(),
+            keras.layers.Dense(len(CLASSES), activation="softmax"),
+        ]
+    )
+    module = tf.Module()
+    module.network = network
+
+    @tf.function(input_signature=[tf.TensorSpec([None], tf.string)])
+    def serving_default(examples: tf.Tensor) -> dict[str, tf.Tensor]:
+        encoded = tf.io.parse_example(examples, {stored_example.ENCODED: tf.io.FixedLenFeature([], tf.string)})
+        images = tf.map_fn(
+            lambda image: tf.image.resize(tf.io.decode_jpeg(image, channels=3), (160, 160)) / 255,
+            encoded[stored_example.ENCODED],
+            fn_output_signature=tf.TensorSpec((160, 160, 3), tf.float32),
+        )
+        return {"scores": network(images)}
+
+    tf.saved_model.save(module, str(folder), signatures=serving_default)
+
+
+if __name__ == "__main__":
+    main()

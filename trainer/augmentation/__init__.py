@@ -1,0 +1,1 @@
+"""Augmentation: geometry, surface and light, camera."""

@@ -1,0 +1,69 @@
+"""Other surfaces and light: what multiplies the brightness of a photograph wherever it was taken.
+
+A classifier that has seen one kind of surface takes whatever is not that surface for damage. Domain randomisation
+(Tobin et al. 2017, arXiv:1703.06907) draws so many surfaces over sound and damaged pictures alike that only the damage
+tells them apart. None of it looks at the label.
+"""
+
+import math
+
+import tensorflow as tf
+
+from trainer.augmentation.random_layer import Draws, RandomLayer, axes
+
+# Cells along a side and strongest amplitude, in logarithms of brightness: from stains to grains.
+_STAINS_TO_GRAINS = ((6, 0.25), (20, 0.25), (80, 0.25))
+
+
+class RandomSurface(RandomLayer):
+    """Lays a texture over seven in ten images: stains, grain, and on most of these masonry with its joints."""
+
+    def change(self, images: tf.Tensor, draws: Draws) -> tf.Tensor:
+        """Returns the images on other surfaces."""
+        side = images.shape[1]
+        texture = masonry(draws, side) * draws.chance(0.6)
+        for cells, strongest in _STAINS_TO_GRAINS:
+            # Squared: mostly weak.
+            texture += strongest * draws.uniform(0, 1) ** 2 * draws.field(side, cells)
+        return tf.clip_by_value(images * tf.exp(texture * draws.chance(0.7)), 0, 255)
+
+
+def masonry(draws: Draws, side: int) -> tf.Tensor:
+    """Walls of stones in courses, each of its own tone, with joints: logarithms of brightness (batch, side, side, 1).
+
+    Stones are from a thirtieth of the picture to half of it high, up to 3.5 times as long, in running or stack bond,
+    turned by any angle and a little crooked; joints are dark or light, sharp or washed out.
+    """
+    height = draws.log_uniform(0.06, 0.9)
+    length = height * draws.log_uniform(0.8, 3.5)
+    angle = draws.uniform(-math.pi, math.pi)
+    y, x = axes(side)
+    crooked = draws.field(side, 9, 2) * height * draws.uniform(0, 0.08)
+    down = (tf.cos(angle) * y - tf.sin(angle) * x + crooked[..., :1]) / height + draws.uniform(0, 9)
+    course = tf.floor(down)
+    # In running bond every course starts half a stone further.
+    along = (tf.sin(angle) * y + tf.cos(angle) * x + crooked[..., 1:]) / length + draws.uniform(0, 9)
+    along += course * 0.5 * draws.chance(0.7)
+    stone = tf.floor(along)
+
+    to_edge = tf.minimum((0.5 - tf.abs(down - course - 0.5)) * height, (0.5 - tf.abs(along - stone - 0.5)) * length)
+    width = height * draws.uniform(0.02, 0.14) + 0.01
+    joint = tf.sigmoid(3 * (width - to_edge) / (0.008 + 0.3 * width))
+    # As good as a random number per stone, and cheaper than drawing one. In whole numbers: XLA rounds sines otherwise.
+    number = tf.cast(course, tf.int32) * 73856093 + tf.cast(stone, tf.int32) * 19349663
+    number += tf.cast(draws.uniform(0, 2**24), tf.int32)
+    number = tf.bitwise.bitwise_xor(number, tf.bitwise.right_shift(number, 15)) * 668265261
+    tone = tf.cast(tf.bitwise.bitwise_and(tf.bitwise.right_shift(number, 8), 2**16 - 1), tf.float32) / 2**16 - 0.5
+    return draws.uniform(0, 0.7) ** 2 * tone * (1 - joint) + draws.uniform(-1, 0.7) * joint
+
+
+class RandomLight(RandomLayer):
+    """Light that falls off to one side, and on three images in ten the edge of a shadow, hard or soft."""
+
+    def change(self, images: tf.Tensor, draws: Draws) -> tf.Tensor:
+        """Returns the images in another light."""
+        side = images.shape[1]
+        gradient = 1 + draws.uniform(-0.3, 0.3) * draws.across(side)
+        edge = (draws.across(side) - draws.uniform(-0.8, 0.8)) / draws.log_uniform(0.005, 0.3)
+        shadow = 1 - draws.uniform(0.1, 0.6) * draws.chance(0.3) * tf.sigmoid(edge)
+        return tf.clip_by_value(images * gradient * shadow, 0, 255)

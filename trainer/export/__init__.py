@@ -1,0 +1,1 @@
+"""Everything that a training leaves: the SavedModel, its warm-up and reference, reports."""

@@ -1,0 +1,40 @@
+"""A few stored images with the scores that the trained model gives them: what a copy of it has to give, too."""
+
+from pathlib import Path
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from crackgate.contracts import stored_example
+from crackgate.contracts.model_files import REFERENCE_FILE
+from crackgate.model.calibration import Calibration
+from crackgate.model.decoding import decode_image
+from trainer.input_pipeline import read_examples
+
+_MOST_IMAGES = 32
+
+
+def write_reference(
+    classifier: keras.Model, calibration: Calibration, image_size: int, file_patterns: list[str], folder: Path
+) -> None:
+    """Writes the first examples, with their scores, as `tf.train.Example`s: `serving_default` takes them as they are.
+
+    Args:
+        classifier: From images to logits.
+        calibration: From logits to scores.
+        image_size: Pixels.
+        file_patterns: Globs of gzipped TFRecord files.
+        folder: Receives `reference.tfrecord.gz`.
+    """
+    examples = [
+        tf.train.Example.FromString(record)
+        for record in read_examples(file_patterns).take(_MOST_IMAGES).as_numpy_iterator()
+    ]
+    encoded = [example.features.feature[stored_example.ENCODED].bytes_list.value[0] for example in examples]
+    images = np.stack([decode_image(image, image_size) for image in encoded])
+    scores = calibration.scores(classifier.predict_on_batch(images))
+    with tf.io.TFRecordWriter(str(folder / REFERENCE_FILE), "GZIP") as writer:
+        for example, row in zip(examples, scores, strict=True):
+            example.features.feature[stored_example.REFERENCE_SCORES].float_list.value[:] = row
+            writer.write(example.SerializeToString())

@@ -1,0 +1,216 @@
+"""The released artifact: a SavedModel with two signatures that decode exactly as training did."""
+
+import json
+import tempfile
+from pathlib import Path
+
+import keras
+import tensorflow as tf
+
+from crackgate.contracts import stored_example
+from crackgate.contracts.model_files import CARD_FILE, MODEL_VERSION_FILE
+from crackgate.model.calibration import Calibration
+from crackgate.model.decision import Decision
+from crackgate.model.decoding import MAX_PIXELS, decode_images
+from crackgate.model.row_errors import map_rows
+from trainer.network.backbones import TRUNK_STRIDE, as_trunk
+from trainer.network.folded_network import fold
+
+# Bounds the memory of one request, whatever batch a caller sends: TFMA sends up to a thousand images.
+IMAGES_AT_ONCE = 32
+
+UNRELEASED = "unreleased"
+NOT_AN_EXAMPLE = f"not a tf.train.Example with the bytes of one image in {stored_example.ENCODED}"
+
+
+class ServedClassifier(tf.Module):
+    """The classifier with its decoding, its calibration and its decision.
+
+    Both signatures return, for N images of C classes: `scores` (float32, N x C), calibrated, each row summing to 1, in
+    label order; `label` (string, N), the decision; `probability` (float32, N), the score of that label;
+    `model_version` (string, N), what the model's version file said when the model was loaded. Where there is
+    a positive class, `is_positive` (bool, N) says whether its score reaches the threshold: `label` is the positive
+    class then, else the one of the highest score among the others. Where there is none, the highest score decides.
+
+    `error` (string, N) says why an image could not be decoded, and is "" where it could. Such an image fails nothing
+    but its own row: its label is "", its scores are 0, and it is positive. Logits that are no numbers give scores that
+    are none either, and a positive image, too: nothing is waved through.
+
+    The loaded object has the steps by themselves: `decode`, `score_pixels`, and where the backbone looks at nothing but
+    the neighbourhood of a place, `feature_map` and `score_features`.
+    """
+
+    def __init__(
+        self,
+        model: keras.Model,
+        classes: list[str],
+        image_size: int,
+        calibration: Calibration,
+        decision: Decision | None,
+        version_file: Path,
+        max_pixels: int = MAX_PIXELS,
+        trunk: keras.Model | None = None,
+        head: keras.Model | None = None,
+    ):
+        """Takes a model from images in 0 to 255 to logits; see `export_classifier`."""
+        super().__init__()
+        # As functions: of a model, TensorFlow would store every layer, and trace it again for a signature of its own.
+        network = fold(model)
+        self._logits = lambda pixels: network(pixels, training=False)
+        self._classes = tf.constant(classes)
+        self._image_size = image_size
+        self._calibration = calibration
+        self._decision = decision
+        self._max_pixels = max_pixels
+        # An asset of the SavedModel, read when the model is loaded: what is pushed differs in this file only.
+        self._version = tf.lookup.StaticHashTable(
+            tf.lookup.TextFileInitializer(
+                str(version_file),
+                tf.int64,
+                tf.lookup.TextFileIndex.LINE_NUMBER,
+                tf.string,
+                tf.lookup.TextFileIndex.WHOLE_LINE,
+            ),
+            default_value="",
+        )
+        pixels = tf.TensorSpec([None, image_size, image_size, 3], tf.float32, name="pixels")
+        self.score_pixels = tf.function(self._score_pixels, input_signature=[pixels], autograph=False)
+        if trunk is not None and head is not None:
+            folded_trunk = fold(trunk)
+            self._map = lambda pixels: folded_trunk(pixels, training=False)
+            self._head = lambda pooled: head(pooled, training=False)
+            any_size = tf.TensorSpec([None, None, None, 3], tf.float32, name="pixels")
+            pooled = tf.TensorSpec([None, trunk.output_shape[-1]], tf.float32, name="features")
+            self.feature_map = tf.function(self._feature_map, input_signature=[any_size], autograph=False)
+            self.score_features = tf.function(self._score_features, input_signature=[pooled], autograph=False)
+            # The same network: it is traced, stored and loaded once.
+            self._logits = lambda pixels: self._head(tf.reduce_mean(self.feature_map(pixels), axis=(1, 2)))
+        # Those that the graph reads: what is folded is no variable any more.
+        read = {id(handle) for handle in self.score_pixels.get_concrete_function().captured_inputs}
+        self._weights = [variable.value for variable in model.variables if id(variable.value.handle) in read]
+
+    @tf.function(input_signature=[tf.TensorSpec([None], tf.string, name="examples")], autograph=False)
+    def serving_default(self, examples: tf.Tensor) -> dict[str, tf.Tensor]:
+        """Scores serialized `tf.train.Example`s, as stored by ingest."""
+        wanted = {stored_example.ENCODED: tf.io.FixedLenFeature([], tf.string)}
+
+        def parse(example: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+            return tf.io.parse_single_example(example, wanted)[stored_example.ENCODED], tf.constant("")
+
+        encoded, error = map_rows(parse, examples, (tf.constant(""), tf.constant(NOT_AN_EXAMPLE)))
+        return self._answer(encoded, error)
+
+    @tf.function(input_signature=[tf.TensorSpec([None], tf.string, name="image_bytes")], autograph=False)
+    def predict_images(self, image_bytes: tf.Tensor) -> dict[str, tf.Tensor]:
+        """Scores encoded images: JPEG, PNG or BMP bytes; over REST as `{"b64": "..."}`."""
+        return self._answer(image_bytes, tf.zeros_like(image_bytes))
+
+    @tf.function(input_signature=[tf.TensorSpec([None], tf.string, name="encoded")], autograph=False)
+    def decode(self, encoded: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """From N encoded images to float32 (N, size, size, 3) in 0 to 255, all at once, and `error` (string, N)."""
+        return decode_images(encoded, self._image_size, self._max_pixels)
+
+    def _score_pixels(self, pixels: tf.Tensor) -> tf.Tensor:
+        """From float32 (N, size, size, 3) in 0 to 255 to calibrated scores, float32 (N, C)."""
+        return self._calibrated(self._logits(pixels))
+
+    def _feature_map(self, pixels: tf.Tensor) -> tf.Tensor:
+        """From float32 (N, H, W, 3) in 0 to 255 of any H and W to float32 (N, ceil(H / 32), ceil(W / 32), F)."""
+        return self._map(pixels)
+
+    def _score_features(self, pooled: tf.Tensor) -> tf.Tensor:
+        """From float32 (N, F), means over places of a feature map, to calibrated scores, float32 (N, C)."""
+        return self._calibrated(self._head(pooled))
+
+    def _calibrated(self, logits: tf.Tensor) -> tf.Tensor:
+        logits = tf.cast(logits, tf.float32)
+        return tf.nn.softmax(logits / self._calibration.temperature + self._calibration.bias)
+
+    def _answer(self, encoded: tf.Tensor, error: tf.Tensor) -> dict[str, tf.Tensor]:
+        """Answers for encoded images; `error` (string, N) is "" but for those that are known to be none."""
+        scores, not_decoded = self._scores(encoded)
+        error = tf.where(error == "", not_decoded, error)
+        failed = error != ""
+        scores = tf.where(failed[:, None], 0.0, scores)
+        label = tf.argmax(scores, axis=1)
+        answer = {"scores": scores, "error": error}
+        if self._decision is not None:
+            positive = self._decision.label
+            score = scores[:, positive]
+            # Not `logical_not(score < threshold)`: TensorFlow rewrites that to >=, which is false of NaN.
+            answer["is_positive"] = (score >= self._decision.threshold) | tf.math.is_nan(score) | failed
+            others = tf.where(tf.one_hot(positive, scores.shape[1], on_value=True, off_value=False), -1.0, scores)
+            label = tf.where(answer["is_positive"], tf.constant(positive, label.dtype), tf.argmax(others, axis=1))
+        answer["label"] = tf.where(failed, "", tf.gather(self._classes, label))
+        answer["probability"] = tf.gather(scores, label, batch_dims=1)
+        answer["model_version"] = tf.fill(tf.shape(error), self._version.lookup(tf.constant(0, tf.int64)))
+        return answer
+
+    def _scores(self, encoded: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """Scores and errors, a few images at a time."""
+        count = tf.shape(encoded)[0]
+        classes = self._classes.shape[0]
+
+        def score_next(
+            start: tf.Tensor, scores: tf.Tensor, errors: tf.Tensor
+        ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+            pixels, error = self.decode(encoded[start : start + IMAGES_AT_ONCE])
+            scores = tf.concat([scores, self.score_pixels(pixels)], axis=0)
+            return start + IMAGES_AT_ONCE, scores, tf.concat([errors, error], axis=0)
+
+        _, scores, errors = tf.while_loop(
+            lambda start, *_: start < count,
+            score_next,
+            (tf.constant(0), tf.zeros((0, classes)), tf.zeros((0,), tf.string)),
+            shape_invariants=(tf.TensorShape([]), tf.TensorShape([None, classes]), tf.TensorShape([None])),
+            parallel_iterations=1,
+        )
+        return scores, errors
+
+
+def export_classifier(
+    model: keras.Model,
+    classes: list[str],
+    image_size: int,
+    folder: Path,
+    calibration: Calibration,
+    decision: Decision | None,
+    max_pixels: int = MAX_PIXELS,
+    backbone: keras.Model | None = None,
+    head: keras.Model | None = None,
+) -> None:
+    """Writes the SavedModel and, beside it, `classifier.json` for people and programs.
+
+    Args:
+        model: From float32 images (batch, image_size, image_size, 3) in 0 to 255 to logits.
+        classes: Class names in label order.
+        image_size: Pixels.
+        folder: Receives the files.
+        calibration: From logits to scores.
+        decision: None when there is no positive class.
+        max_pixels: Width times height of the largest image that is decoded.
+        backbone: The model's own, from images to a feature map; without it, the model scores whole images only.
+        head: The model's own, from the feature map's mean to logits.
+    """
+    trunk = as_trunk(backbone) if backbone is not None and head is not None else None
+    with tempfile.TemporaryDirectory() as assets:
+        version_file = Path(assets) / MODEL_VERSION_FILE.name
+        version_file.write_text(UNRELEASED)
+        served = ServedClassifier(
+            model, classes, image_size, calibration, decision, version_file, max_pixels, trunk, head
+        )
+        signatures = {"serving_default": served.serving_default, "predict_images": served.predict_images}
+        tf.saved_model.save(served, str(folder), signatures=signatures)
+    card = folder / CARD_FILE
+    card.parent.mkdir(parents=True, exist_ok=True)
+    content = {
+        "classes": classes,
+        "image_size": image_size,
+        "positive_class": None if decision is None else classes[decision.label],
+        "threshold": None if decision is None else decision.threshold,
+        "temperature": calibration.temperature,
+        "bias": calibration.bias,
+        # Pixels between two places of `feature_map`; without it, this backbone cannot look at images of any size.
+        "stride": None if trunk is None else TRUNK_STRIDE,
+    }
+    card.write_text(json.dumps(content, indent=2))

@@ -1,0 +1,29 @@
+"""What the model was trained on, stored with it in little space, so that nobody examines it on that by mistake."""
+
+from pathlib import Path
+
+import numpy as np
+import tensorflow as tf
+
+from crackgate.contracts import stored_example
+from trainer.input_pipeline import read_examples
+
+# Examples that TensorFlow takes apart together, with their images: to do it in Python takes six times as long.
+_READ_AT_ONCE = 256
+
+
+def write_training_digests(file_patterns: list[str], model: Path) -> None:
+    """Writes the digests of the images' identities: 16 bytes an image.
+
+    Args:
+        file_patterns: Globs of gzipped TFRecord files: of train, and of eval, which chose the epoch and the threshold.
+        model: The SavedModel's folder, which receives `stored_example.TRAINING_DIGESTS_FILE`.
+    """
+    wanted = {name: tf.io.RaggedFeature(tf.string) for name in stored_example.IDENTITIES}
+    digests: set[int] = set()
+    for batch in read_examples(file_patterns).batch(_READ_AT_ONCE):
+        for identities in tf.io.parse_example(batch, wanted).values():
+            digests.update(map(stored_example.digest, identities.flat_values.numpy()))
+    file = model / stored_example.TRAINING_DIGESTS_FILE
+    file.parent.mkdir(parents=True, exist_ok=True)
+    np.save(file, np.array(sorted(digests), np.uint64))

@@ -1,0 +1,133 @@
+"""What a person looks at after a training: curves, a reliability diagram and a classification report."""
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+from matplotlib.figure import Figure
+from scipy.special import softmax
+from sklearn.metrics import classification_report
+
+from crackgate.config.train import TrainOptions
+from crackgate.model.calibration import Calibration, expected_calibration_error
+from crackgate.model.decision import Decision, decide, weigh
+from trainer.fit.transfer import Stages
+
+CURVES_FILE = "training_curves.png"
+RELIABILITY_FILE = "reliability.png"
+REPORT_FILE = "classification_report.json"
+HISTORY_FILE = "history.json"
+
+
+def write_curves(stages: Stages, options: TrainOptions, folder: Path) -> None:
+    """Draws loss and accuracy of train and eval per epoch, the stages one after the other."""
+    eval_images = "eval, as it is and augmented" if options.views > 1 else "eval"
+    figure = Figure(figsize=(10, 4), layout="constrained")
+    for axes, measure in zip(figure.subplots(1, 2), ("loss", "accuracy"), strict=True):
+        train = [*stages.head[measure], *stages.fine_tune.get(measure, [])]
+        validation = [*stages.head[f"val_{measure}"], *stages.fine_tune.get(f"val_{measure}", [])]
+        epochs = range(1, len(train) + 1)
+        axes.plot(epochs, train, marker=".", label="train")
+        axes.plot(epochs, validation, marker=".", label=eval_images)
+        if stages.fine_tune:
+            axes.axvline(len(stages.head[measure]) + 0.5, color="grey", linestyle=":", label="fine-tuning starts")
+        axes.set(xlabel="epoch", title=measure)
+        axes.legend()
+    figure.savefig(folder / CURVES_FILE, dpi=120)
+
+
+def write_history(stages: Stages, folder: Path) -> None:
+    """Writes the same numbers as JSON."""
+    content = {"head": stages.head, "fine_tune": stages.fine_tune, "fine_tune_kept": stages.fine_tune_kept}
+    (folder / HISTORY_FILE).write_text(json.dumps(content, indent=2))
+
+
+def write_classification_report(
+    labels: np.ndarray,
+    logits: np.ndarray,
+    classes: list[str],
+    calibration: Calibration,
+    decision: Decision | None,
+    options: TrainOptions,
+    folder: Path,
+) -> None:
+    """Writes how the exported model decides on the eval split, and how far its scores can be taken at their word.
+
+    Per class precision, recall, F1 and support. Under `calibration`: temperature, bias, and the expected calibration
+    error before and after; the calibration was fitted to these images, so the latter flatters a little. Under
+    `decision`, where there is a positive class: the threshold and what it does (see `Showing`).
+
+    Args:
+        labels: int (images,).
+        logits: float (images, classes).
+        classes: Class names in label order.
+        calibration: From logits to scores.
+        decision: None: the highest score decides.
+        options: The wanted recall is of interest.
+        folder: Receives `classification_report.json`.
+    """
+    scores = calibration.scores(logits)
+    per_class = classification_report(
+        labels,
+        decide(scores, decision),
+        labels=range(len(classes)),
+        target_names=classes,
+        output_dict=True,
+        zero_division=0.0,
+    )
+    report = {
+        "split": "eval",
+        **per_class,
+        "calibration": {
+            **asdict(calibration),
+            "expected_calibration_error": {
+                "before": expected_calibration_error(softmax(logits, axis=1), labels),
+                "after": expected_calibration_error(scores, labels),
+            },
+        },
+    }
+    if decision is not None:
+        report["decision"] = {
+            "positive_class": classes[decision.label],
+            "threshold": decision.threshold,
+            "target_recall": options.target_recall,
+            **asdict(weigh(decision, scores, labels, options.target_recall)),
+        }
+    (folder / REPORT_FILE).write_text(json.dumps(report, indent=2))
+
+
+def write_reliability(
+    labels: np.ndarray,
+    logits: np.ndarray,
+    classes: list[str],
+    calibration: Calibration,
+    decision: Decision | None,
+    folder: Path,
+) -> None:
+    """Draws, over ten bins of the score, the share of images that are what the score is about, before and after.
+
+    The score is the positive class's; where there is none, the highest of each image. Arguments as above.
+    """
+    figure = Figure(figsize=(5, 5), layout="constrained")
+    axes = figure.subplots()
+    for name, scores in (("before", softmax(logits, axis=1)), ("calibrated", calibration.scores(logits))):
+        if decision is None:
+            score, happened = scores.max(axis=1), scores.argmax(axis=1) == labels
+        else:
+            score, happened = scores[:, decision.label], labels == decision.label
+        number = np.minimum((score * 10).astype(int), 9)
+        images = np.bincount(number, minlength=10)
+        filled = images > 0
+        mean, share = (np.bincount(number, what, minlength=10)[filled] / images[filled] for what in (score, happened))
+        axes.plot(mean, share, marker="o", label=name)
+    axes.plot([0, 1], [0, 1], color="grey", linestyle=":", label="as good as its word")
+    if decision is not None:
+        axes.axvline(decision.threshold, color="black", linewidth=1, label=f"threshold {decision.threshold:.4g}")
+    axes.set(
+        xlabel="highest score" if decision is None else f"score of {classes[decision.label]}",
+        ylabel="share of right answers" if decision is None else f"share of {classes[decision.label]}",
+        title=f"{len(labels)} eval images",
+    )
+    axes.legend()
+    figure.savefig(folder / RELIABILITY_FILE, dpi=120)

@@ -1,0 +1,62 @@
+"""Requests that TensorFlow Serving makes to itself when it loads a model, so that no caller waits for the first one."""
+
+from itertools import cycle, islice
+from pathlib import Path
+
+import tensorflow as tf
+from tensorflow_serving.apis import predict_pb2, prediction_log_pb2
+
+from crackgate.contracts import stored_example
+from crackgate.contracts.model_files import WARMUP_FILE
+from crackgate.model.decoding import decode_image
+from trainer.export.signatures import IMAGES_AT_ONCE
+from trainer.input_pipeline import read_examples
+
+# Different ones; larger batches repeat them.
+_MOST_IMAGES = 8
+_BATCHES = (1, IMAGES_AT_ONCE)
+
+
+def write_warmup_requests(image_size: int, file_patterns: list[str], folder: Path) -> None:
+    """Writes requests for both signatures, of one image and of as many as are scored at once, JPEG and PNG in turn.
+
+    Args:
+        image_size: Side of the images, which are stored ones made as small as the network sees them, in pixels.
+        file_patterns: Globs of gzipped TFRecord files.
+        folder: The SavedModel's.
+    """
+    wanted = {stored_example.ENCODED: tf.io.FixedLenFeature([], tf.string)}
+    stored = [
+        tf.io.parse_single_example(record, wanted)[stored_example.ENCODED]
+        for record in read_examples(file_patterns).take(_MOST_IMAGES)
+    ]
+    images = [_small(encoded, image_size, as_png=number % 2 == 1) for number, encoded in enumerate(stored)]
+    file = folder / WARMUP_FILE
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with tf.io.TFRecordWriter(str(file)) as writer:
+        for count in _BATCHES:
+            batch = list(islice(cycle(images), count))
+            for signature, name, values in (
+                ("serving_default", "examples", [_example(image) for image in batch]),
+                ("predict_images", "image_bytes", batch),
+            ):
+                writer.write(_log(signature, name, values).SerializeToString())
+
+
+def _small(encoded: tf.Tensor, image_size: int, as_png: bool) -> bytes:
+    pixels = tf.cast(tf.round(decode_image(encoded, image_size)), tf.uint8)
+    small: bytes = (tf.io.encode_png(pixels) if as_png else tf.io.encode_jpeg(pixels)).numpy()
+    return small
+
+
+def _example(image: bytes) -> bytes:
+    feature = {stored_example.ENCODED: tf.train.Feature(bytes_list=tf.train.BytesList(value=[image]))}
+    example: bytes = tf.train.Example(features=tf.train.Features(feature=feature)).SerializeToString()
+    return example
+
+
+def _log(signature: str, name: str, values: list[bytes]) -> prediction_log_pb2.PredictionLog:
+    request = predict_pb2.PredictRequest(inputs={name: tf.make_tensor_proto(values)})
+    # The model's name is the server's to choose: it does not look at this one.
+    request.model_spec.name, request.model_spec.signature_name = "classifier", signature
+    return prediction_log_pb2.PredictionLog(predict_log=prediction_log_pb2.PredictLog(request=request))

@@ -1,0 +1,1 @@
+"""Backbone outputs of the training images, computed once and kept."""

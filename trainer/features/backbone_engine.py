@@ -1,0 +1,167 @@
+"""Runs the frozen backbone over images: through OpenVINO on a CPU, otherwise through TensorFlow, the reference.
+
+OpenVINO computes the same network with about half of TensorFlow's work per image (convolution, BatchNorm and
+activation in one step, in blocks that fit the caches), and keeps each core busy with batches of its own.
+"""
+
+import logging
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from crackgate.model.inference_requests import InferenceRequests, computes_in_bfloat16, import_openvino
+from trainer.fit.strategy import on_all_devices
+
+log = logging.getLogger("crackgate")
+
+# Images per inference request: more no longer fit a core's cache together.
+_REQUEST = 4
+# How far features may lie from TensorFlow's, as a share of the largest.
+_TOLERANCE = 1e-3
+
+
+class Engine(Protocol):
+    """A frozen backbone in two parts, ready to run.
+
+    Attributes:
+        activation_shape: (height, width, channels) of the lower part's output.
+        channels: Of the upper part's output.
+    """
+
+    activation_shape: tuple[int, int, int]
+    channels: int
+
+    def start(
+        self, images: np.ndarray, activations: np.ndarray | None, features: np.ndarray, rough: bool = False
+    ) -> None:
+        """Begins to compute what `finish` guarantees to be there.
+
+        Args:
+            images: float32 (n, size, size, 3) in 0 to 255; it may be changed once this returns.
+            activations: Receives the lower part's output, (n, height, width, channels) of any float type; None where
+                nobody wants it.
+            features: Receives the upper part's output, averaged over the picture: float32 (n, channels).
+            rough: Whether bfloat16 will do, where the CPU computes in it and so in half the time.
+        """
+
+    def finish(self) -> None:
+        """Waits until everything that was started is computed."""
+
+
+def build_engine(lower: keras.Model, upper: keras.Model) -> Engine:
+    """Returns the fastest engine that computes `lower` and `upper` on this machine; the log says which and why.
+
+    Args:
+        lower: Backbone up to the cut.
+        upper: Backbone from the cut on. The engine keeps the weights as they are now.
+    """
+    if tf.config.list_physical_devices("GPU"):
+        log.info("the frozen backbone runs in TensorFlow, on the GPU")
+        return TensorFlowEngine(lower, upper)
+    try:
+        engine = OpenVinoEngine(lower, upper)
+        _compare(engine, _joined(lower, upper), lower.input_shape[1:])
+    # Whatever the backbone has that OpenVINO, if it is there at all, cannot convert.
+    except Exception as error:
+        log.info("the frozen backbone runs in TensorFlow, slower, for OpenVINO cannot run it: %s", error)
+        return TensorFlowEngine(lower, upper)
+    log.info("the frozen backbone runs in OpenVINO")
+    return engine
+
+
+class TensorFlowEngine:
+    """Runs one batch after the other in TensorFlow, on all devices of the strategy in whose scope it is made."""
+
+    def __init__(self, lower: keras.Model, upper: keras.Model):
+        self.activation_shape, self.channels = lower.output_shape[1:], upper.output_shape[-1]
+        self._run = on_all_devices(tf.function(_joined(lower, upper), reduce_retracing=True, autograph=False))
+
+    def start(
+        self,
+        images: np.ndarray,
+        activations: np.ndarray | None,
+        features: np.ndarray,
+        rough: bool = False,  # noqa: ARG002
+    ) -> None:
+        """See `Engine`."""
+        cut, features[:] = self._run(images)
+        if activations is not None:
+            activations[:] = cut
+
+    def finish(self) -> None:
+        """See `Engine`: nothing is ever under way."""
+
+
+class OpenVinoEngine:
+    """Runs small requests side by side, one on each core."""
+
+    def __init__(self, lower: keras.Model, upper: keras.Model):
+        """Converts and compiles the backbone.
+
+        Raises:
+            Exception: OpenVINO is not installed, or cannot convert the backbone; of many types.
+        """
+        openvino = import_openvino()
+        self.activation_shape, self.channels = lower.output_shape[1:], upper.output_shape[-1]
+        shape = lower.input_shape[1:]
+        signature = [tf.TensorSpec([None, *shape], tf.float32)]
+        function = tf.function(_joined(lower, upper), input_signature=signature, autograph=False)
+        network = openvino.convert_model(function)
+        self._request_shape = [_REQUEST, *shape]
+        network.reshape(self._request_shape)
+        self._exact = self._rough = InferenceRequests(network, "THROUGHPUT")
+        if computes_in_bfloat16():
+            self._rough = InferenceRequests(network, "THROUGHPUT", "bf16")
+
+    def start(
+        self, images: np.ndarray, activations: np.ndarray | None, features: np.ndarray, rough: bool = False
+    ) -> None:
+        """See `Engine`; waits only while every request is taken."""
+        requests = self._rough if rough else self._exact
+        for first in range(0, len(images), _REQUEST):
+            rows = slice(first, first + _REQUEST)
+            # Copied, for the caller may change them; the last request is filled up with black ones.
+            pixels = np.zeros(self._request_shape, np.float32)
+            pixels[: len(images[rows])] = images[rows]
+            requests.start(pixels, _writing(None if activations is None else activations[rows], features[rows]))
+
+    def finish(self) -> None:
+        """See `Engine`."""
+        for requests in (self._exact, self._rough):
+            requests.finish()
+
+
+def _writing(activations: np.ndarray | None, features: np.ndarray) -> Callable[[Sequence[np.ndarray]], None]:
+    def write(outputs: Sequence[np.ndarray]) -> None:
+        features[:] = outputs[1][: len(features)]
+        if activations is not None:
+            activations[:] = outputs[0][: len(activations)]
+
+    return write
+
+
+def _joined(lower: keras.Model, upper: keras.Model) -> Any:
+    def run(images: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        cut = lower(images, training=False)
+        # With mixed precision the parts compute in 16 bits; the average does not.
+        features = tf.reduce_mean(tf.cast(upper(cut, training=False), tf.float32), axis=(1, 2))
+        return tf.cast(cut, tf.float32), features
+
+    return run
+
+
+def _compare(engine: Engine, reference: Callable[[tf.Tensor], Any], image: tuple[int, ...]) -> None:
+    images = np.random.default_rng(0).uniform(0, 255, (_REQUEST, *image)).astype(np.float32)
+    features = np.empty((_REQUEST, engine.channels), np.float32)
+    engine.start(images, None, features)
+    engine.finish()
+    # Without a graph: to trace one for a single batch takes twice as long as to compute it.
+    expected = reference(tf.constant(images))[1].numpy()
+    off = float(np.abs(features - expected).max() / np.abs(expected).max())
+    if not off <= _TOLERANCE:
+        raise ValueError(
+            f"its features differ from TensorFlow's by {off:.1g} of the largest, {_TOLERANCE:g} is allowed"
+        )

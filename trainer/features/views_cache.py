@@ -1,0 +1,94 @@
+"""Views kept on disk from one training to the next: only other images, or another way to see them, need new passes."""
+
+import hashlib
+import json
+import logging
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from trainer.features.views import Views
+
+log = logging.getLogger("crackgate")
+
+_FEATURES, _LABELS, _ACTIVATIONS = "features.npy", "labels.npy", "activations.npy"
+_UNFINISHED = ".unfinished"
+
+
+class ViewsCache:
+    """A folder of views by what they were made from. Entries are complete or absent, whenever the process ends."""
+
+    def __init__(self, folder: Path):
+        """Takes the folder; it need not exist."""
+        self._folder = folder
+        self._used: set[str] = set()
+
+    def get(self, origin: dict[str, Any], cut: str | None, compute: Callable[[Path | None], Views]) -> Views:
+        """Returns the views of an origin, computed unless the folder has them.
+
+        Args:
+            origin: Everything that decides the features, as JSON: images, backbone, views, seed, versions. The code
+                of this package is added here.
+            cut: Name of the layer whose output the activations are; None when no activations are needed.
+            compute: Called with the path for the activations, or None, when there is no such entry.
+
+        Returns:
+            Views that are mapped from the files, read-only.
+        """
+        digest = _digest(origin)
+        entry = self._find(digest, cut)
+        if entry is None:
+            entry = self._folder / f"{digest}-{_name(cut)}"
+            self._write(entry, cut, compute)
+        else:
+            log.info("the backbone's outputs are those of an earlier training: %s", entry)
+        self._used.add(entry.name)
+        return Views(
+            np.load(entry / _ACTIVATIONS, mmap_mode="r") if cut else None,
+            np.load(entry / _FEATURES, mmap_mode="r"),
+            np.load(entry / _LABELS),
+        )
+
+    def prune(self) -> None:
+        """Removes every entry that was not used since this object was made, and what a killed process left."""
+        for entry in self._folder.iterdir():
+            if entry.name not in self._used:
+                shutil.rmtree(entry)
+
+    def _find(self, digest: str, cut: str | None) -> Path | None:
+        # Whatever the activations' cut, the features are the same.
+        pattern = f"{digest}-{_name(cut)}" if cut else f"{digest}-*"
+        return next((entry for entry in self._folder.glob(pattern) if entry.suffix != _UNFINISHED), None)
+
+    def _write(self, entry: Path, cut: str | None, compute: Callable[[Path | None], Views]) -> None:
+        unfinished = entry.with_name(entry.name + _UNFINISHED)
+        shutil.rmtree(unfinished, ignore_errors=True)
+        unfinished.mkdir(parents=True)
+        computed = compute(unfinished / _ACTIVATIONS if cut else None)
+        np.save(unfinished / _FEATURES, computed.features)
+        np.save(unfinished / _LABELS, computed.labels)
+        for file in unfinished.iterdir():
+            _write_through(file)
+        unfinished.rename(entry)
+
+
+def _digest(origin: dict[str, Any]) -> str:
+    digest = hashlib.sha256(json.dumps(origin, sort_keys=True).encode())
+    # All of our code: which of it decides what views look like would be easy to get wrong.
+    for file in sorted(Path(__file__).parent.glob("*.py")):
+        digest.update(file.read_bytes())
+    return digest.hexdigest()[:24]
+
+
+def _name(cut: str | None) -> str:
+    return hashlib.sha256(cut.encode()).hexdigest()[:8] if cut else "features"
+
+
+def _write_through(file: Path) -> None:
+    """To the disk itself: after a power cut the entry's name must not stand above empty files."""
+    with file.open("rb") as opened:
+        os.fsync(opened.fileno())

@@ -1,0 +1,1 @@
+"""Fitting the head, then the top blocks: steps, checkpoints, class weights, devices."""

@@ -1,0 +1,1 @@
+"""The backbones, their weights, and forms of them that train and serve faster."""

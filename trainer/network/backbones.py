@@ -1,0 +1,120 @@
+"""Backbones by name. Each takes RGB in 0 to 255 and normalises inside, so that it cannot be fed wrongly."""
+
+import math
+from pathlib import Path
+
+import keras
+
+from crackgate.config.backbone_names import BACKBONES, EFFICIENTNET_LITE0, EFFICIENTNET_LITES, SYMMETRIC
+from trainer.network.efficientnet_lite import efficientnet_lite, pretrained_weights_file
+
+# Share of the layers by which a cut may lie below the highest possible one.
+_NEAR = 0.05
+
+# Pixels between two places of a feature map.
+TRUNK_STRIDE = 32
+
+
+def build_backbone(name: str, image_size: int, weights: str) -> keras.Model:
+    """Builds a backbone without its classifier.
+
+    Args:
+        name: One of `BACKBONES`.
+        image_size: Side of the square input, in pixels.
+        weights: "imagenet", "none", or the path of a weights file.
+
+    Returns:
+        A functional model from float32 (batch, image_size, image_size, 3) in 0 to 255 to a feature map.
+
+    Raises:
+        ValueError: The name is unknown, or the weights cannot be had.
+    """
+    if name not in BACKBONES:
+        raise ValueError(f"train.backbone: received {name!r}, allowed are {', '.join(BACKBONES)}")
+    if weights not in ("imagenet", "none") and not Path(weights).is_file():
+        raise ValueError(f"train.weights: received {weights!r}, allowed are 'imagenet', 'none' or an existing file")
+    if name in EFFICIENTNET_LITES:
+        return efficientnet_lite(name, image_size, _lite_weights(name, weights))
+    return _keras_application(name, image_size, weights)
+
+
+def _lite_weights(name: str, weights: str) -> Path | None:
+    if weights == "none":
+        return None
+    if weights != "imagenet":
+        return Path(weights)
+    try:
+        return pretrained_weights_file(name)
+    except FileNotFoundError as error:
+        raise ValueError(f"train.backbone: cannot load the weights of {name!r}: {error}") from error
+
+
+def _keras_application(name: str, image_size: int, weights: str) -> keras.Model:
+    inputs = keras.Input((image_size, image_size, 3))
+    pixels = keras.layers.Rescaling(1 / 127.5, offset=-1)(inputs) if name in SYMMETRIC else inputs
+    try:
+        model = getattr(keras.applications, name)(
+            input_tensor=pixels, include_top=False, weights=None if weights == "none" else weights
+        )
+    except Exception as error:
+        raise ValueError(
+            f"train.weights: cannot load {weights!r} for {name} ({error}). Keras downloads ImageNet weights: where "
+            f"there is no network, give the path of a downloaded file, or use train.backbone = {EFFICIENTNET_LITE0!r}"
+        ) from error
+    # Its own input is a list of one tensor, and Keras warns whenever such a model is called with a tensor.
+    return keras.Model(inputs, model.output, name=model.name)
+
+
+def split_at_top(backbone: keras.Model, share: float) -> tuple[keras.Model, keras.Model]:
+    """Cuts a backbone in two where a single tensor passes, so that the lower part's output can be stored.
+
+    Args:
+        backbone: A functional model with one input and one output.
+        share: Share of the layers, from the top, that the upper part gets at least, where there is such a place.
+
+    Returns:
+        The lower and the upper model; they share the backbone's layers, and `upper(lower(x))` is `backbone(x)`.
+    """
+    operations = backbone.operations
+    position = {id(operation): index for index, operation in enumerate(operations)}
+    last_use = list(range(len(operations)))
+    for index, operation in enumerate(operations):
+        for node in operation._inbound_nodes:
+            for parent in node.parent_nodes:
+                if (source := position.get(id(parent.operation))) is not None:
+                    last_use[source] = max(last_use[source], index)
+    # A cut is where everything computed before it has been used up by it.
+    cuts = [index for index in range(1, len(operations)) if max(last_use[:index]) <= index]
+    enough = [index for index in cuts if len(operations) - 1 - index >= share * len(operations)] or cuts[:1]
+    # What is stored for every view decides: a narrow place a few layers lower is worth its training.
+    near = [index for index in enough if enough[-1] - index <= _NEAR * len(operations)]
+    cut = min((operations[index].output for index in reversed(near)), key=lambda tensor: math.prod(tensor.shape[1:]))
+    return keras.Model(backbone.input, cut, name="lower"), keras.Model(cut, backbone.output, name="upper")
+
+
+def as_trunk(backbone: keras.Model) -> keras.Model | None:
+    """The same network for images of any size, with the same layers.
+
+    Args:
+        backbone: A functional model from square images of one size to a feature map.
+
+    Returns:
+        From float32 (batch, height, width, 3) in 0 to 255 to (batch, ceil(height / 32), ceil(width / 32), F). None
+        where that cannot be: the backbone takes means of the whole image on its way, so that no place of its map stands
+        for its neighbourhood (squeeze-and-excitation), or it has parts made for one size.
+    """
+    if any(isinstance(layer, (*_LOOKS_AT_EVERYTHING, keras.Model)) for layer in backbone.layers):
+        return None
+    trunk = keras.models.clone_model(
+        backbone, input_tensors=keras.Input((None, None, 3)), clone_function=lambda layer: layer
+    )
+    for height, width in _TRIED_SIZES:
+        expected = tuple(-(-side // TRUNK_STRIDE) for side in (height, width))
+        if trunk.compute_output_shape((1, height, width, 3))[1:3] != expected:
+            return None
+    return trunk
+
+
+_LOOKS_AT_EVERYTHING = (keras.layers.GlobalAveragePooling2D, keras.layers.GlobalMaxPooling2D, keras.layers.Flatten)
+# Every remainder that a stride of 2, taken five times, can leave.
+_TRIED_SIZES = [(64 + rest, 95 - rest) for rest in range(32)]
