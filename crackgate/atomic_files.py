@@ -1,27 +1,125 @@
-"""Files that appear under their name when they are whole, or never."""
+"""Files and folders that appear under their names whole and on the disk, or never.
 
+A writer works on `.<name>.<token>.partial` beside its target, and locks it. When it is killed, the next writer of the
+same target removes what it left.
+"""
+
+import errno
+import fcntl
+import glob
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
+import secrets
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
+
+# A younger file may be another writer's that has not locked it yet, or is on a machine whose locks do not reach here.
+_SECONDS_TO_LOCK = 10
+
+
+def write_text(target: Path, text: str) -> None:
+    """Writes a file in UTF-8; see `whole_file`."""
+    write_bytes(target, text.encode())
+
+
+def write_bytes(target: Path, content: bytes) -> None:
+    """Writes a file; see `whole_file`."""
+    with whole_file(target) as partial:
+        partial.write_bytes(content)
 
 
 @contextmanager
 def whole_file(target: Path) -> Iterator[Path]:
-    """Gives a path beside `target` to write to; what is there at the end takes the place of `target`.
+    """Gives the path of an empty file, which takes the place of `target` at the end.
 
     An exception leaves `target` as it was, and nothing beside it.
 
     Raises:
         OSError: The folder of `target` is not there or cannot be written to.
     """
-    partial = target.with_name(f".{target.name}.{os.getpid()}.partial")
-    # Now, and not after an hour of scoring.
-    partial.touch()
-    try:
+    with _partial(target, Path.touch) as partial:
         yield partial
-        with partial.open("rb") as written:
-            os.fsync(written.fileno())
+        _sync(partial)
         partial.replace(target)
+    sync_folder(target.parent)
+
+
+@contextmanager
+def whole_folder(target: Path) -> Iterator[Path]:
+    """Gives the path of an empty folder, which takes the name of `target` at the end.
+
+    An exception leaves nothing but the folders above `target`, which are made where there are none.
+
+    Raises:
+        OSError: `target` is a file or holds something, or its parent cannot be written to.
+    """
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with _partial(target, Path.mkdir) as partial:
+        yield partial
+        sync_tree(partial)
+        partial.rename(target)
+    sync_folder(target.parent)
+
+
+def sync_tree(top: Path) -> None:
+    """Waits until a folder is on the disk with everything in it."""
+    for parent, _, files in os.walk(top, topdown=False):
+        for name in files:
+            _sync(Path(parent, name))
+        sync_folder(Path(parent))
+
+
+def sync_folder(folder: Path) -> None:
+    """Waits until a folder's entries are on the disk."""
+    try:
+        _sync(folder)
+    except OSError as error:
+        # Some network file systems have no such thing for folders.
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP, errno.ENOSYS, errno.EBADF):
+            raise
+
+
+@contextmanager
+def _partial(target: Path, make: Callable[[Path], None]) -> Iterator[Path]:
+    _remove_leftovers(target)
+    path = target.with_name(f".{target.name}.{secrets.token_hex(4)}.partial")
+    make(path)
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        # Some network file systems have no locks.
+        with suppress(OSError):
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield path
     finally:
-        partial.unlink(missing_ok=True)
+        os.close(descriptor)
+        _remove(path)
+
+
+def _remove_leftovers(target: Path) -> None:
+    for path in target.parent.glob(f".{glob.escape(target.name)}.*.partial"):
+        # It is locked by a writer that lives, or gone since.
+        with suppress(OSError):
+            descriptor = os.open(path, os.O_RDONLY)
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                if time.time() - os.fstat(descriptor).st_mtime > _SECONDS_TO_LOCK:
+                    _remove(path)
+            finally:
+                os.close(descriptor)
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

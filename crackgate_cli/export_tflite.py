@@ -10,7 +10,7 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from crackgate.atomic_files import whole_file
+from crackgate.atomic_files import write_bytes
 from crackgate.config.configuration import Config, ConfigError, load_config
 from crackgate.contracts.card import NotAReleaseError, read_card
 from crackgate.contracts.evaluation import ALL_IMAGES
@@ -152,8 +152,7 @@ def _write(output: Path, result: "Export", requirements: list["Requirement"], re
     contents[_RECORD] = (json.dumps(record, indent=2, ensure_ascii=False) + "\n").encode()
     try:
         for name, content in contents.items():
-            with whole_file(output / name) as partial:
-                partial.write_bytes(content)
+            write_bytes(output / name, content)
     except OSError as error:
         fail(f"--output: cannot write to {str(output)!r}: {error.strerror}", EXIT_FAILED)
 

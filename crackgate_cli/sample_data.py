@@ -1,6 +1,5 @@
 """`crackgate sample-data`: synthetic photographs to try the pipeline with."""
 
-import shutil
 from pathlib import Path
 from typing import Annotated
 
@@ -8,6 +7,7 @@ import typer
 from rich.console import Console
 from rich.progress import Progress
 
+from crackgate.atomic_files import whole_folder
 from crackgate_cli.options import EXIT_USAGE, fail
 
 
@@ -22,12 +22,7 @@ def sample_data(
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         fail(f"{str(folder)!r} is not an empty folder: choose another one, or remove it", EXIT_USAGE)
     # Under its name only when it is whole: half a data set would train without complaint.
-    unfinished = folder.with_name(f"{folder.name}.unfinished")
-    shutil.rmtree(unfinished, ignore_errors=True)
-    with Progress(console=Console(stderr=True)) as progress:
+    with whole_folder(folder) as partial, Progress(console=Console(stderr=True)) as progress:
         task = progress.add_task("drawing photographs", total=count)
-        write_sample_data(unfinished, count, seed, on_written=lambda _: progress.advance(task))
-    if folder.exists():
-        folder.rmdir()
-    unfinished.rename(folder)
+        write_sample_data(partial, count, seed, on_written=lambda _: progress.advance(task))
     print(f"{count} images in {folder}")

@@ -15,6 +15,7 @@ from tfx.orchestration.pipeline import Pipeline
 from tfx.types import standard_artifacts
 from tfx.utils import path_utils
 
+from crackgate.atomic_files import whole_folder
 from crackgate.config.configuration import Config
 from crackgate.contracts.stored_example import TEST_SPLIT
 from crackgate.gate.rules import gate_rules
@@ -117,8 +118,6 @@ def _copy_as_artifact(model: Path, folder: Path) -> Path:
             digest.update(hashlib.file_digest(content, "sha256").digest())
     artifact = folder / digest.hexdigest()[:16]
     if not artifact.exists():
-        unfinished = folder / f"{artifact.name}.unfinished"
-        shutil.rmtree(unfinished, ignore_errors=True)
-        shutil.copytree(model, path_utils.serving_model_dir(str(unfinished)))
-        unfinished.rename(artifact)
+        with whole_folder(artifact) as partial:
+            shutil.copytree(model, path_utils.serving_model_dir(str(partial)))
     return artifact

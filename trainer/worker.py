@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from itertools import chain, islice
 from pathlib import Path
 
+from crackgate.atomic_files import whole_folder
 from crackgate.config.configuration import Config, ConfigError
 from crackgate.config.train import TrainOptions
 from crackgate.contracts.stored_example import CLASS_LABEL, CLASS_TEXT, EVAL_SPLIT, TRAIN_SPLIT
@@ -67,10 +68,8 @@ def train_worker(examples: Path, output: Path, config: Config) -> bool:
         # Of several workers, the first one exports.
         if not serving.exists():
             return False
-        unfinished = output.with_name(f"{output.name}.unfinished")
-        shutil.rmtree(unfinished, ignore_errors=True)
-        shutil.copytree(folder, unfinished)
-        unfinished.rename(output)
+        with whole_folder(output) as partial:
+            shutil.copytree(folder, partial, dirs_exist_ok=True)
     return True
 
 

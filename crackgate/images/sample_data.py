@@ -48,10 +48,7 @@ def write_sample_data(
         for number in range(1, in_class + 1):
             rng = np.random.default_rng([seed, int(cracked), number])
             path = folder / label / f"{number:05d}.jpg"
-            # Complete under its name or absent: an interrupted run leaves no half photograph among the good ones.
-            unfinished = path.with_suffix(".partial")
-            draw_photograph(cracked, rng, size).save(unfinished, "JPEG", quality=int(rng.integers(80, 96)))
-            unfinished.replace(path)
+            draw_photograph(cracked, rng, size).save(path, "JPEG", quality=int(rng.integers(80, 96)))
             if on_written is not None:
                 on_written(path)
 

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-from crackgate.releases.durable_files import move_folder, remove_folder, sync_folder, write_file
+from crackgate.atomic_files import sync_folder, write_text
+from crackgate.releases.durable_files import move_folder, remove_folder
 from crackgate.releases.manifest import Manifest
 from crackgate.releases.records import WITHDRAWN_FOLDER, State, add_event, read_record
 from crackgate.releases.versions import examine, numbered_folders
@@ -51,9 +52,7 @@ class Change:
         if last.is_file() and (text := last.read_text()).isdecimal():
             taken.append(int(text))
         number = max(int(time.time()), max(taken, default=0) + 1)
-        note = _note(self.serving_dir, self.workshop)
-        note.write_text(str(number))
-        note.replace(last)
+        write_text(last, str(number))
         return number
 
     def move(self, folder: Path, target: Path) -> None:
@@ -63,7 +62,7 @@ class Change:
 
     def announce_move(self, number: int) -> None:
         """Says which version is about to be moved: whoever comes after a kill sets right what is half done."""
-        write_file(self.workshop / _MOVING_FILE, str(number).encode())
+        write_text(self.workshop / _MOVING_FILE, str(number))
 
     def remove(self, folder: Path) -> None:
         """Removes a version's folder, for all readers at one instant."""
@@ -148,13 +147,7 @@ def _remove_leftovers(serving_dir: Path) -> None:
         # Another machine's lock may not reach us: a day is longer than any push.
         if workshop.name.startswith(_this_kernel()) or idle > _DAY:
             _end_move(serving_dir, workshop)
-            _note(serving_dir, workshop).unlink(missing_ok=True)
             shutil.rmtree(workshop)
-
-
-def _note(serving_dir: Path, workshop: Path) -> Path:
-    """The last number before it gets its name: where locks do not reach, two may write at once."""
-    return serving_dir / f"{LAST_NUMBER_FILE}.{workshop.name}"
 
 
 def _end_move(serving_dir: Path, workshop: Path) -> None:

@@ -1,10 +1,11 @@
-"""Files and folders that are on the disk when a function returns, and that appear under their names as a whole."""
+"""Folders of models: copied, moved and removed so that no reader takes a part for the whole."""
 
 import errno
 import os
 import shutil
 from pathlib import Path
 
+from crackgate.atomic_files import sync_folder, sync_tree, whole_file
 from crackgate.contracts.model_files import MANIFEST_FILE
 
 MODEL_FILE = "saved_model.pb"
@@ -24,25 +25,6 @@ _NO_FOLDER_RENAME = {
 }
 
 
-def write_file(file: Path, content: bytes) -> None:
-    """Writes a file, complete or not at all."""
-    partial = file.with_name(f"{file.name}.partial")
-    with partial.open("wb") as stream:
-        stream.write(content)
-        stream.flush()
-        os.fsync(stream.fileno())
-    partial.replace(file)
-    sync_folder(file.parent)
-
-
-def copy_file(source: Path, target: Path) -> None:
-    """Copies a file's content under a name that must be new."""
-    with source.open("rb") as content, target.open("xb") as stream:
-        shutil.copyfileobj(content, stream, 1024 * 1024)
-        stream.flush()
-        os.fsync(stream.fileno())
-
-
 def copy_folder(source: Path, target: Path) -> None:
     """Copies a folder with everything in it to a name that must be new; what makes it a model comes last."""
     target.mkdir()
@@ -52,13 +34,12 @@ def copy_folder(source: Path, target: Path) -> None:
             (here / name).mkdir()
         for name in files:
             if here != target or name not in _LAST:
-                copy_file(Path(parent) / name, here / name)
-    _sync_folders(target)
+                shutil.copyfile(Path(parent) / name, here / name)
+    sync_tree(target)
     for name in _LAST:
         if (source / name).is_file():
-            copy_file(source / name, target / f"{name}.partial")
-            (target / f"{name}.partial").replace(target / name)
-            sync_folder(target)
+            with whole_file(target / name) as partial:
+                shutil.copyfile(source / name, partial)
 
 
 def move_folder(source: Path, target: Path) -> None:
@@ -93,19 +74,6 @@ def remove_folder(folder: Path) -> None:
     shutil.rmtree(folder)
 
 
-def sync_folder(folder: Path) -> None:
-    """Waits until a folder's entries are on the disk."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    except OSError as error:
-        # Some network file systems have no such thing for folders.
-        if error.errno not in (errno.EINVAL, errno.ENOTSUP, errno.ENOSYS, errno.EBADF):
-            raise
-    finally:
-        os.close(descriptor)
-
-
 def _copy_and_remove(source: Path, target: Path) -> None:
     try:
         copy_folder(source, target)
@@ -120,8 +88,3 @@ def _copy_and_remove(source: Path, target: Path) -> None:
 def _raise(error: OSError) -> None:
     """`os.walk` passes over what it cannot list otherwise."""
     raise error
-
-
-def _sync_folders(top: Path) -> None:
-    for parent, _, _ in os.walk(top, topdown=False):
-        sync_folder(Path(parent))

@@ -2,9 +2,10 @@
 
 from pathlib import Path
 
+from crackgate.atomic_files import write_bytes, write_text
 from crackgate.contracts.model_files import MANIFEST_FILE, MODEL_VERSION_FILE, SIGNATURE_FILE
 from crackgate.releases.change import ServingDirectoryError, changing
-from crackgate.releases.durable_files import MODEL_FILE, copy_folder, sync_folder, write_file
+from crackgate.releases.durable_files import MODEL_FILE, copy_folder
 from crackgate.releases.manifest import Release, build_manifest, digest_model, file_names, measure_file
 from crackgate.releases.signatures import Signer
 
@@ -48,11 +49,10 @@ def publish(model: Path, serving_dir: Path, release: Release, signer: Signer | N
 
 def _complete(staged: Path, number: int, release: Release, signer: Signer | None) -> None:
     if (staged / MODEL_VERSION_FILE).exists():
-        write_file(staged / MODEL_VERSION_FILE, f"{number}\n".encode())
+        write_text(staged / MODEL_VERSION_FILE, f"{number}\n")
     files = {name: measure_file(staged / name) for name in file_names(staged)}
     manifest = build_manifest(number, files, digest_model(files), release, signer.fingerprint if signer else None)
     content = manifest.model_dump_json(indent=2).encode() + b"\n"
     if signer is not None:
-        write_file(staged / SIGNATURE_FILE, signer.sign(content))
-    write_file(staged / MANIFEST_FILE, content)
-    sync_folder(staged)
+        write_bytes(staged / SIGNATURE_FILE, signer.sign(content))
+    write_bytes(staged / MANIFEST_FILE, content)

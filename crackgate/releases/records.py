@@ -6,7 +6,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, ValidationError
 
-from crackgate.releases.durable_files import write_file
+from crackgate.atomic_files import write_text
 from crackgate.releases.manifest import Manifest, ManifestError
 
 WITHDRAWN_FOLDER = "withdrawn"
@@ -86,7 +86,7 @@ def add_event(serving_dir: Path, manifest: Manifest, state: State, who: str, why
         events=[*(earlier.events if earlier else []), event],
     )
     (serving_dir / WITHDRAWN_FOLDER).mkdir(exist_ok=True)
-    write_file(_file(serving_dir, manifest.version), record.model_dump_json(indent=2).encode() + b"\n")
+    write_text(_file(serving_dir, manifest.version), record.model_dump_json(indent=2) + "\n")
 
 
 def _file(serving_dir: Path, number: int) -> Path:

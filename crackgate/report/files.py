@@ -8,6 +8,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, ValidationError
 
+from crackgate.atomic_files import write_text
 from crackgate.contracts.evaluation import Answers
 from crackgate.report.content import Pictures, Report, Training, describe_checks, explain, say_headline
 from crackgate.report.gates_xml import render_gates
@@ -15,7 +16,6 @@ from crackgate.report.model_card import CARD_FOLDER, render_model_card
 from crackgate.report.page import render_page
 from crackgate.report.provenance import read_provenance
 from crackgate.runs.summary import SUMMARY_FILE, Summary, Verdict
-from crackgate.runs.workspace import write_whole
 from crackgate.source_digest import source_digest
 
 log = logging.getLogger("crackgate")
@@ -63,14 +63,14 @@ def write_report(summary: Summary, folder: Path) -> dict[str, str]:
         answers_missing=missing,
         provenance=read_provenance(run.images.fingerprint),
     )
-    write_whole(folder / JSON_FILE, report.model_dump_json(indent=2))
-    write_whole(folder / GATES_FILE, render_gates(report))
+    write_text(folder / JSON_FILE, report.model_dump_json(indent=2))
+    write_text(folder / GATES_FILE, render_gates(report))
     card = Path(written["model_card"]) if "model_card" in written else None
     # A run that takes over everything releases the same version again, which has its card already.
     if card is not None and not card.exists():
         card.parent.mkdir(exist_ok=True)
-        write_whole(card, render_model_card(report))
-    write_whole(folder / PAGE_FILE, render_page(report, pictures, _links(run, folder)))
+        write_text(card, render_model_card(report))
+    write_text(folder / PAGE_FILE, render_page(report, pictures, _links(run, folder)))
     return written
 
 
@@ -106,7 +106,7 @@ def _look_at_answers(run: Summary) -> tuple[Answers | None, dict[str, Pictures],
         log.info("%s", "".join(traceback.format_exception(error)))
         return answers, {}, f"The images cannot be shown: {type(error).__name__}: {error}"
     kept = _Kept(examples=str(examples), source_digest=sources, answers=answers, pictures=pictures)
-    write_whole(kept_file, kept.model_dump_json())
+    write_text(kept_file, kept.model_dump_json())
     return answers, pictures, ""
 
 

@@ -9,10 +9,10 @@ from typing import Any
 
 from pydantic import BaseModel, Field
 
+from crackgate.atomic_files import write_text
 from crackgate.config.configuration import Config
 from crackgate.contracts.evaluation import Evaluation
 from crackgate.contracts.stored_example import SPLITS
-from crackgate.runs.workspace import write_whole
 
 SUMMARY_FILE = "summary.json"
 
@@ -169,7 +169,7 @@ class Summary(BaseModel):
 
     def write(self, folder: Path) -> None:
         """Writes `summary.json`, complete or not at all."""
-        write_whole(folder / SUMMARY_FILE, self.model_dump_json(indent=2))
+        write_text(folder / SUMMARY_FILE, self.model_dump_json(indent=2))
 
 
 def say_serving(found: ServingFindings) -> str:

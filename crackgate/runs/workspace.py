@@ -8,13 +8,6 @@ from datetime import datetime
 from pathlib import Path
 
 
-def write_whole(file: Path, text: str) -> None:
-    """Writes a text file, complete or not at all."""
-    partial = file.with_name(f"{file.name}.partial")
-    partial.write_text(text, encoding="utf-8")
-    partial.replace(file)
-
-
 class WorkspaceBusyError(Exception):
     """Another run holds the workspace."""
 

@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, Field
 
-from crackgate.runs.workspace import write_whole
+from crackgate.atomic_files import write_text
 
 
 class NodeRecord(BaseModel):
@@ -37,7 +37,7 @@ class NodeRecord(BaseModel):
     def write(self, folder: Path) -> None:
         """Writes it into the run's folder of records."""
         folder.mkdir(parents=True, exist_ok=True)
-        write_whole(folder / f"{self.node}.json", self.model_dump_json(indent=2))
+        write_text(folder / f"{self.node}.json", self.model_dump_json(indent=2))
 
 
 def begin_record(folder: Path, node: str) -> NodeRecord:

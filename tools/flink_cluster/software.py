@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from crackgate.atomic_files import whole_folder
+
 # Beam's runner for this line of Flink: flink.line in pom.xml.
 FLINK_VERSION = "1.19.3"
 
@@ -46,12 +48,11 @@ def fetch_software() -> Software:
         raise MissingSoftwareError("mvn is not on the PATH: install Maven (Debian: apt-get install maven)")
     flink = CACHE / f"flink-{FLINK_VERSION}"
     CACHE.mkdir(parents=True, exist_ok=True)
-    # Beside the targets, which are there whole or not at all.
-    with TemporaryDirectory(dir=CACHE, prefix="part-") as work:
-        if not flink.is_dir():
+    if not flink.is_dir():
+        with TemporaryDirectory(dir=CACHE, prefix="part-") as work:
             _fetch_flink(flink, Path(work))
-        if not job_server.is_dir():
-            _fetch_job_server(job_server, Path(work))
+    if not job_server.is_dir():
+        _fetch_job_server(job_server)
     return Software(java, flink, job_server)
 
 
@@ -75,26 +76,23 @@ def _fetch_flink(target: Path, work: Path) -> None:
     pip = [str(work / "pip" / "bin" / "python"), "-m", "pip", "download", "--quiet", "--no-deps", "--dest", str(work)]
     _run([*pip, f"apache-flink-libraries=={FLINK_VERSION}"], "download Flink from PyPI")
     (archive,) = work.glob("*.tar.gz")
-    libraries = work / "flink"
-    libraries.mkdir()
-    with tarfile.open(archive) as members:
+    with tarfile.open(archive) as members, whole_folder(target) as libraries:
         for member in members:
             path = Path(member.name)
             if path.parent.name == "lib" and path.suffix == ".jar":
                 member.name = path.name
                 members.extract(member, libraries, filter="data")
-    libraries.rename(target)
 
 
-def _fetch_job_server(target: Path, work: Path) -> None:
-    _run(
-        [
-            *("mvn", "--batch-mode", "--quiet", "--file", str(_POM), "dependency:copy-dependencies"),
-            *("-DincludeScope=runtime", f"-DoutputDirectory={work / 'job-server'}"),
-        ],
-        "fetch Beam's Flink job server with Maven (versions: tools/flink_cluster/pom.xml)",
-    )
-    (work / "job-server").rename(target)
+def _fetch_job_server(target: Path) -> None:
+    with whole_folder(target) as libraries:
+        _run(
+            [
+                *("mvn", "--batch-mode", "--quiet", "--file", str(_POM), "dependency:copy-dependencies"),
+                *("-DincludeScope=runtime", f"-DoutputDirectory={libraries}"),
+            ],
+            "fetch Beam's Flink job server with Maven (versions: tools/flink_cluster/pom.xml)",
+        )
 
 
 def _run(command: list[str], purpose: str) -> None:

@@ -3,7 +3,6 @@
 import hashlib
 import json
 import logging
-import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -11,12 +10,12 @@ from typing import Any
 
 import numpy as np
 
+from crackgate.atomic_files import whole_folder
 from trainer.features.views import Views
 
 log = logging.getLogger("crackgate")
 
 _FEATURES, _LABELS, _ACTIVATIONS = "features.npy", "labels.npy", "activations.npy"
-_UNFINISHED = ".unfinished"
 
 
 class ViewsCache:
@@ -62,18 +61,13 @@ class ViewsCache:
     def _find(self, digest: str, cut: str | None) -> Path | None:
         # Whatever the activations' cut, the features are the same.
         pattern = f"{digest}-{_name(cut)}" if cut else f"{digest}-*"
-        return next((entry for entry in self._folder.glob(pattern) if entry.suffix != _UNFINISHED), None)
+        return next(self._folder.glob(pattern), None)
 
     def _write(self, entry: Path, cut: str | None, compute: Callable[[Path | None], Views]) -> None:
-        unfinished = entry.with_name(entry.name + _UNFINISHED)
-        shutil.rmtree(unfinished, ignore_errors=True)
-        unfinished.mkdir(parents=True)
-        computed = compute(unfinished / _ACTIVATIONS if cut else None)
-        np.save(unfinished / _FEATURES, computed.features)
-        np.save(unfinished / _LABELS, computed.labels)
-        for file in unfinished.iterdir():
-            _write_through(file)
-        unfinished.rename(entry)
+        with whole_folder(entry) as partial:
+            computed = compute(partial / _ACTIVATIONS if cut else None)
+            np.save(partial / _FEATURES, computed.features)
+            np.save(partial / _LABELS, computed.labels)
 
 
 def _digest(origin: dict[str, Any]) -> str:
@@ -86,9 +80,3 @@ def _digest(origin: dict[str, Any]) -> str:
 
 def _name(cut: str | None) -> str:
     return hashlib.sha256(cut.encode()).hexdigest()[:8] if cut else "features"
-
-
-def _write_through(file: Path) -> None:
-    """To the disk itself: after a power cut the entry's name must not stand above empty files."""
-    with file.open("rb") as opened:
-        os.fsync(opened.fileno())

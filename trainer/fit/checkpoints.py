@@ -7,7 +7,6 @@ of a failed one are removed. The name of their folder is a digest of everything 
 import hashlib
 import json
 import logging
-import os
 import shutil
 import zipfile
 from collections.abc import Iterator
@@ -18,6 +17,7 @@ from typing import Any
 
 import numpy as np
 
+from crackgate.atomic_files import whole_file
 from trainer.input_pipeline import digest_examples
 
 log = logging.getLogger("crackgate")
@@ -55,12 +55,8 @@ class Checkpoint:
         arrays = {f"variable_{i:04d}": value for i, value in enumerate(saved.variables)}
         arrays |= {f"best_{i:04d}": value for i, value in enumerate(saved.best_weights)}
         self._file.parent.mkdir(parents=True, exist_ok=True)
-        partial = self._file.with_suffix(".partial")
-        with partial.open("wb") as stream:
+        with whole_file(self._file) as partial, partial.open("wb") as stream:
             np.savez(stream, history=np.array(json.dumps(saved.history)), **arrays)
-            stream.flush()
-            os.fsync(stream.fileno())
-        partial.replace(self._file)
 
     def load(self) -> Saved | None:
         """The last epoch; None when there is none, or the file is damaged."""

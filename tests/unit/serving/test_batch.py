@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 from pyarrow import parquet
 
-from crackgate.atomic_files import whole_file
 from serving.batch.failing_labels import UnknownLabelError, resolve_labels
 from serving.batch.formats import Format, UnknownFormatError, column_names, format_of, parquet_writer, text_writer
 from serving.batch.inputs import NoSuchInputError, check_inputs, find_images
@@ -87,16 +86,3 @@ def test_the_extension_tells_the_format() -> None:
     assert format_of(Path("rows.PARQUET")) is Format.PARQUET and format_of(Path("a.b.jsonl")) is Format.JSONL
     with pytest.raises(UnknownFormatError, match=r"rows\.xls.*\.csv, \.json, \.jsonl, \.parquet"):
         format_of(Path("rows.xls"))
-
-
-def test_a_file_appears_when_it_is_whole_or_stays_what_it_was(tmp_path: Path) -> None:
-    target = tmp_path / "rows.csv"
-    target.write_text("old")
-    with pytest.raises(RuntimeError), whole_file(target) as partial:
-        partial.write_text("half")
-        raise RuntimeError
-    assert target.read_text() == "old" and list(tmp_path.iterdir()) == [target]
-    with whole_file(target) as partial:
-        partial.write_text("new")
-        assert target.read_text() == "old"
-    assert target.read_text() == "new" and list(tmp_path.iterdir()) == [target]
