@@ -1,7 +1,6 @@
 """`crackgate export-tflite`: a released model's network for devices, as far as it is worth it."""
 
 import json
-import os
 from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -15,7 +14,7 @@ from crackgate.config.configuration import Config, ConfigError, load_config
 from crackgate.contracts.card import NotAReleaseError, read_card
 from crackgate.contracts.evaluation import ALL_IMAGES
 from crackgate.gate.rules import Rule, gate_rules
-from crackgate.runs.log_file import output_turned_to
+from crackgate.runs.log_file import silenced_output
 from crackgate_cli.options import (
     EXIT_FAILED,
     EXIT_USAGE,
@@ -113,12 +112,7 @@ def _share_out(data: Path, classes: list[str], settings: Config) -> "Shares":
 
 def _export(folder: Path, data: Path, shares: "Shares", settings: Config) -> "Export":
     gate = settings.gate
-    with (
-        console_on_a_copy_of(2).status("starting TensorFlow ...") as status,
-        Path(os.devnull).open("w") as nowhere,
-        # TensorFlow greets on standard error and its converter reports there, and nothing keeps them from doing so.
-        output_turned_to(nowhere.fileno()),
-    ):
+    with console_on_a_copy_of(2).status("starting TensorFlow ...") as status, silenced_output():
         from crackgate.images.image_file import ImageLimits
         from serving.lite.export import export
         from serving.lite.judgement import FigureOptions

@@ -1,6 +1,5 @@
 """`crackgate inspect`: cracks in whole photographs."""
 
-import os
 import time
 from pathlib import Path
 from typing import Annotated
@@ -8,7 +7,7 @@ from typing import Annotated
 import typer
 
 from crackgate.contracts.card import NotAReleaseError, read_card
-from crackgate.runs.log_file import output_turned_to
+from crackgate.runs.log_file import silenced_output
 from crackgate_cli.options import (
     EXIT_FAILED,
     EXIT_USAGE,
@@ -82,12 +81,7 @@ def _inspect(folder: Path, photographs: list[str], output: Path, tile: int, over
     """Returns how many photographs could not be inspected."""
     console = console_on_a_copy_of(1)
     failed = number = 0
-    with (
-        console_on_a_copy_of(2).status("loading the model ...") as status,
-        Path(os.devnull).open("w") as nowhere,
-        # TensorFlow greets on standard error, and nothing keeps it from doing so.
-        output_turned_to(nowhere.fileno()),
-    ):
+    with console_on_a_copy_of(2).status("loading the model ...") as status, silenced_output():
         from crackgate.model.released_model import load_released_model
         from serving.inspection.inspector import Inspector, Method
         from serving.inspection.reports import summaries

@@ -1,7 +1,6 @@
 """`crackgate kubeflow`: the pipeline on Kubeflow Pipelines. kfp and TFX are imported where a command needs them."""
 
 import importlib.util
-import os
 from pathlib import Path
 from typing import Annotated
 
@@ -11,7 +10,7 @@ from rich.console import Console
 from crackgate.config.configuration import Config, ConfigError, load_config
 from crackgate.config.kubeflow import SIGNING_FOLDER, below, check_path
 from crackgate.gate.rules import gate_rules
-from crackgate.runs.log_file import output_turned_to
+from crackgate.runs.log_file import silenced_output
 from crackgate.runs.workspace import Workspace, WorkspaceBusyError, WorkspaceMovedError
 from crackgate_cli.options import EXIT_FAILED, EXIT_USAGE, CacheOption, ConfigOption, SetOption, WorkspaceOption, fail
 from crackgate_cli.run_end import end_with
@@ -69,8 +68,7 @@ def compile_command(
                 "beam.profile: received 'dataflow', whose workers see gs:// alone, while the tasks read buckets as "
                 "mounted files; allowed are 'auto', 'local', 'local-parallel', 'flink' and 'spark'"
             )
-        # TensorFlow greets on standard error when it is imported.
-        with Path(os.devnull).open("w") as nowhere, output_turned_to(nowhere.fileno()):
+        with silenced_output():
             _compile(classes, settings, cache, output)
     except ConfigError as error:
         fail(str(error), EXIT_USAGE)

@@ -12,7 +12,7 @@ from rich.console import Console
 from crackgate.atomic_files import whole_file
 from crackgate.config.configuration import ConfigError, load_config
 from crackgate.contracts.card import NotAReleaseError, read_card
-from crackgate.runs.log_file import output_turned_to
+from crackgate.runs.log_file import silenced_output
 from crackgate_cli.options import (
     EXIT_FAILED,
     EXIT_USAGE,
@@ -113,12 +113,10 @@ def _predict_here(
     counts: dict[str, int] = {}
     errors = 0
     console = console_on_a_copy_of(2)
-    # TensorFlow greets on standard error, and nothing keeps it from doing so.
     with (
         console.status("loading the model ...") as status,
         _writer(kind, output, card) as writer,
-        Path(os.devnull).open("w") as nowhere,
-        output_turned_to(nowhere.fileno()),
+        silenced_output(),
     ):
         from crackgate.model.released_model import load_released_model
         from serving.batch.predictions import predict as predict_files

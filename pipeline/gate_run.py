@@ -1,7 +1,6 @@
 """`crackgate gate`: only the gate, on a model that may come from anywhere."""
 
 import json
-import os
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +9,7 @@ from rich.console import Console
 from crackgate.config.configuration import Config, ConfigError
 from crackgate.contracts.evaluation import CLASSIFIER_FILE
 from crackgate.gate.rules import gate_rules
-from crackgate.runs.log_file import output_turned_to
+from crackgate.runs.log_file import silenced_output
 from crackgate.runs.summary import Summary
 from crackgate.runs.workspace import Workspace
 from pipeline.heavy_imports import without_collecting
@@ -91,8 +90,7 @@ def _read_card(model: Path) -> dict[str, Any]:
 
 
 def _check_signatures(model: Path, classes: list[str]) -> None:
-    # TensorFlow greets on standard error, and nothing keeps it from doing so.
-    with Path(os.devnull).open("w") as nowhere, output_turned_to(nowhere.fileno()):
+    with silenced_output():
         # Only the protocol buffer: the model itself is loaded where it is evaluated.
         from google.protobuf.message import DecodeError
         from tensorflow.core.protobuf import saved_model_pb2

@@ -57,3 +57,10 @@ def output_turned_to(target: int) -> Iterator[None]:
         for descriptor, original in zip((1, 2), saved, strict=True):
             os.dup2(original, descriptor)
             os.close(original)
+
+
+@contextmanager
+def silenced_output() -> Iterator[None]:
+    """Drops standard output and error, where TensorFlow's C++ code greets and reports, whatever Python is told."""
+    with Path(os.devnull).open("w") as nowhere, output_turned_to(nowhere.fileno()):
+        yield
