@@ -17,8 +17,8 @@ from crackgate_cli.run_end import end_with
 from pipeline.run import check_weights, find_positive_class, resolve_classes
 
 EXIT_CODES = (
-    "Exit codes: 0 released, 2 usage or configuration, 3 the model did not pass its gate, "
-    "4 the data did not pass its gate, 1 anything else."
+    "Exit codes: 0 released, 2 usage or configuration, 3 the model was refused, "
+    "4 the data was rejected, 1 anything else."
 )
 
 kubeflow_app = typer.Typer(no_args_is_help=True, help="Run the pipeline on Kubeflow Pipelines v2.")

@@ -49,12 +49,12 @@ def common(
 
 
 app.command(
-    epilog="Exit codes: 0 released, 2 usage or configuration, 3 the model did not pass its gate, "
-    "4 the data did not pass its gate, 1 anything else."
+    epilog="Exit codes: 0 released, 2 usage or configuration, 3 the model was refused, "
+    "4 the data was rejected, 1 anything else."
 )(run)
 app.command(
-    epilog="Exit codes: 0 passed, 2 usage or configuration, 3 the model did not pass, "
-    "4 the data did not pass its checks, 1 anything else."
+    epilog="Exit codes: 0 passed, 2 usage or configuration, 3 the model was refused, "
+    "4 the data was rejected, 1 anything else."
 )(gate)
 app.command()(sample_data)
 app.command(

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from typing import Any
 
-from crackgate.runs.summary import Verdict
+from crackgate.contracts.verdict import Verdict
 from kubeflow.task.names import REPORT, VERDICT, task_name
 
 _SUCCEEDED, _FAILED = "SUCCEEDED", "FAILED"
@@ -32,5 +32,5 @@ def read_outcome(run_state: str, tasks: Iterable[Any]) -> tuple[Verdict, tuple[s
     if run_state != _FAILED or _SUCCEEDED not in states.get(task_name(REPORT), set()):
         return Verdict.FAILED, failed
     if task_name(VERDICT) in failed:
-        return Verdict.NOT_BLESSED, failed
+        return Verdict.REFUSED, failed
     return Verdict.DATA_REJECTED, failed

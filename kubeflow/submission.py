@@ -6,7 +6,7 @@ from pathlib import Path
 
 import kfp
 
-from crackgate.runs.summary import EXIT_CODES, Verdict
+from crackgate.contracts.verdict import EXIT_CODES, Verdict
 from kubeflow.compile.backend_checks import check_file
 from kubeflow.outcome import read_outcome
 

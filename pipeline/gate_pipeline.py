@@ -18,9 +18,10 @@ from tfx.utils import path_utils
 from crackgate.atomic_files import whole_folder
 from crackgate.config.configuration import Config
 from crackgate.contracts.stored_example import TEST_SPLIT
+from crackgate.contracts.verdict import Verdict
 from crackgate.gate.rules import gate_rules
 from crackgate.runs.lineage import Execution
-from crackgate.runs.summary import Summary, Verdict
+from crackgate.runs.summary import Summary
 from crackgate.runs.workspace import Workspace
 from pipeline.beam_profiles import add_component_args, beam_pipeline_args
 from pipeline.definition import image_example_gen, pipeline_name
@@ -67,7 +68,7 @@ def run_gate(
         if outputs["blessing"][0].properties["blessed"]:
             summary.conclude(Verdict.PASSED, [])
         else:
-            summary.conclude(Verdict.NOT_BLESSED, describe_failures(summary.evaluation))
+            summary.conclude(Verdict.REFUSED, describe_failures(summary.evaluation))
 
     run_pipeline(summary, pipeline, metadata, events, judge)
 

@@ -25,11 +25,12 @@ from components.release_pusher.executor import PUSHED_DESTINATION
 from components.serving_check.probe_process import started_ahead
 from crackgate.config.configuration import Config
 from crackgate.contracts.errors import DataRejectedError
+from crackgate.contracts.verdict import Verdict
 from crackgate.gate.rules import gate_rules
 from crackgate.model.positive_class import resolve_positive_class
 from crackgate.releases import State, find_version
 from crackgate.runs.lineage import Execution, read_run
-from crackgate.runs.summary import ComponentTime, Images, ServingFindings, Summary, Verdict
+from crackgate.runs.summary import ComponentTime, Images, ServingFindings, Summary
 from crackgate.runs.workspace import Workspace
 from pipeline.beam_lookups import remembered_lookups
 from pipeline.definition import create_pipeline
@@ -201,7 +202,7 @@ def judge(summary: Summary, executions: dict[str, Execution], config: Config) ->
         reasons = describe_failures(summary.evaluation)
         if summary.serving is not None:
             reasons += [f"serving check: {reason}" for reason in summary.serving.reasons]
-        summary.conclude(Verdict.NOT_BLESSED, reasons or ["the model was not blessed: see the log"])
+        summary.conclude(Verdict.REFUSED, reasons or ["the Evaluator refused the model: see the log"])
         return
     conclude_release(summary, Path(pushed.properties[PUSHED_DESTINATION]))
 

@@ -11,11 +11,12 @@ from rich.markup import escape
 
 from components.image_example_gen.reader_processes import started_helpers
 from crackgate.config.configuration import Config, ConfigError
+from crackgate.contracts.verdict import Verdict
 from crackgate.gate.rules import gate_rules
 from crackgate.images.image_folder import find_classes, find_files
 from crackgate.model.positive_class import resolve_positive_class
 from crackgate.runs.log_file import logged_to
-from crackgate.runs.summary import Images, Summary, Verdict, begin_summary
+from crackgate.runs.summary import Images, Summary, begin_summary
 from crackgate.runs.workspace import Workspace
 from pipeline.beam_profiles import check_beam, count_helpers
 from pipeline.heavy_imports import without_collecting

@@ -4,7 +4,7 @@ from typing import Any
 
 
 class DataRejectedError(Exception):
-    """The data did not pass its gate.
+    """The data did not pass its checks.
 
     Attributes:
         reasons: One plain sentence per finding.

@@ -7,7 +7,8 @@ from pydantic import BaseModel, Field
 
 from crackgate.contracts import metric_names
 from crackgate.contracts.evaluation import ALL_IMAGES, Answers, Evaluation, Figure, Outcome, Requirement
-from crackgate.runs.summary import Summary, Verdict
+from crackgate.contracts.verdict import Verdict
+from crackgate.runs.summary import Summary
 
 
 class CheckOutcome(StrEnum):
@@ -164,24 +165,6 @@ def _drift(drift: dict[str, dict[str, float]] | None) -> str:
 
 def _largest(divergences: dict[str, dict[str, float]]) -> float:
     return max((value for split in divergences.values() for value in split.values()), default=0.0)
-
-
-def say_headline(summary: Summary) -> str:
-    """The verdict, in words."""
-    if summary.judges_only:
-        return {
-            Verdict.PASSED: "The model passed the gate",
-            Verdict.NOT_BLESSED: "The model did not pass the gate",
-            Verdict.DATA_REJECTED: "Not judged: the data did not pass its checks",
-            Verdict.FAILED: "Not judged: the run failed",
-        }[summary.verdict]
-    return {
-        Verdict.RELEASED: f"Released as version {summary.pushed_version}",
-        Verdict.NOT_BLESSED: "Not released: the model did not pass its gate",
-        Verdict.WITHDRAWN: "Not released: the model was released before and withdrawn",
-        Verdict.DATA_REJECTED: "Not released: the data did not pass its checks",
-        Verdict.FAILED: "Not released: the run failed",
-    }[summary.verdict]
 
 
 def explain(summary: Summary) -> list[str]:

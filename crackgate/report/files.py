@@ -10,12 +10,13 @@ from pydantic import BaseModel, ValidationError
 
 from crackgate.atomic_files import write_text
 from crackgate.contracts.evaluation import Answers
-from crackgate.report.content import Pictures, Report, Training, describe_checks, explain, say_headline
+from crackgate.contracts.verdict import Verdict
+from crackgate.report.content import Pictures, Report, Training, describe_checks, explain
 from crackgate.report.gates_xml import render_gates
 from crackgate.report.model_card import CARD_FOLDER, render_model_card
 from crackgate.report.page import render_page
 from crackgate.report.provenance import read_provenance
-from crackgate.runs.summary import SUMMARY_FILE, Summary, Verdict
+from crackgate.runs.summary import SUMMARY_FILE, Summary
 from crackgate.source_digest import source_digest
 
 log = logging.getLogger("crackgate")
@@ -54,7 +55,7 @@ def write_report(summary: Summary, folder: Path) -> dict[str, str]:
     run = summary.model_copy(update={"outputs": summary.outputs | written})
     answers, pictures, missing = _look_at_answers(run)
     report = Report(
-        headline=say_headline(run),
+        headline=run.headline,
         explanation=explain(run),
         checks=describe_checks(run),
         run=run,

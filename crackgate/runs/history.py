@@ -14,9 +14,10 @@ from typing import Literal
 from pydantic import BaseModel, Field, ValidationError
 
 from crackgate.contracts.evaluation import ALL_IMAGES, Evaluation, Figure, SliceFigures
+from crackgate.contracts.verdict import Verdict
 from crackgate.releases import ManifestError, State, list_versions
 from crackgate.runs.lineage import Artifact, Execution, MetadataError, Record, read_record
-from crackgate.runs.summary import SUMMARY_FILE, Summary, Verdict
+from crackgate.runs.summary import SUMMARY_FILE, Summary
 from crackgate.runs.workspace import Workspace
 
 LATEST = "latest"
@@ -256,7 +257,7 @@ def _verdict(run: Run) -> tuple[Verdict | Unconcluded, _Source, list[str]]:
     if summary is not None and (summary.verdict in (Verdict.FAILED, Verdict.WITHDRAWN) or told_by_summary):
         return summary.verdict, "summary.json", summary.reasons
     if run.pushed is not None:
-        refused = Verdict.WITHDRAWN if run.was_held_back else Verdict.NOT_BLESSED
+        refused = Verdict.WITHDRAWN if run.was_held_back else Verdict.REFUSED
         verdict = Verdict.RELEASED if run.pushed.properties.get("pushed") else refused
         return verdict, "ML Metadata", summary.reasons if summary else []
     component_in = {execution.state: name for name, execution in run.executions.items()}

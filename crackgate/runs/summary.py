@@ -3,7 +3,6 @@
 import importlib.metadata
 import time
 from collections import Counter
-from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
@@ -13,32 +12,9 @@ from crackgate.atomic_files import write_text
 from crackgate.config.configuration import Config
 from crackgate.contracts.evaluation import Evaluation
 from crackgate.contracts.stored_example import SPLITS
+from crackgate.contracts.verdict import EXIT_CODES, Verdict
 
 SUMMARY_FILE = "summary.json"
-
-
-class Verdict(StrEnum):
-    """How a run can end."""
-
-    RELEASED = "released"
-    # Of `crackgate gate`, which releases nothing.
-    PASSED = "passed"
-    NOT_BLESSED = "not blessed"
-    # The model passed, and was rolled back after an earlier release.
-    WITHDRAWN = "withdrawn"
-    DATA_REJECTED = "data rejected"
-    FAILED = "failed"
-
-
-# The command line's exit codes; 2 is for usage and configuration, before a run begins.
-EXIT_CODES = {
-    Verdict.RELEASED: 0,
-    Verdict.PASSED: 0,
-    Verdict.NOT_BLESSED: 3,
-    Verdict.WITHDRAWN: 3,
-    Verdict.DATA_REJECTED: 4,
-    Verdict.FAILED: 1,
-}
 
 
 class Images(BaseModel):
@@ -129,7 +105,7 @@ class Summary(BaseModel):
         judges_only: Whether it is one of `crackgate gate`, which releases nothing.
         verdict: See `Verdict`.
         exit_code: See `EXIT_CODES`.
-        reasons: Why the model was not released, or did not pass; in sentences, empty when it was or did.
+        reasons: Why the model was not released, or refused by `crackgate gate`, in sentences.
         evaluation: What the gate found; None when the run did not reach it.
         serving: What ServingCheck found; None when the run did not reach it.
         pushed_version: The released version; None when there is none.
@@ -162,6 +138,19 @@ class Summary(BaseModel):
     outputs: dict[str, str] = Field(default_factory=dict)
     report_error: str | None = None
     log: str
+
+    @property
+    def headline(self) -> str:
+        """The verdict in one sentence, which begins with its name."""
+        sentences = {
+            Verdict.RELEASED: f" as version {self.pushed_version}",
+            Verdict.PASSED: ": the model passed the gate",
+            Verdict.REFUSED: ": the model did not pass its checks",
+            Verdict.WITHDRAWN: ": the model was released before and rolled back",
+            Verdict.DATA_REJECTED: ": the data did not pass its checks",
+            Verdict.FAILED: ": the run came to no verdict",
+        }
+        return self.verdict.capitalize() + sentences[self.verdict]
 
     def conclude(self, verdict: Verdict, reasons: list[str]) -> None:
         """Sets the verdict, its exit code and its reasons."""

@@ -4,7 +4,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from crackgate.runs.summary import Summary, Verdict, say_serving
+from crackgate.runs.summary import Summary, say_serving
 from crackgate_cli.tables.gate import print_gate
 
 _LONGEST_LIST = 5
@@ -33,22 +33,9 @@ def print_closing(console: Console, summary: Summary, summary_file: str) -> None
 
 
 def _print_verdict(console: Console, summary: Summary) -> None:
-    refused = "NOT JUDGED" if summary.judges_only else "NOT RELEASED"
-    if summary.verdict == Verdict.RELEASED:
-        headline = f"[bold green]RELEASED[/] version {summary.pushed_version}"
-    elif summary.verdict == Verdict.PASSED:
-        headline = "[bold green]PASSED[/]: the model passed the gate"
-    elif summary.verdict == Verdict.NOT_BLESSED and summary.judges_only:
-        headline = "[bold red]NOT PASSED[/]: the model did not pass the gate"
-    elif summary.verdict == Verdict.NOT_BLESSED:
-        headline = "[bold red]NOT RELEASED[/]: the model did not pass its gate"
-    elif summary.verdict == Verdict.WITHDRAWN:
-        headline = "[bold red]NOT RELEASED[/]: the model was released before and withdrawn"
-    elif summary.verdict == Verdict.DATA_REJECTED:
-        headline = f"[bold red]{refused}[/]: the data did not pass its gate"
-    else:
-        headline = "[bold red]FAILED[/]"
-    console.print(headline, highlight=False)
+    colour = "green" if summary.exit_code == 0 else "red"
+    name = summary.verdict.upper()
+    console.print(f"[bold {colour}]{name}[/]{summary.headline[len(name) :]}", highlight=False)
     for reason in summary.reasons:
         console.print(f"  {escape(reason)}", highlight=False, soft_wrap=True)
     if summary.pushed_to:

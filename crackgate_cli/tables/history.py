@@ -14,7 +14,7 @@ from crackgate.runs.history import RunEntry
 
 _COLOURS = {
     "released": "green",
-    "not blessed": "red",
+    "refused": "red",
     "withdrawn": "red",
     "data rejected": "red",
     "failed": "red",

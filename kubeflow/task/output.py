@@ -3,7 +3,7 @@
 import re
 
 from crackgate.contracts.evaluation import ALL_IMAGES
-from crackgate.report.content import explain, say_headline, say_outcome
+from crackgate.report.content import explain, say_outcome
 from crackgate.runs.lineage import Artifact, Execution
 from crackgate.runs.summary import Summary
 
@@ -36,7 +36,7 @@ def _rows(kind: str, artifacts: dict[str, list[Artifact]]) -> list[str]:
 
 def describe_run(summary: Summary) -> str:
     """A run in Markdown: the verdict, why, the gate's requirements, and the steps."""
-    lines = [f"# {say_headline(summary)}", ""]
+    lines = [f"# {summary.headline}", ""]
     lines += [f"- {_escape(sentence)}" for sentence in explain(summary)]
     images = summary.images
     lines += ["", f"{images.found:,} files, {images.ingested:,} ingested, {len(images.rejected):,} rejected.", ""]

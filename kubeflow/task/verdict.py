@@ -14,10 +14,10 @@ from pathlib import Path
 from pydantic import BaseModel
 
 from crackgate.config.configuration import Config
-from crackgate.report.content import say_headline
+from crackgate.contracts.verdict import Verdict
 from crackgate.report.files import write_report
 from crackgate.runs.lineage import Execution, read_run
-from crackgate.runs.summary import ComponentTime, Images, Summary, Verdict, begin_summary
+from crackgate.runs.summary import ComponentTime, Images, Summary, begin_summary
 from crackgate.runs.workspace import Workspace
 from kubeflow.task.log import logged_to_workspace
 from kubeflow.task.metadata_store import connection_config, open_store, store_settings
@@ -62,7 +62,7 @@ def give_verdict(definition: str, run_id: str, parameters: RunParameters) -> str
     with logged_to_workspace(Workspace(Path(parameters.workspace)), run_id, "Verdict"):
         summary = _conclude(compiled, run_id, parameters)
     if summary.verdict != Verdict.RELEASED:
-        raise NotReleasedError("; ".join([say_headline(summary), *summary.reasons]))
+        raise NotReleasedError("; ".join([summary.headline, *summary.reasons]))
     return describe_run(summary)
 
 

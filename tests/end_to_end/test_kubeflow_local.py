@@ -68,8 +68,8 @@ def test_a_compiled_pipeline_releases_takes_over_and_refuses(photographs_for_kub
     }
 
     exit_code, refused = compile_and_run(photographs_for_kubeflow, tmp_path, "gate.min_accuracy=1", "gate.min_auc=1")
-    assert (exit_code, refused["verdict"]) == (3, "not blessed")
+    assert (exit_code, refused["verdict"]) == (3, "refused")
     assert states(refused)["Trainer"] == "cached" and states(refused)["Evaluator"] == "complete"
     assert versions(tmp_path) == [str(first["pushed_version"])]
-    assert "Not released" in Path(refused["outputs"]["report"]).read_text(encoding="utf-8")
+    assert "Refused" in Path(refused["outputs"]["report"]).read_text(encoding="utf-8")
     assert not list(tmp_path.glob("work/*")), "what only a run needs goes with it"

@@ -114,7 +114,7 @@ def test_a_release_can_be_traced_and_verified(first_run: Run, workspace: Path) -
 
 
 def test_the_closing_words_say_what_the_summary_says(first_run: Run) -> None:
-    for text in ("RELEASED version", "240 found, 240 ingested, 0 rejected", "recall of Positive", "summary.json"):
+    for text in ("RELEASED as version", "240 found, 240 ingested, 0 rejected", "recall of Positive", "summary.json"):
         assert text in first_run.output
 
 
@@ -182,8 +182,8 @@ def test_a_model_that_misses_a_threshold_is_not_released(photographs: Path, work
     assert ran_anew(run) == {"Evaluator", "ServingCheck", "Pusher"}, "the thresholds concern no one else"
     assert any(reason.startswith("accuracy is 0.") and "required is 1" in reason for reason in run.summary["reasons"])
     assert run.summary["pushed_version"] is None and versions(workspace) == released
-    assert "NOT RELEASED" in run.output
-    assert "Not released" in Path(run.summary["outputs"]["report"]).read_text(encoding="utf-8")
+    assert "REFUSED" in run.output
+    assert "Refused" in Path(run.summary["outputs"]["report"]).read_text(encoding="utf-8")
     assert "model_card" not in run.summary["outputs"]
 
 

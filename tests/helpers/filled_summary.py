@@ -14,15 +14,8 @@ from crackgate.contracts.evaluation import (
     SliceFigures,
     ThresholdPoint,
 )
-from crackgate.runs.summary import (
-    ComponentTime,
-    Images,
-    ServingFindings,
-    ServingQuestion,
-    Summary,
-    Verdict,
-    begin_summary,
-)
+from crackgate.contracts.verdict import Verdict
+from crackgate.runs.summary import ComponentTime, Images, ServingFindings, ServingQuestion, Summary, begin_summary
 
 CLASSES = ["Negative", "Positive"]
 POSITIVE = "Positive"

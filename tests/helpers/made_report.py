@@ -4,8 +4,9 @@ from pathlib import Path
 
 from crackgate.config.configuration import Config
 from crackgate.contracts.evaluation import Answer, Answers
-from crackgate.report.content import Pictures, Provenance, Report, Training, describe_checks, explain, say_headline
-from crackgate.runs.summary import Summary, Verdict, begin_summary
+from crackgate.contracts.verdict import Verdict
+from crackgate.report.content import Pictures, Provenance, Report, Training, describe_checks, explain
+from crackgate.runs.summary import Summary, begin_summary
 from tests.helpers.filled_summary import CLASSES, POSITIVE
 from tests.helpers.parsed_page import ParsedPage
 
@@ -29,7 +30,7 @@ def make_report(summary: Summary, answers: Answers | None = None, drawn: bool = 
     summary = summary.model_copy(update={"outputs": {"keras_model": "/w/classifier.keras"}})
     losses = {name: [0.5, 0.25] for name in ("loss", "accuracy", "val_loss", "val_accuracy")}
     return Report(
-        headline=say_headline(summary),
+        headline=summary.headline,
         explanation=explain(summary),
         checks=describe_checks(summary),
         run=summary,

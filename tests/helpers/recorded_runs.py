@@ -21,8 +21,9 @@ from ml_metadata.proto.metadata_store_pb2 import (
 from crackgate.config.configuration import Config, load_config
 from crackgate.contracts.evaluation import ALL_IMAGES, Evaluation, Figure, SliceFigures
 from crackgate.contracts.model_files import MANIFEST_FILE
+from crackgate.contracts.verdict import Verdict
 from crackgate.releases.manifest import Lineage, Release, build_manifest, digest_model, file_names, measure_file
-from crackgate.runs.summary import Images, Summary, Verdict, begin_summary
+from crackgate.runs.summary import Images, Summary, begin_summary
 from crackgate.runs.workspace import Workspace
 
 TYPES = {

@@ -20,8 +20,9 @@ from components.release_pusher.component import ReleasePusher
 from components.resolvers.baseline import ModelInServiceStrategy
 from crackgate.config.configuration import Config
 from crackgate.contracts.model_files import CARD_FILE, MODEL_VERSION_FILE
+from crackgate.contracts.verdict import Verdict
 from crackgate.releases import State, list_versions, read_manifest, roll_back, verify
-from crackgate.runs.summary import Summary, Verdict, begin_summary
+from crackgate.runs.summary import Summary, begin_summary
 from pipeline.local_runner import conclude_release
 
 if TYPE_CHECKING:

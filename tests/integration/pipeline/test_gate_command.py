@@ -12,7 +12,8 @@ from rich.console import Console
 from crackgate.config.configuration import Config, ConfigError, load_config
 from crackgate.contracts import stored_example
 from crackgate.contracts.evaluation import CLASSIFIER_FILE, Outcome
-from crackgate.runs.summary import Summary, Verdict
+from crackgate.contracts.verdict import Verdict
+from crackgate.runs.summary import Summary
 from crackgate.runs.workspace import Workspace
 from pipeline.gate_run import gate_model
 from trainer.export.training_digests import write_training_digests
@@ -78,7 +79,7 @@ def test_a_good_model_passes_until_it_turns_out_to_know_the_images(
 
     write_training_digests([f"{passed.outputs['examples']}/Split-test/*"], model)
     refused = gate(model)
-    assert (refused.verdict, refused.exit_code, refused.judges_only) == (Verdict.NOT_BLESSED, 3, True)
+    assert (refused.verdict, refused.exit_code, refused.judges_only) == (Verdict.REFUSED, 3, True)
     assert refused.reasons == ["the model was trained on 40 of the 40 test images, which proves nothing"]
     assert [component.state for component in refused.components if component.name == "ImageExampleGen"] == ["cached"]
 

@@ -57,7 +57,7 @@ def tasks(**states: str) -> list[SimpleNamespace]:
         ("SUCCEEDED", tasks(trainer="SUCCEEDED", verdict="SUCCEEDED", report="SUCCEEDED"), "released", 0, ()),
         # The first attempt at Trainer failed.
         ("SUCCEEDED", tasks(trainer="FAILED SUCCEEDED", report="SUCCEEDED"), "released", 0, ()),
-        ("FAILED", tasks(verdict="FAILED FAILED", report="SUCCEEDED"), "not blessed", 3, ("verdict",)),
+        ("FAILED", tasks(verdict="FAILED FAILED", report="SUCCEEDED"), "refused", 3, ("verdict",)),
         ("FAILED", tasks(data_gate="FAILED", report="SUCCEEDED"), "data rejected", 4, ("data-gate",)),
         ("FAILED", tasks(trainer="FAILED", report="FAILED"), "failed", 1, ("report", "trainer")),
         # Released and then removed: the verdict fails, and the report knows that this is no missed gate.
@@ -71,7 +71,7 @@ def test_the_verdict_is_read_from_the_states_of_the_tasks(
     run_state: str, found: list[SimpleNamespace], verdict: str, exit_code: int, failed: tuple[str, ...]
 ) -> None:
     pytest.importorskip("kfp")
-    from crackgate.runs.summary import EXIT_CODES
+    from crackgate.contracts.verdict import EXIT_CODES
     from kubeflow.outcome import read_outcome
 
     read, tasks_failed = read_outcome(run_state, found)

@@ -14,13 +14,14 @@ from PIL import Image
 from components.data_page.executor import PAGE_FILE as DATA_PAGE_FILE
 from crackgate.contracts import stored_example
 from crackgate.contracts.evaluation import Answer, Answers
+from crackgate.contracts.verdict import Verdict
 from crackgate.model.calibration import Calibration
 from crackgate.model.decision import Decision
 from crackgate.report import files
 from crackgate.report.content import Report
 from crackgate.report.files import GATES_FILE, JSON_FILE, KEPT_FILE, PAGE_FILE, write_report
 from crackgate.report.image_samples import draw
-from crackgate.runs.summary import Summary, Verdict
+from crackgate.runs.summary import Summary
 from tests.helpers.browser import browse, evaluate
 from tests.helpers.filled_summary import CLASSES, POSITIVE, fill_summary
 from trainer.export.signatures import export_classifier
@@ -111,7 +112,7 @@ def new_run(trained: Path, tmp_path: Path) -> Callable[[str], tuple[Summary, Pat
     """Makes the summary of a refused run of this model, and its folder."""
 
     def make(name: str) -> tuple[Summary, Path]:
-        summary = fill_summary(Verdict.NOT_BLESSED)
+        summary = fill_summary(Verdict.REFUSED)
         folder = tmp_path / "runs" / name
         folder.mkdir(parents=True)
         for file in (tmp_path / DATA_PAGE_FILE, tmp_path / "run.log", folder / "summary.json"):

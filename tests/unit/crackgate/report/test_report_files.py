@@ -13,14 +13,15 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 from crackgate.contracts.evaluation import Outcome
-from crackgate.report.content import CheckOutcome, Report, describe_checks, explain, say_headline
+from crackgate.contracts.verdict import Verdict
+from crackgate.report.content import CheckOutcome, Report, describe_checks, explain
 from crackgate.report.files import write_report
 from crackgate.report.gates_xml import render_gates
 from crackgate.report.json_schema import report_schema
 from crackgate.report.model_card import render_model_card
 from crackgate.report.page import render_page
 from crackgate.report.provenance import INSTALLED, read_commit
-from crackgate.runs.summary import ComponentTime, ServingQuestion, Summary, Verdict
+from crackgate.runs.summary import ComponentTime, ServingQuestion, Summary
 from crackgate_cli.tables.closing import print_closing
 from pipeline.run import _report
 from tests.helpers.filled_summary import CHECKED, POSITIVE, fill_summary, requirement
@@ -34,7 +35,7 @@ SCHEMA = PROJECT / "docs" / "report.schema.json"
 
 
 def test_a_release_is_explained_with_its_warnings_and_the_comparison() -> None:
-    assert say_headline(fill_summary()) == "Released as version 17"
+    assert fill_summary().headline == "Released as version 17"
     assert explain(fill_summary()) == [
         "All 3 requirements were met, on 60 test images.",
         "Too few images to decide on: recall of Positive, dark.",
@@ -44,7 +45,7 @@ def test_a_release_is_explained_with_its_warnings_and_the_comparison() -> None:
 
 
 def test_a_refusal_begins_with_its_reasons_and_counts_what_was_met() -> None:
-    summary = fill_summary(Verdict.NOT_BLESSED)
+    summary = fill_summary(Verdict.REFUSED)
     assert summary.evaluation is not None
     summary.evaluation.requirements[1].outcome = Outcome.FAILED
     summary.evaluation.comparison = None
@@ -100,7 +101,7 @@ def cases(xml: str, suite: str) -> dict[str, ElementTree.Element]:
 
 
 def test_every_requirement_is_a_test_case_with_its_outcome() -> None:
-    summary = fill_summary(Verdict.NOT_BLESSED)
+    summary = fill_summary(Verdict.REFUSED)
     assert summary.evaluation is not None
     summary.evaluation.requirements[1].outcome = Outcome.FAILED
     gate = cases(render_gates(make_report(summary)), "gate")
@@ -121,7 +122,7 @@ def test_every_requirement_is_a_test_case_with_its_outcome() -> None:
 
 
 def test_every_check_of_serving_is_a_test_case_with_its_outcome() -> None:
-    summary = fill_summary(Verdict.NOT_BLESSED)
+    summary = fill_summary(Verdict.REFUSED)
     assert summary.serving is not None
     summary.serving.checks.append(ServingQuestion(name="memory limit", outcome="failed", detail="1,812 MiB"))
     (suite,) = ElementTree.fromstring(render_gates(make_report(summary))).findall("testsuite[@name='serving']")
@@ -247,7 +248,7 @@ def fill_undrawn(verdict: Verdict = Verdict.RELEASED) -> Summary:
 
 
 def test_a_refused_run_leaves_everything_but_a_model_card(tmp_path: Path) -> None:
-    summary = fill_undrawn(Verdict.NOT_BLESSED)
+    summary = fill_undrawn(Verdict.REFUSED)
     before = summary.model_copy(deep=True)
     written = write_report(summary, tmp_path)
     assert summary == before
@@ -277,7 +278,7 @@ def test_a_released_version_keeps_the_card_that_it_has(tmp_path: Path) -> None:
 def test_links_stay_right_when_the_workspace_moves(tmp_path: Path) -> None:
     folder = tmp_path / "runs" / "1"
     folder.mkdir(parents=True)
-    summary = fill_undrawn(Verdict.NOT_BLESSED)
+    summary = fill_undrawn(Verdict.REFUSED)
     summary.log = str(tmp_path / "logs" / "1.log")
     write_report(summary, folder)
     page = LinedPage((folder / "report.html").read_text(encoding="utf-8"))
@@ -286,9 +287,9 @@ def test_links_stay_right_when_the_workspace_moves(tmp_path: Path) -> None:
 
 
 def test_a_report_that_fails_changes_no_verdict_and_is_said(tmp_path: Path) -> None:
-    summary = fill_undrawn(Verdict.NOT_BLESSED)
+    summary = fill_undrawn(Verdict.REFUSED)
     _report(summary, tmp_path / "absent")
-    assert (summary.verdict, summary.exit_code) == (Verdict.NOT_BLESSED, 3)
+    assert (summary.verdict, summary.exit_code) == (Verdict.REFUSED, 3)
     assert summary.report_error is not None and summary.report_error.startswith("FileNotFoundError")
     assert not {"report", "report_json", "gates"} & set(summary.outputs)
     text = io.StringIO()
@@ -297,7 +298,7 @@ def test_a_report_that_fails_changes_no_verdict_and_is_said(tmp_path: Path) -> N
 
 
 def test_the_closing_words_say_where_the_report_is(tmp_path: Path) -> None:
-    summary = fill_undrawn(Verdict.NOT_BLESSED)
+    summary = fill_undrawn(Verdict.REFUSED)
     _report(summary, tmp_path)
     text = io.StringIO()
     print_closing(Console(file=text, width=200), summary, "summary.json")

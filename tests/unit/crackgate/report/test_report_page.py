@@ -6,9 +6,9 @@ from itertools import pairwise
 import pytest
 
 from crackgate.contracts.evaluation import Answer, Answers
+from crackgate.contracts.verdict import Verdict
 from crackgate.report import charts
 from crackgate.report.page import render_page
-from crackgate.runs.summary import Verdict
 from tests.helpers.filled_summary import POSITIVE, fill_summary
 from tests.helpers.made_report import HOSTILE, LINKS, PICTURES, LinedPage, empty_summary, make_answers, make_report
 
@@ -86,7 +86,7 @@ def test_many_classes_without_a_positive_one_have_no_curves_and_it_is_said() -> 
 
 
 def test_hostile_names_stay_text_in_the_page() -> None:
-    summary = fill_summary(Verdict.NOT_BLESSED, classes=[HOSTILE, POSITIVE])
+    summary = fill_summary(Verdict.REFUSED, classes=[HOSTILE, POSITIVE])
     assert summary.evaluation is not None
     summary.reasons = summary.data, *_ = [HOSTILE]
     summary.evaluation.positive_class = HOSTILE

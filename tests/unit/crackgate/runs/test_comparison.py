@@ -9,10 +9,11 @@ from rich.console import Console
 from typer.testing import CliRunner
 
 from crackgate.contracts.evaluation import Figure
+from crackgate.contracts.verdict import Verdict
 from crackgate.runs.comparison import RunComparison, compare
 from crackgate.runs.details import describe_details
 from crackgate.runs.history import read_history
-from crackgate.runs.summary import SUMMARY_FILE, Verdict
+from crackgate.runs.summary import SUMMARY_FILE
 from crackgate_cli.main import app
 from crackgate_cli.tables.history import print_comparison, print_details, print_runs
 from tests.helpers.recorded_runs import RecordedRuns
@@ -37,14 +38,12 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> RecordedRuns:
     )
     recorded.judge(SECOND, examples, recorded.train(SECOND, examples, digest="t2"), baseline=model)
     figures = {"accuracy": 0.5, "recall_at_precision of [b_c]": 0.25}
-    recorded.summarize(
-        SECOND, Verdict.NOT_BLESSED, "train.views=2", "schema.brightness.min=20", figures=figures, minute=1
-    )
+    recorded.summarize(SECOND, Verdict.REFUSED, "train.views=2", "schema.brightness.min=20", figures=figures, minute=1)
 
     recorded.begin(OTHER)
     examples = recorded.ingest(OTHER, "f2", output_config="60/20/20")
     recorded.judge(OTHER, examples, recorded.train(OTHER, examples))
-    recorded.summarize(OTHER, Verdict.NOT_BLESSED, figures={"accuracy": 1.0}, minute=2)
+    recorded.summarize(OTHER, Verdict.REFUSED, figures={"accuracy": 1.0}, minute=2)
     return recorded
 
 
@@ -141,8 +140,8 @@ def test_details_print_verdict_reasons_and_lineage(recorded: RecordedRuns) -> No
     details.run.metrics["accuracy"] = Figure(value=0.5, low=0.25, high=0.75)
     print_details(Console(file=text, width=60), details)
     for part in (
-        "not blessed",
-        "it is not blessed",
+        "refused",
+        "it is refused",
         "0.5000 (0.2500 to 0.7500) on 10 test images",
         f"ImageExampleGen: execution 1, taken over from run {FIRST}",
         f"made examples 1  /artifacts/ImageExampleGen/examples/{FIRST}",

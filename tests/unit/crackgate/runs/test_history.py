@@ -10,11 +10,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
+from crackgate.contracts.verdict import Verdict
 from crackgate.releases import Lineage, Release, publish
 from crackgate.runs.details import RunDetails, describe_details
 from crackgate.runs.history import History, HistoryError, Run, RunEntry, read_history
 from crackgate.runs.lineage import Record
-from crackgate.runs.summary import SUMMARY_FILE, Verdict
+from crackgate.runs.summary import SUMMARY_FILE
 from crackgate.runs.workspace import Workspace
 from crackgate_cli.tables.history import print_runs
 from tests.helpers.recorded_runs import RecordedRuns
@@ -45,7 +46,7 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> RecordedRuns:
     recorded.record(REFUSED, "ImageExampleGen", "CACHED", outputs={"examples": examples})
     worse = recorded.train(REFUSED, examples)
     recorded.judge(REFUSED, examples, worse, baseline=model)
-    recorded.summarize(REFUSED, Verdict.NOT_BLESSED, figures=FIGURES, minute=2)
+    recorded.summarize(REFUSED, Verdict.REFUSED, figures=FIGURES, minute=2)
 
     recorded.summarize(REJECTED, Verdict.DATA_REJECTED, minute=3)
     return recorded
@@ -71,7 +72,7 @@ def test_every_run_is_listed_the_newest_first_with_what_it_came_to(recorded: Rec
     listed = entries(recorded)
     assert {run_id: (entry.verdict, entry.version) for run_id, entry in listed.items()} == {
         REJECTED: ("data rejected", None),
-        REFUSED: ("not blessed", None),
+        REFUSED: ("refused", None),
         AGAIN: ("released", VERSION),
         FIRST: ("released", VERSION),
     }
@@ -89,9 +90,7 @@ def test_the_main_figures_are_those_of_all_test_images(recorded: RecordedRuns) -
 
 
 def test_without_a_positive_class_the_balanced_accuracy_is_shown(recorded: RecordedRuns) -> None:
-    summary = recorded.summarize(
-        "no positive", Verdict.NOT_BLESSED, figures={"accuracy": 0.9, "balanced_accuracy": 0.6}
-    )
+    summary = recorded.summarize("no positive", Verdict.REFUSED, figures={"accuracy": 0.9, "balanced_accuracy": 0.6})
     assert summary.evaluation is not None
     summary.evaluation.positive_class = None
     summary.write(recorded.workspace.runs / "no positive")

@@ -18,16 +18,14 @@ from crackgate.contracts.evaluation import (
     Requirement,
     SliceFigures,
 )
-from crackgate.report.content import say_headline
+from crackgate.contracts.verdict import EXIT_CODES, Verdict
 from crackgate.runs.summary import (
-    EXIT_CODES,
     SUMMARY_FILE,
     ComponentTime,
     Images,
     ServingFindings,
     ServingQuestion,
     Summary,
-    Verdict,
     begin_summary,
     say_serving,
 )
@@ -69,7 +67,7 @@ def test_every_verdict_has_its_exit_code() -> None:
         Verdict.RELEASED: 0,
         Verdict.PASSED: 0,
         Verdict.FAILED: 1,
-        Verdict.NOT_BLESSED: 3,
+        Verdict.REFUSED: 3,
         Verdict.WITHDRAWN: 3,
         Verdict.DATA_REJECTED: 4,
     }
@@ -110,7 +108,7 @@ def test_the_closing_words_of_a_release(summary: Summary) -> None:
     summary.pushed_version, summary.pushed_to = 17, "/serving/17"
     summary.conclude(Verdict.RELEASED, [])
     text = closing(summary)
-    for part in ("7 found, 5 ingested, 2 rejected", "RELEASED version 17", "/serving/17", "recall of [a]", "0.9877"):
+    for part in ("7 found, 5 ingested, 2 rejected", "RELEASED as version 17", "/serving/17", "recall of [a]", "0.9877"):
         assert part in text
     assert "they form 4 groups" in text and "no other released model" in text
     for part in (
@@ -136,22 +134,22 @@ def test_the_closing_words_of_a_refusal(summary: Summary) -> None:
         slices=[SliceFigures(name=ALL_IMAGES, images=40, figures={}, baseline={"accuracy": Figure(value=0.95)})],
         comparison=Comparison(only_candidate_right=1, only_baseline_right=9, p_value=0.0215),
     )
-    summary.conclude(Verdict.NOT_BLESSED, ["accuracy is not a number, required is 0.9 or more"])
+    summary.conclude(Verdict.REFUSED, ["accuracy is not a number, required is 0.9 or more"])
     text = closing(summary)
-    for part in ("NOT RELEASED", "failed", "no number", "accuracy of the model in service: 0.9500", "p = 0.021"):
+    for part in ("REFUSED", "failed", "no number", "accuracy of the model in service: 0.9500", "p = 0.021"):
         assert part in text
     assert "change of recall of class 3" in text
     assert "auc" not in text and "20 more passed" in text, "of a long gate, what matters"
-    assert "RELEASED version" not in text
+    assert "RELEASED" not in text
 
 
 @pytest.mark.parametrize(
     ("verdict", "said"),
     [
         (Verdict.PASSED, "PASSED: the model passed the gate"),
-        (Verdict.NOT_BLESSED, "NOT PASSED: the model did not pass the gate"),
-        (Verdict.DATA_REJECTED, "NOT JUDGED: the data did not pass its gate"),
-        (Verdict.FAILED, "FAILED"),
+        (Verdict.REFUSED, "REFUSED: the model did not pass its checks"),
+        (Verdict.DATA_REJECTED, "DATA REJECTED: the data did not pass its checks"),
+        (Verdict.FAILED, "FAILED: the run came to no verdict"),
     ],
 )
 def test_a_gate_that_releases_nothing_does_not_speak_of_releases(verdict: Verdict, said: str, summary: Summary) -> None:
@@ -159,7 +157,7 @@ def test_a_gate_that_releases_nothing_does_not_speak_of_releases(verdict: Verdic
     summary.conclude(verdict, [])
     text = closing(summary)
     assert said in text and "RELEASED" not in text
-    assert "eleased" not in say_headline(summary)
+    assert "eleased" not in summary.headline
 
 
 def test_the_serving_check_is_said_in_a_few_words() -> None:

@@ -1,0 +1,29 @@
+"""How a run can end, and the exit code of the command that started it."""
+
+from enum import StrEnum
+
+
+class Verdict(StrEnum):
+    """How a run can end.
+
+    PASSED is `crackgate gate`'s, which releases nothing. A WITHDRAWN model passed, and was rolled back after an earlier
+    release.
+    """
+
+    RELEASED = "released"
+    PASSED = "passed"
+    REFUSED = "refused"
+    WITHDRAWN = "withdrawn"
+    DATA_REJECTED = "data rejected"
+    FAILED = "failed"
+
+
+# The command line's exit codes; 2 is for usage and configuration, before a run begins.
+EXIT_CODES = {
+    Verdict.RELEASED: 0,
+    Verdict.PASSED: 0,
+    Verdict.REFUSED: 3,
+    Verdict.WITHDRAWN: 3,
+    Verdict.DATA_REJECTED: 4,
+    Verdict.FAILED: 1,
+}
