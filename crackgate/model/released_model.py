@@ -3,16 +3,13 @@
 Importing this module imports TensorFlow, which takes some seconds.
 """
 
-import io
-import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
-from PIL import Image
 
 from crackgate.contracts.card import NotAReleaseError, read_card
 from crackgate.contracts.model_files import MODEL_VERSION_FILE
@@ -21,9 +18,8 @@ from crackgate.model.engine import TOLERANCE, Running, build_network
 
 # Images that are decoded together: bounds the memory, whatever a caller sends.
 _CHUNK = 32
-# What early releases decode, and the most that ingest takes.
-_EARLY_FORMATS = ("JPEG", "PNG", "BMP")
-_PIXELS = 50_000_000
+# What a SavedModel has to offer, beside its signatures.
+_FUNCTIONS = ("decode", "score_pixels")
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,15 +63,11 @@ class ReleasedModel:
         self.image_size: int = card["image_size"]
         self.positive_class: str | None = card.get("positive_class")
         self.threshold: float | None = card.get("threshold")
-        self.version = _read_version(folder)
-        self._scorer: _Scorer
-        if hasattr(loaded, "decode") and hasattr(loaded, "score_pixels"):
-            decision = None
-            if self.positive_class is not None and self.threshold is not None:
-                decision = Decision(self.classes.index(self.positive_class), self.threshold)
-            self._scorer = _Parts(loaded, self.classes, self.image_size, decision, folder)
-        else:
-            self._scorer = _Signature(loaded, self.classes)
+        self.version = (folder / MODEL_VERSION_FILE).read_text(encoding="utf-8").strip()
+        decision = None
+        if self.positive_class is not None and self.threshold is not None:
+            decision = Decision(self.classes.index(self.positive_class), self.threshold)
+        self._scorer = _Scorer(loaded, self.classes, self.image_size, decision, folder)
         self.engine = self._scorer.engine
 
     def answer(self, images: Sequence[bytes]) -> list[Answer]:
@@ -95,14 +87,7 @@ class ReleasedModel:
 
         Returns:
             float32 (images, classes), calibrated.
-
-        Raises:
-            NotAReleaseError: The model is an early release, which takes encoded images only.
         """
-        if not isinstance(self._scorer, _Parts):
-            raise NotAReleaseError(
-                f"{str(self.folder)!r} is an early release, which takes encoded images only: release the model again"
-            )
         return self._scorer.score(pixels)
 
     def failure(self, error: str) -> Answer:
@@ -115,7 +100,7 @@ class ReleasedModel:
 
 
 def load_released_model(folder: Path) -> ReleasedModel:
-    """Loads a version that was released, now or by an earlier crackgate.
+    """Loads a version that was released.
 
     Args:
         folder: Of one version: `serving/<version>/`.
@@ -137,77 +122,15 @@ def _load(folder: Path) -> Any:
     # Of many types: a missing file, a damaged one, an operation that this TensorFlow has not.
     except Exception as error:
         raise NotAReleaseError(f"the SavedModel in {str(folder)!r} cannot be loaded: {error}") from error
-    if "predict_images" not in loaded.signatures:
-        found = ", ".join(map(repr, loaded.signatures)) or "none"
+    if missing := [name for name in _FUNCTIONS if not hasattr(loaded, name)]:
         raise NotAReleaseError(
-            f"the SavedModel in {str(folder)!r} takes no images: it has to have the signature 'predict_images', "
-            f"it has {found}"
+            f"the SavedModel in {str(folder)!r} has no function {' and no '.join(map(repr, missing))}: crackgate did "
+            "not train it; give a model that it trained"
         )
     return loaded
 
 
-def _read_version(folder: Path) -> str:
-    try:
-        return (folder / MODEL_VERSION_FILE).read_text(encoding="utf-8").strip()
-    # Releases of earlier versions say it by their folder's name only.
-    except FileNotFoundError:
-        return folder.resolve().name if folder.resolve().name.isdecimal() else "unreleased"
-
-
-class _Scorer(Protocol):
-    engine: str
-
-    def answer(self, chunks: Iterator[Sequence[bytes]]) -> Iterator[Answer]: ...
-
-
-class _Signature:
-    """Asks the byte signature: the way of early releases, which have nothing else and no guard of their own."""
-
-    engine = "TensorFlow"
-
-    def __init__(self, loaded: Any, classes: list[str]):
-        self._signature = loaded.signatures["predict_images"]
-        self._classes = classes
-
-    def answer(self, chunks: Iterator[Sequence[bytes]]) -> Iterator[Answer]:
-        for chunk in chunks:
-            faults = [_find_fault(image) for image in chunk]
-            sound = [image for image, fault in zip(chunk, faults, strict=True) if not fault]
-            try:
-                answers = self._ask(sound)
-            # One broken image fails the whole batch of an early release: which one is it?
-            except tf.errors.InvalidArgumentError:
-                answers = [self._ask_alone(image) for image in sound]
-            following = iter(answers)
-            for fault in faults:
-                yield self._failure(fault) if fault else next(following)
-
-    def _ask_alone(self, image: bytes) -> Answer:
-        try:
-            return self._ask([image])[0]
-        except tf.errors.InvalidArgumentError:
-            return self._failure("damaged: the image cannot be decoded")
-
-    def _failure(self, error: str) -> Answer:
-        return _failed(error, len(self._classes), True if "is_positive" in self._signature.structured_outputs else None)
-
-    def _ask(self, images: Sequence[bytes]) -> list[Answer]:
-        if not images:
-            return []
-        outputs = {name: value.numpy() for name, value in self._signature(image_bytes=tf.constant(images)).items()}
-        return [
-            Answer(
-                label=outputs["label"][row].decode(),
-                probability=float(outputs["probability"][row]),
-                scores=tuple(outputs["scores"][row].tolist()),
-                is_positive=bool(outputs["is_positive"][row]) if "is_positive" in outputs else None,
-                error="",
-            )
-            for row in range(len(images))
-        ]
-
-
-class _Parts:
+class _Scorer:
     """Decodes through the SavedModel and scores through an engine; while one chunk is scored the next is decoded."""
 
     def __init__(self, loaded: Any, classes: list[str], image_size: int, decision: Decision | None, folder: Path):
@@ -249,22 +172,6 @@ class _Parts:
                 is_positive=None if positives is None else bool(positives[row]),
                 error="",
             )
-
-
-def _find_fault(image: bytes) -> str:
-    """Why an early release must not be given an image, from its header, before any pixel takes memory; or ""."""
-    with warnings.catch_warnings():
-        # Pillow warns about bombs; the limit here decides.
-        warnings.simplefilter("ignore")
-        try:
-            with Image.open(io.BytesIO(image), formats=_EARLY_FORMATS) as opened:
-                width, height = opened.size
-        except Image.DecompressionBombError as error:
-            return f"too large: {error}"
-        # Of many types: a header may be broken in any way.
-        except Exception:
-            return "not a JPEG, PNG or BMP image"
-    return f"too large: {width * height} pixels, allowed are {_PIXELS}" if width * height > _PIXELS else ""
 
 
 def _failed(error: str, classes: int, is_positive: bool | None) -> Answer:

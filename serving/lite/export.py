@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from crackgate.contracts.card import NotAReleaseError
 from crackgate.images.image_file import ImageLimits
 from crackgate.model.decision import Decision
 from crackgate.model.released_model import ReleasedModel, load_released_model
@@ -76,17 +75,13 @@ def export(
         say: Told what goes on.
 
     Raises:
-        NotAReleaseError: The folder holds no release, or an early one.
+        NotAReleaseError: The folder holds no release.
         PhotographsError: No photograph calibrates, or a class has none that judges.
         ConversionError: The network cannot be converted to float32, or is another one then.
     """
     say("loading the model ...")
     model = load_released_model(folder)
     loaded = model.loaded
-    if not (hasattr(loaded, "decode") and hasattr(loaded, "score_pixels")):
-        raise NotAReleaseError(
-            f"{str(folder)!r} is an early release, whose network cannot be taken by itself: release the model again"
-        )
     skipped, trained_on = list(shares.skipped), read_training_digests(folder)
 
     def read(files: list[LabelledFile]) -> Iterator[Chunk]:

@@ -73,9 +73,8 @@ class HeatMaps:
             raise ServiceError(Code.INVALID_ARGUMENT, str(rejection)) from None
         height, width, _ = pixels.shape
         size = {"width": width, "height": height}
-        if model.positive_class is None or model.threshold is None or not hasattr(model.loaded, "score_pixels"):
-            reason = "this model has no positive class" if model.positive_class is None else "this release is too old"
-            return {**size, "map": None, "map_missing": f"There is no heat map: {reason}."}
+        if model.positive_class is None or model.threshold is None:
+            return {**size, "map": None, "map_missing": "There is no heat map: this model has no positive class."}
         rows, columns = (lay_axis(length, _TILE, model.image_size, _OVERLAP) for length in (height, width))
         grid = Grid(rows, columns)
         scaled = scale(pixels, grid)

@@ -13,6 +13,7 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from crackgate.contracts import stored_example
+from crackgate.contracts.model_files import MODEL_VERSION_FILE
 from crackgate.images.copies.descriptor import describe
 from crackgate.images.image_file import ImageLimits, canonical_image
 from crackgate_cli.main import app
@@ -188,6 +189,7 @@ def save(network: tf.Module, model: Path) -> None:
     card = {"classes": CLASSES, "image_size": SIZE, "positive_class": "Positive", "threshold": THRESHOLD}
     (model / "assets.extra").mkdir()
     (model / "assets.extra" / "classifier.json").write_text(json.dumps(card))
+    (model / MODEL_VERSION_FILE).write_text("1")
 
 
 @pytest.mark.parametrize(
@@ -208,17 +210,17 @@ def test_networks_that_cannot_be_converted(
     assert says in found.said
 
 
-def test_an_early_release_is_refused(data: Path, tmp_path: Path) -> None:
-    class Early(tf.Module):
+def test_a_model_that_was_trained_elsewhere_is_refused(data: Path, tmp_path: Path) -> None:
+    class Foreign(tf.Module):
         """Nothing but a signature."""
 
         @tf.function(input_signature=[tf.TensorSpec([None], tf.string)])
         def predict_images(self, image_bytes: tf.Tensor) -> dict[str, tf.Tensor]:
             return {"scores": tf.fill((tf.shape(image_bytes)[0], 2), 0.5)}
 
-    save(Early(), tmp_path / "1")
+    save(Foreign(), tmp_path / "1")
     found = run(tmp_path / "1", data, tmp_path / "out")
-    assert (found.exit_code, found.files) == (2, []) and "is an early release" in found.said, found.said
+    assert (found.exit_code, found.files) == (2, []) and "crackgate did not train it" in found.said, found.said
 
 
 def test_files_that_are_no_photographs_and_photographs_that_were_trained_on_are_told(

@@ -1,6 +1,7 @@
 """A released model answers as its SavedModel does, through whichever engine."""
 
 import io
+import shutil
 import threading
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import tensorflow as tf
 from PIL import Image
 
 from crackgate.contracts.card import NotAReleaseError
+from crackgate.contracts.model_files import MODEL_VERSION_FILE
 from crackgate.model import engine
 from crackgate.model.released_model import Answer, ReleasedModel, load_released_model
 from tests.helpers.toy_release import CLASSES, SIZE, THRESHOLD
@@ -112,43 +114,19 @@ def test_decoded_images_are_scored_too(model: ReleasedModel) -> None:
     np.testing.assert_allclose(model.score_pixels(pixels), expected, atol=1e-4)
 
 
-def test_early_releases_answer_through_their_signature(tmp_path: Path) -> None:
-    class Early(tf.Module):
-        """Fails as a whole when one image is broken."""
-
-        @tf.function(input_signature=[tf.TensorSpec([None], tf.string)])
-        def predict_images(self, image_bytes: tf.Tensor) -> dict[str, tf.Tensor]:
-            dark = tf.map_fn(
-                lambda image: 1 - tf.reduce_mean(tf.cast(tf.io.decode_image(image, 3), tf.float32)) / 255,
-                image_bytes,
-                fn_output_signature=tf.float32,
-            )
-            return {
-                "label": tf.where(dark >= 0.5, "Positive", "Negative"),
-                "scores": tf.stack([1 - dark, dark], axis=1),
-                "probability": tf.maximum(dark, 1 - dark),
-            }
-
-    early = Early()
-    tf.saved_model.save(early, str(tmp_path / "7"), signatures={"predict_images": early.predict_images})
-    (tmp_path / "7" / "assets.extra").mkdir()
-    (tmp_path / "7" / "assets.extra" / "classifier.json").write_text(
-        f'{{"classes": ["Negative", "Positive"], "image_size": {SIZE}}}'
-    )
-    old = load_released_model(tmp_path / "7")
-    assert (old.version, old.engine, old.positive_class) == ("7", "TensorFlow", None)
-    torn = encoded(10)[:-30]
-    answers = old.answer([encoded(10), b"no image", torn, encoded(245)])
-    assert [answer.label for answer in answers] == ["Positive", "", "", "Negative"]
-    assert answers[1] == Answer("", 0.0, (0.0, 0.0), None, "not a JPEG, PNG or BMP image")
-    assert "damaged" in answers[2].error
-    with pytest.raises(NotAReleaseError, match="early release"):
-        old.score_pixels(np.zeros((1, SIZE, SIZE, 3), np.float32))
-
-
 def test_folders_that_are_no_release_are_refused(tmp_path: Path) -> None:
     with pytest.raises(NotAReleaseError, match="it has no saved_model"):
         load_released_model(tmp_path)
     (tmp_path / "saved_model.pb").write_bytes(b"no graph")
     with pytest.raises(NotAReleaseError, match="cannot be loaded"):
         load_released_model(tmp_path)
+
+
+def test_models_that_crackgate_did_not_train_or_that_lack_a_file_are_refused(toy_model: Path, tmp_path: Path) -> None:
+    tf.saved_model.save(tf.Module(), str(tmp_path / "foreign"))
+    with pytest.raises(NotAReleaseError, match="no function 'decode' and no 'score_pixels': crackgate did not train"):
+        load_released_model(tmp_path / "foreign")
+    shutil.copytree(toy_model, tmp_path / "incomplete")
+    (tmp_path / "incomplete" / MODEL_VERSION_FILE).unlink()
+    with pytest.raises(NotAReleaseError, match=rf"cannot be loaded: (.|\n)*{MODEL_VERSION_FILE}"):
+        load_released_model(tmp_path / "incomplete")
