@@ -108,7 +108,7 @@ def run_pipeline(
         judge(executions)
     elif isinstance(failure, DataRejectedError):
         if failure.account:
-            summary.images = Images.from_account(failure.account)
+            summary.images = Images(**dict(failure.account))
         summary.conclude(Verdict.DATA_REJECTED, failure.reasons)
     elif isinstance(failure, KeyboardInterrupt):
         summary.conclude(Verdict.FAILED, [f"interrupted during {failed_component}"])
@@ -141,7 +141,7 @@ def add_results(summary: Summary, executions: dict[str, Execution]) -> None:
 
 def _add_findings(summary: Summary, executions: dict[str, Execution]) -> None:
     if (account := _value(executions, "ImageExampleGen", "account")) is not None:
-        summary.images = Images.from_account(account)
+        summary.images = Images.model_validate(account)
         examples = executions["ImageExampleGen"].outputs["examples"][0]
         summary.images.fingerprint = examples.properties[FINGERPRINT_PROPERTY_NAME]
         summary.outputs["examples"] = examples.uri

@@ -11,6 +11,7 @@ from rich.markup import escape
 
 from components.image_example_gen.reader_processes import started_helpers
 from crackgate.config.configuration import Config, ConfigError
+from crackgate.contracts.account import NOT_IN_CLASS_FOLDER, AccountRow
 from crackgate.contracts.verdict import Verdict
 from crackgate.gate.rules import gate_rules
 from crackgate.images.image_folder import find_classes, find_files
@@ -196,9 +197,9 @@ def _report(summary: Summary, folder: Path) -> None:
 
 def _reject_classes(summary: Summary) -> None:
     files = [file.path.encode("utf-8", "backslashreplace").decode() for file in find_files(Path(summary.data))]
-    reason = "no second class" if summary.classes else "not in a class folder"
-    rejected = [{"path": path, "class": "".join(summary.classes), "reason": reason, "detail": ""} for path in files]
-    summary.images = Images.from_account({"found": len(files), "rejected": rejected})
+    reason = "no second class" if summary.classes else NOT_IN_CLASS_FOLDER
+    rejected = [AccountRow(path=path, class_name="".join(summary.classes), reason=reason) for path in files]
+    summary.images = Images(found=len(files), rejected=rejected)
     found = f"one class, {summary.classes[0]!r}" if summary.classes else "no class folder with a file in it"
     sentence = (
         f"{summary.data!r} has {found} ({len(files)} files in all): a classifier needs a folder with at least two "

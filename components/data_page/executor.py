@@ -16,6 +16,7 @@ from tfx.types import artifact_utils
 from components.data_page.page import render_page
 from components.data_page.samples import make_thumbnails, pick_samples, read_samples, read_thumbnails
 from components.data_page.statistics import Summaries, summarize
+from crackgate.contracts.account import Account
 
 PAGE_FILE = "data.html"
 
@@ -44,7 +45,7 @@ class Executor(base_beam_executor.BaseBeamExecutor):
         with self._make_beam_pipeline() as pipeline:
             make_thumbnails(pipeline, folders, samples.paths(), tallies)
         page = render_page(
-            account=artifact_utils.get_single_instance(input_dict["account"]).read(),
+            account=Account.model_validate(artifact_utils.get_single_instance(input_dict["account"]).read()),
             summaries=_read_statistics(artifact_utils.get_single_instance(input_dict["statistics"])),
             samples=samples,
             thumbnails=read_thumbnails(tallies),

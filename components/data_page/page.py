@@ -8,8 +8,7 @@ from typing import Any
 from components.data_page.charts import draw_histograms
 from components.data_page.samples import LISTED, ORDERS, Group, Image, Samples
 from components.data_page.statistics import MEASURES, Measure, Summaries, Summary
-from components.image_example_gen.account import Account
-from crackgate.contracts import stored_example
+from crackgate.contracts.account import Account, AccountRow
 from crackgate.images.image_folder import readable_path
 from crackgate.pages.html import html_environment
 
@@ -42,21 +41,19 @@ def render_page(account: Account, summaries: Summaries, samples: Samples, thumbn
     Returns:
         HTML that refers to nothing outside itself.
     """
-    # JSON has put them into alphabetical order.
-    counts = {split: account["images"][split] for split in stored_example.SPLITS}
     return (
         html_environment(Path(__file__).parent)
         .get_template(TEMPLATE_FILE)
         .render(
             account=account,
-            splits=list(counts),
-            counts=_count(counts),
+            splits=list(account.splits),
+            counts=_count(account.splits),
             measures=[_describe(measure, summaries) for measure in MEASURES],
             listed=LISTED,
             extremes=_describe_extremes(samples.extremes, thumbnails),
             groups=[_group(group, thumbnails) for group in samples.groups],
-            rejected=_by_reason(account["rejected"], "reason"),
-            noted=_by_reason(account["noted"], "note"),
+            rejected=_by_reason(account.rejected),
+            warnings=_by_reason(account.warnings),
         )
     )
 
@@ -129,11 +126,11 @@ def _figure(image: Image, thumbnails: dict[str, str], value: str) -> dict[str, s
     }
 
 
-def _by_reason(files: list[dict[str, str]], key: str) -> list[dict[str, Any]]:
-    """The files by what is said of them, the most frequent first."""
+def _by_reason(files: list[AccountRow]) -> list[dict[str, Any]]:
+    """The files by their reasons, the most frequent first."""
     found = defaultdict(list)
     for file in files:
-        found[file[key]].append(file)
+        found[file.reason].append(file)
     return [
         {"reason": reason, "count": len(rows), "files": rows[:_LISTED_FILES], "more": max(len(rows) - _LISTED_FILES, 0)}
         for reason, rows in sorted(found.items(), key=lambda item: (-len(item[1]), item[0]))

@@ -1,22 +1,12 @@
-"""The account of a data folder: what became of every file found, and whether anything good can come of it.
-
-    {"found": 12, "ingested": 10, "groups": 9,
-     "rejected": [{"path": "Positive/a.jpg", "class": "Positive", "reason": "truncated", "detail": "..."}, ...],
-     "noted": [{"path": "Positive/b.gif", "class": "Positive", "note": "first of several frames"}, ...],
-     "images": {"train": {"Negative": 4, "Positive": 3}, "eval": {...}, "test": {...}}}
-
-found = ingested + rejected, always. `noted` images are among the ingested; `groups` counts what was split.
-"""
+"""Putting the account of a data folder together, and judging whether anything good can come of the folder."""
 
 import math
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from components.shared.beam_results import read_tally
 from crackgate.contracts import stored_example
-
-Account = dict[str, Any]
+from crackgate.contracts.account import Account, AccountRow
 
 
 def read_account(
@@ -27,36 +17,39 @@ def read_account(
     Raises:
         RuntimeError: Files are missing from the tallies, or there twice.
     """
-    rejected = sorted(read_tally(folder, "rejected"), key=lambda row: row["path"])
+    rejected = _read_rows(folder, "rejected")
     # Of those that could be read, some were rejected for their copies.
-    refused = {row["path"] for row in rejected}
-    noted = [row for row in read_tally(folder, "noted") if row["path"] not in refused]
+    refused = {row.path for row in rejected}
     counts = {(split, label): count for (split, label), count in read_tally(folder, "images")}
-    images = {split: {label: counts.get((split, label), 0) for label in classes} for split in splits}
-    ingested = sum(sum(split.values()) for split in images.values())
+    numbers = {split: {label: counts.get((split, label), 0) for label in classes} for split in splits}
+    ingested = sum(sum(split.values()) for split in numbers.values())
     if ingested + len(rejected) != found:
         raise RuntimeError(
             f"{found} files were found, but {ingested} ingested and {len(rejected)} rejected: "
             "Beam lost or repeated some. Run again, and report this if it persists."
         )
-    return {
-        "found": found,
-        "ingested": ingested,
-        "groups": sum(read_tally(folder, "groups")),
-        "rejected": rejected,
-        "noted": sorted(noted, key=lambda row: row["path"]),
-        "images": images,
-    }
+    return Account(
+        found=found,
+        ingested=ingested,
+        groups=sum(read_tally(folder, "groups")),
+        rejected=rejected,
+        warnings=[row for row in _read_rows(folder, "warnings") if row.path not in refused],
+        splits=numbers,
+    )
+
+
+def _read_rows(folder: Path, name: str) -> list[AccountRow]:
+    return sorted(map(AccountRow.model_validate, read_tally(folder, name)), key=lambda row: row.path)
 
 
 def find_faults(account: Account, classes: list[str], max_rejected_share: float, max_imbalance: float) -> list[str]:
     """One sentence per reason why nothing good can come from these images."""
-    found, rejected = account["found"], account["rejected"]
-    examples = "; ".join(f"{row['path']!r} ({row['reason']})" for row in rejected[:3])
-    if account["ingested"] == 0:
+    found, rejected = account.found, account.rejected
+    examples = "; ".join(f"{row.path!r} ({row.reason})" for row in rejected[:3])
+    if account.ingested == 0:
         return [f"no usable image among {found} files" + (f", for example {examples}" if rejected else "")]
     faults = []
-    totals = {name: sum(split[name] for split in account["images"].values()) for name in classes}
+    totals = {name: sum(split[name] for split in account.splits.values()) for name in classes}
     if len(classes) < 2:
         faults.append(f"only one class, {classes[0]!r}: a classifier needs two or more")
     empty = [name for name, total in totals.items() if total == 0]
@@ -69,23 +62,23 @@ def find_faults(account: Account, classes: list[str], max_rejected_share: float,
             f"{max_rejected_share:.1%} (data.max_rejected_share), for example {examples}"
         )
     return faults + [
-        fault for split in account["images"] for fault in _find_split_faults(account, split, totals, max_imbalance)
+        fault for split in account.splits for fault in _find_split_faults(account, split, totals, max_imbalance)
     ]
 
 
 def _find_split_faults(account: Account, split: str, totals: dict[str, int], max_imbalance: float) -> list[str]:
-    counts = account["images"][split]
+    counts = account.splits[split]
     missing = [name for name, total in totals.items() if total > 0 and counts[name] == 0]
     if missing:
         return [
             f"split {split!r} has no image of class {', '.join(map(repr, missing))} "
-            f"({account['groups']} groups of {account['ingested']} images are too few to split): "
+            f"({account.groups} groups of {account.ingested} images are too few to split): "
             f"add images or raise data.split.{split}"
         ]
     faults = []
     size = sum(counts.values())
     for name, total in totals.items():
-        expected, share = total / account["ingested"], counts[name] / size
+        expected, share = total / account.ingested, counts[name] / size
         # Three standard deviations of a random draw are no imbalance.
         chance = 3 * math.sqrt(expected * (1 - expected) / size)
         if abs(share - expected) > max_imbalance + chance:

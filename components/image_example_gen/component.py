@@ -42,7 +42,7 @@ class ImageExampleGen(base_beam_component.BaseBeamComponent):
 
     Outputs:
         examples: One `tf.train.Example` per image (see `crackgate.contracts.stored_example`), in the splits asked for.
-        account: A JsonValue that accounts for every file found (see `account`).
+        account: A JsonValue, `crackgate.contracts.account.Account`.
     """
 
     SPEC_CLASS = ImageExampleGenSpec

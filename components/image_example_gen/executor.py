@@ -25,7 +25,7 @@ from tfx.utils import proto_utils
 
 from components.image_example_gen.account import find_faults, read_account
 from components.image_example_gen.groups import NAMES_OUTPUT, AssignGroups, count_distinct
-from components.image_example_gen.read_step import NOTED_OUTPUT, REJECTED_OUTPUT, ReadImages
+from components.image_example_gen.read_step import REJECTED_OUTPUT, WARNINGS_OUTPUT, ReadImages
 from components.image_example_gen.splits import SplitStaged
 from components.shared.beam_results import write_tally
 from crackgate.contracts.errors import DataRejectedError
@@ -40,7 +40,7 @@ _BATCHES_IN_SHARD = 8
 
 
 class Executor(base_beam_executor.BaseBeamExecutor):
-    """Writes the examples (see `component.ImageExampleGen`) and the account of every file found (see `account`)."""
+    """Writes the examples (see `component.ImageExampleGen`) and the `Account` of every file found."""
 
     def Do(  # noqa: N802 - TFX's name
         self,
@@ -73,11 +73,11 @@ class Executor(base_beam_executor.BaseBeamExecutor):
             write_tally(counts, staging, "images")
             write_tally(names, staging, "groups")
             write_tally((outcomes[REJECTED_OUTPUT], groups[REJECTED_OUTPUT]) | beam.Flatten(), staging, "rejected")
-            write_tally(outcomes[NOTED_OUTPUT], staging, "noted")
+            write_tally(outcomes[WARNINGS_OUTPUT], staging, "warnings")
         _describe_artifact(examples, splits)
 
         account = read_account(staging, len(files), classes, splits)
-        artifact_utils.get_single_instance(output_dict["account"]).write(account)
+        artifact_utils.get_single_instance(output_dict["account"]).write(account.model_dump(mode="json"))
         faults = find_faults(account, classes, exec_properties["max_rejected_share"], exec_properties["max_imbalance"])
         if faults:
             raise DataRejectedError(faults, account)
@@ -108,7 +108,7 @@ def _read(
         | "Spread" >> beam.Reshuffle()
         | "ReadImages"
         >> beam.ParDo(ReadImages(exec_properties["input_base"], classes, limits, str(staging))).with_outputs(
-            REJECTED_OUTPUT, NOTED_OUTPUT, main="seen"
+            REJECTED_OUTPUT, WARNINGS_OUTPUT, main="seen"
         )
     )
 

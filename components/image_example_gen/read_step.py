@@ -18,7 +18,7 @@ from crackgate.images.copies.partitions import pack
 from crackgate.images.image_file import ImageLimits
 
 REJECTED_OUTPUT = "rejected"
-NOTED_OUTPUT = "noted"
+WARNINGS_OUTPUT = "warnings"
 
 
 class ReadImages(beam.DoFn):
@@ -27,7 +27,7 @@ class ReadImages(beam.DoFn):
     Output: for each batch the `Pictures`, named by their paths, and as many `Place`s. In a place is a serialized
     `tf.train.Example`, yet without group.
 
-    Tagged outputs: `rejected` and `noted`, rows of the account. An image that was not taken whole is noted.
+    Tagged outputs: `rejected` and `warnings`, rows of the account; the latter of images that were not taken whole.
     """
 
     def __init__(self, folder: str, classes: list[str], limits: ImageLimits, staging: str):
@@ -74,8 +74,8 @@ def _read(batch: Batch) -> Staged:
 def _outputs(staged: Staged) -> Iterator[Any]:
     for row in staged.rejected:
         yield beam.pvalue.TaggedOutput(REJECTED_OUTPUT, row)
-    for row in staged.noted:
-        yield beam.pvalue.TaggedOutput(NOTED_OUTPUT, row)
+    for row in staged.warnings:
+        yield beam.pvalue.TaggedOutput(WARNINGS_OUTPUT, row)
     if staged.names:
         yield pack(staged.descriptors, staged.names), staged.places
 

@@ -7,11 +7,12 @@ from typing import BinaryIO
 import tensorflow as tf
 
 from crackgate.contracts import stored_example
+from crackgate.contracts.account import NOT_IN_CLASS_FOLDER
 from crackgate.images.copies.descriptor import describe
 from crackgate.images.image_file import CanonicalImage, ImageLimits, RejectedImageError, canonical_image
 from crackgate.images.image_folder import read_regular_file, readable_path
 
-# A row of the account: what is said of a file.
+# An `AccountRow` as JSON.
 Row = dict[str, str]
 
 
@@ -41,14 +42,14 @@ class Staged:
         descriptors: See `crackgate.images.copies.descriptor`.
         places: Of their serialized `tf.train.Example`s, yet without group.
         rejected: Rows of the account.
-        noted: Likewise, of images that were not taken whole.
+        warnings: Likewise, of images that were not taken whole.
     """
 
     names: list[bytes] = field(default_factory=list)
     descriptors: list[bytes] = field(default_factory=list)
     places: list[Place] = field(default_factory=list)
     rejected: list[Row] = field(default_factory=list)
-    noted: list[Row] = field(default_factory=list)
+    warnings: list[Row] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -92,12 +93,12 @@ class Reader:
             staged.places.append(Place(number, file, offset, len(example)))
             offset += len(example)
             if image.note:
-                staged.noted.append(account_row(path, class_name, note=image.note))
+                staged.warnings.append(account_row(path, class_name, reason=image.note))
         return staged
 
     def _read(self, path: bytes, class_name: str) -> CanonicalImage:
         if class_name not in self.labels:
-            raise RejectedImageError("not in a class folder", f"the classes are {', '.join(self.labels)}")
+            raise RejectedImageError(NOT_IN_CLASS_FOLDER, f"the classes are {', '.join(self.labels)}")
         try:
             data = read_regular_file(os.path.join(os.fsencode(self.folder), path), self.limits.max_bytes)
         except OSError as error:

@@ -1,6 +1,6 @@
 """The error that says: the data is at fault, not the program."""
 
-from typing import Any
+from crackgate.contracts.account import Account
 
 
 class DataRejectedError(Exception):
@@ -8,10 +8,10 @@ class DataRejectedError(Exception):
 
     Attributes:
         reasons: One plain sentence per finding.
-        account: What ingest counted so far (see `image_example_gen.executor`), or an empty dict.
+        account: What ingest counted; None where it counted nothing.
     """
 
-    def __init__(self, reasons: list[str], account: dict[str, Any] | None = None):
+    def __init__(self, reasons: list[str], account: Account | None = None):
         super().__init__("; ".join(reasons))
         self.reasons = reasons
-        self.account = account or {}
+        self.account = account

@@ -6,56 +6,35 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, computed_field
 
 from crackgate.atomic_files import write_text
 from crackgate.config.configuration import Config
+from crackgate.contracts.account import Account
 from crackgate.contracts.evaluation import Evaluation
-from crackgate.contracts.stored_example import SPLITS
 from crackgate.contracts.verdict import EXIT_CODES, Verdict
 
 SUMMARY_FILE = "summary.json"
 
 
-class Images(BaseModel):
-    """Every file below the data folder: found = ingested + the rejected ones.
+class Images(Account):
+    """Every file below the data folder, and what the checks found out about the images.
 
     Attributes:
         fingerprint: Changes with every file added, removed, renamed or rewritten; "" when ingest never got that far.
-        groups: What was split: copies of one picture are one group, or what `data.group_by` says.
-        rejected: Path, class, reason and detail of each rejected file.
-        rejected_by_reason: Their count.
-        noted: Path, class and note of images that were not taken whole, such as the first of several frames.
-        splits: Images of each class in each split.
         copies: Pairs of copies that the leak check found; None when it was not reached.
         leaks: Those of them in two different splits.
     """
 
-    found: int = 0
-    ingested: int = 0
     fingerprint: str = ""
-    groups: int = 0
-    rejected: list[dict[str, str]] = Field(default_factory=list)
-    rejected_by_reason: dict[str, int] = Field(default_factory=dict)
-    noted: list[dict[str, str]] = Field(default_factory=list)
-    splits: dict[str, dict[str, int]] = Field(default_factory=dict)
     copies: int | None = None
     leaks: int | None = None
 
-    @classmethod
-    def from_account(cls, account: dict[str, Any]) -> "Images":
-        """Takes over ingest's account, which may be empty when ingest never got that far."""
-        rejected = account.get("rejected", [])
-        return cls(
-            found=account.get("found", 0),
-            ingested=account.get("ingested", 0),
-            groups=account.get("groups", 0),
-            rejected=rejected,
-            rejected_by_reason=dict(Counter(row["reason"] for row in rejected)),
-            noted=account.get("noted", []),
-            # JSON artifacts come back with sorted keys.
-            splits={split: account["images"][split] for split in SPLITS if split in account.get("images", {})},
-        )
+    @computed_field  # type: ignore[prop-decorator]
+    @property
+    def rejected_by_reason(self) -> dict[str, int]:
+        """Rejected files by their reason."""
+        return dict(Counter(row.reason for row in self.rejected))
 
 
 class ServingQuestion(BaseModel):

@@ -68,10 +68,10 @@ def _print_images(console: Console, summary: Summary) -> None:
             "no earlier release" if summary.drift is None else f"from the last release {_largest(summary.drift):.3f}"
         )
         console.print(f"drift check: {largest}, {since}", highlight=False, soft_wrap=True)
-    if images.noted:
-        console.print(f"{len(images.noted)} were not taken whole: see the summary", highlight=False)
+    if images.warnings:
+        console.print(f"{len(images.warnings)} have warnings: see the summary", highlight=False)
     for reason, count in images.rejected_by_reason.items():
-        paths = [row["path"] for row in images.rejected if row["reason"] == reason]
+        paths = [row.path for row in images.rejected if row.reason == reason]
         shown = ", ".join(map(repr, paths[:_LONGEST_LIST])) + (", ..." if count > _LONGEST_LIST else "")
         console.print(f"rejected as {reason}: {count}: {escape(shown)}", highlight=False, soft_wrap=True)
 

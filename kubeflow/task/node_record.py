@@ -2,11 +2,12 @@
 
 import time
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from pydantic import BaseModel, Field
 
 from crackgate.atomic_files import write_text
+from crackgate.contracts.account import Account
 
 
 class NodeRecord(BaseModel):
@@ -31,7 +32,7 @@ class NodeRecord(BaseModel):
     seconds: float = 0
     peak_memory: int | None = None
     reasons: list[str] = Field(default_factory=list)
-    account: dict[str, Any] = Field(default_factory=dict)
+    account: Account | None = None
     error: str = ""
 
     def write(self, folder: Path) -> None:

@@ -106,7 +106,7 @@ def _conclude(compiled: Definition, run_id: str, parameters: RunParameters) -> S
     if rejected:
         for record in rejected:
             if record.account:
-                summary.images = Images.from_account(record.account)
+                summary.images = Images(**dict(record.account))
         reasons = [reason for record in rejected for reason in record.reasons]
         summary.conclude(Verdict.DATA_REJECTED, reasons)
     elif broken := _find_broken(compiled.nodes, records, executions):

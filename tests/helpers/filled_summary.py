@@ -29,13 +29,13 @@ def fill_summary(verdict: Verdict = Verdict.RELEASED, classes: list[str] | None 
     )
     summary.judges_only = verdict == Verdict.PASSED
     counts = dict.fromkeys(summary.classes, 30)
-    summary.images = Images.from_account(
+    summary.images = Images.model_validate(
         {
             "found": 301,
             "ingested": 300,
             "groups": 290,
             "rejected": [{"path": "Positive/x.jpg", "class": "Positive", "reason": "truncated", "detail": ""}],
-            "images": {"train": counts, "eval": counts, "test": counts},
+            "splits": {"train": counts, "eval": counts, "test": counts},
         }
     )
     summary.images.fingerprint, summary.images.copies, summary.images.leaks = "ab" * 32, 10, 0

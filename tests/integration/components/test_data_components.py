@@ -244,7 +244,7 @@ def test_data_outside_the_schema_stops_the_run_naming_split_and_feature(
 def test_too_few_images_stop_the_run_naming_the_split_and_the_count(passed: "Bench", data: Path) -> None:
     with pytest.raises(DataRejectedError) as caught:
         passed.run(*_components(data, {"min_images_per_split": 20}))
-    images = passed.json_output("ImageExampleGen", "account")["images"]
+    images = passed.json_output("ImageExampleGen", "account")["splits"]
     evaluation, test = (sum(images[split].values()) for split in ("eval", "test"))
     assert len(caught.value.reasons) == 2, "train has enough"
     for split, count, reason in zip(("eval", "test"), (evaluation, test), caught.value.reasons, strict=True):

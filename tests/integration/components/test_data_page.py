@@ -209,7 +209,7 @@ def test_groups_of_copies_are_shown_the_largest_first_with_up_to_six_members(pag
 
 def test_the_headline_and_the_counts_are_those_of_the_account(bench: "Bench", page: _Page) -> None:
     account = bench.json_output("ImageExampleGen", "account")
-    images = account["images"]
+    images = account["splits"]
     assert (account["found"], account["ingested"], len(account["rejected"])) == (66, 64, 2)
     headline = f"files found66\nimages ingested64\nfiles rejected2\ngroups{account['groups']}\n"
     assert headline in page.sections[""]
@@ -230,12 +230,12 @@ def test_the_numbers_are_those_of_the_stored_images(bench: "Bench", page: _Page)
         assert start in text.partition("Width")[2].partition("Height")[0]
 
 
-def test_rejected_and_noted_files_are_listed(page: _Page) -> None:
+def test_rejected_files_and_warnings_are_listed(page: _Page) -> None:
     rejected = page.sections["Rejected files"]
     assert "empty file: 1" in rejected and "Positive/empty.jpg" in rejected
     assert "not an image: 1" in rejected and f"Positive/refused {SHOWN}" in rejected
-    assert "first of several frames: 1" in page.sections["Noted files"]
-    assert "Negative/frames.gif" in page.sections["Noted files"]
+    assert "first of several frames: 1" in page.sections["Warnings"]
+    assert "Negative/frames.gif" in page.sections["Warnings"]
 
 
 def test_the_page_loads_nothing(html: str) -> None:

@@ -188,20 +188,21 @@ def test_every_file_found_is_ingested_or_rejected_with_its_reason(hostile: Hosti
     }
 
 
-def test_what_was_not_taken_whole_is_ingested_and_noted(hostile: Hostile) -> None:
+def test_what_was_not_taken_whole_is_ingested_with_a_warning(hostile: Hostile) -> None:
     _, accepted, _, bench = hostile
-    noted = bench.json_output("ImageExampleGen", "account")["noted"]
+    warnings = bench.json_output("ImageExampleGen", "account")["warnings"]
     names = ("animation.gif", "animation.png", "animation.webp", "pages.tif")
-    assert noted == [
-        {"path": f"Positive/{name}", "class": "Positive", "note": "first of several frames"} for name in names
+    assert warnings == [
+        {"path": f"Positive/{name}", "class": "Positive", "reason": "first of several frames", "detail": ""}
+        for name in names
     ]
-    assert all(row["path"] in accepted for row in noted)
+    assert all(row["path"] in accepted for row in warnings)
 
 
 def test_the_account_counts_the_images_of_each_class_in_each_split(hostile: Hostile) -> None:
     _, accepted, _, bench = hostile
     stored = bench.examples()
-    images = bench.json_output("ImageExampleGen", "account")["images"]
+    images = bench.json_output("ImageExampleGen", "account")["splits"]
     assert images == {
         split: dict(Counter(bytes_of(example, stored_example.CLASS_TEXT).decode() for example in examples))
         for split, examples in stored.items()

@@ -237,8 +237,8 @@ def test_data_that_can_come_to_nothing_stops_the_run_and_says_why(
     assert str(caught.value).isprintable()
     assert bench.states("ImageExampleGen") == ["FAILED"]
     if write is _folder_name_not_utf8:
-        assert caught.value.account == {}, "nothing was read"
+        assert caught.value.account is None, "nothing was read"
     else:
         account = caught.value.account
-        assert account["found"] == sum(path.is_file() for path in tmp_path.rglob("*"))
-        assert account["found"] == account["ingested"] + len(account["rejected"])
+        assert account is not None and account.found == sum(path.is_file() for path in tmp_path.rglob("*"))
+        assert account.found == account.ingested + len(account.rejected)

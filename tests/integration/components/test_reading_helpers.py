@@ -25,7 +25,7 @@ _PATIENCE = 120.0
 
 @pytest.fixture
 def folder(tmp_path: Path, photographs: Path) -> Path:
-    """The photographs with files among them that are rejected or noted."""
+    """The photographs with files among them that are rejected or have warnings."""
     data = tmp_path / "data"
     shutil.copytree(photographs, data)
     (data / "Negative" / "empty.jpg").touch()
@@ -78,7 +78,7 @@ def test_the_outcome_is_the_same_byte_for_byte_with_a_helper(
     assert not helper.has_room()
     assert helped_account == alone_account
     assert len(alone_account["rejected"]) == 5
-    assert len(alone_account["noted"]) == 1
+    assert len(alone_account["warnings"]) == 1
     assert _stored(helped) == _stored(alone)
     assert len(_stored(alone)) == 6
 

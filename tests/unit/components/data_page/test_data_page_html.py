@@ -13,6 +13,7 @@ from components.data_page.page import render_page
 from components.data_page.samples import ORDERS, Group, Image, Samples
 from components.data_page.statistics import MEASURES, Summary, summarize
 from crackgate.contracts import stored_example
+from crackgate.contracts.account import Account
 from crackgate.pages.html import show
 from crackgate.pages.thumbnails import make_thumbnail
 from tests.helpers.parsed_page import ParsedPage
@@ -22,19 +23,11 @@ SHOWN = r"""Crack/<script>alert(1)<\nscript>"'&amp;\u202e \xff.jpg"""
 TWO_CLASSES = ["Negative", "Positive"]
 
 
-def _account(classes: list[str], **changes: Any) -> dict[str, Any]:
+def _account(classes: list[str], **changes: Any) -> Account:
     counts = {name: number for number, name in enumerate(classes, start=1)}
     images = {split: dict(counts) for split in sorted(stored_example.SPLITS)}
     total = 3 * sum(counts.values())
-    return {
-        "found": total,
-        "ingested": total,
-        "groups": total,
-        "rejected": [],
-        "noted": [],
-        "images": images,
-        **changes,
-    }
+    return Account(found=total, ingested=total, groups=total, splits=images, **changes)
 
 
 def _image(path: str, class_name: str = "Positive", side: int = 100) -> Image:
@@ -71,15 +64,17 @@ def test_a_hostile_name_is_text_wherever_it_appears() -> None:
     account = _account(
         ["<i>", "Positive"],
         rejected=[{**row, "reason": "<b>reason", "detail": "</ul><script>detail"}],
-        noted=[{**row, "note": "<b>note"}],
+        warnings=[{**row, "reason": "<b>warning"}],
     )
     image = _image(HOSTILE, class_name="<i>")
     group = Group(name="<u>'group", size=2, members=[image, image])
     html = render_page(account, {}, _samples([image], [group]), {HOSTILE: _thumbnail(9, 9)})
     page = ParsedPage(html)
     assert not {"script", "i", "u"} & {tag for tag, _ in page.elements}
-    assert all(name in page.text for name in (SHOWN, "<b>reason", "</ul><script>detail", "<b>note", "<u>'group", "<i>"))
-    # Seven lists (all images are of one size), the group twice; rejected and noted have no thumbnail.
+    assert all(
+        name in page.text for name in (SHOWN, "<b>reason", "</ul><script>detail", "<b>warning", "<u>'group", "<i>")
+    )
+    # Seven lists (all images are of one size), the group twice; rejected files and warnings have no thumbnail.
     assert [image["alt"] for image in page.of("img")] == [f"{SHOWN}, class <i>"] * 8
     assert page.text.count(SHOWN) == 10
     assert not any(name.startswith("on") for _, attributes in page.elements for name in attributes)
@@ -96,7 +91,7 @@ def test_nothing_to_show_is_said() -> None:
 def test_five_classes_have_a_row_each_with_shares_in_the_order_of_the_splits() -> None:
     classes = [f"Class {number}" for number in range(1, 6)]
     account = _account(classes)
-    account["images"]["test"] = dict.fromkeys(classes, 0)
+    account.splits["test"] = dict.fromkeys(classes, 0)
     page = ParsedPage(render_page(account, {}, _samples([]), {}))
     lines = page.text[page.text.index("Class\n") : page.text.index("Distributions", page.text.index("Class\n"))].split(
         "\n"

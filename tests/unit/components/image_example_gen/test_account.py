@@ -10,24 +10,24 @@ from hypothesis import strategies as st
 
 from components.image_example_gen.account import find_faults, read_account
 from crackgate.contracts import stored_example
+from crackgate.contracts.account import Account, AccountRow
 
 CLASSES = ["Negative", "Positive"]
 Counts = dict[str, dict[str, int]]
 
 
-def _account(images: Counts, rejected: int = 0) -> dict[str, Any]:
+def _account(images: Counts, rejected: int = 0) -> Account:
     ingested = sum(sum(counts.values()) for counts in images.values())
-    return {
-        "found": ingested + rejected,
-        "ingested": ingested,
-        "groups": ingested,
-        "rejected": [
-            {"path": f"Positive/{number}\n.jpg", "class": "Positive", "reason": "truncated", "detail": "cut"}
+    return Account(
+        found=ingested + rejected,
+        ingested=ingested,
+        groups=ingested,
+        rejected=[
+            AccountRow(path=f"Positive/{number}\n.jpg", class_name="Positive", reason="truncated", detail="cut")
             for number in range(rejected)
         ],
-        "noted": [],
-        "images": images,
-    }
+        splits=images,
+    )
 
 
 def _images(train: tuple[int, ...], evaluation: tuple[int, ...], test: tuple[int, ...]) -> Counts:
@@ -163,8 +163,8 @@ def _write_tallies(folder: Path, **changed: list[Any]) -> None:
             {"path": "b", "class": "", "reason": "not in a class folder"},
             {"path": "Positive/a.gif", "class": "Positive", "reason": "label conflict"},
         ],
-        "noted": [
-            {"path": f"Positive/{name}.gif", "class": "Positive", "note": "first of several frames"} for name in "cab"
+        "warnings": [
+            {"path": f"Positive/{name}.gif", "class": "Positive", "reason": "first of several frames"} for name in "cab"
         ],
         "groups": [4],
         "images": [[["train", "Negative"], 3], [["train", "Positive"], 2], [["eval", "Positive"], 1]],
@@ -173,13 +173,13 @@ def _write_tallies(folder: Path, **changed: list[Any]) -> None:
         (folder / name).write_text("".join(json.dumps(row) + "\n" for row in rows))
 
 
-def test_the_account_puts_the_tallies_together_and_notes_only_what_was_ingested(tmp_path: Path) -> None:
+def test_the_account_puts_the_tallies_together_and_warns_only_of_what_was_ingested(tmp_path: Path) -> None:
     _write_tallies(tmp_path)
     account = read_account(tmp_path, 8, CLASSES)
-    assert (account["found"], account["ingested"], account["groups"]) == (8, 6, 4)
-    assert [row["path"] for row in account["rejected"]] == ["Positive/a.gif", "b"]
-    assert [row["path"] for row in account["noted"]] == ["Positive/b.gif", "Positive/c.gif"]
-    assert account["images"] == _images((3, 2), (0, 1), (0, 0))
+    assert (account.found, account.ingested, account.groups) == (8, 6, 4)
+    assert [row.path for row in account.rejected] == ["Positive/a.gif", "b"]
+    assert [row.path for row in account.warnings] == ["Positive/b.gif", "Positive/c.gif"]
+    assert account.splits == _images((3, 2), (0, 1), (0, 0))
 
 
 @pytest.mark.parametrize("found", [7, 9])
