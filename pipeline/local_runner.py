@@ -25,12 +25,13 @@ from components.release_pusher.executor import PUSHED_DESTINATION
 from components.serving_check.probe_process import started_ahead
 from crackgate.config.configuration import Config
 from crackgate.contracts.errors import DataRejectedError
+from crackgate.contracts.serving_findings import ServingFindings
 from crackgate.contracts.verdict import Verdict
 from crackgate.gate.rules import gate_rules
 from crackgate.model.positive_class import resolve_positive_class
 from crackgate.releases import State, find_version
 from crackgate.runs.lineage import Execution, read_run
-from crackgate.runs.summary import ComponentTime, Images, ServingFindings, Summary
+from crackgate.runs.summary import ComponentTime, Images, Summary
 from crackgate.runs.workspace import Workspace
 from pipeline.beam_lookups import remembered_lookups
 from pipeline.definition import create_pipeline
@@ -150,7 +151,7 @@ def _add_findings(summary: Summary, executions: dict[str, Execution]) -> None:
     if (drift := _value(executions, "DriftCheck", "findings")) is not None:
         summary.drift, summary.skew = drift["drift"], drift["skew"]
     serving = _value(executions, "ServingCheck", "findings")
-    if serving is not None and serving["made"]:
+    if serving is not None and serving["checks"]:
         summary.serving = ServingFindings.model_validate(serving)
 
 

@@ -41,7 +41,7 @@ class ServingCheck(base_component.BaseComponent):
 
     Outputs:
         blessing: An InfraBlessing; the custom property `blessed` is 1 when everything is as it should be.
-        findings: A JsonValue (see `executor`).
+        findings: A JsonValue, `ServingFindings`.
     """
 
     SPEC_CLASS = ServingCheckSpec

@@ -1,22 +1,11 @@
-"""The work of ServingCheck.
-
-Its findings:
-
-    {"made": true, "passed": false, "measure_again": true,
-     "reasons": ["latency limit: p50 of one image 812.0 ms; allowed are 500 ms (serving_check.max_p50_ms); the next run
-     measures anew"],
-     "checks": [{"name": "it loads", "outcome": "passed", "detail": "in 1.9 s"}, ...],
-     "figures": {"load_seconds": 1.9, "p50_ms_one": 16.2, "p99_ms_one": 21.0, "p50_ms_many": 402.1, ...}}
-
-`made` is false where the model had failed before, an outcome is "passed", "failed" or "skipped", and `measure_again` is
-true where the model failed for nothing but time or memory, which a busy machine may lack for a while.
-"""
+"""The work of ServingCheck."""
 
 import base64
 import json
 import signal
 import subprocess
 import tempfile
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +20,7 @@ from components.serving_check.driver import MEASURE_AGAIN
 from components.serving_check.probe_process import take_process
 from crackgate.contracts import stored_example
 from crackgate.contracts.model_files import CARD_FILE, MODEL_VERSION_FILE, REFERENCE_FILE, WARMUP_FILE
+from crackgate.contracts.serving_findings import ServingCheckResult, ServingFindings
 
 INPUTS = {"serving_default": "examples", "predict_images": "image_bytes"}
 # Asked one by one; more would only take longer.
@@ -43,11 +33,18 @@ _TRIES = 3
 _SHOWN_OF_STDERR = 600
 LATENCY = "latency limit"
 
-Findings = dict[str, Any]
+
+@dataclass
+class _ProbeResult:
+    """What the probe wrote; `cut_short` where it ran out of time or was killed, as a machine without memory does."""
+
+    checks: list[ServingCheckResult]
+    metrics: dict[str, float]
+    cut_short: list[ServingCheckResult] = field(default_factory=list)
 
 
 class Executor(base_executor.BaseExecutor):
-    """Runs the probe, holds its figures against the limits, and blesses the model or does not."""
+    """Runs the probe, holds its metrics against the limits, and blesses the model or refuses it."""
 
     def Do(  # noqa: N802 - TFX's name
         self,
@@ -64,59 +61,51 @@ class Executor(base_executor.BaseExecutor):
             reference = Path(artifact_utils.get_single_uri(input_dict["model_run"])) / REFERENCE_FILE
             findings = check_serving(model, reference, exec_properties)
         else:
-            findings = {"made": False, "passed": False, "reasons": [], "checks": [], "figures": {}}
-        artifact_utils.get_single_instance(output_dict["findings"]).write(findings)
+            findings = ServingFindings(passed=False)
+        artifact_utils.get_single_instance(output_dict["findings"]).write(findings.model_dump(mode="json"))
         blessing = artifact_utils.get_single_instance(output_dict["blessing"])
-        _bless(blessing, findings["passed"])
-        if findings.get(MEASURE_AGAIN):
+        _bless(blessing, findings.passed)
+        if findings.measure_again:
             blessing.set_int_custom_property(MEASURE_AGAIN, artifact.id)
 
 
-def check_serving(model: Path, reference: Path, limits: dict[str, Any]) -> Findings:
+def check_serving(model: Path, reference: Path, limits: dict[str, Any]) -> ServingFindings:
     """Asks the model everything, and again when it was only too slow.
 
     Args:
         model: The SavedModel's folder.
         reference: Examples with recorded scores.
         limits: The component's parameters, by name.
-
-    Returns:
-        The findings.
     """
     for _ in range(_TRIES):
         result = _probe(model, reference, limits)
-        too_much = _over_limits(result["figures"], limits)
-        too_slow = any(check["name"] == LATENCY for check in too_much)
-        if not too_slow or result["cut_short"] or _any_failed(result["checks"]):
+        too_much = _over_limits(result.metrics, limits)
+        too_slow = any(check.name == LATENCY for check in too_much)
+        if not too_slow or result.cut_short or _any_failed(result.checks):
             break
-    too_much += result["cut_short"]
-    measure_again = bool(too_much) and not _any_failed(result["checks"])
-    checks = [*result["checks"], *too_much]
+    too_much += result.cut_short
+    measure_again = bool(too_much) and not _any_failed(result.checks)
+    checks = [*result.checks, *too_much]
     if not _any_failed(checks):
         checks += model_server.check(model, reference, INPUTS, limits)
     advice = "; the next run measures anew" if measure_again else ""
-    reasons = [f"{check['name']}: {check['detail']}{advice}" for check in checks if check["outcome"] == "failed"]
-    return {
-        "made": True,
-        "passed": not reasons,
-        MEASURE_AGAIN: measure_again,
-        "reasons": reasons,
-        "checks": checks,
-        "figures": {name: round(value, 3) for name, value in result["figures"].items()},
-    }
+    reasons = [f"{check.name}: {check.detail}{advice}" for check in checks if check.outcome == "failed"]
+    return ServingFindings(
+        passed=not reasons,
+        measure_again=measure_again,
+        reasons=reasons,
+        checks=checks,
+        metrics={name: round(value, 3) for name, value in result.metrics.items()},
+    )
 
 
-def _probe(model: Path, reference: Path, limits: dict[str, Any]) -> dict[str, Any]:
-    """What the probe wrote, with one failed check more where it did not come to its end.
-
-    That is in `cut_short` where it ran out of time or was killed, as a machine without memory does; else in `checks`.
-    """
+def _probe(model: Path, reference: Path, limits: dict[str, Any]) -> _ProbeResult:
+    """Runs the probe; there is one failed check more where it did not come to its end."""
     try:
         plan = _plan(model, reference, limits)
     # Files of the model that are missing or damaged.
     except (OSError, ValueError) as error:
-        missing = _failed("files of the model", f"{type(error).__name__}: {error}")
-        return {"checks": [missing], "cut_short": [], "figures": {}}
+        return _ProbeResult([_failed("files of the model", f"{type(error).__name__}: {error}")], {})
     ended = cut_short = ""
     with tempfile.TemporaryDirectory() as folder, take_process() as process:
         result_file = Path(folder) / "result.json"
@@ -129,13 +118,13 @@ def _probe(model: Path, reference: Path, limits: dict[str, Any]) -> dict[str, An
                 cut_short = _say_end(code, said)
             elif code:
                 ended = _say_end(code, said)
-        result: dict[str, Any] = {"checks": [], "figures": {}, "asking": "start"}
+        written: dict[str, Any] = {"checks": [], "metrics": {}, "asking": "start"}
         if result_file.is_file():
-            result = json.loads(result_file.read_text(encoding="utf-8"))
-    question = result["asking"] or "end"
-    result["checks"] += [_failed(question, ended)] if ended else []
-    result["cut_short"] = [_failed(question, cut_short)] if cut_short else []
-    return result
+            written = json.loads(result_file.read_text(encoding="utf-8"))
+    question = written["asking"] or "end"
+    checks = [ServingCheckResult.model_validate(check) for check in written["checks"]]
+    checks += [_failed(question, ended)] if ended else []
+    return _ProbeResult(checks, written["metrics"], [_failed(question, cut_short)] if cut_short else [])
 
 
 def _plan(model: Path, reference: Path, limits: dict[str, Any]) -> dict[str, Any]:
@@ -190,7 +179,7 @@ def _read_warmup(file: Path) -> list[dict[str, Any]]:
     return requests
 
 
-def _over_limits(figures: dict[str, float], limits: dict[str, Any]) -> list[dict[str, str]]:
+def _over_limits(metrics: dict[str, float], limits: dict[str, Any]) -> list[ServingCheckResult]:
     said = (
         (LATENCY, "p50 of one image", "p50_ms_one", "max_p50_ms", "ms"),
         (LATENCY, "p99 of one image", "p99_ms_one", "max_p99_ms", "ms"),
@@ -199,10 +188,10 @@ def _over_limits(figures: dict[str, float], limits: dict[str, Any]) -> list[dict
     return [
         _failed(
             name,
-            f"{what} {figures[figure]:.1f} {unit}; allowed are {limits[limit]:g} {unit} (serving_check.{limit})",
+            f"{what} {metrics[metric]:.1f} {unit}; allowed are {limits[limit]:g} {unit} (serving_check.{limit})",
         )
-        for name, what, figure, limit, unit in said
-        if figure in figures and figures[figure] > limits[limit]
+        for name, what, metric, limit, unit in said
+        if metric in metrics and metrics[metric] > limits[limit]
     ]
 
 
@@ -214,12 +203,12 @@ def _say_end(code: int, said: bytes) -> str:
     return f"the process ended with {how}: {words}"
 
 
-def _any_failed(checks: list[dict[str, str]]) -> bool:
-    return any(check["outcome"] == "failed" for check in checks)
+def _any_failed(checks: list[ServingCheckResult]) -> bool:
+    return any(check.outcome == "failed" for check in checks)
 
 
-def _failed(name: str, detail: str) -> dict[str, str]:
-    return {"name": name, "outcome": "failed", "detail": detail}
+def _failed(name: str, detail: str) -> ServingCheckResult:
+    return ServingCheckResult(name=name, outcome="failed", detail=detail)
 
 
 def _bless(blessing: types.Artifact, passed: bool) -> None:

@@ -15,13 +15,14 @@ from typing import Any
 import numpy as np
 
 from crackgate.contracts import stored_example
+from crackgate.contracts.serving_findings import ServingCheckResult
 
 BINARY = "tensorflow_model_server"
 _NAME = "crackgate"
 _DAMAGED = b"not an image"
 
 
-def check(model: Path, reference: Path, inputs: dict[str, str], limits: dict[str, Any]) -> list[dict[str, str]]:
+def check(model: Path, reference: Path, inputs: dict[str, str], limits: dict[str, Any]) -> list[ServingCheckResult]:
     """Starts the server with the model and compares its answers with the recorded scores.
 
     Args:
@@ -36,7 +37,7 @@ def check(model: Path, reference: Path, inputs: dict[str, str], limits: dict[str
     name = "TensorFlow Serving"
     binary = shutil.which(BINARY)
     if binary is None:
-        return [{"name": name, "outcome": "skipped", "detail": f"there is no {BINARY} on the PATH"}]
+        return [ServingCheckResult(name=name, outcome="skipped", detail=f"there is no {BINARY} on the PATH")]
     requests, scores = _requests(reference)
     with tempfile.TemporaryDirectory() as folder:
         # The server wants numbered versions.
@@ -64,7 +65,7 @@ def check(model: Path, reference: Path, inputs: dict[str, str], limits: dict[str
                 return checks
             except _NotServingError as error:
                 said = log.read_text(encoding="utf-8", errors="backslashreplace").strip()[-600:]
-                return [{"name": name, "outcome": "failed", "detail": f"{error}: {said}"}]
+                return [ServingCheckResult(name=name, outcome="failed", detail=f"{error}: {said}")]
             finally:
                 server.kill()
                 server.wait()
@@ -93,7 +94,7 @@ def _compare(
     requests: dict[str, list[bytes]],
     scores: np.ndarray,
     limits: dict[str, Any],
-) -> dict[str, str]:
+) -> ServingCheckResult:
     furthest = 0.0
     try:
         for signature, rows in requests.items():
@@ -102,15 +103,17 @@ def _compare(
                 furthest = max(furthest, float(np.abs(given[: len(wanted)] - wanted).max()))
                 failed = [bool(error) for error in errors]
                 if failed != [False] * len(wanted) + [True] * (len(batch) - len(wanted)):
-                    return {"name": name, "outcome": "failed", "detail": f"{signature} gives the errors {errors}"}
+                    return ServingCheckResult(
+                        name=name, outcome="failed", detail=f"{signature} gives the errors {errors}"
+                    )
     except Exception as error:  # whatever two protocols can raise
-        return {"name": name, "outcome": "failed", "detail": f"{type(error).__name__}: {str(error)[:500]}"}
+        return ServingCheckResult(name=name, outcome="failed", detail=f"{type(error).__name__}: {str(error)[:500]}")
     tolerance = limits["score_tolerance"]
     # Not >, which is false of NaN.
     if not furthest <= tolerance:
         detail = f"scores are up to {furthest:.2g} from those recorded at training; allowed are {tolerance:g}"
-        return {"name": name, "outcome": "failed", "detail": detail}
-    return {"name": name, "outcome": "passed", "detail": f"at most {furthest:.1g} from the recorded scores"}
+        return ServingCheckResult(name=name, outcome="failed", detail=detail)
+    return ServingCheckResult(name=name, outcome="passed", detail=f"at most {furthest:.1g} from the recorded scores")
 
 
 def _ask_rest(

@@ -64,7 +64,7 @@ class Probe:
 
         self._np, self._tf, self._plan, self._result_file = np, tf, plan, result_file
         self._checks: list[dict[str, str]] = []
-        self._figures: dict[str, float] = {}
+        self._metrics: dict[str, float] = {}
         self._signatures: Any = None
         self._model: Any = None
         self._stored_answer: Future[dict[str, Any]]
@@ -107,8 +107,8 @@ class Probe:
         return outcome == "passed"
 
     def _write(self, asking: str) -> None:
-        self._figures["peak_memory_mib"] = _peak_memory_mib()
-        result = {"checks": self._checks, "figures": self._figures, "asking": asking}
+        self._metrics["peak_memory_mib"] = _peak_memory_mib()
+        result = {"checks": self._checks, "metrics": self._metrics, "asking": asking}
         partial = self._result_file.with_suffix(".partial")
         partial.write_text(json.dumps(result), encoding="utf-8")
         partial.replace(self._result_file)
@@ -117,8 +117,8 @@ class Probe:
         started = time.perf_counter()
         self._model = self._tf.saved_model.load(self._plan["model"])
         self._signatures = self._model.signatures
-        self._figures["load_seconds"] = time.perf_counter() - started
-        return f"in {self._figures['load_seconds']:.1f} s"
+        self._metrics["load_seconds"] = time.perf_counter() - started
+        return f"in {self._metrics['load_seconds']:.1f} s"
 
     def _compare_signatures(self) -> str:
         found = sorted(self._signatures)
@@ -245,10 +245,10 @@ class Probe:
                 self._ask("predict_images", batch)
                 times.append(1000 * (time.perf_counter() - started))
             for percentile in (50, 99):
-                self._figures[f"p{percentile}_ms_{label}"] = float(np.percentile(times, percentile))
+                self._metrics[f"p{percentile}_ms_{label}"] = float(np.percentile(times, percentile))
         return (
-            f"one image p50 {self._figures['p50_ms_one']:.1f} ms, p99 {self._figures['p99_ms_one']:.1f} ms; "
-            f"{len(many)} images p50 {self._figures['p50_ms_many']:.1f} ms, p99 {self._figures['p99_ms_many']:.1f} ms"
+            f"one image p50 {self._metrics['p50_ms_one']:.1f} ms, p99 {self._metrics['p99_ms_one']:.1f} ms; "
+            f"{len(many)} images p50 {self._metrics['p50_ms_many']:.1f} ms, p99 {self._metrics['p99_ms_many']:.1f} ms"
         )
 
     def _compare(self, answer: dict[str, Any]) -> str:

@@ -3,10 +3,10 @@
 from xml.etree import ElementTree
 
 from crackgate.contracts.evaluation import Evaluation, Outcome
+from crackgate.contracts.serving_findings import ServingFindings
 from crackgate.contracts.verdict import Verdict
 from crackgate.pages.html import show
 from crackgate.report.content import Check, CheckOutcome, Report, say_bound, say_outcome, say_requirement
-from crackgate.runs.summary import ServingFindings
 
 
 def render_gates(report: Report) -> str:

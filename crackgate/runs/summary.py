@@ -12,6 +12,7 @@ from crackgate.atomic_files import write_text
 from crackgate.config.configuration import Config
 from crackgate.contracts.account import Account
 from crackgate.contracts.evaluation import Evaluation
+from crackgate.contracts.serving_findings import ServingFindings
 from crackgate.contracts.verdict import EXIT_CODES, Verdict
 
 SUMMARY_FILE = "summary.json"
@@ -35,31 +36,6 @@ class Images(Account):
     def rejected_by_reason(self) -> dict[str, int]:
         """Rejected files by their reason."""
         return dict(Counter(row.reason for row in self.rejected))
-
-
-class ServingQuestion(BaseModel):
-    """One thing that ServingCheck looked at; `outcome` is "passed", "failed" or "skipped"."""
-
-    name: str
-    outcome: str
-    detail: str
-
-
-class ServingFindings(BaseModel):
-    """What the exported model gave in a process that has only TensorFlow.
-
-    Attributes:
-        passed: Whether the model may be served.
-        reasons: Why not, in sentences.
-        checks: Everything that was looked at.
-        figures: `load_seconds`, `peak_memory_mib`, and milliseconds of a call with one image and with many (32):
-            `p50_ms_one`, `p99_ms_one`, `p50_ms_many`, `p99_ms_many`.
-    """
-
-    passed: bool
-    reasons: list[str] = Field(default_factory=list)
-    checks: list[ServingQuestion] = Field(default_factory=list)
-    figures: dict[str, float] = Field(default_factory=dict)
 
 
 class ComponentTime(BaseModel):
@@ -138,19 +114,6 @@ class Summary(BaseModel):
     def write(self, folder: Path) -> None:
         """Writes `summary.json`, complete or not at all."""
         write_text(folder / SUMMARY_FILE, self.model_dump_json(indent=2))
-
-
-def say_serving(found: ServingFindings) -> str:
-    """What the serving check came to, in a few words."""
-    outcomes = [check.outcome for check in found.checks]
-    passed, skipped = outcomes.count("passed"), outcomes.count("skipped")
-    words = [f"{passed} of {len(outcomes) - skipped} checks passed"]
-    words += [f"{check.name} skipped, {check.detail}" for check in found.checks if check.outcome == "skipped"]
-    if "p99_ms_one" in found.figures:
-        words.append(f"one image in {found.figures['p50_ms_one']:.0f} ms, at most {found.figures['p99_ms_one']:.0f} ms")
-    if "peak_memory_mib" in found.figures:
-        words.append(f"{found.figures['peak_memory_mib']:,.0f} MiB")
-    return "; ".join(words)
 
 
 def begin_summary(run_id: str, data: Path, classes: list[str], config: Config, log_file: Path) -> Summary:

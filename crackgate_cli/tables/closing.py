@@ -4,7 +4,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from crackgate.runs.summary import Summary, say_serving
+from crackgate.runs.summary import Summary
 from crackgate_cli.tables.gate import print_gate
 
 _LONGEST_LIST = 5
@@ -18,7 +18,7 @@ def print_closing(console: Console, summary: Summary, summary_file: str) -> None
     if summary.evaluation is not None:
         print_gate(console, summary.evaluation)
     if summary.serving is not None:
-        console.print(f"serving check: {say_serving(summary.serving)}", highlight=False, soft_wrap=True)
+        console.print(f"serving check: {summary.serving.in_words()}", highlight=False, soft_wrap=True)
     if summary.components:
         _print_components(console, summary)
     _print_verdict(console, summary)

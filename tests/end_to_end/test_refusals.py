@@ -159,7 +159,7 @@ def test_a_good_model_that_does_not_serve_within_its_limits_is_not_released(phot
     assert run.states["Evaluator"] == run.states["ServingCheck"] == run.states["Pusher"] == "complete"
     (reason,) = run.summary["reasons"]
     assert reason.startswith("serving check: memory limit: most resident memory") and reason in run.output
-    assert run.summary["serving"]["figures"]["p50_ms_one"] > 0
+    assert run.summary["serving"]["metrics"]["p50_ms_one"] > 0
     assert not list(tmp_path.glob("serving/*/saved_model.pb"))
     assert 'name="memory limit"' in Path(run.summary["outputs"]["gates"]).read_text(encoding="utf-8")
     assert "memory limit" in Path(run.summary["outputs"]["report"]).read_text(encoding="utf-8")

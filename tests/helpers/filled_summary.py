@@ -14,8 +14,9 @@ from crackgate.contracts.evaluation import (
     SliceFigures,
     ThresholdPoint,
 )
+from crackgate.contracts.serving_findings import ServingCheckResult, ServingFindings
 from crackgate.contracts.verdict import Verdict
-from crackgate.runs.summary import ComponentTime, Images, ServingFindings, ServingQuestion, Summary, begin_summary
+from crackgate.runs.summary import ComponentTime, Images, Summary, begin_summary
 
 CLASSES = ["Negative", "Positive"]
 POSITIVE = "Positive"
@@ -47,10 +48,10 @@ def fill_summary(verdict: Verdict = Verdict.RELEASED, classes: list[str] | None 
     summary.serving = ServingFindings(
         passed=True,
         checks=[
-            ServingQuestion(name="empty batch", outcome="passed", detail="answered with nothing"),
-            ServingQuestion(name="TensorFlow Serving", outcome="skipped", detail="there is none on the PATH"),
+            ServingCheckResult(name="empty batch", outcome="passed", detail="answered with nothing"),
+            ServingCheckResult(name="TensorFlow Serving", outcome="skipped", detail="there is none on the PATH"),
         ],
-        figures={"p50_ms_one": 16.25, "p99_ms_one": 41.5, "peak_memory_mib": 1812.4},
+        metrics={"p50_ms_one": 16.25, "p99_ms_one": 41.5, "peak_memory_mib": 1812.4},
     )
     if verdict == Verdict.RELEASED:
         summary.pushed_version, summary.pushed_to = 17, "/w/serving/17"

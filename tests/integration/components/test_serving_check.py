@@ -110,8 +110,8 @@ def perturbed(trained: Trained, tmp_path: Path) -> Path:
     return model
 
 
-def _check(bench: "Bench", model: Path, trained: Trained, blessed: int = 1, **limits: Any) -> dict[str, Any]:
-    """Runs the component and returns its findings."""
+def _check(bench: "Bench", model: Path, trained: Trained, blessed: int = 1, **limits: Any) -> Any:
+    """Runs the component and returns its findings, as JSON."""
     artifacts = tfx.types.standard_artifacts
     imported = {
         "model": tfx.dsl.Importer(str(model.parent), artifacts.Model).with_id("Model"),
@@ -126,8 +126,7 @@ def _check(bench: "Bench", model: Path, trained: Trained, blessed: int = 1, **li
         source_digest="digest",
     )
     bench.run(*imported.values(), check)
-    findings: dict[str, Any] = bench.json_output("ServingCheck", "findings")
-    return findings
+    return bench.json_output("ServingCheck", "findings")
 
 
 def test_a_model_that_serves_as_it_was_trained_is_blessed_once_the_machine_lets_it(
@@ -150,9 +149,9 @@ def test_a_model_that_serves_as_it_was_trained_is_blessed_once_the_machine_lets_
     outcomes = {check["name"]: check["outcome"] for check in findings["checks"]}
     assert outcomes.pop("TensorFlow Serving", "skipped") == "skipped" or shutil.which("tensorflow_model_server")
     assert len(outcomes) >= 12 and set(outcomes.values()) == {"passed"}
-    figures = findings["figures"]
-    assert 0 < figures["p50_ms_one"] <= figures["p99_ms_one"] and figures["p50_ms_many"] > 0
-    assert 100 < figures["peak_memory_mib"] < 10_000
+    metrics = findings["metrics"]
+    assert 0 < metrics["p50_ms_one"] <= metrics["p99_ms_one"] and metrics["p50_ms_many"] > 0
+    assert 100 < metrics["peak_memory_mib"] < 10_000
     blessing = bench.output("ServingCheck", "blessing")
     assert blessing.get_int_custom_property("blessed") == 1 and (Path(blessing.uri) / "INFRA_BLESSED").is_file()
     assert _check(bench, trained.model, trained) == findings
@@ -209,7 +208,7 @@ def test_the_process_has_neither_keras_nor_our_code() -> None:
     assert "tensorflow" in imported and not imported & {"keras", "tf_keras", "components"}
 
 
-def test_changed_scores_and_too_much_memory_are_refused_with_the_figures(
+def test_changed_scores_and_too_much_memory_are_refused_with_the_metrics(
     trained: Trained, perturbed: Path, new_bench: Callable[[], "Bench"]
 ) -> None:
     bench = new_bench()
@@ -226,7 +225,7 @@ def test_changed_scores_and_too_much_memory_are_refused_with_the_figures(
     assert blessing.get_int_custom_property("blessed") == 0 and (Path(blessing.uri) / "INFRA_NOT_BLESSED").is_file()
 
     # What the Evaluator has refused is not even looked at.
-    assert _check(bench, perturbed, trained, blessed=0)["made"] is False
+    assert _check(bench, perturbed, trained, blessed=0)["checks"] == []
     assert bench.output("ServingCheck", "blessing").get_int_custom_property("blessed") == 0
 
 
@@ -363,10 +362,10 @@ def test_a_model_that_cannot_be_loaded_is_found(trained: Trained, tmp_path: Path
 def test_files_that_contradict_the_run_are_named_without_asking(trained: Trained, tmp_path: Path) -> None:
     model = trained.copy(tmp_path)
     other = {**LIMITS, "classes": ["a", "b"], "positive_class": "b"}
-    (reason,) = check_serving(model, trained.reference, other)["reasons"]
+    (reason,) = check_serving(model, trained.reference, other).reasons
     assert "Negative" in reason and "'a'" in reason
     (model / CARD_FILE).unlink()
-    (reason,) = check_serving(model, trained.reference, LIMITS)["reasons"]
+    (reason,) = check_serving(model, trained.reference, LIMITS).reasons
     assert "classifier.json" in reason
 
 
@@ -376,7 +375,7 @@ def test_a_model_that_needs_our_code_is_refused(trained: Trained, tmp_path: Path
         return tf.ensure_shape(tf.numpy_function(lambda values: values, [rows], tf.string), [None])
 
     findings = check_serving(foreign(trained, tmp_path, before=ours), trained.reference, LIMITS)
-    assert not findings["passed"] and "pyfunc" in findings["reasons"][0]
+    assert not findings.passed and "pyfunc" in findings.reasons[0]
 
 
 @pytest.mark.serving
@@ -386,7 +385,7 @@ def test_a_model_that_crashes_is_refused_with_what_it_said(trained: Trained, tmp
             return tf.identity(rows)
 
     findings = check_serving(foreign(trained, tmp_path, before=crash), trained.reference, LIMITS)
-    (reason,) = findings["reasons"]
+    (reason,) = findings.reasons
     assert reason.startswith("both signatures at once: the process ended with killed by SIGABRT")
     assert "out of luck" in reason
 
@@ -401,18 +400,18 @@ def test_a_model_that_hangs_is_stopped(trained: Trained, tmp_path: Path) -> None
     findings = check_serving(
         foreign(trained, tmp_path, before=hang), trained.reference, {**LIMITS, "max_seconds": 60.0}
     )
-    assert findings["reasons"] == [
+    assert findings.reasons == [
         "both signatures at once: no end after 60 s (serving_check.max_seconds); the next run measures anew"
     ]
-    assert findings["measure_again"]
+    assert findings.measure_again
 
 
 @pytest.mark.serving
 def test_a_model_that_is_too_slow_is_refused_after_three_tries(trained: Trained) -> None:
     findings = check_serving(trained.model, trained.reference, {**LIMITS, "max_p50_ms": 0.001, "max_p99_ms": 0.002})
-    assert [reason.partition(":")[0] for reason in findings["reasons"]] == ["latency limit"] * 2
-    assert "allowed are 0.001 ms (serving_check.max_p50_ms); the next run measures anew" in findings["reasons"][0]
-    assert findings["measure_again"]
+    assert [reason.partition(":")[0] for reason in findings.reasons] == ["latency limit"] * 2
+    assert "allowed are 0.001 ms (serving_check.max_p50_ms); the next run measures anew" in findings.reasons[0]
+    assert findings.measure_again
 
 
 @pytest.mark.serving
@@ -427,12 +426,12 @@ def test_the_same_requests_go_through_a_model_server_where_there_is_one(
         binary.chmod(0o755)
         monkeypatch.setenv("PATH", str(binary.parent), prepend=os.pathsep)
     checks = model_server.check(trained.model, trained.reference, INPUTS, LIMITS)
-    assert [(check["name"], check["outcome"]) for check in checks] == [
+    assert [(check.name, check.outcome) for check in checks] == [
         ("TensorFlow Serving, REST", "passed"),
         ("TensorFlow Serving, gRPC", "passed"),
     ], checks
     refused = model_server.check(perturbed, trained.reference, INPUTS, LIMITS)
-    assert all("from those recorded at training" in check["detail"] for check in refused)
+    assert all("from those recorded at training" in check.detail for check in refused)
 
 
 @pytest.mark.serving
@@ -444,4 +443,4 @@ def test_a_model_server_that_ends_at_once_is_told_with_what_it_said(
     binary.chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
     (check,) = model_server.check(trained.model, trained.reference, INPUTS, LIMITS)
-    assert check["outcome"] == "failed" and "exit code 3: no such flag" in check["detail"]
+    assert check.outcome == "failed" and "exit code 3: no such flag" in check.detail

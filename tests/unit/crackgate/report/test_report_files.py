@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 from crackgate.contracts.evaluation import Outcome
+from crackgate.contracts.serving_findings import ServingCheckResult
 from crackgate.contracts.verdict import Verdict
 from crackgate.report.content import CheckOutcome, Report, describe_checks, explain
 from crackgate.report.files import write_report
@@ -21,7 +22,7 @@ from crackgate.report.json_schema import report_schema
 from crackgate.report.model_card import render_model_card
 from crackgate.report.page import render_page
 from crackgate.report.provenance import INSTALLED, read_commit
-from crackgate.runs.summary import ComponentTime, ServingQuestion, Summary
+from crackgate.runs.summary import ComponentTime, Summary
 from crackgate_cli.tables.closing import print_closing
 from pipeline.run import _report
 from tests.helpers.filled_summary import CHECKED, POSITIVE, fill_summary, requirement
@@ -124,7 +125,7 @@ def test_every_requirement_is_a_test_case_with_its_outcome() -> None:
 def test_every_check_of_serving_is_a_test_case_with_its_outcome() -> None:
     summary = fill_summary(Verdict.REFUSED)
     assert summary.serving is not None
-    summary.serving.checks.append(ServingQuestion(name="memory limit", outcome="failed", detail="1,812 MiB"))
+    summary.serving.checks.append(ServingCheckResult(name="memory limit", outcome="failed", detail="1,812 MiB"))
     (suite,) = ElementTree.fromstring(render_gates(make_report(summary))).findall("testsuite[@name='serving']")
     cases = {case.get("name"): [(part.tag, part.get("message")) for part in case] for case in suite}
     assert cases == {

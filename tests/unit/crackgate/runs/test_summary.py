@@ -18,16 +18,14 @@ from crackgate.contracts.evaluation import (
     Requirement,
     SliceFigures,
 )
+from crackgate.contracts.serving_findings import ServingCheckResult, ServingFindings
 from crackgate.contracts.verdict import EXIT_CODES, Verdict
 from crackgate.runs.summary import (
     SUMMARY_FILE,
     ComponentTime,
     Images,
-    ServingFindings,
-    ServingQuestion,
     Summary,
     begin_summary,
-    say_serving,
 )
 from crackgate_cli.tables.closing import print_closing
 
@@ -163,13 +161,13 @@ def test_the_serving_check_is_said_in_a_few_words() -> None:
     found = ServingFindings(
         passed=True,
         checks=[
-            ServingQuestion(name="empty batch", outcome="passed", detail="answered with nothing"),
-            ServingQuestion(name="TensorFlow Serving", outcome="skipped", detail="there is none on the PATH"),
+            ServingCheckResult(name="empty batch", outcome="passed", detail="answered with nothing"),
+            ServingCheckResult(name="TensorFlow Serving", outcome="skipped", detail="there is none on the PATH"),
         ],
-        figures={"p50_ms_one": 16.25, "p99_ms_one": 41.5, "peak_memory_mib": 1812.4},
+        metrics={"p50_ms_one": 16.25, "p99_ms_one": 41.5, "peak_memory_mib": 1812.4},
     )
-    assert say_serving(found) == (
+    assert found.in_words() == (
         "1 of 1 checks passed; TensorFlow Serving skipped, there is none on the PATH; one image in 16 ms, at most 42 "
         "ms; 1,812 MiB"
     )
-    assert say_serving(ServingFindings(passed=False)) == "0 of 0 checks passed"
+    assert ServingFindings(passed=False).in_words() == "0 of 0 checks passed"
