@@ -69,12 +69,12 @@ app.command(epilog="Exit codes: 0 listed, 1 a record cannot be read, 2 usage: th
     versions
 )
 app.command(
-    epilog="Exit codes: 0 everything is what was released, 1 something is not, or a record cannot be read, "
+    epilog="Exit codes: 0 everything is as it was released, 1 something is not, or a record cannot be read, "
     "2 usage: there is no such version or key."
 )(verify)
 app.command(
-    epilog="Exit codes: 0 done, or that version is in use already, 1 the version is not what was released or the "
-    "serving directory cannot be changed, 2 usage: there is no such version."
+    epilog="Exit codes: 0 done, or that version is in production already, 1 the version is not as it was released, or "
+    "the serving directory cannot be changed, 2 usage: there is no such version."
 )(rollback)
 app.command()(train_worker)
 app.add_typer(kubeflow_app, name="kubeflow")

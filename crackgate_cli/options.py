@@ -46,14 +46,14 @@ def console_on_a_copy_of(descriptor: int) -> Console:
 
 def chosen_model(workspace: Path, model: Path | None) -> Path:
     """The folder of the version that a command works with; ends the command where there is none."""
-    from crackgate.releases import current_version
+    from crackgate.releases import production_version
 
     if model is not None:
         if not (model / "saved_model.pb").is_file():
             fail(f"{str(model)!r} is no released version: it has no saved_model.pb", EXIT_USAGE)
         return model
     serving = Workspace(workspace).serving
-    folder = current_version(serving)
+    folder = production_version(serving)
     if folder is None:
         fail(f"there is no released model in {str(serving)!r}: run 'crackgate run' first, or give --model", EXIT_USAGE)
     return folder

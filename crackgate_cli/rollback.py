@@ -21,7 +21,7 @@ def rollback(
     to: Annotated[
         int | None,
         typer.Option(
-            min=0, metavar="VERSION", help="Version to use; a withdrawn one is reinstated.", show_default="one before"
+            min=0, metavar="VERSION", help="Version; a withdrawn one is reinstated.", show_default="one before"
         ),
     ] = None,
     reason: Annotated[str, typer.Option(help="Why, for the record.")] = "no reason given",
@@ -29,7 +29,7 @@ def rollback(
     serving: ServingOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Use an earlier version again: newer ones are withdrawn, and not released again until they are reinstated."""
+    """Put an earlier version into production: newer ones are withdrawn, and not released again unless reinstated."""
     from crackgate.releases import ManifestError, ServingDirectoryError, roll_back
     from crackgate.releases.withdrawal import AlteredVersionError, NoSuchVersionError, describe_user
 
@@ -43,8 +43,8 @@ def rollback(
         print(json.dumps(vars(done), indent=2))
         return
     if not done.withdrawn and not done.reinstated:
-        print(f"version {done.current} is in use already: nothing was changed")
+        print(f"version {done.in_production} is in production already: nothing was changed")
         return
     for number in done.withdrawn:
         print(f"withdrew version {number}")
-    print(f"version {done.current} is in use now{', reinstated' if done.reinstated else ''}")
+    print(f"version {done.in_production} is in production now{', reinstated' if done.reinstated else ''}")

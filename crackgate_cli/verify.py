@@ -1,4 +1,4 @@
-"""`crackgate verify`: whether versions are what was released."""
+"""`crackgate verify`: whether versions are as they were released."""
 
 import json
 from pathlib import Path

@@ -20,8 +20,8 @@ from crackgate.releases import (
     Lineage,
     Release,
     ServingDirectoryError,
-    current_version,
     find_withdrawn_model,
+    production_version,
     publish,
     remove_old_versions,
     verify,
@@ -111,7 +111,7 @@ def _passed(input_dict: dict[str, list[types.Artifact]]) -> bool:
 
 def _find_in_use(serving_dir: Path, digest: str, signer: Signer | None) -> Path | None:
     """The version in use when it is this very model: judged again under other options, it is not released twice."""
-    folder = current_version(serving_dir)
+    folder = production_version(serving_dir)
     found = verify(folder) if folder else None
     if folder is None or found is None or found.manifest is None or not found.intact:
         return None

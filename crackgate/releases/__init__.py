@@ -4,12 +4,12 @@
     ├── 1795374861/        a version: the SavedModel, manifest.json and, where releases are signed, manifest.sig
     ├── withdrawn/         versions that were rolled back, and <version>.json with who, when and why
     ├── model_cards/       <version>.md, written by the report
-    ├── .unfinished/       pushes that are going on, or were killed
-    ├── .lock              held by whoever changes something
-    └── .last-number       the newest version's, also when that was deleted
+    ├── .unfinished/       pushes that go on or were killed
+    ├── .lock              held by the process that changes something
+    └── .last-number       the highest number so far, also when that version was deleted
 
-A version is complete exactly when it has a manifest and every file that it names. Nothing in its folder ever changes
-after that. TensorFlow Serving looks at numbers alone.
+A version is complete when it has a manifest and every file that the manifest names. Its folder never changes after
+that. In production is the newest complete version that is not withdrawn. TensorFlow Serving looks at numbers alone.
 """
 
 from crackgate.releases.change import ServingDirectoryError
@@ -18,7 +18,7 @@ from crackgate.releases.publication import publish
 from crackgate.releases.records import State
 from crackgate.releases.retention import held, remove_old_versions
 from crackgate.releases.verification import Finding, verify
-from crackgate.releases.versions import Version, current_version, find_version, find_withdrawn_model, list_versions
+from crackgate.releases.versions import Version, find_version, find_withdrawn_model, list_versions, production_version
 from crackgate.releases.withdrawal import roll_back
 
 __all__ = [
@@ -30,11 +30,11 @@ __all__ = [
     "ServingDirectoryError",
     "State",
     "Version",
-    "current_version",
     "find_version",
     "find_withdrawn_model",
     "held",
     "list_versions",
+    "production_version",
     "publish",
     "read_manifest",
     "remove_old_versions",

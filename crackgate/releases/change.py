@@ -1,4 +1,4 @@
-"""One change of the serving directory at a time, and nothing left of those that were killed."""
+"""One change of the serving directory at a time; the next one removes what a killed one left."""
 
 import errno
 import fcntl
@@ -28,15 +28,15 @@ _DAY = 86_400.0
 
 
 class ServingDirectoryError(Exception):
-    """The serving directory could not be changed; the message says why, how things stand, and what to do."""
+    """The serving directory could not be changed; the message says why, how it stands, and what to do."""
 
 
 @dataclass(frozen=True)
 class Change:
-    """A change that is going on, the only one as far as locks reach.
+    """The only change that goes on, as far as locks reach.
 
     Attributes:
-        serving_dir: What is changed.
+        serving_dir: The serving directory.
         workshop: An empty folder on the same file system, removed at the end.
     """
 
@@ -44,10 +44,10 @@ class Change:
     workshop: Path
 
     def next_number(self) -> int:
-        """Returns a number for a new version: the time, and higher than any that was ever given here."""
+        """Returns a number for a new version: the time, or one more than the highest number ever given here."""
         parents = (self.serving_dir, self.serving_dir / WITHDRAWN_FOLDER)
         taken = [number for parent in parents for number in numbered_folders(parent)]
-        # Of a version that was deleted by hand the number is not given again, whatever the clock says.
+        # A version that was deleted by hand does not free its number, whatever the clock says.
         last = self.serving_dir / LAST_NUMBER_FILE
         if last.is_file() and (text := last.read_text()).isdecimal():
             taken.append(int(text))
@@ -61,7 +61,7 @@ class Change:
         move_folder(folder, target)
 
     def announce_move(self, number: int) -> None:
-        """Says which version is about to be moved: whoever comes after a kill sets right what is half done."""
+        """Records which version is about to be moved: after a kill, the next change completes or undoes the move."""
         write_text(self.workshop / _MOVING_FILE, str(number))
 
     def remove(self, folder: Path) -> None:
@@ -78,11 +78,11 @@ class Change:
 
 @contextmanager
 def changing(serving_dir: Path, after_failure: str, patience: float = _PATIENCE) -> Iterator[Change]:
-    """Keeps other changes out, on this machine and, where the file system has common locks, on all.
+    """Keeps other changes out: on this machine, and on all where the file system has common locks.
 
     Args:
         serving_dir: Made where there is none.
-        after_failure: How things stand when the change fails, for the error.
+        after_failure: How the directory stands when the change fails, for the error.
         patience: Seconds to wait for another change.
 
     Raises:
@@ -137,12 +137,12 @@ def _wait_for(lock: IO[str], serving_dir: Path, patience: float) -> None:
 
 
 def _remove_leftovers(serving_dir: Path) -> None:
-    """Removes what killed changes left. Those of this machine are dead, since we hold the lock."""
+    """Removes what killed changes left: all of this machine's, whose lock we hold."""
     parent = serving_dir / UNFINISHED_FOLDER
     for workshop in list(parent.iterdir()) if parent.is_dir() else []:
         try:
             idle = time.time() - workshop.stat().st_mtime
-        except FileNotFoundError:  # Another machine's, which has just come to its end.
+        except FileNotFoundError:  # Another machine's, which has just ended.
             continue
         # Another machine's lock may not reach us: a day is longer than any push.
         if workshop.name.startswith(_this_kernel()) or idle > _DAY:
@@ -153,7 +153,7 @@ def _remove_leftovers(serving_dir: Path) -> None:
 def _end_move(serving_dir: Path, workshop: Path) -> None:
     """Leaves a version that was being moved in one place, with a record that says so.
 
-    It is in two places, or half in one, only where there is no rename of folders.
+    Without renames of folders it may be in two places, or half in one.
     """
     try:
         number = int((workshop / _MOVING_FILE).read_text())
@@ -165,7 +165,7 @@ def _end_move(serving_dir: Path, workshop: Path) -> None:
         superfluous = withdrawn
         record = read_record(serving_dir, number)
         if record is not None and record.events[-1].state == State.WITHDRAWN:
-            why = "its withdrawal or reinstatement was interrupted, and it is in service"
+            why = "its withdrawal or reinstatement was interrupted, and it is in production"
             add_event(serving_dir, manifest, State.RELEASED, "crackgate", why)
     elif isinstance(examine(withdrawn, number), Manifest) or not withdrawn.is_dir():
         superfluous = released
@@ -176,5 +176,5 @@ def _end_move(serving_dir: Path, workshop: Path) -> None:
 
 
 def _this_kernel() -> str:
-    """The same for all containers on a machine, whose locks keep each other out, and another one after a restart."""
+    """Names the running kernel: the same in all containers of a machine, another one after a restart."""
     return Path("/proc/sys/kernel/random/boot_id").read_text().strip()

@@ -11,9 +11,9 @@ from crackgate.contracts.model_files import MANIFEST_FILE
 MODEL_FILE = "saved_model.pb"
 # TensorFlow Serving takes a folder for a model by the first of them, our readers by the second.
 _LAST = (MODEL_FILE, str(MANIFEST_FILE))
-# What file systems answer that have no rename of folders, or none across the layers or buckets they are made of:
-# FUSE and 9p (ENOSYS, ENOTSUP), overlays and other mounts (EXDEV), some network shares (EPERM, EINVAL), and Google
-# Cloud Storage FUSE for folders beyond a limit (EMFILE).
+# File systems without a rename of folders, or with none across their layers or buckets, answer so: FUSE and 9p (ENOSYS,
+# ENOTSUP), overlays and other mounts (EXDEV), some network shares (EPERM, EINVAL), and Google Cloud Storage FUSE for
+# folders beyond a limit (EMFILE).
 _NO_FOLDER_RENAME = {
     errno.EXDEV,
     errno.ENOSYS,
@@ -26,7 +26,7 @@ _NO_FOLDER_RENAME = {
 
 
 def copy_folder(source: Path, target: Path) -> None:
-    """Copies a folder with everything in it to a name that must be new; what makes it a model comes last."""
+    """Copies a folder to a name that must be new; the files that make it a model come last."""
     target.mkdir()
     for parent, folders, files in os.walk(source, onerror=_raise, followlinks=True):
         here = target / Path(parent).relative_to(source)
@@ -43,14 +43,13 @@ def copy_folder(source: Path, target: Path) -> None:
 
 
 def move_folder(source: Path, target: Path) -> None:
-    """Moves a folder to a name that must be new.
+    """Moves a folder to a name that must be new, by one rename.
 
-    By one rename, so that it is there as a whole or not at all. Where the file system has none for folders, it is
-    copied, the manifest last, and then removed, the manifest first.
+    Where the file system has none for folders, it is copied, the manifest last, and then removed, the manifest first.
 
     Raises:
         FileExistsError: `target` is there already.
-        OSError: Anything else; what was copied of it has been removed.
+        OSError: It could not be moved; a partial copy has been removed.
     """
     # A rename would replace an empty folder without a word.
     if target.exists():
@@ -68,7 +67,7 @@ def move_folder(source: Path, target: Path) -> None:
 
 
 def remove_folder(folder: Path) -> None:
-    """Removes a folder; for its readers it is gone from the first moment on."""
+    """Removes a folder; readers no longer take it for a model from the first moment on."""
     for name in reversed(_LAST):
         (folder / name).unlink(missing_ok=True)
     shutil.rmtree(folder)

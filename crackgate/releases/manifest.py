@@ -1,4 +1,4 @@
-"""What a released version consists of and where it comes from: `manifest.json`, the last file that a push writes."""
+"""`manifest.json`, the last file that a push writes: a version's files, and where they come from."""
 
 import hashlib
 import importlib.metadata
@@ -13,7 +13,7 @@ from crackgate.contracts.model_files import MANIFEST_FILE, MODEL_VERSION_FILE, S
 
 
 class ManifestError(Exception):
-    """There is no manifest, or it cannot be read; the message says which."""
+    """There is no manifest, or it cannot be read."""
 
 
 class _Record(BaseModel):
@@ -33,9 +33,9 @@ class Lineage(_Record):
     Attributes:
         pipeline: Name of the pipeline.
         run_id: The run that released it.
-        execution: Id of the push in ML Metadata; 0 when it was not made by a pipeline.
-        artifacts: Ids in ML Metadata of what it was made from ("model", "model_blessing", ...), by input name.
-        data_fingerprint: Of the images; "" when it is not known.
+        execution: Id of the push in ML Metadata; 0 without a pipeline.
+        artifacts: Ids in ML Metadata of the push's inputs ("model", "model_blessing", ...), by name.
+        data_fingerprint: Fingerprint of the images; "" when it is not known.
     """
 
     pipeline: str
@@ -51,16 +51,15 @@ class Manifest(_Record):
     Attributes:
         version: The version's number.
         created: UTC, ISO 8601.
-        crackgate_version: Of the program that released it.
-        model_digest: SHA-256 over the files of the model that was judged, the version's number aside: same model,
-            same digest.
-        differs_from_judged: Files that a push writes anew; all others are those of the model that was judged.
-        metrics: What the evaluation found, on all test images; None where a figure could not be computed.
+        crackgate_version: The version of the program that released it.
+        model_digest: SHA-256 over the files of the model that was judged, but for the version's number.
+        differs_from_judged: Files that the push wrote anew; all others are those of the model that was judged.
+        metrics: Metrics on all test images, by name; None where one could not be computed.
         lineage: Run, execution, artifacts and data.
         config_digest: SHA-256 of the configuration that decides about the model; "" when it is not known.
         signing_key: Fingerprint of the public key; None when the release is not signed.
         files: All files of the folder by path, but the manifest and its signature.
-        own_digest: SHA-256 of all the above: an edited manifest is found out, though not one that was made anew.
+        own_digest: SHA-256 of all the above. It reveals an edited manifest, though not one that was made anew.
     """
 
     version: int = Field(ge=0)
@@ -84,13 +83,13 @@ class Manifest(_Record):
         return files
 
     def digest_content(self) -> str:
-        """SHA-256 of everything that the manifest says, to be held against `own_digest`."""
+        """SHA-256 of all other fields, to compare with `own_digest`."""
         content = self.model_dump(mode="json", exclude={"own_digest"})
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
 class Release(_Record):
-    """What a manifest says beyond the files; see `Manifest`."""
+    """The part of a manifest that does not follow from the files; see `Manifest`."""
 
     lineage: Lineage
     metrics: dict[str, float | None] = Field(default_factory=dict)
@@ -121,15 +120,7 @@ def read_manifest(folder: Path) -> Manifest:
 def build_manifest(
     version: int, files: dict[str, FileEntry], model_digest: str, release: Release, signing_key: str | None
 ) -> Manifest:
-    """Puts a manifest together.
-
-    Args:
-        version: The version's number.
-        files: What is in its folder.
-        model_digest: Of the model as judged.
-        release: Where it comes from.
-        signing_key: Fingerprint of the key that will sign it.
-    """
+    """Builds a manifest, created now, from its fields; see `Manifest`."""
     manifest = Manifest(
         version=version,
         created=datetime.now(UTC).isoformat(timespec="seconds"),
@@ -146,7 +137,7 @@ def build_manifest(
 
 
 def file_names(folder: Path) -> list[str]:
-    """Paths of all files below `folder`, relative to it, but the manifest and its signature; sorted."""
+    """Sorted paths of all files below `folder`, relative to it, but the manifest and its signature."""
     files = (path for path in folder.rglob("*") if path.is_symlink() or not path.is_dir())
     names = (path.relative_to(folder).as_posix() for path in files)
     return sorted(name for name in names if name not in (str(MANIFEST_FILE), str(SIGNATURE_FILE)))
@@ -160,7 +151,7 @@ def measure_file(file: Path) -> FileEntry:
 
 
 def digest_model(files: Mapping[str, FileEntry]) -> str:
-    """SHA-256 over names and contents of a model's files, whatever version number it bears."""
+    """SHA-256 over names and contents of a model's files, but for its version's number."""
     digest = hashlib.sha256()
     for name, entry in sorted(files.items()):
         if name != MODEL_VERSION_FILE.as_posix():

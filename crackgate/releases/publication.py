@@ -13,13 +13,13 @@ from crackgate.releases.signatures import Signer
 def publish(model: Path, serving_dir: Path, release: Release, signer: Signer | None = None) -> Path:
     """Releases a model as the newest version.
 
-    Its files are copied beside the versions and written to the disk, the manifest last; then the folder gets its
-    number by one rename. A reader sees all of it or nothing, whenever the process or the machine dies.
+    Its files are copied beside the versions and written to the disk, the manifest last. One rename then gives the
+    folder its number: a reader sees all of it or nothing, whenever the process or the machine dies.
 
     Args:
         model: The SavedModel's folder, which is left as it is.
-        serving_dir: Where the versions are; made where there is none.
-        release: What the manifest says of the model.
+        serving_dir: Made where there is none.
+        release: Lineage and metrics for the manifest.
         signer: Signs the manifest; None to release unsigned.
 
     Returns:
@@ -34,7 +34,7 @@ def publish(model: Path, serving_dir: Path, release: Release, signer: Signer | N
     with changing(serving_dir, "nothing was released") as change:
         staged = change.workshop / "model"
         copy_folder(model, staged)
-        # Of a model that was itself a release.
+        # The model may be a release itself.
         for name in (MANIFEST_FILE, SIGNATURE_FILE):
             (staged / name).unlink(missing_ok=True)
         while True:
@@ -42,7 +42,7 @@ def publish(model: Path, serving_dir: Path, release: Release, signer: Signer | N
             _complete(staged, number, release, signer)
             try:
                 change.move(staged, serving_dir / str(number))
-            except FileExistsError:  # Another machine, whose lock does not reach us, was quicker.
+            except FileExistsError:  # Another machine was quicker, and its lock does not reach us.
                 continue
             return serving_dir / str(number)
 

@@ -1,4 +1,4 @@
-"""What is recorded of withdrawals and reinstatements: `withdrawn/<version>.json`, beside what must not change."""
+"""Records of withdrawals and reinstatements: `withdrawn/<version>.json`, beside folders that must not change."""
 
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -22,7 +22,7 @@ class State(StrEnum):
 
 
 class Event(BaseModel):
-    """A version was withdrawn or reinstated: when (UTC, ISO 8601), by whom (user@host), and why."""
+    """A withdrawal or reinstatement: when (UTC, ISO 8601), by whom (user@host), and why."""
 
     state: State
     when: str
@@ -34,7 +34,7 @@ class WithdrawalRecord(BaseModel):
     """The content of `withdrawn/<version>.json`; it outlives the version's folder.
 
     Attributes:
-        model_digest: See `Manifest`: the same model is not released again.
+        model_digest: See `Manifest`; the same model is not released again.
         events: In their order.
     """
 
@@ -56,7 +56,8 @@ def read_record(serving_dir: Path, number: int) -> WithdrawalRecord | None:
         return None
     except (OSError, ValidationError) as error:
         raise ManifestError(
-            f"cannot read {str(file)!r}, which says why version {number} was withdrawn: {str(error).splitlines()[0]}"
+            f"cannot read {str(file)!r}, which says why version {number} was withdrawn: {str(error).splitlines()[0]}; "
+            "put a good copy back"
         ) from None
     return record if record.events else None
 

@@ -1,4 +1,4 @@
-"""Removing old versions, and keeping those that someone reads."""
+"""Retention: old versions are removed, but for those that a reader holds."""
 
 import fcntl
 import os
@@ -14,13 +14,13 @@ from crackgate.releases.versions import list_versions
 
 @contextmanager
 def held(folder: Path) -> Iterator[None]:
-    """Keeps a version from being removed by retention while a reader loads it or answers from it.
+    """Keeps retention from removing a version while a reader loads it or answers from it.
 
-    A shared lock on its manifest, which needs no right to write and ends with the process. A rollback does not wait
-    for it: its readers are to change over.
+    It takes a shared lock on the manifest, which needs no right to write and ends with the process. A rollback does
+    not wait for it.
 
     Raises:
-        FileNotFoundError: The version has just been removed or withdrawn: ask `current_version` again.
+        FileNotFoundError: The version has just been removed or withdrawn: ask `production_version` again.
     """
     file = folder / MANIFEST_FILE
     with file.open("rb") as manifest:
@@ -31,16 +31,12 @@ def held(folder: Path) -> Iterator[None]:
 
 
 def remove_old_versions(serving_dir: Path, keep: int) -> list[int]:
-    """Removes released versions but the newest ones, and but those that are `held`.
+    """Removes all released versions but the newest `keep` ones (0: all stay) and those that are `held`.
 
-    The newest one is in use, and stays. Withdrawn versions do not count, and stay.
-
-    Args:
-        serving_dir: Where the versions are.
-        keep: How many to keep; 0 keeps all.
+    Withdrawn versions do not count, and stay.
 
     Returns:
-        The numbers of those removed.
+        The numbers of the versions that were removed.
 
     Raises:
         ServingDirectoryError: One could not be removed.

@@ -1,7 +1,7 @@
-"""Ed25519 signatures of releases: whoever can write to the serving directory cannot make one.
+"""Ed25519 signatures of releases, which the right to write to the serving directory is not enough to make.
 
-Signed are the bytes of `manifest.json`, which names the SHA-256 of every file. Keys are PEM files as OpenSSL makes
-them, and OpenSSL can check a signature, too:
+A signature is over the bytes of `manifest.json`, which names the SHA-256 of every file. Keys are PEM files as OpenSSL
+makes them, and OpenSSL can check a signature, too:
 
     openssl genpkey -algorithm ed25519 -out release.key
     openssl pkey -in release.key -pubout -out release.pub
@@ -31,15 +31,15 @@ _HOW_TO_DERIVE = "derive it with 'openssl pkey -in release.key -pubout -out rele
 
 
 class KeyFileError(Exception):
-    """A key cannot be used; the message never holds any of it."""
+    """A key cannot be used; the message holds nothing of it."""
 
 
 class SignatureError(Exception):
-    """A signature is missing or wrong; the message says which."""
+    """A signature is missing or wrong."""
 
 
 class Signer:
-    """Signs manifests. The private key is in memory alone."""
+    """Signs manifests; the private key stays in memory."""
 
     def __init__(self, key: Ed25519PrivateKey):
         self._key = key
@@ -65,8 +65,8 @@ def load_signer(source: str) -> Signer:
     """Reads a private key.
 
     Args:
-        source: Path of a PEM file without a passphrase, or "env:NAME", the environment variable that holds such a
-            file's content.
+        source: Path of a PEM file without a passphrase, or "env:NAME": an environment variable with such a file's
+            content.
 
     Raises:
         KeyFileError: There is no such file or variable, or it holds no Ed25519 private key.
@@ -105,11 +105,11 @@ def fingerprint(key: PublicKey) -> str:
 
 
 def check_signature(folder: Path, manifest: Manifest, public_key: PublicKey | None) -> str:
-    """Returns what is known of a version's signature, in a sentence.
+    """Says how a version is signed, in a sentence.
 
     Args:
         folder: The version's folder.
-        manifest: What its manifest says.
+        manifest: The content of its manifest.
         public_key: The key that must have signed it; None to accept any state that agrees with the manifest.
 
     Raises:
@@ -146,7 +146,7 @@ def _read_secret(source: str) -> bytes:
     if name != source:
         value = os.environ.get(name)
         if not value:
-            raise KeyFileError(f"the environment variable {name!r}, which is to hold the signing key, is not set")
+            raise KeyFileError(f"the environment variable {name!r} is not set: put the signing key's PEM file into it")
         return value.encode()
     try:
         return Path(source).read_bytes()

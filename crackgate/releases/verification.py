@@ -1,4 +1,4 @@
-"""Whether a version is, byte by byte, what was released."""
+"""Verification: whether a version is byte by byte as it was released."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,13 +10,13 @@ from crackgate.releases.signatures import PublicKey, SignatureError, check_signa
 
 @dataclass(frozen=True)
 class Finding:
-    """What a verification came to.
+    """The outcome of a verification.
 
     Attributes:
         folder: The version's folder.
         manifest: None when there is none that can be read.
-        problems: One sentence for each thing that is not as released; empty when everything is.
-        signature: What is known of the signature, in a sentence.
+        problems: One sentence for each difference from the release.
+        signature: How the version is signed, in a sentence.
     """
 
     folder: Path
@@ -26,20 +26,19 @@ class Finding:
 
     @property
     def intact(self) -> bool:
-        """Whether everything is as it was released."""
+        """Whether the version is as it was released."""
         return not self.problems
 
 
 def verify(folder: Path, public_key: PublicKey | None = None, version: int | None = None) -> Finding:
-    """Reads every file of a version and holds it against the manifest. Nothing is written.
+    """Reads every file of a version and compares it with the manifest.
 
-    Without a signature this tells accidents and careless changes; whoever can write to the folder can write a new
-    manifest, too. A signature tells that.
+    This finds accidents and careless changes. Only a signature finds a manifest that was made anew.
 
     Args:
         folder: The version's folder.
-        public_key: The key that must have signed it; None to take the release unsigned.
-        version: The number that it is expected to have; None where the folder's name says nothing.
+        public_key: The key that must have signed it; None to accept any.
+        version: The number that it must have; None where the folder's name says nothing.
     """
     try:
         manifest = read_manifest(folder)

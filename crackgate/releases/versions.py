@@ -1,4 +1,4 @@
-"""Which versions there are, and which one is in use. Nothing here writes, and nobody has to wait for a push."""
+"""The versions of a serving directory, and which one is in production. Readers write nothing and wait for no push."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -6,7 +6,7 @@ from pathlib import Path
 from crackgate.releases.manifest import Manifest, ManifestError, read_manifest
 from crackgate.releases.records import WITHDRAWN_FOLDER, Event, State, read_records
 
-# TensorFlow Serving reads folder names as 64-bit integers and passes over what is none.
+# TensorFlow Serving reads folder names as 64-bit integers and passes over all others.
 _NUMBERS = 2**63
 
 
@@ -15,12 +15,12 @@ class Version:
     """One version.
 
     Attributes:
-        number: Newer is higher.
-        folder: Where it is; of a version that was withdrawn and then deleted, where it would be.
-        state: Where it stands.
+        number: A newer version has a higher one.
+        folder: Path of its folder, also when it was withdrawn and then deleted.
+        state: Released, withdrawn or incomplete.
         manifest: None when it is incomplete or deleted.
         problem: Why it is incomplete, in a sentence; "" when it is not.
-        events: Its withdrawals and reinstatements.
+        events: Its withdrawals and reinstatements, in their order.
     """
 
     number: int
@@ -31,11 +31,10 @@ class Version:
     events: list[Event] = field(default_factory=list)
 
 
-def current_version(serving_dir: Path) -> Path | None:
-    """Returns the folder of the version in use: the highest complete one that is not withdrawn; None without one.
+def production_version(serving_dir: Path) -> Path | None:
+    """Returns the folder of the version in production: the newest complete one that is not withdrawn, if any.
 
-    A version in `serving_dir` is there as a whole or not at all; what has no manifest, or lacks a file that it names,
-    is passed over. Asking takes a few system calls.
+    Incomplete versions are passed over: see `examine`. It takes a few system calls.
     """
     for number in sorted(numbered_folders(serving_dir), reverse=True):
         if isinstance(examine(serving_dir / str(number), number), Manifest):
@@ -44,7 +43,7 @@ def current_version(serving_dir: Path) -> Path | None:
 
 
 def list_versions(serving_dir: Path) -> list[Version]:
-    """Returns all versions, withdrawn and incomplete ones included, the oldest first.
+    """Returns all versions, the oldest first, also withdrawn and incomplete ones.
 
     Raises:
         ManifestError: The record of a withdrawal cannot be read.
@@ -53,13 +52,13 @@ def list_versions(serving_dir: Path) -> list[Version]:
     withdrawn = serving_dir / WITHDRAWN_FOLDER
     found: dict[int, Version] = {}
     for number, record in records.items():
-        # It may have been deleted since, and must not be released again for that.
+        # Its folder may have been deleted since; its model is still not to be released again.
         if record.events[-1].state == State.WITHDRAWN:
             found[number] = Version(number, withdrawn / str(number), State.WITHDRAWN, events=record.events)
     for parent, state in ((withdrawn, State.WITHDRAWN), (serving_dir, State.RELEASED)):
         for number in numbered_folders(parent):
             version = _read_version(parent / str(number), number, state)
-            # Half a copy in one place does not count beside the whole in the other.
+            # Half a copy in one folder does not count beside the whole in the other.
             if version is not None and (version.manifest or number not in found):
                 found[number] = version
     for number in found.keys() & records.keys():
@@ -68,12 +67,12 @@ def list_versions(serving_dir: Path) -> list[Version]:
 
 
 def find_version(serving_dir: Path, number: int) -> Version | None:
-    """Returns one version; None when nothing is known of it."""
+    """Returns one version; None when there never was one of that number."""
     return next((version for version in list_versions(serving_dir) if version.number == number), None)
 
 
 def find_withdrawn_model(serving_dir: Path, model_digest: str) -> Version | None:
-    """Returns the latest version that is this model, by `Manifest.model_digest`, if all such are withdrawn.
+    """Returns the newest version with this `Manifest.model_digest`; None without one, or unless all are withdrawn.
 
     Raises:
         ManifestError: The record of a withdrawal cannot be read.
@@ -90,9 +89,9 @@ def find_withdrawn_model(serving_dir: Path, model_digest: str) -> Version | None
 
 
 def examine(folder: Path, number: int) -> Manifest | str:
-    """Returns the manifest of a complete version, or why it is not complete, in a sentence.
+    """Returns the manifest of a complete version, or a sentence that says why it is incomplete.
 
-    Contents are not read: see `verify`.
+    It reads sizes and no contents: see `verify`.
     """
     try:
         manifest = read_manifest(folder)
@@ -104,7 +103,7 @@ def examine(folder: Path, number: int) -> Manifest | str:
 
 
 def numbered_folders(folder: Path) -> list[int]:
-    """Numbers of the folders that TensorFlow Serving would take for versions, complete or not, in no order."""
+    """Numbers of the folders that TensorFlow Serving takes for versions, complete or not, in no order."""
     try:
         names = [path.name for path in folder.iterdir() if path.name.isdecimal() and path.is_dir()]
     except (FileNotFoundError, NotADirectoryError):
@@ -122,7 +121,7 @@ def _read_version(folder: Path, number: int, state: State) -> Version | None:
 
 
 def _find_missing(folder: Path, manifest: Manifest) -> str:
-    """Sizes tell a copy that is still going on, at the price of one system call a file."""
+    """A copy that still goes on shows by its sizes, at one system call a file."""
     for name, entry in manifest.files.items():
         try:
             size = (folder / name).stat().st_size

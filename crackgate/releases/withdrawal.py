@@ -14,43 +14,43 @@ from crackgate.releases.versions import Version, list_versions
 
 
 class NoSuchVersionError(Exception):
-    """There is no version to go back to, or not that one; the message says which there are."""
+    """There is no such version to go back to; the message names those there are."""
 
 
 class AlteredVersionError(Exception):
-    """The version to go back to is not what was released; nothing was changed."""
+    """The version to go back to is not as it was released; nothing was changed."""
 
 
 @dataclass(frozen=True)
 class Rollback:
-    """What a rollback did.
+    """The outcome of a rollback.
 
     Attributes:
-        current: The version in use now.
+        in_production: The version in production now.
         withdrawn: Versions that were withdrawn, the oldest first.
-        reinstated: Whether `current` had been withdrawn before.
+        reinstated: Whether `in_production` had been withdrawn before.
     """
 
-    current: int
+    in_production: int
     withdrawn: list[int]
     reinstated: bool
 
 
 def roll_back(serving_dir: Path, to: int | None, who: str, why: str) -> Rollback:
-    """Makes an earlier version the one in use, or a withdrawn one again.
+    """Puts an earlier version into production, or reinstates a withdrawn one.
 
-    Whatever is newer is moved to `withdrawn/`, one rename each, the newest last: at no instant a version in between is
-    in use. Asking for the version in use changes nothing.
+    Newer versions are moved to `withdrawn/`, one rename each, the newest last: no version in between is ever in
+    production. Asking for the version in production changes nothing.
 
     Args:
-        serving_dir: Where the versions are.
-        to: The version; None for the one before that in use.
-        who: For the record.
-        why: For the record.
+        serving_dir: The serving directory.
+        to: The version; None for the one before that in production.
+        who: The user, for the record.
+        why: The reason, for the record.
 
     Raises:
         NoSuchVersionError: There is no such version.
-        AlteredVersionError: It is not what was released.
+        AlteredVersionError: It is not as it was released.
         ServingDirectoryError: The directory cannot be changed.
         ManifestError: The record of a withdrawal cannot be read.
     """
@@ -62,7 +62,7 @@ def roll_back(serving_dir: Path, to: int | None, who: str, why: str) -> Rollback
         problems = verify(target.folder, version=target.number).problems
         if problems:
             raise AlteredVersionError(
-                f"version {target.number} is not what was released: {'; '.join(problems)}. Nothing was changed; go "
+                f"version {target.number} is not as it was released: {'; '.join(problems)}. Nothing was changed; go "
                 "back to another one with --to"
             )
         reinstated = target.state == State.WITHDRAWN
@@ -76,7 +76,7 @@ def roll_back(serving_dir: Path, to: int | None, who: str, why: str) -> Rollback
 
 
 def describe_user() -> str:
-    """Who runs this process, as user@host."""
+    """The user of this process, as user@host."""
     try:
         user = getpass.getuser()
     except (KeyError, OSError):  # A container's user may have no name.
@@ -92,7 +92,7 @@ def _find_target(versions: list[Version], to: int | None) -> Version:
         if len(released) < 2:
             raise NoSuchVersionError(
                 f"there is no earlier version to go back to; the versions are: {known}. Withdrawn ones come back with "
-                "--to; to have nothing in use, stop what serves"
+                "--to; to have none in production, stop the service"
             )
         return candidates[released[-2]]
     if to not in candidates:
@@ -101,7 +101,7 @@ def _find_target(versions: list[Version], to: int | None) -> Version:
 
 
 def _withdraw(change: Change, version: Version, who: str, why: str) -> None:
-    # First of all the record: a version must not be away with nobody to say why. Where it is decides what it is.
+    # The record comes first, so that no version is away without a reason. Its folder's place decides its state.
     change.announce_move(version.number)
     add_event(change.serving_dir, _manifest(version), State.WITHDRAWN, who, why)
     change.move(version.folder, change.serving_dir / WITHDRAWN_FOLDER / str(version.number))

@@ -1,4 +1,4 @@
-"""What `crackgate versions` and `crackgate verify` say, for machines and for people. Without TensorFlow."""
+"""The output of `crackgate versions` and `crackgate verify`, for machines and for people."""
 
 from datetime import datetime
 from pathlib import Path
@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Column, Table
 
-from crackgate.releases import Finding, State, Version, current_version, list_versions
+from crackgate.releases import Finding, State, Version, list_versions, production_version
 from crackgate.releases.records import Event
 
 _COLOURS = {State.RELEASED: "green", State.WITHDRAWN: "yellow", State.INCOMPLETE: "red"}
@@ -19,22 +19,22 @@ class VersionEntry(BaseModel):
     """One version.
 
     Attributes:
-        version: Its number; newer is higher.
+        version: Its number.
         state: "released", "withdrawn" or "incomplete".
-        in_use: Whether it is the one that is served.
-        folder: Where it is.
-        released: When, UTC, ISO 8601; None when that is not known.
-        run_id: The run that released it; None when that is not known.
-        bytes: Size of its files; None when that is not known.
+        in_production: Whether it is the version in production.
+        folder: Path of its folder.
+        released: When, UTC, ISO 8601; None without a manifest, as the next two.
+        run_id: The run that released it.
+        bytes: Size of its files.
         signed: Whether the manifest names a signing key.
-        metrics: What the evaluation found.
+        metrics: The manifest's.
         problem: Why it is incomplete; "" when it is not.
         events: Its withdrawals and reinstatements, in their order.
     """
 
     version: int
     state: State
-    in_use: bool
+    in_production: bool
     folder: str
     released: str | None
     run_id: str | None
@@ -46,12 +46,7 @@ class VersionEntry(BaseModel):
 
 
 class FindingEntry(BaseModel):
-    """What a verification came to; see `Finding`.
-
-    Attributes:
-        version: None when there is no manifest.
-        differs_from_judged: Files that the push wrote anew; all others are those of the model that was judged.
-    """
+    """The outcome of a verification; see `Finding` and `Manifest`. `version` is None without a manifest."""
 
     folder: str
     version: int | None
@@ -68,8 +63,8 @@ def describe_versions(serving_dir: Path) -> list[VersionEntry]:
     Raises:
         ManifestError: The record of a withdrawal cannot be read.
     """
-    current = current_version(serving_dir)
-    return [_entry(version, version.folder == current) for version in reversed(list_versions(serving_dir))]
+    in_production = production_version(serving_dir)
+    return [_entry(version, version.folder == in_production) for version in reversed(list_versions(serving_dir))]
 
 
 def describe_finding(finding: Finding) -> FindingEntry:
@@ -87,16 +82,16 @@ def describe_finding(finding: Finding) -> FindingEntry:
 
 
 def print_versions(console: Console, entries: list[VersionEntry]) -> None:
-    """Prints one line for each version, and what befell those that were withdrawn."""
+    """Prints one line for each version, then the events of those that were withdrawn."""
     names = list(
         dict.fromkeys(name for entry in entries for name in entry.metrics if name.partition(" of ")[0] in _SHOWN)
     )
-    # On a narrow terminal anything else may be cut short, but not what other commands take.
+    # A narrow terminal may cut anything but these, which other commands take.
     version, run = (Column(name, no_wrap=True) for name in ("version", "run"))
     table = Table(version, "state", "released", run, *(Column(escape(name), justify="right") for name in names))
     table.add_column("signed")
     for entry in entries:
-        state = f"[{_COLOURS[entry.state]}]{entry.state}{', in use' if entry.in_use else ''}[/]"
+        state = f"[{_COLOURS[entry.state]}]{entry.state}{', in production' if entry.in_production else ''}[/]"
         table.add_row(
             str(entry.version),
             state,
@@ -115,7 +110,7 @@ def print_versions(console: Console, entries: list[VersionEntry]) -> None:
 
 
 def print_findings(console: Console, entries: list[FindingEntry]) -> None:
-    """Prints, version by version, that it is what was released, or everything that is not."""
+    """Prints for each version that it is as it was released, or every difference."""
     for entry in entries:
         name = f"version {entry.version}" if entry.version is not None else entry.folder
         if not entry.intact:
@@ -130,12 +125,12 @@ def print_findings(console: Console, entries: list[FindingEntry]) -> None:
         _say(console, f"  {entry.files} files {judged}; {entry.signature}")
 
 
-def _entry(version: Version, in_use: bool) -> VersionEntry:
+def _entry(version: Version, in_production: bool) -> VersionEntry:
     manifest = version.manifest
     return VersionEntry(
         version=version.number,
         state=version.state,
-        in_use=in_use,
+        in_production=in_production,
         folder=str(version.folder),
         released=manifest.created if manifest else None,
         run_id=manifest.lineage.run_id if manifest else None,

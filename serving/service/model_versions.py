@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from crackgate.contracts.model_files import MANIFEST_FILE
-from crackgate.releases import current_version, held, verify
+from crackgate.releases import held, production_version, verify
 from serving.service.errors import Code, ServiceError
 from serving.service.importing import import_alone
 from serving.service.metrics import Metrics
@@ -73,7 +73,7 @@ class ServingDirectory:
 
     def newest(self) -> Path | None:
         """See `Source`."""
-        return current_version(self._folder)
+        return production_version(self._folder)
 
     def check(self, folder: Path) -> None:
         """See `Source`."""

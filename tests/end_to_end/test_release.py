@@ -110,7 +110,7 @@ def test_a_release_can_be_traced_and_verified(first_run: Run, workspace: Path) -
     verified = crackgate("verify", folder.name, "--workspace", workspace)
     assert verified.returncode == 0 and f"intact  version {folder.name}" in verified.stdout
     listed = crackgate("versions", "--workspace", workspace)
-    assert "released, in use" in listed.stdout and f"{figures['accuracy']:.4f}" in listed.stdout
+    assert "released, in production" in listed.stdout and f"{figures['accuracy']:.4f}" in listed.stdout
 
 
 def test_the_closing_words_say_what_the_summary_says(first_run: Run) -> None:
@@ -252,7 +252,7 @@ def test_a_withdrawn_model_is_not_released_again_and_an_edited_trainer_makes_ano
 ) -> None:
     in_service, withdrawn = first_run.summary["pushed_version"], better_run.summary["pushed_version"]
     rolled_back = crackgate("rollback", "--workspace", workspace, "--reason", "missed cracks in the rain")
-    assert rolled_back.stdout.splitlines()[-1] == f"version {in_service} is in use now"
+    assert rolled_back.stdout.splitlines()[-1] == f"version {in_service} is in production now"
 
     for package in ("pipeline", "components", "trainer", "serving"):
         shutil.copytree(PROJECT / package, tmp_path / package, ignore=shutil.ignore_patterns("__pycache__"))

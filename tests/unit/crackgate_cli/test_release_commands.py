@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from typer.testing import CliRunner
 
-from crackgate.releases import current_version, publish
+from crackgate.releases import production_version, publish
 from crackgate.releases.signatures import Signer
 from crackgate_cli.main import app
 from tests.helpers.pushing import RELEASE, write_model
@@ -55,9 +55,9 @@ def test_versions_are_listed_the_newest_first_with_what_befell_them(serving: Pat
     here = ("--workspace", serving.parent)
     assert [row["version"] for row in answer("versions", *here)] == [int(number) for number in reversed(numbers)]
     done = answer("rollback", *here, "--reason", "missed cracks [in the rain]")
-    assert done == {"current": int(numbers[1]), "withdrawn": [int(numbers[2])], "reinstated": False}
+    assert done == {"in_production": int(numbers[1]), "withdrawn": [int(numbers[2])], "reinstated": False}
     rows = answer("versions", *here)
-    assert [(row["state"], row["in_use"]) for row in rows] == [
+    assert [(row["state"], row["in_production"]) for row in rows] == [
         ("withdrawn", False),
         ("released", True),
         ("released", False),
@@ -67,7 +67,7 @@ def test_versions_are_listed_the_newest_first_with_what_befell_them(serving: Pat
     assert rows[0]["run_id"] == "20261122-160000" and rows[0]["bytes"] > 2000
     (serving / "1900000000").mkdir()
     text = call("versions", *here).stdout
-    assert "released, in use" in text and "0.9900" in text and text.count("20261122-160000") == 3
+    assert "released, in production" in text and "0.9900" in text and text.count("20261122-160000") == 3
     assert re.search(rf"{numbers[2]} was withdrawn on .* by .*@.*: missed cracks \[in the rain\]", text)
     assert "1900000000 is incomplete: " in text and "has no manifest.json" in text
 
@@ -78,11 +78,11 @@ def test_a_rollback_says_what_it_did(serving: Path, numbers: list[str]) -> None:
     assert call("rollback", *here, "--to", first).stdout.splitlines() == [
         f"withdrew version {second}",
         f"withdrew version {third}",
-        f"version {first} is in use now",
+        f"version {first} is in production now",
     ]
-    assert "in use already: nothing was changed" in call("rollback", *here, "--to", first).stdout
-    assert call("rollback", *here, "--to", third).stdout == f"version {third} is in use now, reinstated\n"
-    assert current_version(serving) == serving / third
+    assert "in production already: nothing was changed" in call("rollback", *here, "--to", first).stdout
+    assert call("rollback", *here, "--to", third).stdout == f"version {third} is in production now, reinstated\n"
+    assert production_version(serving) == serving / third
     assert f"no complete version 5; the versions are: {first} (released)" in say("rollback", *here, "--to", 5, code=2)
     (serving / first / "fingerprint.pb").unlink()
     assert "no earlier version" in say("rollback", *here, code=2)

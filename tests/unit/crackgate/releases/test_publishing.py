@@ -17,8 +17,8 @@ from crackgate.releases import (
     ServingDirectoryError,
     State,
     change,
-    current_version,
     list_versions,
+    production_version,
     publish,
     read_manifest,
     remove_old_versions,
@@ -84,7 +84,7 @@ def test_a_release_is_the_judged_model_but_for_its_number(model: Path, serving: 
     before = measure_model(model)
     folder = publish(model, serving, RELEASE)
     number = int(folder.name)
-    assert abs(number - time.time()) < 60 and folder.parent == serving == current_version(serving).parent
+    assert abs(number - time.time()) < 60 and folder.parent == serving == production_version(serving).parent
     assert (folder / MODEL_VERSION_FILE).read_text().split() == [folder.name]
     assert (folder / "assets" / "empty").is_dir()
     differing = [name for name in file_names(model) if (model / name).read_bytes() != (folder / name).read_bytes()]
@@ -194,7 +194,7 @@ def test_whenever_a_push_is_killed_what_is_there_is_whole(
         for version in there:
             if version.state != State.INCOMPLETE:
                 assert verify(version.folder, version=version.number).problems == []
-        current = current_version(serving)
+        current = production_version(serving)
         assert current is not None and verify(current).intact
         # What was there may go now; the leftovers are for the next push to remove.
         for version in [each for each in there if each.state == State.RELEASED and not each.events][:-2]:

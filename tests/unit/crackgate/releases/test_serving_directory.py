@@ -12,11 +12,11 @@ from crackgate.contracts.model_files import MANIFEST_FILE
 from crackgate.releases import (
     ManifestError,
     State,
-    current_version,
     find_version,
     find_withdrawn_model,
     held,
     list_versions,
+    production_version,
     publish,
     read_manifest,
     remove_old_versions,
@@ -42,7 +42,7 @@ def serving(tmp_path: Path) -> Path:
 
 
 def test_only_complete_versions_count_and_the_newest_is_last(model: Path, serving: Path) -> None:
-    assert current_version(serving) is None and list_versions(serving) == []
+    assert production_version(serving) is None and list_versions(serving) == []
     first, second = push(model, serving, 2)
     for name in ("not a version", "007", "99999999999999999999"):
         shutil.copytree(serving / str(second), serving / name)
@@ -57,12 +57,12 @@ def test_only_complete_versions_count_and_the_newest_is_last(model: Path, servin
         1900000001: State.INCOMPLETE,
         1900000003: State.INCOMPLETE,
     }
-    assert current_version(serving) == serving / str(second)
+    assert production_version(serving) == serving / str(second)
     manifest = json.loads((cut / MANIFEST_FILE).read_text())
     (cut / MANIFEST_FILE).write_text(json.dumps({**manifest, "version": 1900000003}))
-    assert current_version(serving) == cut
+    assert production_version(serving) == cut
     (cut / "saved_model.pb").write_bytes(b"half")
-    assert current_version(serving) == serving / str(second)
+    assert production_version(serving) == serving / str(second)
     problems = {number: find_version(serving, number).problem for number in (1900000000, 1900000001, 1900000003)}
     assert "has no manifest.json" in problems[1900000000]
     assert f"is that of version {second}" in problems[1900000001]
@@ -140,8 +140,8 @@ def test_a_manifest_names_no_file_outside(model: Path, serving: Path) -> None:
 def test_a_rollback_withdraws_with_who_when_and_why_and_is_taken_back(model: Path, serving: Path) -> None:
     first, second, third = push(model, serving, 3)
     done = roll_back(serving, None, "ann@office", "missed cracks in the rain")
-    assert (done.current, done.withdrawn, done.reinstated) == (second, [third], False)
-    assert current_version(serving) == serving / str(second)
+    assert (done.in_production, done.withdrawn, done.reinstated) == (second, [third], False)
+    assert production_version(serving) == serving / str(second)
     withdrawn = find_version(serving, third)
     assert withdrawn.state == State.WITHDRAWN and withdrawn.folder == serving / "withdrawn" / str(third)
     assert [(event.state, event.who, event.why) for event in withdrawn.events] == [
@@ -152,7 +152,7 @@ def test_a_rollback_withdraws_with_who_when_and_why_and_is_taken_back(model: Pat
     assert roll_back(serving, second, "ann", "again").withdrawn == [], "it is in use already"
     assert roll_back(serving, first, "ann", "further").withdrawn == [second]
     done = roll_back(serving, third, "bob", "it was the lens")
-    assert (done.current, done.withdrawn, done.reinstated) == (third, [], True)
+    assert (done.in_production, done.withdrawn, done.reinstated) == (third, [], True)
     assert states(serving) == {first: State.RELEASED, second: State.WITHDRAWN, third: State.RELEASED}
     assert [event.state for event in find_version(serving, third).events] == [State.WITHDRAWN, State.RELEASED]
     done = roll_back(serving, second, "bob", "no")
@@ -208,7 +208,7 @@ def test_a_record_that_cannot_be_read_stops_a_rollback_and_is_named(model: Path,
     (serving / "withdrawn" / f"{second}.json").write_text("{")
     with pytest.raises(ManifestError, match=rf"{second}\.json', which says why version {second} was withdrawn"):
         list_versions(serving)
-    assert current_version(serving) == serving / str(first), "readers need no record"
+    assert production_version(serving) == serving / str(first), "readers need no record"
 
 
 @settings(max_examples=10, deadline=None)
@@ -231,7 +231,7 @@ def test_the_version_in_use_is_always_the_one_that_was_asked_for(
             roll_back(serving, known[step], "me", "a test")
             withdrawn = {*withdrawn, *known[step + 1 :]} - {known[step]}
         standing = [number for number in known if number not in withdrawn]
-        assert current_version(serving) == (serving / str(standing[-1]) if standing else None)
+        assert production_version(serving) == (serving / str(standing[-1]) if standing else None)
         assert states(serving) == {
             number: State.WITHDRAWN if number in withdrawn else State.RELEASED for number in known
         }
