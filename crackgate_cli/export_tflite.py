@@ -56,9 +56,9 @@ def export_tflite(
         settings = load_config(config, assignments)
         folder = chosen_model(workspace, model)
         card = read_card(folder)
-        classes = card["classes"]
+        classes = card.classes
         _check_output(output, data)
-        rules = gate_rules(classes, card.get("positive_class"), settings.gate)
+        rules = gate_rules(classes, card.positive_class, settings.gate)
         shares = _share_out(data, classes, settings)
         output.mkdir(parents=True, exist_ok=True)
         result = _export(folder, data, shares, settings)

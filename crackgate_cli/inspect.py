@@ -50,7 +50,7 @@ def inspect(
     try:
         check_inputs(photographs)
         folder = chosen_model(workspace, model)
-        if read_card(folder).get("positive_class") is None:
+        if read_card(folder).positive_class is None:
             fail(
                 f"the model in {str(folder)!r} has no positive class, so there is nothing to look for: release one "
                 "with train.positive_class set to the class of cracks",

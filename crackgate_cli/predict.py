@@ -11,7 +11,7 @@ from rich.console import Console
 
 from crackgate.atomic_files import whole_file
 from crackgate.config.configuration import ConfigError, load_config
-from crackgate.contracts.card import NotAReleaseError, read_card
+from crackgate.contracts.card import NotAReleaseError, ReleaseCard, read_card
 from crackgate.runs.log_file import silenced_output
 from crackgate_cli.options import (
     EXIT_FAILED,
@@ -64,7 +64,7 @@ def predict(
         kind = _choose_format(kind, as_json, output, beam)
         folder = chosen_model(workspace, model)
         card = read_card(folder)
-        failing = resolve_labels(fail_on or [], card["classes"], card.get("positive_class"))
+        failing = resolve_labels(fail_on or [], card.classes, card.positive_class)
         settings = load_config(config, assignments)
         if not beam and (config or assignments):
             fail("--config and --set: they configure Beam here; give --beam, too", EXIT_USAGE)
@@ -108,14 +108,14 @@ def _choose_format(kind: Format | None, as_json: bool, output: Path | None, beam
 
 
 def _predict_here(
-    folder: Path, card: dict[str, object], images: list[str], output: Path | None, kind: Format
+    folder: Path, card: ReleaseCard, images: list[str], output: Path | None, kind: Format
 ) -> tuple[dict[str, int], int]:
     counts: dict[str, int] = {}
     errors = 0
     console = console_on_a_copy_of(2)
     with (
         console.status("loading the model ...") as status,
-        _writer(kind, output, card) as writer,
+        _writer(kind, output, card.classes) as writer,
         silenced_output(),
     ):
         from crackgate.model.released_model import load_released_model
@@ -127,22 +127,20 @@ def _predict_here(
             status.stop()
         for number, row in enumerate(predict_files(model, find_images(images)), start=1):
             writer.write(row)
-            if row.error is not None:
+            if row.answer.error:
                 errors += 1
-            elif row.label is not None:
-                counts[row.label] = counts.get(row.label, 0) + 1
+            else:
+                counts[row.answer.label] = counts.get(row.answer.label, 0) + 1
             if number % _ROWS_BETWEEN_SIGNS == 0:
                 status.update(f"scoring ... {number} images")
-    if kind is Format.TABLE and output is None and card.get("positive_class") is not None:
-        rule = f"{card['positive_class']!r} from a score of {card['threshold']:.4g} on"
+    if kind is Format.TABLE and output is None and card.positive_class is not None:
+        rule = f"{card.positive_class!r} from a score of {card.threshold:.4g} on"
         Console().print(rule, highlight=False, soft_wrap=True, markup=False)
     return counts, errors
 
 
 @contextmanager
-def _writer(kind: Format, output: Path | None, card: dict[str, object]) -> Iterator[Writer]:
-    classes = card["classes"]
-    assert isinstance(classes, list)
+def _writer(kind: Format, output: Path | None, classes: list[str]) -> Iterator[Writer]:
     if output is None:
         with (
             os.fdopen(os.dup(1), "w", encoding="utf-8", errors="backslashreplace", newline="") as stream,

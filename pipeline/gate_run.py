@@ -1,13 +1,11 @@
 """`crackgate gate`: only the gate, on a model that may come from anywhere."""
 
-import json
 from pathlib import Path
-from typing import Any
 
 from rich.console import Console
 
 from crackgate.config.configuration import Config, ConfigError
-from crackgate.contracts.evaluation import CLASSIFIER_FILE
+from crackgate.contracts.card import CardError, ClassifierCard, find_card
 from crackgate.gate.rules import gate_rules
 from crackgate.runs.log_file import silenced_output
 from crackgate.runs.summary import Summary
@@ -51,8 +49,8 @@ def gate_model(
     if not (model / "saved_model.pb").is_file():
         raise ConfigError(f"--model: received {str(model)!r}, which is no SavedModel: it has no saved_model.pb")
     found = resolve_classes(data, config)
-    card = _read_card(model)
-    classes = card.get("classes", found)
+    card = _read_card(model) or ClassifierCard(classes=found)
+    classes = card.classes
     if sorted(classes) != sorted(found):
         raise ConfigError(
             f"--data: {str(data)!r} has the classes {', '.join(map(repr, found)) or 'none'}, the model has "
@@ -60,7 +58,8 @@ def gate_model(
         )
     if len(classes) < 2:
         raise ConfigError(f"--data: {str(data)!r} has {len(classes)} class: a classifier has two or more")
-    positive = card["positive_class"] if "positive_class" in card else find_positive_class(config, classes)
+    says_positive = "positive_class" in card.model_fields_set
+    positive = card.positive_class if says_positive else find_positive_class(config, classes)
     gate_rules(classes, positive, config.gate)
     _check_signatures(model, classes)
     warn_of_beam(console, config, data, workspace)
@@ -74,19 +73,11 @@ def gate_model(
     return record_run(console, data, classes, config, workspace, verbose, work)
 
 
-def _read_card(model: Path) -> dict[str, Any]:
-    file = model / CLASSIFIER_FILE
-    if not file.is_file():
-        return {}
+def _read_card(model: Path) -> ClassifierCard | None:
     try:
-        card = json.loads(file.read_text(encoding="utf-8"))
-        if not isinstance(card, dict) or not isinstance(card.get("classes"), list):
-            raise ValueError("it holds no 'classes'")
-        if card.get("positive_class") not in (None, *card["classes"]):
-            raise ValueError(f"its positive_class, {card['positive_class']!r}, is none of its classes")
-    except (OSError, ValueError) as error:
-        raise ConfigError(f"--model: cannot read {str(file)!r}: {error}") from None
-    return card
+        return find_card(model)
+    except CardError as error:
+        raise ConfigError(f"--model: {error}") from None
 
 
 def _check_signatures(model: Path, classes: list[str]) -> None:

@@ -1,6 +1,5 @@
 """Reading what the Evaluator found, in the gate's own terms."""
 
-import json
 import math
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,9 +10,9 @@ from tensorflow_model_analysis.proto.metrics_for_slice_pb2 import ArrayValue, Me
 from tensorflow_model_analysis.slicer.slicer_lib import deserialize_slice_key
 
 from crackgate.contracts import metric_names
+from crackgate.contracts.card import find_card
 from crackgate.contracts.evaluation import (
     ALL_IMAGES,
-    CLASSIFIER_FILE,
     Answers,
     Comparison,
     Evaluation,
@@ -44,9 +43,10 @@ def read_evaluation(uri: str, model: Path, classes: list[str], positive: str | N
     overall = slices.get(ALL_IMAGES, _Slice(ALL_IMAGES, {}, {}, {}, {}))
     failures = _failures(uri)
     requirements = [_judge(rule, slices, classes, failures) for rule in rules if not rule.change or overall.other]
+    card = find_card(model)
     return Evaluation(
         positive_class=positive,
-        threshold=_read_threshold(model),
+        threshold=None if card is None else card.threshold,
         requirements=requirements,
         warnings=_find_warnings(overall),
         slices=[_figures(slices[name], classes) for name in sorted(slices, key=_order)],
@@ -208,12 +208,6 @@ def _read_comparison(overall: _Slice) -> Comparison | None:
         only_baseline_right=round(overall.own[metric_names.ONLY_BASELINE_RIGHT, None]),
         p_value=overall.own[metric_names.MCNEMAR_P, None],
     )
-
-
-def _read_threshold(model: Path) -> float | None:
-    file = model / CLASSIFIER_FILE
-    threshold = json.loads(file.read_text(encoding="utf-8")).get("threshold") if file.is_file() else None
-    return None if threshold is None else float(threshold)
 
 
 def _find_warnings(overall: _Slice) -> list[str]:

@@ -1,14 +1,13 @@
 """The figures of an evaluation, for a manifest."""
 
-import json
 import math
 from pathlib import Path
 
 import tensorflow_model_analysis as tfma
 from tensorflow_model_analysis import constants
 
+from crackgate.contracts.card import find_card
 from crackgate.contracts.metric_names import HIGH, IMAGES, LOW, OVERALL, PER_CLASS
-from crackgate.contracts.model_files import CARD_FILE
 
 # Not the gate's requirements, which TFMA stores among the figures.
 _TOLD = {IMAGES, *(name + end for name in OVERALL + PER_CLASS for end in ("", LOW, HIGH))}
@@ -25,7 +24,8 @@ def read_metrics(uri: str, model: Path) -> dict[str, float | None]:
         Figures by name, with the ends of their intervals ("accuracy_low"); those of one class as "recall of Positive".
         None where one could not be computed.
     """
-    classes = _read_classes(model)
+    card = find_card(model)
+    classes = [] if card is None else card.classes
     figures: dict[str, float | None] = {}
     for part in tfma.load_metrics(uri):
         if part.slice_key.single_slice_keys:
@@ -43,11 +43,3 @@ def _name(key: "tfma.MetricKey", classes: list[str]) -> str:
         return str(key.name)
     label = key.sub_key.class_id.value
     return f"{key.name} of {classes[label] if label < len(classes) else f'class {label}'}"
-
-
-def _read_classes(model: Path) -> list[str]:
-    try:
-        classes: list[str] = json.loads((model / CARD_FILE).read_text(encoding="utf-8"))["classes"]
-    except (OSError, ValueError, KeyError):  # A model that was trained elsewhere.
-        return []
-    return classes

@@ -19,6 +19,7 @@ from components.serving_check import model_server
 from components.serving_check.driver import MEASURE_AGAIN
 from components.serving_check.probe_process import take_process
 from crackgate.contracts import stored_example
+from crackgate.contracts.card import read_card
 from crackgate.contracts.model_files import CARD_FILE, MODEL_VERSION_FILE, REFERENCE_FILE, WARMUP_FILE
 from crackgate.contracts.serving_findings import ServingCheckResult, ServingFindings
 
@@ -130,9 +131,9 @@ def _probe(model: Path, reference: Path, limits: dict[str, Any]) -> _ProbeResult
 def _plan(model: Path, reference: Path, limits: dict[str, Any]) -> dict[str, Any]:
     if not reference.is_file():
         raise FileNotFoundError(f"no {reference}: the Trainer writes it beside the model")
-    card = json.loads((model / CARD_FILE).read_text(encoding="utf-8"))
+    card = read_card(model)
     expected = {"classes": limits["classes"], "positive_class": limits["positive_class"] or None}
-    said = {name: card.get(name) for name in expected}
+    said = {"classes": card.classes, "positive_class": card.positive_class}
     if said != expected:
         raise ValueError(f"{CARD_FILE} says {said}; the run has {expected}")
     outputs = {

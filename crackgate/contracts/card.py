@@ -1,33 +1,111 @@
-"""What the export wrote beside a released model. Without heavy imports, so that a wrong folder is refused at once."""
+"""The classifier's card: what a model says of itself. Without heavy imports: a wrong folder is refused at once."""
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Self, TypeVar
+
+from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
 from crackgate.contracts.model_files import CARD_FILE
+
+
+class CardError(ValueError):
+    """A card that is there and cannot be read."""
 
 
 class NotAReleaseError(ValueError):
     """A folder that holds no released model."""
 
 
-def read_card(folder: Path) -> dict[str, Any]:
-    """What the export wrote beside the model: `classes`, `image_size` and, where known, the decision and calibration.
+class ClassifierCard(BaseModel):
+    """The card of a model that may come from anywhere.
 
-    Args:
-        folder: Of one version.
+    Attributes:
+        classes: Names in label order.
+        positive_class: The class that must not be missed; None: the highest score decides.
+        threshold: The positive class's score from which on an image is positive, 0 to 1; None where there is none.
+    """
+
+    model_config = ConfigDict(frozen=True, strict=True)
+
+    classes: list[str]
+    positive_class: str | None = None
+    threshold: float | None = None
+
+    @model_validator(mode="after")
+    def _check_positive_class(self) -> Self:
+        if self.positive_class not in (None, *self.classes):
+            raise ValueError(f"its positive_class, {self.positive_class!r}, is none of its classes")
+        return self
+
+
+class ReleaseCard(ClassifierCard):
+    """The card of a model that the Trainer exported.
+
+    Attributes:
+        image_size: Side of the network's square input, in pixels.
+        temperature: Of the calibration, which divides the logits.
+        bias: Of the calibration, added to the divided logits; one number per class.
+        stride: Pixels between two values of the SavedModel's `feature_map`; None: it has no such map.
+    """
+
+    image_size: int
+    temperature: float | None = None
+    bias: tuple[float, ...] | None = None
+    stride: int | None = None
+
+    @model_validator(mode="after")
+    def _check_decision(self) -> Self:
+        if (self.positive_class is None) != (self.threshold is None):
+            raise ValueError("it names one of positive_class and threshold: both are needed, or neither")
+        return self
+
+    def write(self, folder: Path) -> None:
+        """Writes the card into the folder of a SavedModel."""
+        file = folder / CARD_FILE
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(json.dumps(self.model_dump(), indent=2), encoding="utf-8")
+
+
+def find_card(folder: Path) -> ClassifierCard | None:
+    """The card of a model from anywhere; None where it has none.
 
     Raises:
-        NotAReleaseError: There is no such file, or it says too little.
+        CardError: It cannot be read, or says too little.
+    """
+    return _read(ClassifierCard, folder) if (folder / CARD_FILE).is_file() else None
+
+
+def read_card(folder: Path) -> ReleaseCard:
+    """The card of a released version.
+
+    Raises:
+        NotAReleaseError: There is none, it cannot be read, or it says too little.
     """
     try:
-        card: dict[str, Any] = json.loads((folder / CARD_FILE).read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise NotAReleaseError(
-            f"{str(folder)!r} is no version that crackgate released: {CARD_FILE} cannot be read: {error}"
-        ) from error
-    if not isinstance(card, dict) or not {"classes", "image_size"} <= card.keys():
-        raise NotAReleaseError(
-            f"{str(folder)!r} is no version that crackgate released: {CARD_FILE} has to name 'classes' and 'image_size'"
-        )
-    return card
+        return _read(ReleaseCard, folder)
+    except CardError as error:
+        raise NotAReleaseError(f"{str(folder)!r} is no model that crackgate exported: {error}") from error
+
+
+_Card = TypeVar("_Card", bound=ClassifierCard)
+
+
+def _read(kind: type[_Card], folder: Path) -> _Card:
+    file = folder / CARD_FILE
+    try:
+        return kind.model_validate_json(file.read_bytes())
+    except OSError as error:
+        raise CardError(f"cannot read {str(file)!r}: {error.strerror}") from error
+    except ValidationError as error:
+        raise CardError(f"cannot read {str(file)!r}: {_describe(kind, error)}") from error
+
+
+def _describe(kind: type[ClassifierCard], error: ValidationError) -> str:
+    problem = error.errors()[0]
+    field = ".".join(map(str, problem["loc"]))
+    if problem["type"] in ("missing", "model_type"):
+        required = [name for name, info in kind.model_fields.items() if info.is_required()]
+        return f"it holds no {' and no '.join(map(repr, [field] if field else required))}"
+    message = problem["msg"].removeprefix("Value error, ")
+    return f"{field}: received {problem['input']!r}: {message}" if field else message

@@ -1,13 +1,10 @@
 """What the gate found out about a model: every requirement with its outcome, and the figures behind it."""
 
 from enum import StrEnum
-from pathlib import Path
 from typing import Literal
 
 from pydantic import BaseModel, Field
 
-# What a model may say of itself, in its folder: classes, positive class, threshold.
-CLASSIFIER_FILE = Path("assets.extra") / "classifier.json"
 # The name of the slice that holds every test image.
 ALL_IMAGES = "all images"
 

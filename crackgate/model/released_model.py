@@ -4,14 +4,14 @@ Importing this module imports TensorFlow, which takes some seconds.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
-from crackgate.contracts.card import NotAReleaseError, read_card
+from crackgate.contracts.answer import Answer
+from crackgate.contracts.card import NotAReleaseError, ReleaseCard, read_card
 from crackgate.contracts.model_files import MODEL_VERSION_FILE
 from crackgate.model.decision import Decision, decide
 from crackgate.model.engine import TOLERANCE, Running, build_network
@@ -20,26 +20,6 @@ from crackgate.model.engine import TOLERANCE, Running, build_network
 _CHUNK = 32
 # What a SavedModel has to offer, beside its signatures.
 _FUNCTIONS = ("decode", "score_pixels")
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """The answer for one image, as the SavedModel's signatures give it.
-
-    Attributes:
-        label: The decision; "" where there is an error.
-        probability: The calibrated score of that label, 0 to 1; 0 where there is an error.
-        scores: The calibrated score of every class, in label order; they sum to 1; all 0 where there is an error.
-        is_positive: Whether the positive class's score reaches the threshold, and True where there is an error or a
-            score is no number; None without a positive class.
-        error: Why the image could not be scored; "" where it could.
-    """
-
-    label: str
-    probability: float
-    scores: tuple[float, ...]
-    is_positive: bool | None
-    error: str
 
 
 class ReleasedModel:
@@ -51,24 +31,23 @@ class ReleasedModel:
         image_size: Side of the network's square input, in pixels.
         positive_class: The class that must not be missed; None when there is none.
         threshold: The score from which on an image is positive, 0 to 1; None without a positive class.
+        decision: The same by label; None without a positive class.
         version: What the model calls itself: a number, or "unreleased".
         engine: "OpenVINO" or "TensorFlow".
         loaded: The SavedModel, with its signatures.
     """
 
-    def __init__(self, folder: Path, loaded: Any, card: dict[str, Any]):
+    def __init__(self, folder: Path, loaded: Any, card: ReleaseCard):
         """See `load_released_model`."""
         self.folder, self.loaded = folder, loaded
-        self.classes: list[str] = card["classes"]
-        self.image_size: int = card["image_size"]
-        self.positive_class: str | None = card.get("positive_class")
-        self.threshold: float | None = card.get("threshold")
+        self.classes, self.image_size = card.classes, card.image_size
+        self.positive_class, self.threshold = card.positive_class, card.threshold
+        self.decision = None
+        if card.positive_class is not None and card.threshold is not None:
+            self.decision = Decision(card.classes.index(card.positive_class), card.threshold)
         self.version = (folder / MODEL_VERSION_FILE).read_text(encoding="utf-8").strip()
-        decision = None
-        if self.positive_class is not None and self.threshold is not None:
-            decision = Decision(self.classes.index(self.positive_class), self.threshold)
-        self._scorer = _Scorer(loaded, self.classes, self.image_size, decision, folder)
-        self.engine = self._scorer.engine
+        self._network = build_network(loaded, card.image_size, folder)
+        self.engine = self._network.engine
 
     def answer(self, images: Sequence[bytes]) -> list[Answer]:
         """Scores encoded images: the bytes of JPEG, PNG or BMP files, any number of them.
@@ -76,8 +55,19 @@ class ReleasedModel:
         Returns:
             One answer for each image, in their order.
         """
-        chunks = (images[first : first + _CHUNK] for first in range(0, len(images), _CHUNK))
-        return list(self._scorer.answer(chunks))
+        answers: list[Answer] = []
+        scoring = None
+        # While one chunk is scored the next is decoded.
+        for first in range(0, len(images), _CHUNK):
+            pixels, errors = self.loaded.decode(tf.constant(images[first : first + _CHUNK]))
+            pixels = pixels.numpy()
+            following = (pixels, errors.numpy(), self._network.start(pixels))
+            if scoring is not None:
+                answers.extend(self._finish(*scoring))
+            scoring = following
+        if scoring is not None:
+            answers.extend(self._finish(*scoring))
+        return answers
 
     def score_pixels(self, pixels: np.ndarray) -> np.ndarray:
         """Scores decoded images, through the same engine.
@@ -88,7 +78,7 @@ class ReleasedModel:
         Returns:
             float32 (images, classes), calibrated.
         """
-        return self._scorer.score(pixels)
+        return self._network.start(pixels)()
 
     def failure(self, error: str) -> Answer:
         """The answer for an image that nobody may or can score.
@@ -96,7 +86,29 @@ class ReleasedModel:
         Args:
             error: Why.
         """
-        return _failed(error, len(self.classes), None if self.positive_class is None else True)
+        is_positive = None if self.decision is None else True
+        return Answer("", 0.0, (0.0,) * len(self.classes), is_positive, self.version, error)
+
+    def _finish(self, pixels: np.ndarray, errors: np.ndarray, running: Running) -> Iterator[Answer]:
+        scores = running()
+        # Where the engine's rounding could turn the decision, TensorFlow decides: it was TensorFlow that was judged.
+        doubtful = _doubtful(scores, self.decision)
+        if self.engine != "TensorFlow" and doubtful.any():
+            scores[doubtful] = self.loaded.score_pixels(tf.constant(pixels[doubtful])).numpy()
+        labels = decide(scores, self.decision)
+        positives = None if self.decision is None else self.decision.is_positive(scores)
+        for row, error in enumerate(errors):
+            if error:
+                yield self.failure(error.decode())
+                continue
+            yield Answer(
+                label=self.classes[labels[row]],
+                probability=float(scores[row, labels[row]]),
+                scores=tuple(scores[row].tolist()),
+                is_positive=None if positives is None else bool(positives[row]),
+                model_version=self.version,
+                error="",
+            )
 
 
 def load_released_model(folder: Path) -> ReleasedModel:
@@ -128,54 +140,6 @@ def _load(folder: Path) -> Any:
             "not train it; give a model that it trained"
         )
     return loaded
-
-
-class _Scorer:
-    """Decodes through the SavedModel and scores through an engine; while one chunk is scored the next is decoded."""
-
-    def __init__(self, loaded: Any, classes: list[str], image_size: int, decision: Decision | None, folder: Path):
-        self._loaded, self._classes, self._decision = loaded, classes, decision
-        self._network = build_network(loaded, image_size, folder)
-        self.engine = self._network.engine
-
-    def answer(self, chunks: Iterator[Sequence[bytes]]) -> Iterator[Answer]:
-        started = None
-        for chunk in chunks:
-            pixels, errors = self._loaded.decode(tf.constant(chunk))
-            pixels = pixels.numpy()
-            following = (pixels, errors.numpy(), self._network.start(pixels))
-            if started is not None:
-                yield from self._finish(*started)
-            started = following
-        if started is not None:
-            yield from self._finish(*started)
-
-    def score(self, pixels: np.ndarray) -> np.ndarray:
-        return self._network.start(pixels)()
-
-    def _finish(self, pixels: np.ndarray, errors: np.ndarray, running: Running) -> Iterator[Answer]:
-        scores = running()
-        # Where the engine's rounding could turn the decision, TensorFlow decides: it was TensorFlow that was judged.
-        doubtful = _doubtful(scores, self._decision)
-        if self.engine != "TensorFlow" and doubtful.any():
-            scores[doubtful] = self._loaded.score_pixels(tf.constant(pixels[doubtful])).numpy()
-        labels = decide(scores, self._decision)
-        positives = None if self._decision is None else self._decision.is_positive(scores)
-        for row, error in enumerate(errors):
-            if error:
-                yield _failed(error.decode(), len(self._classes), None if positives is None else True)
-                continue
-            yield Answer(
-                label=self._classes[labels[row]],
-                probability=float(scores[row, labels[row]]),
-                scores=tuple(scores[row].tolist()),
-                is_positive=None if positives is None else bool(positives[row]),
-                error="",
-            )
-
-
-def _failed(error: str, classes: int, is_positive: bool | None) -> Answer:
-    return Answer(label="", probability=0.0, scores=(0.0,) * classes, is_positive=is_positive, error=error)
 
 
 def _doubtful(scores: np.ndarray, decision: Decision | None) -> np.ndarray:

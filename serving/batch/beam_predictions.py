@@ -17,7 +17,7 @@ from crackgate.contracts.card import read_card
 from crackgate.model.released_model import ReleasedModel, load_released_model
 from serving.batch.formats import Format, flat, json_line, parquet_schema
 from serving.batch.inputs import find_images
-from serving.batch.predictions import Prediction, predict
+from serving.batch.predictions import PredictionRow, predict
 
 SHARDS = "predictions"
 SUMMARY_FILE = "summary.json"
@@ -44,7 +44,7 @@ def predict_with_beam(
     Returns:
         The content of `summary.json`: `rows`, `errors`, and `labels` with the number of rows of each class.
     """
-    classes: list[str] = read_card(model_dir)["classes"]
+    classes = read_card(model_dir).classes
     output.mkdir(parents=True, exist_ok=True)
     with beam.Pipeline(options=PipelineOptions(pipeline_args)) as pipeline:
         rows = (
@@ -61,11 +61,11 @@ def predict_with_beam(
                 str(output / SHARDS), parquet_schema(classes), file_name_suffix=".parquet", codec="snappy"
             )
         else:
-            lines = rows | "Lines" >> beam.Map(json_line)
+            lines = rows | "Lines" >> beam.Map(json_line, classes=classes)
             _ = lines | beam.io.WriteToText(str(output / SHARDS), file_name_suffix=".jsonl")
         _ = (
             rows
-            | "Outcome" >> beam.Map(lambda row: _ERROR if row.error is not None else f"label {row.label}")
+            | "Outcome" >> beam.Map(lambda row: _ERROR if row.answer.error else f"label {row.answer.label}")
             | "Count" >> beam.CombineGlobally(_CountEach())
             | "Summary" >> beam.Map(_summary, classes=classes)
             | "WriteSummary" >> beam.io.WriteToText(str(output / SUMMARY_FILE), shard_name_template="")
@@ -83,7 +83,7 @@ def _summary(counts: "Counter[str]", classes: list[str]) -> str:
     return json.dumps({"rows": counts.total(), "errors": counts[_ERROR], "labels": labels}, ensure_ascii=False)
 
 
-class _Handler(ModelHandler[str, Prediction, ReleasedModel]):
+class _Handler(ModelHandler[str, PredictionRow, ReleasedModel]):
     """Loads the model once in every worker process; Beam keeps it there."""
 
     def __init__(self, model_dir: str):
@@ -95,7 +95,7 @@ class _Handler(ModelHandler[str, Prediction, ReleasedModel]):
 
     def run_inference(
         self, batch: Sequence[str], model: ReleasedModel, inference_args: dict[str, Any] | None = None
-    ) -> Iterable[Prediction]:
+    ) -> Iterable[PredictionRow]:
         del inference_args
         return predict(model, map(Path, batch))
 

@@ -9,17 +9,19 @@ import csv
 import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import fields
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TextIO
 
+from crackgate.contracts.answer import Answer
+
 if TYPE_CHECKING:
     import pyarrow
 
-    from serving.batch.predictions import Prediction
+    from serving.batch.predictions import PredictionRow
 
-_PLAIN = ("image", "label", "probability", "is_positive", "model_version", "error")
+_PLAIN = ("image", *(field.name for field in fields(Answer) if field.name != "scores"))
 # Rows of one group of a Parquet file.
 _GROUP = 8192
 
@@ -41,7 +43,7 @@ class UnknownFormatError(ValueError):
 class Writer(Protocol):
     """Takes one row after the other."""
 
-    def write(self, row: "Prediction") -> None:
+    def write(self, row: "PredictionRow") -> None:
         """Writes one row."""
 
 
@@ -65,10 +67,11 @@ def column_names(classes: Sequence[str]) -> list[str]:
     return [*_PLAIN, *(f"score_{name}" for name in classes)]
 
 
-def flat(row: "Prediction", classes: Sequence[str]) -> dict[str, Any]:
+def flat(row: "PredictionRow", classes: Sequence[str]) -> dict[str, Any]:
     """One row by its columns."""
-    scores = row.scores or {}
-    return {name: getattr(row, name) for name in _PLAIN} | {f"score_{name}": scores.get(name) for name in classes}
+    record = _record(row, classes)
+    scores = record.pop("scores") or {}
+    return record | {f"score_{name}": scores.get(name) for name in classes}
 
 
 def parquet_schema(classes: Sequence[str]) -> "pyarrow.Schema":
@@ -80,9 +83,13 @@ def parquet_schema(classes: Sequence[str]) -> "pyarrow.Schema":
     return pyarrow.schema([*fields, *((f"score_{name}", pyarrow.float64()) for name in classes)])
 
 
-def json_line(row: "Prediction") -> str:
+def json_line(row: "PredictionRow", classes: Sequence[str]) -> str:
     """One row as a JSON object in one line."""
-    return json.dumps(asdict(row), ensure_ascii=False)
+    return json.dumps(_record(row, classes), ensure_ascii=False)
+
+
+def _record(row: "PredictionRow", classes: Sequence[str]) -> dict[str, Any]:
+    return {"image": row.image, **row.answer.record(classes)}
 
 
 @contextmanager
@@ -95,11 +102,11 @@ def text_writer(kind: Format, stream: TextIO, classes: Sequence[str]) -> Iterato
         classes: Names in label order.
     """
     if kind is Format.JSON:
-        array = _JsonArray(stream)
+        array = _JsonArray(stream, classes)
         yield array
         array.finish()
     elif kind is Format.JSONL:
-        yield _JsonLines(stream)
+        yield _JsonLines(stream, classes)
     elif kind is Format.CSV:
         yield _Csv(stream, classes)
     else:
@@ -118,11 +125,11 @@ def parquet_writer(file: Path, classes: Sequence[str]) -> Iterator[Writer]:
 
 
 class _JsonArray:
-    def __init__(self, stream: TextIO):
-        self._stream, self._before = stream, "[\n"
+    def __init__(self, stream: TextIO, classes: Sequence[str]):
+        self._stream, self._classes, self._before = stream, classes, "[\n"
 
-    def write(self, row: "Prediction") -> None:
-        self._stream.write(self._before + json_line(row))
+    def write(self, row: "PredictionRow") -> None:
+        self._stream.write(self._before + json_line(row, self._classes))
         self._stream.flush()
         self._before = ",\n"
 
@@ -131,11 +138,11 @@ class _JsonArray:
 
 
 class _JsonLines:
-    def __init__(self, stream: TextIO):
-        self._stream = stream
+    def __init__(self, stream: TextIO, classes: Sequence[str]):
+        self._stream, self._classes = stream, classes
 
-    def write(self, row: "Prediction") -> None:
-        self._stream.write(json_line(row) + "\n")
+    def write(self, row: "PredictionRow") -> None:
+        self._stream.write(json_line(row, self._classes) + "\n")
         self._stream.flush()
 
 
@@ -145,7 +152,7 @@ class _Csv:
         self._rows = csv.writer(stream, lineterminator="\n")
         self._rows.writerow(column_names(classes))
 
-    def write(self, row: "Prediction") -> None:
+    def write(self, row: "PredictionRow") -> None:
         values = flat(row, self._classes).values()
         self._rows.writerow([json.dumps(value) if isinstance(value, bool) else value for value in values])
         self._stream.flush()
@@ -159,12 +166,12 @@ class _Table:
         self._width = max(map(len, ("label", "error", *classes)))
         self._write("label", "probability", "image")
 
-    def write(self, row: "Prediction") -> None:
+    def write(self, row: "PredictionRow") -> None:
         image = row.image if row.image.isprintable() else repr(row.image)
-        if row.error is None:
-            self._write(row.label or "", f"{row.probability:.4f}", image)
+        if row.answer.error:
+            self._write("error", "", f"{image}: {row.answer.error}")
         else:
-            self._write("error", "", f"{image}: {row.error}")
+            self._write(row.answer.label, f"{row.answer.probability:.4f}", image)
 
     def _write(self, label: str, probability: str, image: str) -> None:
         self._stream.write(f"{label:{self._width}}  {probability:>11}  {image}\n")
@@ -176,7 +183,7 @@ class _Parquet:
         self._target, self._classes = target, classes
         self._rows: list[dict[str, Any]] = []
 
-    def write(self, row: "Prediction") -> None:
+    def write(self, row: "PredictionRow") -> None:
         self._rows.append(flat(row, self._classes))
         if len(self._rows) == _GROUP:
             self.flush()

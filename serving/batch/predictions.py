@@ -8,9 +8,10 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
+from crackgate.contracts.answer import Answer
 from crackgate.images.image_file import ImageLimits, RejectedImageError, canonical_image
-from crackgate.images.image_folder import read_regular_file
-from crackgate.model.released_model import Answer, ReleasedModel
+from crackgate.images.image_folder import read_regular_file, readable_path
+from crackgate.model.released_model import ReleasedModel
 
 # The model is asked for so many images at a time, or fewer that have so many bytes together.
 _IMAGES_AT_ONCE = 64
@@ -18,29 +19,19 @@ _BYTES_AT_ONCE = 32_000_000
 
 
 @dataclass(frozen=True, slots=True)
-class Prediction:
-    """The answer for one file; `label`, `probability` and `scores` are None exactly where there is an error.
+class PredictionRow:
+    """One file and what the model says of it.
 
     Attributes:
         image: The file's path as it was found; bytes of it that are no UTF-8 are written as "\\xff".
-        label: The model's decision.
-        probability: The calibrated score of that class, 0 to 1.
-        scores: The calibrated score of every class by its name; they sum to 1.
-        is_positive: Whether the positive class's score reaches the model's threshold; None without such a class.
-        model_version: What the model calls itself.
-        error: Why there is no answer; None when there is one.
+        answer: With an error where the file is unusable or a score is no number.
     """
 
     image: str
-    label: str | None
-    probability: float | None
-    scores: dict[str, float] | None
-    is_positive: bool | None
-    model_version: str
-    error: str | None
+    answer: Answer
 
 
-def predict(model: ReleasedModel, files: Iterable[Path]) -> Iterator[Prediction]:
+def predict(model: ReleasedModel, files: Iterable[Path]) -> Iterator[PredictionRow]:
     """Scores files in the given order; rows come out as soon as their batch is scored.
 
     Every file is brought into the form that ingest would have stored, so that the model sees what it was trained on.
@@ -85,24 +76,10 @@ def _read(file: Path) -> bytes | str:
         return f"unreadable: {error.strerror}"
 
 
-def _score(model: ReleasedModel, batch: list[tuple[Path, bytes | str]]) -> Iterator[Prediction]:
+def _score(model: ReleasedModel, batch: list[tuple[Path, bytes | str]]) -> Iterator[PredictionRow]:
     answers = iter(model.answer([content for _, content in batch if isinstance(content, bytes)]))
     for file, content in batch:
-        name = str(file).encode("utf-8", "backslashreplace").decode()
-        if isinstance(content, str):
-            yield _failed(name, model, content)
-        else:
-            yield _prediction(name, model, next(answers))
-
-
-def _prediction(image: str, model: ReleasedModel, answer: Answer) -> Prediction:
-    if answer.error:
-        return _failed(image, model, answer.error)
-    if not all(map(math.isfinite, answer.scores)):
-        return _failed(image, model, "the model's scores are no numbers: do not use this model")
-    scores = dict(zip(model.classes, answer.scores, strict=True))
-    return Prediction(image, answer.label, answer.probability, scores, answer.is_positive, model.version, error=None)
-
-
-def _failed(image: str, model: ReleasedModel, error: str) -> Prediction:
-    return Prediction(image, None, None, None, None, model.version, error)
+        answer = model.failure(content) if isinstance(content, str) else next(answers)
+        if not all(map(math.isfinite, answer.scores)):
+            answer = model.failure("the model's scores are no numbers: do not use this model")
+        yield PredictionRow(readable_path(os.fsencode(file)), answer)

@@ -1,5 +1,6 @@
 """From photographs to their overlays, boxes and figures. Importing this module imports TensorFlow."""
 
+import os
 from collections.abc import Iterable, Iterator
 from enum import StrEnum
 from pathlib import Path
@@ -8,6 +9,7 @@ import numpy as np
 
 from crackgate.atomic_files import whole_file
 from crackgate.images.image_file import RejectedImageError
+from crackgate.images.image_folder import readable_path
 from crackgate.model.released_model import ReleasedModel
 from serving.inspection.boxes import write_csv, write_geojson
 from serving.inspection.figures import Figures, measure
@@ -48,7 +50,7 @@ class Inspector:
             output: Folder that receives a folder for each photograph: `overlay.jpg`, `tiles.csv`, `tiles.geojson`.
         """
         for number, file in enumerate(files, start=1):
-            name = str(file).encode("utf-8", "backslashreplace").decode()
+            name = readable_path(os.fsencode(file))
             try:
                 pixels = read_photograph(file)
             except RejectedImageError as rejection:

@@ -12,7 +12,6 @@ import numpy as np
 import tensorflow as tf
 
 from crackgate.images.image_file import ImageLimits
-from crackgate.model.decision import Decision
 from crackgate.model.released_model import ReleasedModel, load_released_model
 from serving.lite.conversion import LiteNetwork, convert, quantise
 from serving.lite.errors import ConversionError, PhotographsError
@@ -117,7 +116,7 @@ def export(
             if not count:
                 raise PhotographsError(f"no photograph of {name!r} is left to judge by: {_some(skipped)}; give more")
 
-    judged = judge(_networks(loaded, float32, int8), read_judging(), _decision(model), options)
+    judged = judge(_networks(loaded, float32, int8), read_judging(), model.decision, options)
     _check_agreement(judged[FLOAT32].largest_difference)
     return Export(
         model=model,
@@ -154,12 +153,6 @@ def _check_agreement(off: float) -> None:
             f"the float32 file's scores differ from the SavedModel's by {off:.1g}, {TOLERANCE:g} is allowed: nothing "
             "was written; this network cannot be used in TensorFlow Lite"
         )
-
-
-def _decision(model: ReleasedModel) -> Decision | None:
-    if model.positive_class is None or model.threshold is None:
-        return None
-    return Decision(model.classes.index(model.positive_class), model.threshold)
 
 
 def _some(skipped: list[Skipped]) -> str:

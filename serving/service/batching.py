@@ -13,7 +13,8 @@ from serving.service.metrics import Metrics
 from serving.service.settings import Limits
 
 if TYPE_CHECKING:
-    from crackgate.model.released_model import Answer, ReleasedModel
+    from crackgate.contracts.answer import Answer
+    from crackgate.model.released_model import ReleasedModel
 
 log = logging.getLogger("crackgate.service")
 

@@ -2,9 +2,11 @@
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import fields
 from typing import Any
 
 from crackgate.contracts import stored_example
+from crackgate.contracts.answer import Answer
 from serving.service.batching import Batcher
 from serving.service.errors import Code, ServiceError
 from serving.service.metrics import Metrics
@@ -66,16 +68,10 @@ class Predictor:
         failed = sum(bool(row.error) for row in rows)
         self._metrics.images.labels("scored").inc(len(rows) - failed)
         self._metrics.images.labels("error").inc(failed)
-        outputs: dict[str, list[Any]] = {
-            "label": [row.label for row in rows],
-            "probability": [row.probability for row in rows],
-            "scores": [list(row.scores) for row in rows],
-            "model_version": [model.version] * len(rows),
-            "error": [row.error for row in rows],
-        }
-        if model.positive_class is not None:
-            outputs["is_positive"] = [row.is_positive for row in rows]
-        return outputs
+        names = [field.name for field in fields(Answer)]
+        if model.positive_class is None:
+            names.remove("is_positive")
+        return {name: [getattr(row, name) for row in rows] for name in names}
 
 
 def _image_of(example: bytes) -> bytes | None:

@@ -1,6 +1,5 @@
 """The released artifact: a SavedModel with two signatures that decode exactly as training did."""
 
-import json
 import tempfile
 from pathlib import Path
 
@@ -8,7 +7,8 @@ import keras
 import tensorflow as tf
 
 from crackgate.contracts import stored_example
-from crackgate.contracts.model_files import CARD_FILE, MODEL_VERSION_FILE
+from crackgate.contracts.card import ReleaseCard
+from crackgate.contracts.model_files import MODEL_VERSION_FILE
 from crackgate.model.calibration import Calibration
 from crackgate.model.decision import Decision
 from crackgate.model.decoding import MAX_PIXELS, decode_images
@@ -179,7 +179,7 @@ def export_classifier(
     backbone: keras.Model | None = None,
     head: keras.Model | None = None,
 ) -> None:
-    """Writes the SavedModel and, beside it, `classifier.json` for people and programs.
+    """Writes the SavedModel and its card.
 
     Args:
         model: From float32 images (batch, image_size, image_size, 3) in 0 to 255 to logits.
@@ -201,16 +201,13 @@ def export_classifier(
         )
         signatures = {"serving_default": served.serving_default, "predict_images": served.predict_images}
         tf.saved_model.save(served, str(folder), signatures=signatures)
-    card = folder / CARD_FILE
-    card.parent.mkdir(parents=True, exist_ok=True)
-    content = {
-        "classes": classes,
-        "image_size": image_size,
-        "positive_class": None if decision is None else classes[decision.label],
-        "threshold": None if decision is None else decision.threshold,
-        "temperature": calibration.temperature,
-        "bias": calibration.bias,
-        # Pixels between two places of `feature_map`; without it, this backbone cannot look at images of any size.
-        "stride": None if trunk is None else TRUNK_STRIDE,
-    }
-    card.write_text(json.dumps(content, indent=2))
+    ReleaseCard(
+        classes=classes,
+        positive_class=None if decision is None else classes[decision.label],
+        threshold=None if decision is None else decision.threshold,
+        image_size=image_size,
+        temperature=calibration.temperature,
+        bias=calibration.bias,
+        # Without a trunk, this backbone cannot look at images of any size.
+        stride=None if trunk is None else TRUNK_STRIDE,
+    ).write(folder)

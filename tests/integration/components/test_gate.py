@@ -19,7 +19,8 @@ from components.evaluator.extractor import custom_eval_shared_model, custom_extr
 from crackgate.config.beam import BeamOptions
 from crackgate.config.gate import GateOptions
 from crackgate.contracts import stored_example
-from crackgate.contracts.evaluation import ALL_IMAGES, CLASSIFIER_FILE, Evaluation, Outcome, Requirement
+from crackgate.contracts.evaluation import ALL_IMAGES, Evaluation, Outcome, Requirement
+from crackgate.contracts.model_files import CARD_FILE
 from crackgate.gate.rules import gate_rules
 from pipeline.beam_profiles import beam_pipeline_args
 from pipeline.eval_config import build_eval_config
@@ -153,7 +154,7 @@ def saved(tmp_path_factory: pytest.TempPathFactory) -> Path:
         tf.saved_model.save(oracle, str(folder / name), signatures=oracle.serving_default)
         (folder / name / "assets.extra").mkdir()
         if model.decides:
-            (folder / name / CLASSIFIER_FILE).write_text(json.dumps({"classes": CLASSES, "threshold": 0.5}))
+            (folder / name / CARD_FILE).write_text(json.dumps({"classes": CLASSES, "threshold": 0.5}))
         if model.trained_on is not None:
             file = folder / name / stored_example.TRAINING_DIGESTS_FILE
             np.save(file, np.array([stored_example.digest(b"group %d" % row) for row in model.trained_on], np.uint64))

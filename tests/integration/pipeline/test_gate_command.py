@@ -11,7 +11,8 @@ from rich.console import Console
 
 from crackgate.config.configuration import Config, ConfigError, load_config
 from crackgate.contracts import stored_example
-from crackgate.contracts.evaluation import CLASSIFIER_FILE, Outcome
+from crackgate.contracts.evaluation import Outcome
+from crackgate.contracts.model_files import CARD_FILE
 from crackgate.contracts.verdict import Verdict
 from crackgate.runs.summary import Summary
 from crackgate.runs.workspace import Workspace
@@ -119,7 +120,7 @@ def test_a_model_that_cannot_be_judged_is_refused_before_anything_begins(photogr
         (three / name / "1.jpg").write_bytes(b"not looked at")
     assert "gives 2 scores an image, and there are 3 classes" in complaint(model, three)
 
-    card = model / CLASSIFIER_FILE
+    card = model / CARD_FILE
     card.parent.mkdir(exist_ok=True)
     card.write_text(json.dumps({"classes": ["Negative", "Positive", "Spalled"], "positive_class": "Positive"}))
     assert "has the classes 'Negative', 'Positive', the model has 'Negative', 'Positive', 'Spalled'" in complaint(

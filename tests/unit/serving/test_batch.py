@@ -8,15 +8,16 @@ from pathlib import Path
 import pytest
 from pyarrow import parquet
 
+from crackgate.contracts.answer import Answer
 from serving.batch.failing_labels import UnknownLabelError, resolve_labels
 from serving.batch.formats import Format, UnknownFormatError, column_names, format_of, parquet_writer, text_writer
 from serving.batch.inputs import NoSuchInputError, check_inputs, find_images
-from serving.batch.predictions import Prediction
+from serving.batch.predictions import PredictionRow
 
 CLASSES = ["Negative", "Positive"]
 ROWS = [
-    Prediction('a "b",c\n.jpg', "Positive", 0.75, {"Negative": 0.25, "Positive": 0.75}, True, "7", None),
-    Prediction("ü.jpg", None, None, None, None, "7", "not an image"),
+    PredictionRow('a "b",c\n.jpg', Answer("Positive", 0.75, (0.25, 0.75), True, "7", "")),
+    PredictionRow("ü.jpg", Answer("", 0.0, (0.0, 0.0), True, "7", "not an image")),
 ]
 
 

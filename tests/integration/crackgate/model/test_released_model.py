@@ -4,17 +4,18 @@ import io
 import shutil
 import threading
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 import tensorflow as tf
 from PIL import Image
 
+from crackgate.contracts.answer import Answer
 from crackgate.contracts.card import NotAReleaseError
 from crackgate.contracts.model_files import MODEL_VERSION_FILE
 from crackgate.model import engine
-from crackgate.model.released_model import Answer, ReleasedModel, load_released_model
+from crackgate.model.decision import Decision
+from crackgate.model.released_model import ReleasedModel, load_released_model
 from tests.helpers.toy_release import CLASSES, SIZE, THRESHOLD
 
 
@@ -37,10 +38,15 @@ def of_signature(model: ReleasedModel, images: list[bytes]) -> list[Answer]:
         name: value.numpy() for name, value in model.loaded.signatures["predict_images"](tf.constant(images)).items()
     }
     return [
-        Answer(label.decode(), float(probability), tuple(scores.tolist()), bool(positive), error.decode())
-        for label, probability, scores, positive, error in zip(
-            *(outputs[name] for name in ("label", "probability", "scores", "is_positive", "error")), strict=True
+        Answer(
+            label=outputs["label"][row].decode(),
+            probability=float(outputs["probability"][row]),
+            scores=tuple(outputs["scores"][row].tolist()),
+            is_positive=bool(outputs["is_positive"][row]),
+            model_version=outputs["model_version"][row].decode(),
+            error=outputs["error"][row].decode(),
         )
+        for row in range(len(images))
     ]
 
 
@@ -99,11 +105,10 @@ def test_an_engine_that_differs_is_not_used(toy_model: Path, monkeypatch: pytest
 def test_rounding_of_an_engine_turns_no_decision(model: ReleasedModel, monkeypatch: pytest.MonkeyPatch) -> None:
     (expected,) = of_signature(model, [IMAGES[10]])
     below = np.float32(expected.scores[1])
-    scorer: Any = model._scorer
     for threshold, wrong in ((below, below - 5e-5), (np.nextafter(below, 2, dtype=np.float32), below + 5e-5)):
-        monkeypatch.setattr(scorer, "_decision", type(scorer._decision)(1, float(threshold)))
+        monkeypatch.setattr(model, "decision", Decision(1, float(threshold)))
         scores = np.array([[1 - wrong, wrong]], np.float32)
-        monkeypatch.setattr(scorer._network, "start", lambda _, scores=scores: lambda: scores.copy())
+        monkeypatch.setattr(model._network, "start", lambda _, scores=scores: lambda: scores.copy())
         (answer,) = model.answer([IMAGES[10]])
         assert answer.is_positive == (below >= threshold)
 

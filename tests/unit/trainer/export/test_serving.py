@@ -27,7 +27,7 @@ from crackgate.model.decision import Decision, decide
 from crackgate.model.decoding import decode_image
 from crackgate.model.released_model import load_released_model
 from serving.batch.inputs import find_images
-from serving.batch.predictions import Prediction, predict
+from serving.batch.predictions import PredictionRow, predict
 from trainer.export.signatures import IMAGES_AT_ONCE, export_classifier
 from trainer.fit.transfer import assemble, build_head
 from trainer.input_pipeline import read_images
@@ -165,7 +165,7 @@ def _ask(signatures: dict[str, Signature], encoded: list[bytes], name: str = "pr
     return {key: value.numpy() for key, value in answer.items()}
 
 
-def _predict(folder: Path, paths: list[Path]) -> list[Prediction]:
+def _predict(folder: Path, paths: list[Path]) -> list[PredictionRow]:
     return list(predict(load_released_model(folder), find_images(map(str, paths))))
 
 
@@ -255,8 +255,8 @@ def test_logits_that_are_no_numbers_are_not_hidden(tmp_path: Path, encoded: list
 
     file = tmp_path / "black.png"
     file.write_bytes(buffer.getvalue())
-    (prediction,) = _predict(tmp_path, [file])
-    assert prediction.label is None and "no numbers" in str(prediction.error)
+    (row,) = _predict(tmp_path, [file])
+    assert row.answer.record(CLASSES)["label"] is None and "no numbers" in row.answer.error
 
 
 def test_predict_gives_the_decision_the_scores_and_what_could_not_be_read(
@@ -267,13 +267,17 @@ def test_predict_gives_the_decision_the_scores_and_what_could_not_be_read(
     for file, image in zip(files, [*large[:11], b"nothing"], strict=True):
         file.write_bytes(image)
     *rows, bad = _predict(folder, [tmp_path])
-    assert bad.image == str(files[-1]) and bad.label is bad.is_positive is None and bad.error
-    assert {row.is_positive for row in rows} == {True, False}
+    record = bad.answer.record(CLASSES)
+    assert bad.image == str(files[-1]) and record["label"] is record["is_positive"] is None and record["error"]
+    assert {row.answer.is_positive for row in rows} == {True, False}
     for row in rows:
-        assert row.scores is not None and list(row.scores) == CLASSES
-        assert row.is_positive == (row.label == "Crack") == (row.scores["Crack"] >= DECISION.threshold)
-        assert row.probability == row.scores[str(row.label)]
-    assert [row.is_positive for row in _predict(undecided, files)] == [None] * 12
+        record = row.answer.record(CLASSES)
+        assert list(record["scores"]) == CLASSES
+        assert (
+            record["is_positive"] == (record["label"] == "Crack") == (record["scores"]["Crack"] >= DECISION.threshold)
+        )
+        assert record["probability"] == record["scores"][record["label"]]
+    assert [row.answer.is_positive for row in _predict(undecided, files)] == [None] * 12
 
 
 @pytest.mark.parametrize("name", ["serving_default", "predict_images"])

@@ -1,0 +1,37 @@
+"""What a model says about one image."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """The fields are the outputs of the SavedModel's signatures.
+
+    Attributes:
+        label: The decision; "" where there is an error.
+        probability: The calibrated score of that label, 0 to 1; 0 where there is an error.
+        scores: The calibrated score of every class, in label order; they sum to 1; all 0 where there is an error.
+        is_positive: Whether the positive class's score reaches the threshold, and True where there is an error or a
+            score is no number; None without a positive class.
+        model_version: What the model calls itself: a number, or "unreleased".
+        error: Why the image could not be scored; "" where it could.
+    """
+
+    label: str
+    probability: float
+    scores: tuple[float, ...]
+    is_positive: bool | None
+    model_version: str
+    error: str
+
+    def record(self, classes: Sequence[str]) -> dict[str, Any]:
+        """The fields for a table: `scores` by class, None for an error that is none and for all that one leaves open.
+
+        Args:
+            classes: Names in label order.
+        """
+        if self.error:
+            return {**dict.fromkeys(asdict(self)), "model_version": self.model_version, "error": self.error}
+        return {**asdict(self), "scores": dict(zip(classes, self.scores, strict=True)), "error": None}

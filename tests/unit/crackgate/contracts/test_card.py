@@ -1,0 +1,75 @@
+"""The classifier's card: what is written is read, and what says too little is refused by name."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from crackgate.contracts.card import CardError, ClassifierCard, NotAReleaseError, ReleaseCard, find_card, read_card
+from crackgate.contracts.model_files import CARD_FILE
+
+CARD = ReleaseCard(
+    classes=["Negative", "Fissuré"],
+    positive_class="Fissuré",
+    threshold=0.31640625,
+    image_size=224,
+    temperature=1.25,
+    bias=(0.5, -0.5),
+    stride=32,
+)
+
+
+def write(folder: Path, content: str) -> None:
+    (folder / CARD_FILE).parent.mkdir(exist_ok=True)
+    (folder / CARD_FILE).write_text(content, encoding="utf-8")
+
+
+def test_what_is_written_is_read(tmp_path: Path) -> None:
+    CARD.write(tmp_path)
+    assert read_card(tmp_path) == CARD
+    assert find_card(tmp_path) == ClassifierCard(
+        classes=CARD.classes, positive_class=CARD.positive_class, threshold=CARD.threshold
+    )
+
+
+def test_fields_that_are_not_known_do_no_harm(tmp_path: Path) -> None:
+    write(tmp_path, json.dumps({"classes": ["a", "b"], "image_size": 64, "made_by": "a later version"}))
+    assert read_card(tmp_path) == ReleaseCard(classes=["a", "b"], image_size=64)
+
+
+def test_a_model_from_elsewhere_may_have_no_card_and_says_which_fields_it_has(tmp_path: Path) -> None:
+    assert find_card(tmp_path) is None
+    for content, says_positive in (({"classes": ["a"]}, False), ({"classes": ["a"], "positive_class": None}, True)):
+        write(tmp_path, json.dumps(content))
+        card = find_card(tmp_path)
+        assert card is not None and ("positive_class" in card.model_fields_set) is says_positive
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        ("[]", "it holds no 'classes' and no 'image_size'"),
+        ('{"classes": ["a", "b"]}', "it holds no 'image_size'"),
+        ('{"classes": "ab", "image_size": 64}', "classes: received 'ab'"),
+        ('{"classes": ["a"], "image_size": "64"}', "image_size: received '64'"),
+        ('{"classes": ["a"], "image_size": 64, "positive_class": "b"}', "'b', is none of its classes"),
+        ('{"classes": ["a"], "image_size": 64, "threshold": 0.5}', "one of positive_class and threshold"),
+        ("{", "Invalid JSON"),
+    ],
+)
+def test_a_card_that_says_too_little_is_refused(content: str, reason: str, tmp_path: Path) -> None:
+    write(tmp_path, content)
+    with pytest.raises(NotAReleaseError) as caught:
+        read_card(tmp_path)
+    assert str(CARD_FILE) in str(caught.value) and reason in str(caught.value)
+
+
+def test_a_folder_without_a_card_is_no_release(tmp_path: Path) -> None:
+    with pytest.raises(NotAReleaseError, match="No such file"):
+        read_card(tmp_path)
+
+
+def test_a_card_from_elsewhere_is_refused_by_name(tmp_path: Path) -> None:
+    write(tmp_path, '{"threshold": 0.5}')
+    with pytest.raises(CardError, match="it holds no 'classes'"):
+        find_card(tmp_path)
