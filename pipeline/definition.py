@@ -20,7 +20,7 @@ from components.drift_check.component import DriftCheck
 from components.image_example_gen.component import ImageExampleGen
 from components.leak_check.component import LeakCheck
 from components.release_pusher.component import ReleasePusher
-from components.resolvers.baseline import ModelInServiceStrategy
+from components.resolvers.baseline import ModelInProductionStrategy
 from components.resolvers.statistics import ReleasedStatisticsStrategy
 from components.serving_check.component import ServingCheck
 from crackgate.config.configuration import Config
@@ -102,7 +102,7 @@ def create_pipeline(
        from those of the last released run, LeakCheck when copies are in two splits.
     4. If asked to, Tuner looks for better options of the training. Trainer fits the head and the top blocks on train,
        and chooses the best on eval.
-    5. A Resolver finds the model in service; the Evaluator judges the new one on test, through its served signature.
+    5. A Resolver finds the model in production; the Evaluator judges the new one on test, through its served signature.
     6. ServingCheck asks the exported model, in a process that has only TensorFlow, what serving will ask it.
     7. Pusher releases a model that both bless into the serving directory.
 
@@ -159,7 +159,7 @@ def create_pipeline(
         gate.add_upstream_node(data_page)
     (tuner or trainer).add_upstream_nodes([data_gate, drift_check, leak_check])
     baseline_resolver = Resolver(
-        strategy_class=ModelInServiceStrategy,
+        strategy_class=ModelInProductionStrategy,
         model=Channel(type=standard_artifacts.Model),
         pushed_model=Channel(type=standard_artifacts.PushedModel),
         candidate=trainer.outputs["model"],

@@ -9,7 +9,7 @@ from tfx.components.example_validator.executor import DEFAULT_FILE_NAME
 from tfx.dsl.components.base import base_executor
 from tfx.types import artifact_utils
 
-from components.shared.outliers import find_standouts
+from components.shared.outliers import find_outliers
 from crackgate.contracts.errors import DataRejectedError
 
 
@@ -44,7 +44,7 @@ def describe(split: str, anomalies: anomalies_pb2.Anomalies, examples: types.Art
     sentences = []
     for name, information in sorted(anomalies.anomaly_info.items()):
         centre = _centre_of_range(anomalies.baseline, name)
-        worst = "" if centre is None else f"; the worst are {find_standouts(examples, split, name, centre)}"
+        worst = "" if centre is None else f"; the worst are {find_outliers(examples, split, name, centre)}"
         sentences += [
             f"split {split!r}, {name}: {reason.short_description}: {reason.description}{worst}"
             for reason in information.reason

@@ -33,22 +33,22 @@ class Executor(base_beam_executor.BaseBeamExecutor):
         """Picks the images to show, reads these again for their thumbnails, and renders the page."""
         self._log_startup(input_dict, output_dict, exec_properties)
         examples = artifact_utils.get_single_instance(input_dict["examples"])
-        tallies = Path(self._get_tmp_dir())
+        results = Path(self._get_tmp_dir())
         folders = {
             split: artifact_utils.get_split_uri([examples], split)
             for split in artifact_utils.decode_split_names(examples.split_names)
         }
         with self._make_beam_pipeline() as pipeline:
-            pick_samples(pipeline, folders, tallies)
-        samples = read_samples(tallies)
+            pick_samples(pipeline, folders, results)
+        samples = read_samples(results)
         # A second read, for these few alone: carried along the search, images of up to 50 MB each would fill a worker.
         with self._make_beam_pipeline() as pipeline:
-            make_thumbnails(pipeline, folders, samples.paths(), tallies)
+            make_thumbnails(pipeline, folders, samples.paths(), results)
         page = render_page(
             account=Account.model_validate(artifact_utils.get_single_instance(input_dict["account"]).read()),
             summaries=_read_statistics(artifact_utils.get_single_instance(input_dict["statistics"])),
             samples=samples,
-            thumbnails=read_thumbnails(tallies),
+            thumbnails=read_thumbnails(results),
         )
         (Path(artifact_utils.get_single_uri(output_dict["page"])) / PAGE_FILE).write_text(page, encoding="utf-8")
 

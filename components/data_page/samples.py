@@ -10,7 +10,7 @@ import apache_beam as beam
 import tensorflow as tf
 from apache_beam import combiners
 
-from components.shared.beam_results import read_tally, write_tally
+from components.shared.beam_results import read_rows, write_rows
 from crackgate.contracts import stored_example
 from crackgate.pages.thumbnails import make_thumbnail
 
@@ -66,13 +66,13 @@ class Samples:
         return {image["path"] for images in lists for image in images}
 
 
-def pick_samples(pipeline: beam.Pipeline, folders: dict[str, str], tallies: Path) -> None:
+def pick_samples(pipeline: beam.Pipeline, folders: dict[str, str], results: Path) -> None:
     """Adds the search to a Beam pipeline.
 
     Args:
         pipeline: Yet to be run.
         folders: Where the records of each split are.
-        tallies: Receives what `read_samples` reads.
+        results: Receives what `read_samples` reads.
     """
     images = _read(pipeline, folders) | "Measure" >> beam.MapTuple(_measure)
     extremes = images | "Rank" >> beam.FlatMapTuple(_rank) | "Extremes" >> combiners.Top.SmallestPerKey(LISTED)
@@ -86,28 +86,28 @@ def pick_samples(pipeline: beam.Pipeline, folders: dict[str, str], tallies: Path
         | "Sizes" >> beam.FlatMapTuple(_size)
         | "LargestGroups" >> combiners.Top.Smallest(LISTED)
     )
-    write_tally(extremes | "ExtremeRows" >> beam.MapTuple(_extreme_row), tallies, "extremes")
-    write_tally(groups | "GroupRows" >> beam.FlatMap(_group_rows), tallies, "groups")
+    write_rows(extremes | "ExtremeRows" >> beam.MapTuple(_extreme_row), results, "extremes")
+    write_rows(groups | "GroupRows" >> beam.FlatMap(_group_rows), results, "groups")
 
 
-def read_samples(tallies: Path) -> Samples:
+def read_samples(results: Path) -> Samples:
     """What a finished pipeline picked."""
-    found = dict(read_tally(tallies, "extremes"))
+    found = dict(read_rows(results, "extremes"))
     return Samples(
         extremes={name: _named(found.get(name, [])) for name in ORDERS},
-        groups=[Group(name, size, _named(members)) for name, size, members in read_tally(tallies, "groups")],
+        groups=[Group(name, size, _named(members)) for name, size, members in read_rows(results, "groups")],
     )
 
 
-def make_thumbnails(pipeline: beam.Pipeline, folders: dict[str, str], paths: set[str], tallies: Path) -> None:
+def make_thumbnails(pipeline: beam.Pipeline, folders: dict[str, str], paths: set[str], results: Path) -> None:
     """Adds to a Beam pipeline that the images at `paths` are made small, for `read_thumbnails`."""
     rows = _read(pipeline, folders) | "Thumbnails" >> beam.FlatMap(_thumbnail_row, frozenset(map(os.fsencode, paths)))
-    write_tally(rows, tallies, "thumbnails")
+    write_rows(rows, results, "thumbnails")
 
 
-def read_thumbnails(tallies: Path) -> dict[str, str]:
+def read_thumbnails(results: Path) -> dict[str, str]:
     """Data URIs by path."""
-    return {_path(carried): thumbnail for carried, thumbnail in read_tally(tallies, "thumbnails")}
+    return {_path(carried): thumbnail for carried, thumbnail in read_rows(results, "thumbnails")}
 
 
 def _read(pipeline: beam.Pipeline, folders: dict[str, str]) -> beam.PCollection:

@@ -15,7 +15,7 @@ from tfx.dsl.components.base import base_executor
 from tfx.types import artifact_utils
 
 from components.drift_check.divergence import divergence_by_chance, divergences, mean
-from components.shared.outliers import find_standouts
+from components.shared.outliers import find_outliers
 from crackgate.contracts import stored_example
 from crackgate.contracts.errors import DataRejectedError
 
@@ -89,7 +89,7 @@ def _describe(
         f"split {split!r}, {feature}: differs from {allowed.reference}: Jensen-Shannon divergence {divergence:.3f}, "
         f"allowed is {allowed.divergence:g} ({allowed.option}) and {chance:.3f} for chance; mean "
         f"{mean(here, feature):.4g} here, {mean(there, feature):.4g} there; farthest from there: "
-        + find_standouts(examples, split, feature, mean(there, feature))
+        + find_outliers(examples, split, feature, mean(there, feature))
         for feature, divergence in found.items()
         if divergence > allowed.divergence + chance
     ]

@@ -4,7 +4,7 @@ import math
 from collections.abc import Sequence
 from pathlib import Path
 
-from components.shared.beam_results import read_tally
+from components.shared.beam_results import read_rows
 from crackgate.contracts import stored_example
 from crackgate.contracts.account import Account, AccountRow
 
@@ -12,15 +12,15 @@ from crackgate.contracts.account import Account, AccountRow
 def read_account(
     folder: Path, found: int, classes: list[str], splits: Sequence[str] = stored_example.SPLITS
 ) -> Account:
-    """Puts the tallies together.
+    """Puts the results of the Beam pipeline together.
 
     Raises:
-        RuntimeError: Files are missing from the tallies, or there twice.
+        RuntimeError: Beam lost files or repeated them.
     """
     rejected = _read_rows(folder, "rejected")
     # Of those that could be read, some were rejected for their copies.
     refused = {row.path for row in rejected}
-    counts = {(split, label): count for (split, label), count in read_tally(folder, "images")}
+    counts = {(split, label): count for (split, label), count in read_rows(folder, "images")}
     numbers = {split: {label: counts.get((split, label), 0) for label in classes} for split in splits}
     ingested = sum(sum(split.values()) for split in numbers.values())
     if ingested + len(rejected) != found:
@@ -31,7 +31,7 @@ def read_account(
     return Account(
         found=found,
         ingested=ingested,
-        groups=sum(read_tally(folder, "groups")),
+        groups=sum(read_rows(folder, "groups")),
         rejected=rejected,
         warnings=[row for row in _read_rows(folder, "warnings") if row.path not in refused],
         splits=numbers,
@@ -39,7 +39,7 @@ def read_account(
 
 
 def _read_rows(folder: Path, name: str) -> list[AccountRow]:
-    return sorted(map(AccountRow.model_validate, read_tally(folder, name)), key=lambda row: row.path)
+    return sorted(map(AccountRow.model_validate, read_rows(folder, name)), key=lambda row: row.path)
 
 
 def find_faults(account: Account, classes: list[str], max_rejected_share: float, max_imbalance: float) -> list[str]:

@@ -27,7 +27,7 @@ from components.image_example_gen.account import find_faults, read_account
 from components.image_example_gen.groups import NAMES_OUTPUT, AssignGroups, count_distinct
 from components.image_example_gen.read_step import REJECTED_OUTPUT, WARNINGS_OUTPUT, ReadImages
 from components.image_example_gen.splits import SplitStaged
-from components.shared.beam_results import write_tally
+from components.shared.beam_results import write_rows
 from crackgate.contracts.errors import DataRejectedError
 from crackgate.images.copies.partitions import count_partitions
 from crackgate.images.image_file import ImageLimits
@@ -70,10 +70,10 @@ class Executor(base_beam_executor.BaseBeamExecutor):
             )
             counts = groups.assigned | _split(buckets, examples, math.ceil(len(batches) / _BATCHES_IN_SHARD), staging)
             names = groups[NAMES_OUTPUT] | "GroupNames" >> beam.GroupByKey() | beam.MapTuple(count_distinct)
-            write_tally(counts, staging, "images")
-            write_tally(names, staging, "groups")
-            write_tally((outcomes[REJECTED_OUTPUT], groups[REJECTED_OUTPUT]) | beam.Flatten(), staging, "rejected")
-            write_tally(outcomes[WARNINGS_OUTPUT], staging, "warnings")
+            write_rows(counts, staging, "images")
+            write_rows(names, staging, "groups")
+            write_rows((outcomes[REJECTED_OUTPUT], groups[REJECTED_OUTPUT]) | beam.Flatten(), staging, "rejected")
+            write_rows(outcomes[WARNINGS_OUTPUT], staging, "warnings")
         _describe_artifact(examples, splits)
 
         account = read_account(staging, len(files), classes, splits)

@@ -19,7 +19,7 @@ from tfx import types
 from tfx.dsl.components.base import base_beam_executor
 from tfx.types import artifact_utils
 
-from components.shared.beam_results import read_tally, write_tally
+from components.shared.beam_results import read_rows, write_rows
 from crackgate.contracts import stored_example
 from crackgate.contracts.errors import DataRejectedError
 from crackgate.images.copies.partitions import Pictures, count_partitions, pack
@@ -49,11 +49,11 @@ class Executor(base_beam_executor.BaseBeamExecutor):
         """
         self._log_startup(input_dict, output_dict, exec_properties)
         artifact = artifact_utils.get_single_instance(input_dict["examples"])
-        tallies = Path(self._get_tmp_dir())
+        results = Path(self._get_tmp_dir())
         with self._make_beam_pipeline() as pipeline:
-            _look_for_leaks(pipeline, artifact, tallies)
-        leaks, straddling = sorted(read_tally(tallies, "leaks")), read_tally(tallies, "straddling")
-        (pairs,) = read_tally(tallies, "pairs")
+            _look_for_leaks(pipeline, artifact, results)
+        leaks, straddling = sorted(read_rows(results, "leaks")), read_rows(results, "straddling")
+        (pairs,) = read_rows(results, "pairs")
         findings = {
             "pairs": pairs,
             "leaks": len(leaks),
@@ -65,7 +65,7 @@ class Executor(base_beam_executor.BaseBeamExecutor):
         artifact_utils.get_single_instance(output_dict["findings"]).write(findings)
 
 
-def _look_for_leaks(pipeline: beam.Pipeline, artifact: types.Artifact, tallies: Path) -> None:
+def _look_for_leaks(pipeline: beam.Pipeline, artifact: types.Artifact, results: Path) -> None:
     splits = artifact_utils.decode_split_names(artifact.split_names)
     patterns = {split: f"{artifact_utils.get_split_uri([artifact], split)}/*" for split in splits}
     partitions = count_partitions(_estimate_images(patterns.values()))
@@ -87,9 +87,9 @@ def _look_for_leaks(pipeline: beam.Pipeline, artifact: types.Artifact, tallies: 
         | "SplitsOfGroups" >> beam.GroupByKey()
         | "Straddling" >> beam.FlatMapTuple(_straddling)
     )
-    write_tally(pairs | "Leaks" >> beam.FlatMap(_leaks), tallies, "leaks")
-    write_tally(pairs | beam.Map(len) | beam.CombineGlobally(sum), tallies, "pairs")
-    write_tally(straddling, tallies, "straddling")
+    write_rows(pairs | "Leaks" >> beam.FlatMap(_leaks), results, "leaks")
+    write_rows(pairs | beam.Map(len) | beam.CombineGlobally(sum), results, "pairs")
+    write_rows(straddling, results, "straddling")
 
 
 def _estimate_images(patterns: Iterable[str]) -> int:

@@ -11,7 +11,7 @@ from components.release_pusher.executor import Executor
 
 
 class ReleasePusherSpec(types.ComponentSpec):
-    """A judged model in, the note of where it was released out."""
+    """A judged model in, the record of its release out."""
 
     PARAMETERS = {
         "serving_dir": ExecutionParameter(type=str),

@@ -1,7 +1,7 @@
 """The work of ReleasePusher.
 
 A model that was rolled back is not released again: `pushed` is 0 then, and `pushed_version` and `pushed_destination`
-say as what it was released before. Whoever reads this later, from the cache, has to see how that version stands.
+name its withdrawn version. The outcome may be read from the cache much later, when that version has been reinstated.
 """
 
 import logging
@@ -37,7 +37,7 @@ log = logging.getLogger("crackgate")
 
 
 class Executor(base_executor.BaseExecutor):
-    """Releases the model, unless it did not pass, was withdrawn, or is the version in use already."""
+    """Releases the model, unless it did not pass, was withdrawn, or is in production already."""
 
     def Do(  # noqa: N802 - TFX's name
         self,
@@ -45,7 +45,7 @@ class Executor(base_executor.BaseExecutor):
         output_dict: dict[str, list[types.Artifact]],
         exec_properties: dict[str, Any],
     ) -> None:
-        """Releases the model and notes it.
+        """Releases the model and records that in `pushed_model`.
 
         Raises:
             ServingDirectoryError: The serving directory cannot be written to; nothing was released.
@@ -64,12 +64,12 @@ class Executor(base_executor.BaseExecutor):
         withdrawn = find_withdrawn_model(serving_dir, digest)
         if withdrawn is not None:
             log.info("not released: the model is that of version %d, which was withdrawn", withdrawn.number)
-            _note(pushed, 0, serving_dir / str(withdrawn.number))
+            _record(pushed, 0, serving_dir / str(withdrawn.number))
             return
-        folder = _find_in_use(serving_dir, digest, signer)
+        folder = _find_in_production(serving_dir, digest, signer)
         if folder is None:
             folder = publish(model, serving_dir, self._describe(model, input_dict, exec_properties), signer)
-        _note(pushed, 1, folder)
+        _record(pushed, 1, folder)
         _remove_old(serving_dir, exec_properties["keep"])
 
     def _describe(
@@ -81,7 +81,7 @@ class Executor(base_executor.BaseExecutor):
         lineage = Lineage(
             pipeline=context.pipeline_info.id if context and context.pipeline_info else "",
             run_id=(context.pipeline_run_id or "") if context else "",
-            # TFX calls the execution's id in ML Metadata by this name.
+            # TFX's name for the execution's id in ML Metadata.
             execution=int(context._unique_id or 0) if context else 0,
             artifacts={name: artifacts[0].id for name, artifacts in input_dict.items() if artifacts},
             data_fingerprint=examples.get_string_custom_property(FINGERPRINT_PROPERTY_NAME),
@@ -93,7 +93,7 @@ class Executor(base_executor.BaseExecutor):
         )
 
 
-def _note(pushed: types.Artifact, whether: int, folder: Path) -> None:
+def _record(pushed: types.Artifact, whether: int, folder: Path) -> None:
     pushed.set_int_custom_property(PUSHED, whether)
     pushed.set_string_custom_property(PUSHED_DESTINATION, str(folder))
     pushed.set_string_custom_property(PUSHED_VERSION, folder.name)
@@ -109,20 +109,20 @@ def _passed(input_dict: dict[str, list[types.Artifact]]) -> bool:
     return True
 
 
-def _find_in_use(serving_dir: Path, digest: str, signer: Signer | None) -> Path | None:
-    """The version in use when it is this very model: judged again under other options, it is not released twice."""
+def _find_in_production(serving_dir: Path, digest: str, signer: Signer | None) -> Path | None:
+    """The version in production if it is this model, which is not released twice when other options judge it again."""
     folder = production_version(serving_dir)
     found = verify(folder) if folder else None
     if folder is None or found is None or found.manifest is None or not found.intact:
         return None
     if found.manifest.model_digest != digest or (signer and not signer.has_signed(folder, found.manifest)):
         return None
-    log.info("version %s, which is in use, is this model: nothing to release", folder.name)
+    log.info("version %s, which is in production, is this model: nothing to release", folder.name)
     return folder
 
 
 def _remove_old(serving_dir: Path, keep: int) -> None:
-    """What was released stays released when an old version cannot be removed."""
+    """Removes old versions; an error of that does not undo the release."""
     try:
         removed = remove_old_versions(serving_dir, keep)
     except ServingDirectoryError as error:

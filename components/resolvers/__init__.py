@@ -1,1 +1,1 @@
-"""Finds the model that a candidate has to be compared with."""
+"""Resolvers: what a run is compared with, from the release in production."""

@@ -1,4 +1,4 @@
-"""Which released model a candidate is compared with."""
+"""The released model that a candidate is compared with."""
 
 import ml_metadata as mlmd
 from tfx import types
@@ -8,12 +8,12 @@ from tfx.orchestration.portable.mlmd import event_lib
 from components.resolvers.in_production import find_releases
 
 
-class ModelInServiceStrategy(resolver.ResolverStrategy):
-    """The model of the newest version that is not withdrawn, unless it is the candidate itself: then the one before.
+class ModelInProductionStrategy(resolver.ResolverStrategy):
+    """Finds the model in production, or the one before where that is the candidate itself.
 
-    When nothing changed, the Trainer's cached model is the one in service. TFX's LatestBlessedModelStrategy would
-    compare the model with itself, which proves nothing and, as a changed input, evaluates and pushes it again. It
-    knows no rollback either, and takes a model that was blessed and never released.
+    When nothing changed, the Trainer's cached model is the one in production. TFX's LatestBlessedModelStrategy would
+    compare it with itself, and evaluate and push it again. It knows no rollback either, and takes models that were
+    blessed and never released.
 
     The Resolver's inputs are `model`, `pushed_model` and `candidate`.
     """
@@ -34,7 +34,7 @@ class ModelInServiceStrategy(resolver.ResolverStrategy):
 
 
 def _models_of(store: mlmd.MetadataStore, pushed: types.Artifact) -> set[int]:
-    """Ids of what the Pusher was given as its model."""
+    """Ids of the Pusher's input `model`."""
     makers = {
         event.execution_id
         for event in store.get_events_by_artifact_ids([pushed.id])

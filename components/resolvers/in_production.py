@@ -1,4 +1,4 @@
-"""Which releases count: those that were not rolled back."""
+"""The releases that count: those that were not rolled back."""
 
 from pathlib import Path
 
@@ -8,9 +8,9 @@ from crackgate.releases import State, find_version
 
 
 def find_releases(pushed_models: list[types.Artifact]) -> list[types.Artifact]:
-    """Returns what was released and not withdrawn, the newest version first.
+    """Returns the releases that are not withdrawn, the newest version first.
 
-    A version that was removed from the serving directory still counts: it was not found wanting.
+    A version that retention removed still counts.
     """
     released = [artifact for artifact in pushed_models if artifact.get_int_custom_property("pushed")]
     standing = [artifact for artifact in released if not _is_withdrawn(artifact)]

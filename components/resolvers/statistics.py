@@ -1,4 +1,4 @@
-"""Which statistics this run's are compared with."""
+"""The released statistics that a run's are compared with."""
 
 import ml_metadata as mlmd
 from tfx import types
@@ -8,7 +8,7 @@ from components.resolvers.in_production import find_releases
 
 
 class ReleasedStatisticsStrategy(resolver.ResolverStrategy):
-    """The statistics of the run that released the version in service, unless they are this run's own.
+    """Finds the statistics of the run that released the version in production, unless they are this run's own.
 
     The Resolver's inputs are `statistics`, `pushed_model` and `candidate`, this run's statistics.
     """
@@ -22,7 +22,7 @@ class ReleasedStatisticsStrategy(resolver.ResolverStrategy):
         own = {artifact.id for artifact in input_dict["candidate"]}
         runs_of = {artifact.id: _runs(store, artifact) for artifact in input_dict["statistics"]}
         for model in find_releases(input_dict["pushed_model"]):
-            # The first of its runs released it; later ones only took it over from the cache.
+            # The first of its runs released it; the others took it over from the cache.
             released_by = min(_runs(store, model), default=None)
             for statistics in input_dict["statistics"]:
                 if released_by in runs_of[statistics.id] and statistics.id not in own:

@@ -1,1 +1,1 @@
-"""What several components share."""
+"""Code of several components."""

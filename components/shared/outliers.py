@@ -1,4 +1,4 @@
-"""Naming the images that stand out, for the words of a gate that refuses."""
+"""Outliers: the images that a check names when it stops a run."""
 
 import heapq
 from collections.abc import Iterator
@@ -13,10 +13,10 @@ from crackgate.contracts import stored_example
 _NAMED = 5
 
 
-def find_standouts(examples: types.Artifact, split: str, feature: str, centre: float) -> str:
-    """The images of a split whose value of a numeric feature is farthest from `centre`, as words: "path (value), ...".
+def find_outliers(examples: types.Artifact, split: str, feature: str, centre: float) -> str:
+    """The images of a split whose value of a numeric feature is farthest from `centre`, as "'path' (value), ...".
 
-    Reads the split once; this is for runs that end here.
+    It reads the whole split.
     """
     values = _values(examples, split, feature)
     farthest = heapq.nsmallest(_NAMED, values, key=lambda row: (-abs(row[1] - centre), row[0]))

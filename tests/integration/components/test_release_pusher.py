@@ -17,7 +17,7 @@ from tfx.orchestration.portable.mlmd import execution_lib
 from tfx.types import standard_artifacts
 
 from components.release_pusher.component import ReleasePusher
-from components.resolvers.baseline import ModelInServiceStrategy
+from components.resolvers.baseline import ModelInProductionStrategy
 from crackgate.config.configuration import Config
 from crackgate.contracts.model_files import CARD_FILE, MODEL_VERSION_FILE
 from crackgate.contracts.verdict import Verdict
@@ -108,7 +108,7 @@ class Releases:
         evaluation = known("Evaluation", self.evaluation, standard_artifacts.ModelEvaluation)
         examples = known("Examples", self.root, standard_artifacts.Examples, **{FINGERPRINT_PROPERTY_NAME: "f1"})
         resolver = tfx.dsl.Resolver(
-            strategy_class=ModelInServiceStrategy,
+            strategy_class=ModelInProductionStrategy,
             model=tfx.dsl.Channel(type=standard_artifacts.Model),
             pushed_model=tfx.dsl.Channel(type=standard_artifacts.PushedModel),
             candidate=model.outputs["result"],

@@ -157,8 +157,8 @@ def test_the_two_classes_of_a_split_are_out_of_balance_together(images: Counts) 
         assert sum(f"split {split!r}" in fault for fault in faults) in (0, 2)
 
 
-def _write_tallies(folder: Path, **changed: list[Any]) -> None:
-    tallies = {
+def _write_rows(folder: Path, **changed: list[Any]) -> None:
+    results = {
         "rejected": [
             {"path": "b", "class": "", "reason": "not in a class folder"},
             {"path": "Positive/a.gif", "class": "Positive", "reason": "label conflict"},
@@ -169,12 +169,12 @@ def _write_tallies(folder: Path, **changed: list[Any]) -> None:
         "groups": [4],
         "images": [[["train", "Negative"], 3], [["train", "Positive"], 2], [["eval", "Positive"], 1]],
     }
-    for name, rows in (tallies | changed).items():
+    for name, rows in (results | changed).items():
         (folder / name).write_text("".join(json.dumps(row) + "\n" for row in rows))
 
 
-def test_the_account_puts_the_tallies_together_and_warns_only_of_what_was_ingested(tmp_path: Path) -> None:
-    _write_tallies(tmp_path)
+def test_the_account_puts_the_results_together_and_warns_only_of_what_was_ingested(tmp_path: Path) -> None:
+    _write_rows(tmp_path)
     account = read_account(tmp_path, 8, CLASSES)
     assert (account.found, account.ingested, account.groups) == (8, 6, 4)
     assert [row.path for row in account.rejected] == ["Positive/a.gif", "b"]
@@ -184,6 +184,6 @@ def test_the_account_puts_the_tallies_together_and_warns_only_of_what_was_ingest
 
 @pytest.mark.parametrize("found", [7, 9])
 def test_files_that_went_missing_or_came_twice_are_never_passed_over(tmp_path: Path, found: int) -> None:
-    _write_tallies(tmp_path)
+    _write_rows(tmp_path)
     with pytest.raises(RuntimeError, match=f"{found} files were found, but 6 ingested and 2 rejected"):
         read_account(tmp_path, found, CLASSES)
