@@ -8,11 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import keras
-import numpy as np
 import tensorflow as tf
 from tfx.components.trainer.fn_args_utils import FnArgs
 
-from crackgate.config.train import CHOOSING_IMAGES, TrainOptions
+from crackgate.config.train import TrainOptions
 from crackgate.model.calibration import fit_calibration
 from crackgate.model.decision import check_decidable, fit_decision
 from crackgate.model.decoding import MAX_PIXELS
@@ -22,15 +21,13 @@ from trainer.export.signatures import export_classifier
 from trainer.export.training_digests import write_training_digests
 from trainer.export.training_report import write_classification_report, write_curves, write_history, write_reliability
 from trainer.export.warmup import write_warmup_requests
-from trainer.features.stored_views import StoredViews
-from trainer.features.views import TrainingViews
-from trainer.features.views_cache import ViewsCache
+from trainer.features.training_views import training_views
 from trainer.fit.checkpoints import checkpoint_folder, training_digest
-from trainer.fit.imbalance import draw_images, views_per_image
-from trainer.fit.strategy import build_strategy, is_chief, precision
-from trainer.fit.transfer import assemble, build_head, predict_eval, train_stages
+from trainer.fit.stages import predict_eval, train_stages
 from trainer.input_pipeline import read_labels
 from trainer.network.backbones import build_backbone, split_at_top
+from trainer.network.classifier import assemble, build_head
+from trainer.strategy import build_strategy, is_chief, precision
 
 log = logging.getLogger("crackgate")
 
@@ -74,7 +71,7 @@ def _train(fn_args: FnArgs, options: TrainOptions, strategy: tf.distribute.Strat
             backbone = build_backbone(options.backbone, options.image_size, options.weights)
             lower, upper = split_at_top(backbone, options.fine_tune_share)
             head = build_head(backbone.output_shape[-1], len(classes), options)
-            views = split_views(fn_args, options, lower, upper, folder)
+            views = training_views(lower, upper, options, fn_args.train_files, fn_args.eval_files, folder)
             stages = train_stages(upper, head, views, options, run_dir, checkpoints)
         if not is_chief(strategy):
             return
@@ -99,34 +96,6 @@ def _train(fn_args: FnArgs, options: TrainOptions, strategy: tf.distribute.Strat
     write_history(stages, run_dir)
     write_classification_report(labels, logits, classes, calibration, decision, options, run_dir)
     write_reliability(labels, logits, classes, calibration, decision, run_dir)
-
-
-def split_views(
-    fn_args: FnArgs, options: TrainOptions, lower: keras.Model, upper: keras.Model, folder: Path
-) -> TrainingViews:
-    """Views of train and of eval, from a folder that an earlier training may have left, or put there."""
-    cache = ViewsCache(folder)
-    stored = StoredViews(lower, upper, options, cache)
-    rng = np.random.default_rng(options.seed)
-
-    train_labels, eval_labels = read_labels(fn_args.train_files), read_labels(fn_args.eval_files)
-    each = views_per_image(train_labels, options.views, options.most_views, options.imbalance)
-    learnt_from = draw_images(train_labels, max(1, options.most_views // each), options.imbalance, rng)
-    if not learnt_from.all():
-        log.info(
-            "of %d training images, %d are learnt from: train.most_views = %d allows no more views",
-            len(train_labels),
-            learnt_from.sum(),
-            options.most_views,
-        )
-    choosing = draw_images(eval_labels, CHOOSING_IMAGES, options.imbalance, rng)
-    views = TrainingViews(
-        train=stored.get("train", fn_args.train_files, each, options.views, learnt_from),
-        validation=stored.get("eval", fn_args.eval_files, min(options.views, 2), None, choosing),
-        validation_once=None if choosing.all() else stored.get("eval", fn_args.eval_files, 1, None, ~choosing),
-    )
-    cache.prune()
-    return views
 
 
 @contextmanager

@@ -13,12 +13,13 @@ from tfx.components.trainer.fn_args_utils import FnArgs
 from tfx.components.tuner.component import TunerFnResult
 
 from crackgate.config.train import TrainOptions
+from trainer.features.training_views import training_views
 from trainer.fit.checkpoints import remove_stale, training_digest
-from trainer.fit.strategy import build_strategy, precision
+from trainer.fit.stages import train_stages
 from trainer.fit.time_left import time_left
-from trainer.fit.transfer import build_head, train_stages
 from trainer.network.backbones import build_backbone, split_at_top
-from trainer.run_fn import split_views
+from trainer.network.classifier import build_head
+from trainer.strategy import build_strategy, precision
 
 log = logging.getLogger("crackgate")
 
@@ -102,7 +103,8 @@ class _StagesTuner(keras_tuner.Tuner):
             self._backbone = build_backbone(options.backbone, options.image_size, options.weights)
             lower, self._upper = split_at_top(self._backbone, min(1.0, 2 * options.fine_tune_share))
             self._pretrained = self._upper.get_weights()
-            self._views = split_views(self._fn_args, options, lower, self._upper, Path(self._temporary.name))
+            files = self._fn_args.train_files, self._fn_args.eval_files
+            self._views = training_views(lower, self._upper, options, *files, Path(self._temporary.name))
 
     def run_trial(self, trial: Any) -> dict[str, float]:
         """Trains from the pretrained weights with a trial's values, and gives the lowest eval loss."""

@@ -42,8 +42,8 @@ def train_worker(examples: Path, output: Path, config: Config) -> bool:
     # After the checks: TFX takes many seconds to import.
     from tfx.components.trainer.fn_args_utils import FnArgs
 
-    from trainer.fit.strategy import check_tf_config
     from trainer.run_fn import run_fn
+    from trainer.strategy import check_tf_config
 
     try:
         check_tf_config()

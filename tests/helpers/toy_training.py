@@ -53,7 +53,7 @@ def start(folder: Path, options: TrainOptions, devices: int = 1, tf_config: str 
     """
     # Workers' connections do not survive a fork.
     context = multiprocessing.get_context("spawn" if tf_config else "forkserver")
-    context.set_forkserver_preload(["tensorflow", "keras", "trainer.fit.transfer"])
+    context.set_forkserver_preload(["tensorflow", "keras", "trainer.fit.stages"])
     process = context.Process(target=_train, args=(folder, options, devices, tf_config), daemon=True)
     process.start()
     return process
@@ -81,9 +81,10 @@ def _train(folder: Path, options: TrainOptions, devices: int, tf_config: str) ->
 
     from trainer.export.training_report import write_history
     from trainer.features.views import TrainingViews
-    from trainer.fit.strategy import build_strategy, is_chief, precision
-    from trainer.fit.transfer import build_head, train_stages
+    from trainer.fit.stages import train_stages
     from trainer.network.backbones import split_at_top
+    from trainer.network.classifier import build_head
+    from trainer.strategy import build_strategy, is_chief, precision
 
     cpu = tf.config.list_physical_devices("CPU")[0]
     tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * devices)

@@ -12,7 +12,7 @@ from sklearn.metrics import classification_report
 from crackgate.config.train import TrainOptions
 from crackgate.model.calibration import Calibration, expected_calibration_error
 from crackgate.model.decision import Decision, decide, weigh
-from trainer.fit.transfer import Stages
+from trainer.fit.stages import Stages
 
 CURVES_FILE = "training_curves.png"
 RELIABILITY_FILE = "reliability.png"

@@ -13,7 +13,7 @@ import numpy as np
 import tensorflow as tf
 
 from crackgate.model.inference_requests import InferenceRequests, computes_in_bfloat16, import_openvino
-from trainer.fit.strategy import on_all_devices
+from trainer.strategy import on_all_devices
 
 log = logging.getLogger("crackgate")
 

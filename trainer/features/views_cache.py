@@ -30,15 +30,14 @@ class ViewsCache:
         """Returns the views of an origin, computed unless the folder has them.
 
         Args:
-            origin: Everything that decides the features, as JSON: images, backbone, views, seed, versions. The code
-                of this package is added here.
+            origin: Everything that decides the features, as JSON: images, backbone, views, seed, code, versions.
             cut: Name of the layer whose output the activations are; None when no activations are needed.
             compute: Called with the path for the activations, or None, when there is no such entry.
 
         Returns:
             Views that are mapped from the files, read-only.
         """
-        digest = _digest(origin)
+        digest = hashlib.sha256(json.dumps(origin, sort_keys=True).encode()).hexdigest()[:24]
         entry = self._find(digest, cut)
         if entry is None:
             entry = self._folder / f"{digest}-{_name(cut)}"
@@ -68,14 +67,6 @@ class ViewsCache:
             computed = compute(partial / _ACTIVATIONS if cut else None)
             np.save(partial / _FEATURES, computed.features)
             np.save(partial / _LABELS, computed.labels)
-
-
-def _digest(origin: dict[str, Any]) -> str:
-    digest = hashlib.sha256(json.dumps(origin, sort_keys=True).encode())
-    # All of our code: which of it decides what views look like would be easy to get wrong.
-    for file in sorted(Path(__file__).parent.glob("*.py")):
-        digest.update(file.read_bytes())
-    return digest.hexdigest()[:24]
 
 
 def _name(cut: str | None) -> str:

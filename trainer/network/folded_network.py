@@ -11,7 +11,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from trainer.network.lean_network import Convolution, Network, has_convolution
+from trainer.network.lean_network import Convolution, LeanNetwork, has_convolution
 
 # Elements of a kernel up to which it is a constant within the function. TensorFlow prepares such a kernel once, and not
 # for each call, but whoever loads a SavedModel holds some twenty copies of it. Larger ones are captured: handed to the
@@ -32,7 +32,7 @@ def fold(model: keras.Model) -> Callable[..., tf.Tensor]:
     return _FoldedNetwork(model, "float32") if has_convolution(model) else model
 
 
-class _FoldedNetwork(Network):
+class _FoldedNetwork(LeanNetwork):
     def _begin(self, layer: Any, inputs: tf.Tensor) -> Convolution:
         return _FoldedConvolution(layer, inputs)
 

@@ -39,11 +39,11 @@ def lean(model: keras.Model, dtype: str) -> Callable[..., tf.Tensor]:
     """
     if tf.distribute.has_strategy() or tf.config.list_logical_devices("GPU") or not has_convolution(model):
         return model
-    return Network(model, dtype)
+    return LeanNetwork(model, dtype)
 
 
 def has_convolution(model: keras.Model) -> bool:
-    """Whether a model is one that `Network` can compute, with something to gain."""
+    """Whether a model is one that `LeanNetwork` can compute, with something to gain."""
     layers = model._flatten_layers(include_self=False)
     return isinstance(model, keras.Function) and any(map(_is_known_convolution, layers))
 
@@ -62,7 +62,7 @@ def _is_known_convolution(layer: Any) -> bool:
     )
 
 
-class Network:
+class LeanNetwork:
     """Goes through a model's graph and computes what it knows in its own way; to be called as the model is."""
 
     def __init__(self, model: keras.Model, dtype: str):

@@ -24,8 +24,8 @@ from serving.inspection.inspector import Inspector, Method
 from serving.inspection.reports import Inspected
 from serving.inspection.tile_scores import ByStrips
 from trainer.export.signatures import export_classifier
-from trainer.fit.transfer import assemble, build_head
 from trainer.network.backbones import build_backbone
+from trainer.network.classifier import assemble, build_head
 
 SIZE, TILE = 64, 96
 CLASSES = ["Negative", "Positive"]

@@ -16,11 +16,12 @@ from PIL import Image, ImageDraw
 from crackgate.config.train import TrainOptions
 from crackgate.images.sample_data import draw_photograph
 from crackgate.model.decoding import decode_image
-from trainer.augmentation.augmentation import augmentation
+from trainer.augmentation.model import build_augmentation
 from trainer.features.backbone_engine import build_engine
 from trainer.features.views import TrainingViews, Views, compute_views
-from trainer.fit.transfer import assemble, build_head, train_stages
+from trainer.fit.stages import train_stages
 from trainer.network.backbones import build_backbone, split_at_top
+from trainer.network.classifier import assemble, build_head
 
 SIDE = 128
 OPTIONS = TrainOptions(
@@ -67,7 +68,7 @@ def crack_score(tmp_path_factory: pytest.TempPathFactory) -> Score:
         batches = tf.data.Dataset.from_tensor_slices(_photographs(start, count)).batch(OPTIONS.batch_size)
         return compute_views(name, batches, count, lambda: engine, augment, number, None)
 
-    train = views("train", *TRAIN, augmentation(OPTIONS.seed), OPTIONS.views)
+    train = views("train", *TRAIN, build_augmentation(OPTIONS.seed), OPTIONS.views)
     validation = views("eval", *EVAL, None, 1)
     train_stages(upper, head, TrainingViews(train, validation), OPTIONS, tmp_path_factory.mktemp("logs"))
     classifier = assemble(backbone, head)

@@ -21,7 +21,7 @@ from crackgate.images.image_file import ImageLimits
 from crackgate.images.sample_data import write_sample_data
 from crackgate.model.calibration import Calibration
 from crackgate.model.decoding import decode_image
-from trainer.features import stored_views
+from trainer.features import training_views
 from trainer.network.backbones import build_backbone
 from trainer.run_fn import run_fn
 
@@ -298,7 +298,7 @@ def test_another_training_of_the_head_needs_no_backbone_pass(
     def no_pass(*_parts: keras.Model) -> None:
         raise AssertionError("the backbone would run")
 
-    monkeypatch.setattr(stored_views, "build_engine", no_pass)
+    monkeypatch.setattr(training_views, "build_engine", no_pass)
     other = _train_again(outcome, tmp_path / "other", work, **brief, head_learning_rate=0.02, fine_tune_epochs=0)
     assert other.history["head"]["loss"] != first.history["head"]["loss"]
     assert sorted((work / "views").rglob("*.npy")) == kept

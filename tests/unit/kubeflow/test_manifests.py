@@ -14,7 +14,7 @@ from crackgate.config.configuration import load_config
 from crackgate_cli.main import app
 from tests.helpers.manifests import MANIFESTS, PARTS, Pod, load, manifests, of_kind, pods
 from tests.helpers.openapi_models import problems
-from trainer.fit.strategy import check_tf_config
+from trainer.strategy import check_tf_config
 
 PODS = list(pods())
 CONTAINERS = [

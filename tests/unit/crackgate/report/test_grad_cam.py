@@ -17,7 +17,7 @@ def _classifier(backbone: "keras.Model") -> "keras.Model":
     import keras
 
     from crackgate.config.train import TrainOptions
-    from trainer.fit.transfer import assemble, build_head
+    from trainer.network.classifier import assemble, build_head
 
     keras.utils.set_random_seed(1)
     return assemble(backbone, build_head(backbone.output_shape[-1], 3, TrainOptions()))

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from trainer.augmentation.augmentation import augmentation
+from trainer.augmentation.model import build_augmentation
 from trainer.features.backbone_engine import build_engine
 from trainer.features.views import Views, compute_views
 from trainer.network.backbones import split_at_top
@@ -33,7 +33,7 @@ def _compute(
     engine = build_engine(*split_at_top(backbone, 0.4))
     # Labels that show the order; batches of 4, 4 and 2.
     batches = tf.data.Dataset.from_tensor_slices((images, np.arange(len(images)))).batch(4)
-    augment = augmentation(seed) if views > 1 else None
+    augment = build_augmentation(seed) if views > 1 else None
     return compute_views("train", batches, len(images), lambda: engine, augment, views, file)
 
 
@@ -57,7 +57,7 @@ def test_the_other_views_differ_from_it_and_from_each_other(backbone: keras.Mode
 def test_with_more_versions_than_views_batches_take_turns(backbone: keras.Model, images: np.ndarray) -> None:
     engine = build_engine(*split_at_top(backbone, 0.4))
     batches = tf.data.Dataset.from_tensor_slices((images, np.arange(len(images)))).batch(2)
-    views = compute_views("train", batches, COUNT, lambda: engine, augmentation(0), 1, None, versions=3)
+    views = compute_views("train", batches, COUNT, lambda: engine, build_augmentation(0), 1, None, versions=3)
     assert views.features.shape == (COUNT, 1, 6)
     assert views.labels.tolist() == list(range(COUNT))
     off = np.abs(views.features[:, 0] - _pooled(backbone, images)).max(axis=1)

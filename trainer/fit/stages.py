@@ -1,4 +1,4 @@
-"""Transfer learning in two stages: the head on a frozen backbone, then the top blocks together with the head."""
+"""The two stages of transfer learning: the head on a frozen backbone, then the top blocks together with the head."""
 
 import logging
 from dataclasses import dataclass
@@ -11,12 +11,14 @@ import tensorflow as tf
 
 from crackgate.config.train import TrainOptions
 from trainer.features.views import TrainingViews
+from trainer.fit.batches import Inputs
 from trainer.fit.checkpoints import Checkpoint
 from trainer.fit.fused_adam import FusedAdam
-from trainer.fit.imbalance import draw_epoch, draw_part, eval_weights, train_weights
-from trainer.fit.loop import History, Inputs, Plan, fit
-from trainer.fit.strategy import is_chief, step_dtype
+from trainer.fit.loop import History, Plan, fit
+from trainer.imbalance import draw_epoch, draw_part, eval_weights, train_weights
+from trainer.network.classifier import assemble
 from trainer.network.lean_network import lean
+from trainer.strategy import is_chief, step_dtype
 
 log = logging.getLogger("crackgate")
 
@@ -30,8 +32,8 @@ class Stages:
     """How the training went.
 
     Attributes:
-        head: Per epoch of the head's stage: loss, accuracy, val_loss and val_accuracy. What is done about imbalance
-            weighs in the losses, and not in the accuracies.
+        head: Per epoch of the head's stage: loss, accuracy, val_loss and val_accuracy. `train.imbalance` weights the
+            losses, not the accuracies.
         fine_tune: The same of the second stage; empty when it was turned off.
         fine_tune_kept: Whether fine-tuning was kept: it was not clearly worse on eval than the frozen backbone.
     """
@@ -39,27 +41,6 @@ class Stages:
     head: History
     fine_tune: History
     fine_tune_kept: bool
-
-
-def build_head(channels: int, classes: int, options: TrainOptions) -> keras.Model:
-    """Dropout and one dense layer, from averaged features to logits."""
-    return keras.Sequential(
-        [
-            keras.Input((channels,)),
-            keras.layers.Dropout(options.dropout, seed=options.seed),
-            # In full precision whatever the rest computes in: softmax and loss need it.
-            keras.layers.Dense(classes, dtype="float32", name="logits"),
-        ],
-        name="head",
-    )
-
-
-def assemble(backbone: keras.Model, head: keras.Model) -> keras.Model:
-    """The whole classifier, from float32 images (batch, size, size, 3) in 0 to 255 to logits; it shares all weights."""
-    _freeze_batch_norm(backbone)
-    images = keras.Input(backbone.input_shape[1:], name="image")
-    features = keras.layers.GlobalAveragePooling2D()(backbone(images))
-    return keras.Model(images, head(features), name="classifier")
 
 
 def train_stages(
@@ -80,7 +61,7 @@ def train_stages(
         views: Of the train and the eval split.
         options: Epochs, rates, patience, imbalance and seed.
         tensorboard_dir: Receives the logs of the stages in `head/` and `fine_tune/`.
-        checkpoints: Folder that keeps each epoch; a stage found there goes on. None to keep nothing.
+        checkpoints: Folder that keeps each epoch, from which a stage resumes; None to keep nothing.
 
     Raises:
         ValueError: The loss became NaN or infinite.
@@ -99,13 +80,13 @@ def train_stages(
 def predict_eval(
     upper: keras.Model, head: keras.Model, views: TrainingViews, stages: Stages
 ) -> tuple[np.ndarray, np.ndarray]:
-    """What the trained classifier says of every eval image, without another pass through its lower part.
+    """Logits of the trained classifier for every eval image, without another pass through its lower part.
 
     Args:
         upper: As `train_stages` left it.
         head: As `train_stages` left it.
         views: With activations of the eval images if the upper part was fine-tuned.
-        stages: What `train_stages` returned.
+        stages: From `train_stages`.
 
     Returns:
         Logits, float32 (images, classes), and labels, int64 (images,).
@@ -114,8 +95,7 @@ def predict_eval(
     labels = np.concatenate([part.labels for part in parts])
     if not stages.fine_tune_kept:
         return head.predict(np.concatenate([part.features[:, 0] for part in parts]), verbose=0), labels
-    cut = keras.Input(upper.input_shape[1:])
-    top = keras.Model(cut, head(keras.layers.GlobalAveragePooling2D()(upper(cut))))
+    top = assemble(upper, head)
     logits = []
     for part in parts:
         assert part.activations is not None, "fine-tuning needs stored activations"
@@ -130,8 +110,7 @@ def _train_head(
     tensorboard_dir: Path,
     checkpoint: Checkpoint | None,
 ) -> History:
-    validation = views.validation
-    train = views.train
+    train, validation = views.train, views.validation
     inputs = _inputs(train.features, train.labels, train_weights(train.labels, options.imbalance))
     return fit(
         head,
@@ -149,24 +128,21 @@ def _train_head(
 def _fine_tune(
     upper: keras.Model,
     head: keras.Model,
-    all_views: TrainingViews,
+    views: TrainingViews,
     options: TrainOptions,
     tensorboard_dir: Path,
     checkpoint: Checkpoint | None,
 ) -> tuple[History, bool]:
-    train, validation = all_views.train, all_views.validation
+    train, validation = views.train, views.validation
     assert train.activations is not None and validation.activations is not None, "fine-tuning needs stored activations"
-    _freeze_batch_norm(upper)
-    cut = keras.Input(upper.input_shape[1:])
-    features = keras.layers.GlobalAveragePooling2D()(upper(cut))
-    top = keras.Model(cut, head(features), name="top")
-    views = train.features.shape[1]
-    shown = -(-len(train.labels) * views // options.views)
+    top = assemble(upper, head)
+    each = train.features.shape[1]
+    shown = -(-len(train.labels) * each // options.views)
 
     def one_view_each(epoch: int) -> np.ndarray:
-        """An epoch's images, each time in one of their views."""
+        """One view of each of the epoch's images."""
         images = draw_part(train.labels, options.imbalance, options.seed, epoch, shown)
-        return images * views + np.random.default_rng([options.seed, epoch, 1]).integers(views, size=shown)
+        return images * each + np.random.default_rng([options.seed, epoch, 1]).integers(each, size=shown)
 
     steps_per_epoch = -(-shown // options.batch_size)
     steps = options.fine_tune_epochs * steps_per_epoch
@@ -198,48 +174,35 @@ def _fine_tune(
     )
     kept = not _clearly_worse(_logits(top, chosen_by.values), frozen_logits, chosen_by)
     if not kept:
-        log.info("fine-tuning raised the eval loss by more than chance does: the frozen backbone stays")
+        log.info("fine-tuning raised the eval loss by more than two standard errors: keeping the frozen backbone")
         top.set_weights(before)
     return history, kept
 
 
 def _clearly_worse(logits: np.ndarray, than: np.ndarray, inputs: Inputs) -> bool:
-    """Whether a loss is higher than another by over two standard errors of the difference, item by item.
-
-    Not already when it is higher: on easy images chance would decide, and a fine-tuned network is the better one on
-    surfaces and cameras that are not among them.
-    """
+    """Whether the loss of `logits` is higher than the other by over two standard errors of the paired difference."""
+    # On easy images any difference is chance, and fine-tuning helps on surfaces and cameras that eval does not show.
     losses, others = (keras.ops.convert_to_numpy(_LOSS(inputs.labels, given)) for given in (logits, than))
     raised = (losses - others) * inputs.weights
     return bool(raised.mean() > 2 * raised.std() / np.sqrt(len(raised)))
 
 
 def _logits(top: keras.Model, activations: np.ndarray) -> np.ndarray:
-    """Of any number of stored activations, a few at a time: they are many megabytes."""
+    """Logits for any number of stored activations, in batches that fit into memory."""
     starts = range(0, len(activations), _PREDICTED_AT_ONCE)
     batches = (activations[start : start + _PREDICTED_AT_ONCE].astype(np.float32) for start in starts)
     network = lean(top, "float32")
-    # Without a graph: to trace one takes longer than these few batches.
+    # Eagerly: to trace a graph takes longer than these few batches.
     return np.concatenate([keras.ops.convert_to_numpy(network(batch, training=False)) for batch in batches])
 
 
 def _inputs(views: np.ndarray, labels: np.ndarray, weights: np.ndarray) -> Inputs:
-    """Every view of every image as an item of its own: that of image i and view v is i * views + v."""
+    """Every view of every image as an item of its own: view v of image i is item i * views + v."""
     count = views.shape[1]
     return Inputs(views.reshape(-1, *views.shape[2:]), np.repeat(labels, count), np.repeat(weights, count))
 
 
 def _optimizer(rate: Any, options: TrainOptions) -> keras.optimizers.Optimizer:
     adam = (keras.optimizers.Adam if tf.distribute.has_strategy() else FusedAdam)(rate)
-    # Small gradients are nothing in float16, unless the loss is scaled up first.
+    # Small gradients are 0 in float16, unless the loss is scaled up first.
     return keras.optimizers.LossScaleOptimizer(adam) if options.mixed_precision == "float16" else adam
-
-
-def _freeze_batch_norm(model: keras.Model) -> None:
-    """BatchNorm stays in inference mode for good: the statistics of a few batches are worse than ImageNet's.
-
-    `model(x, training=False)` would not do: within a functional model, Keras 3 overrides it with what `fit` asks for.
-    """
-    for layer in model.layers:
-        if isinstance(layer, keras.layers.BatchNormalization):
-            layer.trainable = False

@@ -29,9 +29,9 @@ from crackgate.model.released_model import load_released_model
 from serving.batch.inputs import find_images
 from serving.batch.predictions import PredictionRow, predict
 from trainer.export.signatures import IMAGES_AT_ONCE, export_classifier
-from trainer.fit.transfer import assemble, build_head
 from trainer.input_pipeline import read_images
 from trainer.network.backbones import build_backbone
+from trainer.network.classifier import assemble, build_head
 
 CLASSES = ["Crack", "Größer", "Sound"]
 SIZE = 32

@@ -13,8 +13,9 @@ from crackgate.config.train import Imbalance, TrainOptions
 from crackgate.model.calibration import expected_calibration_error, fit_calibration
 from crackgate.model.decision import decide, fit_decision
 from trainer.features.views import TrainingViews, Views
-from trainer.fit.imbalance import draw_epoch, draw_images, draw_part, eval_weights, train_weights, views_per_image
-from trainer.fit.transfer import build_head, train_stages
+from trainer.fit.stages import train_stages
+from trainer.imbalance import draw_epoch, draw_images, draw_part, eval_weights, train_weights, views_per_image
+from trainer.network.classifier import build_head
 
 HEARD: tuple[Imbalance, ...] = ("class_weights", "balanced_sampling")
 CHANNELS = 6

@@ -12,7 +12,7 @@ from crackgate.config.train import TrainOptions
 from crackgate.model.calibration import Calibration
 from crackgate.model.decision import Decision
 from trainer.export.training_report import write_classification_report, write_curves, write_history, write_reliability
-from trainer.fit.transfer import History, Stages
+from trainer.fit.stages import History, Stages
 
 MEASURES = ("loss", "accuracy", "val_loss", "val_accuracy")
 CLASSES = ["Crack", "Größer", "Sound"]

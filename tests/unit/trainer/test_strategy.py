@@ -7,7 +7,7 @@ import pytest
 import tensorflow as tf
 
 from crackgate.config.train import TrainOptions
-from trainer.fit.strategy import build_strategy, is_chief, on_all_devices, precision
+from trainer.strategy import build_strategy, is_chief, on_all_devices, precision
 
 WORKERS = {"worker": ["one:1234", "two:1234"]}
 

@@ -7,7 +7,7 @@ from trainer.augmentation.geometry import RandomGeometry
 from trainer.augmentation.surface import RandomLight, RandomSurface
 
 
-def augmentation(seed: int, other_surfaces: bool = True) -> keras.Model:
+def build_augmentation(seed: int, other_surfaces: bool = True) -> keras.Model:
     """Other places, surfaces, light and cameras for float32 images (batch, size, size, 3) in 0 to 255.
 
     The result keeps shape, type and range. Nothing looks at the label. In the order of nature: the surface has a place

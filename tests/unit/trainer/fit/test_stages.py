@@ -12,8 +12,9 @@ import tensorflow as tf
 from crackgate.config.train import TrainOptions
 from trainer.features.backbone_engine import build_engine
 from trainer.features.views import TrainingViews, Views, compute_views
-from trainer.fit.transfer import Stages, assemble, build_head, predict_eval, train_stages
+from trainer.fit.stages import Stages, predict_eval, train_stages
 from trainer.network.backbones import split_at_top
+from trainer.network.classifier import assemble, build_head
 
 Draw = Callable[[int, int], tuple[np.ndarray, np.ndarray]]
 

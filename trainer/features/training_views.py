@@ -1,0 +1,151 @@
+"""The views that one training needs: from the cache of an earlier training, otherwise from new backbone passes."""
+
+import hashlib
+import importlib.metadata
+import logging
+from collections.abc import Callable
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from crackgate.config.train import CHOOSING_IMAGES, TrainOptions
+from crackgate.source_digest import source_digest
+from trainer.augmentation.model import build_augmentation
+from trainer.features.backbone_engine import Engine, build_engine
+from trainer.features.views import TrainingViews, Views, compute_views
+from trainer.features.views_cache import ViewsCache
+from trainer.imbalance import draw_images, views_per_image
+from trainer.input_pipeline import digest_examples, read_images, read_labels
+
+log = logging.getLogger("crackgate")
+
+# Options that act on finished views. Any other option asks for new ones.
+_LATER_OPTIONS = {
+    "dropout",
+    "fine_tune_epochs",
+    "fine_tune_learning_rate",
+    "fine_tune_share",
+    "head_epochs",
+    "head_learning_rate",
+    "imbalance",
+    "most_views",
+    "patience",
+    "positive_class",
+    "reuse_views",
+    "strategy",
+    "target_recall",
+    "views",
+}
+# Added to the seed: the augmentation takes five seeds from there on.
+_SEEDS = {"train": 0, "eval": 5}
+# Images: some requests for each core, in little memory.
+_READ_AT_ONCE = 32
+_LIBRARIES = ("keras", "openvino", "tensorflow")
+
+
+def training_views(
+    lower: keras.Model,
+    upper: keras.Model,
+    options: TrainOptions,
+    train_files: list[str],
+    eval_files: list[str],
+    folder: Path,
+) -> TrainingViews:
+    """Views of the train and the eval split.
+
+    Args:
+        lower: Frozen backbone up to the cut, with its weights.
+        upper: Frozen backbone from the cut on, with its weights.
+        options: Of the training.
+        train_files: Globs of gzipped TFRecord files.
+        eval_files: Globs of gzipped TFRecord files.
+        folder: Cache of views. Views that it lacks are added; those that this training does not need are removed.
+    """
+    cache = ViewsCache(folder)
+    source = _ViewSource(lower, upper, options, cache)
+    rng = np.random.default_rng(options.seed)
+
+    train_labels, eval_labels = read_labels(train_files), read_labels(eval_files)
+    each = views_per_image(train_labels, options.views, options.most_views, options.imbalance)
+    learnt_from = draw_images(train_labels, max(1, options.most_views // each), options.imbalance, rng)
+    if not learnt_from.all():
+        log.info(
+            "training on %d of %d training images: train.most_views = %d allows no more views",
+            learnt_from.sum(),
+            len(train_labels),
+            options.most_views,
+        )
+    choosing = draw_images(eval_labels, CHOOSING_IMAGES, options.imbalance, rng)
+    views = TrainingViews(
+        train=source.get("train", train_files, learnt_from, each, options.views),
+        validation=source.get("eval", eval_files, choosing, min(options.views, 2)),
+        validation_once=None if choosing.all() else source.get("eval", eval_files, ~choosing, 1),
+    )
+    cache.prune()
+    return views
+
+
+class _ViewSource:
+    def __init__(self, lower: keras.Model, upper: keras.Model, options: TrainOptions, cache: ViewsCache):
+        self._lower, self._upper, self._options, self._cache = lower, upper, options, cache
+
+    def get(
+        self, split: str, file_patterns: list[str], chosen: np.ndarray, views: int, versions: int | None = None
+    ) -> Views:
+        """Views of the chosen images of a split; `views` and `versions` as for `compute_views`."""
+        options = self._options
+        origin = {
+            "split": split,
+            "images": digest_examples(file_patterns),
+            "chosen": hashlib.sha256(chosen.tobytes()).hexdigest(),
+            "views": [views, versions],
+            "weights": self._weights,
+            "options": options.model_dump(mode="json", exclude=_LATER_OPTIONS),
+            "versions": {name: _version(name) for name in _LIBRARIES},
+            "code": source_digest("trainer", "crackgate/model"),
+        }
+        cut = self._lower.layers[-1].name if options.fine_tune_epochs else None
+
+        def compute(file: Path | None) -> Views:
+            images = read_images(file_patterns, options.image_size, _READ_AT_ONCE, chosen)
+            augment = self._augment(options.seed + _SEEDS[split]) if (versions or views) > 1 else None
+            # Eval decides by the network as it is served, in float32. Training views lose nothing by bfloat16.
+            rough = split == "train"
+            count = int(chosen.sum())
+            return compute_views(split, images, count, lambda: self._engine, augment, views, file, versions, rough)
+
+        return self._cache.get(origin, cut, compute)
+
+    def _augment(self, seed: int) -> Callable[..., tf.Tensor]:
+        """An augmentation with this seed, as a graph that is made and compiled for the first seed only."""
+        model, graph = self._augmentation
+        for layer, new in zip(model.layers, build_augmentation(seed, self._options.other_surfaces).layers, strict=True):
+            layer.seeds.state.assign(new.seeds.state)
+        return graph
+
+    @cached_property
+    def _augmentation(self) -> tuple[keras.Model, Callable[..., tf.Tensor]]:
+        model = build_augmentation(self._options.seed, self._options.other_surfaces)
+        return model, tf.function(model.__call__, autograph=False)
+
+    @cached_property
+    def _weights(self) -> str:
+        digest = hashlib.sha256()
+        for weight in (*self._lower.weights, *self._upper.weights):
+            digest.update(weight.numpy().tobytes())
+        return digest.hexdigest()
+
+    @cached_property
+    def _engine(self) -> Engine:
+        return build_engine(self._lower, self._upper)
+
+
+def _version(library: str) -> Any:
+    try:
+        return importlib.metadata.version(library)
+    except importlib.metadata.PackageNotFoundError:
+        return None

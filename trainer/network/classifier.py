@@ -1,0 +1,32 @@
+"""The classifier: a head on a backbone."""
+
+import keras
+
+from crackgate.config.train import TrainOptions
+
+
+def build_head(channels: int, classes: int, options: TrainOptions) -> keras.Model:
+    """Dropout and one dense layer, from averaged features (batch, channels) to logits (batch, classes)."""
+    return keras.Sequential(
+        [
+            keras.Input((channels,)),
+            keras.layers.Dropout(options.dropout, seed=options.seed),
+            # In full precision whatever the rest computes in: softmax and loss need it.
+            keras.layers.Dense(classes, dtype="float32", name="logits"),
+        ],
+        name="head",
+    )
+
+
+def assemble(backbone: keras.Model, head: keras.Model) -> keras.Model:
+    """The model from the input of a backbone, or of its upper part, to logits. It shares all weights.
+
+    BatchNorm stays in inference mode for good: the statistics of a few batches are worse than ImageNet's.
+    """
+    # `backbone(x, training=False)` does not hold: Keras 3 overrides it in a functional model.
+    for layer in backbone.layers:
+        if isinstance(layer, keras.layers.BatchNormalization):
+            layer.trainable = False
+    image = keras.Input(backbone.input_shape[1:], name="image")
+    features = keras.layers.GlobalAveragePooling2D()(backbone(image))
+    return keras.Model(image, head(features), name="classifier")
