@@ -1,16 +1,172 @@
-"""Digests of our own source code, for TFX's cache: it hashes options and inputs, but not the code that ran."""
+"""Digests of the code behind a result, for caches: TFX hashes options and inputs, but not the code that ran."""
 
+import ast
 import hashlib
+import os
+import re
+import sys
+from collections.abc import Iterable, Iterator, Mapping
+from functools import cache
+from importlib import metadata
+from itertools import accumulate
 from pathlib import Path
 
-_ROOT = Path(__file__).resolve().parent.parent
+# The top-level packages of the wheel. Once installed, they lie beside everybody else's.
+PACKAGES = ("components", "crackgate", "crackgate_cli", "kubeflow", "pipeline", "serving", "trainer")
+
+_ROOT = Path(__file__).resolve().parents[1]
+_TEMPLATE = re.compile(r"""\{%[-+]?\s*(?:include|import|from|extends)\s+["']([^"']+)["']""")
 
 
-def source_digest(*paths: str) -> str:
-    """SHA-256 over the Python files at or below `paths`, given relative to the project ("trainer", ...)."""
-    digest = hashlib.sha256()
-    for path in paths:
-        top = _ROOT / path
-        for file in sorted(top.rglob("*.py")) if top.is_dir() else [top]:
-            digest.update(file.relative_to(_ROOT).as_posix().encode() + b"\0" + file.read_bytes() + b"\0")
-    return digest.hexdigest()
+def code_digest(*entries: str, packages: Iterable[str] = (), root: Path = _ROOT) -> str:
+    """Digests our own code and the versions of the packages that decide a result.
+
+    The digest covers `closure(*entries)`, Python's minor version, `packages`, and every distribution that the closure
+    imports from. It leaves out their requirements: TFX alone requires most of an environment.
+
+    Args:
+        entries: Dotted names of modules, or of functions in them.
+        packages: Distributions that decide the result, but that only other packages import.
+        root: The folder of our top-level packages.
+
+    Returns:
+        SHA-256 in hexadecimal, which does not depend on where `root` lies.
+
+    Raises:
+        ModuleNotFoundError: An entry is no module of ours.
+        importlib.metadata.PackageNotFoundError: One of `packages` is not installed.
+    """
+    files, imported = _follow(entries, root)
+    digests = [f"{file.relative_to(root).as_posix()} {hashlib.sha256(file.read_bytes()).hexdigest()}" for file in files]
+    versions = {_version(package) for package in packages}.union(*map(_versions, imported))
+    python = "python=={}.{}".format(*sys.version_info)
+    return hashlib.sha256("\n".join([*sorted(digests), *sorted(versions), python]).encode()).hexdigest()
+
+
+def closure(*entries: str, root: Path = _ROOT) -> tuple[str, ...]:
+    """Returns our files that run, or are read, when the entries do.
+
+    A module leads to:
+
+    - its imports, those inside functions included, those under `if TYPE_CHECKING:` not, and to their packages;
+    - modules and functions that a string names ("trainer.run_fn", "trainer.run_fn.run_fn");
+    - files in its own folder that a string names ("probe.py", "page.html.jinja").
+
+    A template leads to the templates that it names, in any folder of the closure.
+
+    Args:
+        entries: Dotted names of modules, or of functions in them.
+        root: The folder of our top-level packages.
+
+    Returns:
+        Sorted POSIX paths, relative to `root`.
+
+    Raises:
+        ModuleNotFoundError: An entry is no module of ours.
+    """
+    return tuple(sorted(file.relative_to(root).as_posix() for file in _follow(entries, root)[0]))
+
+
+def _follow(entries: Iterable[str], root: Path) -> tuple[set[Path], set[str]]:
+    """The files of the closure, and the modules of other packages that it imports."""
+    files: set[Path] = set()
+    imported: set[str] = set()
+    templates: set[str] = set()
+    pending: list[Path] = []
+    for entry in entries:
+        if not _is_ours(entry, root):
+            raise ModuleNotFoundError(
+                f"no module {entry!r} in {root}: name a module of {', '.join(PACKAGES)}, such as 'trainer.run_fn'"
+            )
+        pending += _run_files(entry, root)
+    while pending:
+        while pending:
+            file = pending.pop()
+            if file in files:
+                continue
+            files.add(file)
+            if file.suffix != ".py":
+                templates.update(_TEMPLATE.findall(file.read_text(encoding="utf-8", errors="replace")))
+                continue
+            imports, strings = _parse(file.read_bytes(), ".".join(file.parent.relative_to(root).parts))
+            for name in imports | {text for text in strings if "." in text and _is_ours(text, root)}:
+                if _top_level(name) in PACKAGES:
+                    pending += _run_files(name, root)
+                else:
+                    imported.add(name)
+            pending += _present([file.parent], strings.intersection(os.listdir(file.parent)))
+        pending = [file for file in _present({file.parent for file in files}, templates) if file not in files]
+    return files, imported
+
+
+def _present(folders: Iterable[Path], names: Iterable[str]) -> Iterator[Path]:
+    return (file for folder in folders for name in names if (file := folder / name).is_file())
+
+
+def _is_ours(name: str, root: Path) -> bool:
+    """Whether it names a module of ours, or an attribute of one that is not a top-level package."""
+    if _top_level(name) not in PACKAGES or not all(part.isidentifier() for part in name.split(".")):
+        return False
+    parent = name.rpartition(".")[0]
+    return _file(name, root) is not None or ("." in parent and _file(parent, root) is not None)
+
+
+def _run_files(name: str, root: Path) -> Iterator[Path]:
+    """The files that an import runs: of the packages on the way, and of the module, if the last part is one."""
+    prefixes = accumulate(name.split("."), "{}.{}".format)
+    return (file for prefix in prefixes if (file := _file(prefix, root)))
+
+
+def _file(name: str, root: Path) -> Path | None:
+    path = root.joinpath(*name.split("."))
+    return next(_present([path.parent], [f"{path.name}/__init__.py", f"{path.name}.py"]), None)
+
+
+def _top_level(name: str) -> str:
+    return name.partition(".")[0]
+
+
+@cache
+def _parse(source: bytes, package: str) -> tuple[frozenset[str], frozenset[str]]:
+    """The absolute names that a module of `package` imports, as modules or from them, and its strings."""
+    imports: set[str] = set()
+    strings: set[str] = set()
+    pending: list[ast.AST] = [ast.parse(source)]
+    while pending:
+        node = pending.pop()
+        match node:
+            case ast.If(test=ast.Name("TYPE_CHECKING") | ast.Attribute(attr="TYPE_CHECKING")):
+                pending += node.orelse
+                continue
+            case ast.Import():
+                imports.update(alias.name for alias in node.names)
+            case ast.ImportFrom():
+                above = package.split(".")[: -node.level + 1 or None] if node.level else []
+                parts = [*above, *([node.module] if node.module else [])]
+                imports.update(".".join([*parts, alias.name]) for alias in node.names)
+            case ast.Constant(value=str(text)):
+                strings.add(text)
+        pending += ast.iter_child_nodes(node)
+    return frozenset(imports), frozenset(strings)
+
+
+@cache
+def _versions(module: str) -> frozenset[str]:
+    """`name==version` of the distributions that hold a module; none for the standard library's."""
+    owners = set(_distributions().get(_top_level(module), ()))
+    if len(owners) > 1:
+        # Dozens of distributions hold a part of `google`.
+        part = re.compile(rf"^{'/'.join(map(re.escape, module.split('.')[:2]))}[/.]", re.MULTILINE)
+        holders = {owner for owner in owners if part.search(metadata.distribution(owner).read_text("RECORD") or "")}
+        owners = holders or owners
+    return frozenset(map(_version, owners))
+
+
+@cache
+def _version(distribution: str) -> str:
+    return f"{distribution}=={metadata.version(distribution)}"
+
+
+@cache
+def _distributions() -> Mapping[str, list[str]]:
+    return metadata.packages_distributions()

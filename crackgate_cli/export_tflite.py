@@ -113,11 +113,10 @@ def _share_out(data: Path, classes: list[str], settings: Config) -> "Shares":
 def _export(folder: Path, data: Path, shares: "Shares", settings: Config) -> "Export":
     gate = settings.gate
     with console_on_a_copy_of(2).status("starting TensorFlow ...") as status, silenced_output():
-        from crackgate.images.image_file import ImageLimits
         from serving.lite.export import export
         from serving.lite.judgement import FigureOptions
 
-        limits = ImageLimits(settings.data.min_side, settings.data.max_pixels, settings.data.max_bytes)
+        limits = settings.data.limits
         options = FigureOptions(gate.confidence, gate.fixed_precision, gate.fixed_recall)
         return export(folder, data, shares, limits, options, status.update)
 

@@ -23,64 +23,20 @@ from components.release_pusher.component import ReleasePusher
 from components.resolvers.baseline import ModelInProductionStrategy
 from components.resolvers.statistics import ReleasedStatisticsStrategy
 from components.serving_check.component import ServingCheck
+from components.shared.parameters import CODE_DIGEST
 from crackgate.config.configuration import Config
-from crackgate.config.data import DataOptions
-from crackgate.config.schema import SchemaOptions
 from crackgate.contracts.stored_example import (
-    BRIGHTNESS,
-    BYTES,
-    CONTRAST,
-    ENTROPY,
     EVAL_SPLIT,
-    HEIGHT,
-    SHARPNESS,
-    SPLITS,
     TEST_SPLIT,
     TRAIN_SPLIT,
-    WIDTH,
 )
-from crackgate.images.image_file import ImageLimits
 from crackgate.model.positive_class import resolve_positive_class
-from crackgate.source_digest import source_digest
+from crackgate.source_digest import code_digest
 from pipeline.beam_profiles import add_component_args, beam_pipeline_args
 from pipeline.eval_config import EXTRACTION_MODULE, build_eval_config
 
-INGEST_SOURCES = (
-    "components/image_example_gen",
-    "components/copies",
-    "components/shared/beam_results.py",
-    "crackgate/images/image_file.py",
-    "crackgate/images/quality.py",
-    "crackgate/images/image_folder.py",
-    "crackgate/contracts/stored_example.py",
-)
-LEAK_CHECK_SOURCES = (
-    "components/leak_check",
-    "components/copies",
-    "components/shared/beam_results.py",
-    "crackgate/contracts/stored_example.py",
-)
-DATA_PAGE_SOURCES = (
-    "components/data_page",
-    "components/data_page/page.html.jinja",
-    "components/page",
-    "crackgate/pages/style.css",
-    "components/image_example_gen/staged_examples.py",
-    "components/shared/beam_results.py",
-    "crackgate/contracts/stored_example.py",
-)
-SERVING_CHECK_SOURCES = (
-    "components/serving_check",
-    "crackgate/contracts/stored_example.py",
-    "crackgate/contracts/model_files.py",
-)
-PUSHER_SOURCES = (
-    "components/release_pusher",
-    "components/serving_directory",
-    "crackgate/contracts/model_files.py",
-    "crackgate/contracts/metric_names.py",
-)
-TRAINER_SOURCES = ("trainer", "crackgate/contracts/stored_example.py", "crackgate/contracts/model_files.py")
+RUN_FN = "trainer.run_fn.run_fn"
+TUNER_FN = "trainer.tuner.tuner_fn"
 
 
 def create_pipeline(
@@ -116,9 +72,8 @@ def create_pipeline(
         metadata: The metadata store.
         enable_cache: Whether a component may take over the outputs of an earlier, identical execution.
     """
-    ratios = {name: getattr(config.data.split, name) for name in SPLITS}
-    example_gen = image_example_gen(data, classes, ratios, config.data)
-    schema = curated_schema(classes, config.data_schema)
+    example_gen = ImageExampleGen(data, classes, config.data)
+    schema = CuratedSchema(classes, config.data_schema)
     statistics_gen = expected_statistics(example_gen, schema)
     example_validator = ExampleValidator(
         statistics=statistics_gen.outputs["statistics"], schema=schema.outputs["schema"]
@@ -127,12 +82,10 @@ def create_pipeline(
         examples=example_gen.outputs["examples"],
         statistics=statistics_gen.outputs["statistics"],
         account=example_gen.outputs["account"],
-        source_digest=source_digest(*DATA_PAGE_SOURCES),
     )
     data_gate = DataGate(
         examples=example_gen.outputs["examples"],
         anomalies=example_validator.outputs["anomalies"],
-        source_digest=source_digest("components/data_gate", "components/shared/outliers.py"),
     )
     released_statistics = Resolver(
         strategy_class=ReleasedStatisticsStrategy,
@@ -144,13 +97,9 @@ def create_pipeline(
         examples=example_gen.outputs["examples"],
         statistics=statistics_gen.outputs["statistics"],
         released_statistics=released_statistics.outputs["statistics"],
-        max_drift=config.drift.max_drift,
-        max_skew=config.drift.max_skew,
-        source_digest=source_digest(
-            "components/drift_check", "components/shared/outliers.py", "crackgate/contracts/stored_example.py"
-        ),
+        options=config.drift,
     )
-    leak_check = LeakCheck(examples=example_gen.outputs["examples"], source_digest=source_digest(*LEAK_CHECK_SOURCES))
+    leak_check = LeakCheck(examples=example_gen.outputs["examples"])
     training = _training(classes, config, trainer_work_dir)
     tuner = _tuner(example_gen, training, config.tune.trials) if config.tune.trials else None
     trainer = _trainer(example_gen, training, tuner)
@@ -180,8 +129,7 @@ def create_pipeline(
         model_blessing=evaluator.outputs["blessing"],
         classes=classes,
         positive_class=resolve_positive_class(config.train.positive_class, classes),
-        **config.serving_check.model_dump(),
-        source_digest=source_digest(*SERVING_CHECK_SOURCES),
+        options=config.serving_check,
     )
     pusher = ReleasePusher(
         model=trainer.outputs["model"],
@@ -190,10 +138,8 @@ def create_pipeline(
         evaluation=evaluator.outputs["evaluation"],
         examples=example_gen.outputs["examples"],
         serving_dir=serving_dir,
-        signing_key=config.release.signing_key,
-        keep=config.release.keep,
+        options=config.release,
         config_digest=config.digest_of_model(),
-        source_digest=source_digest(*PUSHER_SOURCES),
     ).with_id("Pusher")
     components = [
         example_gen,
@@ -228,41 +174,6 @@ def pipeline_name(classes: list[str]) -> str:
     return f"crackgate-{hashlib.sha256(repr(classes).encode()).hexdigest()[:8]}"
 
 
-def image_example_gen(
-    data: Path, classes: list[str], split_ratios: dict[str, int], options: DataOptions
-) -> ImageExampleGen:
-    """Builds the component from its options; see `ImageExampleGen`."""
-    return ImageExampleGen(
-        folder=data,
-        classes=classes,
-        split_ratios=split_ratios,
-        limits=ImageLimits(options.min_side, options.max_pixels, options.max_bytes),
-        max_rejected_share=options.max_rejected_share,
-        max_imbalance=options.max_imbalance,
-        group_by=options.group_by,
-        source_digest=source_digest(*INGEST_SOURCES),
-    )
-
-
-def curated_schema(classes: list[str], options: SchemaOptions) -> CuratedSchema:
-    """Builds the component from its options; see `CuratedSchema`."""
-    bounds = {
-        HEIGHT: options.height,
-        WIDTH: options.width,
-        BRIGHTNESS: options.brightness,
-        CONTRAST: options.contrast,
-        SHARPNESS: options.sharpness,
-        ENTROPY: options.entropy,
-        BYTES: options.bytes,
-    }
-    return CuratedSchema(
-        classes=classes,
-        ranges={name: (bound.min, bound.max) for name, bound in bounds.items()},
-        min_images_per_split=options.min_images_per_split,
-        source_digest=source_digest("components/curated_schema", "crackgate/contracts/stored_example.py"),
-    )
-
-
 def expected_statistics(example_gen: ImageExampleGen, schema: CuratedSchema) -> StatisticsGen:
     """Builds StatisticsGen for the features in the schema, and no others: it does not even decode an image's bytes."""
     return StatisticsGen(
@@ -277,7 +188,7 @@ def _training(classes: list[str], config: Config, work_dir: Path) -> dict[str, A
     return {
         "classes": classes,
         "options": config.train.model_dump(),
-        "source_digest": source_digest(*TRAINER_SOURCES),
+        CODE_DIGEST: code_digest(RUN_FN),
         # Serving refuses what ingest would.
         "max_pixels": config.data.max_pixels,
         "weights_digest": _file_digest(Path(config.train.weights)),
@@ -288,17 +199,17 @@ def _training(classes: list[str], config: Config, work_dir: Path) -> dict[str, A
 
 def _tuner(example_gen: ImageExampleGen, training: dict[str, Any], trials: int) -> Tuner:
     return Tuner(
-        tuner_fn="trainer.tuner.tuner_fn",
+        tuner_fn=TUNER_FN,
         examples=example_gen.outputs["examples"],
         train_args=TrainArgs(splits=[TRAIN_SPLIT]),
         eval_args=EvalArgs(splits=[EVAL_SPLIT]),
-        custom_config={**training, "trials": trials},
+        custom_config={**training, CODE_DIGEST: code_digest(TUNER_FN), "trials": trials},
     )
 
 
 def _trainer(example_gen: ImageExampleGen, training: dict[str, Any], tuner: Tuner | None) -> Trainer:
     return Trainer(
-        run_fn="trainer.run_fn.run_fn",
+        run_fn=RUN_FN,
         examples=example_gen.outputs["examples"],
         hyperparameters=tuner.outputs["best_hyperparameters"] if tuner else None,
         train_args=TrainArgs(splits=[TRAIN_SPLIT]),

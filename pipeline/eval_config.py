@@ -17,19 +17,16 @@ from tensorflow_model_analysis.proto.config_pb2 import (
     SlicingSpec,
 )
 
+from components.shared.parameters import CODE_DIGEST
 from crackgate.config.gate import GateOptions
 from crackgate.contracts import metric_names, stored_example
 from crackgate.contracts.evaluation import ALL_IMAGES
 from crackgate.gate.rules import Rule, gate_rules
-from crackgate.source_digest import source_digest
+from crackgate.source_digest import code_digest
 
 # The Evaluator's `module_path`.
 EXTRACTION_MODULE = "components.evaluator.extractor"
-GATE_SOURCES = (
-    "components/release_metrics",
-    "crackgate/contracts/stored_example.py",
-    "components/image_example_gen/staged_examples.py",
-)
+METRICS_MODULE = "components.evaluator.metrics"
 # 1 - 0.9 is a little less than 0.1.
 _ROUNDING = 1e-9
 
@@ -47,7 +44,7 @@ def build_eval_config(classes: list[str], positive: str | None, gate: GateOption
     """
     figures = MetricConfig(
         class_name="ReleaseFigures",
-        module="components.evaluator.metrics",
+        module=METRICS_MODULE,
         config=json.dumps(
             {
                 "classes": classes,
@@ -61,7 +58,7 @@ def build_eval_config(classes: list[str], positive: str | None, gate: GateOption
                 "confidence": gate.confidence,
                 "fixed_precision": gate.fixed_precision,
                 "fixed_recall": gate.fixed_recall,
-                "source_digest": source_digest(*GATE_SOURCES),
+                CODE_DIGEST: code_digest(METRICS_MODULE, EXTRACTION_MODULE, packages=("tfx", "tfx-bsl", "tensorflow")),
             }
         ),
     )
@@ -82,7 +79,7 @@ def _shortfall(rule: Rule, classes: list[str]) -> MetricConfig:
     none = MetricThreshold(value_threshold=GenericValueThreshold(upper_bound=DoubleValue(value=_ROUNDING)))
     return MetricConfig(
         class_name="Shortfall",
-        module="components.evaluator.metrics",
+        module=METRICS_MODULE,
         config=json.dumps(
             {
                 "name": rule.name,

@@ -15,6 +15,7 @@ from tfx.orchestration.pipeline import Pipeline
 from tfx.types import standard_artifacts
 from tfx.utils import path_utils
 
+from components.image_example_gen.component import ImageExampleGen
 from crackgate.atomic_files import whole_folder
 from crackgate.config.configuration import Config
 from crackgate.contracts.stored_example import TEST_SPLIT
@@ -24,7 +25,7 @@ from crackgate.runs.lineage import Execution
 from crackgate.runs.summary import Summary
 from crackgate.runs.workspace import Workspace
 from pipeline.beam_profiles import add_component_args, beam_pipeline_args
-from pipeline.definition import image_example_gen, pipeline_name
+from pipeline.definition import pipeline_name
 from pipeline.eval_config import EXTRACTION_MODULE, build_eval_config
 from pipeline.local_runner import run_pipeline
 from pipeline.progress import ComponentEvents
@@ -86,7 +87,7 @@ def create_gate_pipeline(
 
     Its name is not that of the runs that release: what was judged here is no baseline there.
     """
-    example_gen = image_example_gen(Path(summary.data), summary.classes, {TEST_SPLIT: 1}, config.data)
+    example_gen = ImageExampleGen(Path(summary.data), summary.classes, config.data, {TEST_SPLIT: 1})
     importer = Importer(source_uri=str(artifact), artifact_type=standard_artifacts.Model)
     evaluator = Evaluator(
         examples=example_gen.outputs["examples"],

@@ -1,24 +1,19 @@
 """Specification of CuratedSchema."""
 
-import json
-
 from tfx import types
 from tfx.dsl.components.base import base_component, executor_spec
 from tfx.types import standard_artifacts
 from tfx.types.component_spec import ChannelParameter, ExecutionParameter
 
 from components.curated_schema.executor import Executor
+from components.shared.parameters import OPTIONS_PARAMETERS, options_and_digest
+from crackgate.config.schema import SchemaOptions
 
 
 class CuratedSchemaSpec(types.ComponentSpec):
     """The expectations in, the schema out."""
 
-    PARAMETERS = {
-        "classes": ExecutionParameter(type=str),
-        "ranges": ExecutionParameter(type=str),
-        "min_images_per_split": ExecutionParameter(type=int),
-        "source_digest": ExecutionParameter(type=str),
-    }
+    PARAMETERS = {"classes": ExecutionParameter(type=list[str]), **OPTIONS_PARAMETERS}
     INPUTS: dict[str, ChannelParameter] = {}
     OUTPUTS = {"schema": ChannelParameter(type=standard_artifacts.Schema)}
 
@@ -35,28 +30,17 @@ class CuratedSchema(base_component.BaseComponent):
     SPEC_CLASS = CuratedSchemaSpec
     EXECUTOR_SPEC = executor_spec.ExecutorClassSpec(Executor)
 
-    def __init__(
-        self,
-        classes: list[str],
-        ranges: dict[str, tuple[float, float]],
-        min_images_per_split: int,
-        source_digest: str,
-    ):
+    def __init__(self, classes: list[str], options: SchemaOptions):
         """Constructs the component.
 
         Args:
             classes: Class names in label order.
-            ranges: Lowest and highest allowed value by feature name: height, width, bytes, brightness, contrast,
-                sharpness and entropy.
-            min_images_per_split: Fewest images in each of train, eval and test.
-            source_digest: Digest of the code that does the work, so that an edit invalidates the cached schema.
+            options: What is expected of the images.
         """
         super().__init__(
             spec=CuratedSchemaSpec(
-                classes=json.dumps(classes),
-                ranges=json.dumps(ranges, sort_keys=True),
-                min_images_per_split=min_images_per_split,
-                source_digest=source_digest,
+                classes=classes,
+                **options_and_digest(options, Executor),
                 schema=types.Channel(type=standard_artifacts.Schema),
             )
         )

@@ -1,6 +1,5 @@
 """The work of CuratedSchema."""
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +9,8 @@ from tfx import types
 from tfx.dsl.components.base import base_executor
 from tfx.types import artifact_utils
 
+from components.shared.parameters import OPTIONS
+from crackgate.config.schema import SchemaOptions
 from crackgate.contracts import stored_example
 
 # The file name that TFX's own SchemaGen uses and its readers expect.
@@ -27,18 +28,12 @@ class Executor(base_executor.BaseExecutor):
     ) -> None:
         """Builds the schema and writes it to the output artifact."""
         self._log_startup(input_dict, output_dict, exec_properties)
-        schema = build_schema(
-            classes=json.loads(exec_properties["classes"]),
-            ranges=json.loads(exec_properties["ranges"]),
-            min_images_per_split=exec_properties["min_images_per_split"],
-        )
+        schema = build_schema(exec_properties["classes"], SchemaOptions.model_validate_json(exec_properties[OPTIONS]))
         folder = artifact_utils.get_single_uri(output_dict["schema"])
         tfdv.write_schema_text(schema, str(Path(folder) / SCHEMA_FILE))
 
 
-def build_schema(
-    classes: list[str], ranges: dict[str, tuple[float, float]], min_images_per_split: int
-) -> schema_pb2.Schema:
+def build_schema(classes: list[str], options: SchemaOptions) -> schema_pb2.Schema:
     """Returns the schema of what is expected of one stored image: each feature once, with its type and its domain.
 
     The image itself, its names and its descriptor are not in it: statistics tell nothing of them and would be taken up
@@ -46,21 +41,29 @@ def build_schema(
 
     Args:
         classes: Class names in label order.
-        ranges: Lowest and highest allowed value by feature name.
-        min_images_per_split: Fewest images in each split.
+        options: Lowest and highest allowed values, and the fewest images in each split.
     """
     schema = schema_pb2.Schema()
-    schema.dataset_constraints.min_examples_count = min_images_per_split
+    schema.dataset_constraints.min_examples_count = options.min_images_per_split
     _add(schema, stored_example.FORMAT, schema_pb2.BYTES).string_domain.value.extend(["jpeg", "png"])
     _add(schema, stored_example.CLASS_TEXT, schema_pb2.BYTES).string_domain.value.extend(classes)
     label = _add(schema, stored_example.CLASS_LABEL, schema_pb2.INT).int_domain
     label.min, label.max, label.is_categorical = 0, len(classes) - 1, True
-    for name in (stored_example.HEIGHT, stored_example.WIDTH, stored_example.BYTES):
+    for name, bounds in (
+        (stored_example.HEIGHT, options.height),
+        (stored_example.WIDTH, options.width),
+        (stored_example.BYTES, options.bytes),
+    ):
         counts = _add(schema, name, schema_pb2.INT).int_domain
-        counts.min, counts.max = (int(bound) for bound in ranges[name])
-    for name in (stored_example.BRIGHTNESS, stored_example.CONTRAST, stored_example.SHARPNESS, stored_example.ENTROPY):
+        counts.min, counts.max = int(bounds.min), int(bounds.max)
+    for name, bounds in (
+        (stored_example.BRIGHTNESS, options.brightness),
+        (stored_example.CONTRAST, options.contrast),
+        (stored_example.SHARPNESS, options.sharpness),
+        (stored_example.ENTROPY, options.entropy),
+    ):
         measures = _add(schema, name, schema_pb2.FLOAT).float_domain
-        measures.min, measures.max = ranges[name]
+        measures.min, measures.max = bounds.min, bounds.max
     return schema
 
 

@@ -3,15 +3,16 @@
 from tfx import types
 from tfx.dsl.components.base import base_component, executor_spec
 from tfx.types import standard_artifacts
-from tfx.types.component_spec import ChannelParameter, ExecutionParameter
+from tfx.types.component_spec import ChannelParameter
 
 from components.data_gate.executor import Executor
+from components.shared.parameters import CODE_PARAMETERS, digest_of
 
 
 class DataGateSpec(types.ComponentSpec):
     """Anomalies in, findings out."""
 
-    PARAMETERS = {"source_digest": ExecutionParameter(type=str)}
+    PARAMETERS = CODE_PARAMETERS
     INPUTS = {
         "examples": ChannelParameter(type=standard_artifacts.Examples),
         "anomalies": ChannelParameter(type=standard_artifacts.ExampleAnomalies),
@@ -31,19 +32,18 @@ class DataGate(base_component.BaseComponent):
     SPEC_CLASS = DataGateSpec
     EXECUTOR_SPEC = executor_spec.ExecutorClassSpec(Executor)
 
-    def __init__(self, examples: types.BaseChannel, anomalies: types.BaseChannel, source_digest: str):
+    def __init__(self, examples: types.BaseChannel, anomalies: types.BaseChannel):
         """Constructs the component.
 
         Args:
             examples: ImageExampleGen's output, to name the images at fault.
             anomalies: ExampleValidator's output.
-            source_digest: Digest of the code that does the work, so that an edit invalidates a cached pass.
         """
         super().__init__(
             spec=DataGateSpec(
                 examples=examples,
                 anomalies=anomalies,
-                source_digest=source_digest,
+                **digest_of(Executor),
                 findings=types.Channel(type=standard_artifacts.JsonValue),
             )
         )

@@ -3,16 +3,17 @@
 from tfx import types
 from tfx.dsl.components.base import base_beam_component, executor_spec
 from tfx.types import standard_artifacts
-from tfx.types.component_spec import ChannelParameter, ExecutionParameter
+from tfx.types.component_spec import ChannelParameter
 
 from components.data_page.artifact import HtmlPage
 from components.data_page.executor import Executor
+from components.shared.parameters import CODE_PARAMETERS, digest_of
 
 
 class DataPageSpec(types.ComponentSpec):
     """Everything that is known of the data in, a page out."""
 
-    PARAMETERS = {"source_digest": ExecutionParameter(type=str)}
+    PARAMETERS = CODE_PARAMETERS
     INPUTS = {
         "examples": ChannelParameter(type=standard_artifacts.Examples),
         "statistics": ChannelParameter(type=standard_artifacts.ExampleStatistics),
@@ -31,27 +32,20 @@ class DataPage(base_beam_component.BaseBeamComponent):
     SPEC_CLASS = DataPageSpec
     EXECUTOR_SPEC = executor_spec.BeamExecutorSpec(Executor)
 
-    def __init__(
-        self,
-        examples: types.BaseChannel,
-        statistics: types.BaseChannel,
-        account: types.BaseChannel,
-        source_digest: str,
-    ):
+    def __init__(self, examples: types.BaseChannel, statistics: types.BaseChannel, account: types.BaseChannel):
         """Constructs the component.
 
         Args:
             examples: ImageExampleGen's output.
             statistics: StatisticsGen's output for these examples.
             account: ImageExampleGen's account of the files.
-            source_digest: Digest of the code and the template, so that an edit invalidates a cached page.
         """
         super().__init__(
             spec=DataPageSpec(
                 examples=examples,
                 statistics=statistics,
                 account=account,
-                source_digest=source_digest,
+                **digest_of(Executor),
                 page=types.Channel(type=HtmlPage),
             )
         )

@@ -3,19 +3,17 @@
 from tfx import types
 from tfx.dsl.components.base import base_component, executor_spec
 from tfx.types import standard_artifacts
-from tfx.types.component_spec import ChannelParameter, ExecutionParameter
+from tfx.types.component_spec import ChannelParameter
 
 from components.drift_check.executor import Executor
+from components.shared.parameters import OPTIONS_PARAMETERS, options_and_digest
+from crackgate.config.drift import DriftOptions
 
 
 class DriftCheckSpec(types.ComponentSpec):
     """Statistics in, findings out."""
 
-    PARAMETERS = {
-        "max_drift": ExecutionParameter(type=float),
-        "max_skew": ExecutionParameter(type=float),
-        "source_digest": ExecutionParameter(type=str),
-    }
+    PARAMETERS = OPTIONS_PARAMETERS
     INPUTS = {
         "examples": ChannelParameter(type=standard_artifacts.Examples),
         "statistics": ChannelParameter(type=standard_artifacts.ExampleStatistics),
@@ -42,9 +40,7 @@ class DriftCheck(base_component.BaseComponent):
         examples: types.BaseChannel,
         statistics: types.BaseChannel,
         released_statistics: types.BaseChannel,
-        max_drift: float,
-        max_skew: float,
-        source_digest: str,
+        options: DriftOptions,
     ):
         """Constructs the component.
 
@@ -52,18 +48,14 @@ class DriftCheck(base_component.BaseComponent):
             examples: ImageExampleGen's output, to name the images that stand out.
             statistics: StatisticsGen's output.
             released_statistics: Those of the last released run; may be empty.
-            max_drift: Largest divergence, 0 to 1, of a split from the same split of the released run.
-            max_skew: Largest divergence, 0 to 1, of eval and of test from train.
-            source_digest: Digest of the code that does the work, so that an edit invalidates a cached pass.
+            options: How far the splits may be from the released run, and from each other.
         """
         super().__init__(
             spec=DriftCheckSpec(
                 examples=examples,
                 statistics=statistics,
                 released_statistics=released_statistics,
-                max_drift=max_drift,
-                max_skew=max_skew,
-                source_digest=source_digest,
+                **options_and_digest(options, Executor),
                 findings=types.Channel(type=standard_artifacts.JsonValue),
             )
         )

@@ -16,6 +16,8 @@ from tfx.types import artifact_utils
 
 from components.drift_check.divergence import divergence_by_chance, divergences, mean
 from components.shared.outliers import find_outliers
+from components.shared.parameters import OPTIONS
+from crackgate.config.drift import DriftOptions
 from crackgate.contracts import stored_example
 from crackgate.contracts.errors import DataRejectedError
 
@@ -48,10 +50,11 @@ class Executor(base_executor.BaseExecutor):
         examples = artifact_utils.get_single_instance(input_dict["examples"])
         own = _load(artifact_utils.get_single_instance(input_dict["statistics"]))
         released = [_load(artifact) for artifact in input_dict.get("released_statistics", [])]
+        options = DriftOptions.model_validate_json(exec_properties[OPTIONS])
         drift, reasons = None, []
         if released:
             drift = {split: divergences(own[split], released[0][split], COMPARED) for split in stored_example.SPLITS}
-            allowed = Allowance("the last released run", exec_properties["max_drift"], "drift.max_drift")
+            allowed = Allowance("the last released run", options.max_drift, "drift.max_drift")
             for split, found in drift.items():
                 reasons += _describe(found, split, own[split], released[0][split], allowed, examples)
         train = own[stored_example.TRAIN_SPLIT]
@@ -59,7 +62,7 @@ class Executor(base_executor.BaseExecutor):
             split: divergences(own[split], train, COMPARED)
             for split in (stored_example.EVAL_SPLIT, stored_example.TEST_SPLIT)
         }
-        allowed = Allowance("split 'train'", exec_properties["max_skew"], "drift.max_skew")
+        allowed = Allowance("split 'train'", options.max_skew, "drift.max_skew")
         for split, found in skew.items():
             reasons += _describe(found, split, own[split], train, allowed, examples)
         if reasons:

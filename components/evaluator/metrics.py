@@ -46,7 +46,7 @@ class ReleaseFigures(Metric):
         confidence: float,
         fixed_precision: float,
         fixed_recall: float,
-        source_digest: str,
+        code_digest: str,
         name: str = "release_figures",
     ):
         """Constructs the metric.
@@ -58,7 +58,7 @@ class ReleaseFigures(Metric):
             confidence: Of the intervals, 0 to 1, two-sided.
             fixed_precision: Where `recall_at_precision` is read off.
             fixed_recall: Where `precision_at_recall` is read off.
-            source_digest: Of these sources, so that TFX evaluates anew when they change.
+            code_digest: Of these sources, so that TFX evaluates anew when they change.
             name: Only for TFMA; the figures have names of their own.
         """
         super().__init__(
@@ -70,7 +70,7 @@ class ReleaseFigures(Metric):
             confidence=confidence,
             fixed_precision=fixed_precision,
             fixed_recall=fixed_recall,
-            source_digest=source_digest,
+            code_digest=code_digest,
         )
 
 
@@ -116,7 +116,7 @@ def _figure_computations(
     confidence: float,
     fixed_precision: float,
     fixed_recall: float,
-    source_digest: str,  # noqa: ARG001
+    code_digest: str,  # noqa: ARG001
     eval_config: EvalConfig,
 ) -> MetricComputations:
     candidate, baseline = _model_names(eval_config)

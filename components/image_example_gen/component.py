@@ -12,8 +12,9 @@ from tfx.types.component_spec import ChannelParameter, ExecutionParameter
 
 from components.image_example_gen.driver import ImageFolderDriver
 from components.image_example_gen.executor import Executor
+from components.shared.parameters import OPTIONS_PARAMETERS, options_and_digest
+from crackgate.config.data import DataOptions, SplitRatios
 from crackgate.contracts import stored_example
-from crackgate.images.image_file import ImageLimits
 
 
 class ImageExampleGenSpec(types.ComponentSpec):
@@ -21,14 +22,9 @@ class ImageExampleGenSpec(types.ComponentSpec):
 
     PARAMETERS = {
         **standard_component_specs.FileBasedExampleGenSpec.PARAMETERS,
+        # JSON: lists do not come through the driver of a file-based ExampleGen.
         "classes": ExecutionParameter(type=str),
-        "min_side": ExecutionParameter(type=int),
-        "max_pixels": ExecutionParameter(type=int),
-        "max_bytes": ExecutionParameter(type=int),
-        "max_rejected_share": ExecutionParameter(type=float),
-        "max_imbalance": ExecutionParameter(type=float),
-        "group_by": ExecutionParameter(type=str),
-        "source_digest": ExecutionParameter(type=str),
+        **OPTIONS_PARAMETERS,
     }
     INPUTS: dict[str, ChannelParameter] = {}
     OUTPUTS = {
@@ -50,28 +46,17 @@ class ImageExampleGen(base_beam_component.BaseBeamComponent):
     DRIVER_CLASS = ImageFolderDriver
 
     def __init__(
-        self,
-        folder: Path,
-        classes: list[str],
-        split_ratios: dict[str, int],
-        limits: ImageLimits,
-        max_rejected_share: float,
-        max_imbalance: float,
-        group_by: str,
-        source_digest: str,
+        self, folder: Path, classes: list[str], options: DataOptions, split_ratios: dict[str, int] | None = None
     ):
         """Constructs the component.
 
         Args:
             folder: Absolute path of the data folder; its sub-folders are the classes.
             classes: Class names in label order.
-            split_ratios: Hash buckets of "train", "eval" and "test", for example 70, 15 and 15, or of some of them.
-            limits: Bounds on single images.
-            max_rejected_share: Share of files, 0 to 1, above which the data is refused.
-            max_imbalance: Largest difference, 0 to 1, between a class's share of a split and of all images.
-            group_by: Pattern whose first group, searched in an image's path, names its group; "" to group copies.
-            source_digest: Digest of the code that does the work, so that an edit invalidates cached examples.
+            options: Bounds on single images and on all of them, and their groups; its `classes` are not looked at.
+            split_ratios: Hash buckets of some of "train", "eval" and "test"; those of `options` without.
         """
+        split_ratios = split_ratios or options.split.model_dump()
         input_config = example_gen_utils.make_default_input_config()
         output_config = example_gen_pb2.Output(
             split_config=example_gen_pb2.SplitConfig(
@@ -83,6 +68,8 @@ class ImageExampleGen(base_beam_component.BaseBeamComponent):
                 partition_feature_name=stored_example.GROUP,
             )
         )
+        # Classes and splits stand in parameters of their own.
+        decisive = options.model_copy(update={"classes": (), "split": SplitRatios()})
         super().__init__(
             spec=ImageExampleGenSpec(
                 input_base=str(folder),
@@ -91,13 +78,7 @@ class ImageExampleGen(base_beam_component.BaseBeamComponent):
                 output_data_format=example_gen_pb2.FORMAT_TF_EXAMPLE,
                 output_file_format=example_gen_pb2.FORMAT_TFRECORDS_GZIP,
                 classes=json.dumps(classes),
-                min_side=limits.min_side,
-                max_pixels=limits.max_pixels,
-                max_bytes=limits.max_bytes,
-                max_rejected_share=max_rejected_share,
-                max_imbalance=max_imbalance,
-                group_by=group_by,
-                source_digest=source_digest,
+                **options_and_digest(decisive, Executor, ImageFolderDriver),
                 examples=types.Channel(type=standard_artifacts.Examples),
                 account=types.Channel(type=standard_artifacts.JsonValue),
             )

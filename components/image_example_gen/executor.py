@@ -28,9 +28,10 @@ from components.image_example_gen.groups import NAMES_OUTPUT, AssignGroups, coun
 from components.image_example_gen.read_step import REJECTED_OUTPUT, WARNINGS_OUTPUT, ReadImages
 from components.image_example_gen.splits import SplitStaged
 from components.shared.beam_results import write_rows
+from components.shared.parameters import OPTIONS
+from crackgate.config.data import DataOptions
 from crackgate.contracts.errors import DataRejectedError
 from crackgate.images.copies.partitions import count_partitions
-from crackgate.images.image_file import ImageLimits
 from crackgate.images.image_folder import FoundFile, find_files
 
 # Read one after the other into one staging file: so few that workers end at about the same time.
@@ -56,6 +57,7 @@ class Executor(base_beam_executor.BaseBeamExecutor):
         """
         self._log_startup(input_dict, output_dict, exec_properties)
         classes: list[str] = json.loads(exec_properties["classes"])
+        options = DataOptions.model_validate_json(exec_properties[OPTIONS])
         if misnamed := [os.fsencode(name) for name in classes if not _is_utf8(name)]:
             raise DataRejectedError([f"the name of class folder {name!r} is not UTF-8: rename it" for name in misnamed])
         staging = Path(self._get_tmp_dir())
@@ -64,10 +66,8 @@ class Executor(base_beam_executor.BaseBeamExecutor):
         buckets, splits = _buckets(exec_properties), list(_buckets(exec_properties))
         batches = _batches(files)
         with self._make_beam_pipeline() as pipeline:
-            outcomes = _read(pipeline, batches, classes, exec_properties, staging)
-            groups = outcomes.seen | AssignGroups(
-                exec_properties["group_by"], count_partitions(len(files)), _BATCHES_IN_SHARD
-            )
+            outcomes = _read(pipeline, batches, exec_properties["input_base"], classes, options, staging)
+            groups = outcomes.seen | AssignGroups(options.group_by, count_partitions(len(files)), _BATCHES_IN_SHARD)
             counts = groups.assigned | _split(buckets, examples, math.ceil(len(batches) / _BATCHES_IN_SHARD), staging)
             names = groups[NAMES_OUTPUT] | "GroupNames" >> beam.GroupByKey() | beam.MapTuple(count_distinct)
             write_rows(counts, staging, "images")
@@ -78,7 +78,7 @@ class Executor(base_beam_executor.BaseBeamExecutor):
 
         account = read_account(staging, len(files), classes, splits)
         artifact_utils.get_single_instance(output_dict["account"]).write(account.model_dump(mode="json"))
-        faults = find_faults(account, classes, exec_properties["max_rejected_share"], exec_properties["max_imbalance"])
+        faults = find_faults(account, classes, options.max_rejected_share, options.max_imbalance)
         if faults:
             raise DataRejectedError(faults, account)
 
@@ -93,21 +93,17 @@ def _batches(files: Iterable[FoundFile]) -> list[tuple[int, list[bytes]]]:
 def _read(
     pipeline: beam.Pipeline,
     batches: list[tuple[int, list[bytes]]],
+    folder: str,
     classes: list[str],
-    exec_properties: dict[str, Any],
+    options: DataOptions,
     staging: Path,
 ) -> Any:
-    limits = ImageLimits(
-        min_side=exec_properties["min_side"],
-        max_pixels=exec_properties["max_pixels"],
-        max_bytes=exec_properties["max_bytes"],
-    )
     return (
         pipeline
         | "Files" >> beam.Create(batches)
         | "Spread" >> beam.Reshuffle()
         | "ReadImages"
-        >> beam.ParDo(ReadImages(exec_properties["input_base"], classes, limits, str(staging))).with_outputs(
+        >> beam.ParDo(ReadImages(folder, classes, options.limits, str(staging))).with_outputs(
             REJECTED_OUTPUT, WARNINGS_OUTPUT, main="seen"
         )
     )

@@ -14,8 +14,8 @@ from threadpoolctl import threadpool_limits
 
 from components.image_example_gen.reader_processes import Batch, Helper, take_helpers
 from components.image_example_gen.staged_examples import Reader, Staged
+from crackgate.contracts.image_limits import ImageLimits
 from crackgate.images.copies.partitions import pack
-from crackgate.images.image_file import ImageLimits
 
 REJECTED_OUTPUT = "rejected"
 WARNINGS_OUTPUT = "warnings"

@@ -8,8 +8,9 @@ import tensorflow as tf
 
 from crackgate.contracts import stored_example
 from crackgate.contracts.account import NOT_IN_CLASS_FOLDER
+from crackgate.contracts.image_limits import ImageLimits
 from crackgate.images.copies.descriptor import describe
-from crackgate.images.image_file import CanonicalImage, ImageLimits, RejectedImageError, canonical_image
+from crackgate.images.image_file import CanonicalImage, RejectedImageError, canonical_image
 from crackgate.images.image_folder import read_regular_file, readable_path
 
 # An `AccountRow` as JSON.

@@ -3,15 +3,16 @@
 from tfx import types
 from tfx.dsl.components.base import base_beam_component, executor_spec
 from tfx.types import standard_artifacts
-from tfx.types.component_spec import ChannelParameter, ExecutionParameter
+from tfx.types.component_spec import ChannelParameter
 
 from components.leak_check.executor import Executor
+from components.shared.parameters import CODE_PARAMETERS, digest_of
 
 
 class LeakCheckSpec(types.ComponentSpec):
     """Examples in, findings out."""
 
-    PARAMETERS = {"source_digest": ExecutionParameter(type=str)}
+    PARAMETERS = CODE_PARAMETERS
     INPUTS = {"examples": ChannelParameter(type=standard_artifacts.Examples)}
     OUTPUTS = {"findings": ChannelParameter(type=standard_artifacts.JsonValue)}
 
@@ -28,17 +29,16 @@ class LeakCheck(base_beam_component.BaseBeamComponent):
     SPEC_CLASS = LeakCheckSpec
     EXECUTOR_SPEC = executor_spec.BeamExecutorSpec(Executor)
 
-    def __init__(self, examples: types.BaseChannel, source_digest: str):
+    def __init__(self, examples: types.BaseChannel):
         """Constructs the component.
 
         Args:
             examples: ImageExampleGen's output.
-            source_digest: Digest of the code that does the work, so that an edit invalidates a cached pass.
         """
         super().__init__(
             spec=LeakCheckSpec(
                 examples=examples,
-                source_digest=source_digest,
+                **digest_of(Executor),
                 findings=types.Channel(type=standard_artifacts.JsonValue),
             )
         )

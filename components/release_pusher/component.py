@@ -8,6 +8,8 @@ from tfx.types import standard_artifacts
 from tfx.types.component_spec import ChannelParameter, ExecutionParameter
 
 from components.release_pusher.executor import Executor
+from components.shared.parameters import OPTIONS_PARAMETERS, options_and_digest
+from crackgate.config.release import ReleaseOptions
 
 
 class ReleasePusherSpec(types.ComponentSpec):
@@ -15,10 +17,8 @@ class ReleasePusherSpec(types.ComponentSpec):
 
     PARAMETERS = {
         "serving_dir": ExecutionParameter(type=str),
-        "signing_key": ExecutionParameter(type=str),
-        "keep": ExecutionParameter(type=int),
         "config_digest": ExecutionParameter(type=str),
-        "source_digest": ExecutionParameter(type=str),
+        **OPTIONS_PARAMETERS,
     }
     INPUTS = {
         "model": ChannelParameter(type=standard_artifacts.Model),
@@ -51,10 +51,8 @@ class ReleasePusher(base_component.BaseComponent):
         evaluation: types.BaseChannel,
         examples: types.BaseChannel,
         serving_dir: Path,
-        signing_key: str,
-        keep: int,
+        options: ReleaseOptions,
         config_digest: str,
-        source_digest: str,
         infra_blessing: types.BaseChannel | None = None,
     ):
         """Constructs the component.
@@ -65,11 +63,8 @@ class ReleasePusher(base_component.BaseComponent):
             evaluation: What the Evaluator found; its figures go into the manifest.
             examples: What the model was made of; the data's fingerprint goes into the manifest.
             serving_dir: Absolute path that receives `<version>/`.
-            signing_key: Where the private key is, never the key; see `crackgate.releases.signatures`. Empty:
-                releases are not signed.
-            keep: Versions to keep; 0 keeps all.
+            options: Where the signing key is (see `crackgate.releases.signatures`), and how many versions to keep.
             config_digest: Of the configuration that decides about the model.
-            source_digest: Digest of the code that does the work.
             infra_blessing: The verdict of a check that the model can be served; None where there is no such check.
         """
         super().__init__(
@@ -80,10 +75,8 @@ class ReleasePusher(base_component.BaseComponent):
                 evaluation=evaluation,
                 examples=examples,
                 serving_dir=str(serving_dir),
-                signing_key=signing_key,
-                keep=keep,
                 config_digest=config_digest,
-                source_digest=source_digest,
+                **options_and_digest(options, Executor),
                 pushed_model=types.Channel(type=standard_artifacts.PushedModel),
             )
         )

@@ -16,6 +16,8 @@ from tfx.types import artifact_utils
 from tfx.utils import path_utils
 
 from components.release_pusher.manifest_metrics import read_metrics
+from components.shared.parameters import OPTIONS
+from crackgate.config.release import ReleaseOptions
 from crackgate.releases import (
     Lineage,
     Release,
@@ -58,8 +60,8 @@ class Executor(base_executor.BaseExecutor):
             return
         model = Path(path_utils.serving_model_path(artifact_utils.get_single_instance(input_dict["model"]).uri))
         serving_dir = Path(exec_properties["serving_dir"])
-        source = exec_properties["signing_key"]
-        signer = load_signer(source) if source else None
+        options = ReleaseOptions.model_validate_json(exec_properties[OPTIONS])
+        signer = load_signer(options.signing_key) if options.signing_key else None
         digest = measure_model(model)
         withdrawn = find_withdrawn_model(serving_dir, digest)
         if withdrawn is not None:
@@ -70,7 +72,7 @@ class Executor(base_executor.BaseExecutor):
         if folder is None:
             folder = publish(model, serving_dir, self._describe(model, input_dict, exec_properties), signer)
         _record(pushed, 1, folder)
-        _remove_old(serving_dir, exec_properties["keep"])
+        _remove_old(serving_dir, options.keep)
 
     def _describe(
         self, model: Path, input_dict: dict[str, list[types.Artifact]], exec_properties: dict[str, Any]

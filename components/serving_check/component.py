@@ -7,6 +7,8 @@ from tfx.types.component_spec import ChannelParameter, ExecutionParameter
 
 from components.serving_check.driver import ServingCheckDriver
 from components.serving_check.executor import Executor
+from components.shared.parameters import OPTIONS_PARAMETERS, options_and_digest
+from crackgate.config.serving_check import ServingCheckOptions
 
 
 class ServingCheckSpec(types.ComponentSpec):
@@ -15,12 +17,7 @@ class ServingCheckSpec(types.ComponentSpec):
     PARAMETERS = {
         "classes": ExecutionParameter(type=list[str]),
         "positive_class": ExecutionParameter(type=str),
-        "score_tolerance": ExecutionParameter(type=float),
-        "max_p50_ms": ExecutionParameter(type=float),
-        "max_p99_ms": ExecutionParameter(type=float),
-        "max_memory_mib": ExecutionParameter(type=float),
-        "max_seconds": ExecutionParameter(type=float),
-        "source_digest": ExecutionParameter(type=str),
+        **OPTIONS_PARAMETERS,
     }
     INPUTS = {
         "model": ChannelParameter(type=standard_artifacts.Model),
@@ -55,12 +52,7 @@ class ServingCheck(base_component.BaseComponent):
         model_blessing: types.BaseChannel,
         classes: list[str],
         positive_class: str | None,
-        score_tolerance: float,
-        max_p50_ms: float,
-        max_p99_ms: float,
-        max_memory_mib: float,
-        max_seconds: float,
-        source_digest: str,
+        options: ServingCheckOptions,
     ):
         """Constructs the component.
 
@@ -70,12 +62,7 @@ class ServingCheck(base_component.BaseComponent):
             model_blessing: The Evaluator's; a model that is not blessed is not checked.
             classes: Names in label order.
             positive_class: None when there is none.
-            score_tolerance: How far a score may be from the one that was recorded at training.
-            max_p50_ms: Median of the time for one image, milliseconds.
-            max_p99_ms: The same, 99th percentile.
-            max_memory_mib: Most resident memory of the process, TensorFlow itself included, MiB.
-            max_seconds: For everything together.
-            source_digest: Digest of the code that does the work, so that an edit invalidates a cached pass.
+            options: Limits on scores, time and memory.
         """
         super().__init__(
             spec=ServingCheckSpec(
@@ -84,12 +71,7 @@ class ServingCheck(base_component.BaseComponent):
                 model_blessing=model_blessing,
                 classes=classes,
                 positive_class=positive_class or "",
-                score_tolerance=float(score_tolerance),
-                max_p50_ms=float(max_p50_ms),
-                max_p99_ms=float(max_p99_ms),
-                max_memory_mib=float(max_memory_mib),
-                max_seconds=float(max_seconds),
-                source_digest=source_digest,
+                **options_and_digest(options, Executor, ServingCheckDriver),
                 blessing=types.Channel(type=standard_artifacts.InfraBlessing),
                 findings=types.Channel(type=standard_artifacts.JsonValue),
             )

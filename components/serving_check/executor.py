@@ -18,6 +18,8 @@ from tfx.utils import path_utils
 from components.serving_check import model_server
 from components.serving_check.driver import MEASURE_AGAIN
 from components.serving_check.probe_process import take_process
+from components.shared.parameters import OPTIONS
+from crackgate.config.serving_check import ServingCheckOptions
 from crackgate.contracts import stored_example
 from crackgate.contracts.card import read_card
 from crackgate.contracts.model_files import CARD_FILE, MODEL_VERSION_FILE, REFERENCE_FILE, WARMUP_FILE
@@ -60,7 +62,9 @@ class Executor(base_executor.BaseExecutor):
             artifact = artifact_utils.get_single_instance(input_dict["model"])
             model = Path(path_utils.serving_model_path(artifact.uri))
             reference = Path(artifact_utils.get_single_uri(input_dict["model_run"])) / REFERENCE_FILE
-            findings = check_serving(model, reference, exec_properties)
+            limits = ServingCheckOptions.model_validate_json(exec_properties[OPTIONS]).model_dump()
+            expected = {name: exec_properties[name] for name in ("classes", "positive_class")}
+            findings = check_serving(model, reference, limits | expected)
         else:
             findings = ServingFindings(passed=False)
         artifact_utils.get_single_instance(output_dict["findings"]).write(findings.model_dump(mode="json"))

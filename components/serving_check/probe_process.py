@@ -8,8 +8,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Self
 
+from crackgate.source_digest import PACKAGES
+
 # The project's own packages: a model server has none of them.
-_FORBIDDEN = ("components", "crackgate", "crackgate_cli", "kubeflow", "pipeline", "serving", "trainer")
 
 
 class ProbeProcess:
@@ -20,7 +21,7 @@ class ProbeProcess:
 
     def __init__(self) -> None:
         self._process = subprocess.Popen(
-            [sys.executable, "-I", str(Path(__file__).with_name("probe.py")), *_FORBIDDEN],
+            [sys.executable, "-I", str(Path(__file__).with_name("probe.py")), *PACKAGES],
             cwd="/",
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,

@@ -6,6 +6,7 @@ from typing import Annotated
 from pydantic import Field, field_validator
 
 from crackgate.config.section import Section, Share
+from crackgate.contracts.image_limits import ImageLimits
 
 
 class SplitRatios(Section):
@@ -23,12 +24,16 @@ class DataOptions(Section):
         tuple[str, ...], Field(description="class folders in label order; empty: every top folder that holds a file")
     ] = ()
     split: SplitRatios = SplitRatios()
-    min_side: Annotated[int, Field(ge=1, le=100_000, description="smallest accepted width and height, pixels")] = 32
+    min_side: Annotated[int, Field(ge=1, le=100_000, description="smallest accepted width and height, pixels")] = (
+        ImageLimits.min_side
+    )
     # TensorFlow and Pillow decode no more, and no tf.Example may reach 2 GiB.
     max_pixels: Annotated[int, Field(ge=1, le=178_956_970, description="largest accepted width times height")] = (
-        50_000_000
+        ImageLimits.max_pixels
     )
-    max_bytes: Annotated[int, Field(ge=1, le=1_000_000_000, description="largest accepted file")] = 50_000_000
+    max_bytes: Annotated[int, Field(ge=1, le=1_000_000_000, description="largest accepted file")] = (
+        ImageLimits.max_bytes
+    )
     max_rejected_share: Annotated[Share, Field(description="share of rejected files that stops the run")] = 0.1
     max_imbalance: Annotated[
         Share, Field(description="difference of a class's share of a split from its share of all images, beyond chance")
@@ -36,6 +41,11 @@ class DataOptions(Section):
     group_by: Annotated[
         str, Field(description="pattern of paths (site, photograph, day) whose first group names an image's group")
     ] = ""
+
+    @property
+    def limits(self) -> ImageLimits:
+        """Bounds on single images."""
+        return ImageLimits(self.min_side, self.max_pixels, self.max_bytes)
 
     @field_validator("group_by")
     @classmethod

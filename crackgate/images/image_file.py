@@ -19,6 +19,7 @@ import tensorflow as tf
 from PIL import ExifTags, Image, ImageOps, TiffImagePlugin, UnidentifiedImageError
 from tensorflow.core.protobuf import config_pb2
 
+from crackgate.contracts.image_limits import ImageLimits
 from crackgate.images.quality import measure
 
 FORMATS = ("JPEG", "PNG", "BMP", "WEBP", "TIFF", "GIF")
@@ -39,21 +40,6 @@ _DAMAGE = ("broken data stream", "unrecognized data stream")
 # TensorFlow's libpng reads no longer rows.
 _LONGEST_SIDE = 1_000_000
 _SEVERAL_FRAMES = "first of several frames"
-
-
-@dataclass(frozen=True)
-class ImageLimits:
-    """Bounds that keep one file from harming the run.
-
-    Attributes:
-        min_side: Smallest accepted width and height, in pixels.
-        max_pixels: Largest accepted width times height, checked before anything is decoded.
-        max_bytes: Largest accepted file.
-    """
-
-    min_side: int = 32
-    max_pixels: int = 50_000_000
-    max_bytes: int = 50_000_000
 
 
 @dataclass(frozen=True)

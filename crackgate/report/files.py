@@ -17,7 +17,7 @@ from crackgate.report.model_card import CARD_FOLDER, render_model_card
 from crackgate.report.page import render_page
 from crackgate.report.provenance import read_provenance
 from crackgate.runs.summary import SUMMARY_FILE, Summary
-from crackgate.source_digest import source_digest
+from crackgate.source_digest import code_digest
 
 log = logging.getLogger("crackgate")
 
@@ -31,7 +31,7 @@ class _Kept(BaseModel):
     """Stays in the model's artifact, so that a run which takes over the model need not draw again."""
 
     examples: str
-    source_digest: str
+    code_digest: str
     answers: Answers
     pictures: dict[str, Pictures]
 
@@ -92,10 +92,10 @@ def _look_at_answers(run: Summary) -> tuple[Answers | None, dict[str, Pictures],
     if answers is None or not {"model", "examples"} <= run.outputs.keys():
         return answers, {}, ""
     model, examples = Path(run.outputs["model"]), Path(run.outputs["examples"])
-    sources = source_digest("crackgate/report/image_samples.py", "crackgate/report/grad_cam.py")
+    sources = code_digest("crackgate.report.image_samples", "crackgate.report.grad_cam")
     kept_file = model.parent / KEPT_FILE
     kept = _read_kept(kept_file)
-    if kept and (kept.examples, kept.source_digest, kept.answers) == (str(examples), sources, answers):
+    if kept and (kept.examples, kept.code_digest, kept.answers) == (str(examples), sources, answers):
         return answers, kept.pictures, ""
     try:
         from crackgate.report.image_samples import draw
@@ -106,7 +106,7 @@ def _look_at_answers(run: Summary) -> tuple[Answers | None, dict[str, Pictures],
     except Exception as error:
         log.info("%s", "".join(traceback.format_exception(error)))
         return answers, {}, f"The images cannot be shown: {type(error).__name__}: {error}"
-    kept = _Kept(examples=str(examples), source_digest=sources, answers=answers, pictures=pictures)
+    kept = _Kept(examples=str(examples), code_digest=sources, answers=answers, pictures=pictures)
     write_text(kept_file, kept.model_dump_json())
     return answers, pictures, ""
 

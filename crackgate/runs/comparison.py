@@ -21,7 +21,7 @@ _DECIDES_SPLITS = {
     "min_side": "data.min_side",
     "max_pixels": "data.max_pixels",
     "max_bytes": "data.max_bytes",
-    "source_digest": "code of ImageExampleGen",
+    "code_digest": "code of ImageExampleGen",
 }
 
 
@@ -186,8 +186,8 @@ def _code(run: Run) -> dict[str, str]:
     for component, execution in run.executions.items():
         # The Trainer has our parameters in one.
         parameters = json.loads(execution.properties.get("custom_config") or "null") or execution.properties
-        if "source_digest" in parameters:
-            digests[f"code of {component}"] = parameters["source_digest"]
+        if "code_digest" in parameters:
+            digests[f"code of {component}"] = parameters["code_digest"]
     return digests
 
 

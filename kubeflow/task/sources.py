@@ -1,17 +1,18 @@
 """Whether the image holds the code that the pipeline was compiled with."""
 
-from crackgate.source_digest import source_digest
+from crackgate.source_digest import code_digest
 
-_SOURCES = ("crackgate", "pipeline", "components", "trainer", "serving", "kubeflow")
+# They import, or name, everything that runs in a task.
+_MODULES = ("kubeflow.task.node", "kubeflow.task.verdict", "pipeline.definition")
 
 
 class SourcesError(Exception):
-    """The image holds other code than the pipeline was compiled with."""
+    """The image holds other code or packages than the pipeline was compiled with."""
 
 
 def digest_of_sources() -> str:
-    """SHA-256 of all that runs in a task."""
-    return source_digest(*_SOURCES)
+    """SHA-256 of all that runs in a task, versions of packages included."""
+    return code_digest(*_MODULES)
 
 
 def check_sources(compiled_with: str) -> None:
@@ -23,7 +24,7 @@ def check_sources(compiled_with: str) -> None:
     here = digest_of_sources()
     if here != compiled_with:
         raise SourcesError(
-            f"this image holds other sources of crackgate (digest {here[:12]}) than the pipeline was compiled with "
-            f"({compiled_with[:12]}), so that TFX's cache would mix up their results: compile the pipeline with the "
-            "version that the image was built from, or build the image anew"
+            f"this image holds other sources of crackgate, or other versions of packages (digest {here[:12]}), than "
+            f"the pipeline was compiled with ({compiled_with[:12]}), so that TFX's cache would mix up their results: "
+            "compile the pipeline with the version and the lock that the image was built from, or build the image anew"
         )

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from crackgate.contracts.answer import Answer
-from crackgate.images.image_file import ImageLimits, RejectedImageError, canonical_image
+from crackgate.contracts.image_limits import ImageLimits
+from crackgate.images.image_file import RejectedImageError, canonical_image
 from crackgate.images.image_folder import read_regular_file, readable_path
 from crackgate.model.released_model import ReleasedModel
 

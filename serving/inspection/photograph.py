@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from crackgate.images.image_file import ImageLimits, viewer_pixels
+from crackgate.contracts.image_limits import ImageLimits
+from crackgate.images.image_file import viewer_pixels
 from crackgate.images.image_folder import read_regular_file
 from serving.inspection.grid import Grid
 

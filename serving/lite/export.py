@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from crackgate.images.image_file import ImageLimits
+from crackgate.contracts.image_limits import ImageLimits
 from crackgate.model.released_model import ReleasedModel, load_released_model
 from serving.lite.conversion import LiteNetwork, convert, quantise
 from serving.lite.errors import ConversionError, PhotographsError

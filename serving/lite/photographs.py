@@ -12,7 +12,7 @@ from crackgate.contracts import stored_example
 from crackgate.images.image_folder import find_files
 
 if TYPE_CHECKING:
-    from crackgate.images.image_file import ImageLimits
+    from crackgate.contracts.image_limits import ImageLimits
 
 # One of so many of each class calibrates, and in all so many at most: more no longer change the ranges.
 _CALIBRATE_ONE_OF = 5

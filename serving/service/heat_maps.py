@@ -61,7 +61,8 @@ class HeatMaps:
         self._thread.shutdown()
 
     def _map(self, model: "ReleasedModel", photograph: bytes) -> dict[str, Any]:
-        from crackgate.images.image_file import ImageLimits, RejectedImageError, viewer_pixels
+        from crackgate.contracts.image_limits import ImageLimits
+        from crackgate.images.image_file import RejectedImageError, viewer_pixels
         from serving.inspection.figures import measure
         from serving.inspection.grid import Grid, lay_axis
         from serving.inspection.photograph import scale

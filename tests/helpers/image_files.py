@@ -9,7 +9,8 @@ import pytest
 import tensorflow as tf
 from PIL import ExifTags, Image
 
-from crackgate.images.image_file import CanonicalImage, ImageLimits, RejectedImageError, canonical_image
+from crackgate.contracts.image_limits import ImageLimits
+from crackgate.images.image_file import CanonicalImage, RejectedImageError, canonical_image
 
 TINY = ImageLimits(min_side=1)
 

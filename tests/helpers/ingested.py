@@ -8,8 +8,8 @@ import numpy as np
 from PIL import Image
 
 from components.image_example_gen.component import ImageExampleGen
+from crackgate.config.data import DataOptions, SplitRatios
 from crackgate.contracts import stored_example
-from crackgate.images.image_file import ImageLimits
 from crackgate.images.image_folder import find_classes
 from crackgate.images.sample_data import draw_photograph
 
@@ -18,27 +18,14 @@ if TYPE_CHECKING:
 
     Examples = dict[str, list[tf.train.Example]]
 
-RATIOS = {"train": 70, "eval": 15, "test": 15}
-EVEN = dict.fromkeys(stored_example.SPLITS, 1)
+EVEN = SplitRatios(train=1, eval=1, test=1)
 
 
 def example_gen(
     folder: Path, classes: list[str] | None = None, max_rejected_share: float = 0.05, **changes: Any
 ) -> ImageExampleGen:
-    options: dict[str, Any] = {
-        "split_ratios": RATIOS,
-        "limits": ImageLimits(),
-        "max_imbalance": 0.1,
-        "group_by": "",
-        "source_digest": "digest",
-        **changes,
-    }
-    return ImageExampleGen(
-        folder=folder,
-        classes=find_classes(folder) if classes is None else classes,
-        max_rejected_share=max_rejected_share,
-        **options,
-    )
+    options = DataOptions(max_rejected_share=max_rejected_share, **changes)
+    return ImageExampleGen(folder, find_classes(folder) if classes is None else classes, options)
 
 
 def bytes_of(example: "tf.train.Example", name: str) -> bytes:

@@ -88,12 +88,12 @@ class RecordedRuns:
 
     def ingest(self, run_id: str, fingerprint: str, **parameters: Any) -> int:
         """Records an ImageExampleGen and returns the id of its examples."""
-        told = {"input_base": "/photographs", "input_fingerprint": fingerprint, "source_digest": "a1", **parameters}
+        told = {"input_base": "/photographs", "input_fingerprint": fingerprint, "code_digest": "a1", **parameters}
         return self.execute(run_id, "ImageExampleGen", outputs={"examples": {}}, parameters=told)["examples"]
 
     def train(self, run_id: str, examples: int, digest: str = "t1") -> int:
         """Records a Trainer and returns the id of its model."""
-        parameters = {"custom_config": f'{{"source_digest": "{digest}"}}'}
+        parameters = {"custom_config": f'{{"code_digest": "{digest}"}}'}
         return self.execute(run_id, "Trainer", {"examples": examples}, {"model": {}}, parameters)["model"]
 
     def judge(self, run_id: str, examples: int, model: int, baseline: int | None = None, version: int = 0) -> int:

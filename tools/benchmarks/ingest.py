@@ -115,20 +115,11 @@ def ingest(data: Path, output: Path, workers: int) -> None:
 
     from components.image_example_gen.component import ImageExampleGen
     from crackgate.config.beam import BeamOptions
-    from crackgate.images.image_file import ImageLimits
+    from crackgate.config.data import DataOptions
     from crackgate.images.image_folder import find_classes
     from pipeline.beam_profiles import beam_pipeline_args
 
-    example_gen = ImageExampleGen(
-        folder=data,
-        classes=find_classes(data),
-        split_ratios={"train": 70, "eval": 15, "test": 15},
-        limits=ImageLimits(),
-        max_rejected_share=0.0,
-        max_imbalance=1.0,
-        group_by="",
-        source_digest="",
-    )
+    example_gen = ImageExampleGen(data, find_classes(data), DataOptions(max_rejected_share=0.0, max_imbalance=1.0))
     tfx.orchestration.LocalDagRunner().run(
         tfx.dsl.Pipeline(
             pipeline_name="benchmark",

@@ -142,17 +142,16 @@ def run_components(step: str, data: Path, output: Path, options: BeamOptions) ->
     from ml_metadata import MetadataStore
     from tfx import v1 as tfx
 
+    from components.curated_schema.component import CuratedSchema
+    from components.image_example_gen.component import ImageExampleGen
     from crackgate.config.data import DataOptions
     from crackgate.config.schema import SchemaOptions
-    from crackgate.contracts.stored_example import SPLITS
     from crackgate.images.image_folder import find_classes
-    from pipeline.definition import curated_schema, expected_statistics, image_example_gen
+    from pipeline.definition import expected_statistics
 
     classes = find_classes(data)
-    example_gen = image_example_gen(
-        data, classes, dict(zip(SPLITS, (70, 15, 15), strict=True)), DataOptions(max_imbalance=1)
-    )
-    schema = curated_schema(classes, SchemaOptions())
+    example_gen = ImageExampleGen(data, classes, DataOptions(max_imbalance=1))
+    schema = CuratedSchema(classes, SchemaOptions())
     statistics_gen = expected_statistics(example_gen, schema)
     connection = tfx.orchestration.metadata.sqlite_metadata_connection_config(str(output / "metadata.sqlite"))
     tfx.orchestration.LocalDagRunner().run(

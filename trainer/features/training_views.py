@@ -13,7 +13,7 @@ import numpy as np
 import tensorflow as tf
 
 from crackgate.config.train import CHOOSING_IMAGES, TrainOptions
-from crackgate.source_digest import source_digest
+from crackgate.source_digest import code_digest
 from trainer.augmentation.model import build_augmentation
 from trainer.features.backbone_engine import Engine, build_engine
 from trainer.features.views import TrainingViews, Views, compute_views
@@ -106,7 +106,7 @@ class _ViewSource:
             "weights": self._weights,
             "options": options.model_dump(mode="json", exclude=_LATER_OPTIONS),
             "versions": {name: _version(name) for name in _LIBRARIES},
-            "code": source_digest("trainer", "crackgate/model"),
+            "code": code_digest("trainer.features.training_views"),
         }
         cut = self._lower.layers[-1].name if options.fine_tune_epochs else None
 

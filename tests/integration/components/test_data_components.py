@@ -1,6 +1,5 @@
 """CuratedSchema, StatisticsGen, ExampleValidator and DataGate, run by TFX: good data passes, bad data stops the run."""
 
-import json
 import os
 import shutil
 from collections.abc import Callable
@@ -18,49 +17,40 @@ from components.curated_schema.component import CuratedSchema
 from components.curated_schema.executor import build_schema
 from components.data_gate.component import DataGate
 from components.image_example_gen.component import ImageExampleGen
-from crackgate.config.schema import SchemaOptions
+from crackgate.config.data import DataOptions
+from crackgate.config.schema import Bounds, SchemaOptions
 from crackgate.contracts import stored_example
 from crackgate.contracts.errors import DataRejectedError
-from crackgate.images.image_file import ImageLimits
-from pipeline.definition import curated_schema, expected_statistics
+from pipeline.definition import expected_statistics
 
 if TYPE_CHECKING:
     from conftest import Bench
 
 CLASSES = ["Negative", "Positive"]
 # What the 40 photographs of 64 pixels meet.
-RANGES: dict[str, tuple[float, float]] = {
-    stored_example.HEIGHT: (64, 64),
-    stored_example.WIDTH: (64, 64),
-    stored_example.BRIGHTNESS: (1, 254),
-    stored_example.CONTRAST: (0, 128),
-    stored_example.SHARPNESS: (1, 10_000),
-    stored_example.ENTROPY: (1, 8),
-    stored_example.BYTES: (500, 20_000),
+EXPECTED: dict[str, Any] = {
+    "height": Bounds(min=64, max=64),
+    "width": Bounds(min=64, max=64),
+    "brightness": Bounds(min=1, max=254),
+    "contrast": Bounds(min=0, max=128),
+    "sharpness": Bounds(min=1, max=10_000),
+    "entropy": Bounds(min=1, max=8),
+    "bytes": Bounds(min=500, max=20_000),
+    "min_images_per_split": 2,
 }
 
 
 def _components(folder: Path, schema_changes: dict[str, Any]) -> list[Any]:
     """From the images to the gate, wired as in the pipeline."""
-    example_gen = ImageExampleGen(
-        folder=folder,
-        classes=CLASSES,
-        split_ratios={"train": 70, "eval": 15, "test": 15},
-        limits=ImageLimits(),
-        max_rejected_share=0.05,
-        max_imbalance=1.0,
-        group_by="",
-        source_digest="digest",
-    )
-    expectations: dict[str, Any] = {"classes": CLASSES, "ranges": RANGES, "min_images_per_split": 2, **schema_changes}
-    schema = CuratedSchema(source_digest="digest", **expectations)
+    example_gen = ImageExampleGen(folder, CLASSES, DataOptions(max_rejected_share=0.05, max_imbalance=1.0))
+    classes = schema_changes.get("classes", CLASSES)
+    options = {name: value for name, value in schema_changes.items() if name != "classes"}
+    schema = CuratedSchema(classes, SchemaOptions(**{**EXPECTED, **options}))
     statistics_gen = expected_statistics(example_gen, schema)
     validator = tfx.components.ExampleValidator(
         statistics=statistics_gen.outputs["statistics"], schema=schema.outputs["schema"]
     )
-    gate = DataGate(
-        examples=example_gen.outputs["examples"], anomalies=validator.outputs["anomalies"], source_digest="digest"
-    )
+    gate = DataGate(examples=example_gen.outputs["examples"], anomalies=validator.outputs["anomalies"])
     return [example_gen, schema, statistics_gen, validator, gate]
 
 
@@ -90,10 +80,7 @@ def test_good_data_passes_the_gate_without_findings(passed: "Bench") -> None:
 
 
 def test_the_ranges_of_the_default_configuration_pass_too(passed: "Bench", data: Path) -> None:
-    schema = curated_schema(CLASSES, SchemaOptions(min_images_per_split=2))
-    ranges = json.loads(schema.exec_properties["ranges"])
-    assert ranges.keys() == RANGES.keys()
-    passed.run(*_components(data, {"ranges": ranges}))
+    passed.run(*_components(data, {**dict(SchemaOptions()), "min_images_per_split": 2}))
     assert passed.states("DataGate")[-1] == "COMPLETE"
 
 
@@ -105,11 +92,11 @@ def test_the_gate_hands_on_an_empty_list(passed: "Bench", data: Path) -> None:
 
 def test_the_schema_that_tfx_reads_is_the_one_that_was_asked_for(passed: "Bench") -> None:
     file = Path(passed.output("CuratedSchema", "schema").uri) / "schema.pbtxt"
-    assert tfdv.load_schema_text(str(file)) == build_schema(CLASSES, RANGES, 2)
+    assert tfdv.load_schema_text(str(file)) == build_schema(CLASSES, SchemaOptions(**EXPECTED))
 
 
 def test_the_schema_asks_for_every_feature_that_statistics_are_for_exactly_once() -> None:
-    schema = build_schema(["a", "b", "c"], RANGES, 7)
+    schema = build_schema(["a", "b", "c"], SchemaOptions(**{**EXPECTED, "min_images_per_split": 7}))
     by_name = {feature.name: feature for feature in schema.feature}
     assert len(by_name) == len(schema.feature) == 10
     assert all(feature.presence.min_fraction == 1 for feature in schema.feature)
@@ -123,7 +110,7 @@ def test_the_schema_asks_for_every_feature_that_statistics_are_for_exactly_once(
 
 def test_the_statistics_are_of_what_the_schema_expects_and_nothing_else(passed: "Bench") -> None:
     artifact = passed.output("StatisticsGen", "statistics")
-    expected = {feature.name for feature in build_schema(CLASSES, RANGES, 2).feature}
+    expected = {feature.name for feature in build_schema(CLASSES, SchemaOptions(**EXPECTED)).feature}
     assert not expected & {
         stored_example.ENCODED,
         stored_example.FILENAME,
@@ -145,67 +132,67 @@ def test_the_statistics_are_of_what_the_schema_expects_and_nothing_else(passed: 
     ("changes", "split", "feature", "words"),
     [
         (
-            {"ranges": {**RANGES, stored_example.BRIGHTNESS: (1, 20)}},
+            {"brightness": Bounds(min=1, max=20)},
             "train",
             stored_example.BRIGHTNESS,
             "Unexpectedly high value",
         ),
         (
-            {"ranges": {**RANGES, stored_example.BRIGHTNESS: (250, 254)}},
+            {"brightness": Bounds(min=250, max=254)},
             "eval",
             stored_example.BRIGHTNESS,
             "Unexpectedly low value",
         ),
         (
-            {"ranges": {**RANGES, stored_example.CONTRAST: (0, 1)}},
+            {"contrast": Bounds(min=0, max=1)},
             "test",
             stored_example.CONTRAST,
             "Unexpectedly high value",
         ),
         (
-            {"ranges": {**RANGES, stored_example.HEIGHT: (65, 100)}},
+            {"height": Bounds(min=65, max=100)},
             "train",
             stored_example.HEIGHT,
             "Unexpectedly small value: 64",
         ),
         (
-            {"ranges": {**RANGES, stored_example.WIDTH: (1, 63)}},
+            {"width": Bounds(min=1, max=63)},
             "test",
             stored_example.WIDTH,
             "Unexpectedly large value: 64",
         ),
         (
-            {"ranges": {**RANGES, stored_example.SHARPNESS: (5000, 10_000)}},
+            {"sharpness": Bounds(min=5000, max=10_000)},
             "train",
             stored_example.SHARPNESS,
             "Unexpectedly low value",
         ),
         (
-            {"ranges": {**RANGES, stored_example.SHARPNESS: (0, 1)}},
+            {"sharpness": Bounds(min=0, max=1)},
             "eval",
             stored_example.SHARPNESS,
             "Unexpectedly high value",
         ),
         (
-            {"ranges": {**RANGES, stored_example.ENTROPY: (7.9, 8)}},
+            {"entropy": Bounds(min=7.9, max=8)},
             "test",
             stored_example.ENTROPY,
             "Unexpectedly low value",
         ),
         (
-            {"ranges": {**RANGES, stored_example.ENTROPY: (0, 1)}},
+            {"entropy": Bounds(min=0, max=1)},
             "train",
             stored_example.ENTROPY,
             "Unexpectedly high value",
         ),
         (
-            {"ranges": {**RANGES, stored_example.BYTES: (20_000, 30_000)}},
+            {"bytes": Bounds(min=20_000, max=30_000)},
             "eval",
             stored_example.BYTES,
             "Unexpectedly small value",
         ),
         (
-            {"ranges": {**RANGES, stored_example.BYTES: (1, 500)}},
+            {"bytes": Bounds(min=1, max=500)},
             "test",
             stored_example.BYTES,
             "Unexpectedly large value",
@@ -260,7 +247,7 @@ def test_a_single_image_outside_its_range_stops_the_run(passed: "Bench", data: P
     darkest, next_to_darkest = sorted(level for of_split in levels.values() for level in of_split)[:2]
     bounds = ((darkest + next_to_darkest) / 2, 254.0)
     with pytest.raises(DataRejectedError) as caught:
-        passed.run(*_components(data, {"ranges": {**RANGES, stored_example.BRIGHTNESS: bounds}}))
+        passed.run(*_components(data, {"brightness": bounds}))
     (reason,) = caught.value.reasons
     (split,) = (split for split, of_split in levels.items() if darkest in of_split)
     assert reason.startswith(f"split {split!r}, {stored_example.BRIGHTNESS}: ")

@@ -13,15 +13,17 @@ import numpy as np
 import pytest
 from PIL import Image, ImageEnhance, ImageFilter
 
+from components.curated_schema.component import CuratedSchema
 from components.data_page.component import DataPage
 from components.data_page.executor import PAGE_FILE
 from components.image_example_gen.component import ImageExampleGen
+from components.shared import parameters
+from crackgate.config.data import DataOptions
 from crackgate.config.schema import SchemaOptions
 from crackgate.contracts import stored_example
-from crackgate.images.image_file import ImageLimits
 from crackgate.images.image_folder import find_classes
 from crackgate.images.sample_data import draw_photograph, write_sample_data
-from pipeline.definition import curated_schema, expected_statistics
+from pipeline.definition import expected_statistics
 from tests.helpers.browser import browse
 
 if TYPE_CHECKING:
@@ -97,25 +99,15 @@ def _write_folder(folder: Path) -> None:
     (positive / f"refused {HOSTILE}").write_text("no picture")
 
 
-def _components(folder: Path, source_digest: str) -> list[Any]:
+def _components(folder: Path) -> list[Any]:
     classes = find_classes(folder)
-    example_gen = ImageExampleGen(
-        folder=folder,
-        classes=classes,
-        split_ratios={"train": 70, "eval": 15, "test": 15},
-        limits=ImageLimits(),
-        max_rejected_share=0.5,
-        max_imbalance=1.0,
-        group_by="",
-        source_digest="digest",
-    )
-    schema = curated_schema(classes, SchemaOptions())
+    example_gen = ImageExampleGen(folder, classes, DataOptions(max_rejected_share=0.5, max_imbalance=1.0))
+    schema = CuratedSchema(classes, SchemaOptions())
     statistics_gen = expected_statistics(example_gen, schema)
     page = DataPage(
         examples=example_gen.outputs["examples"],
         statistics=statistics_gen.outputs["statistics"],
         account=example_gen.outputs["account"],
-        source_digest=source_digest,
     )
     return [example_gen, schema, statistics_gen, page]
 
@@ -130,7 +122,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def bench(folder: Path, new_bench: "Callable[..., Bench]") -> "Bench":
     bench = new_bench()
-    bench.run(*_components(folder, "one"))
+    bench.run(*_components(folder))
     return bench
 
 
@@ -245,8 +237,13 @@ def test_the_page_loads_nothing(html: str) -> None:
     assert "<script" not in html and "<link" not in html
 
 
-def test_a_second_run_writes_the_same_page(folder: Path, bench: "Bench", html: str) -> None:
-    bench.run(*_components(folder, "two"))
+def test_a_run_of_other_code_writes_the_same_page(
+    folder: Path, bench: "Bench", html: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    of_this_code = parameters.code_digest
+    other = {"components.data_page.executor": "of other code"}
+    monkeypatch.setattr(parameters, "code_digest", lambda *modules: other.get(modules[0]) or of_this_code(*modules))
+    bench.run(*_components(folder))
     assert bench.states("DataPage")[-1] == "COMPLETE" and bench.states("StatisticsGen")[-1] == "CACHED"
     assert (Path(bench.output("DataPage", "page").uri) / PAGE_FILE).read_text(encoding="utf-8") == html
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from crackgate.config.beam import BeamOptions
-from crackgate.images.image_file import ImageLimits
+from crackgate.config.data import DataOptions
 from crackgate.images.sample_data import write_sample_data
 
 if TYPE_CHECKING:
@@ -51,14 +51,9 @@ def _ingest(bench: "Bench", folder: Path) -> dict[str, list[bytes]]:
 
     bench.run(
         ImageExampleGen(
-            folder=folder,
-            classes=["Negative", "Positive"],
-            split_ratios={"train": 70, "eval": 15, "test": 15},
-            limits=ImageLimits(min_side=1, max_pixels=10**6, max_bytes=10**6),
-            max_rejected_share=0.0,
-            max_imbalance=1.0,
-            group_by="",
-            source_digest="",
+            folder,
+            ["Negative", "Positive"],
+            DataOptions(min_side=1, max_pixels=10**6, max_bytes=10**6, max_rejected_share=0.0, max_imbalance=1.0),
         )
     )
     folder = Path(bench.output("ImageExampleGen", "examples").uri)

@@ -16,8 +16,9 @@ from PIL import Image, ImageEnhance, ImageOps
 
 from components.leak_check.component import LeakCheck
 from crackgate.contracts import stored_example
+from crackgate.contracts.image_limits import ImageLimits
 from crackgate.images.copies.descriptor import describe
-from crackgate.images.image_file import ImageLimits, canonical_image
+from crackgate.images.image_file import canonical_image
 from crackgate.images.quality import measure
 from crackgate.images.sample_data import write_sample_data
 from tests.helpers.ingested import (
@@ -157,8 +158,8 @@ HOSTILE_LIMITS = ImageLimits(min_side=32, max_pixels=100_000, max_bytes=200_000)
 
 def _hostile_components(folder: Path) -> "list[BaseComponent]":
     # Twelve groups of twelve copies cannot be split evenly.
-    ingest = example_gen(folder, max_rejected_share=0.5, limits=HOSTILE_LIMITS, max_imbalance=1.0)
-    return [ingest, LeakCheck(examples=ingest.outputs["examples"], source_digest="digest")]
+    ingest = example_gen(folder, max_rejected_share=0.5, max_imbalance=1.0, **vars(HOSTILE_LIMITS))
+    return [ingest, LeakCheck(examples=ingest.outputs["examples"])]
 
 
 @pytest.fixture(scope="module")

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from PIL import Image, ImageOps
 
+from components.shared import parameters
+from crackgate.config.data import SplitRatios
 from crackgate.contracts import stored_example
 from crackgate.contracts.errors import DataRejectedError
-from crackgate.images.image_file import ImageLimits
 from crackgate.images.sample_data import write_sample_data
 from tests.helpers.ingested import EVEN, bytes_of, draw, example_gen, int_of, paths_by_group, split_by_path, splits_of
 
@@ -32,7 +33,9 @@ def plain(
     return folder, bench, split_by_path(bench.examples())
 
 
-def test_the_cache_answers_until_the_folder_or_an_option_changes(plain: "tuple[Path, Bench, dict[str, str]]") -> None:
+def test_the_cache_answers_until_the_folder_an_option_or_the_code_changes(
+    plain: "tuple[Path, Bench, dict[str, str]]", monkeypatch: pytest.MonkeyPatch
+) -> None:
     folder, bench, first_splits = plain
     splits = dict(first_splits)
 
@@ -57,10 +60,11 @@ def test_the_cache_answers_until_the_folder_or_an_option_changes(plain: "tuple[P
     splits["Positive/corrected.jpg"] = splits.pop("Negative/00001.jpg")
     assert split_by_path(bench.examples()) == splits
 
-    for option in ({"limits": ImageLimits(min_side=33)}, {"split_ratios": {"train": 60, "eval": 20, "test": 20}}):
+    for option in ({"min_side": 33}, {"split": SplitRatios(train=60, eval=20, test=20)}):
         assert state_after_run(**option) == "COMPLETE"
         assert state_after_run(**option) == "CACHED"
-    assert state_after_run(source_digest="edited") == "COMPLETE"
+    monkeypatch.setattr(parameters, "code_digest", lambda *_: "of other code")
+    assert state_after_run() == "COMPLETE"
 
 
 def test_images_stay_in_their_splits_when_30_are_added_and_all_are_renamed(
@@ -111,7 +115,7 @@ def test_with_group_by_sites_stay_together_and_what_names_no_site_is_rejected(
     bench = new_bench()
     # The last of the sites' names is empty: its group in the pattern takes no part.
     pattern = r"/site-(\d)?/"
-    bench.run(example_gen(tmp_path, group_by=pattern, max_rejected_share=0.2, split_ratios=EVEN))
+    bench.run(example_gen(tmp_path, group_by=pattern, max_rejected_share=0.2, split=EVEN))
     groups, stored_in = paths_by_group(bench.examples()), split_by_path(bench.examples())
     assert groups == {
         b"%d" % site: {
@@ -232,7 +236,7 @@ def test_data_that_can_come_to_nothing_stops_the_run_and_says_why(
     write(tmp_path)
     bench = new_bench()
     with pytest.raises(DataRejectedError) as caught:
-        bench.run(example_gen(tmp_path, max_rejected_share=0.04, split_ratios=EVEN))
+        bench.run(example_gen(tmp_path, max_rejected_share=0.04, split=EVEN))
     assert all(any(reason in said for said in caught.value.reasons) for reason in reasons), caught.value.reasons
     assert str(caught.value).isprintable()
     assert bench.states("ImageExampleGen") == ["FAILED"]

@@ -17,9 +17,9 @@ from tfx.types import standard_artifacts
 
 from components.image_example_gen.component import ImageExampleGen
 from components.leak_check.component import LeakCheck
+from crackgate.config.data import DataOptions, SplitRatios
 from crackgate.contracts import stored_example
 from crackgate.contracts.errors import DataRejectedError
-from crackgate.images.image_file import ImageLimits
 from crackgate.images.sample_data import draw_photograph
 
 if TYPE_CHECKING:
@@ -35,16 +35,13 @@ ODD_NAME = b"Positive/odd \xe9\n.png"
 
 def _components(folder: Path, group_by: str = "") -> "list[BaseComponent]":
     example_gen = ImageExampleGen(
-        folder=folder,
-        classes=["Negative", "Positive"],
-        split_ratios=dict.fromkeys(stored_example.SPLITS, 1),
-        limits=ImageLimits(),
-        max_rejected_share=0.0,
-        max_imbalance=1.0,
-        group_by=group_by,
-        source_digest="digest",
+        folder,
+        ["Negative", "Positive"],
+        DataOptions(
+            split=SplitRatios(train=1, eval=1, test=1), max_rejected_share=0.0, max_imbalance=1.0, group_by=group_by
+        ),
     )
-    return [example_gen, LeakCheck(examples=example_gen.outputs["examples"], source_digest="digest")]
+    return [example_gen, LeakCheck(examples=example_gen.outputs["examples"])]
 
 
 def _bytes(example: tf.train.Example, name: str) -> bytes:
@@ -103,7 +100,7 @@ def reasons(tmp_path: Path, new_bench: "Callable[..., Bench]") -> Callable[[Exam
             properties={"split_names": json.dumps(list(examples))},
         ).with_id("Importer")
         with pytest.raises(DataRejectedError) as caught:
-            bench.run(importer, LeakCheck(examples=importer.outputs["result"], source_digest="digest"))
+            bench.run(importer, LeakCheck(examples=importer.outputs["result"]))
         assert bench.states("LeakCheck") == ["FAILED"]
         assert str(caught.value).isprintable()
         return caught.value.reasons

@@ -97,7 +97,7 @@ def test_what_a_killed_helper_was_given_is_read_by_this_process(
     photographs: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     from components.image_example_gen.read_step import ReadImages
-    from crackgate.images.image_file import ImageLimits
+    from crackgate.contracts.image_limits import ImageLimits
 
     paths = sorted(os.fsencode(path.relative_to(photographs)) for path in photographs.rglob("*.jpg"))
     read = ReadImages(str(photographs), ["Negative", "Positive"], ImageLimits(), str(tmp_path))

@@ -19,6 +19,7 @@ from tfx.types import standard_artifacts
 from components.release_pusher.component import ReleasePusher
 from components.resolvers.baseline import ModelInProductionStrategy
 from crackgate.config.configuration import Config
+from crackgate.config.release import ReleaseOptions
 from crackgate.contracts.model_files import CARD_FILE, MODEL_VERSION_FILE
 from crackgate.contracts.verdict import Verdict
 from crackgate.releases import State, list_versions, read_manifest, roll_back, verify
@@ -120,10 +121,8 @@ class Releases:
             evaluation=evaluation.outputs["result"],
             examples=examples.outputs["result"],
             serving_dir=self.serving,
-            signing_key=signing_key,
-            keep=keep,
+            options=ReleaseOptions(signing_key=signing_key, keep=keep),
             config_digest="c1",
-            source_digest="s1",
         ).with_id("Pusher")
         pusher.add_upstream_node(resolver)
         self.bench.run(model, blessing, check, evaluation, examples, resolver, pusher)

@@ -23,10 +23,12 @@ from components.serving_check.component import ServingCheck
 from components.serving_check.executor import INPUTS, _plan, check_serving
 from components.serving_check.probe import Probe
 from components.serving_check.probe_process import started_ahead
+from crackgate.config.serving_check import ServingCheckOptions
 from crackgate.contracts import stored_example
 from crackgate.contracts.model_files import CARD_FILE, MODEL_VERSION_FILE, REFERENCE_FILE, WARMUP_FILE
 from crackgate.model.calibration import Calibration
 from crackgate.model.decision import Decision
+from crackgate.source_digest import PACKAGES
 from tests.helpers.killed_probes import every_probe_killed
 from trainer.export.reference import write_reference
 from trainer.export.signatures import export_classifier
@@ -122,8 +124,9 @@ def _check(bench: "Bench", model: Path, trained: Trained, blessed: int = 1, **li
     }
     check = ServingCheck(
         **{name: node.outputs["result"] for name, node in imported.items()},
-        **{**LIMITS, **limits},
-        source_digest="digest",
+        classes=LIMITS["classes"],
+        positive_class=LIMITS["positive_class"],
+        options=ServingCheckOptions(**{name: {**LIMITS, **limits}[name] for name in ServingCheckOptions.model_fields}),
     )
     bench.run(*imported.values(), check)
     return bench.json_output("ServingCheck", "findings")
@@ -200,12 +203,12 @@ def test_a_waiting_process_ends_after_the_one_that_started_it_was_killed() -> No
 
 
 def test_the_process_has_neither_keras_nor_our_code() -> None:
-    program = [str(probe.__file__), "components"]
+    program = [str(probe.__file__), *PACKAGES]
     ended = subprocess.run(
         [sys.executable, "-I", "-X", "importtime", *program], stdin=subprocess.DEVNULL, capture_output=True, check=True
     )
     imported = {line.rpartition("|")[2].strip().partition(".")[0] for line in ended.stderr.decode().splitlines()}
-    assert "tensorflow" in imported and not imported & {"keras", "tf_keras", "components"}
+    assert "tensorflow" in imported and not imported & {"keras", "tf_keras", *PACKAGES}
 
 
 def test_changed_scores_and_too_much_memory_are_refused_with_the_metrics(

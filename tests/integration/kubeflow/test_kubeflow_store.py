@@ -13,7 +13,6 @@ from typing import Any
 
 import pytest
 
-from crackgate.contracts.stored_example import BRIGHTNESS, BYTES, CONTRAST, ENTROPY, HEIGHT, SHARPNESS, WIDTH
 from tests.helpers import mariadb, slow_schema
 
 pytestmark = [
@@ -43,13 +42,12 @@ def make_options(folder: Path, slow: bool = False) -> dict[str, str]:
     from tfx.dsl.components.base import executor_spec
 
     from components.curated_schema.component import CuratedSchema
+    from crackgate.config.schema import SchemaOptions
     from kubeflow.task.node_ir import pack, prune
     from kubeflow.task.parameters import STAND_INS
     from kubeflow.task.sources import digest_of_sources
 
-    names = (HEIGHT, WIDTH, BYTES, BRIGHTNESS, CONTRAST, SHARPNESS, ENTROPY)
-    ranges = dict.fromkeys(names, (0.0, 255.0))
-    schema = CuratedSchema(classes=CLASSES, ranges=ranges, min_images_per_split=1, source_digest="of a test")
+    schema = CuratedSchema(CLASSES, SchemaOptions())
     if slow:
         schema.executor_spec = executor_spec.ExecutorClassSpec(slow_schema.SlowSchemaExecutor)
     pipeline = tfx.dsl.Pipeline(

@@ -13,9 +13,10 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from crackgate.contracts import stored_example
+from crackgate.contracts.image_limits import ImageLimits
 from crackgate.contracts.model_files import MODEL_VERSION_FILE
 from crackgate.images.copies.descriptor import describe
-from crackgate.images.image_file import ImageLimits, canonical_image
+from crackgate.images.image_file import canonical_image
 from crackgate_cli.main import app
 from serving.lite.photographs import share_out
 from tests.helpers.toy_release import CLASSES, SIZE, THRESHOLD

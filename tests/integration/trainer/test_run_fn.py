@@ -16,8 +16,8 @@ from tfx import v1 as tfx
 from tfx.components.trainer.fn_args_utils import FnArgs
 
 from components.image_example_gen.component import ImageExampleGen
+from crackgate.config.data import DataOptions, SplitRatios
 from crackgate.contracts import stored_example
-from crackgate.images.image_file import ImageLimits
 from crackgate.images.sample_data import write_sample_data
 from crackgate.model.calibration import Calibration
 from crackgate.model.decoding import decode_image
@@ -89,14 +89,9 @@ def outcome(new_bench: Callable[[], "Bench"], tmp_path_factory: pytest.TempPathF
     photographs = tmp_path_factory.mktemp("photographs")
     write_sample_data(photographs, 80, size=SIZE)
     example_gen = ImageExampleGen(
-        folder=photographs,
-        classes=CLASSES,
-        split_ratios={"train": 70, "eval": 20, "test": 10},
-        limits=ImageLimits(),
-        max_rejected_share=0.0,
-        max_imbalance=1.0,
-        group_by="",
-        source_digest="digest",
+        photographs,
+        CLASSES,
+        DataOptions(split=SplitRatios(train=70, eval=20, test=10), max_rejected_share=0.0, max_imbalance=1.0),
     )
     trainer = tfx.components.Trainer(
         run_fn="trainer.run_fn.run_fn",

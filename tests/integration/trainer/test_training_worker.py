@@ -14,7 +14,7 @@ import tensorflow as tf
 
 from components.image_example_gen.component import ImageExampleGen
 from crackgate.config.configuration import ConfigError, load_config
-from crackgate.images.image_file import ImageLimits
+from crackgate.config.data import DataOptions, SplitRatios
 from trainer.worker import train_worker
 
 if TYPE_CHECKING:
@@ -38,14 +38,9 @@ def examples(photographs: Path, new_bench: Callable[..., "Bench"]) -> Path:
     bench = new_bench()
     bench.run(
         ImageExampleGen(
-            folder=photographs,
-            classes=["Negative", "Positive"],
-            split_ratios={"train": 70, "eval": 20, "test": 10},
-            limits=ImageLimits(),
-            max_rejected_share=0.0,
-            max_imbalance=1.0,
-            group_by="",
-            source_digest="digest",
+            photographs,
+            ["Negative", "Positive"],
+            DataOptions(split=SplitRatios(train=70, eval=20, test=10), max_rejected_share=0.0, max_imbalance=1.0),
         )
     )
     return Path(bench.output("ImageExampleGen", "examples").uri)

@@ -14,9 +14,9 @@ import tensorflow as tf
 from tfx import v1 as tfx
 
 from components.image_example_gen.component import ImageExampleGen
+from crackgate.config.data import DataOptions, SplitRatios
 from crackgate.config.train import TrainOptions
 from crackgate.contracts.model_files import CARD_FILE
-from crackgate.images.image_file import ImageLimits
 from trainer.tuner import search_space
 
 if TYPE_CHECKING:
@@ -59,14 +59,9 @@ def tuned(new_bench: Callable[[], "Bench"], photographs: Path, tmp_path_factory:
     """Two trials and a training on 40 photographs."""
     work_dir = tmp_path_factory.mktemp("work")
     example_gen = ImageExampleGen(
-        folder=photographs,
-        classes=["Negative", "Positive"],
-        split_ratios={"train": 60, "eval": 30, "test": 10},
-        limits=ImageLimits(),
-        max_rejected_share=0.0,
-        max_imbalance=1.0,
-        group_by="",
-        source_digest="digest",
+        photographs,
+        ["Negative", "Positive"],
+        DataOptions(split=SplitRatios(train=60, eval=30, test=10), max_rejected_share=0.0, max_imbalance=1.0),
     )
     training = {"classes": ["Negative", "Positive"], "options": OPTIONS, "work_dir": str(work_dir)}
     splits = {

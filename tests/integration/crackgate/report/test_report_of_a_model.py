@@ -159,7 +159,7 @@ def test_the_pictures_are_drawn_once_and_again_when_the_code_has_changed(
         assert (folder / PAGE_FILE).read_text(encoding="utf-8").count("data:image/jpeg") == 3
         written = (trained / KEPT_FILE).stat().st_mtime_ns
     assert pages[0] == pages[1] and pages[0] is not None
-    monkeypatch.setattr(files, "source_digest", lambda *_: "edited")
+    monkeypatch.setattr(files, "code_digest", lambda *_: "edited")
     write_report(*new_run("third"))
     assert (trained / KEPT_FILE).stat().st_mtime_ns > written
     (trained / KEPT_FILE).write_text('{"of": "another version"}')

@@ -5,8 +5,9 @@ import zlib
 
 import pytest
 
+from crackgate.contracts.image_limits import ImageLimits
 from crackgate.images import image_file
-from crackgate.images.image_file import ImageLimits, canonical_image
+from crackgate.images.image_file import canonical_image
 from tests.helpers.image_files import (
     KEPT,
     REWRITTEN,

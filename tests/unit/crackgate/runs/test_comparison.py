@@ -34,7 +34,7 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> RecordedRuns:
 
     recorded.begin(SECOND)
     recorded.record(
-        SECOND, "ImageExampleGen", "CACHED", outputs={"examples": examples}, parameters={"source_digest": "a1"}
+        SECOND, "ImageExampleGen", "CACHED", outputs={"examples": examples}, parameters={"code_digest": "a1"}
     )
     recorded.judge(SECOND, examples, recorded.train(SECOND, examples, digest="t2"), baseline=model)
     figures = {"accuracy": 0.5, "recall_at_precision of [b_c]": 0.25}

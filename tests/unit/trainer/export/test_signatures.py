@@ -20,8 +20,9 @@ from PIL import Image
 
 from crackgate.config.train import TrainOptions
 from crackgate.contracts import stored_example
+from crackgate.contracts.image_limits import ImageLimits
 from crackgate.contracts.model_files import MODEL_VERSION_FILE
-from crackgate.images.image_file import ImageLimits, canonical_image
+from crackgate.images.image_file import canonical_image
 from crackgate.model.calibration import Calibration
 from crackgate.model.decision import Decision, decide
 from crackgate.model.decoding import decode_image

@@ -1,0 +1,28 @@
+"""What decides a component's outcome besides its inputs, as TFX stores and compares it: options and code."""
+
+from pydantic import BaseModel
+from tfx.types.component_spec import ExecutionParameter
+
+from crackgate.source_digest import code_digest
+
+# JSON of the validated options object.
+OPTIONS = "options"
+# Another digest is another cache key: see `crackgate.source_digest`.
+CODE_DIGEST = "code_digest"
+
+CODE_PARAMETERS = {CODE_DIGEST: ExecutionParameter(type=str)}
+OPTIONS_PARAMETERS = {OPTIONS: ExecutionParameter(type=str), **CODE_PARAMETERS}
+
+
+def digest_of(*code: type) -> dict[str, str]:
+    """The parameter that makes TFX run a component anew after an edit or an upgrade of what decides its outcome.
+
+    Args:
+        code: The executor, and the driver where it is ours.
+    """
+    return {CODE_DIGEST: code_digest(*(each.__module__ for each in code))}
+
+
+def options_and_digest(options: BaseModel, *code: type) -> dict[str, str]:
+    """Both parameters."""
+    return {OPTIONS: options.model_dump_json(), **digest_of(*code)}
