@@ -14,7 +14,7 @@ from crackgate.config.configuration import Config, ConfigError, load_config
 from crackgate.contracts.card import NotAReleaseError, read_card
 from crackgate.contracts.evaluation import ALL_IMAGES
 from crackgate.gate.rules import Rule, gate_rules
-from crackgate.runs.log_file import silenced_output
+from crackgate.runs.log_file import silence_output
 from crackgate_cli.options import (
     EXIT_FAILED,
     EXIT_USAGE,
@@ -89,7 +89,7 @@ def _check_output(output: Path, data: Path) -> None:
 
 
 def _share_out(data: Path, classes: list[str], settings: Config) -> "Shares":
-    from pipeline.run import resolve_classes
+    from pipeline.preconditions import resolve_classes
     from serving.lite.photographs import share_out
 
     found = resolve_classes(data, settings)
@@ -112,7 +112,7 @@ def _share_out(data: Path, classes: list[str], settings: Config) -> "Shares":
 
 def _export(folder: Path, data: Path, shares: "Shares", settings: Config) -> "Export":
     gate = settings.gate
-    with console_on_a_copy_of(2).status("starting TensorFlow ...") as status, silenced_output():
+    with console_on_a_copy_of(2).status("starting TensorFlow ...") as status, silence_output():
         from serving.lite.export import export
         from serving.lite.judgement import FigureOptions
 

@@ -15,7 +15,7 @@ from crackgate_cli.options import (
     WorkspaceOption,
     console_on_a_copy_of,
 )
-from crackgate_cli.run_end import end_with, usage_errors_told
+from crackgate_cli.run_end import exit_with_verdict, report_usage_errors
 
 
 def gate(
@@ -31,8 +31,8 @@ def gate(
     from pipeline.gate_run import gate_model
 
     place = Workspace(workspace.resolve())
-    with usage_errors_told():
+    with report_usage_errors():
         settings = load_config(config, assignments)
         console = console_on_a_copy_of(1)
         summary = gate_model(console, model.resolve(), data.resolve(), settings, place, cache, verbose)
-    end_with(console, place, summary)
+    exit_with_verdict(console, place, summary)

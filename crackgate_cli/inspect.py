@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from crackgate.contracts.card import NotAReleaseError, read_card
-from crackgate.runs.log_file import silenced_output
+from crackgate.runs.log_file import silence_output
 from crackgate_cli.options import (
     EXIT_FAILED,
     EXIT_USAGE,
@@ -81,7 +81,7 @@ def _inspect(folder: Path, photographs: list[str], output: Path, tile: int, over
     """Returns how many photographs could not be inspected."""
     console = console_on_a_copy_of(1)
     failed = number = 0
-    with console_on_a_copy_of(2).status("loading the model ...") as status, silenced_output():
+    with console_on_a_copy_of(2).status("loading the model ...") as status, silence_output():
         from crackgate.model.released_model import load_released_model
         from serving.inspection.inspector import Inspector, Method
         from serving.inspection.reports import summaries

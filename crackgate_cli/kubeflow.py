@@ -10,11 +10,11 @@ from rich.console import Console
 from crackgate.config.configuration import Config, ConfigError, load_config
 from crackgate.config.kubeflow import SIGNING_FOLDER, below, check_path
 from crackgate.gate.rules import gate_rules
-from crackgate.runs.log_file import silenced_output
+from crackgate.runs.log_file import silence_output
 from crackgate.runs.workspace import Workspace, WorkspaceBusyError, WorkspaceMovedError
 from crackgate_cli.options import EXIT_FAILED, EXIT_USAGE, CacheOption, ConfigOption, SetOption, WorkspaceOption, fail
-from crackgate_cli.run_end import end_with
-from pipeline.run import check_weights, find_positive_class, resolve_classes
+from crackgate_cli.run_end import exit_with_verdict
+from pipeline.preconditions import check_weights, find_positive_class, resolve_classes
 
 EXIT_CODES = (
     "Exit codes: 0 released, 2 usage or configuration, 3 the model was refused, "
@@ -68,7 +68,7 @@ def compile_command(
                 "beam.profile: received 'dataflow', whose workers see gs:// alone, while the tasks read buckets as "
                 "mounted files; allowed are 'auto', 'local', 'local-parallel', 'flink' and 'spark'"
             )
-        with silenced_output():
+        with silence_output():
             _compile(classes, settings, cache, output)
     except ConfigError as error:
         fail(str(error), EXIT_USAGE)
@@ -154,7 +154,7 @@ def run_local_command(
         fail(str(error), EXIT_USAGE)
     except (WorkspaceBusyError, LocalRunError) as error:
         fail(str(error), EXIT_FAILED)
-    end_with(Console(), place, summary)
+    exit_with_verdict(Console(), place, summary)
 
 
 def _check_signing(config: Config) -> None:

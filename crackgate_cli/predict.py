@@ -12,7 +12,7 @@ from rich.console import Console
 from crackgate.atomic_files import whole_file
 from crackgate.config.configuration import ConfigError, load_config
 from crackgate.contracts.card import NotAReleaseError, ReleaseCard, read_card
-from crackgate.runs.log_file import silenced_output
+from crackgate.runs.log_file import silence_output
 from crackgate_cli.options import (
     EXIT_FAILED,
     EXIT_USAGE,
@@ -116,7 +116,7 @@ def _predict_here(
     with (
         console.status("loading the model ...") as status,
         _writer(kind, output, card.classes) as writer,
-        silenced_output(),
+        silence_output(),
     ):
         from crackgate.model.released_model import load_released_model
         from serving.batch.predictions import predict as predict_files

@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 
 from crackgate.config.beam import BeamOptions
-from crackgate.runs.log_file import silenced_output
+from crackgate.runs.log_file import silence_output
 from crackgate_cli.options import console_on_a_copy_of
 from serving.batch.formats import Format
 
@@ -17,7 +17,7 @@ def predict_on_beam(
     Returns:
         Images per class, and how many could not be scored.
     """
-    with console_on_a_copy_of(2).status("scoring with Beam ..."), silenced_output():
+    with console_on_a_copy_of(2).status("scoring with Beam ..."), silence_output():
         from pipeline.definition import beam_pipeline_args
         from serving.batch.beam_predictions import SUMMARY_FILE, predict_with_beam
 

@@ -16,7 +16,7 @@ from crackgate_cli.options import (
     WorkspaceOption,
     console_on_a_copy_of,
 )
-from crackgate_cli.run_end import end_with, usage_errors_told
+from crackgate_cli.run_end import exit_with_verdict, report_usage_errors
 
 
 def run(
@@ -36,13 +36,13 @@ def run(
     verbose: VerboseOption = False,
 ) -> None:
     """Run the pipeline: from a folder of photographs to a released model."""
-    from pipeline.run import run as run_pipeline
+    from pipeline.run import run_pipeline
 
     place = Workspace(workspace.resolve())
-    with usage_errors_told():
+    with report_usage_errors():
         if group_by is not None:
             assignments = [*(assignments or []), f"data.group_by={json.dumps(group_by)}"]
         settings = load_config(config, assignments)
         console = console_on_a_copy_of(1)
         summary = run_pipeline(console, data.resolve(), settings, place, cache, verbose)
-    end_with(console, place, summary)
+    exit_with_verdict(console, place, summary)

@@ -15,7 +15,7 @@ from crackgate_cli.tables.closing import print_closing
 
 
 @contextmanager
-def usage_errors_told() -> Iterator[None]:
+def report_usage_errors() -> Iterator[None]:
     """Ends the command where the configuration or the workspace cannot be used."""
     try:
         yield
@@ -25,7 +25,7 @@ def usage_errors_told() -> Iterator[None]:
         fail(str(error), EXIT_FAILED)
 
 
-def end_with(console: Console, workspace: Workspace, summary: Summary) -> NoReturn:
+def exit_with_verdict(console: Console, workspace: Workspace, summary: Summary) -> NoReturn:
     """Prints the closing table and ends the command with the verdict's exit code."""
     print_closing(console, summary, str(workspace.runs / summary.run_id / SUMMARY_FILE))
     raise typer.Exit(summary.exit_code)

@@ -19,20 +19,16 @@ from components.image_example_gen.component import ImageExampleGen
 from crackgate.atomic_files import whole_folder
 from crackgate.config.configuration import Config
 from crackgate.contracts.stored_example import TEST_SPLIT
-from crackgate.contracts.verdict import Verdict
-from crackgate.gate.rules import gate_rules
-from crackgate.runs.lineage import Execution
 from crackgate.runs.summary import Summary
 from crackgate.runs.workspace import Workspace
 from pipeline.beam_profiles import add_component_args, beam_pipeline_args
 from pipeline.definition import pipeline_name
 from pipeline.eval_config import EXTRACTION_MODULE, build_eval_config
-from pipeline.local_runner import run_pipeline
+from pipeline.local_runner import execute_pipeline
 from pipeline.progress import ComponentEvents
-from pipeline.tfma_results import describe_failures, read_evaluation
 
 
-def run_gate(
+def execute_gate_pipeline(
     summary: Summary,
     model: Path,
     positive: str | None,
@@ -56,22 +52,7 @@ def run_gate(
     artifact = _copy_as_artifact(model, workspace.gated)
     summary.outputs["model"] = path_utils.serving_model_path(str(artifact))
     pipeline = create_gate_pipeline(summary, artifact, positive, config, workspace, metadata, enable_cache)
-
-    def judge(executions: dict[str, Execution]) -> None:
-        outputs = executions["Evaluator"].outputs
-        summary.evaluation = read_evaluation(
-            outputs["evaluation"][0].uri,
-            model,
-            summary.classes,
-            positive,
-            gate_rules(summary.classes, positive, config.gate),
-        )
-        if outputs["blessing"][0].properties["blessed"]:
-            summary.conclude(Verdict.PASSED, [])
-        else:
-            summary.conclude(Verdict.REFUSED, describe_failures(summary.evaluation))
-
-    run_pipeline(summary, pipeline, metadata, events, judge)
+    execute_pipeline(summary, pipeline, metadata, events, config, positive)
 
 
 def create_gate_pipeline(

@@ -7,12 +7,13 @@ from rich.console import Console
 from crackgate.config.configuration import Config, ConfigError
 from crackgate.contracts.card import CardError, ClassifierCard, find_card
 from crackgate.gate.rules import gate_rules
-from crackgate.runs.log_file import silenced_output
+from crackgate.runs.log_file import silence_output
 from crackgate.runs.summary import Summary
 from crackgate.runs.workspace import Workspace
-from pipeline.heavy_imports import without_collecting
+from pipeline.heavy_imports import garbage_collection_paused
+from pipeline.preconditions import find_positive_class, resolve_classes
 from pipeline.progress import ComponentEvents
-from pipeline.run import find_positive_class, record_run, resolve_classes, warn_of_beam
+from pipeline.run_record import record_run
 
 _SIGNATURES = ("serving_default", "predict_images")
 
@@ -32,7 +33,7 @@ def gate_model(
     folders, sorted. It names the positive class, too.
 
     Args:
-        console: Not standard output itself, which is turned to the log file during the run.
+        console: Not standard output itself, which is redirected to the log file during the run.
         model: Absolute path of a SavedModel with our two signatures.
         data: Absolute path of the image folder.
         config: The configuration; of `[data]` all but the split, and `[gate]` matter.
@@ -62,13 +63,12 @@ def gate_model(
     positive = card.positive_class if says_positive else find_positive_class(config, classes)
     gate_rules(classes, positive, config.gate)
     _check_signatures(model, classes)
-    warn_of_beam(console, config, data, workspace)
 
     def work(summary: Summary, events: ComponentEvents) -> None:
         summary.judges_only = True
-        with events.timed("starting TFX"), without_collecting():
-            from pipeline.gate_pipeline import run_gate
-        run_gate(summary, model, positive, config, workspace, events, enable_cache)
+        with events.timed("starting TFX"), garbage_collection_paused():
+            from pipeline.gate_pipeline import execute_gate_pipeline
+        execute_gate_pipeline(summary, model, positive, config, workspace, events, enable_cache)
 
     return record_run(console, data, classes, config, workspace, verbose, work)
 
@@ -81,7 +81,7 @@ def _read_card(model: Path) -> ClassifierCard | None:
 
 
 def _check_signatures(model: Path, classes: list[str]) -> None:
-    with silenced_output():
+    with silence_output():
         # Only the protocol buffer: the model itself is loaded where it is evaluated.
         from google.protobuf.message import DecodeError
         from tensorflow.core.protobuf import saved_model_pb2

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 
 
 @contextmanager
-def without_collecting() -> Iterator[None]:
+def garbage_collection_paused() -> Iterator[None]:
     """For imports: spares Python's garbage collector what they make, all of which stays.
 
     It would look through a million objects again and again: a third of the time that the imports take, and then all

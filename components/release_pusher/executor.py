@@ -18,6 +18,7 @@ from tfx.utils import path_utils
 from components.release_pusher.manifest_metrics import read_metrics
 from components.shared.parameters import OPTIONS
 from crackgate.config.release import ReleaseOptions
+from crackgate.contracts.pushed_model import PUSHED, PUSHED_DESTINATION, PUSHED_VERSION
 from crackgate.releases import (
     Lineage,
     Release,
@@ -30,10 +31,6 @@ from crackgate.releases import (
 )
 from crackgate.releases.manifest import measure_model
 from crackgate.releases.signatures import Signer, load_signer
-
-PUSHED = "pushed"
-PUSHED_DESTINATION = "pushed_destination"
-PUSHED_VERSION = "pushed_version"
 
 log = logging.getLogger("crackgate")
 

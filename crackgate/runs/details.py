@@ -4,6 +4,7 @@ from pathlib import Path
 
 from pydantic import BaseModel
 
+from crackgate.contracts.pushed_model import PUSHED, PUSHED_DESTINATION, PUSHED_VERSION
 from crackgate.runs.history import History, Run, RunEntry
 from crackgate.runs.lineage import BASELINE_INPUT, Artifact, Execution
 from crackgate.runs.summary import SUMMARY_FILE
@@ -123,7 +124,7 @@ def _link(execution: Execution) -> Link:
 
 def _made(name: str, artifact: Artifact) -> Made:
     # The Pusher's artifact is an empty folder; what it made stands in the serving folder.
-    uri = artifact.properties.get("pushed_destination") or artifact.uri
+    uri = artifact.properties.get(PUSHED_DESTINATION) or artifact.uri
     return Made(name=name, id=artifact.id, uri=uri, note=_note(artifact), gone=not Path(uri).exists())
 
 
@@ -131,8 +132,8 @@ def _note(artifact: Artifact) -> str:
     if artifact.type == "ModelBlessing":
         return "blessed" if artifact.properties.get("blessed") else "not blessed"
     if artifact.type == "PushedModel":
-        version = artifact.properties.get("pushed_version")
-        if not artifact.properties.get("pushed"):
+        version = artifact.properties.get(PUSHED_VERSION)
+        if not artifact.properties.get(PUSHED):
             return f"nothing was pushed: version {version} was withdrawn" if version else "nothing was pushed"
         return f"version {version}"
     return ""

@@ -14,6 +14,7 @@ from typing import Literal
 from pydantic import BaseModel, Field, ValidationError
 
 from crackgate.contracts.evaluation import ALL_IMAGES, Evaluation, Figure, SliceFigures
+from crackgate.contracts.pushed_model import PUSHED, PUSHED_VERSION
 from crackgate.contracts.verdict import Verdict
 from crackgate.releases import ManifestError, State, list_versions
 from crackgate.runs.lineage import Artifact, Execution, MetadataError, Record, read_record
@@ -115,15 +116,15 @@ class Run:
         """Whether the Pusher met a model that was withdrawn; it may have been reinstated before the run's end."""
         return (
             self.pushed is not None
-            and not self.pushed.properties.get("pushed")
-            and "pushed_version" in self.pushed.properties
+            and not self.pushed.properties.get(PUSHED)
+            and PUSHED_VERSION in self.pushed.properties
         )
 
     @property
     def version(self) -> int | None:
         """The released version."""
-        if self.pushed is not None and self.pushed.properties.get("pushed"):
-            return int(self.pushed.properties["pushed_version"])
+        if self.pushed is not None and self.pushed.properties.get(PUSHED):
+            return int(self.pushed.properties[PUSHED_VERSION])
         if self.pushed is not None and not self.was_held_back:
             return None
         return self.summary.pushed_version if self.summary else None
@@ -258,7 +259,7 @@ def _verdict(run: Run) -> tuple[Verdict | Unconcluded, _Source, list[str]]:
         return summary.verdict, "summary.json", summary.reasons
     if run.pushed is not None:
         refused = Verdict.WITHDRAWN if run.was_held_back else Verdict.REFUSED
-        verdict = Verdict.RELEASED if run.pushed.properties.get("pushed") else refused
+        verdict = Verdict.RELEASED if run.pushed.properties.get(PUSHED) else refused
         return verdict, "ML Metadata", summary.reasons if summary else []
     component_in = {execution.state: name for name, execution in run.executions.items()}
     where = f"at {component_in['running']}" if "running" in component_in else "before or between its components"

@@ -6,43 +6,50 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TextIO
 
-_FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
+LOG_FORMAT = logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s")
 
 
 @contextmanager
-def logged_to(file: Path, handler: logging.Handler, verbose: bool) -> Iterator[None]:
+def log_to_file(file: Path, handler: logging.Handler, verbose: bool) -> Iterator[None]:
     """Sends every log record to `file` and to `handler`, and with `verbose` to the terminal too.
 
-    Without `verbose`, standard output and error are turned to the file as file descriptors, since TensorFlow's C++
+    Without `verbose`, standard output and error are redirected to the file as file descriptors, since TensorFlow's C++
     code writes there without asking Python. Write to a console opened before.
     """
-    file.parent.mkdir(parents=True, exist_ok=True)
+    with log_to_handlers(file, handler, *([logging.StreamHandler(sys.stderr)] if verbose else [])) as stream:
+        if verbose:
+            yield
+        else:
+            with redirect_output(stream.fileno()):
+                yield
+
+
+@contextmanager
+def log_to_handlers(file: Path, *handlers: logging.Handler) -> Iterator[TextIO]:
+    """Sends every log record to `file`, which is yielded, and to the handlers, and nowhere else."""
     # Importing absl first: it installs its own handlers on import, which are replaced below.
     from absl import logging as absl_logging
 
     absl_logging.set_verbosity(absl_logging.INFO)
+    file.parent.mkdir(parents=True, exist_ok=True)
     root = logging.getLogger()
     before, level = root.handlers[:], root.level
-    stream = file.open("a", encoding="utf-8", errors="backslashreplace")
-    to_file = logging.StreamHandler(stream)
-    to_file.setFormatter(logging.Formatter(_FORMAT))
-    root.handlers = [to_file, handler, *([logging.StreamHandler(sys.stderr)] if verbose else [])]
-    root.setLevel(logging.INFO)
-    try:
-        if verbose:
-            yield
-        else:
-            with output_turned_to(stream.fileno()):
-                yield
-    finally:
-        root.handlers = before
-        root.setLevel(level)
-        stream.close()
+    with file.open("a", encoding="utf-8", errors="backslashreplace") as stream:
+        to_file = logging.StreamHandler(stream)
+        to_file.setFormatter(LOG_FORMAT)
+        root.handlers = [to_file, *handlers]
+        root.setLevel(logging.INFO)
+        try:
+            yield stream
+        finally:
+            root.handlers = before
+            root.setLevel(level)
 
 
 @contextmanager
-def output_turned_to(target: int) -> Iterator[None]:
+def redirect_output(target: int) -> Iterator[None]:
     """Sends standard output and error, as file descriptors, to the descriptor `target`."""
     sys.stdout.flush()
     sys.stderr.flush()
@@ -60,7 +67,7 @@ def output_turned_to(target: int) -> Iterator[None]:
 
 
 @contextmanager
-def silenced_output() -> Iterator[None]:
+def silence_output() -> Iterator[None]:
     """Drops standard output and error, where TensorFlow's C++ code greets and reports, whatever Python is told."""
-    with Path(os.devnull).open("w") as nowhere, output_turned_to(nowhere.fileno()):
+    with Path(os.devnull).open("w") as nowhere, redirect_output(nowhere.fileno()):
         yield

@@ -1,36 +1,20 @@
-"""Where a task's log goes: to the pod's log what matters, to the workspace, which outlives the pod, all of it."""
+"""A task's log: the workspace, which outlives the pod, gets all of it, the pod's own log gets what matters."""
 
 import logging
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from absl import logging as absl_logging
-
+from crackgate.runs.log_file import LOG_FORMAT, log_to_handlers
 from crackgate.runs.workspace import Workspace
 from kubeflow.task.run_folders import log_folder
 
-_FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
-
 
 @contextmanager
-def logged_to_workspace(workspace: Workspace, run_id: str, task: str) -> Iterator[None]:
+def log_to_workspace(workspace: Workspace, run_id: str, task: str) -> Iterator[None]:
     """Writes every record to `logs/<run id>/<task>.log`, and warnings and our own progress to standard error."""
-    file = log_folder(workspace, run_id) / f"{task}.log"
-    file.parent.mkdir(parents=True, exist_ok=True)
-    absl_logging.set_verbosity(absl_logging.INFO)
-    to_file = logging.FileHandler(file, encoding="utf-8", errors="backslashreplace")
     to_pod = logging.StreamHandler(sys.stderr)
     to_pod.addFilter(lambda record: record.name == "crackgate" or record.levelno >= logging.WARNING)
-    for handler in (to_file, to_pod):
-        handler.setFormatter(logging.Formatter(_FORMAT))
-    root = logging.getLogger()
-    before, level = root.handlers[:], root.level
-    root.handlers = [to_file, to_pod]
-    root.setLevel(logging.INFO)
-    try:
+    to_pod.setFormatter(LOG_FORMAT)
+    with log_to_handlers(log_folder(workspace, run_id) / f"{task}.log", to_pod):
         yield
-    finally:
-        root.handlers = before
-        root.setLevel(level)
-        to_file.close()

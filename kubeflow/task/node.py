@@ -22,7 +22,7 @@ from tfx.proto.orchestration import pipeline_pb2
 from crackgate.contracts.errors import DataRejectedError
 from crackgate.runs.lineage import Execution, read_run
 from crackgate.runs.workspace import Workspace
-from kubeflow.task.log import logged_to_workspace
+from kubeflow.task.log import log_to_workspace
 from kubeflow.task.metadata_store import connection_config, open_store, store_settings
 from kubeflow.task.node_ir import Deployment, deployment_of, unpack
 from kubeflow.task.node_record import begin_record
@@ -62,7 +62,7 @@ def run_node(node: str, ir: str, sources: str, run_id: str, parameters: RunParam
     folder = records_folder(workspace, run_id)
     record, began, memory = begin_record(folder, node), time.monotonic(), PeakMemory()
     try:
-        with logged_to_workspace(workspace, run_id, node), interruptible():
+        with log_to_workspace(workspace, run_id, node), interruptible():
             check_sources(sources)
             check_data_folder(parameters)
             execution = _launch(node, ir, run_id, parameters, workspace)

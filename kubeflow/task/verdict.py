@@ -7,7 +7,6 @@ From the states of these two `crackgate kubeflow submit` knows the exit code.
 
 import json
 import shutil
-import traceback
 from datetime import datetime
 from pathlib import Path
 
@@ -15,18 +14,20 @@ from pydantic import BaseModel
 
 from crackgate.config.configuration import Config
 from crackgate.contracts.verdict import Verdict
-from crackgate.report.files import write_report
+from crackgate.model.positive_class import resolve_positive_class
+from crackgate.runs.conclusion import conclude
 from crackgate.runs.lineage import Execution, read_run
 from crackgate.runs.summary import ComponentTime, Images, Summary, begin_summary
 from crackgate.runs.workspace import Workspace
-from kubeflow.task.log import logged_to_workspace
+from kubeflow.task.log import log_to_workspace
 from kubeflow.task.metadata_store import connection_config, open_store, store_settings
 from kubeflow.task.node_ir import unpack
 from kubeflow.task.node_record import NodeRecord, read_records
 from kubeflow.task.output import describe_run, main_figures
 from kubeflow.task.parameters import RunParameters
 from kubeflow.task.run_folders import log_folder, records_folder, work_folder
-from pipeline.local_runner import add_results, judge
+from pipeline.results import gather_results
+from pipeline.run_record import write_record
 
 
 class Definition(BaseModel):
@@ -59,7 +60,7 @@ def give_verdict(definition: str, run_id: str, parameters: RunParameters) -> str
     """
     compiled = Definition.model_validate_json(unpack(definition))
     parameters = parameters.resolved()
-    with logged_to_workspace(Workspace(Path(parameters.workspace)), run_id, "Verdict"):
+    with log_to_workspace(Workspace(Path(parameters.workspace)), run_id, "Verdict"):
         summary = _conclude(compiled, run_id, parameters)
     if summary.verdict != Verdict.RELEASED:
         raise NotReleasedError("; ".join([summary.headline, *summary.reasons]))
@@ -73,16 +74,9 @@ def write_the_report(definition: str, run_id: str, parameters: RunParameters) ->
     workspace = Workspace(Path(parameters.workspace))
     folder = workspace.runs / run_id
     folder.mkdir(parents=True, exist_ok=True)
-    with logged_to_workspace(workspace, run_id, "Report"):
+    with log_to_workspace(workspace, run_id, "Report"):
         summary = _conclude(compiled, run_id, parameters)
-        # Before the report: what was decided must not be lost with it.
-        summary.write(folder)
-        try:
-            summary.outputs |= write_report(summary, folder)
-        except Exception as error:  # whatever goes wrong there changes no verdict
-            traceback.print_exception(error)
-            summary.report_error = f"{type(error).__name__}: {error}"
-        summary.write(folder)
+        write_record(summary, folder)
     if summary.verdict != Verdict.FAILED:  # another attempt at the run goes on where it was
         shutil.rmtree(work_folder(workspace, run_id), ignore_errors=True)
     return summary
@@ -101,18 +95,13 @@ def _conclude(compiled: Definition, run_id: str, parameters: RunParameters) -> S
     open_store(connection)
     executions = read_run(connection, run_id)
     summary.components = [_step(records[node]) for node in compiled.nodes if node in records]
-    add_results(summary, executions)
-    rejected = [record for record in records.values() if record.state == "rejected"]
-    if rejected:
-        for record in rejected:
-            if record.account:
-                summary.images = Images(**dict(record.account))
-        reasons = [reason for record in rejected for reason in record.reasons]
-        summary.conclude(Verdict.DATA_REJECTED, reasons)
-    elif broken := _find_broken(compiled.nodes, records, executions):
-        summary.conclude(Verdict.FAILED, broken)
-    else:
-        judge(summary, executions, config)
+    positive_class = resolve_positive_class(config.train.positive_class, compiled.classes)
+    gather_results(summary, executions, config, positive_class)
+    for record in records.values():
+        if record.account:
+            summary.images = Images(**dict(record.account))
+    rejections = [reason for record in records.values() for reason in record.reasons]
+    conclude(summary, executions, rejections, _find_broken(compiled.nodes, records, executions))
     return summary
 
 

@@ -22,9 +22,10 @@ from crackgate.contracts import stored_example
 from crackgate.contracts.evaluation import ALL_IMAGES, Evaluation, Outcome, Requirement
 from crackgate.contracts.model_files import CARD_FILE
 from crackgate.gate.rules import gate_rules
+from crackgate.gate.wording import say_failures
 from pipeline.beam_profiles import beam_pipeline_args
 from pipeline.eval_config import build_eval_config
-from pipeline.tfma_results import describe_failures, read_evaluation
+from pipeline.tfma_results import read_evaluation
 
 CLASSES = ["sound", "cracked", "spalled"]
 POSITIVE = "cracked"
@@ -139,7 +140,7 @@ class Judgement:
 
     @property
     def reasons(self) -> str:
-        return "; ".join(describe_failures(self.evaluation))
+        return "; ".join(say_failures(self.evaluation))
 
 
 Judge = Callable[..., Judgement]

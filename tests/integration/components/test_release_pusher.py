@@ -23,8 +23,9 @@ from crackgate.config.release import ReleaseOptions
 from crackgate.contracts.model_files import CARD_FILE, MODEL_VERSION_FILE
 from crackgate.contracts.verdict import Verdict
 from crackgate.releases import State, list_versions, read_manifest, roll_back, verify
+from crackgate.runs.conclusion import conclude
+from crackgate.runs.lineage import Artifact, Execution
 from crackgate.runs.summary import Summary, begin_summary
-from pipeline.local_runner import conclude_release
 
 if TYPE_CHECKING:
     from conftest import Bench
@@ -143,7 +144,10 @@ class Releases:
     def conclude(self, pushed: Any) -> Summary:
         """What a run says that ended with this note."""
         summary = begin_summary("run", Path("/data"), ["Negative", "Positive"], Config(), Path("/log"))
-        conclude_release(summary, Path(pushed.get_string_custom_property("pushed_destination")))
+        properties = {"pushed_destination": pushed.get_string_custom_property("pushed_destination")}
+        note = Artifact(pushed.id, "PushedModel", pushed.uri, properties)
+        pusher = Execution(1, "run", "Pusher", "complete", 1.0, {}, outputs={"pushed_model": [note]})
+        conclude(summary, {"Pusher": pusher})
         return summary
 
 

@@ -24,7 +24,7 @@ from crackgate.report.page import render_page
 from crackgate.report.provenance import INSTALLED, read_commit
 from crackgate.runs.summary import ComponentTime, Summary
 from crackgate_cli.tables.closing import print_closing
-from pipeline.run import _report
+from pipeline.run_record import write_record
 from tests.helpers.filled_summary import CHECKED, POSITIVE, fill_summary, requirement
 from tests.helpers.made_report import HOSTILE, LINKS, LinedPage, empty_summary, make_answers, make_report
 
@@ -289,9 +289,11 @@ def test_links_stay_right_when_the_workspace_moves(tmp_path: Path) -> None:
 
 def test_a_report_that_fails_changes_no_verdict_and_is_said(tmp_path: Path) -> None:
     summary = fill_undrawn(Verdict.REFUSED)
-    _report(summary, tmp_path / "absent")
+    (tmp_path / "report.json").mkdir()
+    write_record(summary, tmp_path)
     assert (summary.verdict, summary.exit_code) == (Verdict.REFUSED, 3)
-    assert summary.report_error is not None and summary.report_error.startswith("FileNotFoundError")
+    assert summary.report_error is not None and summary.report_error.startswith("IsADirectoryError")
+    assert Summary.model_validate_json((tmp_path / "summary.json").read_bytes()).report_error == summary.report_error
     assert not {"report", "report_json", "gates"} & set(summary.outputs)
     text = io.StringIO()
     print_closing(Console(file=text, width=200), summary, "summary.json")
@@ -300,7 +302,7 @@ def test_a_report_that_fails_changes_no_verdict_and_is_said(tmp_path: Path) -> N
 
 def test_the_closing_words_say_where_the_report_is(tmp_path: Path) -> None:
     summary = fill_undrawn(Verdict.REFUSED)
-    _report(summary, tmp_path)
+    write_record(summary, tmp_path)
     text = io.StringIO()
     print_closing(Console(file=text, width=200), summary, "summary.json")
     assert f"report      {tmp_path / 'report.html'}" in text.getvalue() and "no report" not in text.getvalue()

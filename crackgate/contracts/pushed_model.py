@@ -1,0 +1,7 @@
+"""Properties of the Pusher's artifact, which says as what the model was released."""
+
+# 1, or 0 for a model that was refused or is withdrawn.
+PUSHED = "pushed"
+# The version's folder and number; of a withdrawn model those of its earlier release.
+PUSHED_DESTINATION = "pushed_destination"
+PUSHED_VERSION = "pushed_version"

@@ -1,0 +1,71 @@
+"""How a run ended: its verdict is decided here alone, for local runs, `crackgate gate` and Kubeflow."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from crackgate.contracts.pushed_model import PUSHED_DESTINATION
+from crackgate.contracts.verdict import Verdict
+from crackgate.gate.wording import say_failures
+from crackgate.releases import State, find_version
+from crackgate.runs.lineage import Execution
+from crackgate.runs.summary import Summary
+
+
+def conclude(
+    summary: Summary,
+    executions: Mapping[str, Execution],
+    rejections: Sequence[str] = (),
+    failures: Sequence[str] = (),
+) -> None:
+    """Sets verdict, exit code, reasons and released version.
+
+    Args:
+        summary: Of the run, with what its components found out.
+        executions: By component; complete, where nothing was rejected and nothing failed.
+        rejections: Why the data was rejected, in sentences.
+        failures: Which components failed, fell silent or were interrupted, in sentences.
+    """
+    if rejections:
+        summary.conclude(Verdict.DATA_REJECTED, list(rejections))
+    elif failures:
+        summary.conclude(Verdict.FAILED, list(failures))
+    elif summary.judges_only and executions["Evaluator"].outputs["blessing"][0].properties["blessed"]:
+        summary.conclude(Verdict.PASSED, [])
+    elif not summary.judges_only and (folder := _pushed_to(executions["Pusher"])):
+        _conclude_release(summary, Path(folder))
+    else:
+        summary.conclude(Verdict.REFUSED, _refusals(summary) or ["the Evaluator refused the model: see the log"])
+
+
+def _pushed_to(pusher: Execution) -> str | None:
+    return pusher.outputs["pushed_model"][0].properties.get(PUSHED_DESTINATION)
+
+
+def _refusals(summary: Summary) -> list[str]:
+    reasons = say_failures(summary.evaluation) if summary.evaluation else []
+    return reasons + [f"serving check: {reason}" for reason in (summary.serving.reasons if summary.serving else [])]
+
+
+def _conclude_release(summary: Summary, folder: Path) -> None:
+    """`folder` is the version's when it was released, perhaps by an earlier run; what counts is how it stands now."""
+    number = int(folder.name)
+    version = find_version(folder.parent, number)
+    if version is not None and version.state == State.RELEASED:
+        summary.pushed_version, summary.pushed_to = number, str(version.folder)
+        summary.conclude(Verdict.RELEASED, [])
+    elif version is not None and version.state == State.WITHDRAWN:
+        withdrawal = version.events[-1] if version.events else None
+        told = f" on {withdrawal.when} by {withdrawal.who}: {withdrawal.why}" if withdrawal else ""
+        reasons = [
+            f"this very model was released as version {number} and withdrawn{told}",
+            f"it is not released again: reinstate it with 'crackgate rollback --to {number}', or change the data or "
+            "the configuration for another model",
+        ]
+        summary.conclude(Verdict.WITHDRAWN, reasons)
+    else:
+        damage = f"is damaged: {version.problem}" if version else "has been removed since"
+        reason = (
+            f"the model was released as {folder} by an earlier run and {damage}: "
+            "run with --no-cache to train and release it anew"
+        )
+        summary.conclude(Verdict.FAILED, [reason])

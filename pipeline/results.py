@@ -1,0 +1,83 @@
+"""What the components of a run found out, gathered from what ML Metadata recorded of them."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from tfx.components.example_gen.utils import FINGERPRINT_PROPERTY_NAME
+from tfx.utils import path_utils
+
+from components.data_page.executor import PAGE_FILE
+from crackgate.config.configuration import Config
+from crackgate.contracts.serving_findings import ServingFindings
+from crackgate.gate.rules import gate_rules
+from crackgate.runs.lineage import Execution
+from crackgate.runs.summary import Images, Summary
+from pipeline.tfma_results import read_evaluation
+from trainer.export.training_report import CURVES_FILE, HISTORY_FILE, RELIABILITY_FILE, REPORT_FILE
+from trainer.run_fn import KERAS_FILE
+
+_TRAINING_FILES = {
+    "training_curves": CURVES_FILE,
+    "reliability": RELIABILITY_FILE,
+    "classification_report": REPORT_FILE,
+    "history": HISTORY_FILE,
+    "keras_model": KERAS_FILE,
+}
+
+
+def gather_results(
+    summary: Summary, executions: dict[str, Execution], config: Config, positive_class: str | None
+) -> None:
+    """Fills in findings, evaluation, and where the outputs are, as far as the run came.
+
+    Args:
+        summary: Of the run; its outputs name a model that no Trainer of the run has made.
+        executions: By component.
+        config: The run's.
+        positive_class: None where there is none.
+    """
+    done = {component: execution for component, execution in executions.items() if execution.succeeded}
+    _add_findings(summary, done)
+    _add_outputs(summary, done)
+    if "Evaluator" in done:
+        summary.evaluation = read_evaluation(
+            done["Evaluator"].outputs["evaluation"][0].uri,
+            Path(summary.outputs["model"]),
+            summary.classes,
+            positive_class,
+            gate_rules(summary.classes, positive_class, config.gate),
+        )
+
+
+def _add_findings(summary: Summary, done: dict[str, Execution]) -> None:
+    if "ImageExampleGen" in done:
+        summary.images = Images.model_validate(_read(done["ImageExampleGen"], "account"))
+        examples = done["ImageExampleGen"].outputs["examples"][0]
+        summary.images.fingerprint = examples.properties[FINGERPRINT_PROPERTY_NAME]
+        summary.outputs["examples"] = examples.uri
+    if "LeakCheck" in done:
+        leaks = _read(done["LeakCheck"], "findings")
+        summary.images.copies, summary.images.leaks = leaks["pairs"], leaks["leaks"]
+    if "DriftCheck" in done:
+        drift = _read(done["DriftCheck"], "findings")
+        summary.drift, summary.skew = drift["drift"], drift["skew"]
+    if "ServingCheck" in done:
+        findings = ServingFindings.model_validate(_read(done["ServingCheck"], "findings"))
+        summary.serving = findings if findings.checks else None
+
+
+def _read(execution: Execution, output: str) -> Any:
+    """The content of a JsonValue."""
+    return json.loads(Path(execution.outputs[output][0].uri).read_text(encoding="utf-8"))
+
+
+def _add_outputs(summary: Summary, done: dict[str, Execution]) -> None:
+    if "DataPage" in done:
+        summary.outputs["data_page"] = str(Path(done["DataPage"].outputs["page"][0].uri) / PAGE_FILE)
+    if "Trainer" in done:
+        outputs = done["Trainer"].outputs
+        folder = Path(outputs["model_run"][0].uri)
+        summary.outputs["tensorboard"] = str(folder)
+        summary.outputs["model"] = path_utils.serving_model_path(outputs["model"][0].uri)
+        summary.outputs |= {name: str(folder / file) for name, file in _TRAINING_FILES.items()}

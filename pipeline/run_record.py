@@ -1,0 +1,81 @@
+"""What every run shows and leaves behind: progress, log, summary and report."""
+
+import logging
+import time
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+
+from rich.console import Console
+from rich.markup import escape
+
+from crackgate.config.configuration import Config
+from crackgate.runs.log_file import log_to_file
+from crackgate.runs.summary import Summary, begin_summary
+from crackgate.runs.workspace import Workspace
+from pipeline.beam_profiles import check_beam
+from pipeline.interruption import interruptible
+from pipeline.progress import ComponentEvents, LiveDisplay, PlainDisplay
+
+log = logging.getLogger("crackgate")
+
+
+def record_run(
+    console: Console,
+    data: Path,
+    classes: list[str],
+    config: Config,
+    workspace: Workspace,
+    verbose: bool,
+    work: Callable[[Summary, ComponentEvents], None],
+) -> Summary:
+    """Does the work with the workspace to itself, shows its progress, and leaves log, summary and report behind.
+
+    Args:
+        console: Not standard output itself, which is redirected to the log file during the run.
+        data: Absolute path of the image folder.
+        classes: Class names in label order.
+        config: The configuration.
+        workspace: Where everything is written.
+        verbose: Show every log line on the terminal.
+        work: Fills the summary in.
+
+    Raises:
+        ConfigError: The cluster that `config.beam` names does not answer.
+        WorkspaceBusyError: Another run holds the workspace.
+        WorkspaceMovedError: The workspace was made elsewhere.
+    """
+    for warning in check_beam(config.beam, [data, workspace.pipeline_root]):
+        console.print(f"[yellow]warning:[/] {escape(warning)}", highlight=False, soft_wrap=True)
+    with workspace.locked():
+        began = time.monotonic()
+        folder = workspace.create_run_folder()
+        log_file = workspace.logs / f"{folder.name}.log"
+        summary = begin_summary(folder.name, data, classes, config, log_file)
+        display = LiveDisplay(console) if console.is_terminal and not verbose else PlainDisplay(console)
+        events = ComponentEvents(display)
+        with display, log_to_file(log_file, events, verbose):
+            try:
+                work(summary, events)
+            finally:
+                summary.seconds = round(time.monotonic() - began, 2)
+                with events.timed("writing the report"):
+                    write_record(summary, folder)
+    return summary
+
+
+def write_record(summary: Summary, folder: Path) -> None:
+    """Writes summary and report of a concluded run; an error of the report is said there, and changes no verdict."""
+    # Before the report: what was decided must not be lost with it.
+    summary.write(folder)
+    try:
+        with interruptible():
+            from crackgate.report.files import write_report
+
+            summary.outputs |= write_report(summary, folder)
+    except KeyboardInterrupt:
+        summary.report_error = "interrupted"
+    except Exception as error:
+        log.info("%s", "".join(traceback.format_exception(error)))
+        summary.report_error = f"{type(error).__name__}: {error}"
+    summary.write(folder)
