@@ -26,7 +26,7 @@ def inspect(
         typer.Argument(metavar="PHOTO|DIR|'PATTERN'...", help="Photographs, folders of them, quoted patterns."),
     ],
     output: Annotated[
-        Path, typer.Option("--output", "-o", help="New or empty folder that receives heat maps, boxes and figures.")
+        Path, typer.Option("--output", "-o", help="New or empty folder that receives heat maps, boxes and measures.")
     ],
     workspace: WorkspaceOption = Path("workspace"),
     model: ModelOption = None,
@@ -46,7 +46,7 @@ def inspect(
         bool, typer.Option("--by-tiles", help="Every tile by itself: the reference for strips of them.")
     ] = False,
 ) -> None:
-    """Find cracks in whole photographs: heat map, boxes and figures for each, and a summary of all."""
+    """Find cracks in whole photographs: heat map, boxes and measures for each, and a summary of all."""
     try:
         check_inputs(photographs)
         folder = chosen_model(workspace, model)
@@ -84,7 +84,7 @@ def _inspect(folder: Path, photographs: list[str], output: Path, tile: int, over
     with console_on_a_copy_of(2).status("loading the model ...") as status, silence_output():
         from crackgate.model.released_model import load_released_model
         from serving.inspection.inspector import Inspector, Method
-        from serving.inspection.reports import summaries
+        from serving.inspection.summaries import summaries
 
         released = load_released_model(folder)
         method = Method.TILES if by_tiles else Method.STRIPS
@@ -102,7 +102,7 @@ def _inspect(folder: Path, photographs: list[str], output: Path, tile: int, over
                 add(inspected)
                 took, began = time.monotonic() - began, time.monotonic()
                 name = inspected.photograph if inspected.photograph.isprintable() else repr(inspected.photograph)
-                found = inspected.figures
+                found = inspected.measures
                 if found is None:
                     failed += 1
                     console.print(f"{name}: error: {inspected.error}", markup=False, highlight=False, soft_wrap=True)

@@ -24,9 +24,9 @@ from crackgate_cli.options import (
     console_on_a_copy_of,
     fail,
 )
-from serving.batch.failing_labels import UnknownLabelError, resolve_labels
 from serving.batch.formats import Format, UnknownFormatError, Writer, format_of, parquet_writer, text_writer
 from serving.batch.inputs import NoSuchInputError, check_inputs, find_images
+from serving.batch.labels import UnknownLabelError, resolve_labels
 
 EXIT_LABEL_FOUND = 5
 # Rows between two signs of life on the terminal.

@@ -19,7 +19,7 @@ def predict_on_beam(
     """
     with console_on_a_copy_of(2).status("scoring with Beam ..."), silence_output():
         from pipeline.definition import beam_pipeline_args
-        from serving.batch.beam_predictions import SUMMARY_FILE, predict_with_beam
+        from serving.batch.beam_pipeline import SUMMARY_FILE, predict_with_beam
 
         arguments = [os.path.abspath(image) for image in images]
         summary = predict_with_beam(model.resolve(), arguments, output.resolve(), kind, beam_pipeline_args(options))

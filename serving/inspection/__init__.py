@@ -1,1 +1,1 @@
-"""Finding cracks in whole photographs: tiles with overlap, a heat map, boxes and figures for each photograph."""
+"""Finding cracks in whole photographs: tiles with overlap, a heat map, boxes and measures for each photograph."""

@@ -1,4 +1,4 @@
-"""From photographs to their overlays, boxes and figures. Importing this module imports TensorFlow."""
+"""From photographs to their overlays, boxes and measures. Importing this module imports TensorFlow."""
 
 import os
 from collections.abc import Iterable, Iterator
@@ -11,12 +11,12 @@ from crackgate.atomic_files import whole_file
 from crackgate.images.image_file import RejectedImageError
 from crackgate.images.image_folder import readable_path
 from crackgate.model.released_model import ReleasedModel
-from serving.inspection.boxes import write_csv, write_geojson
-from serving.inspection.figures import Figures, measure
 from serving.inspection.grid import Grid, lay_grid
+from serving.inspection.measures import Measures, measure
 from serving.inspection.overlay import write_overlay
 from serving.inspection.photograph import read_photograph, scale
-from serving.inspection.reports import Inspected
+from serving.inspection.summaries import Inspection
+from serving.inspection.tile_files import write_csv, write_geojson
 from serving.inspection.tile_scores import ByTiles, TileScorer, fastest_scorer
 
 
@@ -42,7 +42,7 @@ class Inspector:
         self.tile, self.overlap = tile, overlap
         self._scorer: TileScorer | None = None
 
-    def inspect(self, files: Iterable[Path], output: Path) -> Iterator[Inspected]:
+    def inspect(self, files: Iterable[Path], output: Path) -> Iterator[Inspection]:
         """Inspects photographs; what cannot be read is reported, and the rest goes on.
 
         Args:
@@ -54,18 +54,18 @@ class Inspector:
             try:
                 pixels = read_photograph(file)
             except RejectedImageError as rejection:
-                yield Inspected(name, None, None, None, None, self._model.version, str(rejection))
+                yield Inspection(name, None, None, None, None, self._model.version, str(rejection))
                 continue
             except OSError as error:
-                yield Inspected(name, None, None, None, None, self._model.version, f"unreadable: {error.strerror}")
+                yield Inspection(name, None, None, None, None, self._model.version, f"unreadable: {error.strerror}")
                 continue
             height, width, _ = pixels.shape
             scores, grid = self.score(pixels)
-            figures = measure(scores, self._threshold, grid)
+            measures = measure(scores, self._threshold, grid)
             # Numbered: two photographs of one name are two photographs.
             folder = output / f"{number:06d}-{_safe(file.stem)}"
-            self._write(folder, pixels, scores, grid, figures, name)
-            yield Inspected(name, folder.name, width, height, figures, self._model.version, None)
+            self._write(folder, pixels, scores, grid, measures, name)
+            yield Inspection(name, folder.name, width, height, measures, self._model.version, None)
 
     def score(self, pixels: np.ndarray) -> tuple[np.ndarray, Grid]:
         """Scores a photograph.
@@ -84,7 +84,7 @@ class Inspector:
         return self._scorer.score(scaled, grid), grid
 
     def _write(
-        self, folder: Path, pixels: np.ndarray, scores: np.ndarray, grid: Grid, figures: Figures, name: str
+        self, folder: Path, pixels: np.ndarray, scores: np.ndarray, grid: Grid, measures: Measures, name: str
     ) -> None:
         folder.mkdir()
         with whole_file(folder / "tiles.csv") as file:
@@ -92,7 +92,7 @@ class Inspector:
         with whole_file(folder / "tiles.geojson") as file:
             write_geojson(file, scores, self._threshold, grid, name)
         with whole_file(folder / "overlay.jpg") as file:
-            write_overlay(file, pixels, scores, self._threshold, grid, figures, Path(name).name)
+            write_overlay(file, pixels, scores, self._threshold, grid, measures, Path(name).name)
 
 
 def _safe(name: str) -> str:

@@ -6,8 +6,8 @@ import matplotlib
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from serving.inspection.figures import Figures, is_positive
 from serving.inspection.grid import Grid
+from serving.inspection.measures import Measures, is_positive
 
 # Longest side of the photograph in the overlay, in pixels: enough for a screen, and quick to write.
 _LONGEST = 2048
@@ -18,7 +18,7 @@ _STRONGEST = 0.6
 
 
 def write_overlay(
-    file: Path, pixels: np.ndarray, scores: np.ndarray, threshold: float, grid: Grid, figures: Figures, title: str
+    file: Path, pixels: np.ndarray, scores: np.ndarray, threshold: float, grid: Grid, measures: Measures, title: str
 ) -> None:
     """Draws and writes a JPEG, no larger than a screen needs.
 
@@ -31,7 +31,7 @@ def write_overlay(
         scores: float (rows, columns), of the positive class.
         threshold: From which score on a tile is positive.
         grid: Where the tiles lie.
-        figures: For the legend.
+        measures: For the legend.
         title: For the legend, such as the photograph's name.
     """
     height, width, _ = pixels.shape
@@ -46,7 +46,7 @@ def write_overlay(
     _outline(painted, is_positive(scores, threshold), grid, zoom)
     page = Image.new("RGB", (max(size[0], 640), size[1] + _LEGEND), _PAPER)
     page.paste(painted, (0, 0))
-    _write_legend(page, size[1], threshold, figures, title)
+    _write_legend(page, size[1], threshold, measures, title)
     page.save(file, "JPEG", quality=88)
 
 
@@ -75,7 +75,7 @@ def _outline(image: Image.Image, positive: np.ndarray, grid: Grid, zoom: float) 
             draw.line([(x[column - 1], y[row]), (x[column], y[row])], _OUTLINE, 3)
 
 
-def _write_legend(page: Image.Image, top: int, threshold: float, figures: Figures, title: str) -> None:
+def _write_legend(page: Image.Image, top: int, threshold: float, measures: Measures, title: str) -> None:
     draw = ImageDraw.Draw(page)
     heading, text = ImageFont.load_default(26), ImageFont.load_default(18)
     bar, margin = 220, 16
@@ -84,8 +84,8 @@ def _write_legend(page: Image.Image, top: int, threshold: float, figures: Figure
         title = title[:-2]
     draw.text((margin, top + 12), title, _INK, heading)
     found = (
-        f"cracked area {figures.cracked_share:.1%}   longest run {figures.longest_run_px:,.0f} px   "
-        f"regions {figures.regions}   highest score {figures.highest_score:.2f}"
+        f"cracked area {measures.cracked_share:.1%}   longest run {measures.longest_run_px:,.0f} px   "
+        f"regions {measures.regions}   highest score {measures.highest_score:.2f}"
     )
     draw.text((margin, top + 54), found, _INK, text)
     steps = np.broadcast_to(_COLOURS[np.linspace(0, 255, bar).astype(int)].astype(np.uint8), (18, bar, 3))

@@ -9,12 +9,12 @@ from starlette.exceptions import HTTPException
 
 from serving.service.errors import Code, ServiceError
 from serving.service.guard import Guard, render_error
-from serving.service.heat_maps import HeatMaps
-from serving.service.importing import import_alone
+from serving.service.heat_map import HeatMapper
+from serving.service.import_lock import import_alone
 from serving.service.metrics import CONTENT_TYPE, Metrics
 from serving.service.page import PAGE, PAGE_POLICY
 from serving.service.predictor import Predictor
-from serving.service.rest_payload import parse_prediction, render_prediction
+from serving.service.rest_payload import parse_request, render_answers
 from serving.service.settings import ServiceSettings
 
 Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[None]]
@@ -24,14 +24,14 @@ _JSON = "application/json"
 
 
 def build_app(
-    settings: ServiceSettings, predictor: Predictor, heat_maps: HeatMaps, metrics: Metrics, lifespan: Lifespan
+    settings: ServiceSettings, predictor: Predictor, heat_mapper: HeatMapper, metrics: Metrics, lifespan: Lifespan
 ) -> Guard:
     """Puts the routes together, behind the guard.
 
     Args:
         settings: See `ServiceSettings`.
         predictor: Answers.
-        heat_maps: Look at photographs for the page.
+        heat_mapper: Look at photographs for the page.
         metrics: Of the whole service.
         lifespan: What runs while the service does.
     """
@@ -66,9 +66,9 @@ def build_app(
         body = await request.body()
         most = settings.limits.queued_images
         heavy = len(body) > _INLINE_BYTES
-        wanted = await predictor.prepare(parse_prediction, body, served.signature_inputs, most, heavy=heavy)
+        wanted = await predictor.prepare(parse_request, body, served.signature_inputs, most, heavy=heavy)
         outputs = await predictor.predict(served, wanted.signature, wanted.values)
-        return Response(render_prediction(outputs, wanted.by_row), media_type=_JSON)
+        return Response(render_answers(outputs, wanted.by_row), media_type=_JSON)
 
     @app.get("/v1/models/{name}", name="status")
     @app.get("/v1/models/{name}/versions/{number}", name="status")
@@ -88,7 +88,7 @@ def build_app(
 
     @app.post("/heatmap", name="heatmap")
     async def heat_map(request: Request) -> Response:
-        found = await heat_maps.look(versions.get(), await request.body())
+        found = await heat_mapper.look(versions.get(), await request.body())
         return Response(json.dumps(found), media_type=_JSON)
 
     @app.get("/healthz", name="healthz")

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from crackgate.contracts.model_files import MANIFEST_FILE
 from crackgate.releases import held, production_version, verify
 from serving.service.errors import Code, ServiceError
-from serving.service.importing import import_alone
+from serving.service.import_lock import import_alone
 from serving.service.metrics import Metrics
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from typing import Any
 
 from crackgate.contracts import stored_example
 from crackgate.contracts.answer import Answer
-from serving.service.batching import Batcher
+from serving.service.batcher import Batcher
 from serving.service.errors import Code, ServiceError
 from serving.service.metrics import Metrics
 from serving.service.model_versions import ModelVersions, ServedVersion

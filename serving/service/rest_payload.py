@@ -21,7 +21,7 @@ _SPARE_VALUES = 64
 
 
 @dataclass(frozen=True)
-class Prediction:
+class PredictRequest:
     """A parsed request.
 
     Attributes:
@@ -35,7 +35,7 @@ class Prediction:
     by_row: bool
 
 
-def parse_prediction(body: bytes, inputs: Mapping[str, str], most_rows: int) -> Prediction:
+def parse_request(body: bytes, inputs: Mapping[str, str], most_rows: int) -> PredictRequest:
     """Reads the body of a `:predict` request.
 
     Args:
@@ -62,15 +62,15 @@ def parse_prediction(body: bytes, inputs: Mapping[str, str], most_rows: int) -> 
     rows = _rows(column, inputs[signature]) if by_row else _column(column, inputs[signature])
     if len(rows) > most_rows:
         raise _refused(f"received {len(rows)} images in one request, at most {most_rows} are allowed: send several")
-    return Prediction(signature, [_decode(value, row) for row, value in enumerate(rows)], by_row)
+    return PredictRequest(signature, [_decode(value, row) for row, value in enumerate(rows)], by_row)
 
 
-def render_prediction(outputs: Mapping[str, Sequence[Any]], by_row: bool) -> bytes:
+def render_answers(outputs: Mapping[str, Sequence[Any]], by_row: bool) -> bytes:
     """The body of the answer.
 
     Args:
         outputs: For each output a value, or a list of them, for each row; all of one length.
-        by_row: See `Prediction`.
+        by_row: See `PredictRequest`.
     """
     if by_row:
         rows = [dict(zip(outputs, values, strict=True)) for values in zip(*outputs.values(), strict=True)]

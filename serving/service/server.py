@@ -13,8 +13,8 @@ from fastapi import FastAPI
 
 from serving.service.app import build_app
 from serving.service.connection import patient_for
-from serving.service.heat_maps import HeatMaps
-from serving.service.importing import import_alone
+from serving.service.heat_map import HeatMapper
+from serving.service.import_lock import import_alone
 from serving.service.metrics import Metrics
 from serving.service.model_versions import ModelVersions, OneVersion, ServingDirectory, Source
 from serving.service.predictor import Predictor
@@ -33,7 +33,7 @@ def serve(settings: ServiceSettings) -> None:
     metrics = Metrics()
     versions = ModelVersions(_source(settings), settings.poll_seconds, metrics)
     predictor = Predictor(versions, settings.limits, metrics)
-    heat_maps = HeatMaps(predictor)
+    heat_mapper = HeatMapper(predictor)
     listening = _listen(settings)
 
     @asynccontextmanager
@@ -49,9 +49,9 @@ def serve(settings: ServiceSettings) -> None:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         predictor.batcher.close()
-        heat_maps.close()
+        heat_mapper.close()
 
-    app = build_app(settings, predictor, heat_maps, metrics, lifespan)
+    app = build_app(settings, predictor, heat_mapper, metrics, lifespan)
     config = uvicorn.Config(
         app,
         http=patient_for(settings.limits.receive_seconds),

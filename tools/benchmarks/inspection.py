@@ -1,7 +1,7 @@
 """Seconds per 12-megapixel photograph of `crackgate inspect`, strips against tiles, in one run.
 
 The photographs are put together from real ones of cracked and of sound concrete. A round times both ways in turn, so
-that whatever else the machine does meets both. Printed are the best round, the steps, and how far the figures agree.
+that whatever else the machine does meets both. Printed are the best round, the steps, and how far the measures agree.
 """
 
 import argparse
@@ -19,9 +19,9 @@ import psutil
 from PIL import Image
 
 from crackgate.model.released_model import load_released_model
-from serving.inspection.figures import is_positive, measure
 from serving.inspection.grid import lay_grid
 from serving.inspection.inspector import Inspector, Method
+from serving.inspection.measures import is_positive, measure
 from serving.inspection.photograph import read_photograph, scale
 from serving.inspection.tile_scores import ByStrips, ByTiles, TileScorer
 
@@ -58,10 +58,10 @@ def main() -> None:
                     _, seconds = _timed(partial(scorer.score, scaled, grid))
                     best[way] = min(best[way], seconds)
             for way, found in scores.items():
-                figures = measure(found, model.threshold, grid)
+                measures = measure(found, model.threshold, grid)
                 print(
                     f"  {way:6}  {best[way]:6.2f} s  {grid.shape[0] * grid.shape[1] / best[way]:5.0f} tiles/s  "
-                    f"area {figures.cracked_share:.4f}  run {figures.longest_run_px:.0f} px  {figures.regions} regions"
+                    f"area {measures.cracked_share:.4f}  run {measures.longest_run_px:.0f} px  {measures.regions} regions"
                 )
             alike = [is_positive(found, model.threshold) for found in scores.values()]
             off = np.abs(scores["tiles"] - scores["strips"]).mean()

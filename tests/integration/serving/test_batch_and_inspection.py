@@ -19,9 +19,9 @@ from crackgate.model.calibration import Calibration
 from crackgate.model.decision import Decision
 from crackgate.model.released_model import ReleasedModel, load_released_model
 from crackgate_cli.main import app
-from serving.inspection.figures import is_positive
 from serving.inspection.inspector import Inspector, Method
-from serving.inspection.reports import Inspected
+from serving.inspection.measures import is_positive
+from serving.inspection.summaries import Inspection
 from serving.inspection.tile_scores import ByStrips
 from trainer.export.signatures import export_classifier
 from trainer.network.backbones import build_backbone
@@ -164,7 +164,7 @@ def test_memory_stays_flat_whatever_the_number_of_photographs(model: ReleasedMod
     file = tmp_path / "large.jpg"
     surface(1500, 1000, 5).save(file)
     process, memory = psutil.Process(), []
-    found: list[Inspected] = []
+    found: list[Inspection] = []
     for row in Inspector(model, 192, 0.2, Method.STRIPS).inspect([file] * 24, tmp_path):
         found.append(row)
         memory.append(process.memory_info().rss)

@@ -9,9 +9,9 @@ import pytest
 from pyarrow import parquet
 
 from crackgate.contracts.answer import Answer
-from serving.batch.failing_labels import UnknownLabelError, resolve_labels
 from serving.batch.formats import Format, UnknownFormatError, column_names, format_of, parquet_writer, text_writer
 from serving.batch.inputs import NoSuchInputError, check_inputs, find_images
+from serving.batch.labels import UnknownLabelError, resolve_labels
 from serving.batch.predictions import PredictionRow
 
 CLASSES = ["Negative", "Positive"]

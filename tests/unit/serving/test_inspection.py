@@ -1,4 +1,4 @@
-"""Geometry and figures of whole photographs, without a network."""
+"""Geometry and measures of whole photographs, without a network."""
 
 import csv
 import json
@@ -11,11 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from serving.inspection.boxes import COLUMNS, write_csv, write_geojson
-from serving.inspection.figures import measure
 from serving.inspection.grid import ALIGNMENT, lay_axis, lay_grid
+from serving.inspection.measures import measure
 from serving.inspection.overlay import write_overlay
 from serving.inspection.photograph import scale
+from serving.inspection.tile_files import COLUMNS, write_csv, write_geojson
 
 lengths = st.integers(32, 6000)
 
@@ -44,10 +44,10 @@ def test_the_cracked_area_is_that_of_the_positive_cells(width: int, height: int,
     grid = lay_grid(width, height, 227, 160, 0.5)
     assert grid.cell_areas().sum() == width * height
     positive = np.random.default_rng(data.draw(st.integers(0, 99))).random(grid.shape) < 0.2
-    figures = measure(positive.astype(np.float32), 0.5, grid)
-    assert figures.cracked_share == pytest.approx(grid.cell_areas()[positive].sum() / (width * height))
-    assert figures.positive_tiles == positive.sum() and figures.is_positive == positive.any()
-    assert (figures.regions > 0) == (figures.longest_run_px > 0) == positive.any()
+    measures = measure(positive.astype(np.float32), 0.5, grid)
+    assert measures.cracked_share == pytest.approx(grid.cell_areas()[positive].sum() / (width * height))
+    assert measures.positive_tiles == positive.sum() and measures.is_positive == positive.any()
+    assert (measures.regions > 0) == (measures.longest_run_px > 0) == positive.any()
 
 
 def test_the_longest_run_goes_round_corners_and_stays_in_its_region() -> None:
@@ -57,10 +57,10 @@ def test_the_longest_run_goes_round_corners_and_stays_in_its_region() -> None:
     scores[1:5, 1] = scores[4, 1:6] = 0.9
     scores[11, 11] = 0.8
     scores[0, 10] = scores[1, 11] = 0.7
-    figures = measure(scores, 0.7, grid)
-    assert figures.regions == 3 and figures.positive_tiles == 11 and figures.highest_score == pytest.approx(0.9)
-    assert figures.longest_run_tiles == 7
-    assert figures.longest_run_px == pytest.approx(32 * (2 + np.sqrt(2) + 3 + 1))
+    measures = measure(scores, 0.7, grid)
+    assert measures.regions == 3 and measures.positive_tiles == 11 and measures.highest_score == pytest.approx(0.9)
+    assert measures.longest_run_tiles == 7
+    assert measures.longest_run_px == pytest.approx(32 * (2 + np.sqrt(2) + 3 + 1))
 
 
 def test_nothing_found_and_scores_that_are_no_numbers() -> None:
@@ -101,9 +101,9 @@ def test_a_photograph_of_any_size_is_scaled_to_its_grid_and_gets_its_overlay(
     scaled = scale(pixels, grid)
     assert scaled.shape == (grid.rows.scaled, grid.columns.scaled, 3)
     scores = np.zeros(grid.shape, np.float32)
-    figures = measure(scores, 0.5, grid)
+    measures = measure(scores, 0.5, grid)
     flat = np.full_like(pixels, 100)
-    write_overlay(tmp_path / "sound.jpg", flat, scores, 0.5, grid, figures, "a name that is " + "long " * 40)
+    write_overlay(tmp_path / "sound.jpg", flat, scores, 0.5, grid, measures, "a name that is " + "long " * 40)
     scores[0, 0] = 1
     write_overlay(tmp_path / "cracked.jpg", flat, scores, 0.5, grid, measure(scores, 0.5, grid), "b")
     sound, cracked = (np.asarray(Image.open(tmp_path / f"{name}.jpg"), np.float32) for name in ("sound", "cracked"))

@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from serving.service.errors import Code, ServiceError
-from serving.service.rest_payload import parse_prediction, render_prediction
+from serving.service.rest_payload import parse_request, render_answers
 from serving.service.settings import SettingsError, check_exposure, check_name, read_token
 
 INPUTS = {"serving_default": "examples", "predict_images": "image_bytes"}
@@ -33,7 +33,7 @@ def test_bytes_arrive_as_they_were_sent(values: list[bytes], by_row: bool, named
     else:
         body = {"inputs": {"image_bytes": rows} if named else rows}
     content = json.dumps({"signature_name": "predict_images", **body}).encode()
-    prediction = parse_prediction(content, INPUTS, 5)
+    prediction = parse_request(content, INPUTS, 5)
     assert (prediction.signature, prediction.values, prediction.by_row) == ("predict_images", values, by_row)
 
 
@@ -42,7 +42,7 @@ def test_bytes_arrive_as_they_were_sent(values: list[bytes], by_row: bool, named
 @given(st.dictionaries(st.sampled_from(["instances", "inputs", "signature_name"]), _VALUES))
 def test_any_json_is_read_or_refused(document: dict[str, object]) -> None:
     try:
-        prediction = parse_prediction(json.dumps(document).encode(), INPUTS, 5)
+        prediction = parse_request(json.dumps(document).encode(), INPUTS, 5)
     except ServiceError as error:
         assert error.code is Code.INVALID_ARGUMENT
     else:
@@ -52,13 +52,13 @@ def test_any_json_is_read_or_refused(document: dict[str, object]) -> None:
 @given(st.binary())
 def test_any_bytes_are_read_or_refused(body: bytes) -> None:
     with pytest.raises(ServiceError):
-        parse_prediction(body, INPUTS, 5)
+        parse_request(body, INPUTS, 5)
 
 
 def test_answers_come_by_row_or_by_column() -> None:
     outputs = {"label": ["a", "b"], "scores": [[0.5, 0.5], [1.0, 0.0]]}
-    assert json.loads(render_prediction(outputs, by_row=False)) == {"outputs": outputs}
-    assert json.loads(render_prediction(outputs, by_row=True)) == {
+    assert json.loads(render_answers(outputs, by_row=False)) == {"outputs": outputs}
+    assert json.loads(render_answers(outputs, by_row=True)) == {
         "predictions": [{"label": "a", "scores": [0.5, 0.5]}, {"label": "b", "scores": [1.0, 0.0]}]
     }
 

@@ -1,4 +1,4 @@
-"""From the scores of tiles to the figures of a photograph."""
+"""From the scores of tiles to the measures of a photograph."""
 
 from dataclasses import dataclass
 from itertools import pairwise
@@ -14,7 +14,7 @@ _NEIGHBOURS = np.ones((3, 3), int)
 
 
 @dataclass(frozen=True)
-class Figures:
+class Measures:
     """What was found in a photograph.
 
     Attributes:
@@ -51,7 +51,7 @@ def find_regions(positive: np.ndarray) -> np.ndarray:
     return np.asarray(numbers)
 
 
-def measure(scores: np.ndarray, threshold: float, grid: Grid) -> Figures:
+def measure(scores: np.ndarray, threshold: float, grid: Grid) -> Measures:
     """Sums up a photograph.
 
     Args:
@@ -63,7 +63,7 @@ def measure(scores: np.ndarray, threshold: float, grid: Grid) -> Figures:
     areas = grid.cell_areas()
     regions = find_regions(positive)
     run_px, run_tiles = _longest_run(regions, grid)
-    return Figures(
+    return Measures(
         is_positive=bool(positive.any()),
         cracked_share=float(areas[positive].sum() / areas.sum()),
         regions=int(regions.max(initial=0)),

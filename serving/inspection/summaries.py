@@ -11,7 +11,7 @@ from typing import Any
 from urllib.parse import quote
 
 from crackgate.atomic_files import whole_file
-from serving.inspection.figures import Figures
+from serving.inspection.measures import Measures
 
 _HEAD = """<!doctype html><html lang="en"><meta charset="utf-8"><title>Inspection</title>
 <meta name="viewport" content="width=device-width">
@@ -23,37 +23,37 @@ figure{margin:0 0 2.5rem}img{width:100%;height:auto;border:1px solid #ccc}figcap
 
 
 @dataclass(frozen=True)
-class Inspected:
+class Inspection:
     """One photograph.
 
     Attributes:
         photograph: Its path as it was found.
-        files: Folder below the output that has its overlay, boxes and figures; None where there is an error.
+        files: Folder below the output that has its overlay, boxes and measures; None where there is an error.
         width: Pixels, None where there is an error, as of the next two.
         height: Pixels.
-        figures: What was found.
+        measures: What was found.
         model_version: What the model calls itself.
-        error: Why there are no figures; None where there are.
+        error: Why there are no measures; None where there are.
     """
 
     photograph: str
     files: str | None
     width: int | None
     height: int | None
-    figures: Figures | None
+    measures: Measures | None
     model_version: str
     error: str | None
 
     def row(self) -> dict[str, Any]:
-        """The figures beside the rest, in the order of the summary's columns."""
+        """The measures beside the rest, in the order of the summary's columns."""
         row = asdict(self)
-        found = row.pop("figures") or dict.fromkeys(field.name for field in fields(Figures))
+        found = row.pop("measures") or dict.fromkeys(field.name for field in fields(Measures))
         error, version = row.pop("error"), row.pop("model_version")
         return {**row, **found, "model_version": version, "error": error}
 
 
 @contextmanager
-def summaries(folder: Path, settings: dict[str, Any]) -> Iterator[Callable[[Inspected], None]]:
+def summaries(folder: Path, settings: dict[str, Any]) -> Iterator[Callable[[Inspection], None]]:
     """Gives a function that adds a photograph to all three files, which appear at the end.
 
     Args:
@@ -67,7 +67,7 @@ def summaries(folder: Path, settings: dict[str, Any]) -> Iterator[Callable[[Insp
             for name in ("summary.csv", "summary.json", "index.html")
         )
         rows = csv.writer(table, lineterminator="\n")
-        rows.writerow(Inspected("", None, None, None, None, "", None).row())
+        rows.writerow(Inspection("", None, None, None, None, "", None).row())
         data.write(f'{{"settings": {json.dumps(settings, ensure_ascii=False)}, "photographs": [')
         described = (
             f"Model {settings['model_version']}, {settings['positive_class']!r} from a score of "
@@ -77,7 +77,7 @@ def summaries(folder: Path, settings: dict[str, Any]) -> Iterator[Callable[[Insp
         page.write(f"{_HEAD}<p>{escape(described)}</p>\n")
         separator = "\n"
 
-        def add(inspected: Inspected) -> None:
+        def add(inspected: Inspection) -> None:
             nonlocal separator
             row = inspected.row()
             rows.writerow([json.dumps(value) if isinstance(value, bool) else value for value in row.values()])
@@ -89,11 +89,11 @@ def summaries(folder: Path, settings: dict[str, Any]) -> Iterator[Callable[[Insp
         data.write("\n]}\n")
 
 
-def _figure(inspected: Inspected) -> str:
+def _figure(inspected: Inspection) -> str:
     name = escape(inspected.photograph)
-    if inspected.figures is None or inspected.files is None:
+    if inspected.measures is None or inspected.files is None:
         return f'<p class="error"><b>{name}</b><br>{escape(inspected.error or "")}</p>\n'
-    folder, found = quote(inspected.files), inspected.figures
+    folder, found = quote(inspected.files), inspected.measures
     said = (
         f"cracked area {found.cracked_share:.1%}, longest run {found.longest_run_px:,.0f} px, "
         f"{found.regions} regions, highest score {found.highest_score:.2f}"

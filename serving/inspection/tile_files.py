@@ -10,8 +10,8 @@ from pathlib import Path
 
 import numpy as np
 
-from serving.inspection.figures import find_regions, is_positive
 from serving.inspection.grid import Grid
+from serving.inspection.measures import find_regions, is_positive
 
 COLUMNS = ("row", "column", "x_min", "y_min", "x_max", "y_max", "score", "is_positive", "region")
 

@@ -18,7 +18,7 @@ _OVERLAP = 0.5
 _MOST_PHOTOGRAPHS = 3
 
 
-class HeatMaps:
+class HeatMapper:
     """Looks at one photograph at a time, beside the predictions."""
 
     def __init__(self, predictor: Predictor):
@@ -63,8 +63,8 @@ class HeatMaps:
     def _map(self, model: "ReleasedModel", photograph: bytes) -> dict[str, Any]:
         from crackgate.contracts.image_limits import ImageLimits
         from crackgate.images.image_file import RejectedImageError, viewer_pixels
-        from serving.inspection.figures import measure
         from serving.inspection.grid import Grid, lay_axis
+        from serving.inspection.measures import measure
         from serving.inspection.photograph import scale
         from serving.inspection.tile_scores import ByTiles
 
@@ -80,7 +80,7 @@ class HeatMaps:
         grid = Grid(rows, columns)
         scaled = scale(pixels, grid)
         scores = ByTiles(model).score(scaled, grid)
-        figures = measure(scores, model.threshold, grid)
+        measures = measure(scores, model.threshold, grid)
         return {
             **size,
             "positive_class": model.positive_class,
@@ -89,8 +89,8 @@ class HeatMaps:
                 "rows": rows.edges.tolist(),
                 "columns": columns.edges.tolist(),
                 "scores": scores.tolist(),
-                "highest": figures.highest_score,
-                "positive": figures.positive_tiles,
-                "cracked_share": figures.cracked_share,
+                "highest": measures.highest_score,
+                "positive": measures.positive_tiles,
+                "cracked_share": measures.cracked_share,
             },
         }
