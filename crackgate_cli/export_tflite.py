@@ -22,6 +22,8 @@ from crackgate_cli.options import (
     ModelOption,
     SetOption,
     WorkspaceOption,
+    check_empty,
+    check_outside,
     chosen_model,
     console_on_a_copy_of,
     fail,
@@ -57,7 +59,8 @@ def export_tflite(
         folder = chosen_model(workspace, model)
         card = read_card(folder)
         classes = card.classes
-        _check_output(output, data)
+        check_empty(output)
+        check_outside(output, data, "where it would be taken for a class")
         rules = gate_rules(classes, card.positive_class, settings.gate)
         shares = _share_out(data, classes, settings)
         output.mkdir(parents=True, exist_ok=True)
@@ -75,17 +78,6 @@ def export_tflite(
     _say(result, rules, output, refused_for)
     if refused_for:
         raise typer.Exit(EXIT_REFUSED)
-
-
-def _check_output(output: Path, data: Path) -> None:
-    if output.exists() and (not output.is_dir() or any(output.iterdir())):
-        fail(f"--output: {str(output)!r} is not an empty folder: choose another one, or remove it", EXIT_USAGE)
-    if output.resolve().is_relative_to(data.resolve()):
-        fail(
-            f"--output: {str(output)!r} lies in the photographs' folder, where it would be taken for a class: choose a "
-            "folder outside",
-            EXIT_USAGE,
-        )
 
 
 def _share_out(data: Path, classes: list[str], settings: Config) -> "Shares":

@@ -13,6 +13,8 @@ from crackgate_cli.options import (
     EXIT_USAGE,
     ModelOption,
     WorkspaceOption,
+    check_empty,
+    check_outside,
     chosen_model,
     console_on_a_copy_of,
     fail,
@@ -26,7 +28,7 @@ def inspect(
         typer.Argument(metavar="PHOTO|DIR|'PATTERN'...", help="Photographs, folders of them, quoted patterns."),
     ],
     output: Annotated[
-        Path, typer.Option("--output", "-o", help="New or empty folder that receives heat maps, boxes and measures.")
+        Path, typer.Option("--output", "-o", help="New or empty folder that receives heat maps, tiles and measures.")
     ],
     workspace: WorkspaceOption = Path("workspace"),
     model: ModelOption = None,
@@ -46,7 +48,7 @@ def inspect(
         bool, typer.Option("--by-tiles", help="Every tile by itself: the reference for strips of them.")
     ] = False,
 ) -> None:
-    """Find cracks in whole photographs: heat map, boxes and measures for each, and a summary of all."""
+    """Find cracks in whole photographs: heat map, tiles and measures for each, and a summary of all."""
     try:
         check_inputs(photographs)
         folder = chosen_model(workspace, model)
@@ -65,15 +67,9 @@ def inspect(
 
 
 def _prepare(output: Path, photographs: list[str]) -> None:
-    if output.exists() and (not output.is_dir() or any(output.iterdir())):
-        fail(f"--output: {str(output)!r} is not an empty folder: choose another one, or remove it", EXIT_USAGE)
-    for photograph in photographs:
-        if Path(photograph).is_dir() and output.resolve().is_relative_to(Path(photograph).resolve()):
-            fail(
-                f"--output: {str(output)!r} lies in {photograph!r}, so that heat maps would be taken for photographs: "
-                "choose a folder outside",
-                EXIT_USAGE,
-            )
+    check_empty(output)
+    for folder in filter(Path.is_dir, map(Path, photographs)):
+        check_outside(output, folder, "so that heat maps would be taken for photographs")
     output.mkdir(parents=True, exist_ok=True)
 
 
@@ -87,7 +83,6 @@ def _inspect(folder: Path, photographs: list[str], output: Path, tile: int, over
         from serving.inspection.summaries import summaries
 
         released = load_released_model(folder)
-        method = Method.TILES if by_tiles else Method.STRIPS
         settings = {
             "model_version": released.version,
             "positive_class": released.positive_class,
@@ -95,25 +90,16 @@ def _inspect(folder: Path, photographs: list[str], output: Path, tile: int, over
             "tile_px": tile,
             "overlap": overlap,
         }
-        inspector = Inspector(released, tile, overlap, method)
+        inspector = Inspector(released, tile, overlap, Method.TILES if by_tiles else Method.STRIPS)
         with summaries(output, settings) as add:
             began = time.monotonic()
             for number, inspected in enumerate(inspector.inspect(find_images(photographs), output), start=1):
                 add(inspected)
                 took, began = time.monotonic() - began, time.monotonic()
                 name = inspected.photograph if inspected.photograph.isprintable() else repr(inspected.photograph)
-                found = inspected.measures
-                if found is None:
-                    failed += 1
-                    console.print(f"{name}: error: {inspected.error}", markup=False, highlight=False, soft_wrap=True)
-                else:
-                    console.print(
-                        f"{name}: cracked area {found.cracked_share:.1%}, longest run {found.longest_run_px:.0f} px, "
-                        f"{found.regions} regions, highest score {found.highest_score:.2f} ({took:.1f} s)",
-                        markup=False,
-                        highlight=False,
-                        soft_wrap=True,
-                    )
+                said = f"error: {inspected.error}" if inspected.error else f"{inspected.measures} ({took:.1f} s)"
+                failed += inspected.error is not None
+                console.print(f"{name}: {said}", markup=False, highlight=False, soft_wrap=True)
                 status.update(f"inspecting ... {number} photographs")
     count = "1 photograph" if number == 1 else f"{number} photographs"
     console.print(f"{count}, {failed} of them not inspected: {output / 'index.html'}", highlight=False)

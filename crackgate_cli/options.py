@@ -38,6 +38,18 @@ def fail(message: str, code: int) -> NoReturn:
     raise typer.Exit(code)
 
 
+def check_empty(output: Path) -> None:
+    """Ends the command where its output is neither new nor an empty folder."""
+    if output.exists() and (not output.is_dir() or any(output.iterdir())):
+        fail(f"--output: {str(output)!r} is not an empty folder: choose another one, or remove it", EXIT_USAGE)
+
+
+def check_outside(output: Path, folder: Path, reason: str) -> None:
+    """Ends the command where its output lies in a folder that it reads; `reason` says what would happen."""
+    if output.resolve().is_relative_to(folder.resolve()):
+        fail(f"--output: {str(output)!r} lies in {str(folder)!r}, {reason}: choose a folder outside", EXIT_USAGE)
+
+
 def console_on_a_copy_of(descriptor: int) -> Console:
     """A console that stays the terminal's when the descriptor is turned elsewhere."""
     copy = os.fdopen(os.dup(descriptor), "w", encoding="utf-8", errors="backslashreplace")

@@ -20,6 +20,7 @@ from crackgate_cli.options import (
     ModelOption,
     SetOption,
     WorkspaceOption,
+    check_empty,
     chosen_model,
     console_on_a_copy_of,
     fail,
@@ -94,8 +95,7 @@ def _choose_format(kind: Format | None, as_json: bool, output: Path | None, beam
             fail("--beam writes shards: give the folder that receives them as --output", EXIT_USAGE)
         if kind not in (None, Format.PARQUET, Format.JSONL):
             fail(f"--format: received {kind}, with --beam allowed are parquet (the default) and jsonl", EXIT_USAGE)
-        if output.is_dir() and any(output.iterdir()):
-            fail(f"--output: {str(output)!r} is not an empty folder: choose another one, or empty it", EXIT_USAGE)
+        check_empty(output)
         return kind or Format.PARQUET
     if output is None:
         if kind is Format.PARQUET:

@@ -15,12 +15,12 @@ def serve(
     workspace: Annotated[Path, typer.Option(help="Workspace whose newest release answers.")] = Path("workspace"),
     model: Annotated[Path | None, typer.Option(help="Folder of one version that answers, and no other.")] = None,
     serving_dir: Annotated[Path | None, typer.Option(help="Serving directory whose newest release answers.")] = None,
-    host: Annotated[str, typer.Option(help="Address to listen at.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(min=0, max=65535, help="Of HTTP; 0 takes any free one.")] = 8501,
+    host: Annotated[str, typer.Option(help="Address to listen at.")] = ServiceSettings.host,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Of HTTP; 0 takes any free one.")] = ServiceSettings.port,
     grpc_port: Annotated[
         int | None, typer.Option(min=0, max=65535, help="Of gRPC, if that is wanted, too; 0 takes any free one.")
     ] = None,
-    name: Annotated[str, typer.Option(help="Of the model, in the paths.")] = "crackgate",
+    name: Annotated[str, typer.Option(help="Of the model, in the paths.")] = ServiceSettings.name,
     token_env: Annotated[
         str | None, typer.Option(metavar="NAME", help="Environment variable with the token that clients have to bear.")
     ] = None,
@@ -28,22 +28,24 @@ def serve(
     without_token: Annotated[
         bool, typer.Option("--without-token", help="Listen beyond this machine, and let everybody in.")
     ] = False,
-    max_request_mib: Annotated[int, typer.Option(min=1, help="Size of a request's body, in MiB.")] = 32,
-    max_queue: Annotated[int, typer.Option(min=1, help="Images that may wait; more get 429.")] = 256,
-    max_batch: Annotated[int, typer.Option(min=1, help="Images that are scored together.")] = 32,
-    timeout: Annotated[float, typer.Option(min=0.1, help="Seconds until an answer is given up.")] = 30,
+    max_request_mib: Annotated[
+        int, typer.Option(min=1, help="Size of a request's body, in MiB.")
+    ] = Limits.request_bytes // 2**20,
+    max_queue: Annotated[int, typer.Option(min=1, help="Images that may wait; more get 429.")] = Limits.queued_images,
+    max_batch: Annotated[int, typer.Option(min=1, help="Images that are scored together.")] = Limits.batch_images,
+    timeout: Annotated[
+        float, typer.Option(min=0.1, help="Seconds until an answer is given up.")
+    ] = Limits.answer_seconds,
     client_timeout: Annotated[
         float, typer.Option(min=0.1, help="Seconds that a client may take to send a request.")
-    ] = 20,
+    ] = Limits.receive_seconds,
 ) -> None:
     """Answer over HTTP as TensorFlow Serving does, always with the newest release; a page to try it is at /."""
     try:
         if model is not None and serving_dir is not None:
             raise SettingsError("received --model and --serving-dir: give one of them")
-        if model is None and serving_dir is None:
-            serving_dir = Workspace(workspace.resolve()).serving
-        folder = model or serving_dir
-        if folder is not None and not folder.is_dir():
+        folder = model or serving_dir or Workspace(workspace.resolve()).serving
+        if not folder.is_dir():
             raise SettingsError(f"there is no folder {str(folder)!r}: run 'crackgate run' first, or give another one")
         check_name(name)
         token = read_token(token_file, token_env, dict(os.environ))
@@ -57,8 +59,8 @@ def serve(
             answer_seconds=timeout,
         )
         settings = ServiceSettings(
-            serving_dir=serving_dir,
-            model=model,
+            folder=folder,
+            is_one_version=model is not None,
             host=host,
             port=port,
             grpc_port=grpc_port,

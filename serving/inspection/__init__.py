@@ -1,1 +1,1 @@
-"""Finding cracks in whole photographs: tiles with overlap, a heat map, boxes and measures for each photograph."""
+"""Finding cracks in whole photographs: tiles with overlap, a heat map and measures for each photograph."""

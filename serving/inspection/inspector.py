@@ -1,4 +1,4 @@
-"""From photographs to their overlays, boxes and measures. Importing this module imports TensorFlow."""
+"""From photographs to their overlays, tiles and measures. Importing this module imports TensorFlow."""
 
 import os
 from collections.abc import Iterable, Iterator
@@ -53,11 +53,9 @@ class Inspector:
             name = readable_path(os.fsencode(file))
             try:
                 pixels = read_photograph(file)
-            except RejectedImageError as rejection:
-                yield Inspection(name, None, None, None, None, self._model.version, str(rejection))
-                continue
-            except OSError as error:
-                yield Inspection(name, None, None, None, None, self._model.version, f"unreadable: {error.strerror}")
+            except (RejectedImageError, OSError) as error:
+                reason = f"unreadable: {error.strerror}" if isinstance(error, OSError) else str(error)
+                yield Inspection(name, self._model.version, error=reason)
                 continue
             height, width, _ = pixels.shape
             scores, grid = self.score(pixels)
@@ -65,7 +63,7 @@ class Inspector:
             # Numbered: two photographs of one name are two photographs.
             folder = output / f"{number:06d}-{_safe(file.stem)}"
             self._write(folder, pixels, scores, grid, measures, name)
-            yield Inspection(name, folder.name, width, height, measures, self._model.version, None)
+            yield Inspection(name, self._model.version, folder.name, width, height, measures)
 
     def score(self, pixels: np.ndarray) -> tuple[np.ndarray, Grid]:
         """Scores a photograph.

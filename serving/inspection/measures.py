@@ -1,4 +1,4 @@
-"""From the scores of tiles to the measures of a photograph."""
+"""Measures of a photograph from the scores of its tiles."""
 
 from dataclasses import dataclass
 from itertools import pairwise
@@ -21,10 +21,9 @@ class Measures:
         is_positive: Whether any tile is.
         cracked_share: Share of the photograph's area that lies in cells of positive tiles, 0 to 1.
         regions: Number of regions: sets of positive tiles whose cells touch at a side or at a corner.
-        longest_run_px: Length of the longest run of any region, in pixels of the photograph. A region's run is the
-            longest of the shortest ways from one of its tiles to another, from centre to centre of neighbouring cells
-            within the region, plus half a cell at each end. It is searched for by going to the farthest tile until the
-            way gets no longer: exact in regions without loops, else a lower bound. 0 without a region.
+        longest_run_px: Length of the longest run of any region, in pixels of the photograph; 0 without a region. A run
+            is the longest of the shortest ways between two tiles of a region. It leads from centre to centre of
+            neighbouring cells, and counts half a cell at each end. Exact in regions without loops, else a lower bound.
         longest_run_tiles: Number of tiles on that way.
         highest_score: Of the positive class, of all tiles, 0 to 1.
         tiles: Number of tiles.
@@ -39,6 +38,13 @@ class Measures:
     highest_score: float
     tiles: int
     positive_tiles: int
+
+    def __str__(self) -> str:
+        """For a line of text."""
+        return (
+            f"cracked area {self.cracked_share:.1%}, longest run {self.longest_run_px:,.0f} px, "
+            f"{self.regions} regions, highest score {self.highest_score:.2f}"
+        )
 
 
 def find_regions(positive: np.ndarray) -> np.ndarray:
@@ -81,12 +87,13 @@ def is_positive(scores: np.ndarray, threshold: float) -> np.ndarray:
 
 
 def _longest_run(regions: np.ndarray, grid: Grid) -> tuple[float, int]:
-    graph, places = _ways(regions, grid)
+    graph, indices = _ways(regions, grid)
     longest = (0.0, 0)
     half = (np.diff(grid.rows.edges).mean() + np.diff(grid.columns.edges).mean()) / 4
     for number in range(1, regions.max(initial=0) + 1):
-        start = places[np.flatnonzero(regions.ravel() == number)[0]]
+        start = indices[np.flatnonzero(regions.ravel() == number)[0]]
         length = -1.0
+        # Goes to the farthest tile until the way gets no longer.
         while True:
             distances, before = csgraph.dijkstra(graph, indices=start, return_predecessors=True)
             farthest = int(np.where(np.isfinite(distances), distances, -1).argmax())
@@ -102,10 +109,10 @@ def _longest_run(regions: np.ndarray, grid: Grid) -> tuple[float, int]:
 
 
 def _ways(regions: np.ndarray, grid: Grid) -> tuple[sparse.csr_matrix, np.ndarray]:
-    """Distances of neighbouring positive tiles, and each tile's place among the positive ones."""
+    """Distances of neighbouring positive tiles, and each tile's index among the positive ones."""
     positive = regions > 0
-    places = np.cumsum(positive.ravel()) - 1
-    number = places.reshape(positive.shape)
+    indices = np.cumsum(positive.ravel()) - 1
+    number = indices.reshape(positive.shape)
     middles = [np.array([sum(pair) / 2 for pair in pairwise(axis.edges)]) for axis in (grid.rows, grid.columns)]
     y, x = np.meshgrid(*middles, indexing="ij")
     sources, targets, lengths = [], [], []
@@ -119,4 +126,4 @@ def _ways(regions: np.ndarray, grid: Grid) -> tuple[sparse.csr_matrix, np.ndarra
     one_way = sparse.csr_matrix(
         (np.concatenate(lengths), (np.concatenate(sources), np.concatenate(targets))), shape=(positive.sum(),) * 2
     )
-    return one_way + one_way.T, places
+    return one_way + one_way.T, indices

@@ -54,9 +54,9 @@ def _spread(scores: np.ndarray, grid: Grid, size: tuple[int, int]) -> np.ndarray
     """Interpolates scores linearly between the middles of tiles: float32 (height, width)."""
 
     def weights(boxes: np.ndarray, length: int, pixels: int) -> np.ndarray:
-        places = (np.arange(pixels) + 0.5) * length / pixels
+        positions = (np.arange(pixels) + 0.5) * length / pixels
         middles = boxes.mean(axis=1)
-        return np.stack([np.interp(places, middles, row) for row in np.eye(len(boxes))]).astype(np.float32)
+        return np.stack([np.interp(positions, middles, row) for row in np.eye(len(boxes))]).astype(np.float32)
 
     down = weights(grid.rows.boxes, grid.rows.length, size[1])
     across = weights(grid.columns.boxes, grid.columns.length, size[0])
@@ -83,15 +83,11 @@ def _write_legend(page: Image.Image, top: int, threshold: float, measures: Measu
     while title and draw.textlength(title, heading) > left - 2 * margin:
         title = title[:-2]
     draw.text((margin, top + 12), title, _INK, heading)
-    found = (
-        f"cracked area {measures.cracked_share:.1%}   longest run {measures.longest_run_px:,.0f} px   "
-        f"regions {measures.regions}   highest score {measures.highest_score:.2f}"
-    )
-    draw.text((margin, top + 54), found, _INK, text)
+    draw.text((margin, top + 54), str(measures), _INK, text)
     steps = np.broadcast_to(_COLOURS[np.linspace(0, 255, bar).astype(int)].astype(np.uint8), (18, bar, 3))
     page.paste(Image.fromarray(np.ascontiguousarray(steps)), (left, top + 36))
     draw.text((left, top + 8), "score of the tile", _INK, text)
     mark = left + threshold * bar
     draw.line([(mark, top + 32), (mark, top + 58)], _INK, 2)
-    for place, label in ((left, "0"), (mark, f"{threshold:.2f}"), (left + bar, "1")):
-        draw.text((place, top + 62), label, _INK, text, anchor="ma")
+    for x, label in ((left, "0"), (mark, f"{threshold:.2f}"), (left + bar, "1")):
+        draw.text((x, top + 62), label, _INK, text, anchor="ma")

@@ -1,4 +1,4 @@
-"""What a set of photographs comes to: `summary.csv`, `summary.json` and `index.html`, written one line at a time."""
+"""All inspected photographs of a set: `summary.csv`, `summary.json` and `index.html`, written one line at a time."""
 
 import csv
 import json
@@ -28,28 +28,28 @@ class Inspection:
 
     Attributes:
         photograph: Its path as it was found.
-        files: Folder below the output that has its overlay, boxes and measures; None where there is an error.
-        width: Pixels, None where there is an error, as of the next two.
-        height: Pixels.
-        measures: What was found.
+        files: Folder below the output that has its overlay and tiles; None where there is an error.
+        width: Pixels; None where there is an error.
+        height: Pixels; None where there is an error.
+        measures: What was found; None where there is an error.
         model_version: What the model calls itself.
-        error: Why there are no measures; None where there are.
+        error: Why it could not be inspected; None where it was.
     """
 
     photograph: str
-    files: str | None
-    width: int | None
-    height: int | None
-    measures: Measures | None
     model_version: str
-    error: str | None
+    files: str | None = None
+    width: int | None = None
+    height: int | None = None
+    measures: Measures | None = None
+    error: str | None = None
 
     def row(self) -> dict[str, Any]:
         """The measures beside the rest, in the order of the summary's columns."""
         row = asdict(self)
         found = row.pop("measures") or dict.fromkeys(field.name for field in fields(Measures))
-        error, version = row.pop("error"), row.pop("model_version")
-        return {**row, **found, "model_version": version, "error": error}
+        last = {name: row.pop(name) for name in ("model_version", "error")}
+        return row | found | last
 
 
 @contextmanager
@@ -67,7 +67,7 @@ def summaries(folder: Path, settings: dict[str, Any]) -> Iterator[Callable[[Insp
             for name in ("summary.csv", "summary.json", "index.html")
         )
         rows = csv.writer(table, lineterminator="\n")
-        rows.writerow(Inspection("", None, None, None, None, "", None).row())
+        rows.writerow(Inspection("", "").row())
         data.write(f'{{"settings": {json.dumps(settings, ensure_ascii=False)}, "photographs": [')
         described = (
             f"Model {settings['model_version']}, {settings['positive_class']!r} from a score of "
@@ -93,13 +93,9 @@ def _figure(inspected: Inspection) -> str:
     name = escape(inspected.photograph)
     if inspected.measures is None or inspected.files is None:
         return f'<p class="error"><b>{name}</b><br>{escape(inspected.error or "")}</p>\n'
-    folder, found = quote(inspected.files), inspected.measures
-    said = (
-        f"cracked area {found.cracked_share:.1%}, longest run {found.longest_run_px:,.0f} px, "
-        f"{found.regions} regions, highest score {found.highest_score:.2f}"
-    )
+    folder = quote(inspected.files)
     return (
         f'<figure><a href="{folder}/overlay.jpg"><img loading="lazy" src="{folder}/overlay.jpg" alt="{name}"></a>'
-        f"<figcaption><b>{name}</b> ({inspected.width} x {inspected.height}): {said} · "
+        f"<figcaption><b>{name}</b> ({inspected.width} x {inspected.height}): {inspected.measures} · "
         f'<a href="{folder}/tiles.csv">CSV</a> · <a href="{folder}/tiles.geojson">GeoJSON</a></figcaption></figure>\n'
     )

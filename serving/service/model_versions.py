@@ -1,4 +1,4 @@
-"""Which version answers: the newest of the serving directory, loaded beside the one in use before it takes over."""
+"""The version that answers: the newest of the serving directory, loaded beside the one in production."""
 
 import asyncio
 import logging
@@ -6,7 +6,7 @@ import time
 from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from crackgate.contracts.model_files import MANIFEST_FILE
 from crackgate.releases import held, production_version, verify
@@ -52,58 +52,35 @@ class VersionStatus:
     error: str = ""
 
 
-class Source(Protocol):
-    """Where versions come from."""
+@dataclass(frozen=True)
+class Source:
+    """Where versions come from.
+
+    Attributes:
+        folder: Serving directory, whose newest version should answer; or the folder of one version.
+        is_one_version: Whether it is the latter, whatever else is released and whether or not it has a manifest.
+    """
+
+    folder: Path
+    is_one_version: bool
 
     def newest(self) -> Path | None:
         """The folder of the version that should answer; None when there is none."""
+        return self.folder if self.is_one_version else production_version(self.folder)
 
     def check(self, folder: Path) -> None:
         """Raises RefusedVersionError when the folder is not, byte by byte, what was released."""
+        if not self._is_unreleased(folder):
+            finding = verify(folder, version=None if self.is_one_version else int(folder.name))
+            if not finding.intact:
+                raise RefusedVersionError("; ".join(finding.problems))
 
     def hold(self, folder: Path) -> AbstractContextManager[None]:
         """Keeps the folder from being removed."""
+        return nullcontext() if self._is_unreleased(folder) else held(folder)
 
-
-class ServingDirectory:
-    """The newest version of a serving directory; what was rolled back is none of them."""
-
-    def __init__(self, folder: Path):
-        self._folder = folder
-
-    def newest(self) -> Path | None:
-        """See `Source`."""
-        return production_version(self._folder)
-
-    def check(self, folder: Path) -> None:
-        """See `Source`."""
-        finding = verify(folder, version=int(folder.name))
-        if not finding.intact:
-            raise RefusedVersionError("; ".join(finding.problems))
-
-    def hold(self, folder: Path) -> AbstractContextManager[None]:
-        """See `Source`."""
-        return held(folder)
-
-
-class OneVersion:
-    """One folder, whatever else is released, and whether or not it has a manifest."""
-
-    def __init__(self, folder: Path):
-        self._folder = folder
-
-    def newest(self) -> Path | None:
-        """See `Source`."""
-        return self._folder
-
-    def check(self, folder: Path) -> None:
-        """See `Source`: a release of earlier times has no manifest that it could be held against."""
-        if (folder / MANIFEST_FILE).exists() and not (finding := verify(folder)).intact:
-            raise RefusedVersionError("; ".join(finding.problems))
-
-    def hold(self, folder: Path) -> AbstractContextManager[None]:
-        """See `Source`."""
-        return held(folder) if (folder / MANIFEST_FILE).exists() else nullcontext()
+    def _is_unreleased(self, folder: Path) -> bool:
+        return self.is_one_version and not (folder / MANIFEST_FILE).exists()
 
 
 class ModelVersions:
@@ -177,7 +154,7 @@ class ModelVersions:
     async def _look(self) -> None:
         folder = await asyncio.to_thread(self._source.newest)
         if folder is None:
-            # The one in service stays until another one takes over.
+            # The one in production stays until another one takes over.
             return
         number = _number(folder)
         if self._served is not None and self._served.model.folder == folder:
@@ -191,7 +168,7 @@ class ModelVersions:
         started = time.perf_counter()
         try:
             loaded = await asyncio.to_thread(self._load, folder, number)
-        # Of any type: whatever is wrong with it, the version in service goes on.
+        # Whatever is wrong with it, the version in production goes on.
         except Exception as error:
             self._refuse(number, mark, str(error) or type(error).__name__)
             return

@@ -16,7 +16,7 @@ from serving.service.connection import patient_for
 from serving.service.heat_map import HeatMapper
 from serving.service.import_lock import import_alone
 from serving.service.metrics import Metrics
-from serving.service.model_versions import ModelVersions, OneVersion, ServingDirectory, Source
+from serving.service.model_versions import ModelVersions, Source
 from serving.service.predictor import Predictor
 from serving.service.settings import ServiceSettings, SettingsError
 
@@ -31,7 +31,7 @@ def serve(settings: ServiceSettings) -> None:
     """
     _write_log()
     metrics = Metrics()
-    versions = ModelVersions(_source(settings), settings.poll_seconds, metrics)
+    versions = ModelVersions(Source(settings.folder, settings.is_one_version), settings.poll_seconds, metrics)
     predictor = Predictor(versions, settings.limits, metrics)
     heat_mapper = HeatMapper(predictor)
     listening = _listen(settings)
@@ -87,14 +87,6 @@ async def _serve_grpc(settings: ServiceSettings, predictor: Predictor, metrics: 
         await server.wait_for_termination()
     finally:
         await server.stop(settings.limits.answer_seconds)
-
-
-def _source(settings: ServiceSettings) -> Source:
-    if settings.model is not None:
-        return OneVersion(settings.model)
-    if settings.serving_dir is None:
-        raise SettingsError("received neither a serving directory nor a model: give one of them")
-    return ServingDirectory(settings.serving_dir)
 
 
 def _listen(settings: ServiceSettings) -> socket.socket:

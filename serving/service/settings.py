@@ -40,8 +40,8 @@ class ServiceSettings:
     """Everything that the service needs to know.
 
     Attributes:
-        serving_dir: Whose newest version is served; None where `model` is given.
-        model: One version's folder, served whatever else is released; None where `serving_dir` is given.
+        folder: Serving directory, whose newest version answers; or the folder of one version.
+        is_one_version: Whether it is the latter.
         host: Address to listen at.
         port: Of HTTP; 0 takes any free one.
         grpc_port: Of gRPC; 0 takes any free one, None means no gRPC.
@@ -51,8 +51,8 @@ class ServiceSettings:
         limits: See `Limits`.
     """
 
-    serving_dir: Path | None
-    model: Path | None = None
+    folder: Path
+    is_one_version: bool = False
     host: str = "127.0.0.1"
     port: int = 8501
     grpc_port: int | None = None

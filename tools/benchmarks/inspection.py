@@ -61,7 +61,8 @@ def main() -> None:
                 measures = measure(found, model.threshold, grid)
                 print(
                     f"  {way:6}  {best[way]:6.2f} s  {grid.shape[0] * grid.shape[1] / best[way]:5.0f} tiles/s  "
-                    f"area {measures.cracked_share:.4f}  run {measures.longest_run_px:.0f} px  {measures.regions} regions"
+                    f"area {measures.cracked_share:.4f}  run {measures.longest_run_px:.0f} px  "
+                    f"{measures.regions} regions"
                 )
             alike = [is_positive(found, model.threshold) for found in scores.values()]
             off = np.abs(scores["tiles"] - scores["strips"]).mean()

@@ -15,7 +15,7 @@ from serving.inspection.grid import ALIGNMENT, lay_axis, lay_grid
 from serving.inspection.measures import measure
 from serving.inspection.overlay import write_overlay
 from serving.inspection.photograph import scale
-from serving.inspection.tile_files import COLUMNS, write_csv, write_geojson
+from serving.inspection.tile_files import Tile, write_csv, write_geojson
 
 lengths = st.integers(32, 6000)
 
@@ -78,7 +78,7 @@ def test_boxes_are_written_for_other_programs(tmp_path: Path) -> None:
     write_geojson(tmp_path / "tiles.geojson", scores, 0.5, grid, "wall.jpg")
     with (tmp_path / "tiles.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
-    assert list(rows[0]) == list(COLUMNS) and len(rows) == scores.size
+    assert list(rows[0]) == list(Tile._fields) and len(rows) == scores.size
     assert (rows[0]["x_min"], rows[0]["y_min"], rows[0]["is_positive"], rows[0]["region"]) == ("0", "0", "true", "1")
     assert (rows[-1]["x_max"], rows[-1]["y_max"], rows[-1]["region"]) == ("300", "200", "2")
     assert {row["region"] for row in rows} == {"1", "2", ""}
