@@ -1,21 +1,20 @@
 """The work of DataPage.
 
 TFDV's own view of statistics, Facets Overview, loads its code from the network, so it cannot be part of a page that
-opens anywhere; the page draws and lists TFDV's numbers instead.
+opens anywhere; the page draws and lists TFDV's statistics instead.
 """
 
 from pathlib import Path
 from typing import Any
 
-from tensorflow_metadata.proto.v0 import statistics_pb2
 from tfx import types
-from tfx.components.statistics_gen.executor import DEFAULT_FILE_NAME
+from tfx.components.statistics_gen import stats_artifact_utils
 from tfx.dsl.components.base import base_beam_executor
 from tfx.types import artifact_utils
 
 from components.data_page.page import render_page
 from components.data_page.samples import make_thumbnails, pick_samples, read_samples, read_thumbnails
-from components.data_page.statistics import Summaries, summarize
+from components.data_page.statistics import StatisticsBySplit, read_statistics
 from crackgate.contracts.account import Account
 
 PAGE_FILE = "data.html"
@@ -46,16 +45,15 @@ class Executor(base_beam_executor.BaseBeamExecutor):
             make_thumbnails(pipeline, folders, samples.paths(), results)
         page = render_page(
             account=Account.model_validate(artifact_utils.get_single_instance(input_dict["account"]).read()),
-            summaries=_read_statistics(artifact_utils.get_single_instance(input_dict["statistics"])),
+            statistics=_read_all(artifact_utils.get_single_instance(input_dict["statistics"])),
             samples=samples,
             thumbnails=read_thumbnails(results),
         )
         (Path(artifact_utils.get_single_uri(output_dict["page"])) / PAGE_FILE).write_text(page, encoding="utf-8")
 
 
-def _read_statistics(artifact: types.Artifact) -> Summaries:
-    summaries = {}
-    for split in artifact_utils.decode_split_names(artifact.split_names):
-        file = Path(artifact_utils.get_split_uri([artifact], split)) / DEFAULT_FILE_NAME
-        summaries[split] = summarize(statistics_pb2.DatasetFeatureStatisticsList.FromString(file.read_bytes()))
-    return summaries
+def _read_all(artifact: types.Artifact) -> StatisticsBySplit:
+    return {
+        split: read_statistics(stats_artifact_utils.load_statistics(artifact, split).proto())
+        for split in artifact_utils.decode_split_names(artifact.split_names)
+    }

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from components.data_page.charts import draw_histograms
-from components.data_page.samples import LISTED, ORDERS, Group, Image, Samples
-from components.data_page.statistics import MEASURES, Measure, Summaries, Summary
+from components.data_page.samples import LISTED, ORDERS, SampledImage, Samples
+from components.data_page.statistics import MEASURES, FeatureStatistics, Measure, StatisticsBySplit
 from crackgate.contracts.account import Account, AccountRow
 from crackgate.images.image_folder import readable_path
 from crackgate.pages.html import html_environment
@@ -16,31 +16,41 @@ TEMPLATE_FILE = "page.html.jinja"
 # Files listed for each reason.
 _LISTED_FILES = 200
 
-# What the lists are called, and how the value is said.
-_EXTREMES: dict[str, tuple[str, Callable[[Image], str]]] = {
-    "darkest": ("lowest mean grey level", lambda image: f"{image['brightness']:.1f}"),
-    "brightest": ("highest mean grey level", lambda image: f"{image['brightness']:.1f}"),
-    "lowest contrast": ("lowest standard deviation of the grey levels", lambda image: f"{image['contrast']:.1f}"),
-    "blurriest": ("lowest variance of the Laplacian", lambda image: f"{image['sharpness']:,.1f}"),
-    "sharpest": ("highest variance of the Laplacian", lambda image: f"{image['sharpness']:,.1f}"),
-    "lowest entropy": ("of the histogram of grey levels", lambda image: f"{image['entropy']:.2f} bits"),
-    "smallest": ("fewest pixels", lambda image: f"{image['width']:,} x {image['height']:,}"),
-    "largest": ("most pixels", lambda image: f"{image['width']:,} x {image['height']:,}"),
+# By the name of the list: the measure that it is sorted by, and how the value is said.
+_SCALES: dict[str, tuple[str, Callable[[SampledImage], str]]] = {
+    "darkest": ("lowest mean grey level", lambda image: f"{image.brightness:.1f}"),
+    "brightest": ("highest mean grey level", lambda image: f"{image.brightness:.1f}"),
+    "lowest contrast": ("lowest standard deviation of the grey levels", lambda image: f"{image.contrast:.1f}"),
+    "blurriest": ("lowest variance of the Laplacian", lambda image: f"{image.sharpness:,.1f}"),
+    "sharpest": ("highest variance of the Laplacian", lambda image: f"{image.sharpness:,.1f}"),
+    "lowest entropy": ("of the histogram of grey levels", lambda image: f"{image.entropy:.2f} bits"),
+    "smallest": ("fewest pixels", lambda image: f"{image.width:,} x {image.height:,}"),
+    "largest": ("most pixels", lambda image: f"{image.width:,} x {image.height:,}"),
 }
 
 
-def render_page(account: Account, summaries: Summaries, samples: Samples, thumbnails: dict[str, str]) -> str:
+def render_page(account: Account, statistics: StatisticsBySplit, samples: Samples, thumbnails: dict[bytes, str]) -> str:
     """Renders the page: the same arguments always give the same text.
 
     Args:
         account: ImageExampleGen's account of the files.
-        summaries: TFDV's numbers.
+        statistics: TFDV's.
         samples: The images to show.
         thumbnails: Their data URIs by path; an image without one is shown by its path alone.
 
     Returns:
         HTML that refers to nothing outside itself.
     """
+
+    def shown(image: SampledImage, value: str = "") -> dict[str, str]:
+        return {
+            "path": readable_path(image.path),
+            "split": image.split,
+            "class": image.class_name,
+            "value": value,
+            "thumbnail": thumbnails.get(image.path, ""),
+        }
+
     return (
         html_environment(Path(__file__).parent)
         .get_template(TEMPLATE_FILE)
@@ -48,10 +58,20 @@ def render_page(account: Account, summaries: Summaries, samples: Samples, thumbn
             account=account,
             splits=list(account.splits),
             counts=_count(account.splits),
-            measures=[_describe(measure, summaries) for measure in MEASURES],
+            measures=[_describe(measure, statistics) for measure in MEASURES],
             listed=LISTED,
-            extremes=_describe_extremes(samples.extremes, thumbnails),
-            groups=[_group(group, thumbnails) for group in samples.groups],
+            outliers=[
+                {
+                    "title": name.capitalize(),
+                    "meaning": _SCALES[name][0],
+                    "images": [shown(image, _SCALES[name][1](image)) for image in images],
+                }
+                for name, images in _ranked(samples.outliers)
+            ],
+            groups=[
+                {"name": group.name, "size": group.size, "images": list(map(shown, group.members))}
+                for group in samples.groups
+            ],
             rejected=_by_reason(account.rejected),
             warnings=_by_reason(account.warnings),
         )
@@ -75,55 +95,37 @@ def _cell(count: int, whole: int) -> tuple[int, float | None]:
     return count, count / whole if whole else None
 
 
-def _describe(measure: Measure, summaries: Summaries) -> dict[str, Any]:
+def _describe(measure: Measure, statistics: StatisticsBySplit) -> dict[str, Any]:
     """A measure's histograms in both colour schemes, or the only value that it has, and its table."""
-    found = {split: of[measure.feature] for split, of in summaries.items() if measure.feature in of}
-    values = {bound for summary in found.values() for bound in (summary.min, summary.max)}
+    found = {split: of[measure.feature] for split, of in statistics.items() if measure.feature in of}
+    values = {bound for split in found.values() for bound in (split.min, split.max)}
+    medians = "; ".join(f"{name}: median {split.median:,.{measure.digits}f}" for name, split in found.items())
     return {
         "title": measure.title,
         "unit": measure.unit,
         "charts": draw_histograms(measure, found) if len(values) > 1 else None,
-        "alt": "; ".join(f"{split}: median {s.median:,.{measure.digits}f}" for split, s in found.items()),
+        "alt": f"Histograms of {measure.title.lower()}, {measure.unit}. {medians}",
         "only_value": f"{values.pop():,.{measure.digits}f}" if len(values) == 1 else None,
-        "rows": [(split, list(_numbers(summary, measure.digits))) for split, summary in found.items()],
+        "rows": [(name, list(_cells(split, measure.digits))) for name, split in found.items()],
     }
 
 
-def _numbers(summary: Summary, digits: int) -> Iterator[str]:
-    yield f"{summary.count:,}"
-    yield f"{summary.missing:,}"
-    yield f"{summary.mean:,.{digits + 1}f}"
-    yield f"{summary.std:,.{digits + 1}f}"
-    for value in (summary.min, summary.median, summary.max):
+def _cells(found: FeatureStatistics, digits: int) -> Iterator[str]:
+    yield f"{found.count:,}"
+    yield f"{found.missing:,}"
+    yield f"{found.mean:,.{digits + 1}f}"
+    yield f"{found.std:,.{digits + 1}f}"
+    for value in (found.min, found.median, found.max):
         yield f"{value:,.{digits}f}"
-    yield f"{summary.zeros:,}"
+    yield f"{found.zeros:,}"
 
 
-def _describe_extremes(extremes: dict[str, list[Image]], thumbnails: dict[str, str]) -> list[dict[str, Any]]:
-    sizes = {image["pixels"] for name in ("smallest", "largest") for image in extremes[name]}
-    described = []
-    for name, images in extremes.items():
-        meaning, say = _EXTREMES[name]
-        # Where all are of one size, none is small or large.
+def _ranked(outliers: dict[str, list[SampledImage]]) -> Iterator[tuple[str, list[SampledImage]]]:
+    """The lists that tell images apart: where all are of one size, none is small or large."""
+    sizes = {image.pixels for name in ("smallest", "largest") for image in outliers[name]}
+    for name, images in outliers.items():
         if ORDERS[name][0] != "pixels" or len(sizes) > 1:
-            figures = [_figure(image, thumbnails, say(image)) for image in images]
-            described.append({"title": name.capitalize(), "meaning": meaning, "figures": figures})
-    return described
-
-
-def _group(group: Group, thumbnails: dict[str, str]) -> dict[str, Any]:
-    figures = [_figure(image, thumbnails, "") for image in group.members]
-    return {"name": group.name, "size": group.size, "figures": figures}
-
-
-def _figure(image: Image, thumbnails: dict[str, str], value: str) -> dict[str, str]:
-    return {
-        "path": readable_path(image["path"].encode("utf-8", "surrogateescape")),
-        "split": image["split"],
-        "class": image["class"],
-        "value": value,
-        "thumbnail": thumbnails.get(image["path"], ""),
-    }
+            yield name, images
 
 
 def _by_reason(files: list[AccountRow]) -> list[dict[str, Any]]:

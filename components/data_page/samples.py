@@ -1,8 +1,7 @@
-"""Picking the images to show, over all splits: the extreme ones of each measure, and the largest groups."""
+"""Picking the images to show, over all splits: the outliers of each measure, and the largest groups."""
 
-import os
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +11,10 @@ from apache_beam import combiners
 
 from components.shared.beam_results import read_rows, write_rows
 from crackgate.contracts import stored_example
+from crackgate.images.image_folder import readable_path
 from crackgate.pages.thumbnails import make_thumbnail
 
-# What the lists are sorted by, and whether they start with its lowest (1) or its highest value (-1).
+# The measure that a list is sorted by, and whether it starts with the lowest (1) or the highest value (-1).
 ORDERS = {
     "darkest": ("brightness", 1),
     "brightest": ("brightness", -1),
@@ -28,9 +28,28 @@ ORDERS = {
 LISTED = 12
 MEMBERS = 6
 
-# Path (bytes that are no UTF-8 as surrogates; on its way through Beam as `_carried`), split, class and measures of one
-# image.
-Image = dict[str, Any]
+# A `SampledImage` as JSON.
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class SampledImage:
+    """One image; its measures are those of the stored example (see `contracts.stored_example`)."""
+
+    path: bytes
+    split: str
+    class_name: str
+    brightness: float
+    contrast: float
+    sharpness: float
+    entropy: float
+    width: int
+    height: int
+
+    @property
+    def pixels(self) -> int:
+        """Their number."""
+        return self.width * self.height
 
 
 @dataclass(frozen=True)
@@ -45,7 +64,7 @@ class Group:
 
     name: str
     size: int
-    members: list[Image]
+    members: list[SampledImage]
 
 
 @dataclass(frozen=True)
@@ -53,17 +72,17 @@ class Samples:
     """What was picked.
 
     Attributes:
-        extremes: Up to 12 images by each of ORDERS, the most extreme first, equal ones by path.
+        outliers: Up to 12 images by each of ORDERS, the most extreme first, equal ones by path.
         groups: The up to 12 largest groups of two or more images, the largest first, equal ones by name.
     """
 
-    extremes: dict[str, list[Image]]
+    outliers: dict[str, list[SampledImage]]
     groups: list[Group]
 
-    def paths(self) -> set[str]:
+    def paths(self) -> frozenset[bytes]:
         """Of all images in it."""
-        lists = [*self.extremes.values(), *(group.members for group in self.groups)]
-        return {image["path"] for images in lists for image in images}
+        lists = [*self.outliers.values(), *(group.members for group in self.groups)]
+        return frozenset(image.path for images in lists for image in images)
 
 
 def pick_samples(pipeline: beam.Pipeline, folders: dict[str, str], results: Path) -> None:
@@ -75,7 +94,7 @@ def pick_samples(pipeline: beam.Pipeline, folders: dict[str, str], results: Path
         results: Receives what `read_samples` reads.
     """
     images = _read(pipeline, folders) | "Measure" >> beam.MapTuple(_measure)
-    extremes = images | "Rank" >> beam.FlatMapTuple(_rank) | "Extremes" >> combiners.Top.SmallestPerKey(LISTED)
+    outliers = images | "Rank" >> beam.FlatMapTuple(_rank) | "Outliers" >> combiners.Top.SmallestPerKey(LISTED)
     first = combiners.SingleInputTupleCombineFn(
         combiners.CountCombineFn(), combiners.TopCombineFn(MEMBERS, reverse=True)
     )
@@ -86,28 +105,28 @@ def pick_samples(pipeline: beam.Pipeline, folders: dict[str, str], results: Path
         | "Sizes" >> beam.FlatMapTuple(_size)
         | "LargestGroups" >> combiners.Top.Smallest(LISTED)
     )
-    write_rows(extremes | "ExtremeRows" >> beam.MapTuple(_extreme_row), results, "extremes")
+    write_rows(outliers | "OutlierRows" >> beam.MapTuple(_outlier_row), results, "outliers")
     write_rows(groups | "GroupRows" >> beam.FlatMap(_group_rows), results, "groups")
 
 
 def read_samples(results: Path) -> Samples:
     """What a finished pipeline picked."""
-    found = dict(read_rows(results, "extremes"))
+    found = dict(read_rows(results, "outliers"))
     return Samples(
-        extremes={name: _named(found.get(name, [])) for name in ORDERS},
-        groups=[Group(name, size, _named(members)) for name, size, members in read_rows(results, "groups")],
+        outliers={name: _from_rows(found.get(name, [])) for name in ORDERS},
+        groups=[Group(name, size, _from_rows(members)) for name, size, members in read_rows(results, "groups")],
     )
 
 
-def make_thumbnails(pipeline: beam.Pipeline, folders: dict[str, str], paths: set[str], results: Path) -> None:
+def make_thumbnails(pipeline: beam.Pipeline, folders: dict[str, str], paths: frozenset[bytes], results: Path) -> None:
     """Adds to a Beam pipeline that the images at `paths` are made small, for `read_thumbnails`."""
-    rows = _read(pipeline, folders) | "Thumbnails" >> beam.FlatMap(_thumbnail_row, frozenset(map(os.fsencode, paths)))
+    rows = _read(pipeline, folders) | "Thumbnails" >> beam.FlatMap(_thumbnail_row, paths)
     write_rows(rows, results, "thumbnails")
 
 
-def read_thumbnails(results: Path) -> dict[str, str]:
+def read_thumbnails(results: Path) -> dict[bytes, str]:
     """Data URIs by path."""
-    return {_path(carried): thumbnail for carried, thumbnail in read_rows(results, "thumbnails")}
+    return {path.encode("latin-1"): thumbnail for path, thumbnail in read_rows(results, "thumbnails")}
 
 
 def _read(pipeline: beam.Pipeline, folders: dict[str, str]) -> beam.PCollection:
@@ -125,74 +144,47 @@ def _tag(record: bytes, split: str) -> tuple[str, bytes]:
     return split, record
 
 
-def _measure(split: str, record: bytes) -> tuple[bytes, bytes, Image]:
-    """Group, path and what is shown of a stored image."""
+def _measure(split: str, record: bytes) -> tuple[bytes, SampledImage]:
+    """Group and measures of a stored image."""
     feature = tf.train.Example.FromString(record).features.feature
-    path, group, label = (
-        feature[name].bytes_list.value[0]
-        for name in (stored_example.FILENAME, stored_example.GROUP, stored_example.CLASS_TEXT)
+    return feature[stored_example.GROUP].bytes_list.value[0], SampledImage(
+        path=feature[stored_example.FILENAME].bytes_list.value[0],
+        split=split,
+        class_name=feature[stored_example.CLASS_TEXT].bytes_list.value[0].decode(),
+        brightness=feature[stored_example.BRIGHTNESS].float_list.value[0],
+        contrast=feature[stored_example.CONTRAST].float_list.value[0],
+        sharpness=feature[stored_example.SHARPNESS].float_list.value[0],
+        entropy=feature[stored_example.ENTROPY].float_list.value[0],
+        width=feature[stored_example.WIDTH].int64_list.value[0],
+        height=feature[stored_example.HEIGHT].int64_list.value[0],
     )
-    brightness, contrast, sharpness, entropy = (
-        feature[name].float_list.value[0]
-        for name in (
-            stored_example.BRIGHTNESS,
-            stored_example.CONTRAST,
-            stored_example.SHARPNESS,
-            stored_example.ENTROPY,
-        )
-    )
-    width, height = (feature[name].int64_list.value[0] for name in (stored_example.WIDTH, stored_example.HEIGHT))
-    image = {
-        "path": _carried(path),
-        "split": split,
-        "class": label.decode(),
-        "brightness": brightness,
-        "contrast": contrast,
-        "sharpness": sharpness,
-        "entropy": entropy,
-        "width": width,
-        "height": height,
-        "pixels": width * height,
-    }
-    return group, path, image
 
 
-def _carried(path: bytes) -> str:
-    """Byte by byte, since Beam's coders take no surrogates."""
-    return path.decode("latin-1")
-
-
-def _path(carried: str) -> str:
-    return carried.encode("latin-1").decode("utf-8", "surrogateescape")
-
-
-def _named(images: list[Image]) -> list[Image]:
-    return [image | {"path": _path(image["path"])} for image in images]
-
-
-def _rank(_group: bytes, path: bytes, image: Image) -> Iterator[tuple[str, tuple[float, bytes, Image]]]:
+def _rank(_group: bytes, image: SampledImage) -> Iterator[tuple[str, tuple[float, bytes, SampledImage]]]:
     for name, (measure, sign) in ORDERS.items():
         # No two paths are equal, so that images are never compared.
-        yield name, (sign * image[measure], path, image)
+        yield name, (sign * getattr(image, measure), image.path, image)
 
 
-def _extreme_row(name: str, ranked: Iterable[tuple[float, bytes, Image]]) -> tuple[str, list[Image]]:
-    return name, [image for _, _, image in ranked]
+def _outlier_row(name: str, ranked: Iterable[tuple[float, bytes, SampledImage]]) -> tuple[str, list[Row]]:
+    return name, [_to_row(image) for _, _, image in ranked]
 
 
-def _by_group(group: bytes, path: bytes, image: Image) -> tuple[bytes, tuple[bytes, Image]]:
-    return group, (path, image)
+def _by_group(group: bytes, image: SampledImage) -> tuple[bytes, tuple[bytes, SampledImage]]:
+    return group, (image.path, image)
 
 
-def _size(group: bytes, found: tuple[int, list[tuple[bytes, Image]]]) -> Iterator[tuple[int, bytes, list[Image]]]:
+def _size(
+    group: bytes, found: tuple[int, list[tuple[bytes, SampledImage]]]
+) -> Iterator[tuple[int, bytes, list[SampledImage]]]:
     count, members = found
     if count > 1:
         yield -count, group, [image for _, image in members]
 
 
-def _group_rows(largest: Iterable[tuple[int, bytes, list[Image]]]) -> Iterator[tuple[str, int, list[Image]]]:
+def _group_rows(largest: Iterable[tuple[int, bytes, list[SampledImage]]]) -> Iterator[tuple[str, int, list[Row]]]:
     for negated, group, members in largest:
-        yield group.decode("utf-8", "backslashreplace"), -negated, members
+        yield readable_path(group), -negated, [_to_row(image) for image in members]
 
 
 def _thumbnail_row(image: tuple[str, bytes], paths: frozenset[bytes]) -> Iterator[tuple[str, str]]:
@@ -200,4 +192,13 @@ def _thumbnail_row(image: tuple[str, bytes], paths: frozenset[bytes]) -> Iterato
     feature = tf.train.Example.FromString(record).features.feature
     path = feature[stored_example.FILENAME].bytes_list.value[0]
     if path in paths:
-        yield _carried(path), make_thumbnail(feature[stored_example.ENCODED].bytes_list.value[0])
+        yield path.decode("latin-1"), make_thumbnail(feature[stored_example.ENCODED].bytes_list.value[0])
+
+
+def _to_row(image: SampledImage) -> Row:
+    # The path byte by byte: neither JSON nor Beam's coders take any.
+    return asdict(image) | {"path": image.path.decode("latin-1")}
+
+
+def _from_rows(rows: list[Row]) -> list[SampledImage]:
+    return [SampledImage(**row | {"path": row["path"].encode("latin-1")}) for row in rows]

@@ -1,4 +1,4 @@
-"""TFDV's numbers of the measured features, as the page shows them."""
+"""TFDV's statistics of the measured features, as the page shows them."""
 
 from dataclasses import dataclass
 
@@ -36,17 +36,13 @@ MEASURES = (
 
 
 @dataclass(frozen=True)
-class Summary:
-    """TFDV's numbers of one feature in one split.
+class FeatureStatistics:
+    """TFDV's statistics of one feature in one split.
 
     Attributes:
         count: Images that have the feature.
         missing: Images that do not.
-        mean: Of the values, like the next four.
-        std: Standard deviation.
-        min: Smallest.
         median: As TFDV approximates it.
-        max: Largest.
         zeros: Values that are 0.
         edges: Bounds of the histogram's buckets, rising, one more than `heights`.
         heights: Values in each bucket, approximate and not whole.
@@ -65,35 +61,35 @@ class Summary:
 
 
 # By split, then by feature name; a feature that no image of the split has is left out.
-Summaries = dict[str, dict[str, Summary]]
+StatisticsBySplit = dict[str, dict[str, FeatureStatistics]]
 
 
-def summarize(statistics: statistics_pb2.DatasetFeatureStatisticsList) -> dict[str, Summary]:
-    """The summaries of one split's numeric features, by feature name."""
+def read_statistics(statistics: statistics_pb2.DatasetFeatureStatisticsList) -> dict[str, FeatureStatistics]:
+    """The statistics of one split's numeric features, by feature name."""
     return {
-        feature.path.step[0]: _summarize_feature(feature.num_stats)
+        feature.path.step[0]: _read_feature(feature.num_stats)
         for dataset in statistics.datasets
         for feature in dataset.features
         if feature.WhichOneof("stats") == "num_stats" and feature.num_stats.common_stats.num_non_missing
     }
 
 
-def _summarize_feature(numbers: statistics_pb2.NumericStatistics) -> Summary:
+def _read_feature(found: statistics_pb2.NumericStatistics) -> FeatureStatistics:
     buckets = [
         bucket
-        for histogram in numbers.histograms
+        for histogram in found.histograms
         if histogram.type == statistics_pb2.Histogram.STANDARD
         for bucket in histogram.buckets
     ]
-    return Summary(
-        count=numbers.common_stats.num_non_missing,
-        missing=numbers.common_stats.num_missing,
-        mean=numbers.mean,
-        std=numbers.std_dev,
-        min=numbers.min,
-        median=numbers.median,
-        max=numbers.max,
-        zeros=numbers.num_zeros,
+    return FeatureStatistics(
+        count=found.common_stats.num_non_missing,
+        missing=found.common_stats.num_missing,
+        mean=found.mean,
+        std=found.std_dev,
+        min=found.min,
+        median=found.median,
+        max=found.max,
+        zeros=found.num_zeros,
         edges=(*(bucket.low_value for bucket in buckets), *(bucket.high_value for bucket in buckets[-1:])),
         heights=tuple(bucket.sample_count for bucket in buckets),
     )

@@ -3,76 +3,73 @@
 import base64
 import io
 from collections.abc import Callable
-from dataclasses import dataclass
+from enum import StrEnum
 from typing import Any
 
 import matplotlib
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 
-@dataclass(frozen=True)
-class Palette:
-    """Colours of a chart on a transparent ground.
+class Colour(StrEnum):
+    """What a chart draws with. `draw_chart` puts the colours of a light and of a dark page in place of the values."""
 
-    Attributes:
-        text: Titles, labels and numbers.
-        line: Axes and ticks.
-        bars: Surfaces.
-        median: Lines over surfaces.
-        series: Lines of several series, told apart by lightness too.
-        mark: What is pointed out.
-    """
-
-    text: str
-    line: str
-    bars: str
-    median: str
-    series: tuple[str, str, str]
-    mark: str
-
-    @property
-    def colours(self) -> tuple[str, ...]:
-        """All of them, in one order."""
-        return self.text, self.line, self.bars, self.median, *self.series, self.mark
+    TEXT = "#0a0b01"
+    # Axes, ticks and lines of reference.
+    LINE = "#0a0b02"
+    BARS = "#0a0b03"
+    MEDIAN = "#0a0b04"
+    FIRST = "#0a0b05"
+    SECOND = "#0a0b06"
+    THIRD = "#0a0b07"
+    # What is pointed out.
+    MARK = "#0a0b08"
 
 
-LIGHT = Palette(
-    text="#3d444d",
-    line="#8c959f",
-    bars="#9dbbdc",
-    median="#0b3d78",
-    series=("#0b3d78", "#c2410c", "#5b8c2a"),
-    mark="#b4232c",
-)
-DARK = Palette(
-    text="#c4ccd6",
-    line="#6e7681",
-    bars="#41658f",
-    median="#c3dcf8",
-    series=("#9cc7f5", "#f0a268", "#a5d16f"),
-    mark="#ff8a8a",
-)
-# Laying a chart out takes longest, so it is drawn once, in colours that are found again in its text.
-_STAND_INS = Palette(
-    text="#0a0b01",
-    line="#0a0b02",
-    bars="#0a0b03",
-    median="#0a0b04",
-    series=("#0a0b05", "#0a0b06", "#0a0b07"),
-    mark="#0a0b08",
-)
+# Lines of several series, told apart by lightness too.
+SERIES = (Colour.FIRST, Colour.SECOND, Colour.THIRD)
 
+_SCHEMES = {
+    "light": {
+        Colour.TEXT: "#3d444d",
+        Colour.LINE: "#8c959f",
+        Colour.BARS: "#9dbbdc",
+        Colour.MEDIAN: "#0b3d78",
+        Colour.FIRST: "#0b3d78",
+        Colour.SECOND: "#c2410c",
+        Colour.THIRD: "#5b8c2a",
+        Colour.MARK: "#b4232c",
+    },
+    "dark": {
+        Colour.TEXT: "#c4ccd6",
+        Colour.LINE: "#6e7681",
+        Colour.BARS: "#41658f",
+        Colour.MEDIAN: "#c3dcf8",
+        Colour.FIRST: "#9cc7f5",
+        Colour.SECOND: "#f0a268",
+        Colour.THIRD: "#a5d16f",
+        Colour.MARK: "#ff8a8a",
+    },
+}
 _STYLE: dict[Any, Any] = {
     # Text stays text, in the reader's font, and the same numbers always give the same file.
     "svg.fonttype": "none",
     "svg.hashsalt": "data page",
     "font.sans-serif": ["system-ui", "DejaVu Sans"],
     "font.size": 10,
+    "axes.labelcolor": Colour.TEXT,
+    "axes.edgecolor": Colour.LINE,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "xtick.color": Colour.LINE,
+    "ytick.color": Colour.LINE,
+    "xtick.labelcolor": Colour.TEXT,
+    "ytick.labelcolor": Colour.TEXT,
+    "legend.frameon": False,
+    "legend.labelcolor": Colour.TEXT,
 }
 
 
-def draw_svg(size: tuple[float, float], draw: Callable[[Figure], None]) -> str:
+def draw_chart(size: tuple[float, float], draw: Callable[[Figure], None]) -> dict[str, str]:
     """Draws a chart on a transparent ground.
 
     Args:
@@ -80,39 +77,18 @@ def draw_svg(size: tuple[float, float], draw: Callable[[Figure], None]) -> str:
         draw: Fills the figure.
 
     Returns:
-        A data URI of an SVG: the same chart always gives the same text.
+        Data URIs of an SVG for a "light" and for a "dark" page: the same chart always gives the same text.
     """
-    return _to_uri(_draw(size, draw))
-
-
-def draw_for_both(size: tuple[float, float], draw: Callable[[Figure, Palette], None]) -> dict[str, str]:
-    """Draws a chart for a "light" and for a "dark" page; see `draw_svg`."""
-    drawn = _draw(size, lambda figure: draw(figure, _STAND_INS))
-    return {name: _to_uri(_coloured(drawn, palette)) for name, palette in (("light", LIGHT), ("dark", DARK))}
-
-
-def colour_axes(axes: Axes, palette: Palette, sides: tuple[str, ...] = ("bottom",)) -> None:
-    """Colours labels, ticks and the spines at `sides`, and hides the other spines."""
-    axes.tick_params(labelcolor=palette.text, color=palette.line)
-    for name, spine in axes.spines.items():
-        spine.set_visible(name in sides)
-        spine.set_color(palette.line)
-
-
-def _draw(size: tuple[float, float], draw: Callable[[Figure], None]) -> str:
     with matplotlib.rc_context(_STYLE):
         figure = Figure(figsize=size, layout="constrained")
         draw(figure)
         buffer = io.StringIO()
+        # Laying a chart out takes longest, so it is drawn once for both schemes.
         figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
-    return buffer.getvalue()
+    return {name: _to_uri(buffer.getvalue(), colours) for name, colours in _SCHEMES.items()}
 
 
-def _to_uri(svg: str) -> str:
+def _to_uri(svg: str, colours: dict[Colour, str]) -> str:
+    for stand_in, colour in colours.items():
+        svg = svg.replace(stand_in, colour)
     return "data:image/svg+xml;base64," + base64.b64encode(svg.encode()).decode()
-
-
-def _coloured(drawn: str, palette: Palette) -> str:
-    for stand_in, colour in zip(_STAND_INS.colours, palette.colours, strict=True):
-        drawn = drawn.replace(stand_in, colour)
-    return drawn

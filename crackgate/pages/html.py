@@ -8,7 +8,8 @@ import jinja2
 def html_environment(folder: Path) -> jinja2.Environment:
     """Returns what renders the templates in `folder`: everything is escaped, nothing may be undefined.
 
-    Templates may include `style.css` and have the filter `shown` (see `show`).
+    Templates extend `layout.html.jinja`, import `elements.html.jinja`, and have two filters: `shown` (see `show`), and
+    `anchor`, the identifier of a section by its name.
     """
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader([folder, Path(__file__).parent]),
@@ -18,6 +19,7 @@ def html_environment(folder: Path) -> jinja2.Environment:
         lstrip_blocks=True,
     )
     environment.filters["shown"] = show
+    environment.filters["anchor"] = lambda name: name.lower().replace(" ", "-")
     return environment
 
 

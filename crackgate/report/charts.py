@@ -7,7 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from crackgate.contracts.evaluation import ReliabilityBin, ThresholdPoint
-from crackgate.pages.chart_style import Palette, colour_axes, draw_for_both
+from crackgate.pages.chart_style import SERIES, Colour, draw_chart
 from crackgate.report.content import Training
 
 Corner = Literal["lower left", "lower right", "upper left"]
@@ -59,58 +59,55 @@ def draw_roc(curve: list[ThresholdPoint], chosen: ThresholdPoint | None) -> dict
 def draw_sweep(curve: list[ThresholdPoint], threshold: float | None) -> dict[str, str]:
     """Precision, recall and F1 over the threshold, the model's own as a line."""
 
-    def draw(figure: Figure, palette: Palette) -> None:
+    def draw(figure: Figure) -> None:
         axes = figure.subplots()
         lines = (("precision", precision, "-"), ("recall", recall, "--"), ("F1", f1, ":"))
-        for colour, (name, measure, style) in zip(palette.series, lines, strict=True):
+        for colour, (name, measure, style) in zip(SERIES, lines, strict=True):
             axes.plot(*_known([(point.threshold, measure(point)) for point in curve]), style, color=colour, label=name)
         if threshold is not None:
-            axes.axvline(threshold, color=palette.mark, linewidth=1.2, label=f"threshold {threshold:.3f}")
-        _finish(axes, palette, "threshold", "", legend="lower left")
+            axes.axvline(threshold, color=Colour.MARK, linewidth=1.2, label=f"threshold {threshold:.3f}")
+        _finish(axes, "threshold", "", legend="lower left")
 
-    return draw_for_both(_SQUARE, draw)
+    return draw_chart(_SQUARE, draw)
 
 
 def draw_reliability(bins: list[ReliabilityBin]) -> dict[str, str]:
     """How often a score is right: share of positive images over mean score, and how many images there are."""
 
-    def draw(figure: Figure, palette: Palette) -> None:
+    def draw(figure: Figure) -> None:
         axes, counts = figure.subplots(2, 1, sharex=True, height_ratios=(4, 1))
-        axes.plot([0, 1], [0, 1], color=palette.line, linewidth=1, linestyle=":", label="perfect")
+        axes.plot([0, 1], [0, 1], color=Colour.LINE, linewidth=1, linestyle=":", label="perfect")
         filled = [row for row in bins if row.images]
         scores, shares = [row.mean_score for row in filled], [row.share_positive for row in filled]
-        axes.plot(scores, shares, marker="o", color=palette.series[0], label="model", clip_on=False)
-        _finish(axes, palette, "", "share that is positive", legend="upper left")
-        counts.vlines(scores, 0, [row.images for row in filled], color=palette.bars, linewidth=6)
+        axes.plot(scores, shares, marker="o", color=Colour.FIRST, label="model", clip_on=False)
+        _finish(axes, "", "share that is positive", legend="upper left")
+        counts.vlines(scores, 0, [row.images for row in filled], color=Colour.BARS, linewidth=6)
         counts.set_yscale("symlog", linthresh=1)
         counts.set_ylim(bottom=0)
-        counts.set_xlabel("mean score", color=palette.text)
-        counts.set_ylabel("images", color=palette.text)
-        colour_axes(counts, palette, ("bottom", "left"))
+        counts.set(xlabel="mean score", ylabel="images")
 
-    return draw_for_both(_SQUARE, draw)
+    return draw_chart(_SQUARE, draw)
 
 
 def draw_training(training: Training, measure: str) -> dict[str, str]:
     """A measure of train and eval per epoch, the stages one after the other."""
 
-    def draw(figure: Figure, palette: Palette) -> None:
+    def draw(figure: Figure) -> None:
         axes = figure.subplots()
         lines = (("train", "", "-"), ("eval", "val_", "--"))
-        for colour, (name, prefix, style) in zip(palette.series, lines, strict=False):
+        for colour, (name, prefix, style) in zip(SERIES, lines, strict=False):
             values = [
                 value for stage in (training.head, training.fine_tune) for value in stage.get(prefix + measure, [])
             ]
             axes.plot(range(1, len(values) + 1), values, style, marker=".", color=colour, label=name)
         if training.fine_tune:
             start = len(training.head["loss"]) + 0.5
-            axes.axvline(start, color=palette.line, linestyle=":", label="fine-tuning starts")
-        axes.set_xlabel("epoch", color=palette.text)
+            axes.axvline(start, color=Colour.LINE, linestyle=":", label="fine-tuning starts")
+        axes.set_xlabel("epoch")
         axes.locator_params(axis="x", integer=True)
-        colour_axes(axes, palette, ("bottom", "left"))
-        axes.legend(frameon=False, labelcolor=palette.text)
+        axes.legend()
 
-    return draw_for_both(_WIDE, draw)
+    return draw_chart(_WIDE, draw)
 
 
 def _draw_curve(
@@ -120,24 +117,21 @@ def _draw_curve(
     y_name: str,
     diagonal: bool,
 ) -> dict[str, str]:
-    def draw(figure: Figure, palette: Palette) -> None:
+    def draw(figure: Figure) -> None:
         axes = figure.subplots()
         if diagonal:
-            axes.plot([0, 1], [0, 1], color=palette.line, linewidth=1, linestyle=":", label="chance")
-        axes.plot(*_known(points), color=palette.series[0], label="model")
+            axes.plot([0, 1], [0, 1], color=Colour.LINE, linewidth=1, linestyle=":", label="chance")
+        axes.plot(*_known(points), color=Colour.FIRST, label="model")
         if mark is not None:
-            axes.plot(*_known([mark]), "o", color=palette.mark, label="at the threshold", clip_on=False, zorder=3)
-        _finish(axes, palette, x_name, y_name, legend="lower right" if diagonal else "lower left")
+            axes.plot(*_known([mark]), "o", color=Colour.MARK, label="at the threshold", clip_on=False, zorder=3)
+        _finish(axes, x_name, y_name, legend="lower right" if diagonal else "lower left")
 
-    return draw_for_both(_SQUARE, draw)
+    return draw_chart(_SQUARE, draw)
 
 
-def _finish(axes: Axes, palette: Palette, x_name: str, y_name: str, legend: Corner) -> None:
-    axes.set(xlim=(0, 1), ylim=(0, 1.02))
-    axes.set_xlabel(x_name, color=palette.text)
-    axes.set_ylabel(y_name, color=palette.text)
-    colour_axes(axes, palette, ("bottom", "left"))
-    axes.legend(loc=legend, frameon=False, labelcolor=palette.text)
+def _finish(axes: Axes, x_name: str, y_name: str, legend: Corner) -> None:
+    axes.set(xlim=(0, 1), ylim=(0, 1.02), xlabel=x_name, ylabel=y_name)
+    axes.legend(loc=legend)
 
 
 def _known(points: Sequence[tuple[float | None, float | None]]) -> tuple[list[float], list[float]]:

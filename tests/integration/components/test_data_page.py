@@ -214,8 +214,8 @@ def test_the_headline_and_the_counts_are_those_of_the_account(bench: "Bench", pa
         assert cells[9 * row : 9 * row + 7] == [name, *expected]
 
 
-def test_the_numbers_are_those_of_the_stored_images(bench: "Bench", page: _Page) -> None:
-    text = " ".join(page.sections["Numbers"].split())
+def test_the_statistics_are_those_of_the_stored_images(bench: "Bench", page: _Page) -> None:
+    text = " ".join(page.sections["Statistics"].split())
     for split, examples in bench.examples().items():
         widths = [example.features.feature[stored_example.WIDTH].int64_list.value[0] for example in examples]
         start = f"{split} {len(widths)} 0 {np.mean(widths):,.1f} {np.std(widths):,.1f} {min(widths)} "

@@ -10,8 +10,8 @@ from PIL import Image as PillowImage
 from tensorflow_metadata.proto.v0 import statistics_pb2
 
 from components.data_page.page import render_page
-from components.data_page.samples import ORDERS, Group, Image, Samples
-from components.data_page.statistics import MEASURES, Summary, summarize
+from components.data_page.samples import ORDERS, Group, SampledImage, Samples
+from components.data_page.statistics import MEASURES, FeatureStatistics, read_statistics
 from crackgate.contracts import stored_example
 from crackgate.contracts.account import Account
 from crackgate.pages.html import show
@@ -30,23 +30,31 @@ def _account(classes: list[str], **changes: Any) -> Account:
     return Account(found=total, ingested=total, groups=total, splits=images, **changes)
 
 
-def _image(path: str, class_name: str = "Positive", side: int = 100) -> Image:
-    measures = {"brightness": 20.25, "contrast": 3.0, "sharpness": 12345.6, "entropy": 2.5}
-    size = {"width": side, "height": 50, "pixels": side * 50}
-    return {"path": path, "split": "train", "class": class_name, **measures, **size}
+def _image(path: str, class_name: str = "Positive", side: int = 100) -> SampledImage:
+    return SampledImage(
+        path=path.encode("utf-8", "surrogateescape"),
+        split="train",
+        class_name=class_name,
+        brightness=20.25,
+        contrast=3.0,
+        sharpness=12345.6,
+        entropy=2.5,
+        width=side,
+        height=50,
+    )
 
 
-def _samples(images: list[Image], groups: list[Group] | None = None) -> Samples:
+def _samples(images: list[SampledImage], groups: list[Group] | None = None) -> Samples:
     return Samples(dict.fromkeys(ORDERS, images), groups or [])
 
 
-def _summary(low: float, high: float) -> Summary:
+def _feature(low: float, high: float) -> FeatureStatistics:
     middle = (low + high) / 2
-    return Summary(10, 1, middle, 1.5, low, middle, high, 2, (low, middle, high), (4.0, 6.0))
+    return FeatureStatistics(10, 1, middle, 1.5, low, middle, high, 2, (low, middle, high), (4.0, 6.0))
 
 
-def _summaries(low: float, high: float) -> dict[str, dict[str, Summary]]:
-    return {split: {measure.feature: _summary(low, high) for measure in MEASURES} for split in stored_example.SPLITS}
+def _statistics(low: float, high: float) -> dict[str, dict[str, FeatureStatistics]]:
+    return {split: {measure.feature: _feature(low, high) for measure in MEASURES} for split in stored_example.SPLITS}
 
 
 def _thumbnail(width: int, height: int) -> str:
@@ -68,7 +76,7 @@ def test_a_hostile_name_is_text_wherever_it_appears() -> None:
     )
     image = _image(HOSTILE, class_name="<i>")
     group = Group(name="<u>'group", size=2, members=[image, image])
-    html = render_page(account, {}, _samples([image], [group]), {HOSTILE: _thumbnail(9, 9)})
+    html = render_page(account, {}, _samples([image], [group]), {image.path: _thumbnail(9, 9)})
     page = ParsedPage(html)
     assert not {"script", "i", "u"} & {tag for tag, _ in page.elements}
     assert all(
@@ -102,9 +110,9 @@ def test_five_classes_have_a_row_each_with_shares_in_the_order_of_the_splits() -
     assert cells[5 + 5 * 5 :] == ["All", "15 50.0%", "15 50.0%", "0 0.0%", "30 100.0%"]
 
 
-def test_the_numbers_of_each_measure_and_split_are_in_the_table() -> None:
-    page = ParsedPage(render_page(_account(TWO_CLASSES), _summaries(1000.0, 2000.5), _samples([]), {}))
-    rows = page.text.split("zeros")[1].split("Extremes")[0].split()
+def test_the_statistics_of_each_measure_and_split_are_in_the_table() -> None:
+    page = ParsedPage(render_page(_account(TWO_CLASSES), _statistics(1000.0, 2000.5), _samples([]), {}))
+    rows = page.text.split("zeros")[1].split("Outliers")[0].split()
     brightness = ["train", "10", "1", "1,500.25", "1.50", "1,000.0", "1,500.2", "2,000.5", "2"]
     width = ["train", "10", "1", "1,500.2", "1.5", "1,000", "1,500", "2,000", "2"]
     text = " ".join(rows)
@@ -116,7 +124,7 @@ def test_the_numbers_of_each_measure_and_split_are_in_the_table() -> None:
 
 
 def test_a_measure_is_drawn_for_light_and_for_dark() -> None:
-    page = ParsedPage(render_page(_account(TWO_CLASSES), _summaries(0.0, 9.0), _samples([]), {}))
+    page = ParsedPage(render_page(_account(TWO_CLASSES), _statistics(0.0, 9.0), _samples([]), {}))
     light, dark = page.of("img")[0]["src"] or "", page.of("source")[0]["srcset"] or ""
     assert page.of("source")[0]["media"] == "(prefers-color-scheme: dark)"
     drawings = [base64.b64decode(uri.removeprefix("data:image/svg+xml;base64,")).decode() for uri in (light, dark)]
@@ -126,20 +134,22 @@ def test_a_measure_is_drawn_for_light_and_for_dark() -> None:
 
 
 def test_a_measure_of_a_single_value_is_told_and_not_drawn() -> None:
-    summaries = _summaries(0.0, 9.0)
-    for of_split in summaries.values():
-        of_split[stored_example.WIDTH] = Summary(5, 0, 227.0, 0.0, 227.0, 227.0, 227.0, 0, (227.0, 227.0), (5.0,))
-    page = ParsedPage(render_page(_account(TWO_CLASSES), summaries, _samples([]), {}))
+    statistics = _statistics(0.0, 9.0)
+    for of_split in statistics.values():
+        of_split[stored_example.WIDTH] = FeatureStatistics(
+            5, 0, 227.0, 0.0, 227.0, 227.0, 227.0, 0, (227.0, 227.0), (5.0,)
+        )
+    page = ParsedPage(render_page(_account(TWO_CLASSES), statistics, _samples([]), {}))
     assert "227 pixels, every image" in page.text
     assert len(page.of("img")) == len(MEASURES) - 1
     # In one split only, it is drawn with the others.
-    summaries["train"][stored_example.WIDTH] = _summary(100.0, 300.0)
-    assert len(ParsedPage(render_page(_account(TWO_CLASSES), summaries, _samples([]), {})).of("img")) == len(MEASURES)
+    statistics["train"][stored_example.WIDTH] = _feature(100.0, 300.0)
+    assert len(ParsedPage(render_page(_account(TWO_CLASSES), statistics, _samples([]), {})).of("img")) == len(MEASURES)
 
 
 def test_a_split_without_values_is_left_out() -> None:
-    summaries = _summaries(0.0, 9.0) | {"test": {}}
-    page = ParsedPage(render_page(_account(TWO_CLASSES), summaries, _samples([]), {}))
+    statistics = _statistics(0.0, 9.0) | {"test": {}}
+    page = ParsedPage(render_page(_account(TWO_CLASSES), statistics, _samples([]), {}))
     assert page.of("img")[0]["alt"] == (
         "Histograms of brightness, mean grey level, 0 to 255. train: median 4.5; eval: median 4.5"
     )
@@ -155,7 +165,7 @@ def test_sizes_are_ranked_only_where_they_differ(sides: tuple[int, int], expecte
 
 def test_an_image_without_a_thumbnail_is_shown_by_its_path() -> None:
     page = ParsedPage(
-        render_page(_account(TWO_CLASSES), {}, _samples([_image("Positive/a.jpg")]), {"Positive/a.jpg": ""})
+        render_page(_account(TWO_CLASSES), {}, _samples([_image("Positive/a.jpg")]), {b"Positive/a.jpg": ""})
     )
     assert not page.of("img")
     assert page.text.count("no preview") == page.text.count("Positive/a.jpg") == len(ORDERS) - 2
@@ -181,8 +191,8 @@ def test_of_a_large_group_the_rest_is_counted() -> None:
 
 
 def test_the_page_refers_to_nothing_outside_itself_and_forbids_it() -> None:
-    thumbnails = {"Positive/a.jpg": _thumbnail(300, 200)}
-    html = render_page(_account(TWO_CLASSES), _summaries(0.0, 9.0), _samples([_image("Positive/a.jpg")]), thumbnails)
+    thumbnails = {b"Positive/a.jpg": _thumbnail(300, 200)}
+    html = render_page(_account(TWO_CLASSES), _statistics(0.0, 9.0), _samples([_image("Positive/a.jpg")]), thumbnails)
     page = ParsedPage(html)
     references = [
         value or ""
@@ -198,7 +208,7 @@ def test_the_page_refers_to_nothing_outside_itself_and_forbids_it() -> None:
 
 
 def test_the_same_arguments_give_the_same_page() -> None:
-    arguments = (_account(TWO_CLASSES), _summaries(0.0, 9.0), _samples([_image("Positive/a.jpg")]), {})
+    arguments = (_account(TWO_CLASSES), _statistics(0.0, 9.0), _samples([_image("Positive/a.jpg")]), {})
     assert render_page(*arguments) == render_page(*arguments)
 
 
@@ -237,7 +247,7 @@ def test_an_image_that_does_not_decode_has_no_thumbnail() -> None:
     assert make_thumbnail(b"no picture") == ""
 
 
-def test_the_summaries_are_those_of_numeric_features_with_values() -> None:
+def test_the_statistics_are_those_of_numeric_features_with_values() -> None:
     statistics = statistics_pb2.DatasetFeatureStatisticsList()
     dataset = statistics.datasets.add(num_examples=10)
     named = dataset.features.add(type=statistics_pb2.FeatureNameStatistics.STRING)
@@ -253,4 +263,4 @@ def test_the_summaries_are_those_of_numeric_features_with_values() -> None:
             histogram = numbers.histograms.add(type=kind)
             histogram.buckets.add(low_value=1, high_value=4, sample_count=2.5 + kind)
             histogram.buckets.add(low_value=4, high_value=8, sample_count=6.5)
-    assert summarize(statistics) == {"full": Summary(9, 1, 2, 3, 1, 4, 8, 5, (1, 4, 8), (2.5, 6.5))}
+    assert read_statistics(statistics) == {"full": FeatureStatistics(9, 1, 2, 3, 1, 4, 8, 5, (1, 4, 8), (2.5, 6.5))}
