@@ -63,11 +63,6 @@ def compile_command(
                 "kubeflow.image=registry.example.com/crackgate:0.1.0"
             )
         _check_signing(settings)
-        if settings.beam.profile == "dataflow":
-            raise ConfigError(
-                "beam.profile: received 'dataflow', whose workers see gs:// alone, while the tasks read buckets as "
-                "mounted files; allowed are 'auto', 'local', 'local-parallel', 'flink' and 'spark'"
-            )
         with silence_output():
             _compile(classes, settings, cache, output)
     except ConfigError as error:

@@ -45,11 +45,9 @@ def beam_pipeline_args(options: BeamOptions, data: Path | None = None) -> list[s
         "local-parallel": _parallel,
         "flink": _flink,
         "spark": _job_api,
-        "dataflow": _dataflow,
     }[resolve_profile(options, data)](options)
-    # Any image keeps TFX from packing its own sources for every component, which takes seconds. Dataflow starts it.
-    image = options.dataflow.sdk_container_image or "unused"
-    return [*arguments, f"--sdk_container_image={image}", *options.args]
+    # Any image keeps TFX from packing its own sources for every component, which takes seconds.
+    return [*arguments, "--sdk_container_image=unused", *options.args]
 
 
 def resolve_profile(options: BeamOptions, data: Path | None = None) -> str:
@@ -87,13 +85,8 @@ def check_beam(options: BeamOptions, folders: Sequence[Path]) -> list[str]:
         Warnings, a sentence each.
 
     Raises:
-        ConfigError: No Beam job server answers at `beam.job_endpoint`, or Dataflow could not see the folders.
+        ConfigError: No Beam job server answers at `beam.job_endpoint`.
     """
-    if options.profile == "dataflow":
-        raise ConfigError(
-            f"beam.profile: received 'dataflow', which sees gs:// alone, and {', '.join(map(str, folders))} are "
-            "on this machine: run the pipeline on Kubeflow with its root and images there, or choose another profile"
-        )
     if options.profile not in ("flink", "spark"):
         return []
     _ask_job_server(options)
@@ -132,11 +125,6 @@ def _job_api(options: BeamOptions) -> list[str]:
 
 def _flink(options: BeamOptions) -> list[str]:
     return [*_job_api(options), *([f"--parallelism={options.parallelism}"] if options.parallelism else [])]
-
-
-def _dataflow(options: BeamOptions) -> list[str]:
-    fields = options.dataflow.model_dump(exclude={"sdk_container_image"}, exclude_none=True)
-    return ["--runner=DataflowRunner", *(f"--{name}={value}" for name, value in fields.items())]
 
 
 def _has_images(data: Path, least: int) -> bool:

@@ -29,23 +29,12 @@ BeamArgument = Annotated[str, AfterValidator(_check_argument)]
 HostAndPort = Annotated[str, AfterValidator(_check_address)]
 
 
-class DataflowOptions(Section):
-    """What Google Cloud Dataflow needs to know; the names are Beam's."""
-
-    project: Annotated[str | None, Field(description="pays for it")] = None
-    region: Annotated[str | None, Field(description="for example europe-west1")] = None
-    temp_location: Annotated[str | None, Field(pattern="^gs://", description="for temporary files")] = None
-    sdk_container_image: Annotated[str | None, Field(description="this project's image")] = None
-    service_account_email: Annotated[str | None, Field(description="what the workers run as")] = None
-    max_num_workers: Annotated[int | None, Field(ge=1, description="of Dataflow's autoscaling")] = None
-
-
 class BeamOptions(Section):
     """Where the Beam steps run; see docs/flink.md."""
 
     profile: Annotated[
-        Literal["auto", "local", "local-parallel", "flink", "spark", "dataflow"],
-        Field(description="auto: local, or from some thousands of images on local-parallel"),
+        Literal["auto", "local", "local-parallel", "flink", "spark"],
+        Field(description="auto: local, or from 40,000 images on local-parallel"),
     ] = "auto"
     workers: Annotated[
         int,
@@ -64,7 +53,6 @@ class BeamOptions(Section):
     parallelism: Annotated[
         int, Field(ge=0, le=32768, description="slots that a step takes of Flink; 0: as Flink is configured")
     ] = 0
-    dataflow: DataflowOptions = DataflowOptions()
     args: Annotated[tuple[BeamArgument, ...], Field(description="more arguments of all components, as they are")] = ()
     component_args: Annotated[
         dict[str, tuple[BeamArgument, ...]], Field(description="more arguments by component; they win")
@@ -81,8 +69,4 @@ class BeamOptions(Section):
     def _complete(self) -> Self:
         if self.profile == "local" and self.workers > 1:
             raise ValueError("the profile 'local' has one worker: choose 'local-parallel', or leave workers out")
-        needed = ("project", "region", "temp_location", "sdk_container_image")
-        missing = [name for name in needed if getattr(self.dataflow, name) is None]
-        if self.profile == "dataflow" and missing:
-            raise ValueError(f"the profile 'dataflow' needs {', '.join(f'beam.dataflow.{name}' for name in missing)}")
         return self

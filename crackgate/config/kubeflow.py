@@ -3,7 +3,9 @@
 import re
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
+from pydantic import AfterValidator, Field, ValidationInfo, field_validator, model_validator
+
+from crackgate.config.section import Section
 
 # Kubernetes' quantities: https://kubernetes.io/docs/reference/kubernetes-api/common-definitions/quantity/
 _CPU = re.compile(r"(0|[1-9]\d*)(\.\d+)?|[1-9]\d*m")
@@ -18,10 +20,6 @@ _LABEL = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 _PATH = re.compile(r"(/|gs://[a-z0-9][-a-z0-9_.]+)((?!\{\{|\$\()[^\x00-\x1f\x7f\"\\])*")
 # Where the Pusher's task finds what kubeflow.signing_secret holds, one file for each key.
 SIGNING_FOLDER = "/etc/crackgate/signing"
-
-
-class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 def check_path(path: str) -> str:
@@ -43,7 +41,19 @@ def below(folder: str, path: str) -> str:
     return path if path.startswith(("/", "gs://")) or not path else f"{folder.rstrip('/')}/{path}"
 
 
-class Toleration(_Section):
+def _check_image(image: str) -> str:
+    if image and not _IMAGE.fullmatch(image):
+        raise ValueError(
+            "give an image with its registry, for example registry.example.com/crackgate:0.1.0 or ...@sha256:..."
+        )
+    return image
+
+
+Image = Annotated[str, AfterValidator(_check_image)]
+TaskPath = Annotated[str, AfterValidator(check_path)]
+
+
+class Toleration(Section):
     """A taint of nodes that a task puts up with."""
 
     key: str = ""
@@ -60,7 +70,7 @@ class Toleration(_Section):
         return self
 
 
-class NodeOptions(_Section):
+class NodeOptions(Section):
     """What one task gets."""
 
     cpu: Annotated[str, Field(description="requested and most allowed, cores: '2', '500m'")] = "2"
@@ -82,7 +92,7 @@ class NodeOptions(_Section):
     retry_factor: Annotated[
         int, Field(ge=1, le=10, description="by which each next wait is longer; Argo takes whole numbers only")
     ] = 2
-    image: Annotated[str, Field(description="another image than kubeflow.image")] = ""
+    image: Annotated[Image, Field(description="another image than kubeflow.image")] = ""
 
     @field_validator("cpu")
     @classmethod
@@ -93,15 +103,8 @@ class NodeOptions(_Section):
 
     @field_validator("memory", "shared_memory")
     @classmethod
-    def _bytes(cls, text: str) -> str:
-        if text and not _MEMORY.fullmatch(text):
-            raise ValueError("give an amount of memory, for example '8Gi' or '512Mi'")
-        return text
-
-    @field_validator("memory")
-    @classmethod
-    def _some(cls, text: str) -> str:
-        if not text:
+    def _bytes(cls, text: str, field: ValidationInfo) -> str:
+        if not _MEMORY.fullmatch(text) and (text or field.field_name == "memory"):
             raise ValueError("give an amount of memory, for example '8Gi' or '512Mi'")
         return text
 
@@ -120,13 +123,8 @@ class NodeOptions(_Section):
                 raise ValueError(f"{key!r} = {value!r} is no label of Kubernetes")
         return labels
 
-    @field_validator("image")
-    @classmethod
-    def _known_image(cls, image: str) -> str:
-        return _check_image(image)
 
-
-class Volume(_Section):
+class Volume(Section):
     """A volume that every task sees: a claim that may be mounted by many nodes at once (ReadWriteMany)."""
 
     claim: Annotated[str, Field(description="name of the PersistentVolumeClaim")]
@@ -147,14 +145,15 @@ class Volume(_Section):
         return check_path(mount)
 
 
-class KubeflowOptions(_Section):
+class KubeflowOptions(Section):
     """How `crackgate kubeflow` runs the pipeline; paths are those that the tasks see."""
 
-    image: Annotated[str, Field(description="the image of every task, best by digest; needed to compile")] = ""
+    image: Annotated[Image, Field(description="the image of every task, best by digest; needed to compile")] = ""
     workspace: Annotated[
-        str, Field(description="folder on a shared volume for artifacts, reports and logs; default of a run parameter")
+        TaskPath,
+        Field(description="folder on a shared volume for artifacts, reports and logs; default of a run parameter"),
     ] = "/workspace"
-    data: Annotated[str, Field(description="folder of the images; default of a run parameter")] = "/data"
+    data: Annotated[TaskPath, Field(description="folder of the images; default of a run parameter")] = "/data"
     serving: Annotated[
         str, Field(description="receives <version>/; default of a run parameter; relative: below the workspace")
     ] = "/serving"
@@ -177,16 +176,6 @@ class KubeflowOptions(_Section):
     nodes: Annotated[
         dict[str, NodeOptions], Field(description="what single tasks get instead, by TFX's node id, Verdict and Report")
     ] = {}
-
-    @field_validator("image")
-    @classmethod
-    def _known_image(cls, image: str) -> str:
-        return _check_image(image)
-
-    @field_validator("workspace", "data")
-    @classmethod
-    def _usable(cls, path: str) -> str:
-        return check_path(path)
 
     @field_validator("serving")
     @classmethod
@@ -213,11 +202,3 @@ class KubeflowOptions(_Section):
         """What the node gets: its own options over those of every node."""
         own = self.nodes.get(node, NodeOptions())
         return self.node.model_copy(update={name: getattr(own, name) for name in own.model_fields_set})
-
-
-def _check_image(image: str) -> str:
-    if image and not _IMAGE.fullmatch(image):
-        raise ValueError(
-            "give an image with its registry, for example registry.example.com/crackgate:0.1.0 or ...@sha256:..."
-        )
-    return image

@@ -2,6 +2,7 @@
 
 import tensorflow as tf
 
+from crackgate.contracts import stored_example
 from crackgate.model.row_errors import map_rows
 
 # Width times height that serving decodes at most, like ingest unless it is told otherwise.
@@ -16,6 +17,7 @@ _PNG_SIZE_AT = 16
 EMPTY = "empty: there are no bytes"
 UNKNOWN_FORMAT = "not a JPEG, PNG or BMP image"
 DAMAGED = "damaged: the image cannot be decoded"
+NOT_AN_EXAMPLE = f"not a tf.train.Example with the bytes of one image in {stored_example.ENCODED}"
 
 
 def decode_image(encoded: tf.Tensor, image_size: int) -> tf.Tensor:

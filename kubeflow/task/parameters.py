@@ -12,7 +12,7 @@ from google.protobuf.message import Message
 
 from crackgate.config.kubeflow import below, check_path
 
-# Where Cloud Storage FUSE, on GKE and on Vertex AI, shows the buckets.
+# Where Cloud Storage FUSE, on GKE, shows the buckets.
 BUCKETS = "/gcs/"
 _BUCKET_SCHEME = "gs://"
 

@@ -61,7 +61,7 @@ class Predictor:
                 Code.DEADLINE_EXCEEDED, f"no answer within {self._limits.answer_seconds:g} s; try again later"
             ) from None
         # TensorFlow comes with it, and is there since a model is.
-        from trainer.export.signatures import NOT_AN_EXAMPLE
+        from crackgate.model.decoding import NOT_AN_EXAMPLE
 
         model = served.model
         rows = [model.failure(NOT_AN_EXAMPLE) if image is None else next(answers) for image in images]

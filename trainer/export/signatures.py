@@ -11,7 +11,7 @@ from crackgate.contracts.card import ReleaseCard
 from crackgate.contracts.model_files import MODEL_VERSION_FILE
 from crackgate.model.calibration import Calibration
 from crackgate.model.decision import Decision
-from crackgate.model.decoding import MAX_PIXELS, decode_images
+from crackgate.model.decoding import MAX_PIXELS, NOT_AN_EXAMPLE, decode_images
 from crackgate.model.row_errors import map_rows
 from trainer.network.backbones import TRUNK_STRIDE, as_trunk
 from trainer.network.folded_network import fold
@@ -20,7 +20,6 @@ from trainer.network.folded_network import fold
 IMAGES_AT_ONCE = 32
 
 UNRELEASED = "unreleased"
-NOT_AN_EXAMPLE = f"not a tf.train.Example with the bytes of one image in {stored_example.ENCODED}"
 
 
 class ServedClassifier(tf.Module):

@@ -42,7 +42,7 @@ def submit(*arguments: object) -> Result:
     ("state", "tasks", "exit_code", "said"),
     [
         ("SUCCEEDED", {"verdict": "SUCCEEDED", "report": "SUCCEEDED"}, 0, "RELEASED"),
-        ("FAILED", {"verdict": "FAILED", "report": "SUCCEEDED"}, 3, "NOT BLESSED"),
+        ("FAILED", {"verdict": "FAILED", "report": "SUCCEEDED"}, 3, "REFUSED"),
         ("FAILED", {"leak-check": "FAILED", "report": "SUCCEEDED"}, 4, "DATA REJECTED"),
         ("FAILED", {"trainer": "FAILED", "report": "FAILED"}, 1, "FAILED"),
         ("CANCELED", {}, 1, "FAILED"),
@@ -119,10 +119,6 @@ def test_what_cannot_be_compiled_is_said(tmp_path: Path) -> None:
     assert "kubeflow.image: received ''" in compile_with(*classes).output
     assert "names that end with .yaml" in compile_with(*classes, "-o", tmp_path / "pipeline.json").output
     image = ("--set", "kubeflow.image=x")
-    names = {"project": "p", "region": "r", "temp_location": "gs://b/t", "sdk_container_image": "i"}
-    dataflow = [part for name, value in names.items() for part in ("--set", f"beam.dataflow.{name}={value}")]
-    refused = compile_with(*classes, *image, "--set", "beam.profile=dataflow", *dataflow)
-    assert "beam.profile: received 'dataflow'" in refused.output
     assert "whose folder does not exist" in compile_with(*classes, *image, "-o", tmp_path / "no" / "p.yaml").output
     secret = ("--set", "kubeflow.signing_secret=crackgate-signing")
     assert "received 'crackgate-signing' with release.signing_key ''" in compile_with(*classes, *image, *secret).output

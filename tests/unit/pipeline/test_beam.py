@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from crackgate.config.beam import BeamOptions, DataflowOptions
+from crackgate.config.beam import BeamOptions
 from crackgate.config.configuration import ConfigError, load_config
 from crackgate.images.image_folder import find_files
 from pipeline import beam_profiles
@@ -95,23 +95,11 @@ def test_flink_takes_its_parallelism_and_raw_arguments_come_last() -> None:
 
 
 def test_beam_itself_understands_the_arguments_of_every_profile() -> None:
-    from apache_beam.options.pipeline_options import GoogleCloudOptions, PipelineOptions, PortableOptions, WorkerOptions
+    from apache_beam.options.pipeline_options import PipelineOptions, PortableOptions
 
     spark = PipelineOptions(beam_pipeline_args(BeamOptions(profile="spark", worker_pool="pool:1")))
     assert spark.view_as(PortableOptions).environment_config == "pool:1"
     assert int(spark.view_as(PortableOptions).environment_cache_millis) == 5_000
-    cloud = DataflowOptions(project="p", region="r", temp_location="gs://b/t", sdk_container_image="i")
-    dataflow = PipelineOptions(beam_pipeline_args(BeamOptions(profile="dataflow", dataflow=cloud)))
-    assert dataflow.view_as(GoogleCloudOptions).temp_location == "gs://b/t"
-    assert dataflow.view_as(WorkerOptions).sdk_container_image == "i"
-
-
-def test_dataflow_names_what_is_missing_and_refuses_what_it_cannot_see() -> None:
-    with pytest.raises(ConfigError, match=r"needs beam.dataflow.region, beam.dataflow.sdk_container_image"):
-        load_config(None, ["beam.profile=dataflow", "beam.dataflow={project='p', temp_location='gs://b'}"])
-    cloud = DataflowOptions(project="p", region="r", temp_location="gs://b/t", sdk_container_image="i")
-    with pytest.raises(ConfigError, match="'dataflow', which sees gs:// alone, and /images are on this machine"):
-        check_beam(BeamOptions(profile="dataflow", dataflow=cloud), [Path("/images")])
 
 
 def test_a_job_server_that_is_not_there_is_found_at_once_with_what_to_do() -> None:
