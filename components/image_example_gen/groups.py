@@ -1,4 +1,4 @@
-"""Which images belong together, and so into one split: copies of one picture, or what the user's pattern says."""
+"""Groups of images that must be in one split: copies of one picture, or as the user's pattern says."""
 
 import hashlib
 import re
@@ -13,7 +13,7 @@ from components.image_example_gen.read_step import REJECTED_OUTPUT
 from components.image_example_gen.staged_examples import Place, account_row, class_of
 from crackgate.images.copies.descriptor import PICTURE_BYTES
 from crackgate.images.copies.groups import GroupCopies
-from crackgate.images.copies.partitions import Digests, Pictures, find_rows, from_bytes, partition, to_bytes
+from crackgate.images.copies.partitions import Digests, PictureTable, Table, find_rows, from_bytes, partition, to_bytes
 from crackgate.images.copies.search import FindCopies
 from crackgate.images.image_folder import readable_path
 
@@ -24,37 +24,29 @@ Assigned = tuple[Place, bytes, str]
 
 
 @dataclass(frozen=True)
-class Images:
-    """Some images, packed: what the grouping has to know of them.
+class ImageTable(Table):
+    """Staged images; the digests name their pictures or, once they are grouped, the centres of their groups.
 
     Attributes:
-        digests: Of shape (images,): names of their pictures or, later on, of the centres of their groups.
         paths: Below the data folder.
-        places: Where their examples are staged.
+        places: Places of their examples in the staging files.
     """
 
-    digests: Digests
     paths: list[bytes]
     places: list[Place]
 
-    def take(self, rows: Iterable[int]) -> "Images":
-        """Those in some rows."""
-        rows = list(rows)
-        return Images(self.digests[rows], [self.paths[row] for row in rows], [self.places[row] for row in rows])
-
 
 class AssignGroups(beam.PTransform):
-    """From what is seen of images (see `ReadImages`) to their groups, (shard, [(place, group, class), ...]).
+    """From the output of `ReadImages` to the groups of its images, (shard, [(place, group, class), ...]).
 
     Tagged outputs: `rejected`, rows of the account; `names`, digests of the groups' names by partition.
 
-    Copies whose classes disagree are rejected, all of them: one label is wrong, and which one only a person can tell.
+    Copies whose classes disagree are all rejected: one label is wrong, and only a person can tell which.
 
     Args:
-        group_by: Pattern for paths, whose first group (or whole match) names an image's group instead of its copies;
-            "" for none.
+        group_by: Pattern whose first group (or whole match) in a path names an image's group; "" to group copies.
         partitions: See `crackgate.images.copies.partitions.count_partitions`.
-        batches_in_shard: The batches of images whose examples come into one shard.
+        batches_in_shard: Batches of images whose examples form one shard.
     """
 
     def __init__(self, group_by: str, partitions: int, batches_in_shard: int):
@@ -81,20 +73,18 @@ class AssignGroups(beam.PTransform):
 
 
 def count_distinct(_number: int, digests: Iterable[Digests]) -> int:
-    """How many groups have their names in one partition. Workers import what they run: of the executor, TFX as well."""
+    """How many groups have their names in one partition; here, since workers that import the executor import TFX."""
     return len(np.unique(np.concatenate(list(digests))))
 
 
-def _by_picture(seen: tuple[Pictures, list[Place]], count: int) -> Iterator[tuple[int, Images]]:
+def _by_picture(seen: tuple[PictureTable, list[Place]], count: int) -> Iterator[tuple[int, ImageTable]]:
     pictures, places = seen
-    images = Images(pictures.digests, pictures.names, places)
-    for number, rows in partition(images.digests, count):
-        yield number, images.take(rows.tolist())
+    return ImageTable(pictures.digests, pictures.names, places).spread(count)
 
 
-def _by_group(numbered: tuple[int, dict[str, list[Any]]], count: int) -> Iterator[tuple[int, Images]]:
+def _by_group(numbered: tuple[int, dict[str, list[Any]]], count: int) -> Iterator[tuple[int, ImageTable]]:
     _, joined = numbered
-    images = _merge(joined["images"])
+    images = ImageTable.merge(joined["images"])
     groups = images.digests.copy()
     order = np.argsort(groups)
     for pictures, centres in joined["centres"]:
@@ -102,34 +92,23 @@ def _by_group(numbered: tuple[int, dict[str, list[Any]]], count: int) -> Iterato
         places = np.minimum(np.searchsorted(pictures, groups), len(pictures) - 1)
         copied = pictures[places] == groups
         groups[copied] = centres[places[copied]]
-    images = Images(groups, images.paths, images.places)
-    for number, rows in partition(groups, count):
-        yield number, images.take(rows.tolist())
-
-
-def _merge(parts: Iterable[Images]) -> Images:
-    parts = list(parts)
-    return Images(
-        np.concatenate([part.digests for part in parts]),
-        [path for part in parts for path in part.paths],
-        [place for part in parts for place in part.places],
-    )
+    return ImageTable(groups, images.paths, images.places).spread(count)
 
 
 class _JudgeGroups(beam.DoFn):
-    """From the images of whole groups of copies to the place and group of each, or to rejections."""
+    """From whole groups of copies to the place and group of each image, or to rejections."""
 
     def __init__(self, group_by: str, partitions: int, batches_in_shard: int):
         self._group_by = re.compile(group_by) if group_by else None
         self._partitions = partitions
         self._batches_in_shard = batches_in_shard
 
-    def process(self, numbered: tuple[int, Iterable[Images]]) -> Iterator[Any]:
+    def process(self, numbered: tuple[int, Iterable[ImageTable]]) -> Iterator[Any]:
         _number, parts = numbered
-        images = _merge(parts)
+        images = ImageTable.merge(parts)
         shards: dict[int, list[Assigned]] = {}
         for digest, rows in _groups(images.digests):
-            # Of each class the first path, to be named in rejections.
+            # The first path of each class, for the rejections.
             first: dict[str, bytes] = {}
             for path in (images.paths[row] for row in rows):
                 class_name = class_of(path)
@@ -150,9 +129,9 @@ class _JudgeGroups(beam.DoFn):
             yield beam.pvalue.TaggedOutput(NAMES_OUTPUT, (number, digests[chosen]))
 
     def _name(self, digest: bytes, path: bytes) -> bytes:
-        """Empty where the pattern, or the group in it that names, matches nothing: that is no group to be in."""
+        """The name of an image's group; empty where the pattern, or its first group, matches nothing."""
         if self._group_by is None:
-            # The digest of the picture alone: an image that is renamed stays in its split.
+            # The picture's digest and no path: an image that is renamed stays in its split.
             return digest.hex().encode()
         match = self._group_by.search(readable_path(path))
         return (match[1 if match.re.groups else 0] or "").encode() if match else b""

@@ -24,7 +24,7 @@ WARNINGS_OUTPUT = "warnings"
 class ReadImages(beam.DoFn):
     """From a numbered batch of paths below the folder (bytes) to what is seen of its images, which are staged.
 
-    Output: for each batch the `Pictures`, named by their paths, and as many `Place`s. In a place is a serialized
+    Output: for each batch the `PictureTable`, named by their paths, and as many `Place`s. In a place is a serialized
     `tf.train.Example`, yet without group.
 
     Tagged outputs: `rejected` and `warnings`, rows of the account; the latter of images that were not taken whole.

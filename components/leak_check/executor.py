@@ -22,7 +22,7 @@ from tfx.types import artifact_utils
 from components.shared.beam_results import read_rows, write_rows
 from crackgate.contracts import stored_example
 from crackgate.contracts.errors import DataRejectedError
-from crackgate.images.copies.partitions import Pictures, count_partitions, pack
+from crackgate.images.copies.partitions import PictureTable, count_partitions, pack
 from crackgate.images.copies.search import SAME_OUTPUT, FindCopies, Pairs
 
 _SHOWN = 20
@@ -107,7 +107,7 @@ def _parse(record: bytes, split: str) -> tuple[bytes, bytes, bytes]:
     return split.encode() + b"\0" + path, descriptor, group
 
 
-def _pack(images: list[tuple[bytes, bytes, bytes]]) -> Pictures:
+def _pack(images: list[tuple[bytes, bytes, bytes]]) -> PictureTable:
     return pack([descriptor for _, descriptor, _ in images], [name for name, _, _ in images])
 
 

@@ -1,6 +1,6 @@
 """Groups of copies from pairs of them, as a Beam transform that holds no group in memory as a whole.
 
-images: PCollection[Pictures]
+images: PCollection[PictureTable]
 copies = images | FindCopies(partitions)
 centres = copies["similar"] | GroupCopies(partitions)
 """
@@ -23,21 +23,20 @@ Edges = tuple[Digests, Digests]
 
 
 class IncompleteGroupsError(RuntimeError):
-    """Copies hang together in a longer chain than the rounds of `GroupCopies` can join."""
+    """Copies form a longer chain than the rounds of `GroupCopies` can join."""
 
 
 class GroupCopies(beam.PTransform):
     """From PCollection[Pairs] to the centre of each group, PCollection[tuple[int, Edges]].
 
-    A group is a connected component of the pairs, and its centre the smallest picture in it. For every partition (of
-    `pictures.partition`) there is one element at most, with those of its pictures, sorted, that are not themselves a
-    centre; all other pictures are.
+    A group is a connected component of the pairs, and its centre is its smallest picture. Each partition (see
+    `partitions.partition`) gives one element at most: its pictures, sorted, that are not centres.
 
-    The method is the alternation of large and small stars (Kiveris et al., "Connected Components in MapReduce and
-    Beyond", SoCC 2014): no round has more edges than pairs, and a worker holds those of the pictures in one partition.
+    The method alternates large and small stars (Kiveris et al., "Connected Components in MapReduce and Beyond", SoCC
+    2014). No round has more edges than pairs, and a worker holds those of the pictures in one partition.
 
     Args:
-        partitions: See `pictures.count_partitions`.
+        partitions: See `partitions.count_partitions`.
     """
 
     def __init__(self, partitions: int):
@@ -89,7 +88,7 @@ def _by_centre(edges: Edges, count: int) -> Iterator[tuple[int, Digests]]:
 
 
 def _large_star(numbered: tuple[int, Iterable[Edges]], count: int) -> Iterator[tuple[int, Edges]]:
-    """Ties the larger neighbours of each picture to the smallest one, or to the picture where that is smaller."""
+    """Ties the larger neighbours of each picture to the smallest of the picture and its neighbours."""
     pictures, neighbours = _merge(numbered[1])
     smallest = _smallest_neighbours(pictures, neighbours)
     smallest = np.where(smallest < pictures, smallest, pictures)  # type: ignore[operator]  # not in the stubs
@@ -112,8 +111,7 @@ def _merge(edges: Iterable[Edges]) -> Edges:
 
 def _smallest_neighbours(pictures: Digests, neighbours: Digests) -> Digests:
     """In every row the smallest neighbour of its picture."""
-    smallest: Digests = neighbours[np.searchsorted(pictures, pictures)]
-    return smallest
+    return np.asarray(neighbours[np.searchsorted(pictures, pictures)])
 
 
 def _check(_number: int, joined: dict[str, list[Any]]) -> Iterator[tuple[int, Edges]]:

@@ -1,12 +1,14 @@
-"""Pictures in bulk: hundreds of images in one element of a Beam collection, so that the work is NumPy's and not Beam's.
+"""Tables of images, hundreds in one element of a Beam collection, so that the work is NumPy's and not Beam's.
 
-Whatever is looked up by picture is spread over partitions by the digest: as many as keep both the images in one
-partition and the number of messages between partitions near the square root of the number of images.
+Look-ups by picture are spread over partitions by the digest. Their number keeps both the images in one partition and
+the messages between partitions near the square root of the number of images.
 """
 
 import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import chain
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,42 +31,59 @@ _PAIR = np.dtype(f"S{2 * PICTURE_BYTES}")
 
 
 @dataclass(frozen=True)
-class Pictures:
-    """Some images.
+class Table:
+    """Some images, one a row; subclasses add columns, arrays or lists.
 
     Attributes:
-        digests: Names of their pictures (see `descriptor.picture_of`), of shape (images,).
-        coefficients: Their descriptors, int8 of shape (images, 472); zeros for blank images.
-        names: What to call them, which no two images share.
+        digests: Of shape (images,).
     """
 
     digests: Digests
+
+    def take(self, rows: Indices) -> Self:
+        """The images of some rows."""
+        columns: list[Any] = [
+            column[rows] if isinstance(column, np.ndarray) else [column[row] for row in rows.tolist()]
+            for column in vars(self).values()
+        ]
+        return type(self)(*columns)
+
+    def spread(self, count: int) -> Iterator[tuple[int, Self]]:
+        """The images of each of `count` partitions that has any, behind its number."""
+        for number, rows in partition(self.digests, count):
+            yield number, self.take(rows)
+
+    @classmethod
+    def merge(cls, parts: Iterable[Self]) -> Self:
+        """All images of some tables, one at least."""
+        columns: list[Any] = [
+            np.concatenate(column) if isinstance(column[0], np.ndarray) else list(chain.from_iterable(column))
+            for column in zip(*(vars(part).values() for part in parts), strict=True)
+        ]
+        return cls(*columns)
+
+
+@dataclass(frozen=True)
+class PictureTable(Table):
+    """Images with their descriptors; the digests name their pictures (see `descriptor.picture_of`).
+
+    Attributes:
+        coefficients: Their descriptors, int8 of shape (images, 472); zeros for blank images.
+        names: Names that no two images share.
+    """
+
     coefficients: Coefficients
     names: list[bytes]
 
-    def take(self, rows: Indices) -> "Pictures":
-        """Those in some rows."""
-        return Pictures(self.digests[rows], self.coefficients[rows], [self.names[row] for row in rows.tolist()])
 
-
-def pack(descriptors: list[bytes], names: list[bytes]) -> Pictures:
-    """From what `describe` says of images, and their names."""
+def pack(descriptors: list[bytes], names: list[bytes]) -> PictureTable:
+    """From the outputs of `describe`, and names."""
     textured = [bytes(DESCRIPTOR_BYTES) if is_blank(descriptor) else descriptor for descriptor in descriptors]
-    return Pictures(from_bytes(map(picture_of, descriptors)), coefficients(textured), names)
-
-
-def merge(parts: Iterable[Pictures]) -> Pictures:
-    """All images of some, one at least."""
-    parts = list(parts)
-    return Pictures(
-        np.concatenate([part.digests for part in parts]),
-        np.concatenate([part.coefficients for part in parts]),
-        [name for part in parts for name in part.names],
-    )
+    return PictureTable(from_bytes(map(picture_of, descriptors)), coefficients(textured), names)
 
 
 def count_partitions(images: int) -> int:
-    """How many partitions suit a number of images, which may be an estimate: the results do not depend on it."""
+    """The number of partitions for a number of images, which may be an estimate: results do not depend on it."""
     return max(1, round(math.sqrt(images) / 8))
 
 
@@ -90,11 +109,7 @@ def distinct_pairs(first: Digests, second: Digests) -> tuple[Digests, Digests]:
 
 
 def find_rows(digests: Digests, wanted: Digests) -> Indices:
-    """Where each of `wanted` stands in sorted `digests`.
-
-    Raises:
-        ValueError: One is not there.
-    """
+    """Rows of sorted `digests` that hold `wanted`; raises ValueError where one is not there."""
     rows = np.searchsorted(digests, wanted)
     unknown = wanted if not len(digests) else wanted[digests[np.minimum(rows, len(digests) - 1)] != wanted]
     if len(unknown):

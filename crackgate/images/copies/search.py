@@ -1,6 +1,6 @@
 """Pairs of copies among any number of images, as a Beam transform without a step over all pairs.
 
-The result depends on the images alone, not on order, runner or workers.
+The result depends on the images alone, not on their order, the runner or its workers.
 """
 
 from collections.abc import Iterable, Iterator
@@ -15,29 +15,28 @@ from crackgate.images.copies.descriptor import COPY_THRESHOLD, bands, similariti
 from crackgate.images.copies.partitions import (
     Digests,
     Indices,
-    Pictures,
+    PictureTable,
     distinct_pairs,
     find_rows,
-    merge,
     partition,
     rows_by,
 )
 
 SAME_OUTPUT = "same"
 
-# As many images of one band are compared with each other; of more, each is compared with a few of them.
+# So many images of one band are compared with each other; where there are more, each is compared with the hubs.
 _MOST_IN_FULL = 16
 _HUBS = 4
 # Bounds the memory of comparisons: some 10 kB a pair.
 _COMPARED_AT_ONCE = 1024
 
 # The code of a band, the picture that has it, and the home of that picture, row by row. Pairs are compared at the home
-# of the first picture. It is the smallest of a picture's hashes, which most copies share, so that the pictures of a
-# group are asked for once or twice, and not once for each of the others.
+# of the first picture: the smallest of its hashes. Most copies share it, so that a group's pictures are requested once
+# or twice, and not once for each of the others.
 Entries = tuple[NDArray[np.uint64], Digests, NDArray[np.uint32]]
 # The pictures of pairs, the smaller ones first.
 PairsOfDigests = tuple[Digests, Digests]
-# Pictures, and for each pair the places of its two among them.
+# Pictures, and for each pair the rows of its two among them.
 NumberedPairs = tuple[Digests, NDArray[np.uint32], NDArray[np.uint32]]
 
 
@@ -57,19 +56,19 @@ class Pairs:
 
 
 class FindCopies(beam.PTransform):
-    """From images, PCollection[Pictures], to the pairs of pictures that are copies, PCollection[Pairs].
+    """From images, PCollection[PictureTable], to the pairs of pictures that are copies, PCollection[Pairs].
 
-    Images with one descriptor show one picture, and are copies outright. Further output: `same`, lists of pairs of
-    their names, each that of the smallest and another one.
+    Images with one descriptor show one picture, and are copies outright. The further output `same` has lists of pairs
+    of their names: the smallest one with each of the others.
 
-    Pictures that share a band are compared; where more than 16 share it, each only with the 4 smallest, so that the
-    work stays proportional to the number of images. What is lost there: two copies of which neither is among the 4 in
-    any band that they share, unless both are copies of a third picture that is.
+    Pictures that share a band are compared. Where more than 16 share it, each is compared with the 4 smallest only, so
+    that the work stays proportional to the number of images. This misses two copies if neither is among the 4 of any
+    band that they share, unless both are copies of a third picture that is.
 
-    A worker holds what is in one partition: of a million images about 8,000 descriptors, or 160,000 entries of bands.
+    A worker holds one partition: of a million images about 8,000 descriptors, or 160,000 entries of bands.
 
     Args:
-        partitions: See `pictures.count_partitions`.
+        partitions: See `partitions.count_partitions`.
     """
 
     def __init__(self, partitions: int):
@@ -91,7 +90,7 @@ class FindCopies(beam.PTransform):
             | "Ask" >> beam.FlatMap(_ask, count)
         )
         answered = (
-            {"pictures": images | "ByPicture" >> beam.FlatMap(_by_picture, count), "asked": asked}
+            {"pictures": images | "ByPicture" >> beam.FlatMap(PictureTable.spread, count), "asked": asked}
             | "JoinPictures" >> beam.CoGroupByKey()
             | "Answer" >> beam.FlatMapTuple(_answer).with_outputs(SAME_OUTPUT, main="pictures")
         )
@@ -99,7 +98,7 @@ class FindCopies(beam.PTransform):
         return {"similar": similar, SAME_OUTPUT: answered[SAME_OUTPUT]}
 
 
-def _by_band(pictures: Pictures, count: int) -> Iterator[tuple[int, Entries]]:
+def _by_band(pictures: PictureTable, count: int) -> Iterator[tuple[int, Entries]]:
     textured = pictures.coefficients.any(axis=1)
     hashes = bands(pictures.coefficients[textured])
     codes = ((np.arange(hashes.shape[1], dtype=np.uint64) << np.uint64(32)) | hashes).reshape(-1)
@@ -147,7 +146,7 @@ def pair(codes: NDArray[np.uint64], digests: Digests) -> tuple[Digests, Digests]
 def _ask(
     numbered: tuple[int, Iterable[NumberedPairs]], count: int
 ) -> Iterator[tuple[int, tuple[int, Digests, PairsOfDigests | None]]]:
-    """The pictures that it takes to compare the pairs; with the first request goes every pair once, and comes back."""
+    """Requests for the pictures of the pairs; the first request takes the pairs along, and brings them back."""
     number, parts = numbered
     listed = [(pictures[ones], pictures[others]) for pictures, ones, others in parts]
     pairs = first, second = distinct_pairs(*(np.concatenate(side) for side in zip(*listed, strict=True)))
@@ -156,21 +155,16 @@ def _ask(
         yield holder, (number, wanted[rows], None if request else pairs)
 
 
-def _by_picture(pictures: Pictures, count: int) -> Iterator[tuple[int, Pictures]]:
-    for number, rows in partition(pictures.digests, count):
-        yield number, pictures.take(rows)
-
-
 def _answer(_number: int, joined: dict[str, list[Any]]) -> Iterator[Any]:
-    pictures, same = _distinct(merge(joined["pictures"]))
+    pictures, same = _distinct(PictureTable.merge(joined["pictures"]))
     if same:
         yield beam.pvalue.TaggedOutput(SAME_OUTPUT, same)
     for asking, digests, pairs in joined["asked"]:
         yield asking, (pictures.take(find_rows(pictures.digests, digests)), pairs)
 
 
-def _distinct(pictures: Pictures) -> tuple[Pictures, list[tuple[bytes, bytes]]]:
-    """One image of each picture, that with the smallest name, sorted by digest; and those names with the others."""
+def _distinct(pictures: PictureTable) -> tuple[PictureTable, list[tuple[bytes, bytes]]]:
+    """For each picture the image with the smallest name, sorted by digest; and pairs of that name with the others."""
     by_name = np.array(sorted(range(len(pictures.names)), key=pictures.names.__getitem__), np.intp)
     pictures = pictures.take(by_name[np.argsort(pictures.digests[by_name], kind="stable")])
     digests, firsts, numbers = np.unique(pictures.digests, return_index=True, return_inverse=True)
@@ -182,10 +176,10 @@ def _distinct(pictures: Pictures) -> tuple[Pictures, list[tuple[bytes, bytes]]]:
     return distinct, [(distinct.names[at], name) for at, name in names if name != distinct.names[at]]
 
 
-def _compare(_number: int, answers: Iterable[tuple[Pictures, PairsOfDigests | None]]) -> Iterator[Pairs]:
+def _compare(_number: int, answers: Iterable[tuple[PictureTable, PairsOfDigests | None]]) -> Iterator[Pairs]:
     answers = list(answers)
     ((first, second),) = (pairs for _, pairs in answers if pairs is not None)
-    pictures = merge(part for part, _ in answers)
+    pictures = PictureTable.merge(part for part, _ in answers)
     pictures = pictures.take(np.argsort(pictures.digests))
     rows = find_rows(pictures.digests, first), find_rows(pictures.digests, second)
     for start in range(0, len(first), _COMPARED_AT_ONCE):

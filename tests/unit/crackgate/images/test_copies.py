@@ -20,7 +20,7 @@ from scipy.sparse.csgraph import connected_components
 from crackgate.images.copies import groups, search
 from crackgate.images.copies.descriptor import COPY_THRESHOLD, describe, is_blank, share_a_band, similarity
 from crackgate.images.copies.groups import GroupCopies, IncompleteGroupsError
-from crackgate.images.copies.partitions import Pictures, count_partitions, from_bytes, pack, partition, to_bytes
+from crackgate.images.copies.partitions import PictureTable, count_partitions, from_bytes, pack, partition, to_bytes
 from crackgate.images.copies.search import FindCopies, Pairs, pair
 from crackgate.images.sample_data import draw_photograph
 
@@ -216,7 +216,7 @@ def _name(number: int) -> bytes:
     return b"%07d" % number
 
 
-def _batches(described: list[tuple[int, bytes]]) -> list[Pictures]:
+def _batches(described: list[tuple[int, bytes]]) -> list[PictureTable]:
     parts = [described[start : start + 100] for start in range(0, len(described), 100)]
     return [pack([image for _, image in part], [_name(number) for number, _ in part]) for part in parts]
 
@@ -267,7 +267,7 @@ def test_no_images_have_no_copies() -> None:
 
 def test_one_digest_for_two_descriptors_is_refused() -> None:
     one, other = (pack([_describe(_photograph(seed))], [b"%d" % seed]) for seed in range(2))
-    forged = Pictures(one.digests, other.coefficients, other.names)
+    forged = PictureTable(one.digests, other.coefficients, other.names)
     with pytest.raises(ValueError, match="two different descriptors have one digest"), _pipeline() as pipeline:
         _ = pipeline | beam.Create([one, forged]) | FindCopies(3)
 
