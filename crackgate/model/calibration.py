@@ -1,4 +1,4 @@
-"""Scores that mean what they say: of the images scored 0.9, nine in ten are right."""
+"""Calibrated scores: nine in ten images that score 0.9 are classified rightly."""
 
 from dataclasses import dataclass
 
@@ -6,8 +6,8 @@ import numpy as np
 from scipy.optimize import minimize
 from scipy.special import log_softmax, softmax
 
-# Of the temperature. A network that has learnt nothing would ask for an infinite one.
-_BOUNDS = (0.01, 100.0)
+# A network that has learnt nothing would ask for an infinite temperature.
+_TEMPERATURES = (0.01, 100.0)
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ def fit_calibration(logits: np.ndarray, labels: np.ndarray) -> Calibration:
         np.zeros(1 + classes),
         jac=True,
         method="L-BFGS-B",
-        bounds=[tuple(np.log(_BOUNDS)), *[(None, None)] * classes],
+        bounds=[tuple(np.log(_TEMPERATURES)), *[(None, None)] * classes],
         options={"maxiter": 1000, "ftol": 1e-12, "gtol": 1e-8},
     )
     bias = found.x[1:] - found.x[1:].mean()
@@ -79,9 +79,9 @@ def _smoothed(labels: np.ndarray, classes: int) -> np.ndarray:
 
 
 def expected_calibration_error(scores: np.ndarray, labels: np.ndarray, bins: int = 15) -> float:
-    """Mean distance between the highest score and the share of right answers, over bins of equal width.
+    """Mean distance between the highest score and the accuracy, over bins of equal width (Guo et al. 2017).
 
-    After Guo et al. (2017). Over the images that a calibration was fitted to, it flatters a little.
+    On the images that a calibration was fitted to, it flatters a little.
 
     Args:
         scores: float (images, classes).
@@ -89,7 +89,7 @@ def expected_calibration_error(scores: np.ndarray, labels: np.ndarray, bins: int
         bins: Number of bins between 0 and 1.
 
     Returns:
-        0 (as good as its word) to 1.
+        0 (perfect) to 1.
     """
     confidence, right = scores.max(axis=1), scores.argmax(axis=1) == labels
     number = np.minimum((confidence * bins).astype(int), bins - 1)

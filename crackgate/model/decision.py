@@ -11,7 +11,7 @@ from scipy.stats import beta
 log = logging.getLogger("crackgate")
 
 CONFIDENCE = 0.95
-# In log odds: what the sums of another machine may differ by, and much more.
+# In log odds: far more than the sums of two machines differ by.
 _ROUNDING = 1e-3
 
 
@@ -28,7 +28,7 @@ class Decision:
     threshold: float
 
     def is_positive(self, scores: np.ndarray) -> np.ndarray:
-        """Of scores (images, classes): bool (images,). A score that is no number is positive: somebody should look."""
+        """From scores (images, classes) to bool (images,). A score that is no number is positive: it needs a look."""
         return ~(scores[:, self.label] < np.float32(self.threshold))
 
 
@@ -64,7 +64,7 @@ def check_decidable(labels: np.ndarray, positive: int, classes: list[str]) -> No
 
 
 def fit_decision(scores: np.ndarray, labels: np.ndarray, positive: int | None, target_recall: float) -> Decision | None:
-    """Chooses the threshold, and says what these images can show of it.
+    """Chooses the threshold and logs the recall and precision that these images show.
 
     Args:
         scores: float32 (images, classes), calibrated.
@@ -78,20 +78,20 @@ def fit_decision(scores: np.ndarray, labels: np.ndarray, positive: int | None, t
     if positive is None:
         return None
     decision = Decision(positive, choose_threshold(scores[:, positive], labels == positive, target_recall))
-    showing = weigh(decision, scores, labels, target_recall)
+    estimate = measure_recall(decision, scores, labels, target_recall)
     log.info(
         "decision threshold %.6f: on eval, %d of %d positive images are found at a precision of %.4f",
         decision.threshold,
-        showing.found,
-        showing.positives,
-        showing.precision,
+        estimate.found,
+        estimate.positives,
+        estimate.precision,
     )
-    if showing.recall_shown < target_recall:
-        needed = "no number of them" if showing.positives_needed is None else f"{showing.positives_needed} or more"
+    if estimate.recall_shown < target_recall:
+        needed = "no number of them" if estimate.positives_needed is None else f"{estimate.positives_needed} or more"
         log.info(
             "%d positive images show a recall of %.4f with 95 %% confidence, not the wanted %g: that takes %s",
-            showing.positives,
-            showing.recall_shown,
+            estimate.positives,
+            estimate.recall_shown,
             target_recall,
             needed,
         )
@@ -101,8 +101,8 @@ def fit_decision(scores: np.ndarray, labels: np.ndarray, positive: int | None, t
 def choose_threshold(scores: np.ndarray, is_positive: np.ndarray, target_recall: float) -> float:
     """The threshold of the best precision among those that reach the recall on these images.
 
-    It lies midway, in log odds, between the lowest score that it lets through and the next lower one: no image of eval
-    sits on the edge, and when eval is separated perfectly, the two classes are equally far away.
+    It lies midway, in log odds, between the lowest positive score and the next lower one. So no image of eval sits on
+    the edge, and where eval is separated perfectly, both classes are equally far away.
 
     Args:
         scores: float32 (images,), of the positive class.
@@ -134,8 +134,8 @@ def _log_odds(score: np.float32) -> float:
 
 
 @dataclass(frozen=True)
-class Showing:
-    """What a decision does on the images it was chosen on.
+class RecallEstimate:
+    """Recall and precision of a decision on the images that it was chosen on.
 
     Attributes:
         positives: Images of the positive class.
@@ -154,8 +154,8 @@ class Showing:
     positives_needed: int | None
 
 
-def weigh(decision: Decision, scores: np.ndarray, labels: np.ndarray, target_recall: float) -> Showing:
-    """Counts what the decision gets right.
+def measure_recall(decision: Decision, scores: np.ndarray, labels: np.ndarray, target_recall: float) -> RecallEstimate:
+    """Measures the decision on the images that it was chosen on.
 
     The recall shown is Clopper and Pearson's lower bound. It holds although the threshold was chosen on the same
     images: the share of any population above its sample's k-th lowest value follows the same beta distribution
@@ -169,7 +169,7 @@ def weigh(decision: Decision, scores: np.ndarray, labels: np.ndarray, target_rec
     """
     truly, called = labels == decision.label, decision.is_positive(scores)
     positives, found = int(truly.sum()), int((truly & called).sum())
-    return Showing(
+    return RecallEstimate(
         positives=positives,
         found=found,
         precision=found / int(called.sum()),

@@ -1,4 +1,4 @@
-"""From encoded bytes to the network's input: one function, used by training and by the served signatures."""
+"""From encoded bytes to the network's input, in training and in the served signatures."""
 
 import tensorflow as tf
 

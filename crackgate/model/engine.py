@@ -22,7 +22,7 @@ TOLERANCE = 1e-4
 _COMPARED = 8
 
 
-# Waits for the scores: float32 (images, classes), calibrated.
+# Waits for calibrated scores, float32 (images, classes).
 Running = Callable[[], np.ndarray]
 
 
@@ -40,12 +40,12 @@ class Network(Protocol):
 
 
 def build_network(loaded: Any, image_size: int, folder: Path) -> Network:
-    """Returns the fastest engine that gives the scores of a released SavedModel; the log says which and why.
+    """Returns the fastest engine that gives the scores of a released SavedModel; the log says which one.
 
     Args:
         loaded: The SavedModel.
         image_size: Side of the network's square input, in pixels.
-        folder: The SavedModel's; its warm-up requests are what the engines are compared on.
+        folder: The SavedModel's; the engines are compared on its warm-up requests.
     """
     reference = _TensorFlowNetwork(loaded)
     if tf.config.list_physical_devices("GPU"):
@@ -59,25 +59,25 @@ def build_network(loaded: Any, image_size: int, folder: Path) -> Network:
         off = float(np.abs(scores - expected).max())
         if not off <= TOLERANCE:
             raise ValueError(f"its scores differ from TensorFlow's by {off:.1g}, {TOLERANCE:g} is allowed")
-    # Whatever the network has that OpenVINO, if it is there at all, cannot convert.
+    # OpenVINO may be missing, or unable to convert the network.
     except Exception as error:
-        log.info("the model runs in TensorFlow, slower, for OpenVINO cannot run it: %s", error)
+        log.info("the model runs in TensorFlow, which is slower: OpenVINO cannot run it: %s", error)
         return reference
     log.info("the model runs in OpenVINO; its scores differ from TensorFlow's by %.1g at most", off)
     return network
 
 
 def _comparison_images(loaded: Any, image_size: int, folder: Path) -> np.ndarray:
-    """Photographs of the warm-up requests, and surfaces made up: float32 (images, size, size, 3)."""
+    """Photographs of the warm-up requests, and synthetic surfaces: float32 (images, size, size, 3)."""
     photographs = list(dict.fromkeys(_warmup_images(folder)))[:_COMPARED]
     random = np.random.default_rng(0)
-    made_up = []
+    synthetic = []
     for grains in np.geomspace(4, image_size, _COMPARED // 2).astype(int):
         grey = random.uniform(0, 255, (grains, grains, 1)).astype(np.float32)
-        made_up.append(tf.image.resize(grey, (image_size, image_size)).numpy().repeat(3, axis=2))
+        synthetic.append(tf.image.resize(grey, (image_size, image_size)).numpy().repeat(3, axis=2))
     if photographs:
-        made_up.extend(loaded.decode(tf.constant(photographs))[0].numpy())
-    return np.stack(made_up)
+        synthetic.extend(loaded.decode(tf.constant(photographs))[0].numpy())
+    return np.stack(synthetic)
 
 
 def _warmup_images(folder: Path) -> Iterator[bytes]:

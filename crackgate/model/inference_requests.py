@@ -1,4 +1,4 @@
-"""OpenVINO at work on all cores: one compiled network, and its requests side by side."""
+"""One network compiled by OpenVINO, and its requests side by side on all cores."""
 
 import functools
 import queue
@@ -18,8 +18,8 @@ class InferenceRequests:
     """Requests of one network, each waited for by a thread of its own.
 
     Not an AsyncInferQueue: deleting one waits for its threads, which may wait for Python's lock, for ever.
-    Threads, requests and network are given up with the last reference to this, at the latest when the program ends
-    and before the interpreter does: what OpenVINO frees after that may crash it.
+    Threads, requests and network go with the last reference to this, at the latest when the program ends and before
+    the interpreter does: OpenVINO may crash it later.
     """
 
     def __init__(self, network: Any, hint: Literal["THROUGHPUT", "LATENCY"], precision: Literal["f32", "bf16"] = "f32"):
@@ -41,7 +41,7 @@ class InferenceRequests:
             self._free.put(compiled.create_infer_request())
         self._threads = ThreadPoolExecutor(at_once, thread_name_prefix="inference")
         self._under_way: deque[Future[None]] = deque()
-        # As many again are ready: the next begins when one ends, and more would only take memory.
+        # As many again wait, so that the next begins when one ends; more would only take memory.
         self._most = 2 * at_once
         weakref.finalize(self, _end, self._threads, self._free)
         # OpenVINO's bindings set NumPy up with the first array that they see; two threads at once, one with Python's
@@ -65,7 +65,7 @@ class InferenceRequests:
         return self._threads.submit(_infer, self._free, values, read)
 
     def start(self, values: np.ndarray, read: Callable[[Sequence[np.ndarray]], None]) -> None:
-        """The same; waits while so much was started that all cores are busy. `finish` tells of failures."""
+        """The same; waits while all cores are busy. `finish` raises what failed."""
         if len(self._under_way) == self._most:
             self._under_way.popleft().result()
         self._under_way.append(self.submit(values, read))
@@ -112,8 +112,7 @@ def _infer(free: "queue.SimpleQueue[Any]", values: np.ndarray, read: Callable[[S
 
 
 def _end(threads: ThreadPoolExecutor, free: "queue.SimpleQueue[Any]") -> None:
-    # Without waiting: garbage may be collected in one of these threads. None works for anybody any more, and the
-    # interpreter waits for all of them before it calls this itself.
+    # Without waiting: garbage may be collected in one of these threads.
     threads.shutdown(wait=False)
     while not free.empty():
         free.get_nowait()

@@ -1,8 +1,9 @@
-"""Which class is the one that must not be missed. Without heavy imports, so that a wrong name is refused at once."""
+"""The class that must not be missed. Without heavy imports, so that a wrong name is refused at once."""
 
 import re
 
-_LIKELY_NAMES = re.compile(r"positive|crack(s|ed)?", re.IGNORECASE)
+# Names of the positive class, whatever its folder is called.
+LIKELY_NAMES = re.compile(r"positive|crack(s|ed)?", re.IGNORECASE)
 
 
 def resolve_positive_class(configured: str, classes: list[str]) -> str | None:
@@ -24,7 +25,7 @@ def resolve_positive_class(configured: str, classes: list[str]) -> str | None:
         if configured not in classes:
             raise ValueError(f"train.positive_class: received {configured!r}, which is no class; {allowed}")
         return configured
-    likely = [name for name in classes if _LIKELY_NAMES.fullmatch(name)]
+    likely = [name for name in classes if LIKELY_NAMES.fullmatch(name)]
     if len(likely) > 1:
         raise ValueError(
             f"train.positive_class: received nothing, and {' and '.join(map(repr, likely))} could each be meant; "

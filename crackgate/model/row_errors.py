@@ -13,13 +13,13 @@ def map_rows(
 ) -> tuple[tf.Tensor, ...]:
     """Applies a function to each row by itself, in parallel.
 
-    A graph has no `try`. But a `tf.data.Dataset`, which may stand within one, can leave out the elements that raise:
-    each row is an element here, with its position, so that the missing ones are known.
+    A graph has no `try`, but a `tf.data.Dataset` within it can leave out the elements that raise. Each row is an
+    element here, with its position, so that the missing ones are known.
 
     Args:
         function: From one row to some tensors of fixed shapes.
         rows: (N, ...).
-        failed: What a row gets on which the function fails: shapes and types as it returns them.
+        failed: Results of a row on which the function fails: shapes and types as it returns them.
 
     Returns:
         Each of the function's tensors for all rows: (N, ...).

@@ -1,6 +1,6 @@
 """Scoring as a Beam pipeline, for sets of images that one machine takes too long for.
 
-The same files give the same rows as `predictions.predict`, which every worker calls.
+Every worker calls `predictions.predict`, so the rows are the same.
 """
 
 import json

@@ -1,4 +1,4 @@
-"""Which files a command's arguments stand for. Without heavy imports, so that a wrong one is refused at once."""
+"""Files that a command's arguments stand for. Without heavy imports, so that a wrong one is refused at once."""
 
 import glob
 import os

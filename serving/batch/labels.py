@@ -1,10 +1,8 @@
 """`--fail-on`: labels that make a script stop. Without heavy imports."""
 
-import re
 from collections.abc import Sequence
 
-# Whoever says "crack" means the class that must not be missed, whatever the folder of it was called.
-_POSITIVE = re.compile(r"positive|crack(s|ed)?", re.IGNORECASE)
+from crackgate.model.positive_class import LIKELY_NAMES
 
 
 class UnknownLabelError(ValueError):
@@ -27,12 +25,12 @@ def resolve_labels(wanted: Sequence[str], classes: Sequence[str], positive_class
     for label in wanted:
         if label in classes:
             found.add(label)
-        elif positive_class is not None and _POSITIVE.fullmatch(label):
+        elif positive_class is not None and LIKELY_NAMES.fullmatch(label):
             found.add(positive_class)
         else:
             also = "" if positive_class is None else f", and 'crack' for {positive_class!r}"
             raise UnknownLabelError(
-                f"--fail-on: received {label!r}, which this model never answers; "
+                f"--fail-on: received {label!r}, which this model never gives; "
                 f"allowed are {', '.join(map(repr, classes))}{also}"
             )
     return frozenset(found)

@@ -1,4 +1,4 @@
-"""From image files to answers, one row a file, in flat memory. Importing this module imports TensorFlow."""
+"""Rows of answers for image files, in flat memory. Importing this module imports TensorFlow."""
 
 import math
 import os
@@ -53,7 +53,7 @@ def predict(model: ReleasedModel, files: Iterable[Path]) -> Iterator[PredictionR
 
 
 def _read_ahead(files: Iterable[Path]) -> Iterator[tuple[Path, bytes | str]]:
-    """The files' contents, or why they cannot be had, in order; some are read while the model is busy."""
+    """The files' contents, or why they cannot be read, in order; some are read while the model is busy."""
     workers = os.cpu_count() or 1
     waiting: deque[tuple[Path, Future[bytes | str]]] = deque()
     with ThreadPoolExecutor(workers, thread_name_prefix="reading") as pool:

@@ -1,4 +1,4 @@
-"""Where the tiles of a photograph lie. Pure geometry.
+"""The grid of a photograph's tiles. Pure geometry.
 
 All tiles are squares of one side. A photograph is scaled so that a tile has the network's size, and tiles start at
 multiples of `ALIGNMENT` of the scaled pixels. Every tile owns a cell: what is nearer to its centre than to any other

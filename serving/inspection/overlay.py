@@ -1,4 +1,4 @@
-"""The picture to look at: the photograph with its heat map, the outlines of what was found, and a legend."""
+"""The overlay: the photograph with its heat map, the outlines of positive tiles, and a legend."""
 
 from pathlib import Path
 
@@ -40,7 +40,7 @@ def write_overlay(
     small = np.asarray(Image.fromarray(pixels).resize(size, Image.Resampling.BOX), dtype=np.float32)
     heat = _spread(np.nan_to_num(scores, nan=1.0), grid, size)[..., None]
     colours = _COLOURS[(heat[..., 0] * 255).astype(np.uint8)]
-    # Nothing is tinted that is far from the threshold.
+    # Scores far from the threshold are not tinted.
     opacity = _STRONGEST * np.clip((heat - threshold / 2) / max(threshold / 2, 1e-6), 0, 1)
     painted = Image.fromarray((small + opacity * (colours - small)).astype(np.uint8))
     _outline(painted, is_positive(scores, threshold), grid, zoom)

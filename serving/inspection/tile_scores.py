@@ -1,10 +1,9 @@
 """Scores of all tiles of a photograph, in one of two ways.
 
-`ByTiles` runs every tile through the whole network. `ByStrips` runs each row of tiles as one strip through the
-network's early layers, and then every tile's piece of the outcome through the others, so that where tiles overlap the
-early layers work once. At the left and right border of a tile, they see the neighbouring pixels then and not the edge
-of a picture; the early layers see only a few pixels far, so the scores hardly change. `fastest_scorer` makes sure of
-that.
+`ByTiles` runs every tile through the whole network. `ByStrips` runs each row of tiles as one strip through the early
+layers, which so work once where tiles overlap, and every tile's piece of the result through the others. At the border
+of a tile the early layers then see the neighbouring pixels; they see a few pixels far, so the scores hardly change.
+`fastest_scorer` compares the two.
 """
 
 import logging
@@ -59,7 +58,7 @@ def fastest_scorer(model: ReleasedModel, pixels: np.ndarray, grid: Grid) -> Tile
         off = float(np.abs(strips.score(pixels, sample) - tiles.score(pixels, sample)).mean())
         if not off <= TOLERANCE:
             raise CannotCutError(f"scores of strips differ from those of tiles by {off:.2g}, allowed is {TOLERANCE}")
-    # Whatever the network has that OpenVINO cannot convert or scale; of many types.
+    # OpenVINO raises many types where it cannot convert or scale the network.
     except Exception as error:
         log.info("tiles are scored one by one: %s", error)
         return tiles
@@ -109,14 +108,14 @@ class ByStrips:
         for first in range(0, len(scores), _REQUEST):
             rows = scores[first : first + _REQUEST]
             values = np.zeros(self._piece_shape, np.float32)
-            for place in range(len(rows)):
-                values[place] = next(pieces)
+            for piece in range(len(rows)):
+                values[piece] = next(pieces)
             self._late.start(values, self._writing(rows))
         self._late.finish()
         return scores.reshape(grid.shape)
 
     def _pieces(self, pixels: np.ndarray, grid: Grid) -> Iterator[np.ndarray]:
-        """What the early layers make of each tile."""
+        """The early layers' output for each tile."""
         early = self._early_for(pixels.shape[1])
         side = self._size // ALIGNMENT
         for y in grid.rows.starts:
@@ -178,7 +177,7 @@ def _cut(network: Any, size: int) -> tuple[Any, Any, int]:
     wide = [*early.output(0).shape]
     grown = [axis for axis in range(4) if wide[axis] != narrow[axis]]
     if len(grown) != 1 or wide[grown[0]] != 2 * narrow[grown[0]]:
-        raise CannotCutError(f"of twice the width, the early layers make {wide} of {narrow}")
+        raise CannotCutError(f"for twice the width, the early layers make {wide} of {narrow}")
     return early, late, grown[0]
 
 

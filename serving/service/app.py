@@ -1,13 +1,14 @@
-"""The HTTP interface: TensorFlow Serving's REST paths, how the service is, and a page to try it."""
+"""The HTTP interface: TensorFlow Serving's REST paths, the service's state, and a page to try it."""
 
 import json
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
+from typing import Any
 
 from fastapi import FastAPI, Request, Response
 from starlette.exceptions import HTTPException
 
-from serving.service.errors import Code, ServiceError
+from serving.service.errors import Code, ServiceError, invalid, unknown_model
 from serving.service.guard import Guard, render_error
 from serving.service.heat_map import HeatMapper
 from serving.service.import_lock import import_alone
@@ -26,15 +27,7 @@ _JSON = "application/json"
 def build_app(
     settings: ServiceSettings, predictor: Predictor, heat_mapper: HeatMapper, metrics: Metrics, lifespan: Lifespan
 ) -> Guard:
-    """Puts the routes together, behind the guard.
-
-    Args:
-        settings: See `ServiceSettings`.
-        predictor: Answers.
-        heat_mapper: Look at photographs for the page.
-        metrics: Of the whole service.
-        lifespan: What runs while the service does.
-    """
+    """Puts the routes together, behind the guard; `lifespan` runs while the service does."""
     # Its pages about the interface load scripts from elsewhere.
     app = FastAPI(title="crackgate", docs_url=None, redoc_url=None, openapi_url=None, lifespan=lifespan)
     guard = Guard(app, settings.token, settings.limits, metrics)
@@ -51,12 +44,11 @@ def build_app(
         # TensorFlow Serving calls a path or a method that it does not know malformed, below /v1.
         known = request.url.path.startswith("/v1/")
         message = f"Malformed request: {request.method} {request.url.path}"
-        return Response(json.dumps({"error": message}), 400 if known else error.status_code, media_type=_JSON)
+        return _json({"error": message}, 400 if known else error.status_code)
 
     @app.exception_handler(Exception)
     async def tell_failure(_request: Request, _error: Exception) -> Response:
-        message = "the service failed; its log says why"
-        return Response(json.dumps({"error": message}), Code.INTERNAL.value, media_type=_JSON)
+        return _json({"error": "the service failed; its log says why"}, Code.INTERNAL.value)
 
     @app.post("/v1/models/{name}:predict", name="predict")
     @app.post("/v1/models/{name}/versions/{number}:predict", name="predict")
@@ -88,12 +80,11 @@ def build_app(
 
     @app.post("/heatmap", name="heatmap")
     async def heat_map(request: Request) -> Response:
-        found = await heat_mapper.look(versions.get(), await request.body())
-        return Response(json.dumps(found), media_type=_JSON)
+        return _json(await heat_mapper.look(versions.get(), await request.body()))
 
     @app.get("/healthz", name="healthz")
     async def healthz() -> Response:
-        return Response('{"alive": true}', media_type=_JSON)
+        return _json({"alive": True})
 
     @app.get("/readyz", name="readyz")
     async def readyz() -> Response:
@@ -105,7 +96,7 @@ def build_app(
             "loading": versions.loading,
             "refused": None if refused is None else {"version": refused.number, "reason": refused.error},
         }
-        return Response(json.dumps(content), 200 if served else 503, media_type=_JSON)
+        return _json(content, 200 if served else 503)
 
     @app.get("/metrics", name="metrics")
     async def show_metrics() -> Response:
@@ -117,16 +108,18 @@ def build_app(
 
     def check_name(name: str) -> None:
         if name != settings.name:
-            raise ServiceError(
-                Code.NOT_FOUND, f"Could not find any versions of model {name[:80]}; this one is {settings.name}"
-            )
+            raise unknown_model(name, settings.name)
 
     return guard
+
+
+def _json(content: dict[str, Any], status: int = 200) -> Response:
+    return Response(json.dumps(content), status, media_type=_JSON)
 
 
 def _version_number(text: str | None) -> int | None:
     if text is None:
         return None
     if not text.isascii() or not text.isdecimal() or len(text) > 19:
-        raise ServiceError(Code.INVALID_ARGUMENT, f"Failed to convert version: {text[:80]} to numeric.")
+        raise invalid(f"Failed to convert version: {text[:80]} to numeric.")
     return int(text)

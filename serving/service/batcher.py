@@ -24,12 +24,12 @@ _Item = tuple["ReleasedModel", bytes, "asyncio.Future[Answer]"]
 class Batcher:
     """A bounded queue of images, and one thread that scores them batch by batch.
 
-    While one batch is scored, the next gathers by itself. A batch that could start at once waits for a moment, but only
-    when other requests are being read right then.
+    While one batch is scored, the next gathers. A batch that could start at once waits for a moment while other
+    requests are being read.
     """
 
     def __init__(self, limits: Limits, metrics: Metrics, is_more_coming: Callable[[], bool]):
-        """`is_more_coming` tells whether requests are being read whose images are not in the queue yet."""
+        """`is_more_coming`: whether requests are being read whose images are not in the queue yet."""
         self._limits, self._metrics, self._is_more_coming = limits, metrics, is_more_coming
         self._queue: deque[_Item] = deque()
         self._filled = asyncio.Event()
@@ -57,7 +57,7 @@ class Batcher:
         try:
             return list(await asyncio.gather(*futures))
         finally:
-            # Nobody waits for the others any more, when one failed or the time was up.
+            # When one failed or the time was up, nobody waits for the others.
             for future in futures:
                 future.cancel()
 
@@ -76,7 +76,7 @@ class Batcher:
                 answers = await loop.run_in_executor(self._thread, self._score, model, [item[1] for item in batch])
             except asyncio.CancelledError:
                 raise
-            # Of any type: a request must not be left waiting, nor the next batch.
+            # Neither a request nor the next batch may be left waiting.
             except Exception as error:
                 log.exception("a batch of %d images failed", len(batch))
                 for *_, future in batch:
@@ -92,7 +92,7 @@ class Batcher:
         self._thread.shutdown()
 
     def _take(self) -> list[_Item]:
-        """The next images, all for one model, without those that nobody waits for any more."""
+        """The next images, all for one model; those that nobody waits for are dropped."""
         batch: list[_Item] = []
         while self._queue and len(batch) < self._limits.batch_images:
             if self._queue[0][2].done():

@@ -1,4 +1,4 @@
-"""What uvicorn leaves open: clients that never finish their headers, and clients that close their half early."""
+"""Limits that uvicorn lacks: clients that never finish their headers, and clients that close their half early."""
 
 import asyncio
 import http

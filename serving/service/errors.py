@@ -1,4 +1,4 @@
-"""The one error that a client is told: an HTTP status, and what it is called in gRPC."""
+"""The error that a client receives: an HTTP status, and its name in gRPC."""
 
 from enum import Enum
 
@@ -18,13 +18,18 @@ class Code(Enum):
 
 
 class ServiceError(Exception):
-    """A request that is not answered as it wished.
-
-    Attributes:
-        code: Of what kind the reason is.
-        message: What was received, what is allowed, what to do.
-    """
+    """A request that is refused; the message says what was received, what is allowed, what to do."""
 
     def __init__(self, code: Code, message: str):
         super().__init__(message)
         self.code, self.message = code, message
+
+
+def invalid(message: str) -> ServiceError:
+    """The error for a request that the service does not understand."""
+    return ServiceError(Code.INVALID_ARGUMENT, message)
+
+
+def unknown_model(name: str, served: str) -> ServiceError:
+    """The error for a request to a model of another name."""
+    return ServiceError(Code.NOT_FOUND, f"Could not find any versions of model {name[:80]}; this one is {served}")

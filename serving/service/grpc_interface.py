@@ -20,7 +20,7 @@ from tensorflow_serving.apis import (
     prediction_service_pb2_grpc,
 )
 
-from serving.service.errors import Code, ServiceError
+from serving.service.errors import Code, ServiceError, invalid, unknown_model
 from serving.service.metrics import Metrics
 from serving.service.model_reports import report_metadata, report_status
 from serving.service.predictor import Predictor
@@ -106,21 +106,21 @@ class _Interface(
         served = self._versions.get(self._version(request.model_spec))
         signature = request.model_spec.signature_name or DEFAULT_SIGNATURE
         if signature not in served.signature_inputs:
-            raise _refused(f'Serving signature name: "{signature}" not found in signature def')
+            raise invalid(f'Serving signature name: "{signature}" not found in signature def')
         name = served.signature_inputs[signature]
         if request.inputs.keys() != {name}:
-            raise _refused(f"input: expected {name}, received {', '.join(sorted(request.inputs)) or 'none'}")
+            raise invalid(f"input: expected {name}, received {', '.join(sorted(request.inputs)) or 'none'}")
         tensor = request.inputs[name]
         sizes = [dimension.size for dimension in tensor.tensor_shape.dim]
         if tensor.dtype != tf.string.as_datatype_enum or sizes != [len(tensor.string_val)]:
-            raise _refused(f"input {name}: expected strings of shape (images,), received shape {sizes}")
+            raise invalid(f"input {name}: expected strings of shape (images,), received shape {sizes}")
         most = self._settings.limits.queued_images
         if len(tensor.string_val) > most:
-            raise _refused(f"received {len(tensor.string_val)} images in one request, at most {most} are allowed")
+            raise invalid(f"received {len(tensor.string_val)} images in one request, at most {most} are allowed")
         outputs = await self._predictor.predict(served, signature, list(tensor.string_val))
         wanted = list(request.output_filter) or list(outputs)
         if not set(wanted) <= outputs.keys():
-            raise _refused(f"output_filter: received {wanted}, there are {', '.join(outputs)}")
+            raise invalid(f"output_filter: received {wanted}, there are {', '.join(outputs)}")
         response = predict_pb2.PredictResponse()
         response.model_spec.name = self._settings.name
         response.model_spec.signature_name = signature
@@ -133,12 +133,9 @@ class _Interface(
 
     def _version(self, spec: model_pb2.ModelSpec) -> int | None:
         if spec.name != self._settings.name:
-            raise ServiceError(
-                Code.NOT_FOUND,
-                f"Could not find any versions of model {spec.name[:80]}; this one is {self._settings.name}",
-            )
+            raise unknown_model(spec.name, self._settings.name)
         if spec.version_label:
-            raise _refused("version labels are not known here: give a version's number, or none")
+            raise invalid("version labels are not known here: give a version's number, or none")
         return spec.version.value if spec.HasField("version") else None
 
     async def _answer(self, method: str, context: Any, answer: Callable[[], Awaitable[_Answer]]) -> _Answer:
@@ -166,7 +163,3 @@ class _Interface(
             raise ServiceError(
                 Code.UNAUTHENTICATED, "send the service's token as metadata 'authorization: Bearer <token>'"
             )
-
-
-def _refused(message: str) -> ServiceError:
-    return ServiceError(Code.INVALID_ARGUMENT, message)

@@ -1,4 +1,4 @@
-"""What every HTTP request passes before anything looks at it: who asks, how much, how slowly; and what is logged."""
+"""Checks of every HTTP request before the application gets it: token, size, time; and the access log."""
 
 import asyncio
 import hmac
@@ -17,7 +17,7 @@ from serving.service.settings import Limits
 
 access_log = logging.getLogger("crackgate.access")
 
-# Whoever runs the service may ask how it is without the token; the page holds nothing and asks for it.
+# Probes have no token; the page holds nothing and asks for it.
 _OPEN_PATHS = ("/healthz", "/readyz", "/")
 _HEADERS = {
     b"x-content-type-options": b"nosniff",
@@ -37,11 +37,7 @@ _REJECTIONS = {
 
 
 class Guard:
-    """ASGI middleware. It reads the whole body, within bounds, before the application gets the request.
-
-    Attributes:
-        reading: Requests whose body is on its way, or read and not yet queued; the application counts them down.
-    """
+    """ASGI middleware. It reads the whole body, within bounds, before the application gets the request."""
 
     def __init__(self, app: ASGIApp, token: bytes | None, limits: Limits, metrics: Metrics):
         self._app, self._token, self._limits, self._metrics = app, token, limits, metrics
@@ -110,7 +106,7 @@ class Guard:
                 return b"".join(parts)
 
     async def _refuse(self, error: ServiceError, answer: "_Answer") -> None:
-        # What comes after the limit is thrown away, so that the client gets to read why.
+        # uvicorn drops what comes after the limit, so that the client gets to read why.
         status, headers, body = render_error(error)
         with suppress(OSError):
             await answer.send({"type": "http.response.start", "status": status, "headers": headers})
@@ -118,18 +114,18 @@ class Guard:
         self.count_rejection(error.code)
 
     def count_rejection(self, code: Code) -> None:
-        """Counts a request that was turned away, if the code says so."""
+        """Counts a request that was refused, if the code says so."""
         if code in _REJECTIONS:
             self._metrics.rejected.labels(_REJECTIONS[code]).inc()
 
     def _account(self, scope: Scope, status: int, size: int, seconds: float) -> None:
         route = scope.get("route")
-        # Only paths of our own: anybody can make up any number of others.
+        # Own paths alone: anybody can make up any number of others.
         method = getattr(route, "name", None) or "other"
         self._metrics.requests.labels("http", method, status).inc()
         self._metrics.seconds.labels("http", method).observe(seconds)
         client = scope["client"][0] if scope.get("client") else "-"
-        # As it was sent, percent-encoded, so that no line of the log can be made up; nothing of the body.
+        # As it was sent, percent-encoded: no client can make up a line of the log.
         path = scope.get("raw_path", b"").decode("ascii", "backslashreplace")
         access_log.info(
             "%s %s %s %d %d bytes %.1f ms", client, scope["method"], path[:200], status, size, 1000 * seconds
@@ -152,7 +148,7 @@ class _ClientGoneError(Exception):
 
 
 class _Answer:
-    """Sends an answer with the headers that all have, and knows its status."""
+    """Sends an answer with the common headers, and knows its status."""
 
     def __init__(self, send: Send):
         self._send, self.status = send, 500

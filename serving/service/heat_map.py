@@ -1,10 +1,10 @@
-"""Where in a photograph the positive class is: what the page shows."""
+"""The heat map of a photograph, for the page."""
 
 import asyncio
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
-from serving.service.errors import Code, ServiceError
+from serving.service.errors import Code, ServiceError, invalid
 from serving.service.model_versions import ServedVersion
 from serving.service.predictor import Predictor
 
@@ -14,12 +14,12 @@ if TYPE_CHECKING:
 # Side of a tile in the photograph's pixels, and the share of it that neighbours cover.
 _TILE = 227
 _OVERLAP = 0.5
-# Photographs that are looked at or wait for it; each takes seconds, and some hundred megabytes while it lasts.
+# Photographs at one time; each takes seconds and some hundred megabytes.
 _MOST_PHOTOGRAPHS = 3
 
 
 class HeatMapper:
-    """Looks at one photograph at a time, beside the predictions."""
+    """Maps one photograph at a time, beside the predictions."""
 
     def __init__(self, predictor: Predictor):
         self._predictor = predictor
@@ -27,28 +27,29 @@ class HeatMapper:
         self._photographs = 0
 
     async def look(self, served: ServedVersion, photograph: bytes) -> dict[str, Any]:
-        """Scores a photograph as a whole and place by place.
+        """Scores a photograph as a whole and tile by tile.
 
         Args:
             served: The version that answers.
             photograph: A file's content.
 
         Returns:
-            Width and height in pixels; `whole`, the outputs of `predict_images` with scores by class; and `map`: `rows`
-            and `columns`, where its cells begin and end, in pixels of the photograph; `scores` of the positive class,
-            row by row; the highest of them, and how many are `positive`. Without a positive class `map` is None.
+            `width` and `height` in pixels; `whole`, the outputs of `predict_images` with scores by class; and `map`,
+            None without a positive class: `rows` and `columns`, where its cells begin and end in pixels; `scores` of
+            the positive class, row by row; the `highest` of them; how many tiles are `positive`; `cracked_share`.
 
         Raises:
-            ServiceError: It is no photograph, it is too large, or too many are being looked at.
+            ServiceError: It is no photograph, it is too large, or too many are being scored.
         """
         if self._photographs >= _MOST_PHOTOGRAPHS:
             raise ServiceError(
-                Code.RESOURCE_EXHAUSTED, f"{self._photographs} photographs are being looked at: try again later"
+                Code.RESOURCE_EXHAUSTED,
+                f"{self._photographs} photographs are being scored, no more are allowed: try again later",
             )
         self._photographs += 1
         try:
-            mapping = asyncio.get_running_loop().run_in_executor(self._thread, self._map, served.model, photograph)
-            found = await mapping
+            loop = asyncio.get_running_loop()
+            found = await loop.run_in_executor(self._thread, self._map, served.model, photograph)
             outputs = await self._predictor.predict(served, "predict_images", [photograph])
         finally:
             self._photographs -= 1
@@ -57,13 +58,13 @@ class HeatMapper:
         return {"whole": whole, **found}
 
     def close(self) -> None:
-        """Ends the thread, once its photograph is done."""
+        """Ends the thread, once its photograph is scored."""
         self._thread.shutdown()
 
     def _map(self, model: "ReleasedModel", photograph: bytes) -> dict[str, Any]:
         from crackgate.contracts.image_limits import ImageLimits
         from crackgate.images.image_file import RejectedImageError, viewer_pixels
-        from serving.inspection.grid import Grid, lay_axis
+        from serving.inspection.grid import lay_grid
         from serving.inspection.measures import measure
         from serving.inspection.photograph import scale
         from serving.inspection.tile_scores import ByTiles
@@ -71,23 +72,21 @@ class HeatMapper:
         try:
             pixels = viewer_pixels(photograph, ImageLimits())
         except RejectedImageError as rejection:
-            raise ServiceError(Code.INVALID_ARGUMENT, str(rejection)) from None
+            raise invalid(str(rejection)) from None
         height, width, _ = pixels.shape
         size = {"width": width, "height": height}
         if model.positive_class is None or model.threshold is None:
             return {**size, "map": None, "map_missing": "There is no heat map: this model has no positive class."}
-        rows, columns = (lay_axis(length, _TILE, model.image_size, _OVERLAP) for length in (height, width))
-        grid = Grid(rows, columns)
-        scaled = scale(pixels, grid)
-        scores = ByTiles(model).score(scaled, grid)
+        grid = lay_grid(width, height, _TILE, model.image_size, _OVERLAP)
+        scores = ByTiles(model).score(scale(pixels, grid), grid)
         measures = measure(scores, model.threshold, grid)
         return {
             **size,
             "positive_class": model.positive_class,
             "threshold": model.threshold,
             "map": {
-                "rows": rows.edges.tolist(),
-                "columns": columns.edges.tolist(),
+                "rows": grid.rows.edges.tolist(),
+                "columns": grid.columns.edges.tolist(),
                 "scores": scores.tolist(),
                 "highest": measures.highest_score,
                 "positive": measures.positive_tiles,

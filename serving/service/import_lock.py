@@ -1,8 +1,7 @@
-"""Imports of what imports TensorFlow, one at a time.
+"""Imports of modules that import TensorFlow, one at a time.
 
-The service listens before TensorFlow is there, and several threads come to need it: the one that loads a model, gRPC's,
-a request's. Where one imports a package and another one a part of it at the same time, each would wait for the other;
-Python lets one of them see the other's half-made module instead, and fail.
+Several threads import it while the service listens already. Where one imports a package and another a part of it at the
+same time, Python lets one of them see the other's half-made module, and fail.
 """
 
 import importlib
@@ -13,6 +12,6 @@ _IMPORTING = threading.Lock()
 
 
 def import_alone(name: str) -> Any:
-    """Imports a module while no other thread imports one through here, and returns it; it may take seconds."""
+    """Imports a module while no other thread does so through here, and returns it; it may take seconds."""
     with _IMPORTING:
         return importlib.import_module(name)

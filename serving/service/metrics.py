@@ -1,4 +1,4 @@
-"""What Prometheus reads."""
+"""Metrics of the service, for Prometheus."""
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
@@ -19,12 +19,12 @@ class Metrics:
         )
         self.seconds = Histogram(
             "crackgate_request_seconds",
-            "From a request's first line to its answer.",
+            "Seconds from a request's first line to its answer.",
             ["interface", "method"],
             buckets=_SECONDS,
             registry=registry,
         )
-        self.rejected = Counter("crackgate_rejected", "Requests turned away.", ["reason"], registry=registry)
+        self.rejected = Counter("crackgate_rejected", "Requests refused.", ["reason"], registry=registry)
         self.images = Counter("crackgate_images", "Images scored or not scorable.", ["outcome"], registry=registry)
         self.batch_images = Histogram(
             "crackgate_batch_images", "Images scored together.", buckets=_IMAGES, registry=registry

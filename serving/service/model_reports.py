@@ -1,4 +1,4 @@
-"""What TensorFlow Serving says about a model: its versions' states, and its signatures; as its own protos."""
+"""States of a model's versions, and its signatures, in TensorFlow Serving's protos and JSON."""
 
 import json
 from typing import Any

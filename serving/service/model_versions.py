@@ -45,7 +45,7 @@ class ServedVersion:
 
 @dataclass(frozen=True)
 class VersionStatus:
-    """How a version stands: a state of TensorFlow Serving's, and, where it was refused, why."""
+    """A version's state in TensorFlow Serving's words, and why it was refused, if it was."""
 
     number: int
     state: str
@@ -84,10 +84,7 @@ class Source:
 
 
 class ModelVersions:
-    """Looks for new versions, and holds the one that answers.
-
-    A request keeps the version that it began with; a version that was replaced goes when its last request is done.
-    """
+    """Looks for new versions, and holds the one that answers; a request keeps the version that it began with."""
 
     def __init__(self, source: Source, poll_seconds: float, metrics: Metrics):
         self._source, self._poll_seconds, self._metrics = source, poll_seconds, metrics
@@ -95,7 +92,7 @@ class ModelVersions:
         self._loading: int | None = None
         self._replaced: dict[int, VersionStatus] = {}
         self._refused: VersionStatus | None = None
-        # What the refused folder was then: it is looked at again when it has changed.
+        # The refused folder is looked at again when it has changed.
         self._refused_mark: object = None
 
     @property
@@ -110,14 +107,14 @@ class ModelVersions:
 
     @property
     def refused(self) -> VersionStatus | None:
-        """The version that should answer, and does not, as long as that is so."""
+        """The version that should answer and does not."""
         return self._refused
 
     def get(self, number: int | None = None) -> ServedVersion:
         """The version that answers.
 
         Args:
-            number: The one that a client insists on; None for whichever it is.
+            number: The one that a client asks for; None: any.
 
         Raises:
             ServiceError: There is none yet (UNAVAILABLE), or another one answers (NOT_FOUND).
@@ -132,7 +129,7 @@ class ModelVersions:
         return self._served
 
     def statuses(self) -> list[VersionStatus]:
-        """How every version stands that has been met, the newest first."""
+        """The state of every version that was met, the newest first."""
         known = dict(self._replaced)
         if self._refused is not None:
             known[self._refused.number] = self._refused

@@ -33,7 +33,7 @@ async function examine(file) {
     if (!response.ok) throw new Error(answer.error);
     await show(file, answer);
   } catch (error) {
-    if (number === latest) find("problem").textContent = `This did not work: ${error.message}`;
+    if (number === latest) find("problem").textContent = `Error: ${error.message}`;
   } finally {
     if (number === latest) describeService().catch(() => {});
   }
@@ -45,7 +45,7 @@ async function show(file, answer) {
   address = URL.createObjectURL(file);
   photograph.src = address;
   photograph.alt = `The photograph ${file.name}, ${answer.width} by ${answer.height} pixels`;
-  // Some formats that the service reads are none that the browser shows.
+  // The service reads formats that the browser does not show.
   await photograph.decode().catch(() => {});
   const whole = answer.whole;
   find("verdict").textContent = sayVerdict(answer);
@@ -62,9 +62,9 @@ async function show(file, answer) {
 }
 
 function sayVerdict({ whole, map, positive_class }) {
-  const places = map ? map.scores.length * map.scores[0].length : 1;
-  // Of a photograph of a whole wall, shrunk to its input, the network sees no crack: its places decide.
-  if (places > 1) return `${positive_class} in ${map.positive || "none"} of ${places} places`;
+  const tiles = map ? map.scores.length * map.scores[0].length : 1;
+  // A photograph of a whole wall, shrunk to the input, shows the network no crack: its tiles decide.
+  if (tiles > 1) return `${positive_class} in ${map.positive || "none"} of ${tiles} tiles`;
   return whole.error ? `Not scored as a whole: ${whole.error}` : `${whole.label}, ${percent(whole.probability)}`;
 }
 
@@ -74,14 +74,14 @@ function drawHeat(answer) {
   find("picture").parentElement.querySelector("figcaption").hidden = !map;
   canvas.hidden = !map || !find("show-heat").checked;
   if (!map) {
-    find("places").textContent = answer.map_missing;
+    find("tiles").textContent = answer.map_missing;
     return;
   }
-  const places = map.scores.length * map.scores[0].length;
-  const said = `${map.positive} of ${places} places reach the threshold of ${answer.positive_class}, `
+  const tiles = map.scores.length * map.scores[0].length;
+  const said = `${map.positive} of ${tiles} tiles reach the threshold of ${answer.positive_class}, `
     + `${percent(answer.threshold)}; together they are ${percent(map.cracked_share)} of the area. `
-    + `The highest score of a place is ${percent(map.highest)}.`;
-  find("places").textContent = said;
+    + `The highest score of a tile is ${percent(map.highest)}.`;
+  find("tiles").textContent = said;
   canvas.setAttribute("aria-label", `Heat map: ${said}`);
   const zoom = Math.min(1, 1600 / Math.max(answer.width, answer.height));
   canvas.width = Math.round(answer.width * zoom);

@@ -1,4 +1,4 @@
-"""The page to try the service: one file, which may run what is in it and ask this service, and nothing else."""
+"""The page to try the service: one file, which runs its own script and asks this service alone."""
 
 import base64
 import hashlib

@@ -1,4 +1,4 @@
-"""From the values of a request to the outputs of a signature, whichever interface it came through."""
+"""From the values of a request to the outputs of a signature, for both interfaces."""
 
 import asyncio
 from collections.abc import Sequence
@@ -27,10 +27,7 @@ class Predictor:
     async def prepare(self, function: Any, *arguments: Any, heavy: bool) -> Any:
         """Calls a function that reads a request; the next batch waits for it, for a moment.
 
-        Args:
-            function: Computes only.
-            arguments: Its own.
-            heavy: Whether it takes so long that it has to run beside the others.
+        `heavy`: it takes so long that it has to run in a thread of its own.
         """
         self._preparing += 1
         try:
@@ -39,9 +36,7 @@ class Predictor:
             self._preparing -= 1
 
     async def predict(self, served: ServedVersion, signature: str, values: Sequence[bytes]) -> dict[str, list[Any]]:
-        """The signature's outputs, with one value for each row; see `trainer.export.signatures.ServedClassifier`.
-
-        A row whose image is broken or too large has an `error`, and does not harm the others.
+        """The signature's outputs, with one value for each row; a broken or too large image has an `error`.
 
         Args:
             served: The version that answers.

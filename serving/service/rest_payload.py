@@ -1,4 +1,4 @@
-"""TensorFlow Serving's JSON: what a `:predict` request asks for, and how it is answered.
+"""TensorFlow Serving's JSON: a `:predict` request and its answer.
 
 See https://www.tensorflow.org/tfx/serving/api_rest. In a request, `instances` is a list with one value for each row, or
 one object for each row that names the input; `inputs` is the input's whole column, or an object that names it. A value
@@ -12,11 +12,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from serving.service.errors import Code, ServiceError
+from serving.service.errors import invalid
 
 DEFAULT_SIGNATURE = "serving_default"
-# JSON objects and arrays that a request may hold beside two for each image: so deep or branched ones are refused
-# before they are parsed into many times their size.
+# JSON objects and arrays that a request may hold beside two for each image. More are refused before they are parsed
+# into many times their size.
 _SPARE_VALUES = 64
 
 
@@ -27,7 +27,7 @@ class PredictRequest:
     Attributes:
         signature: Its name.
         values: The input: one value for each row, decoded from base64.
-        by_row: Whether the answer is wanted row by row (`predictions`), not column by column (`outputs`).
+        by_row: Whether the answer is to come row by row (`predictions`), not column by column (`outputs`).
     """
 
     signature: str
@@ -40,28 +40,28 @@ def parse_request(body: bytes, inputs: Mapping[str, str], most_rows: int) -> Pre
 
     Args:
         body: JSON.
-        inputs: The name of the one input, of each signature.
-        most_rows: How many images a request may hold.
+        inputs: The name of each signature's one input.
+        most_rows: Images that a request may hold.
 
     Raises:
-        ServiceError: It is not as TensorFlow Serving takes it; the code is INVALID_ARGUMENT.
+        ServiceError: INVALID_ARGUMENT; it is not as TensorFlow Serving takes it.
     """
     document = _parse(body, most_rows)
     signature = document.get("signature_name", "")
     if not isinstance(signature, str):
-        raise _refused(f"'signature_name' must be a string, received {_shown(signature)}")
+        raise invalid(f"'signature_name' must be a string, received {_shown(signature)}")
     signature = signature or DEFAULT_SIGNATURE
     if signature not in inputs:
-        raise _refused(
+        raise invalid(
             f'Serving signature name: "{signature}" not found in signature def; there are {", ".join(sorted(inputs))}'
         )
     by_row = "instances" in document
     if by_row == ("inputs" in document):
-        raise _refused("expecting exactly one of the keys 'instances' and 'inputs'")
+        raise invalid("expecting exactly one of the keys 'instances' and 'inputs'")
     column = document["instances"] if by_row else document["inputs"]
     rows = _rows(column, inputs[signature]) if by_row else _column(column, inputs[signature])
     if len(rows) > most_rows:
-        raise _refused(f"received {len(rows)} images in one request, at most {most_rows} are allowed: send several")
+        raise invalid(f"received {len(rows)} images in one request, at most {most_rows} are allowed: send several")
     return PredictRequest(signature, [_decode(value, row) for row, value in enumerate(rows)], by_row)
 
 
@@ -69,7 +69,7 @@ def render_answers(outputs: Mapping[str, Sequence[Any]], by_row: bool) -> bytes:
     """The body of the answer.
 
     Args:
-        outputs: For each output a value, or a list of them, for each row; all of one length.
+        outputs: By name, one value for each row.
         by_row: See `PredictRequest`.
     """
     if by_row:
@@ -80,29 +80,27 @@ def render_answers(outputs: Mapping[str, Sequence[Any]], by_row: bool) -> bytes:
 
 def _parse(body: bytes, most_rows: int) -> dict[str, Any]:
     if body.count(b"[") + body.count(b"{") > 2 * most_rows + _SPARE_VALUES:
-        raise _refused(f"the request holds too many or too deep JSON values; at most {most_rows} images are allowed")
+        raise invalid(f"the request holds too many or too deep JSON values; at most {most_rows} images are allowed")
     try:
         document = json.loads(body)
     # A number of too many digits is a ValueError, too.
     except (ValueError, RecursionError) as error:
-        raise _refused(f"JSON Parse error: {error}") from None
+        raise invalid(f"JSON Parse error: {error}") from None
     if not isinstance(document, dict):
-        raise _refused(f"JSON Value: {_shown(document)} is not an object")
+        raise invalid(f"JSON Value: {_shown(document)} is not an object")
     return document
 
 
 def _rows(instances: Any, name: str) -> list[Any]:
     if not isinstance(instances, list) or not instances:
-        raise _refused(f"'instances' must be a list of at least one value, received {_shown(instances)}")
+        raise invalid(f"'instances' must be a list of at least one value, received {_shown(instances)}")
     named = _names_inputs(instances[0])
     rows = []
     for number, element in enumerate(instances):
         if _names_inputs(element) != named:
-            raise _refused(f"element {number} of 'instances': a list holds either plain values or objects, not both")
+            raise invalid(f"element {number} of 'instances': a list holds either plain values or objects, not both")
         if named and element.keys() != {name}:
-            raise _refused(
-                f"element {number} of 'instances': received {_shown(element)}, keys must be equal to: {name}"
-            )
+            raise invalid(f"element {number} of 'instances': received {_shown(element)}, keys must be equal to: {name}")
         rows.append(element[name] if named else element)
     return rows
 
@@ -110,10 +108,10 @@ def _rows(instances: Any, name: str) -> list[Any]:
 def _column(inputs: Any, name: str) -> list[Any]:
     if _names_inputs(inputs):
         if name not in inputs:
-            raise _refused(f"Missing named input: {name} in 'inputs' object, received {_shown(inputs)}")
+            raise invalid(f"Missing named input: {name} in 'inputs' object, received {_shown(inputs)}")
         inputs = inputs[name]
     if not isinstance(inputs, list):
-        raise _refused(f"'inputs' must be a list with one value for each image, received {_shown(inputs)}")
+        raise invalid(f"'inputs' must be a list with one value for each image, received {_shown(inputs)}")
     return inputs
 
 
@@ -130,7 +128,7 @@ def _decode(value: Any, row: int) -> bytes:
         # Half a surrogate pair, which JSON can spell, is no text.
         return value.encode("utf-8", "replace")
     if not _is_base64(value):
-        raise _refused(f'element {row}: expected a string or {{"b64": "..."}}, received {_shown(value)}')
+        raise invalid(f'element {row}: expected a string or {{"b64": "..."}}, received {_shown(value)}')
     try:
         return base64.b64decode(value["b64"], validate=True)
     except (binascii.Error, ValueError):
@@ -140,13 +138,9 @@ def _decode(value: Any, row: int) -> bytes:
     try:
         return base64.b64decode(text + "=" * (-len(text) % 4), validate=True)
     except (binascii.Error, ValueError) as error:
-        raise _refused(f"element {row}: Unable to base64 decode: {error}") from None
+        raise invalid(f"element {row}: Unable to base64 decode: {error}") from None
 
 
 def _shown(value: Any) -> str:
     text = json.dumps(value)
     return text if len(text) <= 80 else f"{text[:80]}..."
-
-
-def _refused(message: str) -> ServiceError:
-    return ServiceError(Code.INVALID_ARGUMENT, message)

@@ -1,4 +1,4 @@
-"""Runs the service: sockets, signals, log, and what happens beside the requests."""
+"""Runs the service: sockets, signals, log, and the tasks beside the requests."""
 
 import asyncio
 import logging

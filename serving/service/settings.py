@@ -1,4 +1,4 @@
-"""What the service is told on the command line, checked. Nothing heavy is imported, so that errors are instant."""
+"""Settings of the service, checked. Without heavy imports, so that errors are instant."""
 
 import ipaddress
 import re
@@ -7,19 +7,19 @@ from pathlib import Path
 
 
 class SettingsError(ValueError):
-    """The service cannot start like this; the message says what was received, what is allowed and what to do."""
+    """The service cannot start like this."""
 
 
 @dataclass(frozen=True)
 class Limits:
-    """What one client may ask for; the defaults suit a laptop.
+    """Limits of requests; the defaults suit a laptop.
 
     Attributes:
         request_bytes: Of one request's body.
         buffered_bytes: Of all bodies that are held at one time.
-        queued_images: Images that wait for their turn; more are turned away.
+        queued_images: Images that may wait; more are refused.
         batch_images: Images that are scored together.
-        batch_wait: Seconds that a batch waits for requests that are just being read.
+        batch_wait: Seconds that a batch waits for requests that are being read.
         receive_seconds: For a client to send its request.
         answer_seconds: For an answer, once the request is there.
         connections: At one time.
@@ -37,7 +37,7 @@ class Limits:
 
 @dataclass(frozen=True)
 class ServiceSettings:
-    """Everything that the service needs to know.
+    """The service's settings.
 
     Attributes:
         folder: Serving directory, whose newest version answers; or the folder of one version.
@@ -46,7 +46,7 @@ class ServiceSettings:
         port: Of HTTP; 0 takes any free one.
         grpc_port: Of gRPC; 0 takes any free one, None means no gRPC.
         name: Of the model, in the paths.
-        token: That clients have to bear; None lets everybody in.
+        token: Clients have to send it; None lets everybody in.
         poll_seconds: Between two looks at the serving directory.
         limits: See `Limits`.
     """
@@ -65,13 +65,8 @@ class ServiceSettings:
 def check_exposure(host: str, token: bytes | None, without_token: bool) -> None:
     """Refuses to open the service to a network by accident.
 
-    Args:
-        host: Address to listen at.
-        token: See `ServiceSettings`.
-        without_token: Whether the user said that nobody has to bear one.
-
     Raises:
-        SettingsError: Others than this machine's users could ask, and nothing keeps them out.
+        SettingsError: Others than this machine's users could ask, there is no token, and `without_token` is False.
     """
     if token is not None or without_token or _is_loopback(host):
         return
@@ -93,12 +88,12 @@ def check_name(name: str) -> None:
 
 
 def read_token(file: Path | None, variable: str | None, environment: dict[str, str]) -> bytes | None:
-    """The token that clients have to bear; None when neither a file nor a variable is given.
+    """The token that clients have to send; None when neither a file nor a variable is given.
 
     Args:
-        file: That holds it; white space around it does not count.
+        file: Holds it; white space around it does not count.
         variable: Name of the environment variable that holds it.
-        environment: Where to look.
+        environment: All variables.
 
     Raises:
         SettingsError: Both are given, there is no such file or variable, or the token is none.

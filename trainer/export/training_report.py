@@ -11,7 +11,7 @@ from sklearn.metrics import classification_report
 
 from crackgate.config.train import TrainOptions
 from crackgate.model.calibration import Calibration, expected_calibration_error
-from crackgate.model.decision import Decision, decide, weigh
+from crackgate.model.decision import Decision, decide, measure_recall
 from trainer.fit.stages import Stages
 
 CURVES_FILE = "training_curves.png"
@@ -56,7 +56,7 @@ def write_classification_report(
 
     Per class precision, recall, F1 and support. Under `calibration`: temperature, bias, and the expected calibration
     error before and after; the calibration was fitted to these images, so the latter flatters a little. Under
-    `decision`, where there is a positive class: the threshold and what it does (see `Showing`).
+    `decision`, where there is a positive class: the threshold and its recall on eval (see `RecallEstimate`).
 
     Args:
         labels: int (images,).
@@ -92,7 +92,7 @@ def write_classification_report(
             "positive_class": classes[decision.label],
             "threshold": decision.threshold,
             "target_recall": options.target_recall,
-            **asdict(weigh(decision, scores, labels, options.target_recall)),
+            **asdict(measure_recall(decision, scores, labels, options.target_recall)),
         }
     (folder / REPORT_FILE).write_text(json.dumps(report, indent=2))
 

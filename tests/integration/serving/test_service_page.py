@@ -31,12 +31,12 @@ def test_the_page_shows_where(service: Service, page: Page, tmp_path: Path, widt
     page.choose_file("#file", tmp_path / "wall.jpg")
     page.wait_for("!document.getElementById('result').hidden")
     page.take_picture(tmp_path / "page.png")
-    # Whatever it is as a whole, its places decide.
+    # Whatever it is as a whole, its tiles decide.
     verdict = page.evaluate("document.getElementById('verdict').textContent")
-    assert re.fullmatch(r"Positive in [1-9]\d* of \d+ places", verdict)
-    places = page.evaluate("document.getElementById('places').textContent")
-    assert "places reach the threshold of Positive, 50.0 %" in places
-    assert page.evaluate("document.getElementById('heat').getAttribute('aria-label')") == f"Heat map: {places}"
+    assert re.fullmatch(r"Positive in [1-9]\d* of \d+ tiles", verdict)
+    tiles = page.evaluate("document.getElementById('tiles').textContent")
+    assert "tiles reach the threshold of Positive, 50.0 %" in tiles
+    assert page.evaluate("document.getElementById('heat').getAttribute('aria-label')") == f"Heat map: {tiles}"
     assert page.evaluate("document.activeElement.id") == "verdict"
     # Red on the right, where it is dark, and nothing on the left.
     row = "document.getElementById('heat').getContext('2d').getImageData(0, 200, 720, 1).data"

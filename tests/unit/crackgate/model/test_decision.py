@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from scipy.special import expit, logit
 from scipy.stats import binom
 
-from crackgate.model.decision import Decision, check_decidable, choose_threshold, decide, fit_decision, weigh
+from crackgate.model.decision import Decision, check_decidable, choose_threshold, decide, fit_decision, measure_recall
 
 
 def _figures(scores: np.ndarray, truth: np.ndarray, threshold: float) -> tuple[float, float]:
@@ -91,18 +91,18 @@ def test_eval_needs_both_positive_and_other_images(labels: list[int]) -> None:
 def test_the_recall_shown_is_the_one_below_which_so_many_hits_are_unlikely() -> None:
     scores = np.float32([[0.1, 0.9]] * 38 + [[0.9, 0.1]] * 62)
     labels = np.array([1] * 40 + [0] * 60)
-    showing = weigh(Decision(1, 0.5), scores, labels, 0.95)
-    assert (showing.positives, showing.found, showing.precision, showing.recall) == (40, 38, 1, 0.95)
+    estimate = measure_recall(Decision(1, 0.5), scores, labels, 0.95)
+    assert (estimate.positives, estimate.found, estimate.precision, estimate.recall) == (40, 38, 1, 0.95)
     # That many or more found is a 5 % chance when the true recall is the bound.
-    assert binom.sf(37, 40, showing.recall_shown) == pytest.approx(0.05)
+    assert binom.sf(37, 40, estimate.recall_shown) == pytest.approx(0.05)
 
 
 def test_it_says_how_many_positive_images_the_wanted_recall_takes() -> None:
     scores, labels = np.float32([[0.9, 0.1], [0.1, 0.9]] * 598), np.array([0, 1] * 598)
-    enough = weigh(Decision(1, 0.5), scores, labels, 0.995)
+    enough = measure_recall(Decision(1, 0.5), scores, labels, 0.995)
     assert enough.positives_needed == 598 and enough.recall_shown >= 0.995
-    assert weigh(Decision(1, 0.5), scores[2:], labels[2:], 0.995).recall_shown < 0.995
-    assert weigh(Decision(1, 0.5), scores, labels, 1.0).positives_needed is None
+    assert measure_recall(Decision(1, 0.5), scores[2:], labels[2:], 0.995).recall_shown < 0.995
+    assert measure_recall(Decision(1, 0.5), scores, labels, 1.0).positives_needed is None
 
 
 def test_the_bound_holds_for_thresholds_chosen_on_the_same_images() -> None:
@@ -115,5 +115,5 @@ def test_the_bound_holds_for_thresholds_chosen_on_the_same_images() -> None:
         # The one score that just reaches the recall, without the gap below it, which would only help.
         edge = Decision(1, float(np.sort(scores[:40, 1])[2]))
         new = expit(rng.normal(2, 1, 4000)) >= edge.threshold
-        held += new.mean() >= weigh(edge, scores, labels, 0.95).recall_shown
+        held += new.mean() >= measure_recall(edge, scores, labels, 0.95).recall_shown
     assert held / 300 == pytest.approx(0.95, abs=0.04)
