@@ -19,11 +19,11 @@ if TYPE_CHECKING:
 # On two cores (docs/scale.md) ingest, statistics and evaluation together take two processes 12 s longer than one at
 # 10,000 images of 227x227 pixels, since each process imports TensorFlow for each step, and 8 s less at 40,000.
 PARALLEL_FROM = 40_000
-# Of 2,000 images on two cores a helper spares nothing to speak of, and its imports take three seconds of processor
-# time; of 10,000 it spares a quarter of the ingest's time or more.
-_HELPED_FROM = 5_000
+# Of 2,000 images on two cores a reader process saves hardly any time, and its imports take three seconds of processor
+# time; of 10,000 it saves a quarter of the ingest's time or more.
+_READERS_FROM = 5_000
 # Each takes some 300 MB of its own as long as images are read.
-_MOST_HELPERS = 3
+_MOST_READERS = 3
 
 # Milliseconds that a worker waits for the next step of its job, so that it does not import TensorFlow anew. Less
 # than the delay of Flink's restart strategy: a job that starts again would be given the killed workers that it had.
@@ -60,11 +60,11 @@ def resolve_profile(options: BeamOptions, data: Path | None = None) -> str:
     return "local-parallel" if pays else "local"
 
 
-def count_helpers(options: BeamOptions, data: Path) -> int:
-    """How many processes help this one to read images: one for each further core, where it reads them by itself."""
-    if options.workers or resolve_profile(options, data) != "local" or not _has_images(data, _HELPED_FROM):
+def count_reader_processes(options: BeamOptions, data: Path) -> int:
+    """How many reader processes to start: one for each further core, where this process reads many images by itself."""
+    if options.workers or resolve_profile(options, data) != "local" or not _has_images(data, _READERS_FROM):
         return 0
-    return min(_cores() - 1, _MOST_HELPERS)
+    return min(_cores() - 1, _MOST_READERS)
 
 
 def add_component_args(components: Iterable["BaseComponent"], options: BeamOptions) -> None:

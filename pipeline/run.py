@@ -4,7 +4,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from components.image_example_gen.reader_processes import started_helpers
+from components.image_example_gen.reader_processes import reader_processes
 from crackgate.config.configuration import Config
 from crackgate.contracts.account import NOT_IN_CLASS_FOLDER, AccountRow
 from crackgate.gate.rules import gate_rules
@@ -12,7 +12,7 @@ from crackgate.images.image_folder import find_files
 from crackgate.runs.conclusion import conclude
 from crackgate.runs.summary import Images, Summary
 from crackgate.runs.workspace import Workspace
-from pipeline.beam_profiles import count_helpers
+from pipeline.beam_profiles import count_reader_processes
 from pipeline.heavy_imports import garbage_collection_paused
 from pipeline.preconditions import check_signing_key, check_weights, find_positive_class, resolve_classes
 from pipeline.progress import ComponentEvents
@@ -48,7 +48,7 @@ def run_pipeline(
         if len(classes) < 2:
             _reject_classes(summary)
             return
-        with started_helpers(count_helpers(config.beam, data)):
+        with reader_processes(count_reader_processes(config.beam, data)):
             with events.timed("starting TFX"), garbage_collection_paused():
                 from pipeline.local_runner import execute_release_pipeline
             execute_release_pipeline(summary, config, workspace, events, enable_cache)

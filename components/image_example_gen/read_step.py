@@ -1,4 +1,4 @@
-"""Reading files as a step of the Beam pipeline: `staging` says what is done with each, `helpers` who does it."""
+"""The step of the Beam pipeline that reads files, in this process or in reader processes."""
 
 import os
 import uuid
@@ -12,7 +12,7 @@ from apache_beam.utils.timestamp import MIN_TIMESTAMP
 from apache_beam.utils.windowed_value import WindowedValue
 from threadpoolctl import threadpool_limits
 
-from components.image_example_gen.reader_processes import Batch, Helper, take_helpers
+from components.image_example_gen.reader_processes import Batch, ReaderProcess, take_reader_processes
 from components.image_example_gen.staged_examples import Reader, Staged
 from crackgate.contracts.image_limits import ImageLimits
 from crackgate.images.copies.partitions import pack
@@ -22,10 +22,10 @@ WARNINGS_OUTPUT = "warnings"
 
 
 class ReadImages(beam.DoFn):
-    """From a numbered batch of paths below the folder (bytes) to what is seen of its images, which are staged.
+    """From numbered batches of paths below the folder (bytes) to the pictures of their images, and staged examples.
 
-    Output: for each batch the `PictureTable`, named by their paths, and as many `Place`s. In a place is a serialized
-    `tf.train.Example`, yet without group.
+    Output: for each batch a `PictureTable` with paths as names, and the `Place` of each image's example, which has no
+    group yet.
 
     Tagged outputs: `rejected` and `warnings`, rows of the account; the latter of images that were not taken whole.
     """
@@ -35,33 +35,33 @@ class ReadImages(beam.DoFn):
         self._staging = staging
 
     def setup(self) -> None:
-        """One thread for each product of small matrices: more would only wait for each other, and for other workers."""
+        """Lets products of small matrices use one thread: more would wait for each other, and for other workers."""
         self._threads = threadpool_limits(limits=1, user_api="blas")
 
     def teardown(self) -> None:
-        """Whatever else runs in this process may have its threads again."""
+        """Gives the process its threads back."""
         self._threads.restore_original_limits()
 
     def start_bundle(self) -> None:
-        """Takes the helpers of this process, if it has any, to itself."""
-        self._helpers: list[Helper] = take_helpers()
+        """Takes the reader processes that were started, if any."""
+        self._readers: list[ReaderProcess] = take_reader_processes()
 
     def process(self, numbered: tuple[int, list[bytes]]) -> Iterator[Any]:
-        """Never raises for what is in a file or wrong with it."""
+        """Never raises for a file's content or faults."""
         number, paths = numbered
-        # Another name at every attempt: one that was given up may still be writing.
+        # Another name at every attempt: an abandoned one may still be writing.
         file = os.path.join(self._staging, f"{uuid.uuid4().hex}.staged")
         batch = Batch(self._reader, number, paths, file)
-        for helper in self._helpers:
-            for done in helper.finished():
+        for reader in self._readers:
+            for done in reader.finished():
                 yield from _outputs(done)
-        if not any(helper.has_room() and helper.give(batch) for helper in self._helpers):
+        if not any(reader.has_room() and reader.give(batch) for reader in self._readers):
             yield from _outputs(_read(batch))
 
     def finish_bundle(self) -> Iterator[Any]:
-        """Waits for the helpers, and reads what those that ended have left."""
-        for helper in self._helpers:
-            staged = [*helper.finish(), *map(_read, helper.left())]
+        """Waits for the reader processes, and reads what those that ended have left."""
+        for reader in self._readers:
+            staged = [*reader.finish(), *map(_read, reader.left())]
             for output in (output for each in staged for output in _outputs(each)):
                 yield _at_the_end(output)
 
@@ -81,7 +81,7 @@ def _outputs(staged: Staged) -> Iterator[Any]:
 
 
 def _at_the_end(output: Any) -> Any:
-    """An output that no element stands for, as Beam wants it: with its time and window, here the only ones."""
+    """An output of `finish_bundle`, which Beam wants with its time and window, here the only ones."""
     if isinstance(output, beam.pvalue.TaggedOutput):
         return beam.pvalue.TaggedOutput(output.tag, _at_the_end(output.value))
     return WindowedValue(output, MIN_TIMESTAMP, [GlobalWindow()])

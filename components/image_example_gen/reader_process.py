@@ -1,9 +1,9 @@
-"""What a helper runs (see `helpers`): reads the batches that it receives, one after the other.
+"""The program of a reader process (see `reader_processes`): it reads batches, one after the other.
 
     python -P -m components.image_example_gen.reader_process CONNECTION
 
-CONNECTION is the file descriptor of a `multiprocessing.Pipe`, whose other end sends a `Batch` and gets back None once,
-when the imports are done, and then a `Staged` for each.
+CONNECTION is the file descriptor of a `multiprocessing.Pipe`. It sends None when the imports are done, and then a
+`Staged` for each `Batch` that it receives.
 """
 
 import gc
@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from components.image_example_gen.reader_processes import Batch
 
-# It was started for a run that had nothing to read, such as one that takes over what an earlier run has read.
+# A run that takes over stored examples has nothing to read.
 _SECONDS_IDLE = 60
 
 
@@ -26,7 +26,7 @@ def main(descriptor: int) -> None:
     connection = Connection(descriptor)
     batches: queue.SimpleQueue[Batch] = queue.SimpleQueue()
     threading.Thread(target=_receive, args=(connection, batches), daemon=True).start()
-    # What the imports make stays: nothing to collect.
+    # Imported objects stay: there is nothing to collect.
     gc.disable()
     from threadpoolctl import threadpool_limits
 
@@ -47,7 +47,7 @@ def main(descriptor: int) -> None:
 
 
 def _receive(connection: Connection, batches: "queue.SimpleQueue[Batch]") -> None:
-    """In a thread of its own, so that the other end never waits to send, and this process ends as soon as that one."""
+    """Receives in a thread of its own: the other end never waits to send, and its end ends this process at once."""
     while True:
         try:
             batches.put(connection.recv())

@@ -1,11 +1,8 @@
-"""Processes that help this one to read images, on the cores that it leaves idle.
+"""Processes that read images beside this one, on cores that it leaves idle.
 
-Threads would not do: most of the work on a small photograph is many short steps, between which Python's threads wait
-for each other longer than the steps take. A process needs seconds to import TensorFlow, so it is started well ahead,
-beside other imports. It takes whole batches and writes their staging files; what comes of a batch is the same wherever
-it is read.
-
-A helper that ends, for whatever reason, costs nothing but time: what it was at is read by this process.
+Threads would be slower: a small photograph takes many short steps, between which Python's threads wait for each other.
+A reader process imports TensorFlow for seconds, so it is started well ahead. It reads whole batches and writes their
+staging files, with the same outcome as this process. When one ends early, this process reads what it had been given.
 """
 
 import logging
@@ -22,7 +19,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from components.image_example_gen.staged_examples import Reader, Staged
 
-# One that it reads, and one that waits: it need not wait for this process, which is busy with a batch of its own.
+# One that it reads and one that waits, so that it need not wait for this process.
 _GIVEN_AT_ONCE = 2
 _SECONDS_TO_END = 5
 
@@ -46,13 +43,13 @@ class Batch:
     file: str
 
 
-class Helper:
+class ReaderProcess:
     """One process, from its start to `end`."""
 
     def __init__(self) -> None:
         self._connection, theirs = Pipe()
         with theirs:
-            # A group of its own: Ctrl-C is this process's business, whose end the helper sees by the pipe.
+            # Its own group, so that Ctrl-C reaches this process alone; the pipe tells the other one of its end.
             self._process = subprocess.Popen(
                 [sys.executable, "-P", "-m", "components.image_example_gen.reader_process", str(theirs.fileno())],
                 env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
@@ -64,11 +61,11 @@ class Helper:
         self._given: deque[Batch] = deque()
 
     def has_room(self) -> bool:
-        """Whether it has done its imports and can be given a batch."""
+        """Whether it has done its imports and can take a batch."""
         return self._ready and not self._ended and len(self._given) < _GIVEN_AT_ONCE
 
     def give(self, batch: Batch) -> bool:
-        """Has it read a batch; False if it has ended."""
+        """Gives it a batch to read; False if it has ended."""
         try:
             self._connection.send(batch)
         except OSError as error:
@@ -78,22 +75,22 @@ class Helper:
         return True
 
     def finished(self) -> "Iterator[Staged]":
-        """What it has finished since it was last asked."""
+        """Batches that it has finished since the last call."""
         while not self._ended and self._has_answered():
             yield from self._receive()
 
     def finish(self) -> "Iterator[Staged]":
-        """Waits for all that it was given, and ends it."""
+        """Waits for all batches that it was given, and ends it."""
         while self._given and not self._ended:
             yield from self._receive()
         self.end()
 
     def left(self) -> list[Batch]:
-        """Of one that has ended: what it was given and did not finish."""
+        """Batches that it was given and did not finish before it ended."""
         return list(self._given)
 
     def end(self) -> None:
-        """Ends the process, whatever it is at."""
+        """Ends the process at once."""
         self._ended = True
         self._connection.close()
         try:
@@ -123,27 +120,27 @@ class Helper:
 
     def _note_end(self, error: Exception) -> None:
         self._ended = True
-        log.warning("a process that helped to read images has ended (%r): this one reads on alone", error)
+        log.warning("a reader process has ended (%r): this process reads its images", error)
 
 
-_helpers: list[Helper] = []
+_started: list[ReaderProcess] = []
 
 
 @contextmanager
-def started_helpers(count: int) -> Iterator[list[Helper]]:
-    """Starts helpers for the first ingest in the block, in this process; they end with it or with the block."""
-    helpers = [Helper() for _ in range(count)]
-    _helpers[:] = helpers
+def reader_processes(count: int) -> Iterator[list[ReaderProcess]]:
+    """Starts reader processes for the first ingest in the block; they end with that ingest or with the block."""
+    processes = [ReaderProcess() for _ in range(count)]
+    _started[:] = processes
     try:
-        yield helpers
+        yield processes
     finally:
-        _helpers.clear()
-        for helper in helpers:
-            helper.end()
+        _started.clear()
+        for process in processes:
+            process.end()
 
 
-def take_helpers() -> list[Helper]:
-    """The helpers of this process, which from now on are the caller's; none where none were started, or left."""
-    taken = _helpers[:]
-    _helpers.clear()
+def take_reader_processes() -> list[ReaderProcess]:
+    """The reader processes that were started, which belong to the caller from now on."""
+    taken = _started[:]
+    _started.clear()
     return taken

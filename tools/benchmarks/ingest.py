@@ -79,10 +79,10 @@ def gather(files: list[Path], count: int, folder: Path) -> None:
 
 def measure(way: Callable[[Path, Path], None], data: Path) -> tuple[float, float]:
     """Seconds, and the peak memory in MB of the largest process."""
-    from components.image_example_gen.reader_processes import started_helpers
+    from components.image_example_gen.reader_processes import reader_processes
 
-    # A run starts its helpers before it imports TFX, which takes as long as their own imports.
-    with tempfile.TemporaryDirectory() as output, started_helpers(1 if way is ingest_helped else 0):
+    # A run starts its reader processes before it imports TFX, which takes as long as their own imports.
+    with tempfile.TemporaryDirectory() as output, reader_processes(1 if way is ingest_with_reader else 0):
         # Imported here, TFX and all, so that only the work is measured.
         importlib.import_module("pipeline.definition")
         started = time.perf_counter()
@@ -138,8 +138,8 @@ def ingest_alone(data: Path, output: Path) -> None:
     ingest(data, output, workers=1)
 
 
-def ingest_helped(data: Path, output: Path) -> None:
-    """With one worker and a helper, as a run does it on two cores; see `reader_processes`."""
+def ingest_with_reader(data: Path, output: Path) -> None:
+    """With one worker and a reader process, as a run does it on two cores."""
     ingest(data, output, workers=1)
 
 
@@ -148,7 +148,7 @@ def ingest_in_parallel(data: Path, output: Path) -> None:
     ingest(data, output, workers=2)
 
 
-WAYS = {"loop": plain_loop, "1 worker": ingest_alone, "and helper": ingest_helped, "2 workers": ingest_in_parallel}
+WAYS = {"loop": plain_loop, "1 worker": ingest_alone, "and reader": ingest_with_reader, "2 workers": ingest_in_parallel}
 
 if __name__ == "__main__":
     main()

@@ -9,7 +9,7 @@ from crackgate.config.beam import BeamOptions
 from crackgate.config.configuration import ConfigError, load_config
 from crackgate.images.image_folder import find_files
 from pipeline import beam_profiles
-from pipeline.beam_profiles import beam_pipeline_args, check_beam, count_helpers, resolve_profile
+from pipeline.beam_profiles import beam_pipeline_args, check_beam, count_reader_processes, resolve_profile
 
 
 def _folder(root: Path, images: int) -> Path:
@@ -58,7 +58,7 @@ def test_auto_does_as_workers_says_and_without_a_folder_at_hand_it_is_local(tmp_
 
 
 @pytest.mark.parametrize(
-    ("images", "cores", "options", "helpers"),
+    ("images", "cores", "options", "readers"),
     [
         (6, 2, BeamOptions(), 1),
         (6, 16, BeamOptions(profile="local"), 3),
@@ -70,11 +70,11 @@ def test_auto_does_as_workers_says_and_without_a_folder_at_hand_it_is_local(tmp_
     ],
 )
 def test_the_further_cores_help_where_one_process_reads_many_images(
-    images: int, cores: int, options: BeamOptions, helpers: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    images: int, cores: int, options: BeamOptions, readers: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(beam_profiles, "_HELPED_FROM", 6)
+    monkeypatch.setattr(beam_profiles, "_READERS_FROM", 6)
     monkeypatch.setattr(beam_profiles, "_cores", lambda: cores)
-    assert count_helpers(options, _folder(tmp_path, images)) == helpers
+    assert count_reader_processes(options, _folder(tmp_path, images)) == readers
 
 
 def test_one_line_switches_to_flink() -> None:

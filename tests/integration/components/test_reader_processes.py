@@ -1,4 +1,4 @@
-"""Processes that help to read images: the outcome is the same, whoever reads, and whatever becomes of them."""
+"""Reader processes: the outcome is the same, whichever process reads, and whatever becomes of them."""
 
 import hashlib
 import os
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import psutil
 import pytest
 
-from components.image_example_gen.reader_processes import Batch, Helper, started_helpers
+from components.image_example_gen.reader_processes import Batch, ReaderProcess, reader_processes
 from tests.helpers.ingested import draw, example_gen
 
 if TYPE_CHECKING:
@@ -38,11 +38,11 @@ def folder(tmp_path: Path, photographs: Path) -> Path:
     return data
 
 
-def _wait_until_ready(helper: Helper) -> None:
+def _wait_until_ready(reader: ReaderProcess) -> None:
     deadline = time.monotonic() + _PATIENCE
-    while not helper.has_room():
-        assert time.monotonic() < deadline, "the helper has not come to its first batch"
-        assert list(helper.finished()) == []
+    while not reader.has_room():
+        assert time.monotonic() < deadline, "the reader has not come to its first batch"
+        assert list(reader.finished()) == []
         time.sleep(0.05)
 
 
@@ -54,46 +54,46 @@ def _stored(bench: "Bench") -> dict[str, str]:
     }
 
 
-def test_the_outcome_is_the_same_byte_for_byte_with_a_helper(
+def test_the_outcome_is_the_same_byte_for_byte_with_a_reader_process(
     folder: Path, new_bench: "Callable[..., Bench]", monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from components.image_example_gen import executor
 
-    # A dozen batches, so that the helper has a part in it.
+    # A dozen batches, so that the reader has a part in it.
     monkeypatch.setattr(executor, "_FILES_IN_BATCH", 4)
-    alone, helped = new_bench(), new_bench()
+    alone, shared = new_bench(), new_bench()
     given: list[int] = []
-    give = Helper.give
+    give = ReaderProcess.give
 
-    def noted(helper: Helper, batch: Batch) -> bool:
+    def recorded(reader: ReaderProcess, batch: Batch) -> bool:
         given.append(batch.number)
-        return give(helper, batch)
+        return give(reader, batch)
 
-    monkeypatch.setattr(Helper, "give", noted)
-    with started_helpers(1) as (helper,):
-        alone_account = _ingest(alone, folder, helped=False)
-        _wait_until_ready(helper)
-        helped_account = _ingest(helped, folder, helped=True)
+    monkeypatch.setattr(ReaderProcess, "give", recorded)
+    with reader_processes(1) as (reader,):
+        alone_account = _ingest(alone, folder, shared=False)
+        _wait_until_ready(reader)
+        shared_account = _ingest(shared, folder, shared=True)
     assert 2 <= len(given) < 12
-    assert not helper.has_room()
-    assert helped_account == alone_account
+    assert not reader.has_room()
+    assert shared_account == alone_account
     assert len(alone_account["rejected"]) == 5
     assert len(alone_account["warnings"]) == 1
-    assert _stored(helped) == _stored(alone)
+    assert _stored(shared) == _stored(alone)
     assert len(_stored(alone)) == 6
 
 
-def _ingest(bench: "Bench", folder: Path, helped: bool) -> Any:
+def _ingest(bench: "Bench", folder: Path, shared: bool) -> Any:
     from components.image_example_gen import read_step
 
     with pytest.MonkeyPatch.context() as patch:
-        if not helped:
-            patch.setattr(read_step, "take_helpers", list)
+        if not shared:
+            patch.setattr(read_step, "take_reader_processes", list)
         bench.run(example_gen(folder, max_rejected_share=0.5))
     return bench.json_output("ImageExampleGen", "account")
 
 
-def test_what_a_killed_helper_was_given_is_read_by_this_process(
+def test_what_a_killed_reader_process_was_given_is_read_by_this_process(
     photographs: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     from components.image_example_gen.read_step import ReadImages
@@ -102,34 +102,34 @@ def test_what_a_killed_helper_was_given_is_read_by_this_process(
     paths = sorted(os.fsencode(path.relative_to(photographs)) for path in photographs.rglob("*.jpg"))
     read = ReadImages(str(photographs), ["Negative", "Positive"], ImageLimits(), str(tmp_path))
     before = set(psutil.Process().children())
-    with started_helpers(1) as (helper,):
+    with reader_processes(1) as (reader,):
         (process,) = set(psutil.Process().children()) - before
         read.start_bundle()
-        _wait_until_ready(helper)
+        _wait_until_ready(reader)
         process.send_signal(signal.SIGSTOP)
         outputs = [output for number in range(4) for output in read.process((number, paths[number::4]))]
         assert [places[0].batch for _, places in outputs] == [2, 3]
         process.kill()
         outputs += [output.value for output in read.finish_bundle()]
-    assert "this one reads on alone" in caplog.text
+    assert "this process reads its images" in caplog.text
     assert sorted(name for pictures, _ in outputs for name in pictures.names) == paths
     assert [places[0].batch for _, places in outputs] == [2, 3, 0, 1]
     for _, places in outputs:
         assert Path(places[0].file).stat().st_size == places[-1].offset + places[-1].size
 
 
-_STARTS_A_HELPER = """
+_STARTS_A_READER = """
 import sys
-from components.image_example_gen.reader_processes import started_helpers
-with started_helpers(1):
+from components.image_example_gen.reader_processes import reader_processes
+with reader_processes(1):
     print("started", flush=True)
     sys.stdin.read()
 """
 
 
-def test_a_helper_ends_with_the_process_that_started_it() -> None:
+def test_a_reader_process_ends_with_the_process_that_started_it() -> None:
     parent = subprocess.Popen(
-        [sys.executable, "-c", _STARTS_A_HELPER],
+        [sys.executable, "-c", _STARTS_A_READER],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
@@ -137,7 +137,7 @@ def test_a_helper_ends_with_the_process_that_started_it() -> None:
     with parent:
         assert parent.stdout is not None
         assert parent.stdout.readline() == b"started\n"
-        (helper,) = psutil.Process(parent.pid).children()
+        (reader,) = psutil.Process(parent.pid).children()
         parent.kill()
-    _, alive = psutil.wait_procs([helper], timeout=_PATIENCE)
+    _, alive = psutil.wait_procs([reader], timeout=_PATIENCE)
     assert not alive
