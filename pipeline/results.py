@@ -9,6 +9,7 @@ from tfx.utils import path_utils
 
 from components.data_page.executor import PAGE_FILE
 from crackgate.config.configuration import Config
+from crackgate.contracts.drift_findings import DriftFindings
 from crackgate.contracts.serving_findings import ServingFindings
 from crackgate.gate.rules import gate_rules
 from crackgate.runs.lineage import Execution
@@ -60,8 +61,7 @@ def _add_findings(summary: Summary, done: dict[str, Execution]) -> None:
         leaks = _read(done["LeakCheck"], "findings")
         summary.images.copies, summary.images.leaks = leaks["pairs"], leaks["leaks"]
     if "DriftCheck" in done:
-        drift = _read(done["DriftCheck"], "findings")
-        summary.drift, summary.skew = drift["drift"], drift["skew"]
+        summary.drift = DriftFindings.model_validate(_read(done["DriftCheck"], "findings"))
     if "ServingCheck" in done:
         findings = ServingFindings.model_validate(_read(done["ServingCheck"], "findings"))
         summary.serving = findings if findings.checks else None

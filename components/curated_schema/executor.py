@@ -34,10 +34,10 @@ class Executor(base_executor.BaseExecutor):
 
 
 def build_schema(classes: list[str], options: SchemaOptions) -> schema_pb2.Schema:
-    """Returns the schema of what is expected of one stored image: each feature once, with its type and its domain.
+    """Returns the schema of one stored image: each feature once, with its type and its domain.
 
-    The image itself, its names and its descriptor are not in it: statistics tell nothing of them and would be taken up
-    by little else, and StatisticsGen reads only what is in the schema.
+    It leaves out the image itself, its names and its descriptor, because StatisticsGen computes statistics of whatever
+    is in the schema.
 
     Args:
         classes: Class names in label order.

@@ -28,12 +28,12 @@ class Executor(base_executor.BaseExecutor):
             DataRejectedError: There is an anomaly; the reasons name split, feature and what is wrong with it.
         """
         self._log_startup(input_dict, output_dict, exec_properties)
-        artifact = artifact_utils.get_single_instance(input_dict["anomalies"])
+        anomalies = artifact_utils.get_single_instance(input_dict["anomalies"])
+        examples = artifact_utils.get_single_instance(input_dict["examples"])
         findings = []
-        for split in artifact_utils.decode_split_names(artifact.split_names):
-            file = Path(artifact_utils.get_split_uri([artifact], split)) / DEFAULT_FILE_NAME
-            anomalies = anomalies_pb2.Anomalies.FromString(file.read_bytes())
-            findings += describe(split, anomalies, artifact_utils.get_single_instance(input_dict["examples"]))
+        for split in artifact_utils.decode_split_names(anomalies.split_names):
+            file = Path(artifact_utils.get_split_uri([anomalies], split)) / DEFAULT_FILE_NAME
+            findings += describe(split, anomalies_pb2.Anomalies.FromString(file.read_bytes()), examples)
         if findings:
             raise DataRejectedError(findings)
         artifact_utils.get_single_instance(output_dict["findings"]).write(findings)
@@ -62,8 +62,8 @@ def describe(split: str, anomalies: anomalies_pb2.Anomalies, examples: types.Art
 
 def _centre_of_range(schema: schema_pb2.Schema, name: str) -> float | None:
     for feature in schema.feature:
-        if feature.name == name and feature.HasField("float_domain"):
-            return (feature.float_domain.min + feature.float_domain.max) / 2
-        if feature.name == name and feature.HasField("int_domain"):
-            return (feature.int_domain.min + feature.int_domain.max) / 2
+        kind = feature.WhichOneof("domain_info")
+        if feature.name == name and kind in ("float_domain", "int_domain"):
+            domain = getattr(feature, kind)
+            return float(domain.min + domain.max) / 2
     return None

@@ -16,19 +16,14 @@ def divergences(
 ) -> dict[str, float]:
     """Jensen-Shannon divergence of each feature's histograms, 0 (alike) to 1 (nothing in common), as TFDV computes it.
 
-    The histograms are those of the quantiles, with a tenth of the images in every bucket. In those of equal width that
-    TFDV compares by itself, a single image far from all others makes everything else one bucket.
+    The histograms are those of the quantiles, with a tenth of the images in every bucket. TFDV alone would compare
+    buckets of equal width, and a single image far from all others would put everything else into one of them.
 
-    Features that one of the two does not have are left out.
-
-    Args:
-        statistics: TFDV statistics of one split.
-        reference: TFDV statistics of another.
-        names: Numeric features.
+    Features that one of the two does not have are left out; `names` are numeric.
     """
     schema = schema_pb2.Schema()
     for name in names:
-        # TFDV compares nothing whose type it is not told; whole numbers compare alike under either.
+        # TFDV compares only features with a type; whole numbers compare alike under either.
         feature = schema.feature.add(name=name, type=schema_pb2.FLOAT)
         feature.drift_comparator.jensen_shannon_divergence.threshold = 1.0
     anomalies = tfdv.validate_statistics(
@@ -54,7 +49,7 @@ def _with_quantiles_first(statistics: DatasetFeatureStatisticsList) -> DatasetFe
 def divergence_by_chance(statistics: DatasetFeatureStatisticsList, reference: DatasetFeatureStatisticsList) -> float:
     """The divergence that two samples of one distribution exceed once in a thousand times, in the same ten buckets.
 
-    Of n and m images in k buckets, 8 ln 2 n m / (n + m) times the divergence follows a chi-squared distribution of
+    With n and m images in k buckets, 8 ln 2 n m / (n + m) times the divergence follows a chi-squared distribution of
     k - 1 degrees of freedom (Grosse et al., "Analysis of symbolic sequences using the Jensen-Shannon divergence",
     Physical Review E 65, 2002). TFDV gives each sample ten buckets of its own and lays them over each other, which adds
     0.09 at most (measured on normal and log-normal samples of 15 to 7,000).

@@ -1,9 +1,4 @@
-"""The work of DriftCheck.
-
-Its findings, divergences by split and feature; `drift` is null when there is no released run to compare with:
-
-    {"drift": {"train": {"image/quality/brightness": 0.02, ...}, ...}, "skew": {"eval": {...}, "test": {...}}}
-"""
+"""The work of DriftCheck."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -19,6 +14,7 @@ from components.shared.outliers import find_outliers
 from components.shared.parameters import OPTIONS
 from crackgate.config.drift import DriftOptions
 from crackgate.contracts import stored_example
+from crackgate.contracts.drift_findings import Divergences, DriftFindings
 from crackgate.contracts.errors import DataRejectedError
 
 # What a camera, light or surface changes.
@@ -47,55 +43,51 @@ class Executor(base_executor.BaseExecutor):
             DataRejectedError: A divergence is too large; the reasons name split, feature, by how much, and images.
         """
         self._log_startup(input_dict, output_dict, exec_properties)
-        examples = artifact_utils.get_single_instance(input_dict["examples"])
         own = _load(artifact_utils.get_single_instance(input_dict["statistics"]))
-        released = [_load(artifact) for artifact in input_dict.get("released_statistics", [])]
+        examples = artifact_utils.get_single_instance(input_dict["examples"])
         options = DriftOptions.model_validate_json(exec_properties[OPTIONS])
-        drift, reasons = None, []
-        if released:
-            drift = {split: divergences(own[split], released[0][split], COMPARED) for split in stored_example.SPLITS}
-            allowed = Allowance("the last released run", options.max_drift, "drift.max_drift")
-            for split, found in drift.items():
-                reasons += _describe(found, split, own[split], released[0][split], allowed, examples)
-        train = own[stored_example.TRAIN_SPLIT]
-        skew = {
-            split: divergences(own[split], train, COMPARED)
-            for split in (stored_example.EVAL_SPLIT, stored_example.TEST_SPLIT)
-        }
-        allowed = Allowance("split 'train'", options.max_skew, "drift.max_skew")
-        for split, found in skew.items():
-            reasons += _describe(found, split, own[split], train, allowed, examples)
+        drift: Divergences | None = None
+        reasons: list[str] = []
+        for artifact in input_dict.get("released_statistics", []):
+            released = Reference("the last released run", _load(artifact), options.max_drift, "drift.max_drift")
+            drift, reasons = _compare(own, released, examples)
+        others = dict.fromkeys((stored_example.EVAL_SPLIT, stored_example.TEST_SPLIT), own[stored_example.TRAIN_SPLIT])
+        train = Reference("split 'train'", others, options.max_skew, "drift.max_skew")
+        skew, more_reasons = _compare(own, train, examples)
+        reasons += more_reasons
         if reasons:
             raise DataRejectedError(reasons)
-        artifact_utils.get_single_instance(output_dict["findings"]).write({"drift": drift, "skew": skew})
+        findings = DriftFindings(drift=drift, skew=skew)
+        artifact_utils.get_single_instance(output_dict["findings"]).write(findings.model_dump())
 
 
 @dataclass(frozen=True)
-class Allowance:
-    """What a split is compared with, and how far from it it may be by which option."""
+class Reference:
+    """What splits are compared with: its name, its statistics by split, and the largest divergence by which option."""
 
-    reference: str
-    divergence: float
+    name: str
+    statistics: dict[str, DatasetFeatureStatisticsList]
+    allowed: float
     option: str
 
 
-def _describe(
-    found: dict[str, float],
-    split: str,
-    here: DatasetFeatureStatisticsList,
-    there: DatasetFeatureStatisticsList,
-    allowed: Allowance,
-    examples: types.Artifact,
-) -> list[str]:
-    chance = divergence_by_chance(here, there)
-    return [
-        f"split {split!r}, {feature}: differs from {allowed.reference}: Jensen-Shannon divergence {divergence:.3f}, "
-        f"allowed is {allowed.divergence:g} ({allowed.option}) and {chance:.3f} for chance; mean "
-        f"{mean(here, feature):.4g} here, {mean(there, feature):.4g} there; farthest from there: "
-        + find_outliers(examples, split, feature, mean(there, feature))
-        for feature, divergence in found.items()
-        if divergence > allowed.divergence + chance
-    ]
+def _compare(
+    own: dict[str, DatasetFeatureStatisticsList], reference: Reference, examples: types.Artifact
+) -> tuple[Divergences, list[str]]:
+    """Divergences, and a sentence about each that is too large."""
+    found = {split: divergences(own[split], there, COMPARED) for split, there in reference.statistics.items()}
+    reasons = []
+    for split, there in reference.statistics.items():
+        here, chance = own[split], divergence_by_chance(own[split], there)
+        reasons += [
+            f"split {split!r}, {feature}: differs from {reference.name}: Jensen-Shannon divergence {divergence:.3f}, "
+            f"allowed is {reference.allowed:g} ({reference.option}) and {chance:.3f} for chance; mean "
+            f"{mean(here, feature):.4g} here, {mean(there, feature):.4g} there; farthest from there: "
+            + find_outliers(examples, split, feature, mean(there, feature))
+            for feature, divergence in found[split].items()
+            if divergence > reference.allowed + chance
+        ]
+    return found, reasons
 
 
 def _load(artifact: types.Artifact) -> dict[str, DatasetFeatureStatisticsList]:

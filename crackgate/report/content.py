@@ -151,20 +151,9 @@ def _findings(component: str, summary: Summary) -> list[str]:
         return [f"{images.found:,} files found, {images.ingested:,} ingested, {len(images.rejected):,} rejected"]
     if component == "LeakCheck" and images.copies is not None:
         return [f"{images.copies:,} pairs of copies, {images.leaks:,} across splits"]
-    if component == "DriftCheck" and summary.skew:
-        skew = f"largest divergence of eval and test from train: {_largest(summary.skew):.3f}"
-        return [skew, _drift(summary.drift)]
+    if component == "DriftCheck" and summary.drift is not None:
+        return [summary.drift.in_words()]
     return []
-
-
-def _drift(drift: dict[str, dict[str, float]] | None) -> str:
-    if drift is None:
-        return "no earlier release to compare with"
-    return f"largest divergence from the last release: {_largest(drift):.3f}"
-
-
-def _largest(divergences: dict[str, dict[str, float]]) -> float:
-    return max((value for split in divergences.values() for value in split.values()), default=0.0)
 
 
 def explain(summary: Summary) -> list[str]:

@@ -11,6 +11,7 @@ from pydantic import BaseModel, Field, computed_field
 from crackgate.atomic_files import write_text
 from crackgate.config.configuration import Config
 from crackgate.contracts.account import Account
+from crackgate.contracts.drift_findings import DriftFindings
 from crackgate.contracts.evaluation import Evaluation
 from crackgate.contracts.serving_findings import ServingFindings
 from crackgate.contracts.verdict import EXIT_CODES, Verdict
@@ -65,8 +66,7 @@ class Summary(BaseModel):
         serving: What ServingCheck found; None when the run did not reach it.
         pushed_version: The released version; None when there is none.
         pushed_to: Its folder.
-        drift: Divergence from the last released run's images, by split and feature; None when there is no such run.
-        skew: Divergence of eval and test from train, by split and feature.
+        drift: What DriftCheck found; None when the run did not reach it.
         outputs: Paths of the report, the training curves and the like, by name.
         report_error: Why there is no report; None when there is one.
     """
@@ -83,8 +83,7 @@ class Summary(BaseModel):
     exit_code: int = 1
     reasons: list[str] = Field(default_factory=list)
     images: Images = Images()
-    drift: dict[str, dict[str, float]] | None = None
-    skew: dict[str, dict[str, float]] = Field(default_factory=dict)
+    drift: DriftFindings | None = None
     evaluation: Evaluation | None = None
     serving: ServingFindings | None = None
     pushed_version: int | None = None

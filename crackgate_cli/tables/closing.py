@@ -62,22 +62,14 @@ def _print_images(console: Console, summary: Summary) -> None:
         console.print(f"they form {images.groups} groups, each in one split", highlight=False)
     if images.copies is not None:
         console.print(f"leak check: {images.copies} pairs of copies, {images.leaks} across splits", highlight=False)
-    if summary.skew:
-        largest = f"largest divergence of eval and test from train {_largest(summary.skew):.3f}"
-        since = (
-            "no earlier release" if summary.drift is None else f"from the last release {_largest(summary.drift):.3f}"
-        )
-        console.print(f"drift check: {largest}, {since}", highlight=False, soft_wrap=True)
+    if summary.drift is not None:
+        console.print(f"drift check: {summary.drift.in_words()}", highlight=False, soft_wrap=True)
     if images.warnings:
         console.print(f"{len(images.warnings)} have warnings: see the summary", highlight=False)
     for reason, count in images.rejected_by_reason.items():
         paths = [row.path for row in images.rejected if row.reason == reason]
         shown = ", ".join(map(repr, paths[:_LONGEST_LIST])) + (", ..." if count > _LONGEST_LIST else "")
         console.print(f"rejected as {reason}: {count}: {escape(shown)}", highlight=False, soft_wrap=True)
-
-
-def _largest(divergences: dict[str, dict[str, float]]) -> float:
-    return max((value for split in divergences.values() for value in split.values()), default=0.0)
 
 
 def _print_components(console: Console, summary: Summary) -> None:

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from crackgate.config.configuration import Config
+from crackgate.contracts.drift_findings import DriftFindings
 from crackgate.contracts.evaluation import (
     ALL_IMAGES,
     Comparison,
@@ -40,7 +41,7 @@ def fill_summary(verdict: Verdict = Verdict.RELEASED, classes: list[str] | None 
         }
     )
     summary.images.fingerprint, summary.images.copies, summary.images.leaks = "ab" * 32, 10, 0
-    summary.skew = {"eval": {"image/quality/brightness": 0.0625}}
+    summary.drift = DriftFindings(drift=None, skew={"eval": {"image/quality/brightness": 0.0625}})
     summary.components = [
         ComponentTime(name=name, state="complete", seconds=1.25, peak_memory=3 << 30) for name in CHECKED
     ]

@@ -1,0 +1,28 @@
+"""DriftCheck's findings: its output `findings`, a part of the summary and the report."""
+
+from pydantic import BaseModel
+
+# By split, then by feature: Jensen-Shannon divergence, 0 (alike) to 1 (nothing in common).
+Divergences = dict[str, dict[str, float]]
+
+
+class DriftFindings(BaseModel):
+    """How far the images are from others.
+
+    Attributes:
+        drift: Divergence of each split from the same split of the last released run; None when there is no such run.
+        skew: Divergence of eval and test from train.
+    """
+
+    drift: Divergences | None
+    skew: Divergences
+
+    def in_words(self) -> str:
+        """The findings in a few words."""
+        skew = f"largest divergence of eval and test from train {_largest(self.skew):.3f}"
+        since = "no earlier release" if self.drift is None else f"from the last release {_largest(self.drift):.3f}"
+        return f"{skew}, {since}"
+
+
+def _largest(divergences: Divergences) -> float:
+    return max((value for split in divergences.values() for value in split.values()), default=0.0)
