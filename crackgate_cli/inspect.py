@@ -44,9 +44,6 @@ def inspect(
     overlap: Annotated[
         float, typer.Option(min=0, max=0.9, help="Share of a tile that the next one covers at least.")
     ] = 0.5,
-    by_tiles: Annotated[
-        bool, typer.Option("--by-tiles", help="Every tile by itself: the reference for strips of them.")
-    ] = False,
 ) -> None:
     """Find cracks in whole photographs: heat map, tiles and measures for each, and a summary of all."""
     try:
@@ -59,7 +56,7 @@ def inspect(
                 EXIT_USAGE,
             )
         _prepare(output, photographs)
-        failed = _inspect(folder, photographs, output, tile, overlap, by_tiles)
+        failed = _inspect(folder, photographs, output, tile, overlap)
     except (NoSuchInputError, NotAReleaseError) as error:
         fail(str(error), EXIT_USAGE)
     if failed:
@@ -73,13 +70,13 @@ def _prepare(output: Path, photographs: list[str]) -> None:
     output.mkdir(parents=True, exist_ok=True)
 
 
-def _inspect(folder: Path, photographs: list[str], output: Path, tile: int, overlap: float, by_tiles: bool) -> int:
+def _inspect(folder: Path, photographs: list[str], output: Path, tile: int, overlap: float) -> int:
     """Returns how many photographs could not be inspected."""
     console = console_on_a_copy_of(1)
     failed = number = 0
     with console_on_a_copy_of(2).status("loading the model ...") as status, silence_output():
         from crackgate.model.released_model import load_released_model
-        from serving.inspection.inspector import Inspector, Method
+        from serving.inspection.inspector import Inspector
         from serving.inspection.summaries import summaries
 
         released = load_released_model(folder)
@@ -90,7 +87,7 @@ def _inspect(folder: Path, photographs: list[str], output: Path, tile: int, over
             "tile_px": tile,
             "overlap": overlap,
         }
-        inspector = Inspector(released, tile, overlap, Method.TILES if by_tiles else Method.STRIPS)
+        inspector = Inspector(released, tile, overlap)
         with summaries(output, settings) as add:
             began = time.monotonic()
             for number, inspected in enumerate(inspector.inspect(find_images(photographs), output), start=1):

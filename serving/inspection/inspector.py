@@ -2,7 +2,6 @@
 
 import os
 from collections.abc import Iterable, Iterator
-from enum import StrEnum
 from pathlib import Path
 
 import numpy as np
@@ -17,14 +16,7 @@ from serving.inspection.overlay import write_overlay
 from serving.inspection.photograph import read_photograph, scale
 from serving.inspection.summaries import Inspection
 from serving.inspection.tile_files import write_csv, write_geojson
-from serving.inspection.tile_scores import ByTiles, TileScorer, fastest_scorer
-
-
-class Method(StrEnum):
-    """How tiles are scored; see `tile_scores`."""
-
-    STRIPS = "strips"
-    TILES = "tiles"
+from serving.inspection.tile_scores import score_tiles
 
 
 class Inspector:
@@ -35,12 +27,11 @@ class Inspector:
         overlap: Share of a tile that its neighbour covers at least.
     """
 
-    def __init__(self, model: ReleasedModel, tile: int, overlap: float, method: Method):
+    def __init__(self, model: ReleasedModel, tile: int, overlap: float):
         """Takes a model with a positive class."""
         assert model.threshold is not None
-        self._model, self._threshold, self._method = model, model.threshold, method
+        self._model, self._threshold = model, model.threshold
         self.tile, self.overlap = tile, overlap
-        self._scorer: TileScorer | None = None
 
     def inspect(self, files: Iterable[Path], output: Path) -> Iterator[Inspection]:
         """Inspects photographs; what cannot be read is reported, and the rest goes on.
@@ -75,11 +66,7 @@ class Inspector:
             float32 (rows, columns), the positive class's score of each tile, and where the tiles lie.
         """
         grid = lay_grid(pixels.shape[1], pixels.shape[0], self.tile, self._model.image_size, self.overlap)
-        scaled = scale(pixels, grid)
-        if self._scorer is None:
-            strips = self._method is Method.STRIPS
-            self._scorer = fastest_scorer(self._model, scaled, grid) if strips else ByTiles(self._model)
-        return self._scorer.score(scaled, grid), grid
+        return score_tiles(self._model, scale(pixels, grid), grid), grid
 
     def _write(
         self, folder: Path, pixels: np.ndarray, scores: np.ndarray, grid: Grid, measures: Measures, name: str

@@ -67,7 +67,7 @@ class HeatMapper:
         from serving.inspection.grid import lay_grid
         from serving.inspection.measures import measure
         from serving.inspection.photograph import scale
-        from serving.inspection.tile_scores import ByTiles
+        from serving.inspection.tile_scores import score_tiles
 
         try:
             pixels = viewer_pixels(photograph, ImageLimits())
@@ -78,7 +78,7 @@ class HeatMapper:
         if model.positive_class is None or model.threshold is None:
             return {**size, "map": None, "map_missing": "There is no heat map: this model has no positive class."}
         grid = lay_grid(width, height, _TILE, model.image_size, _OVERLAP)
-        scores = ByTiles(model).score(scale(pixels, grid), grid)
+        scores = score_tiles(model, scale(pixels, grid), grid)
         measures = measure(scores, model.threshold, grid)
         return {
             **size,

@@ -1,12 +1,13 @@
-"""Seconds per 12-megapixel photograph of `crackgate inspect`, strips against tiles, in one run.
+"""Seconds per 12-megapixel photograph of `crackgate inspect`.
 
-The photographs are put together from real ones of cracked and of sound concrete. A round times both ways in turn, so
-that whatever else the machine does meets both. Printed are the best round, the steps, and how far the measures agree.
+The photographs are put together from real ones of cracked and of sound concrete.
 """
 
 import argparse
 import io
+import math
 import os
+import statistics
 import time
 from collections.abc import Callable
 from functools import partial
@@ -20,10 +21,9 @@ from PIL import Image
 
 from crackgate.model.released_model import load_released_model
 from serving.inspection.grid import lay_grid
-from serving.inspection.inspector import Inspector, Method
-from serving.inspection.measures import is_positive, measure
+from serving.inspection.inspector import Inspector
 from serving.inspection.photograph import read_photograph, scale
-from serving.inspection.tile_scores import ByStrips, ByTiles, TileScorer
+from serving.inspection.tile_scores import score_tiles
 
 PHOTOGRAPHS = Path(
     os.environ.get("CRACKGATE_PHOTOGRAPHS", Path(__file__).resolve().parents[3] / "shared" / "data" / "concrete")
@@ -49,36 +49,16 @@ def main() -> None:
             pixels, reading = _timed(partial(read_photograph, file))
             grid = lay_grid(_WIDTH, _HEIGHT, _SIDE, model.image_size, _OVERLAP)
             scaled, scaling = _timed(partial(scale, pixels, grid))
-            print(f"{name}: {grid.shape[0]} x {grid.shape[1]} tiles, read {reading:.2f} s, scaled {scaling:.2f} s")
-            ways: dict[str, TileScorer] = {"tiles": ByTiles(model), "strips": ByStrips(model)}
-            scores = {way: scorer.score(scaled, grid) for way, scorer in ways.items()}
-            best = dict.fromkeys(ways, np.inf)
-            for _ in range(arguments.rounds):
-                for way, scorer in ways.items():
-                    _, seconds = _timed(partial(scorer.score, scaled, grid))
-                    best[way] = min(best[way], seconds)
-            for way, found in scores.items():
-                measures = measure(found, model.threshold, grid)
-                print(
-                    f"  {way:6}  {best[way]:6.2f} s  {grid.shape[0] * grid.shape[1] / best[way]:5.0f} tiles/s  "
-                    f"area {measures.cracked_share:.4f}  run {measures.longest_run_px:.0f} px  "
-                    f"{measures.regions} regions"
-                )
-            alike = [is_positive(found, model.threshold) for found in scores.values()]
-            off = np.abs(scores["tiles"] - scores["strips"]).mean()
-            print(f"  labels agree on {(alike[0] == alike[1]).mean():.2%}, scores differ by {off:.4f} on average")
-        for method in Method:
-            inspector = Inspector(model, _SIDE, _OVERLAP, method)
-            files = [Path(folder) / "cracked.jpg"] * (arguments.rounds + 1)
-            output = Path(folder) / method
-            output.mkdir()
-            began = time.monotonic()
-            rounds: list[float] = []
-            for _ in inspector.inspect(files, output):
-                rounds.append(time.monotonic() - began)
-                began = time.monotonic()
-            memory = psutil.Process().memory_info().rss / 2**20
-            print(f"whole photograph, {method}: {min(rounds[1:]):.2f} s, process {memory:.0f} MiB")
+            rounds = [_timed(partial(score_tiles, model, scaled, grid))[1] for _ in range(arguments.rounds)]
+            tiles, scoring = math.prod(grid.shape), statistics.median(rounds)
+            print(
+                f"{name}: read {reading:.2f} s, scaled {scaling:.2f} s, {tiles} tiles scored in {scoring:.2f} s "
+                f"({tiles / scoring:.0f} tiles/s)"
+            )
+        inspected = Inspector(model, _SIDE, _OVERLAP).inspect([file] * (arguments.rounds + 1), Path(folder))
+        whole = [_timed(partial(next, inspected))[1] for _ in range(arguments.rounds + 1)]
+        memory = psutil.Process().memory_info().rss / 2**20
+        print(f"whole photograph: {statistics.median(whole[1:]):.2f} s, process {memory:.0f} MiB")
 
 
 def _photograph(data: Path, cracked_share: float) -> bytes:

@@ -19,10 +19,8 @@ from crackgate.model.calibration import Calibration
 from crackgate.model.decision import Decision
 from crackgate.model.released_model import ReleasedModel, load_released_model
 from crackgate_cli.main import app
-from serving.inspection.inspector import Inspector, Method
-from serving.inspection.measures import is_positive
+from serving.inspection.inspector import Inspector
 from serving.inspection.summaries import Inspection
-from serving.inspection.tile_scores import ByStrips
 from trainer.export.signatures import export_classifier
 from trainer.network.backbones import build_backbone
 from trainer.network.classifier import assemble, build_head
@@ -136,26 +134,11 @@ def test_a_set_has_a_table_and_a_page(inspected: tuple[Path, int]) -> None:
             assert Image.open(output / row["files"] / "overlay.jpg").size[0] >= 640
 
 
-def test_figures_from_strips_and_from_tiles_agree(model: ReleasedModel) -> None:
-    found = {}
-    pixels = [np.asarray(surface(900, 640, seed, CRACK if seed % 2 else None)) for seed in range(2000, 2004)]
-    for method in Method:
-        inspector = Inspector(model, TILE, 0.5, method)
-        found[method] = [inspector.score(photograph)[0] for photograph in pixels]
-        assert isinstance(inspector._scorer, ByStrips) == (method is Method.STRIPS)
-    for strips, tiles in zip(found[Method.STRIPS], found[Method.TILES], strict=True):
-        decided = is_positive(strips, 0.5), is_positive(tiles, 0.5)
-        assert (decided[0] == decided[1]).mean() >= 0.98
-        assert abs(decided[0].mean() - decided[1].mean()) <= 0.02
-        assert np.abs(strips - tiles).mean() <= 0.02
-    assert max(scores.max() for scores in found[Method.TILES]) > 0.9
-
-
 def test_a_tile_gets_the_score_that_the_model_gives_its_image(model: ReleasedModel, tmp_path: Path) -> None:
     tile = surface(TILE, TILE, 7, [(0, 40), (96, 60)])
     tile.save(tmp_path / "tile.png")
     (answer,) = model.answer([(tmp_path / "tile.png").read_bytes()])
-    scores, _ = Inspector(model, TILE, 0.5, Method.TILES).score(np.asarray(tile))
+    scores, _ = Inspector(model, TILE, 0.5).score(np.asarray(tile))
     # The scaled photograph is rounded to whole grey levels.
     assert scores.shape == (1, 1) and scores[0, 0] == pytest.approx(answer.scores[1], abs=0.02)
 
@@ -165,7 +148,7 @@ def test_memory_stays_flat_whatever_the_number_of_photographs(model: ReleasedMod
     surface(1500, 1000, 5).save(file)
     process, memory = psutil.Process(), []
     found: list[Inspection] = []
-    for row in Inspector(model, 192, 0.2, Method.STRIPS).inspect([file] * 24, tmp_path):
+    for row in Inspector(model, 192, 0.2).inspect([file] * 24, tmp_path):
         found.append(row)
         memory.append(process.memory_info().rss)
     assert len({row.files for row in found}) == 24
