@@ -28,11 +28,13 @@ def gate(
     verbose: VerboseOption = False,
 ) -> None:
     """Judge a model, wherever it was trained, by photographs that it has never seen. Nothing is released."""
-    from pipeline.gate_run import gate_model
+    from pipeline.gate_run import judge_model
+    from pipeline.request import RunRequest
 
     place = Workspace(workspace.resolve())
     with report_usage_errors():
         settings = load_config(config, assignments)
         console = console_on_a_copy_of(1)
-        summary = gate_model(console, model.resolve(), data.resolve(), settings, place, cache, verbose)
+        request = RunRequest(console, data.resolve(), settings, place, cache, verbose)
+        summary = judge_model(request, model.resolve())
     exit_with_verdict(console, place, summary)

@@ -36,6 +36,7 @@ def run(
     verbose: VerboseOption = False,
 ) -> None:
     """Run the pipeline: from a folder of photographs to a released model."""
+    from pipeline.request import RunRequest
     from pipeline.run import run_pipeline
 
     place = Workspace(workspace.resolve())
@@ -44,5 +45,5 @@ def run(
             assignments = [*(assignments or []), f"data.group_by={json.dumps(group_by)}"]
         settings = load_config(config, assignments)
         console = console_on_a_copy_of(1)
-        summary = run_pipeline(console, data.resolve(), settings, place, cache, verbose)
+        summary = run_pipeline(RunRequest(console, data.resolve(), settings, place, cache, verbose))
     exit_with_verdict(console, place, summary)

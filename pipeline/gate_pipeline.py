@@ -7,7 +7,6 @@ import hashlib
 import shutil
 from pathlib import Path
 
-from ml_metadata.proto import metadata_store_pb2
 from tfx.components import Evaluator
 from tfx.dsl.components.common.importer import Importer
 from tfx.orchestration.metadata import sqlite_metadata_connection_config
@@ -17,75 +16,58 @@ from tfx.utils import path_utils
 
 from components.image_example_gen.component import ImageExampleGen
 from crackgate.atomic_files import whole_folder
-from crackgate.config.configuration import Config
 from crackgate.contracts.stored_example import TEST_SPLIT
 from crackgate.runs.summary import Summary
-from crackgate.runs.workspace import Workspace
 from pipeline.beam_profiles import add_component_args, beam_pipeline_args
 from pipeline.definition import pipeline_name
 from pipeline.eval_config import EXTRACTION_MODULE, build_eval_config
 from pipeline.local_runner import execute_pipeline
 from pipeline.progress import ComponentEvents
+from pipeline.request import RunRequest
 
 
 def execute_gate_pipeline(
-    summary: Summary,
-    model: Path,
-    positive: str | None,
-    config: Config,
-    workspace: Workspace,
-    events: ComponentEvents,
-    enable_cache: bool,
+    request: RunRequest, summary: Summary, model: Path, positive_class: str | None, events: ComponentEvents
 ) -> None:
     """Runs the gate and fills the summary in, however the run ends.
 
     Args:
-        summary: Of a run that begins: `run_id`, `data` and `classes` are set.
+        request: What the user asked for.
+        summary: Says which run it is, and its classes.
         model: The SavedModel's folder.
-        positive: The positive class, or None.
-        config: The configuration.
-        workspace: Where everything is written.
+        positive_class: None where there is none.
         events: Attached to the root logger; it knows the components' durations.
-        enable_cache: Whether components may take over outputs of earlier runs.
     """
-    metadata = sqlite_metadata_connection_config(str(workspace.metadata_file))
-    artifact = _copy_as_artifact(model, workspace.gated)
+    artifact = _copy_as_artifact(model, request.workspace.gated)
     summary.outputs["model"] = path_utils.serving_model_path(str(artifact))
-    pipeline = create_gate_pipeline(summary, artifact, positive, config, workspace, metadata, enable_cache)
-    execute_pipeline(summary, pipeline, metadata, events, config, positive)
+    pipeline = _create_pipeline(request, summary.classes, artifact, positive_class)
+    execute_pipeline(pipeline, request.config, positive_class, summary, events)
 
 
-def create_gate_pipeline(
-    summary: Summary,
-    artifact: Path,
-    positive: str | None,
-    config: Config,
-    workspace: Workspace,
-    metadata: metadata_store_pb2.ConnectionConfig,
-    enable_cache: bool,
-) -> Pipeline:
-    """Builds the pipeline: ImageExampleGen, with every image in test, the model as it is, and the Evaluator.
+def _create_pipeline(request: RunRequest, classes: list[str], model: Path, positive_class: str | None) -> Pipeline:
+    """ImageExampleGen, with every image in test, the model as it is, and the Evaluator.
 
-    Its name is not that of the runs that release: what was judged here is no baseline there.
+    Its name is not that of the runs that release: a model that is judged here is no baseline there.
     """
-    example_gen = ImageExampleGen(Path(summary.data), summary.classes, config.data, {TEST_SPLIT: 1})
-    importer = Importer(source_uri=str(artifact), artifact_type=standard_artifacts.Model)
+    config, workspace = request.config, request.workspace
+    example_gen = ImageExampleGen(request.data, classes, config.data, {TEST_SPLIT: 1})
+    importer = Importer(source_uri=str(model), artifact_type=standard_artifacts.Model)
     evaluator = Evaluator(
         examples=example_gen.outputs["examples"],
         model=importer.with_id("ModelImporter").outputs["result"],
-        eval_config=build_eval_config(summary.classes, positive, config.gate),
+        eval_config=build_eval_config(classes, positive_class, config.gate),
         example_splits=[TEST_SPLIT],
         module_path=EXTRACTION_MODULE,
     )
     components = [example_gen, importer, evaluator]
     add_component_args(components, config.beam)
     return Pipeline(
-        pipeline_name=f"{pipeline_name(summary.classes)}-gate",
+        pipeline_name=f"{pipeline_name(classes)}-gate",
         pipeline_root=str(workspace.pipeline_root),
         components=components,
-        enable_cache=enable_cache,
-        metadata_connection_config=metadata,
-        beam_pipeline_args=beam_pipeline_args(config.beam, Path(summary.data)),
+        enable_cache=request.enable_cache,
+        metadata_connection_config=sqlite_metadata_connection_config(str(workspace.metadata_file)),
+        beam_pipeline_args=beam_pipeline_args(config.beam, request.data),
     )
 
 

@@ -2,51 +2,37 @@
 
 from pathlib import Path
 
-from rich.console import Console
-
-from crackgate.config.configuration import Config, ConfigError
+from crackgate.config.configuration import ConfigError
 from crackgate.contracts.card import CardError, ClassifierCard, find_card
 from crackgate.gate.rules import gate_rules
 from crackgate.runs.log_file import silence_output
 from crackgate.runs.summary import Summary
-from crackgate.runs.workspace import Workspace
 from pipeline.heavy_imports import garbage_collection_paused
 from pipeline.preconditions import find_positive_class, resolve_classes
 from pipeline.progress import ComponentEvents
+from pipeline.request import RunRequest
 from pipeline.run_record import record_run
 
 _SIGNATURES = ("serving_default", "predict_images")
 
 
-def gate_model(
-    console: Console,
-    model: Path,
-    data: Path,
-    config: Config,
-    workspace: Workspace,
-    enable_cache: bool = True,
-    verbose: bool = False,
-) -> Summary:
-    """Judges a model by all images in a folder, which has one sub-folder per class of the model.
+def judge_model(request: RunRequest, model: Path) -> Summary:
+    """Judges a model by all images in the data folder, which has one sub-folder per class of the model.
 
-    Class names and their order are those of the model's `assets.extra/classifier.json`; without one, those of the
-    folders, sorted. It names the positive class, too.
+    Class names, their order and the positive class are those of the model's card. Without one, the names are those of
+    the folders, sorted.
 
     Args:
-        console: Not standard output itself, which is redirected to the log file during the run.
+        request: Its configuration's `[data]`, but for the split, and `[gate]` matter.
         model: Absolute path of a SavedModel with our two signatures.
-        data: Absolute path of the image folder.
-        config: The configuration; of `[data]` all but the split, and `[gate]` matter.
-        workspace: Where everything is written.
-        enable_cache: Whether components may take over outputs of earlier runs.
-        verbose: Show every log line on the terminal.
 
     Raises:
-        ConfigError: `model` is no such model, `data` has other classes than it, the gate names a class or slice that
-            does not exist, or the cluster that `config.beam` names does not answer.
+        ConfigError: `model` is no such model; the data folder has other classes; the gate names a class or slice that
+            does not exist; or the Beam cluster does not answer.
         WorkspaceBusyError: Another run holds the workspace.
         WorkspaceMovedError: The workspace was made elsewhere.
     """
+    data, config = request.data, request.config
     if not (model / "saved_model.pb").is_file():
         raise ConfigError(f"--model: received {str(model)!r}, which is no SavedModel: it has no saved_model.pb")
     found = resolve_classes(data, config)
@@ -68,9 +54,9 @@ def gate_model(
         summary.judges_only = True
         with events.timed("starting TFX"), garbage_collection_paused():
             from pipeline.gate_pipeline import execute_gate_pipeline
-        execute_gate_pipeline(summary, model, positive, config, workspace, events, enable_cache)
+        execute_gate_pipeline(request, summary, model, positive, events)
 
-    return record_run(console, data, classes, config, workspace, verbose, work)
+    return record_run(request, classes, work)
 
 
 def _read_card(model: Path) -> ClassifierCard | None:

@@ -5,9 +5,7 @@ Importing this module imports TFX and TensorFlow, which takes ten seconds and mo
 
 import logging
 import traceback
-from pathlib import Path
 
-from ml_metadata.proto import metadata_store_pb2
 from tfx.dsl.compiler import compiler, constants
 from tfx.orchestration.local.local_dag_runner import LocalDagRunner
 from tfx.orchestration.metadata import sqlite_metadata_connection_config
@@ -21,64 +19,46 @@ from crackgate.model.positive_class import resolve_positive_class
 from crackgate.runs.conclusion import conclude
 from crackgate.runs.lineage import Execution, read_run
 from crackgate.runs.summary import ComponentTime, Images, Summary
-from crackgate.runs.workspace import Workspace
 from pipeline.beam_lookups import remembered_lookups
 from pipeline.definition import create_pipeline
 from pipeline.interruption import interruptible
 from pipeline.progress import ComponentEvents
+from pipeline.request import RunRequest
 from pipeline.results import gather_results
 
 log = logging.getLogger("crackgate")
 
 
-def execute_release_pipeline(
-    summary: Summary, config: Config, workspace: Workspace, events: ComponentEvents, enable_cache: bool = True
-) -> None:
+def execute_release_pipeline(request: RunRequest, summary: Summary, events: ComponentEvents) -> None:
     """Runs the pipeline that trains and releases, and fills the summary in, however the run ends.
 
     Args:
-        summary: Of a run that begins: `run_id`, `data` and `classes` are set.
-        config: The configuration.
-        workspace: Where everything is written.
+        request: What the user asked for.
+        summary: Says which run it is, and its classes.
         events: Attached to the root logger; it knows the components' durations.
-        enable_cache: Whether components may take over outputs of earlier runs.
     """
-    metadata = sqlite_metadata_connection_config(str(workspace.metadata_file))
+    config, workspace = request.config, request.workspace
     pipeline = create_pipeline(
-        data=Path(summary.data),
+        data=request.data,
         classes=summary.classes,
         config=config,
         pipeline_root=workspace.pipeline_root,
         serving_dir=workspace.serving,
         trainer_work_dir=workspace.trainer_work,
-        metadata=metadata,
-        enable_cache=enable_cache,
+        metadata=sqlite_metadata_connection_config(str(workspace.metadata_file)),
+        enable_cache=request.enable_cache,
     )
     positive_class = resolve_positive_class(config.train.positive_class, summary.classes)
     with started_ahead() as start_probe:
         # The Evaluator does not use the whole machine, and most models that it judges are checked next.
         events.on_work["Evaluator"] = start_probe
-        execute_pipeline(summary, pipeline, metadata, events, config, positive_class)
+        execute_pipeline(pipeline, config, positive_class, summary, events)
 
 
 def execute_pipeline(
-    summary: Summary,
-    pipeline: Pipeline,
-    metadata: metadata_store_pb2.ConnectionConfig,
-    events: ComponentEvents,
-    config: Config,
-    positive_class: str | None,
+    pipeline: Pipeline, config: Config, positive_class: str | None, summary: Summary, events: ComponentEvents
 ) -> None:
-    """Runs any of our pipelines and fills the summary in, however the run ends.
-
-    Args:
-        summary: Of a run that begins.
-        pipeline: What to run.
-        metadata: The pipeline's metadata store.
-        events: Attached to the root logger; it knows the components' durations.
-        config: The configuration.
-        positive_class: None where there is none.
-    """
+    """Runs any of our pipelines, as `execute_release_pipeline` does; `positive_class` is None where there is none."""
     definition = compiler.Compiler().compile(pipeline)
     # LocalDagRunner would name the run by a time of its own.
     runtime_parameter_utils.substitute_runtime_parameter(
@@ -92,7 +72,7 @@ def execute_pipeline(
         failure = error
         log.info("%s", "".join(traceback.format_exception(error)))
     failed_component = events.end("failed")
-    executions = read_run(metadata, summary.run_id)
+    executions = read_run(pipeline.metadata_connection_config, summary.run_id)
     _add_components(summary, executions, events)
     gather_results(summary, executions, config, positive_class)
     rejections, failures = [], []

@@ -6,55 +6,42 @@ import traceback
 from collections.abc import Callable
 from pathlib import Path
 
-from rich.console import Console
 from rich.markup import escape
 
-from crackgate.config.configuration import Config
 from crackgate.runs.log_file import log_to_file
 from crackgate.runs.summary import Summary, begin_summary
-from crackgate.runs.workspace import Workspace
 from pipeline.beam_profiles import check_beam
 from pipeline.interruption import interruptible
 from pipeline.progress import ComponentEvents, LiveDisplay, PlainDisplay
+from pipeline.request import RunRequest
 
 log = logging.getLogger("crackgate")
 
 
-def record_run(
-    console: Console,
-    data: Path,
-    classes: list[str],
-    config: Config,
-    workspace: Workspace,
-    verbose: bool,
-    work: Callable[[Summary, ComponentEvents], None],
-) -> Summary:
+def record_run(request: RunRequest, classes: list[str], work: Callable[[Summary, ComponentEvents], None]) -> Summary:
     """Does the work with the workspace to itself, shows its progress, and leaves log, summary and report behind.
 
     Args:
-        console: Not standard output itself, which is redirected to the log file during the run.
-        data: Absolute path of the image folder.
+        request: What the user asked for.
         classes: Class names in label order.
-        config: The configuration.
-        workspace: Where everything is written.
-        verbose: Show every log line on the terminal.
         work: Fills the summary in.
 
     Raises:
-        ConfigError: The cluster that `config.beam` names does not answer.
+        ConfigError: The Beam cluster does not answer.
         WorkspaceBusyError: Another run holds the workspace.
         WorkspaceMovedError: The workspace was made elsewhere.
     """
-    for warning in check_beam(config.beam, [data, workspace.pipeline_root]):
+    console, workspace = request.console, request.workspace
+    for warning in check_beam(request.config.beam, [request.data, workspace.pipeline_root]):
         console.print(f"[yellow]warning:[/] {escape(warning)}", highlight=False, soft_wrap=True)
     with workspace.locked():
         began = time.monotonic()
         folder = workspace.create_run_folder()
         log_file = workspace.logs / f"{folder.name}.log"
-        summary = begin_summary(folder.name, data, classes, config, log_file)
-        display = LiveDisplay(console) if console.is_terminal and not verbose else PlainDisplay(console)
+        summary = begin_summary(folder.name, request.data, classes, request.config, log_file)
+        display = LiveDisplay(console) if console.is_terminal and not request.verbose else PlainDisplay(console)
         events = ComponentEvents(display)
-        with display, log_to_file(log_file, events, verbose):
+        with display, log_to_file(log_file, events, request.verbose):
             try:
                 work(summary, events)
             finally:

@@ -16,7 +16,8 @@ from crackgate.contracts.model_files import CARD_FILE
 from crackgate.contracts.verdict import Verdict
 from crackgate.runs.summary import Summary
 from crackgate.runs.workspace import Workspace
-from pipeline.gate_run import gate_model
+from pipeline.gate_run import judge_model
+from pipeline.request import RunRequest
 from trainer.export.training_digests import write_training_digests
 
 # TFX's own, laid at our door because we call it.
@@ -62,7 +63,7 @@ Gate = Callable[..., Summary]
 def gate(photographs: Path, workspace: Workspace) -> Gate:
     def run(model: Path, *assignments: str) -> Summary:
         settings = load_config(None, ["gate.min_recall=0.75", *assignments])
-        return gate_model(Console(file=io.StringIO()), model, photographs, settings, workspace)
+        return judge_model(RunRequest(Console(file=io.StringIO()), photographs, settings, workspace), model)
 
     return run
 
@@ -98,7 +99,7 @@ def test_a_model_that_always_says_crack_is_refused(gate: Gate, tmp_path: Path) -
 def complaint(model: Path, data: Path, config: Config | None = None) -> str:
     nowhere = Workspace(model / "workspace")
     with pytest.raises(ConfigError) as caught:
-        gate_model(Console(file=io.StringIO()), model, data, config or Config(), nowhere)
+        judge_model(RunRequest(Console(file=io.StringIO()), data, config or Config(), nowhere), model)
     assert not nowhere.root.exists(), "nothing was begun"
     return str(caught.value)
 

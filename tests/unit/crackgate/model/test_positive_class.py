@@ -8,6 +8,7 @@ from rich.console import Console
 from crackgate.config.configuration import ConfigError, load_config
 from crackgate.model.positive_class import resolve_positive_class
 from crackgate.runs.workspace import Workspace
+from pipeline.request import RunRequest
 from pipeline.run import run_pipeline
 
 
@@ -37,5 +38,5 @@ def test_a_class_that_does_not_exist_is_refused_before_anything_starts(tmp_path:
     config = load_config(None, ["train.positive_class=crack"])
     message = r"train\.positive_class: received 'crack', which is no class; allowed are 'Negative', 'Positive'"
     with pytest.raises(ConfigError, match=message):
-        run_pipeline(Console(), tmp_path / "data", config, Workspace(tmp_path / "workspace"))
+        run_pipeline(RunRequest(Console(), tmp_path / "data", config, Workspace(tmp_path / "workspace")))
     assert not (tmp_path / "workspace").exists()
