@@ -245,7 +245,7 @@ def test_a_single_image_outside_its_range_stops_the_run(passed: "Bench", data: P
         for split, examples in passed.examples().items()
     }
     darkest, next_to_darkest = sorted(level for of_split in levels.values() for level in of_split)[:2]
-    bounds = ((darkest + next_to_darkest) / 2, 254.0)
+    bounds = Bounds(min=(darkest + next_to_darkest) / 2, max=254)
     with pytest.raises(DataRejectedError) as caught:
         passed.run(*_components(data, {"brightness": bounds}))
     (reason,) = caught.value.reasons
