@@ -1,15 +1,13 @@
 """The work of CuratedSchema."""
 
 from pathlib import Path
-from typing import Any
 
 import tensorflow_data_validation as tfdv
 from tensorflow_metadata.proto.v0 import schema_pb2
-from tfx import types
 from tfx.dsl.components.base import base_executor
 from tfx.types import artifact_utils
 
-from components.shared.parameters import OPTIONS
+from components.shared.parameters import OPTIONS, Artifacts, Properties
 from crackgate.config.schema import SchemaOptions
 from crackgate.contracts import stored_example
 
@@ -20,12 +18,7 @@ SCHEMA_FILE = "schema.pbtxt"
 class Executor(base_executor.BaseExecutor):
     """Writes `schema.pbtxt`."""
 
-    def Do(  # noqa: N802 - TFX's name
-        self,
-        input_dict: dict[str, list[types.Artifact]],
-        output_dict: dict[str, list[types.Artifact]],
-        exec_properties: dict[str, Any],
-    ) -> None:
+    def Do(self, input_dict: Artifacts, output_dict: Artifacts, exec_properties: Properties) -> None:  # noqa: N802
         """Builds the schema and writes it to the output artifact."""
         self._log_startup(input_dict, output_dict, exec_properties)
         schema = build_schema(exec_properties["classes"], SchemaOptions.model_validate_json(exec_properties[OPTIONS]))

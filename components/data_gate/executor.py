@@ -1,7 +1,6 @@
 """The work of DataGate."""
 
 from pathlib import Path
-from typing import Any
 
 from tensorflow_metadata.proto.v0 import anomalies_pb2, schema_pb2
 from tfx import types
@@ -10,18 +9,14 @@ from tfx.dsl.components.base import base_executor
 from tfx.types import artifact_utils
 
 from components.shared.outliers import find_outliers
+from components.shared.parameters import Artifacts, Properties
 from crackgate.contracts.errors import DataRejectedError
 
 
 class Executor(base_executor.BaseExecutor):
     """Reads the anomalies of every split and puts them into words."""
 
-    def Do(  # noqa: N802 - TFX's name
-        self,
-        input_dict: dict[str, list[types.Artifact]],
-        output_dict: dict[str, list[types.Artifact]],
-        exec_properties: dict[str, Any],
-    ) -> None:
+    def Do(self, input_dict: Artifacts, output_dict: Artifacts, exec_properties: Properties) -> None:  # noqa: N802
         """Passes silently, or stops the run.
 
         Raises:

@@ -5,7 +5,6 @@ opens anywhere; the page draws and lists TFDV's statistics instead.
 """
 
 from pathlib import Path
-from typing import Any
 
 from tfx import types
 from tfx.components.statistics_gen import stats_artifact_utils
@@ -15,6 +14,7 @@ from tfx.types import artifact_utils
 from components.data_page.page import render_page
 from components.data_page.samples import make_thumbnails, pick_samples, read_samples, read_thumbnails
 from components.data_page.statistics import StatisticsBySplit, read_statistics
+from components.shared.parameters import Artifacts, Properties
 from crackgate.contracts.account import Account
 
 PAGE_FILE = "data.html"
@@ -23,12 +23,7 @@ PAGE_FILE = "data.html"
 class Executor(base_beam_executor.BaseBeamExecutor):
     """Writes `data.html`."""
 
-    def Do(  # noqa: N802 - TFX's name
-        self,
-        input_dict: dict[str, list[types.Artifact]],
-        output_dict: dict[str, list[types.Artifact]],
-        exec_properties: dict[str, Any],
-    ) -> None:
+    def Do(self, input_dict: Artifacts, output_dict: Artifacts, exec_properties: Properties) -> None:  # noqa: N802
         """Picks the images to show, reads these again for their thumbnails, and renders the page."""
         self._log_startup(input_dict, output_dict, exec_properties)
         examples = artifact_utils.get_single_instance(input_dict["examples"])

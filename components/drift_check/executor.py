@@ -1,7 +1,6 @@
 """The work of DriftCheck."""
 
 from dataclasses import dataclass
-from typing import Any
 
 from tensorflow_metadata.proto.v0.statistics_pb2 import DatasetFeatureStatisticsList
 from tfx import types
@@ -11,7 +10,7 @@ from tfx.types import artifact_utils
 
 from components.drift_check.divergence import divergence_by_chance, divergences, mean
 from components.shared.outliers import find_outliers
-from components.shared.parameters import OPTIONS
+from components.shared.parameters import OPTIONS, Artifacts, Properties
 from crackgate.config.drift import DriftOptions
 from crackgate.contracts import stored_example
 from crackgate.contracts.drift_findings import Divergences, DriftFindings
@@ -31,12 +30,7 @@ COMPARED = (
 class Executor(base_executor.BaseExecutor):
     """Compares each split with the released run's, and eval and test with train."""
 
-    def Do(  # noqa: N802 - TFX's name
-        self,
-        input_dict: dict[str, list[types.Artifact]],
-        output_dict: dict[str, list[types.Artifact]],
-        exec_properties: dict[str, Any],
-    ) -> None:
+    def Do(self, input_dict: Artifacts, output_dict: Artifacts, exec_properties: Properties) -> None:  # noqa: N802
         """Passes silently, or stops the run.
 
         Raises:

@@ -28,7 +28,7 @@ from components.image_example_gen.groups import NAMES_OUTPUT, AssignGroups, coun
 from components.image_example_gen.read_step import REJECTED_OUTPUT, WARNINGS_OUTPUT, ReadImages
 from components.image_example_gen.splits import SplitStaged
 from components.shared.beam_results import write_rows
-from components.shared.parameters import OPTIONS
+from components.shared.parameters import OPTIONS, Artifacts, Properties
 from crackgate.config.data import DataOptions
 from crackgate.contracts.errors import DataRejectedError
 from crackgate.images.copies.partitions import count_partitions
@@ -43,12 +43,7 @@ _BATCHES_IN_SHARD = 8
 class Executor(base_beam_executor.BaseBeamExecutor):
     """Writes the examples (see `component.ImageExampleGen`) and the `Account` of every file found."""
 
-    def Do(  # noqa: N802 - TFX's name
-        self,
-        input_dict: dict[str, list[types.Artifact]],
-        output_dict: dict[str, list[types.Artifact]],
-        exec_properties: dict[str, Any],
-    ) -> None:
+    def Do(self, input_dict: Artifacts, output_dict: Artifacts, exec_properties: Properties) -> None:  # noqa: N802
         """Runs the Beam pipeline, then checks what came out.
 
         Raises:
@@ -118,7 +113,7 @@ def _split(buckets: dict[str, int], examples: types.Artifact, shards: int, stagi
     return "ByShard" >> beam.GroupByKey() | "Split" >> beam.ParDo(write) | "Count" >> beam.CombinePerKey(sum)
 
 
-def _buckets(exec_properties: dict[str, Any]) -> dict[str, int]:
+def _buckets(exec_properties: Properties) -> dict[str, int]:
     output = example_gen_pb2.Output()
     proto_utils.json_to_proto(exec_properties[standard_component_specs.OUTPUT_CONFIG_KEY], output)
     return {split.name: split.hash_buckets for split in output.split_config.splits}

@@ -20,6 +20,7 @@ from tfx.dsl.components.base import base_beam_executor
 from tfx.types import artifact_utils
 
 from components.shared.beam_results import read_rows, write_rows
+from components.shared.parameters import Artifacts, Properties
 from crackgate.contracts import stored_example
 from crackgate.contracts.errors import DataRejectedError
 from crackgate.images.copies.partitions import PictureTable, count_partitions, pack
@@ -36,12 +37,7 @@ Names = tuple[bytes, bytes]
 class Executor(base_beam_executor.BaseBeamExecutor):
     """Finds copies among all splits together."""
 
-    def Do(  # noqa: N802 - TFX's name
-        self,
-        input_dict: dict[str, list[types.Artifact]],
-        output_dict: dict[str, list[types.Artifact]],
-        exec_properties: dict[str, Any],
-    ) -> None:
+    def Do(self, input_dict: Artifacts, output_dict: Artifacts, exec_properties: Properties) -> None:  # noqa: N802
         """Passes silently, or stops the run.
 
         Raises:

@@ -6,7 +6,6 @@ name its withdrawn version. The outcome may be read from the cache much later, w
 
 import logging
 from pathlib import Path
-from typing import Any
 
 from tfx import types
 from tfx.components.example_gen.utils import FINGERPRINT_PROPERTY_NAME
@@ -16,7 +15,7 @@ from tfx.types import artifact_utils
 from tfx.utils import path_utils
 
 from components.release_pusher.manifest_metrics import read_metrics
-from components.shared.parameters import OPTIONS
+from components.shared.parameters import OPTIONS, Artifacts, Properties
 from crackgate.config.release import ReleaseOptions
 from crackgate.contracts.pushed_model import PUSHED, PUSHED_DESTINATION, PUSHED_VERSION
 from crackgate.releases import (
@@ -38,12 +37,7 @@ log = logging.getLogger("crackgate")
 class Executor(base_executor.BaseExecutor):
     """Releases the model, unless it did not pass, was withdrawn, or is in production already."""
 
-    def Do(  # noqa: N802 - TFX's name
-        self,
-        input_dict: dict[str, list[types.Artifact]],
-        output_dict: dict[str, list[types.Artifact]],
-        exec_properties: dict[str, Any],
-    ) -> None:
+    def Do(self, input_dict: Artifacts, output_dict: Artifacts, exec_properties: Properties) -> None:  # noqa: N802
         """Releases the model and records that in `pushed_model`.
 
         Raises:
@@ -71,9 +65,7 @@ class Executor(base_executor.BaseExecutor):
         _record(pushed, 1, folder)
         _remove_old(serving_dir, options.keep)
 
-    def _describe(
-        self, model: Path, input_dict: dict[str, list[types.Artifact]], exec_properties: dict[str, Any]
-    ) -> Release:
+    def _describe(self, model: Path, input_dict: Artifacts, exec_properties: Properties) -> Release:
         context = self._context
         examples = artifact_utils.get_single_instance(input_dict["examples"])
         evaluation = artifact_utils.get_single_instance(input_dict["evaluation"])
@@ -98,7 +90,7 @@ def _record(pushed: types.Artifact, whether: int, folder: Path) -> None:
     pushed.set_string_custom_property(PUSHED_VERSION, folder.name)
 
 
-def _passed(input_dict: dict[str, list[types.Artifact]]) -> bool:
+def _passed(input_dict: Artifacts) -> bool:
     if not model_utils.is_model_blessed(artifact_utils.get_single_instance(input_dict["model_blessing"])):
         log.info("not released: the Evaluator did not bless the model")
         return False

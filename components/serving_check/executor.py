@@ -18,7 +18,7 @@ from tfx.utils import path_utils
 from components.serving_check import model_server
 from components.serving_check.driver import MEASURE_AGAIN
 from components.serving_check.probe_process import take_process
-from components.shared.parameters import OPTIONS
+from components.shared.parameters import OPTIONS, Artifacts, Properties
 from crackgate.config.serving_check import ServingCheckOptions
 from crackgate.contracts import stored_example
 from crackgate.contracts.card import read_card
@@ -49,12 +49,7 @@ class _ProbeResult:
 class Executor(base_executor.BaseExecutor):
     """Runs the probe, holds its metrics against the limits, and blesses the model or refuses it."""
 
-    def Do(  # noqa: N802 - TFX's name
-        self,
-        input_dict: dict[str, list[types.Artifact]],
-        output_dict: dict[str, list[types.Artifact]],
-        exec_properties: dict[str, Any],
-    ) -> None:
+    def Do(self, input_dict: Artifacts, output_dict: Artifacts, exec_properties: Properties) -> None:  # noqa: N802
         """Writes findings and blessing; a model that does not serve is an outcome, not an error."""
         self._log_startup(input_dict, output_dict, exec_properties)
         evaluated = artifact_utils.get_single_instance(input_dict["model_blessing"])

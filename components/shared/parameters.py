@@ -1,9 +1,16 @@
 """What decides a component's outcome besides its inputs, as TFX stores and compares it: options and code."""
 
+from typing import Any
+
 from pydantic import BaseModel
+from tfx import types
 from tfx.types.component_spec import ExecutionParameter
 
 from crackgate.source_digest import code_digest
+
+# The arguments of an executor's `Do`.
+Artifacts = dict[str, list[types.Artifact]]
+Properties = dict[str, Any]
 
 # JSON of the validated options object.
 OPTIONS = "options"

@@ -8,6 +8,7 @@ from typing import Any
 from tfx.types import artifact_utils
 
 from components.curated_schema.executor import Executor
+from components.shared.parameters import Properties
 
 # Names a folder: the executor writes `started` there, and goes on when there is `go`.
 GATE = "SLOW_SCHEMA_GATE"
@@ -18,7 +19,7 @@ class SlowSchemaExecutor(Executor):
     """Leaves a file in its output before it waits, and removes it after."""
 
     def Do(  # noqa: N802 - TFX's name
-        self, input_dict: dict[str, list[Any]], output_dict: dict[str, list[Any]], exec_properties: dict[str, Any]
+        self, input_dict: dict[str, list[Any]], output_dict: dict[str, list[Any]], exec_properties: Properties
     ) -> None:
         gate = Path(os.environ[GATE])
         folder = Path(artifact_utils.get_single_uri(output_dict["schema"]))
