@@ -1,4 +1,4 @@
-"""How the Beam steps run: from a profile to Beam's arguments, and what can be checked of it before anything starts."""
+"""Beam profiles: their arguments, and the checks that are possible before anything starts."""
 
 import os
 import socket
@@ -29,7 +29,7 @@ _MOST_READERS = 3
 # than the delay of Flink's restart strategy: a job that starts again would be given the killed workers that it had.
 _KEEP_WORKERS = 5_000
 _SECONDS_TO_ANSWER = 10
-# What is on these is on this machine and on no other one.
+# No other machine sees these.
 _LOCAL_FILE_SYSTEMS = {"ext2", "ext3", "ext4", "xfs", "btrfs", "zfs", "f2fs", "tmpfs", "ramfs", "overlay"}
 
 
@@ -51,7 +51,7 @@ def beam_pipeline_args(options: BeamOptions, data: Path | None = None) -> list[s
 
 
 def resolve_profile(options: BeamOptions, data: Path | None = None) -> str:
-    """The profile, and of "auto" the one that it comes to on this machine; see `beam_pipeline_args`."""
+    """Returns the profile; "auto" becomes the one for this machine and number of images (see `beam_pipeline_args`)."""
     if options.profile != "auto":
         return options.profile
     if options.workers:

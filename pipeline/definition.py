@@ -103,7 +103,7 @@ def create_pipeline(
     training = _training(classes, config, trainer_work_dir)
     tuner = _tuner(example_gen, training, config.tune.trials) if config.tune.trials else None
     trainer = _trainer(example_gen, training, tuner)
-    # Whoever is refused has the page to look at.
+    # A run that is stopped has the page to look at.
     for gate in (data_gate, drift_check, leak_check):
         gate.add_upstream_node(data_page)
     (tuner or trainer).add_upstream_nodes([data_gate, drift_check, leak_check])
@@ -184,7 +184,7 @@ def expected_statistics(example_gen: ImageExampleGen, schema: CuratedSchema) -> 
 
 
 def _training(classes: list[str], config: Config, work_dir: Path) -> dict[str, Any]:
-    """What the Trainer and the Tuner's trials are given, and all that decides what they make of the images."""
+    """The configuration of the Trainer and of the Tuner's trials: all that decides their result besides the images."""
     return {
         "classes": classes,
         "options": config.train.model_dump(),

@@ -51,7 +51,7 @@ class BeamOptions(Section):
         HostAndPort, Field(description="where each task manager or executor finds its pool of Python workers")
     ] = "localhost:50000"
     parallelism: Annotated[
-        int, Field(ge=0, le=32768, description="slots that a step takes of Flink; 0: as Flink is configured")
+        int, Field(ge=0, le=32768, description="slots of Flink for a step; 0: as Flink is configured")
     ] = 0
     args: Annotated[tuple[BeamArgument, ...], Field(description="more arguments of all components, as they are")] = ()
     component_args: Annotated[

@@ -18,7 +18,7 @@ class SplitRatios(Section):
 
 
 class DataOptions(Section):
-    """What is read, and what is refused."""
+    """Which images are read, and which are rejected."""
 
     classes: Annotated[
         tuple[str, ...], Field(description="class folders in label order; empty: every top folder that holds a file")

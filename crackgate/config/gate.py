@@ -19,7 +19,7 @@ class SliceOptions(Section):
 
 
 class RequireOptions(Section):
-    """One more requirement: of any metric, on all test images or on a slice of them."""
+    """One more requirement, on any metric, over all test images or a slice of them."""
 
     metric: Annotated[str, Field(description="what is measured: a name in crackgate/contracts/metric_names.py")]
     label: Annotated[str, Field(description="the class that it is about, for metrics of one class")] = ""
@@ -33,7 +33,7 @@ class RequireOptions(Section):
     max_relative_drop: Annotated[float | None, Field(ge=0, description="the same as a share of that model's")] = None
     judged_by: Annotated[
         Literal["estimate", "bound"] | None,
-        Field(description="what min and max are held against; unset: as gate.positive_recall_by, or the estimate"),
+        Field(description="held against min and max; unset: as gate.positive_recall_by, or the estimate"),
     ] = None
 
     @field_validator("metric")
@@ -59,7 +59,7 @@ class RequireOptions(Section):
 
 
 class GateOptions(Section):
-    """What a model has to reach on the test split, through its served signature, to be released."""
+    """Requirements on the test split, through the served signature, for a release."""
 
     min_accuracy: Annotated[Share, Field(description="share of right answers")] = 0.9
     min_auc: Annotated[Share, Field(description="area under the ROC curve, of each class against the rest")] = 0.95
@@ -67,7 +67,7 @@ class GateOptions(Section):
     min_recall: Annotated[Share, Field(description="recall of each class")] = 0.8
     positive_recall_by: Annotated[
         Literal["estimate", "lower bound"],
-        Field(description="what has to reach min_recall for the positive class: its estimate, or its lower bound"),
+        Field(description="estimate or lower bound of the positive class's recall has to reach min_recall"),
     ] = "lower bound"
     max_accuracy_drop: Annotated[
         Share, Field(description="accuracy that may be lost against the last released model, on the same images")

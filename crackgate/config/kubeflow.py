@@ -1,4 +1,4 @@
-"""The section `[kubeflow]` of the configuration: where the tasks run on Kubernetes, and with what."""
+"""The section `[kubeflow]`: where the tasks run on Kubernetes, and with which resources."""
 
 import re
 from typing import Annotated, Literal
@@ -71,7 +71,7 @@ class Toleration(Section):
 
 
 class NodeOptions(Section):
-    """What one task gets."""
+    """Resources, nodes and retries of one task."""
 
     cpu: Annotated[str, Field(description="requested and most allowed, cores: '2', '500m'")] = "2"
     memory: Annotated[str, Field(description="requested and most allowed: '8Gi'")] = "8Gi"
@@ -167,14 +167,14 @@ class KubeflowOptions(Section):
             "file; empty: none"
         ),
     ] = ""
-    volumes: Annotated[tuple[Volume, ...], Field(description="what every task has mounted")] = (
+    volumes: Annotated[tuple[Volume, ...], Field(description="mounted by every task")] = (
         Volume(claim="crackgate-workspace", mount="/workspace"),
         Volume(claim="crackgate-data", mount="/data"),
         Volume(claim="crackgate-serving", mount="/serving"),
     )
-    node: Annotated[NodeOptions, Field(description="what every task gets")] = NodeOptions()
+    node: Annotated[NodeOptions, Field(description="options of every task")] = NodeOptions()
     nodes: Annotated[
-        dict[str, NodeOptions], Field(description="what single tasks get instead, by TFX's node id, Verdict and Report")
+        dict[str, NodeOptions], Field(description="options of single tasks, by TFX's node id, Verdict and Report")
     ] = {}
 
     @field_validator("serving")
@@ -199,6 +199,6 @@ class KubeflowOptions(Section):
         return volumes
 
     def of_node(self, node: str) -> NodeOptions:
-        """What the node gets: its own options over those of every node."""
+        """The options of a node: its own over those of every node."""
         own = self.nodes.get(node, NodeOptions())
         return self.node.model_copy(update={name: getattr(own, name) for name in own.model_fields_set})

@@ -21,7 +21,7 @@ class Bounds(Section):
 
 
 class SchemaOptions(Section):
-    """What the images have to be like; one image outside a range stops the run."""
+    """Expectations of the images; one image outside a range stops the run."""
 
     height: Annotated[Bounds, Field(description="pixels")] = Bounds(min=1, max=100_000)
     width: Annotated[Bounds, Field(description="pixels")] = Bounds(min=1, max=100_000)

@@ -8,7 +8,7 @@ from crackgate.config.section import Section
 
 
 class ServingCheckOptions(Section):
-    """What the exported model has to give on the machine of the run, in a process that has only TensorFlow."""
+    """Limits of the exported model on the machine of the run, in a process that has only TensorFlow."""
 
     score_tolerance: Annotated[
         float, Field(gt=0, le=1, description="how far a score may be from the one recorded at training")

@@ -1,8 +1,7 @@
-"""What the API server of Kubeflow Pipelines refuses, checked before anything is uploaded.
+"""Finds what Kubeflow Pipelines would refuse, before anything is uploaded.
 
-After the server's template reader, its compiler to Argo Workflows and its driver (backend/src/apiserver/template,
-backend/src/v2/compiler and backend/src/v2/driver of github.com/kubeflow/pipelines, 2.14 to 2.17), which speak up only
-when a run is created or a task begins, and after what Kubernetes and Argo allow as names, sizes and retries.
+The rules are those of KFP 2.14 to 2.17 (backend/src/apiserver/template, backend/src/v2/compiler and
+backend/src/v2/driver of github.com/kubeflow/pipelines), and what Kubernetes and Argo allow as names, sizes and retries.
 """
 
 import re
@@ -39,9 +38,9 @@ _LARGEST = 1_000_000
 # Driver and launcher are given a task as one argument, of which Linux takes 128 KiB.
 _LARGEST_TASK = 120_000
 _PLACEHOLDER = re.compile(r"\{\{.*?\}\}", re.DOTALL)
-# What the driver fills in, where it is the whole of a constant.
+# The driver fills these in, where one is the whole of a constant.
 _KNOWN_PLACEHOLDERS = {"{{$.pipeline_job_uuid}}", "{{$.pipeline_job_name}}", "{{$.pipeline_job_resource_name}}"}
-# Of the pod that the server's compiler makes.
+# The server's compiler gives every pod these.
 _VOLUMES_OF_KFP = {
     "kfp-launcher",
     "gcs-scratch",
@@ -60,10 +59,10 @@ class BackendRefusalError(Exception):
 
 
 def check_file(file: Path) -> None:
-    """Raises what `find_refusals` finds.
+    """Checks a compiled pipeline.
 
     Raises:
-        BackendRefusalError: There is something.
+        BackendRefusalError: Kubeflow Pipelines would refuse it.
     """
     if refusals := find_refusals(file.read_text(encoding="utf-8")):
         raise BackendRefusalError(

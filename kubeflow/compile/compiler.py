@@ -78,11 +78,7 @@ def compile_pipeline(pipeline: tfx.dsl.Pipeline, classes: list[str], config: Con
 
 
 def _retry_however_long_it_takes(specification: pipeline_spec_pb2.PipelineSpec) -> None:
-    """Lifts kfp's limit of one hour to all attempts together.
-
-    To Argo, `maxDuration` is no longest wait between attempts: counted from the begin of the first one, it is when no
-    further one is begun, and when the one that runs is killed.
-    """
+    """Lifts kfp's limit of one hour, which Argo counts from the start of the first attempt and ends the last by."""
     for component in (specification.root, *specification.components.values()):
         for task in component.dag.tasks.values():
             if task.HasField("retry_policy"):

@@ -41,7 +41,7 @@ class MetadataStoreError(Exception):
 
 
 def store_settings(secret: Path = SECRET_FOLDER) -> dict[str, str]:
-    """What the mounted Secret holds, or else the environment (where a Service named "mlmd" leaves an `MLMD_PORT`)."""
+    """Reads the mounted Secret, or else the environment (where a Service named "mlmd" leaves an `MLMD_PORT`)."""
     files = {name: secret / name for name in (*REQUIRED, *OPTIONAL)}
     mounted = {name: file.read_text(encoding="utf-8").rstrip("\n") for name, file in files.items() if file.is_file()}
     return mounted or dict(os.environ)
@@ -87,8 +87,7 @@ def connection_config(settings: Mapping[str, str]) -> ConnectionConfig:
 def open_store(config: ConnectionConfig, patience: float = PATIENCE) -> mlmd.MetadataStore:
     """Connects, and creates the tables of an empty database.
 
-    Of several that find a database empty, those that see half of another one's tables are refused by MLMD and try
-    again, as do those that find no server.
+    It tries again where there is no server, and where MLMD refuses the half-made tables of another task.
 
     Args:
         config: Where the store is.

@@ -1,4 +1,4 @@
-"""What tasks are called."""
+"""Names of tasks."""
 
 import re
 

@@ -38,7 +38,7 @@ def pack(content: bytes) -> str:
 
 
 def unpack(text: str) -> bytes:
-    """What was packed.
+    """Reverses `pack`.
 
     Raises:
         ValueError: The text was not made by `pack`.

@@ -1,4 +1,4 @@
-"""What a run is told when it starts: paths, which are compiled into the pipeline as stand-ins."""
+"""The parameters of a run: paths, compiled into the pipeline as stand-ins."""
 
 import dataclasses
 from collections.abc import Callable, MutableMapping
@@ -36,7 +36,7 @@ class RunParameters:
     serving: str
 
     def resolved(self) -> "RunParameters":
-        """As paths of the file system: TFX's components and ours read and write files, and a bucket as mounted files.
+        """Returns paths of the file system: components read and write files, and a bucket as mounted files.
 
         Raises:
             ParameterError: A path cannot be used.
@@ -75,7 +75,7 @@ def as_file_path(name: str, path: str) -> str:
 
 
 def check_data_folder(parameters: RunParameters) -> None:
-    """Says in time that a volume is not there, which would look like a folder without images.
+    """Refuses a data folder that is not there: a missing volume looks like a folder without images.
 
     Raises:
         ParameterError: `data` is no folder.

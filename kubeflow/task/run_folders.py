@@ -1,4 +1,4 @@
-"""Where the tasks of one run write, besides TFX's artifacts."""
+"""Folders that the tasks of one run write to, besides TFX's artifacts."""
 
 from pathlib import Path
 
@@ -6,7 +6,7 @@ from crackgate.runs.workspace import Workspace
 
 
 def records_folder(workspace: Workspace, run_id: str) -> Path:
-    """How each node ended, for the report."""
+    """Records of how each node ended, for the report."""
     return workspace.runs / run_id / "nodes"
 
 
@@ -16,5 +16,5 @@ def log_folder(workspace: Workspace, run_id: str) -> Path:
 
 
 def work_folder(workspace: Workspace, run_id: str) -> Path:
-    """What its tasks only need until it ends."""
+    """Files that its tasks need until it ends."""
     return workspace.root / "work" / run_id
