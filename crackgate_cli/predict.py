@@ -25,7 +25,7 @@ from crackgate_cli.options import (
     console_on_a_copy_of,
     fail,
 )
-from serving.batch.formats import Format, UnknownFormatError, Writer, format_of, parquet_writer, text_writer
+from serving.batch.formats import Format, UnknownFormatError, Write, format_of, parquet_writer, text_writer
 from serving.batch.inputs import NoSuchInputError, check_inputs, find_images
 from serving.batch.labels import UnknownLabelError, resolve_labels
 
@@ -115,7 +115,7 @@ def _predict_here(
     console = console_on_a_copy_of(2)
     with (
         console.status("loading the model ...") as status,
-        _writer(kind, output, card.classes) as writer,
+        _writer(kind, output, card.classes) as write,
         silence_output(),
     ):
         from crackgate.model.released_model import load_released_model
@@ -126,7 +126,7 @@ def _predict_here(
             # Rows and a status line on one terminal would write over each other.
             status.stop()
         for number, row in enumerate(predict_files(model, find_images(images)), start=1):
-            writer.write(row)
+            write(row)
             if row.answer.error:
                 errors += 1
             else:
@@ -140,21 +140,21 @@ def _predict_here(
 
 
 @contextmanager
-def _writer(kind: Format, output: Path | None, classes: list[str]) -> Iterator[Writer]:
+def _writer(kind: Format, output: Path | None, classes: list[str]) -> Iterator[Write]:
     if output is None:
         with (
             os.fdopen(os.dup(1), "w", encoding="utf-8", errors="backslashreplace", newline="") as stream,
-            text_writer(kind, stream, classes) as writer,
+            text_writer(kind, stream, classes) as write,
         ):
-            yield writer
+            yield write
         return
     with whole_file(output) as partial:
         if kind is Format.PARQUET:
-            with parquet_writer(partial, classes) as writer:
-                yield writer
+            with parquet_writer(partial, classes) as write:
+                yield write
         else:
             with (
                 partial.open("w", encoding="utf-8", newline="") as stream,
-                text_writer(kind, stream, classes) as writer,
+                text_writer(kind, stream, classes) as write,
             ):
-                yield writer
+                yield write

@@ -4,7 +4,6 @@ Every worker calls `predictions.predict`, so the rows are the same.
 """
 
 import json
-from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -66,7 +65,8 @@ def predict_with_beam(
         _ = (
             rows
             | "Outcome" >> beam.Map(lambda row: _ERROR if row.answer.error else f"label {row.answer.label}")
-            | "Count" >> beam.CombineGlobally(_CountEach())
+            | "Count" >> beam.combiners.Count.PerElement()
+            | "Counts" >> beam.combiners.ToDict()
             | "Summary" >> beam.Map(_summary, classes=classes)
             | "WriteSummary" >> beam.io.WriteToText(str(output / SUMMARY_FILE), shard_name_template="")
         )
@@ -78,9 +78,10 @@ def _find(argument: str) -> Iterator[str]:
     return map(str, find_images([argument]))
 
 
-def _summary(counts: "Counter[str]", classes: list[str]) -> str:
-    labels = {name: counts[f"label {name}"] for name in classes}
-    return json.dumps({"rows": counts.total(), "errors": counts[_ERROR], "labels": labels}, ensure_ascii=False)
+def _summary(counts: dict[str, int], classes: list[str]) -> str:
+    labels = {name: counts.get(f"label {name}", 0) for name in classes}
+    content = {"rows": sum(counts.values()), "errors": counts.get(_ERROR, 0), "labels": labels}
+    return json.dumps(content, ensure_ascii=False)
 
 
 class _Handler(ModelHandler[str, PredictionRow, ReleasedModel]):
@@ -98,18 +99,3 @@ class _Handler(ModelHandler[str, PredictionRow, ReleasedModel]):
     ) -> Iterable[PredictionRow]:
         del inference_args
         return predict(model, map(Path, batch))
-
-
-class _CountEach(beam.CombineFn):
-    def create_accumulator(self) -> "Counter[str]":
-        return Counter()
-
-    def add_input(self, accumulator: "Counter[str]", element: str) -> "Counter[str]":
-        accumulator[element] += 1
-        return accumulator
-
-    def merge_accumulators(self, accumulators: "Iterable[Counter[str]]") -> "Counter[str]":
-        return sum(accumulators, Counter())
-
-    def extract_output(self, accumulator: "Counter[str]") -> "Counter[str]":
-        return accumulator

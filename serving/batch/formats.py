@@ -7,12 +7,12 @@ CSV has an empty field where JSON has null, and `true` and `false`.
 
 import csv
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import fields
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 from crackgate.contracts.answer import Answer
 
@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 _PLAIN = ("image", *(field.name for field in fields(Answer) if field.name != "scores"))
 # Rows of one group of a Parquet file.
 _GROUP = 8192
+
+# Takes one row after the other.
+Write = Callable[["PredictionRow"], None]
 
 
 class Format(StrEnum):
@@ -38,13 +41,6 @@ class Format(StrEnum):
 
 class UnknownFormatError(ValueError):
     """A file's name that tells no format."""
-
-
-class Writer(Protocol):
-    """Takes one row after the other."""
-
-    def write(self, row: "PredictionRow") -> None:
-        """Writes one row."""
 
 
 def format_of(file: Path) -> Format:
@@ -93,104 +89,75 @@ def _record(row: "PredictionRow", classes: Sequence[str]) -> dict[str, Any]:
 
 
 @contextmanager
-def text_writer(kind: Format, stream: TextIO, classes: Sequence[str]) -> Iterator[Writer]:
-    """Writes rows to a text stream; what stands at the end of the format is written when the context ends.
+def text_writer(kind: Format, stream: TextIO, classes: Sequence[str]) -> Iterator[Write]:
+    """Gives a function that writes rows to a text stream; the end of the format is written when the context ends.
 
     Args:
         kind: Any but Parquet.
         stream: Opened with newline="" for CSV.
         classes: Names in label order.
     """
+    # The image comes last: its name may be of any length, and no row waits for a longer one.
+    width = max(map(len, ("label", "error", *classes)))
+    table = csv.writer(stream, lineterminator="\n")
+    separator = "[\n"
+
+    def write_json(row: "PredictionRow") -> None:
+        nonlocal separator
+        stream.write(separator + json_line(row, classes))
+        separator = ",\n"
+
+    def write_json_line(row: "PredictionRow") -> None:
+        stream.write(json_line(row, classes) + "\n")
+
+    def write_csv(row: "PredictionRow") -> None:
+        values = flat(row, classes).values()
+        table.writerow([json.dumps(value) if isinstance(value, bool) else value for value in values])
+
+    def write_table(row: "PredictionRow") -> None:
+        image, answer = row.image if row.image.isprintable() else repr(row.image), row.answer
+        if answer.error:
+            write_columns("error", "", f"{image}: {answer.error}")
+        else:
+            write_columns(answer.label, f"{answer.probability:.4f}", image)
+
+    def write_columns(label: str, probability: str, image: str) -> None:
+        stream.write(f"{label:{width}}  {probability:>11}  {image}\n")
+
+    if kind is Format.CSV:
+        table.writerow(column_names(classes))
+    elif kind is Format.TABLE:
+        write_columns("label", "probability", "image")
+    writers = {Format.JSON: write_json, Format.JSONL: write_json_line, Format.CSV: write_csv, Format.TABLE: write_table}
+
+    def write_now(row: "PredictionRow") -> None:
+        writers[kind](row)
+        stream.flush()
+
+    yield write_now
     if kind is Format.JSON:
-        array = _JsonArray(stream, classes)
-        yield array
-        array.finish()
-    elif kind is Format.JSONL:
-        yield _JsonLines(stream, classes)
-    elif kind is Format.CSV:
-        yield _Csv(stream, classes)
-    else:
-        yield _Table(stream, classes)
+        stream.write("[]\n" if separator == "[\n" else "\n]\n")
 
 
 @contextmanager
-def parquet_writer(file: Path, classes: Sequence[str]) -> Iterator[Writer]:
-    """Writes rows to a Parquet file, some thousands at a time."""
+def parquet_writer(file: Path, classes: Sequence[str]) -> Iterator[Write]:
+    """Gives a function that writes rows to a Parquet file, some thousands at a time."""
+    import pyarrow
     from pyarrow import parquet
 
-    with parquet.ParquetWriter(file, parquet_schema(classes)) as target:
-        writer = _Parquet(target, classes)
-        yield writer
-        writer.flush()
+    schema = parquet_schema(classes)
+    group: list[dict[str, Any]] = []
+    with parquet.ParquetWriter(file, schema) as target:
 
+        def write(row: "PredictionRow") -> None:
+            group.append(flat(row, classes))
+            if len(group) == _GROUP:
+                write_group()
 
-class _JsonArray:
-    def __init__(self, stream: TextIO, classes: Sequence[str]):
-        self._stream, self._classes, self._before = stream, classes, "[\n"
+        def write_group() -> None:
+            target.write_table(pyarrow.Table.from_pylist(group, schema=schema))
+            group.clear()
 
-    def write(self, row: "PredictionRow") -> None:
-        self._stream.write(self._before + json_line(row, self._classes))
-        self._stream.flush()
-        self._before = ",\n"
-
-    def finish(self) -> None:
-        self._stream.write("[]\n" if self._before == "[\n" else "\n]\n")
-
-
-class _JsonLines:
-    def __init__(self, stream: TextIO, classes: Sequence[str]):
-        self._stream, self._classes = stream, classes
-
-    def write(self, row: "PredictionRow") -> None:
-        self._stream.write(json_line(row, self._classes) + "\n")
-        self._stream.flush()
-
-
-class _Csv:
-    def __init__(self, stream: TextIO, classes: Sequence[str]):
-        self._stream, self._classes = stream, classes
-        self._rows = csv.writer(stream, lineterminator="\n")
-        self._rows.writerow(column_names(classes))
-
-    def write(self, row: "PredictionRow") -> None:
-        values = flat(row, self._classes).values()
-        self._rows.writerow([json.dumps(value) if isinstance(value, bool) else value for value in values])
-        self._stream.flush()
-
-
-class _Table:
-    """The image comes last: its name may be of any length, and no row waits for a longer one."""
-
-    def __init__(self, stream: TextIO, classes: Sequence[str]):
-        self._stream = stream
-        self._width = max(map(len, ("label", "error", *classes)))
-        self._write("label", "probability", "image")
-
-    def write(self, row: "PredictionRow") -> None:
-        image = row.image if row.image.isprintable() else repr(row.image)
-        if row.answer.error:
-            self._write("error", "", f"{image}: {row.answer.error}")
-        else:
-            self._write(row.answer.label, f"{row.answer.probability:.4f}", image)
-
-    def _write(self, label: str, probability: str, image: str) -> None:
-        self._stream.write(f"{label:{self._width}}  {probability:>11}  {image}\n")
-        self._stream.flush()
-
-
-class _Parquet:
-    def __init__(self, target: "pyarrow.parquet.ParquetWriter", classes: Sequence[str]):
-        self._target, self._classes = target, classes
-        self._rows: list[dict[str, Any]] = []
-
-    def write(self, row: "PredictionRow") -> None:
-        self._rows.append(flat(row, self._classes))
-        if len(self._rows) == _GROUP:
-            self.flush()
-
-    def flush(self) -> None:
-        import pyarrow
-
-        if self._rows:
-            self._target.write_table(pyarrow.Table.from_pylist(self._rows, schema=self._target.schema))
-            self._rows = []
+        yield write
+        if group:
+            write_group()

@@ -17,8 +17,8 @@ def score_tiles(model: ReleasedModel, pixels: np.ndarray, grid: Grid) -> np.ndar
     Returns:
         float32 (rows, columns), the positive class's score of each tile, 0 to 1.
     """
-    assert model.positive_class is not None
-    positive, size = model.classes.index(model.positive_class), model.image_size
+    assert model.decision is not None
+    positive, size = model.decision.label, model.image_size
     scores = np.empty(grid.shape, np.float32)
     for row, y in enumerate(grid.rows.starts):
         tiles = np.stack([pixels[y : y + size, x : x + size] for x in grid.columns.starts])

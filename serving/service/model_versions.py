@@ -84,31 +84,22 @@ class Source:
 
 
 class ModelVersions:
-    """Looks for new versions, and holds the one that answers; a request keeps the version that it began with."""
+    """Looks for new versions, and holds the one that answers; a request keeps the version that it began with.
+
+    Attributes:
+        served: The version that answers; None while the first one is being loaded.
+        loading: The number of the version that is being loaded.
+        refused: The version that should answer and does not.
+    """
 
     def __init__(self, source: Source, poll_seconds: float, metrics: Metrics):
         self._source, self._poll_seconds, self._metrics = source, poll_seconds, metrics
-        self._served: ServedVersion | None = None
-        self._loading: int | None = None
+        self.served: ServedVersion | None = None
+        self.loading: int | None = None
         self._replaced: dict[int, VersionStatus] = {}
-        self._refused: VersionStatus | None = None
+        self.refused: VersionStatus | None = None
         # The refused folder is looked at again when it has changed.
         self._refused_mark: object = None
-
-    @property
-    def served(self) -> ServedVersion | None:
-        """The version that answers; None while the first one is being loaded."""
-        return self._served
-
-    @property
-    def loading(self) -> int | None:
-        """The number of the version that is being loaded."""
-        return self._loading
-
-    @property
-    def refused(self) -> VersionStatus | None:
-        """The version that should answer and does not."""
-        return self._refused
 
     def get(self, number: int | None = None) -> ServedVersion:
         """The version that answers.
@@ -119,24 +110,24 @@ class ModelVersions:
         Raises:
             ServiceError: There is none yet (UNAVAILABLE), or another one answers (NOT_FOUND).
         """
-        if self._served is None:
-            reason = f": version {self._refused.number} was refused: {self._refused.error}" if self._refused else ""
+        if self.served is None:
+            reason = f": version {self.refused.number} was refused: {self.refused.error}" if self.refused else ""
             raise ServiceError(Code.UNAVAILABLE, f"no version is ready to answer yet{reason}; see /readyz")
-        if number is not None and number != self._served.number:
+        if number is not None and number != self.served.number:
             raise ServiceError(
-                Code.NOT_FOUND, f"version {number} is not served, version {self._served.number} is: ask for that one"
+                Code.NOT_FOUND, f"version {number} is not served, version {self.served.number} is: ask for that one"
             )
-        return self._served
+        return self.served
 
     def statuses(self) -> list[VersionStatus]:
         """The state of every version that was met, the newest first."""
         known = dict(self._replaced)
-        if self._refused is not None:
-            known[self._refused.number] = self._refused
-        if self._loading is not None:
-            known[self._loading] = VersionStatus(self._loading, "LOADING")
-        if self._served is not None:
-            known[self._served.number] = VersionStatus(self._served.number, "AVAILABLE")
+        if self.refused is not None:
+            known[self.refused.number] = self.refused
+        if self.loading is not None:
+            known[self.loading] = VersionStatus(self.loading, "LOADING")
+        if self.served is not None:
+            known[self.served.number] = VersionStatus(self.served.number, "AVAILABLE")
         return [known[number] for number in sorted(known, reverse=True)]
 
     async def run(self) -> None:
@@ -154,13 +145,13 @@ class ModelVersions:
             # The one in production stays until another one takes over.
             return
         number = _number(folder)
-        if self._served is not None and self._served.model.folder == folder:
+        if self.served is not None and self.served.model.folder == folder:
             self._accept()
             return
         mark = await asyncio.to_thread(_mark, folder)
-        if self._refused is not None and self._refused.number == number and mark == self._refused_mark:
+        if self.refused is not None and self.refused.number == number and mark == self._refused_mark:
             return
-        self._loading = number
+        self.loading = number
         log.info("loading version %d from %s", number, folder)
         started = time.perf_counter()
         try:
@@ -170,12 +161,12 @@ class ModelVersions:
             self._refuse(number, mark, str(error) or type(error).__name__)
             return
         finally:
-            self._loading = None
-        if self._served is not None:
-            self._replaced[self._served.number] = VersionStatus(self._served.number, "END")
-            self._served.hold.close()
+            self.loading = None
+        if self.served is not None:
+            self._replaced[self.served.number] = VersionStatus(self.served.number, "END")
+            self.served.hold.close()
         self._replaced.pop(number, None)
-        self._served = loaded
+        self.served = loaded
         self._accept()
         self._metrics.loads.labels("loaded").inc()
         self._metrics.version.set(number)
@@ -197,14 +188,14 @@ class ModelVersions:
             return ServedVersion(number, model, inputs, signatures, hold.pop_all())
 
     def _accept(self) -> None:
-        self._refused = None
+        self.refused = None
         self._metrics.refused_version.set(0)
 
     def _refuse(self, number: int, mark: object, reason: str) -> None:
-        self._refused, self._refused_mark = VersionStatus(number, "END", reason), mark
+        self.refused, self._refused_mark = VersionStatus(number, "END", reason), mark
         self._metrics.loads.labels("refused").inc()
         self._metrics.refused_version.set(number)
-        goes_on = "none answers" if self._served is None else f"version {self._served.number} goes on"
+        goes_on = "none answers" if self.served is None else f"version {self.served.number} goes on"
         log.error("version %d is refused, and %s: %s", number, goes_on, reason)
 
 

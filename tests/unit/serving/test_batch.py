@@ -51,13 +51,13 @@ def test_the_same_rows_in_every_format(tmp_path: Path) -> None:
     texts = {}
     for kind in (Format.TABLE, Format.CSV, Format.JSON, Format.JSONL):
         stream = io.StringIO(newline="")
-        with text_writer(kind, stream, CLASSES) as writer:
+        with text_writer(kind, stream, CLASSES) as write:
             for row in ROWS:
-                writer.write(row)
+                write(row)
         texts[kind] = stream.getvalue()
-    with parquet_writer(tmp_path / "rows.parquet", CLASSES) as writer:
+    with parquet_writer(tmp_path / "rows.parquet", CLASSES) as write:
         for row in ROWS:
-            writer.write(row)
+            write(row)
 
     objects = json.loads(texts[Format.JSON])
     assert objects == [json.loads(line) for line in texts[Format.JSONL].splitlines()]
