@@ -86,28 +86,23 @@ def _partial(target: Path, make: Callable[[Path], None]) -> Iterator[Path]:
     _remove_leftovers(target)
     path = target.with_name(f".{target.name}.{secrets.token_hex(4)}.partial")
     make(path)
-    descriptor = os.open(path, os.O_RDONLY)
     try:
-        # Some network file systems have no locks.
-        with suppress(OSError):
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield path
+        with _opened(path) as descriptor:
+            # Some network file systems have no locks.
+            with suppress(OSError):
+                fcntl.flock(descriptor, fcntl.LOCK_EX)
+            yield path
     finally:
-        os.close(descriptor)
         _remove(path)
 
 
 def _remove_leftovers(target: Path) -> None:
     for path in target.parent.glob(f".{glob.escape(target.name)}.*.partial"):
         # It is locked by a writer that lives, or gone since.
-        with suppress(OSError):
-            descriptor = os.open(path, os.O_RDONLY)
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                if time.time() - os.fstat(descriptor).st_mtime > _SECONDS_TO_LOCK:
-                    _remove(path)
-            finally:
-                os.close(descriptor)
+        with suppress(OSError), _opened(path) as descriptor:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if time.time() - os.fstat(descriptor).st_mtime > _SECONDS_TO_LOCK:
+                _remove(path)
 
 
 def _remove(path: Path) -> None:
@@ -118,8 +113,15 @@ def _remove(path: Path) -> None:
 
 
 def _sync(path: Path) -> None:
+    with _opened(path) as descriptor:
+        os.fsync(descriptor)
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[int]:
+    """Opens a file or folder."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
-        os.fsync(descriptor)
+        yield descriptor
     finally:
         os.close(descriptor)

@@ -1,4 +1,4 @@
-"""Tells TFX when the image folder has changed."""
+"""The driver of ImageExampleGen, which tells TFX when the image folder has changed."""
 
 from collections.abc import Iterable
 from pathlib import Path

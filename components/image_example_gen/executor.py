@@ -1,8 +1,8 @@
 """The work of ImageExampleGen: read, check, group, split and count the images, as one Beam pipeline.
 
-Every file is read and decoded once, by the batch, and its example put into a staging file. Which images belong together
-is found out from small descriptors; then every staging file is gone through with the groups of its images. So the
-encoded images are never shuffled or held in memory, only their places.
+Batches of files are read and decoded once, into staging files of examples. Small descriptors show which images belong
+together; then each staging file is split by the groups of its images. So the encoded images are never shuffled or held
+in memory, only their places.
 """
 
 import hashlib
@@ -34,9 +34,9 @@ from crackgate.contracts.errors import DataRejectedError
 from crackgate.images.copies.partitions import count_partitions
 from crackgate.images.image_folder import FoundFile, find_files
 
-# Read one after the other into one staging file: so few that workers end at about the same time.
+# Read into one staging file; few, so that workers end at about the same time.
 _FILES_IN_BATCH = 128
-# Written out one after the other into one file of each split.
+# Written out into one file of each split.
 _BATCHES_IN_SHARD = 8
 
 
@@ -44,7 +44,7 @@ class Executor(base_beam_executor.BaseBeamExecutor):
     """Writes the examples (see `component.ImageExampleGen`) and the `Account` of every file found."""
 
     def Do(self, input_dict: Artifacts, output_dict: Artifacts, exec_properties: Properties) -> None:  # noqa: N802
-        """Runs the Beam pipeline, then checks what came out.
+        """Runs the Beam pipeline, then checks its outcome.
 
         Raises:
             DataRejectedError: No images, fewer than two classes, a class missing from a split or out of balance there,

@@ -1,4 +1,4 @@
-"""Writing staged examples out with their group, by which they are split."""
+"""The splits: staged examples are written out with their group, which decides the split."""
 
 import bisect
 import hashlib
@@ -17,22 +17,22 @@ from apache_beam.io.filesystems import FileSystems
 from components.image_example_gen.groups import Assigned
 from crackgate.contracts import stored_example
 
-# Encoded images do not get smaller: to try takes longer than to decode them.
+# Encoded images do not get smaller, and trying takes longer than decoding them.
 _GZIP_UNCOMPRESSED = tf.io.TFRecordOptions(compression_type="GZIP", compression_level=0)
 
 
 class SplitStaged(beam.DoFn):
-    """From a shard, with the places and groups of its images, to its files, one for each split.
+    """From the places and groups of a shard's images to its files, one for each split.
 
-    It is TFX's way to split: by the hash of the group, so that nothing but the group decides. A file appears complete
-    or not at all, under the same name at every attempt, so that a repeated one leaves nothing twice.
+    As in TFX, the hash of the group decides the split. A file appears complete or not at all, under the same name at
+    every attempt, so that a repeated one leaves nothing twice.
 
-    Output: split, class name and the number of their examples in this shard.
+    Output: split and class name, and the number of their examples in this shard.
 
     Args:
         buckets: Hash buckets of each split.
-        prefixes: What the paths of each split's files begin with.
-        shards: How many there are.
+        prefixes: Prefixes of the paths of each split's files.
+        shards: Number of shards.
         staging: Folder on the same file system.
     """
 
@@ -65,7 +65,7 @@ class SplitStaged(beam.DoFn):
                     examples.seek(place.offset)
                     example = examples.read(place.size)
                     split = self._split_of(group)
-                    # Messages one behind the other are read as one, with the features of both.
+                    # Protocol buffers read two messages in a row as one, with the features of both.
                     writers[split].write(example + _group_alone(group))
                     yield split, class_name
 

@@ -1,4 +1,4 @@
-"""Reading a batch of files: into one staging file of examples and what the grouping needs, or into rejections."""
+"""A batch of files as staged examples, with descriptors for the grouping, or as rejections."""
 
 import os
 from dataclasses import dataclass, field
@@ -19,7 +19,7 @@ Row = dict[str, str]
 
 @dataclass(frozen=True)
 class Place:
-    """Where the example of an image is staged.
+    """Where a staging file holds the example of an image.
 
     Attributes:
         batch: Number of the batch of images.
@@ -36,7 +36,7 @@ class Place:
 
 @dataclass(frozen=True)
 class Staged:
-    """What became of a batch. The first three go together, image by image.
+    """The outcome of a batch; the first three lists go together, image by image.
 
     Attributes:
         names: Paths of the images below the data folder.
@@ -68,13 +68,13 @@ class Reader:
     limits: ImageLimits
 
     def stage(self, number: int, paths: list[bytes], file: str, content: BinaryIO) -> Staged:
-        """Never raises for what is in a file or wrong with it.
+        """Reads a batch, and never raises for a file's content or faults.
 
         Args:
-            number: Of the batch.
-            paths: Below the data folder.
+            number: Number of the batch.
+            paths: Paths below the data folder.
             file: Name of the staging file.
-            content: What is written there.
+            content: The staging file, open.
         """
         staged, offset = Staged(), 0
         for path in paths:
@@ -93,8 +93,8 @@ class Reader:
             staged.names.append(path)
             staged.places.append(Place(number, file, offset, len(example)))
             offset += len(example)
-            if image.note:
-                staged.warnings.append(account_row(path, class_name, reason=image.note))
+            if image.warning:
+                staged.warnings.append(account_row(path, class_name, reason=image.warning))
         return staged
 
     def _read(self, path: bytes, class_name: str) -> CanonicalImage:
@@ -113,16 +113,16 @@ def class_of(path: bytes) -> str:
 
 
 def account_row(path: bytes, class_name: str, **said: str) -> Row:
-    """What is said of a file, in text that any reader can take."""
-    readable = {
+    """A row about a file, in valid UTF-8."""
+    return {
         "path": readable_path(path),
         "class": class_name.encode("utf-8", "backslashreplace").decode(),
+        **said,
     }
-    return readable | said
 
 
 def _to_example(path: bytes, class_name: str, label: int, image: CanonicalImage, descriptor: bytes) -> tf.train.Example:
-    # Filled in place: putting it together from one message per feature takes three times as long.
+    # Filled in place: one message per feature takes three times as long.
     example = tf.train.Example()
     feature = example.features.feature
     feature[stored_example.ENCODED].bytes_list.value.append(image.encoded)
@@ -133,9 +133,9 @@ def _to_example(path: bytes, class_name: str, label: int, image: CanonicalImage,
     feature[stored_example.FILENAME].bytes_list.value.append(path)
     feature[stored_example.CLASS_TEXT].bytes_list.value.append(class_name.encode())
     feature[stored_example.CLASS_LABEL].int64_list.value.append(label)
-    feature[stored_example.BRIGHTNESS].float_list.value.append(image.brightness)
-    feature[stored_example.CONTRAST].float_list.value.append(image.contrast)
-    feature[stored_example.SHARPNESS].float_list.value.append(image.sharpness)
-    feature[stored_example.ENTROPY].float_list.value.append(image.entropy)
+    feature[stored_example.BRIGHTNESS].float_list.value.append(image.quality.brightness)
+    feature[stored_example.CONTRAST].float_list.value.append(image.quality.contrast)
+    feature[stored_example.SHARPNESS].float_list.value.append(image.quality.sharpness)
+    feature[stored_example.ENTROPY].float_list.value.append(image.quality.entropy)
     feature[stored_example.DESCRIPTOR].bytes_list.value.append(descriptor)
     return example

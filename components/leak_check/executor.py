@@ -5,7 +5,7 @@ Its findings:
     {"pairs": 3412, "leaks": 1, "examples": [["train: Positive/a.jpg", "test: Positive/b.jpg"]],
      "groups_in_two_splits": 0}
 
-`pairs` counts the links that were found between copies, `leaks` those of them that cross splits.
+`pairs` counts the pairs of copies, `leaks` those of them that cross splits.
 """
 
 from collections import Counter
@@ -28,7 +28,7 @@ from crackgate.images.copies.search import SAME_OUTPUT, FindCopies, Pairs
 
 _SHOWN = 20
 _BATCH = 512
-# Of a stored example: for an estimate of their number, which only has to be of the right order.
+# Size of a stored example, for an estimate of their number to the right order.
 _TYPICAL_BYTES = 10_000
 
 Names = tuple[bytes, bytes]
@@ -94,7 +94,7 @@ def _estimate_images(patterns: Iterable[str]) -> int:
 
 
 def _parse(record: bytes, split: str) -> tuple[bytes, bytes, bytes]:
-    """Name (made of split, NUL and path), descriptor and group of a stored example."""
+    """Name (split, NUL, path), descriptor and group of a stored example."""
     feature = tf.train.Example.FromString(record).features.feature
     path, descriptor, group = (
         feature[name].bytes_list.value[0]
@@ -114,7 +114,7 @@ def _names(pairs: Pairs) -> list[Names]:
 def _groups_and_splits(
     images: list[tuple[bytes, bytes, bytes]], partitions: int
 ) -> Iterator[tuple[int, set[tuple[bytes, bytes]]]]:
-    """Which groups are in which splits, by the hash of the group."""
+    """Pairs of group and split, by partition of the group."""
     parts: dict[int, set[tuple[bytes, bytes]]] = {}
     for name, _, group in images:
         parts.setdefault(stored_example.digest(group) % partitions, set()).add((group, _split_of(name)))

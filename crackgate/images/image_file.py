@@ -1,9 +1,9 @@
-"""Reading one image file: accept it in a canonical form, or refuse it with a reason.
+"""One image file: accepted in a canonical form, or rejected with a reason.
 
 RGB and grayscale JPEG and PNG files keep their bytes, and their pixels are those that TensorFlow decodes, so that
-training and serving see the same. Everything else that Pillow can read (WebP, TIFF, GIF, BMP, CMYK, palettes, alpha,
-16 bits, EXIF-turned, the first frame of several, slightly damaged) is written once as lossless RGB PNG of the pixels
-that a viewer shows.
+training and serving see the same. All other files that Pillow can read (WebP, TIFF, GIF, BMP, CMYK, palettes, alpha,
+16 bits, EXIF-turned, the first frame of several, slightly damaged) become lossless RGB PNG of the pixels that a viewer
+shows.
 """
 
 import functools
@@ -20,12 +20,12 @@ from PIL import ExifTags, Image, ImageOps, TiffImagePlugin, UnidentifiedImageErr
 from tensorflow.core.protobuf import config_pb2
 
 from crackgate.contracts.image_limits import ImageLimits
-from crackgate.images.quality import measure
+from crackgate.images.quality import Quality, measure
 
 FORMATS = ("JPEG", "PNG", "BMP", "WEBP", "TIFF", "GIF")
 # A JPEG with a second picture (a depth map, a preview) behind the first, as many phones write it.
 _JPEG_FORMATS = ("JPEG", "MPO")
-# What files of each format begin with, and what ends those that have a mark for it.
+# The first bytes of files of each format, and the end marks of those that have one.
 _BEGINNINGS = {
     "JPEG": re.compile(rb"\xff\xd8\xff"),
     "PNG": re.compile(rb"\x89PNG\r\n"),
@@ -35,7 +35,7 @@ _BEGINNINGS = {
     "GIF": re.compile(rb"GIF8[79]a"),
 }
 _END_MARKS = {"JPEG": b"\xff\xd9", "PNG": b"IEND", "GIF": b"\0;"}
-# What Pillow says of a file that is damaged, but not at its end.
+# Pillow's messages about a file that is damaged, but not at its end.
 _DAMAGE = ("broken data stream", "unrecognized data stream")
 # TensorFlow's libpng reads no longer rows.
 _LONGEST_SIDE = 1_000_000
@@ -51,13 +51,10 @@ class CanonicalImage:
         format: "jpeg" or "png".
         height: Pixels, after the EXIF orientation was applied.
         width: Pixels, likewise.
-        file_bytes: Size of the file as it was found.
-        brightness: Mean luma, 0 to 255 (see `crackgate.images.quality`, also for the next three).
-        contrast: Standard deviation of the luma, 0 to 127.5.
-        sharpness: Variance of the luma's Laplacian, in grey levels squared, 0 to 1,040,400.
-        entropy: Shannon entropy of the luma's histogram, in bits, 0 to 8.
-        note: What the file holds and `encoded` does not: "first of several frames", or nothing. A second picture behind
-            a JPEG is no frame.
+        file_bytes: Size of the original file.
+        quality: Measures of `luma`.
+        warning: "first of several frames" where `encoded` lacks the others, or "". A second picture behind a JPEG is no
+            frame.
         luma: uint8 of shape (height, width), the grey levels (ITU-R 601) of the same pixels.
     """
 
@@ -66,11 +63,8 @@ class CanonicalImage:
     height: int
     width: int
     file_bytes: int
-    brightness: float
-    contrast: float
-    sharpness: float
-    entropy: float
-    note: str
+    quality: Quality
+    warning: str
     luma: np.ndarray = field(repr=False, compare=False)
 
 
@@ -78,8 +72,8 @@ class RejectedImageError(Exception):
     """A file that cannot be used.
 
     Attributes:
-        reason: One of a few fixed words, fit for counting.
-        detail: What exactly was found.
+        reason: One of a few fixed words, to count by.
+        detail: The exact fault.
     """
 
     def __init__(self, reason: str, detail: str):
@@ -91,52 +85,37 @@ class RejectedImageError(Exception):
 def canonical_image(data: bytes, limits: ImageLimits) -> CanonicalImage:
     """Checks and decodes the bytes of one image file.
 
-    Args:
-        data: The file's content.
-        limits: Bounds on its size.
-
     Raises:
         RejectedImageError: The file is empty, not an image, of another format, truncated, or outside the limits.
     """
     with _quiet():
         image = _accept(data, limits)
         pixels, kept_as_is = _decode(image, data)
-        note = _note(image)
+        warning = _warning(image)
     height, width, _ = pixels.shape
-    # An array of its own: a view would hold on to Pillow's copy of the picture.
+    # A copy: a view would keep Pillow's picture in memory.
     luma = np.array(Image.fromarray(pixels).convert("L"))
-    quality = measure(luma)
     return CanonicalImage(
         encoded=data if kept_as_is else _encode_png(pixels),
         format="jpeg" if kept_as_is and image.format in _JPEG_FORMATS else "png",
         height=height,
         width=width,
         file_bytes=len(data),
-        brightness=quality.brightness,
-        contrast=quality.contrast,
-        sharpness=quality.sharpness,
-        entropy=quality.entropy,
-        note=note,
+        quality=measure(luma),
+        warning=warning,
         luma=luma,
     )
 
 
 def viewer_pixels(data: bytes, limits: ImageLimits) -> np.ndarray:
-    """Checks and decodes the bytes of one image file, for who needs its pixels alone.
-
-    Returns:
-        uint8 of shape (height, width, 3), the pixels that `canonical_image` stores.
-
-    Raises:
-        RejectedImageError: See `canonical_image`.
-    """
+    """The pixels of `canonical_image` alone, uint8 of shape (height, width, 3); raises RejectedImageError likewise."""
     with _quiet():
         return _decode(_accept(data, limits), data)[0]
 
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Pillow warns about bombs and odd metadata; the limits here decide, and no file may flood the log."""
+    """Silences Pillow's warnings of bombs and odd metadata: the limits here decide, and no file may flood the log."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         yield
@@ -167,12 +146,12 @@ def _open(data: bytes, limits: ImageLimits) -> Image.Image:
 
 
 def _is_bomb(error: Exception) -> bool:
-    """Whether Pillow refuses text, or a colour profile, that unpacks to megabytes."""
+    """Whether Pillow rejects text, or a colour profile, that unpacks to megabytes."""
     return isinstance(error, ValueError) and "too large" in str(error)
 
 
 def _unopened(data: bytes, fault: str) -> RejectedImageError:
-    """Why a file was not even opened, told by its first bytes and its end."""
+    """Why a file could not be opened, by its first bytes and its end."""
     kind = next((kind for kind, beginning in _BEGINNINGS.items() if beginning.match(data)), None)
     if kind is None:
         return RejectedImageError("not an image", f"starts with {data[:12]!r}")
@@ -180,7 +159,7 @@ def _unopened(data: bytes, fault: str) -> RejectedImageError:
 
 
 def _is_cut(data: bytes, kind: str) -> bool:
-    """Whether the mark at the end is missing, or bytes that the header speaks of."""
+    """Whether the end mark is missing, or bytes that the header counts."""
     if kind in _END_MARKS:
         return _END_MARKS[kind] not in data
     if kind == "BMP":
@@ -218,7 +197,7 @@ def _check_size(image: Image.Image, limits: ImageLimits) -> None:
 
 
 def _check_tiles(image: TiffImagePlugin.TiffImageFile, limits: ImageLimits) -> None:
-    """A small TIFF may stand in one huge tile, which is decoded whole."""
+    """A small TIFF may lie in one huge tile, which is decoded whole."""
     width, length = (image.tag_v2.get(tag, 1) for tag in (TiffImagePlugin.TILEWIDTH, TiffImagePlugin.TILELENGTH))
     if not isinstance(width, int) or not isinstance(length, int):
         raise RejectedImageError("unreadable", f"tiles of {width!r} x {length!r}")
@@ -239,14 +218,14 @@ def _decode(image: Image.Image, data: bytes) -> tuple[np.ndarray, bool]:
 
 
 def _is_plain(image: Image.Image) -> bool:
-    """Whether it has a kind of pixels that TensorFlow and Pillow decode alike, and nothing to drop or choose from."""
+    """Whether TensorFlow and Pillow decode its kind of pixels alike, and it has neither alpha nor frames."""
     if image.format == "PNG" and getattr(image, "is_animated", False):
         return False
     return image.format in (*_JPEG_FORMATS, "PNG") and image.mode in ("RGB", "L") and "transparency" not in image.info
 
 
 def _has_late_metadata(image: Image.Image, data: bytes) -> bool:
-    """Whether chunks that may tell an orientation can stand behind the pixels, where Pillow reads them last."""
+    """Whether chunks that may hold an orientation follow the pixels, where Pillow reads them last."""
     if image.format != "PNG":
         return False
     pixels = data.find(b"IDAT")
@@ -255,15 +234,15 @@ def _has_late_metadata(image: Image.Image, data: bytes) -> bool:
 
 def _is_turned(image: Image.Image) -> bool:
     try:
-        # Not the method of PngImageFile, which decodes the picture.
+        # The method of PngImageFile would decode the picture.
         orientation = Image.Image.getexif(image).get(ExifTags.Base.Orientation)
-    except Exception:  # of any kind: broken metadata does not cost the picture
+    except Exception:  # of any kind: broken metadata does not make the picture unusable
         return False
     return orientation in range(2, 9)
 
 
 def _tensorflow_pixels(data: bytes, size: tuple[int, int]) -> np.ndarray | None:
-    """None for what TensorFlow refuses, or reads with another size than Pillow."""
+    """None where TensorFlow fails, or reads another size than Pillow."""
     try:
         pixels = _tensorflow_decoder()(data)
     except tf.errors.InvalidArgumentError:
@@ -273,15 +252,15 @@ def _tensorflow_pixels(data: bytes, size: tuple[int, int]) -> np.ndarray | None:
 
 @functools.cache
 def _tensorflow_decoder() -> Callable[[bytes], np.ndarray]:
-    # A session of its own that knows of no GPU: eager TensorFlow would take all of its memory in every Beam worker.
+    # A session without a GPU: eager TensorFlow would take all of its memory in every Beam worker.
     with tf.Graph().as_default() as graph:
         encoded = tf.compat.v1.placeholder(tf.string, [])
-        # Reads PNG as well, and with this method the very pixels of Pillow; the default one is off by a grey level.
+        # Reads PNG, too. This method gives Pillow's pixels; the default one is off by a grey level.
         pixels = tf.io.decode_jpeg(encoded, channels=3, dct_method="INTEGER_ACCURATE")
-    # In the calling thread: handing one image to a thread pool and back costs a quarter of decoding it.
+    # In the calling thread: a thread pool costs a quarter of the time that decoding takes.
     config = tf.compat.v1.ConfigProto(device_count={"GPU": 0}, inter_op_parallelism_threads=-1)
     session = tf.compat.v1.Session(graph=graph, config=config)
-    # Not the public `make_callable`: that one goes through all of `Session.run`, for as long as half of the decoding.
+    # The public `make_callable` goes through all of `Session.run`, which takes half as long as the decoding.
     options = config_pb2.CallableOptions(feed=[encoded.name], fetch=[pixels.name])
     fetch: Callable[[bytes], list[np.ndarray]] = session._make_callable_from_options(options)
     return lambda data: fetch(data)[0]
@@ -291,7 +270,7 @@ def _pillow_pixels(image: Image.Image) -> np.ndarray:
     _load(image)
     with _faults_named():
         turned = ImageOps.exif_transpose(image) if _is_turned(image) else image
-        # Pillow would fail to carry a transparent colour over where it does not fit.
+        # Pillow would fail to convert a transparent colour that does not fit.
         turned.info.clear()
         return _eight_bit_rgb(turned)
 
@@ -321,7 +300,7 @@ def _eight_bit_rgb(image: Image.Image) -> np.ndarray:
     return np.asarray(image.convert("RGB"))
 
 
-def _note(image: Image.Image) -> str:
+def _warning(image: Image.Image) -> str:
     if image.format in _JPEG_FORMATS:
         return ""
     try:

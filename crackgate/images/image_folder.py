@@ -1,4 +1,4 @@
-"""Walking a folder-per-class tree: which classes there are, which files, and whether anything changed."""
+"""A folder-per-class tree of images: its classes, its files, and a fingerprint that shows changes."""
 
 import errno
 import hashlib
@@ -14,8 +14,8 @@ class FoundFile:
     """One file below the data folder.
 
     Attributes:
-        path: Path below the data folder. Bytes that are no UTF-8 are kept as surrogates, as the `os` module does. One
-            that ends in "/" is a folder that could not be listed: reading it fails, so it is reported like a bad file.
+        path: Path below the data folder, with surrogates for bytes that are no UTF-8. One that ends in "/" is a folder
+            that could not be listed: reading it fails, so that it is reported like a bad file.
         class_name: Name of the top folder that holds it, or "" when it lies beside the class folders.
     """
 
@@ -58,19 +58,19 @@ def find_files(folder: Path) -> Iterator[FoundFile]:
 
 
 def read_regular_file(path: str | bytes, max_bytes: int) -> bytes:
-    """Content of a file; one byte more than `max_bytes` when it is longer, which tells so without reading it all.
+    """Content of a file, cut after one byte more than `max_bytes`.
 
     Raises:
-        OSError: It cannot be read, or is a pipe, a device or a folder, on which reading might wait for ever.
+        OSError: It cannot be read, or is a pipe, a device or a folder, from which reading might never end.
     """
     status = os.stat(path)
     if stat.S_ISDIR(status.st_mode):
-        # What is found as a file could not be listed: says why.
+        # `find_files` could not list it: this raises why.
         os.listdir(path)
     if not stat.S_ISREG(status.st_mode):
         raise OSError(errno.EINVAL, "not a regular file")
     with open(path, "rb") as file:
-        # Not all that is allowed at once: as much memory would be taken for every file, however small.
+        # `read(max_bytes)` would take that much memory for every file, however small.
         read = file.read(min(status.st_size, max_bytes) + 1)
         return read if len(read) <= status.st_size else read + file.read(max_bytes + 1 - len(read))
 
@@ -78,8 +78,8 @@ def read_regular_file(path: str | bytes, max_bytes: int) -> bytes:
 def fingerprint(folder: Path) -> str:
     """Hex digest of every file's path, size and times of modification and change: the cache key of the data.
 
-    Contents are not read: this runs before every run, on data sets of any size. The time of change tells when two
-    files of one size and age swapped names.
+    It reads no contents, since it precedes every run. The time of change shows when two files of one size and age
+    swapped names.
     """
     digest = hashlib.sha256()
     for file in find_files(folder):
@@ -105,5 +105,5 @@ def _is_folder(entry: os.DirEntry[str]) -> bool:
 
 
 def readable_path(path: bytes) -> str:
-    """The path with bytes that are no UTF-8 written out."""
+    """The path in UTF-8, with escapes for all other bytes."""
     return path.decode("utf-8", "backslashreplace")

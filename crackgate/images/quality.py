@@ -1,4 +1,4 @@
-"""What can be measured of a picture without a reference: how bright, contrasted, sharp and varied it is."""
+"""Quality measures of a picture without a reference: brightness, contrast, sharpness and entropy."""
 
 from dataclasses import dataclass
 
@@ -54,8 +54,7 @@ def _laplacian_variance(luma: np.ndarray) -> float:
     # In strips: all of a large picture as float64 takes eight times its memory.
     rows = max(1, _PIXELS_AT_ONCE // width)
     for top in range(0, height - 2, rows):
-        # Row behind row: NumPy is twice as fast without the edges to leave out. They get wrong neighbours, and are
-        # taken out at the end.
+        # On flat rows NumPy is twice as fast. The edges get wrong neighbours there, and are zeroed at the end.
         levels = luma[top : top + rows + 2].astype(np.int16).reshape(-1)
         inner = levels[width:-width]
         laplacian = inner * np.int16(-4)

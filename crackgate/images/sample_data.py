@@ -1,7 +1,7 @@
-"""Synthetic photographs of concrete, cracked and sound, for trying the pipeline without real pictures.
+"""Synthetic photographs of concrete, cracked and sound, to try the pipeline without real pictures.
 
-All but the crack itself (tone, texture, light, stains, pits, joints, scratches, drawn marks, shadows) has the same
-distribution in both classes, so that only the crack tells them apart.
+Tone, texture, light, stains, pits, joints, scratches, drawn marks and shadows have the same distribution in both
+classes: only the crack tells them apart.
 """
 
 from collections.abc import Callable

@@ -1,10 +1,10 @@
-"""What one photograph looks like, whatever happened to its file: re-encoded, resized, re-toned, mirrored or turned.
+"""Descriptors of photographs that hardly change when a file is re-encoded, resized, re-toned, mirrored or turned.
 
-The descriptor is the frequency content (DCT-II) of a small thumbnail without its light: mirroring only changes signs of
-coefficients and turning also swaps their two axes, so the eight symmetries of the square cost next to nothing.
+A descriptor is the frequency content (DCT-II) of a small thumbnail without its light. Mirroring only changes signs of
+coefficients, and turning also swaps their two axes, so that comparing all eight orientations is cheap.
 
-Its hashes for looking copies up are the signs of random projections (Charikar, "Similarity Estimation Techniques from
-Rounding Algorithms", STOC 2002), in bands as locality-sensitive hashing does it (Indyk & Motwani, STOC 1998).
+Copies are looked up by signs of random projections (Charikar, "Similarity Estimation Techniques from Rounding
+Algorithms", STOC 2002), in the bands of locality-sensitive hashing (Indyk & Motwani, STOC 1998).
 """
 
 import functools
@@ -34,7 +34,7 @@ _HIGHEST_HASHED_FREQUENCY = 12
 _ROWS_AT_ONCE = 256
 # Bounds the memory of the sums: 20 kB an image.
 _HASHED_AT_ONCE = 256
-# Of a SHA-256: as good as the whole to tell pictures apart, and every image is named very often.
+# Of a SHA-256; the whole would tell pictures apart no better.
 PICTURE_BYTES = 16
 
 
@@ -81,7 +81,7 @@ def share_a_band(one: bytes, other: bytes) -> bool:
 
 
 def similarities(ones: Coefficients, others: Coefficients) -> Floats:
-    """The same for many pairs of images with texture: row by row of two arrays of `coefficients`."""
+    """Similarities of many pairs of images with texture: row by row of two arrays of `coefficients`."""
     ones, others = ones.astype(np.float32), others.astype(np.float32)
     # Sums of whole numbers below 2^24: exact, in any order.
     straight = (ones * others) @ _MIRRORINGS.T
@@ -97,10 +97,10 @@ def coefficients(descriptors: Sequence[bytes]) -> Coefficients:
 
 
 def bands(images: Coefficients) -> NDArray[np.uint32]:
-    """The hashes by which copies are looked up: two images with one of them in common are worth comparing.
+    """Hashes to look copies up by: two images that share one are worth comparing.
 
-    A band's hash is the smallest one over the eight orientations, the same for an image mirrored or turned. It depends
-    on nothing but the descriptor: the sums are whole numbers that float32 holds exactly.
+    A band's hash is the smallest one over the eight orientations. The descriptor alone decides it, since the sums are
+    whole numbers that float32 holds exactly.
 
     Args:
         images: `coefficients` of images with texture.

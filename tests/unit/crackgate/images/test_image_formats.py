@@ -39,7 +39,7 @@ from tests.helpers.image_files import (
 def test_plain_jpeg_and_png_keep_their_bytes(data: bytes) -> None:
     image = canonical_image(data, TINY)
     assert image.encoded == data
-    assert image.note == ""
+    assert image.warning == ""
     assert image.format == ("png" if data.startswith(b"\x89PNG") else "jpeg")
     assert (image.height, image.width) == pixels_of(data).shape[:2]
 
@@ -59,7 +59,7 @@ def test_what_is_rewritten_is_decoded_by_pillow_alone(data: bytes, monkeypatch: 
 @pytest.mark.parametrize("data", REWRITTEN.values(), ids=REWRITTEN)
 def test_everything_else_becomes_a_png_of_the_pixels_that_pillow_shows(data: bytes) -> None:
     image = canonical_image(data, TINY)
-    assert (image.format, image.note) == ("png", "")
+    assert (image.format, image.warning) == ("png", "")
     assert image.encoded.startswith(b"\x89PNG")
     np.testing.assert_array_equal(pixels_of(image.encoded), pixels_of(data))
     with Image.open(io.BytesIO(image.encoded)) as stored:
@@ -71,7 +71,7 @@ def test_of_several_frames_the_first_is_taken_and_that_is_noted(data: bytes) -> 
     image = canonical_image(data, TINY)
     first = pixels_of(encode(small_picture(), "GIF")) if data.startswith(b"GIF") else np.asarray(small_picture())
     np.testing.assert_array_equal(pixels_of(image.encoded), first)
-    assert (image.format, image.note) == ("png", "first of several frames")
+    assert (image.format, image.warning) == ("png", "first of several frames")
     with Image.open(io.BytesIO(image.encoded)) as stored:
         assert getattr(stored, "n_frames", 1) == 1
 
