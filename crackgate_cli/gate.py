@@ -5,17 +5,10 @@ from typing import Annotated
 
 import typer
 
-from crackgate.config.configuration import load_config
-from crackgate.runs.workspace import Workspace
-from crackgate_cli.options import (
-    CacheOption,
-    ConfigOption,
-    SetOption,
-    VerboseOption,
-    WorkspaceOption,
-    console_on_a_copy_of,
-)
-from crackgate_cli.run_end import exit_with_verdict, report_usage_errors
+from crackgate.runs.summary import Summary
+from crackgate_cli.options import CacheOption, ConfigOption, SetOption, VerboseOption, WorkspaceOption
+from crackgate_cli.run_end import run_and_exit
+from pipeline.request import RunRequest
 
 
 def gate(
@@ -29,12 +22,8 @@ def gate(
 ) -> None:
     """Judge a model, wherever it was trained, by photographs that it has never seen. Nothing is released."""
     from pipeline.gate_run import judge_model
-    from pipeline.request import RunRequest
 
-    place = Workspace(workspace.resolve())
-    with report_usage_errors():
-        settings = load_config(config, assignments)
-        console = console_on_a_copy_of(1)
-        request = RunRequest(console, data.resolve(), settings, place, cache, verbose)
-        summary = judge_model(request, model.resolve())
-    exit_with_verdict(console, place, summary)
+    def make(request: RunRequest) -> Summary:
+        return judge_model(request, model.resolve())
+
+    run_and_exit(make, data, workspace, config, assignments, cache, verbose)

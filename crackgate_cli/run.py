@@ -6,17 +6,8 @@ from typing import Annotated
 
 import typer
 
-from crackgate.config.configuration import load_config
-from crackgate.runs.workspace import Workspace
-from crackgate_cli.options import (
-    CacheOption,
-    ConfigOption,
-    SetOption,
-    VerboseOption,
-    WorkspaceOption,
-    console_on_a_copy_of,
-)
-from crackgate_cli.run_end import exit_with_verdict, report_usage_errors
+from crackgate_cli.options import CacheOption, ConfigOption, SetOption, VerboseOption, WorkspaceOption
+from crackgate_cli.run_end import run_and_exit
 
 
 def run(
@@ -36,14 +27,8 @@ def run(
     verbose: VerboseOption = False,
 ) -> None:
     """Run the pipeline: from a folder of photographs to a released model."""
-    from pipeline.request import RunRequest
     from pipeline.run import run_pipeline
 
-    place = Workspace(workspace.resolve())
-    with report_usage_errors():
-        if group_by is not None:
-            assignments = [*(assignments or []), f"data.group_by={json.dumps(group_by)}"]
-        settings = load_config(config, assignments)
-        console = console_on_a_copy_of(1)
-        summary = run_pipeline(RunRequest(console, data.resolve(), settings, place, cache, verbose))
-    exit_with_verdict(console, place, summary)
+    if group_by is not None:
+        assignments = [*(assignments or []), f"data.group_by={json.dumps(group_by)}"]
+    run_and_exit(run_pipeline, data, workspace, config, assignments, cache, verbose)

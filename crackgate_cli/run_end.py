@@ -1,28 +1,39 @@
-"""How `run` and `gate` end: with an error in one line, or with the closing table and the verdict's exit code."""
+"""`run` and `gate`: from their options to the closing table and the verdict's exit code."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from pathlib import Path
 from typing import NoReturn
 
 import typer
 from rich.console import Console
 
-from crackgate.config.configuration import ConfigError
+from crackgate.config.configuration import ConfigError, load_config
 from crackgate.runs.summary import SUMMARY_FILE, Summary
 from crackgate.runs.workspace import Workspace, WorkspaceBusyError, WorkspaceMovedError
-from crackgate_cli.options import EXIT_FAILED, EXIT_USAGE, fail
+from crackgate_cli.options import EXIT_FAILED, EXIT_USAGE, console_on_a_copy_of, fail
 from crackgate_cli.tables.closing import print_closing
+from pipeline.request import RunRequest
 
 
-@contextmanager
-def report_usage_errors() -> Iterator[None]:
-    """Ends the command where the configuration or the workspace cannot be used."""
+def run_and_exit(
+    make: Callable[[RunRequest], Summary],
+    data: Path,
+    workspace: Path,
+    config: Path | None,
+    assignments: list[str] | None,
+    cache: bool,
+    verbose: bool,
+) -> NoReturn:
+    """Makes the run that the options ask for, and ends the command."""
+    console, place = console_on_a_copy_of(1), Workspace(workspace.resolve())
     try:
-        yield
+        settings = load_config(config, assignments)
+        summary = make(RunRequest(console, data.resolve(), settings, place, cache, verbose))
     except (ConfigError, WorkspaceMovedError) as error:
         fail(str(error), EXIT_USAGE)
     except WorkspaceBusyError as error:
         fail(str(error), EXIT_FAILED)
+    exit_with_verdict(console, place, summary)
 
 
 def exit_with_verdict(console: Console, workspace: Workspace, summary: Summary) -> NoReturn:

@@ -1,10 +1,10 @@
-"""What a run shows while it works: a live line per component on a terminal, plain lines elsewhere."""
+"""The progress of a run: a live line per component on a terminal, plain lines elsewhere."""
 
 import logging
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Protocol, Self
+from typing import Self
 
 from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
@@ -13,25 +13,6 @@ from pipeline.peak_memory import PeakMemory
 
 # Seconds between two plain lines about the same component.
 PLAIN_INTERVAL = 10
-
-
-class Display(Protocol):
-    """Shows which component runs."""
-
-    def __enter__(self) -> Self:
-        """The display appears."""
-
-    def __exit__(self, *_: object) -> None:
-        """The display stays as it is."""
-
-    def start(self, component: str) -> None:
-        """A component begins."""
-
-    def tell(self, detail: str) -> None:
-        """The running component says how far it is."""
-
-    def finish(self, outcome: str, seconds: float) -> None:
-        """The running component ended, as "done", "cached" or "failed"."""
 
 
 class LiveDisplay:
@@ -55,15 +36,15 @@ class LiveDisplay:
         self._progress.stop()
 
     def start(self, component: str) -> None:
-        """Adds a line."""
+        """Adds a line for a component that begins."""
         self._task = self._progress.add_task(component, total=1, detail="")
 
     def tell(self, detail: str) -> None:
-        """Writes beside the clock."""
+        """Writes beside the clock how far the component is."""
         self._progress.update(self._task, detail=detail)
 
     def finish(self, outcome: str, seconds: float) -> None:  # noqa: ARG002 - the line has its own clock
-        """Stops the clock."""
+        """Stops the clock; the outcome is "done", "cached" or "failed"."""
         self._progress.update(self._task, completed=1, detail="" if outcome == "done" else outcome)
         self._progress.stop_task(self._task)
 
@@ -100,6 +81,9 @@ class PlainDisplay:
 
     def _print(self, line: str) -> None:
         self._console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+
+Display = LiveDisplay | PlainDisplay
 
 
 class ComponentEvents(logging.Handler):

@@ -1,4 +1,4 @@
-"""What a run came to: the content of `runs/<run id>/summary.json` and of the closing table."""
+"""The summary of a run: the content of `runs/<run id>/summary.json` and of the closing table."""
 
 import importlib.metadata
 import time
@@ -115,14 +115,16 @@ class Summary(BaseModel):
         write_text(folder / SUMMARY_FILE, self.model_dump_json(indent=2))
 
 
-def begin_summary(run_id: str, data: Path, classes: list[str], config: Config, log_file: Path) -> Summary:
-    """Returns the summary of a run that has not done anything yet."""
+def begin_summary(
+    run_id: str, data: Path, classes: list[str], config: Config, log: Path, began: float | None = None
+) -> Summary:
+    """Returns the summary of a run that has not done anything yet; `began`, if not now, is in seconds since 1970."""
     return Summary(
         run_id=run_id,
         crackgate_version=importlib.metadata.version("crackgate"),
-        started=time.strftime("%Y-%m-%dT%H:%M:%S%z"),
+        started=time.strftime("%Y-%m-%dT%H:%M:%S%z", time.localtime(began)),
         data=str(data),
         classes=classes,
         config=config.model_dump(mode="json", by_alias=True),
-        log=str(log_file),
+        log=str(log),
     )

@@ -22,7 +22,7 @@ from kubeflow.task.metadata_store import SECRET_FOLDER
 from kubeflow.task.names import REPORT, VERDICT, task_name
 from kubeflow.task.node_ir import pack, prune
 from kubeflow.task.sources import digest_of_sources
-from kubeflow.task.verdict import definition_as_json
+from kubeflow.task.verdict import Definition
 
 # Seconds in ten years.
 _ALWAYS = 315_360_000
@@ -47,7 +47,7 @@ def compile_pipeline(pipeline: tfx.dsl.Pipeline, classes: list[str], config: Con
     options = config.kubeflow
     _check_nodes(options, ids)
     sources = digest_of_sources()
-    definition = pack(definition_as_json(ids, classes, config))
+    definition = pack(Definition(nodes=ids, classes=classes, config=config).model_dump_json(by_alias=True).encode())
 
     @dsl.pipeline(name=ir.pipeline_info.id, description="From a folder of labelled photographs to a released model.")
     def crackgate(workspace: str = options.workspace, data: str = options.data, serving: str = options.serving) -> None:

@@ -1,13 +1,12 @@
-"""What a run came to, read from ML Metadata and from what its tasks left: the last two tasks of every run.
+"""The last two tasks of every run, which conclude it from ML Metadata and from the records of its nodes.
 
 `verdict` follows when all nodes went well, and fails, and the run with it, when nothing was released. `report` is the
 exit handler: it always runs, leaves the same summary and report as a local run, and fails only when the run broke down.
 From the states of these two `crackgate kubeflow submit` knows the exit code.
 """
 
-import json
 import shutil
-from datetime import datetime
+import time
 from pathlib import Path
 
 from pydantic import BaseModel
@@ -31,7 +30,7 @@ from pipeline.run_record import write_record
 
 
 class Definition(BaseModel):
-    """What was compiled, as far as the run's end has to know it.
+    """The compiled pipeline, as far as the run's end has to know it; JSON by alias, packed, in the tasks' arguments.
 
     Attributes:
         nodes: TFX's ids, in the order of the pipeline.
@@ -41,11 +40,11 @@ class Definition(BaseModel):
 
     nodes: list[str]
     classes: list[str]
-    config: dict[str, object]
+    config: Config
 
 
 class NotReleasedError(Exception):
-    """The run ended without a release."""
+    """The run released no model."""
 
 
 class RunBrokenError(Exception):
@@ -67,7 +66,7 @@ def give_verdict(definition: str, run_id: str, parameters: RunParameters) -> str
     return describe_run(summary)
 
 
-def write_the_report(definition: str, run_id: str, parameters: RunParameters) -> Summary:
+def _write_report(definition: str, run_id: str, parameters: RunParameters) -> Summary:
     """Writes `runs/<run id>/summary.json`, `report.html` and so on, and clears what only the run itself needed."""
     compiled = Definition.model_validate_json(unpack(definition))
     parameters = parameters.resolved()
@@ -84,13 +83,12 @@ def write_the_report(definition: str, run_id: str, parameters: RunParameters) ->
 
 def _conclude(compiled: Definition, run_id: str, parameters: RunParameters) -> Summary:
     workspace = Workspace(Path(parameters.workspace))
-    config = Config.model_validate(compiled.config)
+    config = compiled.config
     records = read_records(records_folder(workspace, run_id))
+    began = min((record.began for record in records.values()), default=time.time())
     logs = log_folder(workspace, run_id)
-    summary = begin_summary(run_id, Path(parameters.data), compiled.classes, config, logs)
-    began = min((record.began for record in records.values()), default=datetime.now().timestamp())
-    summary.started = datetime.fromtimestamp(began).astimezone().strftime("%Y-%m-%dT%H:%M:%S%z")
-    summary.seconds = round(datetime.now().timestamp() - began, 2)
+    summary = begin_summary(run_id, Path(parameters.data), compiled.classes, config, logs, began)
+    summary.seconds = round(time.time() - began, 2)
     connection = connection_config(store_settings())
     open_store(connection)
     executions = read_run(connection, run_id)
@@ -132,20 +130,13 @@ def _succeeded(execution: Execution | None) -> bool:
     return execution is not None and execution.succeeded
 
 
-def definition_as_json(nodes: list[str], classes: list[str], config: Config) -> bytes:
-    """What `give_verdict` and `write_the_report` are given, before packing."""
-    dumped = config.model_dump(mode="json", by_alias=True)
-    content = Definition(nodes=nodes, classes=classes, config=dumped).model_dump(mode="json")
-    return json.dumps(content, sort_keys=True).encode()
-
-
 def publish_report(
     definition: str, run_id: str, parameters: RunParameters, summary_file: str, page_file: str
 ) -> dict[str, float]:
     """Writes the report, shows it in the user interface, and returns the main figures.
 
     Args:
-        definition: What was compiled, packed.
+        definition: A packed `Definition`.
         run_id: The run's.
         parameters: The run's.
         summary_file: Receives the verdict in Markdown.
@@ -154,7 +145,7 @@ def publish_report(
     Raises:
         RunBrokenError: The run came to no verdict; its report is written all the same.
     """
-    summary = write_the_report(definition, run_id, parameters)
+    summary = _write_report(definition, run_id, parameters)
     Path(summary_file).write_text(describe_run(summary), encoding="utf-8")
     page = summary.outputs.get("report")
     shown = Path(page).read_text(encoding="utf-8") if page else f"<p>There is no report: {summary.report_error}</p>"
