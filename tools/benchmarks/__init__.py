@@ -1,1 +1,1 @@
-"""Benchmarks against what one would otherwise use, on real photographs."""
+"""Benchmarks on real photographs: `python -m tools.benchmarks.NAME`, each with `--help`."""

@@ -1,14 +1,13 @@
-"""What copy detection finds on photographs of concrete, and what it costs.
+"""Copies that copy detection finds among photographs, and its seconds and memory.
 
-Prints the share of copies found for each way to make one, and the groups, seconds and memory for the photographs
-themselves and for as many as --count, where crops of them, each of its own place and size, stand in for more.
+Prints the share of copies found for each way to make a copy. Then prints groups, seconds and memory for the photographs
+themselves, and for --count images: random crops of the photographs stand in where there are too few.
 
-    python tools/benchmarks/copies.py --photographs ../shared/data/concrete --count 40000
+    python -m tools.benchmarks.copies --photographs FOLDER --count 40000
 """
 
-import argparse
+import functools
 import io
-import os
 import resource
 import tempfile
 import time
@@ -25,9 +24,9 @@ from crackgate.images.copies.descriptor import COPY_THRESHOLD, describe, share_a
 from crackgate.images.copies.groups import Edges, GroupCopies
 from crackgate.images.copies.partitions import count_partitions, pack, to_bytes
 from crackgate.images.copies.search import FindCopies, Pairs
+from tools.benchmarks.measurement import Table
+from tools.benchmarks.photographs import argument_parser, find_photographs
 
-PROJECT = Path(__file__).resolve().parents[2]
-PHOTOGRAPHS = Path(os.environ.get("CRACKGATE_PHOTOGRAPHS", PROJECT.parent / "shared" / "data" / "concrete"))
 COPIED = 300
 _BATCH = 256
 
@@ -36,21 +35,19 @@ Change = Callable[[Image.Image], Image.Image]
 
 def main() -> None:
     """Prints the tables."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--photographs", type=Path, default=PHOTOGRAPHS, help="a folder with one sub-folder per class")
+    parser = argument_parser(__doc__)
     parser.add_argument("--count", type=int, default=40_000, help="images in the largest measurement")
     arguments = parser.parse_args()
-    files = sorted(arguments.photographs.glob("*/*.jpg"))
-    if not files:
-        parser.error(f"no photographs in {arguments.photographs}: give a folder with one sub-folder per class")
+    files = find_photographs(arguments.photographs)
     print_recall(files)
     print_scale(files, arguments.count)
 
 
 def print_recall(files: list[Path]) -> None:
-    """One row per way to make a copy; a copy is found if it shares a band with its original and passes comparison."""
+    """One row per way to make a copy. A copy is found if it shares a band with its original and passes comparison."""
     chosen = [files[at] for at in np.random.default_rng(0).permutation(len(files))[:COPIED]]
-    print(f"{'copy':<44}{'found':>8}{'lowest':>8}{'1 in 20':>8}   (similarity; copies are from {COPY_THRESHOLD})")
+    print(f"Similarities of copies to their originals; images from {COPY_THRESHOLD} on are copies")
+    table = Table("copy <44 | found >7.1% | lowest >7.3f | 1 in 20 >7.3f")
     for name, change in _CHANGES.items():
         similarities, found = [], 0
         for file in chosen:
@@ -59,25 +56,33 @@ def print_recall(files: list[Path]) -> None:
             one, other = (_describe(image) for image in (original, change(original)))
             similarities.append(similarity(one, other))
             found += similarities[-1] >= COPY_THRESHOLD and share_a_band(one, other)
-        lowest, one_in_20 = np.quantile(similarities, (0, 0.05))
-        print(f"{name:<44}{found / len(chosen):>8.1%}{lowest:>8.3f}{one_in_20:>8.3f}")
+        table.add(name, found / len(chosen), *np.quantile(similarities, (0, 0.05)))
 
 
 def print_scale(files: list[Path], count: int) -> None:
     """One row for the photographs, one for `count` images."""
-    print(f"\n{'images':>8}{'describe':>10}{'group':>8}{'peak':>9}{'pairs':>8}{'groups':>8}{'largest':>8}  have a copy")
+    print()
+    table = Table(
+        "images >8 | describe s >10.1f | group s >8.1f | peak MB >8.0f | pairs >7 | groups >7 | largest >7 "
+        "| have a copy <11"
+    )
     for wanted in sorted({len(files), count}):
-        start = time.perf_counter()
+        began = time.perf_counter()
         described = list(_described(files, wanted))
         described_at = time.perf_counter()
         pairs, groups = group(described)
         grouped_at = time.perf_counter()
         sizes = Counter(groups.values())
         shares = _shares_with_a_copy(groups, sizes)
-        print(
-            f"{wanted:>8}{described_at - start:>8.1f} s{grouped_at - described_at:>6.1f} s"
-            f"{_peak_megabytes():>6.0f} MB{pairs:>8}{len(sizes):>8}{max(sizes.values()):>8}  "
-            + ", ".join(f"{share:.1%} of {label}" for label, share in shares.items())
+        table.add(
+            wanted,
+            described_at - began,
+            grouped_at - described_at,
+            resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+            pairs,
+            len(sizes),
+            max(sizes.values()),
+            ", ".join(f"{share:.1%} of {label}" for label, share in shares.items()),
         )
 
 
@@ -138,10 +143,6 @@ def _shares_with_a_copy(groups: dict[bytes, bytes], sizes: Counter[bytes]) -> di
     return {label.decode(): copied[label] / images[label] for label in sorted(images)}
 
 
-def _peak_megabytes() -> float:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-
-
 def _jpeg(quality: int) -> Change:
     def change(image: Image.Image) -> Image.Image:
         buffer = io.BytesIO()
@@ -173,12 +174,7 @@ def _transposed(method: Image.Transpose) -> Change:
 
 
 def _in_turn(*changes: Change) -> Change:
-    def change(image: Image.Image) -> Image.Image:
-        for one in changes:
-            image = one(image)
-        return image
-
-    return change
+    return lambda image: functools.reduce(lambda changed, change: change(changed), changes, image)
 
 
 _TURNS = Image.Transpose

@@ -1,18 +1,14 @@
-"""What the gate's evaluation costs, in seconds and memory, by number and size of the test images.
+"""Seconds and peak memory of the gate's evaluation, by number and size of the test images.
 
-Real photographs are stored over and over, and scored by a small network that takes whatever batch it is handed. Each
-row is a process of its own.
+Real photographs are stored repeatedly, and scored by a small network that takes a batch of any size. Each row is a
+process of its own.
 
-    python tools/benchmarks/evaluation.py --photographs ../shared/data/concrete --counts 4000 12000 40000
+    python -m tools.benchmarks.evaluation --photographs FOLDER --counts 4000 12000 40000
 """
 
-import argparse
 import io
 import itertools
 import os
-import resource
-import subprocess
-import sys
 import tempfile
 import time
 from pathlib import Path
@@ -32,30 +28,21 @@ from crackgate.contracts import stored_example
 from crackgate.images.quality import measure
 from pipeline.beam_profiles import beam_pipeline_args
 from pipeline.eval_config import build_eval_config
+from tools.benchmarks.measurement import Table, run_function
+from tools.benchmarks.photographs import argument_parser, find_photographs
 
-PROJECT = Path(__file__).resolve().parents[2]
-PHOTOGRAPHS = Path(os.environ.get("CRACKGATE_PHOTOGRAPHS", PROJECT.parent / "shared" / "data" / "concrete"))
 CLASSES = ["Negative", "Positive"]
 DIFFERENT = 200
 
 
 def main() -> None:
     """Prints the table."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--photographs", type=Path, default=PHOTOGRAPHS, help="a folder with one sub-folder per class")
+    parser = argument_parser(__doc__)
     parser.add_argument("--counts", type=int, nargs="+", default=[4000, 12_000], help="numbers of test images")
     parser.add_argument("--side", type=int, default=227, help="side that the photographs are enlarged to, pixels")
-    parser.add_argument("--one", nargs=3, type=Path, metavar=("MODEL", "EXAMPLES", "OUTPUT"), help=argparse.SUPPRESS)
     arguments = parser.parse_args()
-    if arguments.one:
-        model, examples, output = arguments.one
-        seconds = evaluate(model, examples, output, BeamOptions())
-        print(f"{seconds:.0f} {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3:.0f}")
-        return
-    files = sorted(arguments.photographs.glob("*/*.jpg"))
-    if not files:
-        parser.error(f"no photographs in {arguments.photographs}: give a folder with one sub-folder per class")
-    print(f"{'images':>8}{'kB each':>9}{'seconds':>9}{'peak MB':>9}", flush=True)
+    files = find_photographs(arguments.photographs)
+    table = Table("images >8 | kB each >8.0f | seconds >8.0f | peak MB >8.0f")
     with tempfile.TemporaryDirectory() as folder:
         model = Path(folder, "model")
         save_model(model)
@@ -65,22 +52,18 @@ def main() -> None:
             with tf.io.TFRecordWriter(str(stored)) as writer:
                 for record in itertools.islice(itertools.cycle(examples), count):
                     writer.write(record)
-            command = [sys.executable, __file__, "--one", model, stored, Path(folder, f"{count}")]
-            done = subprocess.run(list(map(str, command)), capture_output=True, text=True, check=False)
-            if done.returncode:
-                sys.exit(done.stderr[-4000:])
-            taken, megabytes = done.stdout.split()[-2:]
-            print(f"{count:>8}{len(examples[0]) / 1e3:>9.0f}{taken:>9}{megabytes:>9}", flush=True)
+            finished = run_function("evaluation.evaluate", model, stored, Path(folder, f"{count}"))
+            table.add(count, len(examples[0]) / 1e3, finished.result, finished.peak_megabytes)
             stored.unlink()
 
 
-def evaluate(model: Path, examples: Path, output: Path, options: BeamOptions) -> float:
+def evaluate(model: Path, examples: Path, output: Path, options: BeamOptions | None = None) -> float:
     """Evaluates as the Evaluator does; returns the seconds that it took."""
     config = tfma.utils.update_eval_config_with_defaults(build_eval_config(CLASSES, "Positive", GateOptions()))
     shared = custom_eval_shared_model(str(model), "", config)
     source = tfxio.TFExampleRecord(str(examples), raw_record_column_name=tfma.ARROW_INPUT_COLUMN)
     began = time.monotonic()
-    with beam.Pipeline(argv=beam_pipeline_args(options)) as pipeline:
+    with beam.Pipeline(argv=beam_pipeline_args(options or BeamOptions())) as pipeline:
         _ = (
             pipeline
             | source.BeamSource()
@@ -95,9 +78,9 @@ def evaluate(model: Path, examples: Path, output: Path, options: BeamOptions) ->
 
 
 def make_examples(files: list[Path], side: int) -> list[bytes]:
-    """Serialized examples of some photographs, in turn of both classes where there are two."""
-    chosen = [files[at] for at in np.random.default_rng(0).permutation(len(files))[:DIFFERENT]]
-    return [_make_example(file, side) for file in chosen]
+    """Serialized examples of some photographs, drawn by chance."""
+    chosen = np.random.default_rng(0).permutation(len(files))[:DIFFERENT]
+    return [_make_example(files[at], side) for at in chosen]
 
 
 def _make_example(file: Path, side: int) -> bytes:

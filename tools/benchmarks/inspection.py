@@ -1,12 +1,12 @@
 """Seconds per 12-megapixel photograph of `crackgate inspect`.
 
 The photographs are put together from real ones of cracked and of sound concrete.
+
+    python -m tools.benchmarks.inspection --model workspace/serving/VERSION --photographs FOLDER
 """
 
-import argparse
 import io
 import math
-import os
 import statistics
 import time
 from collections.abc import Callable
@@ -24,10 +24,7 @@ from serving.inspection.grid import lay_grid
 from serving.inspection.inspector import Inspector
 from serving.inspection.photograph import read_photograph, scale
 from serving.inspection.tile_scores import score_tiles
-
-PHOTOGRAPHS = Path(
-    os.environ.get("CRACKGATE_PHOTOGRAPHS", Path(__file__).resolve().parents[3] / "shared" / "data" / "concrete")
-)
+from tools.benchmarks.photographs import argument_parser, find_photographs
 
 _SIDE, _WIDTH, _HEIGHT = 227, 4032, 3024
 _OVERLAP = 0.5
@@ -35,17 +32,18 @@ _OVERLAP = 0.5
 
 def main() -> None:
     """Runs the benchmark."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argument_parser(__doc__)
     parser.add_argument("--model", type=Path, required=True, help="folder of a released version")
-    parser.add_argument("--data", type=Path, default=PHOTOGRAPHS, help="has Positive/ and Negative/")
-    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--rounds", type=int, default=3, help="measurements of each step")
     arguments = parser.parse_args()
     model = load_released_model(arguments.model)
-    assert model.threshold is not None, "a model without a positive class finds nothing"
+    if model.threshold is None:
+        parser.error(f"--model: {arguments.model} has no positive class: give a release that has one")
+    files = find_photographs(arguments.photographs)
     with TemporaryDirectory() as folder:
         for name, share in (("sound", 0.0), ("cracked", 0.3)):
             file = Path(folder) / f"{name}.jpg"
-            file.write_bytes(_photograph(arguments.data, share))
+            file.write_bytes(_photograph(files, share))
             pixels, reading = _timed(partial(read_photograph, file))
             grid = lay_grid(_WIDTH, _HEIGHT, _SIDE, model.image_size, _OVERLAP)
             scaled, scaling = _timed(partial(scale, pixels, grid))
@@ -61,14 +59,14 @@ def main() -> None:
         print(f"whole photograph: {statistics.median(whole[1:]):.2f} s, process {memory:.0f} MiB")
 
 
-def _photograph(data: Path, cracked_share: float) -> bytes:
+def _photograph(files: list[Path], cracked_share: float) -> bytes:
     random = np.random.default_rng(0)
-    kinds = {name: sorted((data / name).iterdir()) for name in ("Positive", "Negative")}
+    classes = {name: [file for file in files if file.parent.name == name] for name in ("Positive", "Negative")}
     picture = Image.new("RGB", (_WIDTH, _HEIGHT))
     for top in range(0, _HEIGHT, _SIDE):
         for left in range(0, _WIDTH, _SIDE):
-            files = kinds["Positive" if random.random() < cracked_share else "Negative"]
-            picture.paste(Image.open(files[random.integers(len(files))]), (left, top))
+            tiles = classes["Positive" if random.random() < cracked_share else "Negative"]
+            picture.paste(Image.open(tiles[random.integers(len(tiles))]), (left, top))
     encoded = io.BytesIO()
     picture.save(encoded, "JPEG", quality=90)
     return encoded.getvalue()

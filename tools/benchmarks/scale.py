@@ -1,49 +1,44 @@
 """Time and memory of the Beam steps by number of images and of workers: the table, plot and outlook in docs/scale.md.
 
-Ingest, statistics (StatisticsGen) and evaluation (TFMA, of all images, by a small network) run on copies of the
-photographs with noise where there are too few; each measurement in a process of its own, from the start of the
-component to its end, so without Python's imports but with the start of workers. What was measured is kept in
-docs/scale.csv, so that a long run can be done in parts; a figure that is there is measured again, and replaced. On
-Flink a worker is a task manager with one slot and its pool, of a cluster that is started for the measurement.
+The steps are ingest, statistics (StatisticsGen) and evaluation (TFMA, of all images, by a small network). Noisy copies
+stand in where there are too few photographs. Each measurement is a process of its own; the seconds are the component's,
+with the start of workers and without Python's imports. On Flink a worker is a task manager with one slot and its pool,
+of a cluster that is started for the measurement.
 
-    python tools/benchmarks/scale.py --photographs ../shared/data/concrete --counts 1000 5000 --workers 1 2
+docs/scale.csv keeps the measurements, so that a long run can be done in parts. A new measurement replaces an old one.
+
+    python -m tools.benchmarks.scale --photographs FOLDER --counts 1000 5000 --workers 1 2
 """
 
-import argparse
 import csv
-import json
 import math
-import os
-import resource
-import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from pydantic import BaseModel
 
 from crackgate.config.beam import BeamOptions
-from pipeline.beam_profiles import beam_pipeline_args
-from tools.benchmarks.ingest import PHOTOGRAPHS, PROJECT, gather
+from tools.benchmarks.measurement import PROJECT, run_function
+from tools.benchmarks.photographs import argument_parser, find_photographs, gather
 from tools.flink_cluster.cluster import FlinkCluster
 from tools.flink_cluster.software import MissingSoftwareError, fetch_software
 
-FIGURES = PROJECT / "docs" / "scale.csv"
+MEASUREMENTS = PROJECT / "docs" / "scale.csv"
 PLOT = PROJECT / "docs" / "scale.svg"
 PAGE = PROJECT / "docs" / "scale.md"
 BEGIN, END = "<!-- written by make benchmark-scale -->", "<!-- end of what it writes -->"
 
 STEPS = ("ingest", "statistics", "evaluation")
-COMPONENTS = {"ingest": "ImageExampleGen", "statistics": "StatisticsGen"}
 PROFILES = ("local", "flink")
 
 
-@dataclass(frozen=True)
-class Measured:
-    """One row of docs/scale.csv: seconds, and the peak memory in MB of the largest process, NaN where it is unknown."""
+class ScaleRow(BaseModel):
+    """A row of docs/scale.csv: seconds, and the peak memory in MB of the largest process, NaN where it is unknown."""
 
     step: str
     profile: str
@@ -55,21 +50,13 @@ class Measured:
 
 def main() -> None:
     """Measures, prints a row for each measurement, and writes the page anew."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--photographs", type=Path, default=PHOTOGRAPHS, help="a folder with one sub-folder per class")
+    parser = argument_parser(__doc__)
     parser.add_argument("--counts", type=int, nargs="*", default=[1000, 5000, 10_000, 40_000], help="numbers of images")
     parser.add_argument("--workers", type=int, nargs="+", default=[1, 2], help="numbers of worker processes")
     parser.add_argument("--profiles", nargs="+", choices=PROFILES, default=list(PROFILES), help="where Beam runs")
     parser.add_argument("--steps", nargs="+", choices=STEPS, default=list(STEPS), help="ingest comes before the others")
-    parser.add_argument("--measure", nargs=3, metavar=("STEP", "OPTIONS", "FOLDER"), help=argparse.SUPPRESS)
     arguments = parser.parse_args()
-    if arguments.measure:
-        step, options, folder = arguments.measure
-        print(json.dumps(measure(step, Path(folder), BeamOptions.model_validate_json(options))))
-        return
-    files = sorted(arguments.photographs.glob("*/*.jpg"))
-    if not files and arguments.counts:
-        parser.error(f"no photographs in {arguments.photographs}: give a folder with one sub-folder per class")
+    files = find_photographs(arguments.photographs) if arguments.counts else []
     profiles = [profile for profile in arguments.profiles if is_there(profile)]
     for count in arguments.counts:
         with tempfile.TemporaryDirectory() as folder:
@@ -111,63 +98,28 @@ def started(profile: str, workers: int, folder: Path) -> Iterator[BeamOptions]:
         yield BeamOptions(profile="local" if workers == 1 else "local-parallel", workers=workers)
 
 
-def run(step: str, profile: str, workers: int, options: BeamOptions, count: int, folder: Path) -> Measured:
+def run(step: str, profile: str, workers: int, options: BeamOptions, count: int, folder: Path) -> ScaleRow:
     """Measures in a new process, which finds in `folder` what the steps before have left."""
-    command = [sys.executable, __file__, "--measure", step, options.model_dump_json(), str(folder)]
-    environment = {**os.environ, "PYTHONPATH": str(PROJECT), "TF_CPP_MIN_LOG_LEVEL": "3"}
-    finished = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
-    if finished.returncode:
-        sys.exit(f"{step} of {count} images, {profile}, {workers} workers failed:\n{finished.stderr[-4000:]}")
-    seconds, megabytes = json.loads(finished.stdout.splitlines()[-1])
+    measured = run_function("scale.measure", step, folder, options.model_dump())
     # Flink's workers are no children of the process.
-    measured = Measured(step, profile, workers, count, round(seconds, 2), math.nan if profile == "flink" else megabytes)
-    print(*asdict(measured).values(), sep="\t", flush=True)
-    return measured
+    megabytes = math.nan if profile == "flink" else round(measured.peak_megabytes)
+    seconds = round(measured.result, 2)
+    row = ScaleRow(step=step, profile=profile, workers=workers, images=count, seconds=seconds, megabytes=megabytes)
+    print(*row.model_dump().values(), sep="\t", flush=True)
+    return row
 
 
-def measure(step: str, folder: Path, options: BeamOptions) -> tuple[float, int]:
-    """Seconds, and the peak memory in MB of the largest process."""
-    output = folder / f"{options.profile}-{options.workers or options.parallelism}"
+def measure(step: str, folder: str, options: dict[str, Any]) -> float:
+    """Seconds of a step."""
+    beam = BeamOptions(**options)
+    output = Path(folder, f"{beam.profile}-{beam.workers or beam.parallelism}")
     output.mkdir(exist_ok=True)
     if step == "evaluation":
-        seconds = evaluate(output, options)
-    else:
-        seconds = run_components(step, folder / "data", output, options)
-    usages = (resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
-    return seconds, round(max(usages) / 1024)
+        return evaluate(output, beam)
+    # Imported here, TFX and all: other steps need no memory for it.
+    from tools.benchmarks.data_pipeline import run_data_pipeline
 
-
-def run_components(step: str, data: Path, output: Path, options: BeamOptions) -> float:
-    """Runs the pipeline up to `step`, with what is there from the cache; returns the step's own seconds."""
-    from ml_metadata import MetadataStore
-    from tfx import v1 as tfx
-
-    from components.curated_schema.component import CuratedSchema
-    from components.image_example_gen.component import ImageExampleGen
-    from crackgate.config.data import DataOptions
-    from crackgate.config.schema import SchemaOptions
-    from crackgate.images.image_folder import find_classes
-    from pipeline.definition import expected_statistics
-
-    classes = find_classes(data)
-    example_gen = ImageExampleGen(data, classes, DataOptions(max_imbalance=1))
-    schema = CuratedSchema(classes, SchemaOptions())
-    statistics_gen = expected_statistics(example_gen, schema)
-    connection = tfx.orchestration.metadata.sqlite_metadata_connection_config(str(output / "metadata.sqlite"))
-    tfx.orchestration.LocalDagRunner().run(
-        tfx.dsl.Pipeline(
-            pipeline_name="benchmark",
-            pipeline_root=str(output / "pipeline"),
-            components=[example_gen] if step == "ingest" else [example_gen, schema, statistics_gen],
-            enable_cache=True,
-            metadata_connection_config=connection,
-            beam_pipeline_args=beam_pipeline_args(options),
-        )
-    )
-    store = MetadataStore(connection)
-    node = store.get_context_by_type_and_name("node", f"benchmark.{COMPONENTS[step]}")
-    (execution,) = store.get_executions_by_context(node.id)
-    return float(execution.last_update_time_since_epoch - execution.create_time_since_epoch) / 1000
+    return run_data_pipeline(step, Path(folder, "data"), output, beam)
 
 
 def evaluate(output: Path, options: BeamOptions) -> float:
@@ -180,41 +132,31 @@ def evaluate(output: Path, options: BeamOptions) -> float:
     return evaluation.evaluate(model, examples, output / "evaluation", options)
 
 
-def load() -> list[Measured]:
-    """What was measured so far."""
-    if not FIGURES.exists():
+def load() -> list[ScaleRow]:
+    """The measurements so far."""
+    if not MEASUREMENTS.exists():
         return []
-    with FIGURES.open(newline="") as file:
-        return [
-            Measured(
-                row["step"],
-                row["profile"],
-                int(row["workers"]),
-                int(row["images"]),
-                float(row["seconds"]),
-                float(row["megabytes"]),
-            )
-            for row in csv.DictReader(file)
-        ]
+    with MEASUREMENTS.open(newline="") as file:
+        return [ScaleRow.model_validate(row) for row in csv.DictReader(file)]
 
 
-def keep(measured: Measured) -> None:
-    """Adds to what was measured, or replaces it."""
+def keep(measured: ScaleRow) -> None:
+    """Adds a measurement, or replaces an old one of the same kind."""
     rows = {_key(row): row for row in [*load(), measured]}
-    with FIGURES.open("w", newline="") as file:
-        writer = csv.DictWriter(file, list(asdict(measured)), lineterminator="\n")
+    with MEASUREMENTS.open("w", newline="") as file:
+        writer = csv.DictWriter(file, list(ScaleRow.model_fields), lineterminator="\n")
         writer.writeheader()
-        writer.writerows(asdict(rows[key]) for key in sorted(rows))
+        writer.writerows(rows[key].model_dump() for key in sorted(rows))
 
 
-def _key(row: Measured) -> tuple[int, str, int, int]:
+def _key(row: ScaleRow) -> tuple[int, str, int, int]:
     return STEPS.index(row.step), row.profile, row.workers, row.images
 
 
-def write_page(rows: list[Measured]) -> None:
+def write_page(rows: list[ScaleRow]) -> None:
     """Writes the tables into the page, and the plot beside it."""
     if not rows:
-        sys.exit(f"nothing is measured yet: give --counts; figures are kept in {FIGURES}")
+        sys.exit(f"nothing is measured yet: give --counts; {MEASUREMENTS} keeps the measurements")
     draw(rows)
     before, _, rest = PAGE.read_text(encoding="utf-8").partition(BEGIN)
     after = rest.partition(END)[2]
@@ -222,7 +164,7 @@ def write_page(rows: list[Measured]) -> None:
     PAGE.write_text(before + tables + after, encoding="utf-8")
 
 
-def table(rows: list[Measured]) -> list[str]:
+def table(rows: list[ScaleRow]) -> list[str]:
     """One line for each step, profile and number of images."""
     lines = ["| step | Beam | images | workers | seconds | images/s | peak MB | speed-up |"]
     lines.append("|---|---|---:|---:|---:|---:|---:|---:|")
@@ -238,8 +180,8 @@ def table(rows: list[Measured]) -> list[str]:
     return lines
 
 
-def growth(rows: list[Measured]) -> list[str]:
-    """How time and memory grow with the images, and what an image costs beside what every run does."""
+def growth(rows: list[ScaleRow]) -> list[str]:
+    """How time and memory grow with the images: exponent, fixed time, and time per image."""
     lines = ["| step | Beam | workers | exponent of time | fixed s | ms an image | memory, most over least |"]
     lines.append("|---|---|---:|---:|---:|---:|---:|")
     for series in _series(rows):
@@ -258,8 +200,8 @@ def growth(rows: list[Measured]) -> list[str]:
     return lines
 
 
-def cost(series: list[Measured]) -> tuple[float, float]:
-    """Seconds of a run whatever its images, and of each image: least squares of the relative error, neither below 0."""
+def cost(series: list[ScaleRow]) -> tuple[float, float]:
+    """Fixed seconds of a run, and seconds per image: least squares of the relative error, neither below 0."""
     from scipy.optimize import nnls
 
     images, seconds = (np.array([getattr(row, name) for row in series], float) for name in ("images", "seconds"))
@@ -267,8 +209,8 @@ def cost(series: list[Measured]) -> tuple[float, float]:
     return float(fixed), float(each)
 
 
-def outlook(rows: list[Measured]) -> list[str]:
-    """Hours of workers for more images, by what an image costs one worker here."""
+def outlook(rows: list[ScaleRow]) -> list[str]:
+    """Hours of workers for more images, from one worker's time per image here."""
     lines = ["| images | " + " | ".join(f"{step}, worker hours" for step in STEPS) + " | workers for an hour |"]
     lines.append("|---:|" + "---:|" * (len(STEPS) + 1))
     series = {part[0].step: part for part in _series(rows) if (part[0].profile, part[0].workers) == ("local", 1)}
@@ -281,14 +223,12 @@ def outlook(rows: list[Measured]) -> list[str]:
     return lines
 
 
-def draw(rows: list[Measured]) -> None:
+def draw(rows: list[ScaleRow]) -> None:
     """Seconds and memory by images, a line for each number of workers."""
-    import matplotlib as mpl
+    from matplotlib.figure import Figure
 
-    mpl.use("Agg")
-    from matplotlib import pyplot as plt
-
-    figure, axes = plt.subplots(2, len(STEPS), figsize=(11, 6), sharex=True, layout="constrained")
+    figure = Figure(figsize=(11, 6), layout="constrained")
+    axes = figure.subplots(2, len(STEPS), sharex=True)
     for series in _series(rows):
         first = series[0]
         column = STEPS.index(first.step)
@@ -306,18 +246,17 @@ def draw(rows: list[Measured]) -> None:
     axes[1, 0].set_ylabel("peak MB of the largest process")
     axes[0, 0].legend()
     figure.savefig(PLOT, metadata={"Date": None})
-    plt.close(figure)
 
 
-def _series(rows: list[Measured]) -> list[list[Measured]]:
+def _series(rows: list[ScaleRow]) -> list[list[ScaleRow]]:
     """The rows of each step, profile and number of workers, by images."""
-    parts: dict[tuple[int, str, int], list[Measured]] = {}
+    parts: dict[tuple[int, str, int], list[ScaleRow]] = {}
     for row in sorted(rows, key=_key):
         parts.setdefault(_key(row)[:3], []).append(row)
     return list(parts.values())
 
 
-def _find(rows: list[Measured], like: Measured, workers: int) -> Measured | None:
+def _find(rows: list[ScaleRow], like: ScaleRow, workers: int) -> ScaleRow | None:
     key = (*_key(like)[:2], workers, like.images)
     return next((row for row in rows if _key(row) == key), None)
 

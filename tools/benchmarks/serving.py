@@ -1,15 +1,15 @@
 """Images per second and latency of the ways to ask a released model, against plain Keras, in one run.
 
-Plain Keras is what one would otherwise write: `tf.io.decode_image`, `tf.image.resize` and `model.predict`, with the
-Keras file that the training of the release left. The others are the release's own `predict_images` signature in
-TensorFlow, as TensorFlow Serving calls it; `ReleasedModel`, behind `crackgate predict`; and `crackgate serve`, in a
-process of its own on the same cores, by one client with one connection or by several at once. All decode the same
-photographs, all are warm, and they take turns, so that other work on the machine strikes all of them.
+- plain Keras: `tf.io.decode_image`, `tf.image.resize` and `model.predict`, with the Keras file of the same training.
+- SavedModel signature: the release's `predict_images` in TensorFlow, as TensorFlow Serving calls it.
+- ReleasedModel: the class behind `crackgate predict`.
+- crackgate serve: in a process of its own on the same cores, asked through one connection, then by several clients.
 
-    python tools/benchmarks/serving.py --workspace workspace --photographs ../shared/data/concrete
+All decode the same photographs and are warm. They take turns, so that other work on the machine slows all of them.
+
+    python -m tools.benchmarks.serving --workspace workspace --photographs FOLDER
 """
 
-import argparse
 import base64
 import concurrent.futures
 import http.client
@@ -24,11 +24,13 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from tools.benchmarks.ingest import PHOTOGRAPHS
+from tools.benchmarks.measurement import CRACKGATE, PROJECT, Table, python_environment
+from tools.benchmarks.photographs import argument_parser, find_photographs
 
-PROJECT = Path(__file__).resolve().parents[2]
 BATCHES = (1, 32)
 CLIENTS = 8
+# Every so many photographs one is taken, so that all classes are among them.
+_APART = 37
 _PATH = "/v1/models/crackgate:predict"
 
 Way = Callable[[list[bytes]], object]
@@ -36,31 +38,31 @@ Way = Callable[[list[bytes]], object]
 
 def main() -> None:
     """Prints one row for each way and batch size."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argument_parser(__doc__)
     parser.add_argument("--workspace", type=Path, default=PROJECT / "workspace", help="with a release and its training")
-    parser.add_argument("--photographs", type=Path, default=PHOTOGRAPHS, help="a folder with one sub-folder per class")
-    parser.add_argument("--cores", type=int, default=2)
+    parser.add_argument("--cores", type=int, default=2, help="that everything runs on")
     parser.add_argument("--rounds", type=int, default=15, help="how often the ways take turns")
     arguments = parser.parse_args()
-    photographs = [file.read_bytes() for file in sorted(arguments.photographs.glob("*/*.jpg"))[::37][:128]]
+    files = find_photographs(arguments.photographs, max(BATCHES) * _APART)
+    photographs = [file.read_bytes() for file in files[::_APART][:128]]
     version = max((arguments.workspace / "serving").glob("*/saved_model.pb"), default=None)
     keras_file = max(arguments.workspace.glob("pipeline/Trainer/model_run/*/classifier.keras"), default=None)
-    if len(photographs) < max(BATCHES) or version is None or keras_file is None:
+    if version is None or keras_file is None:
         parser.error(
-            f"found {len(photographs)} photographs in {arguments.photographs}, release {version}, Keras file "
-            f"{keras_file}: give --photographs with {max(BATCHES)} JPEG files or more, and a --workspace"
+            f"--workspace: found release {version} and Keras file {keras_file} in {arguments.workspace}, both are "
+            "needed: give the workspace of a run that released its model"
         )
     os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[: arguments.cores])
     with serving(version.parent) as port:
         ways = build_ways(version.parent, keras_file, port)
-        print(f"{'batch':>5} {'way':<24}{'images/s':>9}{'of Keras':>10}{'p50 ms':>8}{'p99 ms':>8}")
+        table = Table("batch >5 | way <24 | images/s >8.1f | of Keras >9.2f | p50 ms >7.1f | p99 ms >7.1f")
         for batch in BATCHES:
-            measure(ways, photographs, batch, arguments.rounds)
-        measure_clients(port, photographs, arguments.rounds)
+            measure(ways, photographs, batch, arguments.rounds, table)
+        measure_clients(port, photographs, arguments.rounds, table)
 
 
 def build_ways(version: Path, keras_file: Path, port: int) -> dict[str, Way]:
-    """Each answers a list of encoded images; the first one is what the others are held against."""
+    """The ways by name. Each classifies a list of encoded images; the first one is the reference."""
     import keras
     import tensorflow as tf
 
@@ -85,8 +87,8 @@ def build_ways(version: Path, keras_file: Path, port: int) -> dict[str, Way]:
     }
 
 
-def measure(ways: dict[str, Way], photographs: list[bytes], batch: int, rounds: int) -> None:
-    """Lets the ways take turns; each turn takes as many photographs."""
+def measure(ways: dict[str, Way], photographs: list[bytes], batch: int, rounds: int, table: Table) -> None:
+    """Lets the ways take turns, each with the same photographs."""
     turns = [photographs[first : first + batch] for first in range(0, max(8, batch * 2), batch)]
     seconds: dict[str, list[float]] = {way: [] for way in ways}
     for number in range(rounds + 1):
@@ -97,12 +99,13 @@ def measure(ways: dict[str, Way], photographs: list[bytes], batch: int, rounds: 
                 # The first round warms up.
                 if number:
                     seconds[way].append(time.perf_counter() - started)
-    first = next(iter(ways))
-    for way in ways:
-        report(batch, way, batch, seconds[way], batch / statistics.median(seconds[first]))
+    medians = {way: statistics.median(each) for way, each in seconds.items()}
+    reference = next(iter(medians.values()))
+    for way, median in medians.items():
+        table.add(batch, way, batch / median, reference / median, *quantiles(seconds[way]))
 
 
-def measure_clients(port: int, photographs: list[bytes], rounds: int) -> None:
+def measure_clients(port: int, photographs: list[bytes], rounds: int, table: Table) -> None:
     """Several clients at once, one image a request: the service scores them together."""
     local = threading.local()
 
@@ -121,16 +124,7 @@ def measure_clients(port: int, photographs: list[bytes], rounds: int) -> None:
             if number:
                 latencies += found
                 rates.append(len(photographs) / (time.perf_counter() - started))
-    p50, p99 = quantiles(latencies)
-    way = f"crackgate serve, {CLIENTS} at once"
-    print(f"{1:>5} {way:<24}{statistics.median(rates):>9.1f}{'':>10}{p50:>8.1f}{p99:>8.1f}")
-
-
-def report(batch: int, way: str, images: int, seconds: list[float], reference: float) -> None:
-    """Prints a row; `reference` in images per second."""
-    rate = images / statistics.median(seconds)
-    p50, p99 = quantiles(seconds)
-    print(f"{batch:>5} {way:<24}{rate:>9.1f}{rate / reference:>10.2f}{p50:>8.1f}{p99:>8.1f}", flush=True)
+    table.add(1, f"crackgate serve, {CLIENTS} at once", statistics.median(rates), "", *quantiles(latencies))
 
 
 def quantiles(seconds: list[float]) -> tuple[float, float]:
@@ -152,11 +146,10 @@ def ask(connection: http.client.HTTPConnection, images: list[bytes]) -> object:
 
 @contextmanager
 def serving(version: Path) -> Iterator[int]:
-    """Runs `crackgate serve` on this process's cores; gives its port, once the model is there."""
-    command = [sys.executable, "-c", "from crackgate_cli.main import main; main()", "serve", "--model", str(version)]
-    environment = {**os.environ, "PYTHONPATH": str(PROJECT), "TF_CPP_MIN_LOG_LEVEL": "2"}
+    """Runs `crackgate serve` on this process's cores; gives its port once the model is loaded."""
+    command = [sys.executable, *CRACKGATE, "serve", "--model", str(version), "--port", "0"]
     process = subprocess.Popen(
-        [*command, "--port", "0"], env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        command, env=python_environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
     assert process.stdout is not None and process.stderr is not None
     try:
@@ -164,7 +157,7 @@ def serving(version: Path) -> Iterator[int]:
         for line in process.stderr:
             if " answers, " in line:
                 break
-        # What it logs from now on is of no interest, and must not fill the pipe.
+        # Later logs must not fill the pipe.
         threading.Thread(target=lambda: [None for _ in process.stderr or ()], daemon=True).start()
         yield port
     finally:

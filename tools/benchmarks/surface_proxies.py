@@ -1,7 +1,7 @@
 """Stand-ins for other surfaces and cameras, made from photographs in ways that the trainer's augmentation does not use.
 
-Cracks are cut out of real photographs and laid over real photographs of other, sound surfaces; cameras are imitated
-with Pillow's filters. Whoever ranks them well need not rank bridges well, but who fails on them will fail there, too.
+Cracks are cut out of real photographs and laid over real photographs of other, sound surfaces. Pillow's filters imitate
+cameras. A model that fails on these stand-ins fails on bridges too; a model that does not fail may still fail there.
 """
 
 import io
@@ -15,7 +15,7 @@ from scipy import ndimage
 Pixels = NDArray[np.uint8]
 
 SIDE = 227
-# A crack crosses at least half of the picture and is at most so many pixels wide.
+# Pixels: least length of a crack, about half of the picture, and greatest mean width.
 _SHORTEST, _WIDEST = 120, 14
 _DARK = 0.8
 
@@ -46,21 +46,21 @@ def crack_shades(photograph: Pixels) -> NDArray[np.float64] | None:
 def transplants(
     surfaces: Sequence[Pixels], shades: Sequence[NDArray[np.float64]], count: int, thin: bool, rng: np.random.Generator
 ) -> tuple[list[Pixels], NDArray[np.int64]]:
-    """As many sound places of each surface as cracked ones.
+    """Pictures of sound and of cracked surfaces, as many of each.
 
     Args:
         surfaces: Photographs of sound surfaces, of any size.
         shades: From `crack_shades`.
         count: Pictures of each class.
         thin: Shrinks the cracks to 0.4 to 0.75 of their width.
-        rng: Draws places, cracks and turns.
+        rng: Draws parts of the surfaces, cracks and turns.
 
     Returns:
         2 x count pictures (SIDE, SIDE, 3), and 1 for each that is cracked, 0 for each that is sound.
     """
     pictures, labels = [], []
     for number in range(2 * count):
-        picture = _place(surfaces[number // 2 % len(surfaces)], rng)
+        picture = _part(surfaces[number // 2 % len(surfaces)], rng)
         if number % 2:
             crack = shades[rng.integers(len(shades))]
             crack = (_shrunk(crack, rng) if thin else crack) ** rng.uniform(0.6, 1.1)
@@ -71,7 +71,7 @@ def transplants(
 
 
 def retaken(photograph: Pixels, rng: np.random.Generator) -> Pixels:
-    """The photograph as a worse camera might have taken it, in another light."""
+    """The photograph through a worse camera and in another light."""
     side = int(rng.integers(90, 200))
     coarser = [Image.Resampling.NEAREST, Image.Resampling.BOX, Image.Resampling.LANCZOS][rng.integers(3)]
     image = Image.fromarray(photograph).resize((side, side), coarser).resize((SIDE, SIDE), Image.Resampling.BICUBIC)
@@ -89,11 +89,11 @@ def retaken(photograph: Pixels, rng: np.random.Generator) -> Pixels:
     return np.asarray(Image.open(stored).convert("RGB"))
 
 
-def _place(surface: Pixels, rng: np.random.Generator) -> Pixels:
+def _part(surface: Pixels, rng: np.random.Generator) -> Pixels:
     side = int(min(*surface.shape[:2], rng.integers(170, 420)))
     top, left = (rng.integers(length - side + 1) for length in surface.shape[:2])
-    place = Image.fromarray(surface[top : top + side, left : left + side])
-    return np.asarray(place.convert("RGB").resize((SIDE, SIDE), Image.Resampling.BICUBIC))
+    part = Image.fromarray(surface[top : top + side, left : left + side])
+    return np.asarray(part.convert("RGB").resize((SIDE, SIDE), Image.Resampling.BICUBIC))
 
 
 def _shrunk(crack: NDArray[np.float64], rng: np.random.Generator) -> NDArray[np.float64]:

@@ -1,17 +1,16 @@
-"""What a classifier that was trained on photographs of concrete makes of other surfaces and cameras.
+"""How a classifier trained on photographs of concrete ranks cracks on other surfaces and through other cameras.
 
-Two are trained on the same photographs, with the same backbone, and scored on the same pictures:
+Two classifiers are trained on the same photographs, with the same backbone, and scored on the same pictures:
 
 - plain: logistic regression on the frozen backbone's averaged features of each image and two flipped and turned views.
 - crackgate: the trainer, from stored examples to the served model.
 
-The pictures are photographs of the test split, of which neither saw a copy; the same taken by other cameras; and their
-cracks on surfaces from scikit-image's photographs of bricks, gravel and grass, and from those in --surfaces.
+The pictures are photographs of the test split, of which neither saw a copy; the same through other cameras; and their
+cracks on surfaces from scikit-image's photographs of bricks, gravel and grass, and from the folder --surfaces.
 
-    python tools/benchmarks/surfaces.py --photographs ../shared/data/concrete --count 2000
+    python -m tools.benchmarks.surfaces --photographs FOLDER --count 2000
 """
 
-import argparse
 import hashlib
 import io
 import json
@@ -38,7 +37,9 @@ from tfx.components.trainer.fn_args_utils import FnArgs
 from crackgate.config.train import TrainOptions
 from crackgate.contracts import stored_example
 from crackgate.images.copies.descriptor import describe
-from tools.benchmarks.copies import PHOTOGRAPHS, group
+from tools.benchmarks.copies import group
+from tools.benchmarks.measurement import Table
+from tools.benchmarks.photographs import argument_parser
 from tools.benchmarks.surface_proxies import SIDE, Pixels, crack_shades, retaken, transplants
 from trainer.network.backbones import build_backbone
 from trainer.run_fn import run_fn
@@ -53,8 +54,7 @@ PLAIN_VIEWS = 2
 
 def main() -> None:
     """Prints one row per set of pictures."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--photographs", type=Path, default=PHOTOGRAPHS, help="with sub-folders Negative and Positive")
+    parser = argument_parser(__doc__)
     parser.add_argument("--count", type=int, default=2000, help="photographs drawn from it")
     parser.add_argument("--surfaces", type=Path, help="a folder of photographs of other, sound surfaces")
     parser.add_argument("--options", type=json.loads, default={}, help="of the trainer, as JSON")
@@ -67,14 +67,14 @@ def main() -> None:
         start = time.perf_counter()
         models[name] = train(splits, options)
         print(f"{name}: trained in {time.perf_counter() - start:.0f} s")
-    print(f"\n{'pictures':<30}{'':>6}" + "".join(f"{name:>12}" for name in models))
+    print()
+    table = Table("pictures <36 | number >6 | " + " | ".join(f"{name} >11.4f" for name in models))
     for name, (pictures, labels) in sets.items():
         scores = {model: score(pictures) for model, score in models.items()}
         if name == "concrete":
             accuracies = [((score > 0.5) == labels).mean() for score in scores.values()]
-            print(f"{name + ', accuracy':<30}{len(labels):>6}" + "".join(f"{value:>12.4f}" for value in accuracies))
-        aucs = [roc_auc_score(labels, score) for score in scores.values()]
-        print(f"{name + ', AUC':<30}{len(labels):>6}" + "".join(f"{value:>12.4f}" for value in aucs), flush=True)
+            table.add(f"{name}, accuracy", len(labels), *accuracies)
+        table.add(f"{name}, AUC", len(labels), *(roc_auc_score(labels, score) for score in scores.values()))
 
 
 def read_splits(folder: Path, count: int) -> dict[str, Labelled]:
@@ -123,12 +123,8 @@ def train_plain(splits: dict[str, Labelled], options: TrainOptions) -> Scores:
     """A linear classifier on frozen features."""
     backbone = build_backbone(options.backbone, options.image_size, options.weights)
     pooled = keras.Sequential([backbone, keras.layers.GlobalAveragePooling2D()])
-    turned = keras.Sequential(
-        [
-            keras.layers.RandomFlip("horizontal_and_vertical", seed=0),
-            keras.layers.RandomRotation(0.2, seed=1),
-        ]
-    )
+    flip = keras.layers.RandomFlip("horizontal_and_vertical", seed=0)
+    turned = keras.Sequential([flip, keras.layers.RandomRotation(0.2, seed=1)])
 
     def resized(pictures: list[Pixels]) -> tf.Tensor:
         return tf.image.resize(np.stack(pictures), (options.image_size,) * 2, antialias=True)
@@ -158,10 +154,8 @@ def train_ours(splits: dict[str, Labelled], options: TrainOptions) -> Scores:
         served = tf.saved_model.load(f"{folder}/model").signatures["predict_images"]
 
     def score(pictures: list[Pixels]) -> NDArray[np.float64]:
-        scores: NDArray[np.float64] = served(image_bytes=tf.constant([_png(picture) for picture in pictures]))[
-            "scores"
-        ].numpy()[:, 1]
-        return scores
+        outputs = served(image_bytes=tf.constant([_png(picture) for picture in pictures]))
+        return np.asarray(outputs["scores"])[:, 1]
 
     return score
 

@@ -1,67 +1,41 @@
 """From an image folder to an exported, evaluated model: crackgate against the plain Keras recipe, in one run.
 
-The recipe is what one would otherwise write: `image_dataset_from_directory`, flips and rotations, a frozen ImageNet
-backbone, dropout, a dense layer, ten epochs, `evaluate` on the images that selected the model. Both use EfficientNet-
-Lite0 with the same weights, the same image size, the same photographs and the same cores, each in a process of its
-own, start-up included. crackgate's side is `crackgate run`: ingest, validation, training, evaluation, release. The
-recipe gets the images of crackgate's train and eval splits, and holds a fifth of them back by chance. Both models are
-then scored on crackgate's test split, of which neither saw an image or a copy of one.
+The recipe is the usual script: `image_dataset_from_directory`, flips and rotations, a frozen ImageNet backbone, a dense
+layer, ten epochs, `evaluate` on the images that selected the model. Both use EfficientNet-Lite0 with the same weights,
+image size, photographs and cores, each in a process of its own, start-up included.
 
-    python tools/benchmarks/training.py --photographs ../shared/data/concrete --count 2000
+crackgate's side is `crackgate run`: ingest, validation, training, evaluation, release. The recipe gets the images of
+crackgate's train and eval splits, and holds a fifth of them back by chance. Both models are then scored on crackgate's
+test split, of which neither saw an image or a copy of one.
+
+    python -m tools.benchmarks.training --photographs FOLDER --count 2000
 """
 
 import argparse
 import json
 import os
-import subprocess
-import sys
 import tempfile
 import time
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple
 
 from crackgate.config.train import CHOOSING_IMAGES
-from tools.benchmarks.ingest import PHOTOGRAPHS, gather
+from tools.benchmarks.measurement import CRACKGATE, Table, run_function, run_python
+from tools.benchmarks.photographs import argument_parser, find_photographs, gather
 
-PROJECT = Path(__file__).resolve().parents[2]
 BACKBONE = "efficientnet-lite0"
 IMAGE_SIZE = 160
 BATCH_SIZE = 32
 RECIPE_EPOCHS = 10
 HELD_BACK = 0.2
-# crackgate's exit codes for a released model, and for one that its gate held back: both are trained and evaluated.
+# crackgate's exit codes for a released and for a refused model: both are trained and evaluated.
 TRAINED = (0, 3)
-
-
-class Measured(NamedTuple):
-    """A finished process and its children.
-
-    Attributes:
-        seconds: Wall-clock time.
-        cpu_seconds: Of all cores: what other work on the machine falsifies least.
-        peak_megabytes: Of the largest process.
-        code: Exit code.
-        output: Standard output.
-    """
-
-    seconds: float
-    cpu_seconds: float
-    peak_megabytes: float
-    code: int
-    output: str
 
 
 def main() -> None:
     """Trains both, scores both, prints the comparison."""
     arguments = parse_arguments()
-    if arguments.step:
-        print(json.dumps(STEPS[arguments.step](*map(Path, arguments.paths), **json.loads(arguments.options))))
-        return
     os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[: arguments.cores])
-    files = sorted(arguments.photographs.glob("*/*.jpg"))
-    if len(files) < arguments.count:
-        sys.exit(f"{arguments.photographs} holds {len(files)} photographs in sub-folders, --count asks for more")
+    files = find_photographs(arguments.photographs, arguments.count)
     with tempfile.TemporaryDirectory() as folder:
         data = Path(folder, "data")
         data.mkdir()
@@ -70,9 +44,8 @@ def main() -> None:
 
 
 def parse_arguments() -> argparse.Namespace:
-    """The command line; `--step` is how this file starts itself."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--photographs", type=Path, default=PHOTOGRAPHS, help="a folder with one sub-folder per class")
+    """The command line."""
+    parser = argument_parser(__doc__)
     parser.add_argument("--count", type=int, default=2000, help="photographs drawn from it")
     parser.add_argument("--cores", type=int, default=2, help="that everything runs on")
     parser.add_argument(
@@ -85,9 +58,6 @@ def parse_arguments() -> argparse.Namespace:
         default=RECIPE_EPOCHS,
         help=f"fewer than {RECIPE_EPOCHS} save time: the recipe's seconds are extrapolated, its accuracy is not",
     )
-    parser.add_argument("--step", choices=sorted(STEPS), help=argparse.SUPPRESS)
-    parser.add_argument("--options", default="{}", help=argparse.SUPPRESS)
-    parser.add_argument("paths", nargs="*", help=argparse.SUPPRESS)
     return parser.parse_args()
 
 
@@ -95,17 +65,16 @@ def compare(data: Path, folder: Path, recipe_epochs: int, assignments: list[str]
     """Runs every step in a process of its own and prints what came of them."""
     workspace, images, recipe_model = folder / "workspace", folder / "images", folder / "recipe"
     options = [part for assignment in assignments for part in ("--set", assignment)]
-    crackgate = "from crackgate_cli.main import main; main()"
-    ours = run("-c", crackgate, "run", "--data", str(data), "--workspace", str(workspace), *options, allowed=TRAINED)
-    counts = step("sort_images", workspace, data, images)
-    recipe, trained = timed_step("train_recipe", images / "train_and_eval", recipe_model, epochs=recipe_epochs)
-    floor = step("predict_alone", images / "train_and_eval")["images_per_second"]
-    scores = step("score", workspace, recipe_model, images / "test")
+    ours = run_python(*CRACKGATE, "run", "--data", data, "--workspace", workspace, *options, allowed=TRAINED)
+    counts = run_function("training.sort_images", workspace, data, images).result
+    recipe = run_function("training.train_recipe", images / "train_and_eval", recipe_model, recipe_epochs)
+    floor = run_function("training.predict_alone", images / "train_and_eval").result["images_per_second"]
+    scores = run_function("training.score", workspace, recipe_model, images / "test").result
 
     missing = RECIPE_EPOCHS - recipe_epochs
     recipe = recipe._replace(
-        seconds=recipe.seconds + missing * trained["epoch_seconds"],
-        cpu_seconds=recipe.cpu_seconds + missing * trained["epoch_cpu_seconds"],
+        seconds=recipe.seconds + missing * recipe.result["epoch_seconds"],
+        cpu_seconds=recipe.cpu_seconds + missing * recipe.result["epoch_cpu_seconds"],
     )
     learnt_from = counts["train"] + counts["eval"]
     recipe_passes = RECIPE_EPOCHS + HELD_BACK  # once more over what was held back, to evaluate
@@ -116,17 +85,14 @@ def compare(data: Path, folder: Path, recipe_epochs: int, assignments: list[str]
     our_passes += min(counts["eval"], CHOOSING_IMAGES) if training["views"] > 1 else 0
     print(f"{sum(counts.values())} photographs: {counts}")
     print(f"bare backbone.predict: {floor:.0f} images/s, one pass over train and eval {learnt_from / floor:.0f} s")
-    print(
-        f"{'':<12}{'seconds':>9}{'CPU s':>8}{'passes/image':>14}{'images/s':>10}{'of predict':>12}{'peak MB':>9}"
-        f"{'accuracy':>10}{'AUC':>9}"
+    table = Table(
+        "model <11 | seconds >8.1f | CPU s >7.0f | passes/image >13.1f | images/s >9.1f | of predict >11.2f "
+        "| peak MB >8.0f | accuracy >9.4f | AUC >8.4f"
     )
-    for name, measured, passes in (("recipe", recipe, recipe_passes), ("crackgate", ours, our_passes / learnt_from)):
-        rate = learnt_from / measured.seconds
-        accuracy, auc = scores[name]
-        print(
-            f"{name:<12}{measured.seconds:>9.1f}{measured.cpu_seconds:>8.0f}{passes:>14.1f}{rate:>10.1f}"
-            f"{rate / floor:>12.2f}{measured.peak_megabytes:>9.0f}{accuracy:>10.4f}{auc:>9.4f}"
-        )
+    for name, process, passes in (("recipe", recipe, recipe_passes), ("crackgate", ours, our_passes / learnt_from)):
+        rate = learnt_from / process.seconds
+        costs = (process.seconds, process.cpu_seconds, passes, rate, rate / floor, process.peak_megabytes)
+        table.add(name, *costs, *scores[name])
     print(
         f"crackgate takes {recipe.seconds / ours.seconds:.1f} times less wall-clock time, "
         f"{recipe.cpu_seconds / ours.cpu_seconds:.1f} times less CPU time"
@@ -140,34 +106,7 @@ def compare(data: Path, folder: Path, recipe_epochs: int, assignments: list[str]
     print(f"crackgate's seconds: {', '.join(slow)}, the rest start-up")
 
 
-def step(name: str, *paths: Path, **options: int) -> dict:
-    """What a step of this file returns."""
-    return timed_step(name, *paths, **options)[1]
-
-
-def timed_step(name: str, *paths: Path, **options: int) -> tuple[Measured, dict]:
-    """The same, with its cost."""
-    measured = run(__file__, "--step", name, "--options", json.dumps(options), *map(str, paths))
-    return measured, json.loads(measured.output.splitlines()[-1])
-
-
-def run(*arguments: str, allowed: tuple[int, ...] = (0,)) -> Measured:
-    """Runs Python to its end; the peak is that of the largest process of its family."""
-    environment = {**os.environ, "PYTHONPATH": str(PROJECT), "TF_CPP_MIN_LOG_LEVEL": "2"}
-    with tempfile.TemporaryFile("w+") as output, tempfile.TemporaryFile("w+") as errors:
-        started = time.perf_counter()
-        process = subprocess.Popen([sys.executable, *arguments], env=environment, stdout=output, stderr=errors)
-        _, status, usage = os.wait4(process.pid, 0)
-        seconds = time.perf_counter() - started
-        process.returncode = code = os.waitstatus_to_exitcode(status)
-        for stream in (output, errors):
-            stream.seek(0)
-        if code not in allowed:
-            sys.exit(f"{arguments} ended with {code}:\n{output.read()[-2000:]}\n{errors.read()[-2000:]}")
-        return Measured(seconds, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024, code, output.read())
-
-
-def sort_images(workspace: Path, data: Path, images: Path) -> dict:
+def sort_images(workspace: str, data: str, images: str) -> dict:
     """Links the photographs of train and eval, and those of test, into folders like the one they came from."""
     import tensorflow as tf
 
@@ -176,18 +115,18 @@ def sort_images(workspace: Path, data: Path, images: Path) -> dict:
     counts = {}
     for split in stored_example.SPLITS:
         part = "test" if split == stored_example.TEST_SPLIT else "train_and_eval"
-        stored = map(str, workspace.glob(f"pipeline/ImageExampleGen/examples/*/Split-{split}/*.gz"))
+        stored = map(str, Path(workspace).glob(f"pipeline/ImageExampleGen/examples/*/Split-{split}/*.gz"))
         counts[split] = 0
         for record in tf.data.TFRecordDataset(list(stored), compression_type="GZIP").as_numpy_iterator():
             example = tf.train.Example.FromString(record)
             path = Path(os.fsdecode(example.features.feature[stored_example.FILENAME].bytes_list.value[0]))
-            (images / part / path.parent).mkdir(parents=True, exist_ok=True)
-            (images / part / path).symlink_to(data / path)
+            Path(images, part, path.parent).mkdir(parents=True, exist_ok=True)
+            Path(images, part, path).symlink_to(Path(data, path))
             counts[split] += 1
     return counts
 
 
-def train_recipe(data: Path, model_folder: Path, epochs: int) -> dict:
+def train_recipe(data: str, model_folder: str, epochs: int) -> dict:
     """The plain recipe, start to end."""
     import keras
 
@@ -227,7 +166,7 @@ def train_recipe(data: Path, model_folder: Path, epochs: int) -> dict:
     }
 
 
-def predict_alone(data: Path) -> dict:
+def predict_alone(data: str) -> dict:
     """Images per second of the bare backbone on pixels in memory: the median of three times 512 images."""
     import keras
     import numpy as np
@@ -248,7 +187,7 @@ def predict_alone(data: Path) -> dict:
     return {"images_per_second": sorted(rates)[1]}
 
 
-def score(workspace: Path, recipe_model: Path, data: Path) -> dict:
+def score(workspace: str, recipe_model: str, data: str) -> dict:
     """Accuracy and AUC of both exported models on the same photographs, each decoded as its trainer did."""
     import keras
     import numpy as np
@@ -259,8 +198,8 @@ def score(workspace: Path, recipe_model: Path, data: Path) -> dict:
         data, image_size=(IMAGE_SIZE, IMAGE_SIZE), batch_size=BATCH_SIZE, shuffle=False, verbose=False
     )
     labels = np.concatenate([batch.numpy() for _, batch in images])
-    recipe = tf.saved_model.load(str(recipe_model))
-    (exported,) = workspace.glob("pipeline/Trainer/model/*/Format-Serving")
+    recipe = tf.saved_model.load(recipe_model)
+    (exported,) = Path(workspace).glob("pipeline/Trainer/model/*/Format-Serving")
     ours = tf.saved_model.load(str(exported)).signatures["predict_images"]
     scores = {
         "recipe": np.concatenate([recipe.serve(batch).numpy() for batch, _ in images]),
@@ -273,13 +212,6 @@ def score(workspace: Path, recipe_model: Path, data: Path) -> dict:
         for name, given in scores.items()
     }
 
-
-STEPS: dict[str, Callable[..., Any]] = {
-    "sort_images": sort_images,
-    "train_recipe": train_recipe,
-    "predict_alone": predict_alone,
-    "score": score,
-}
 
 if __name__ == "__main__":
     main()

@@ -1,1 +1,1 @@
-"""A Flink cluster on this machine for tests and benchmarks: every part a process of its own, as on many machines."""
+"""A Flink cluster on this machine, for tests and benchmarks: every part is a process of its own."""

@@ -1,4 +1,4 @@
-"""`python -m flink_cluster up` and `down`: a cluster that stays until it is taken down."""
+"""`python -m tools.flink_cluster up` and `down`: a cluster that stays until it is taken down."""
 
 import sys
 
@@ -11,9 +11,9 @@ _JOB_PORT = 8099
 
 
 def main(arguments: list[str]) -> int:
-    """Returns the exit code: 0, 1 where it failed, 2 for any other use."""
+    """Returns the exit code: 0, 1 after a failure, 2 for wrong arguments."""
     if arguments not in (["up"], ["down"]):
-        print(f"usage: python -m flink_cluster up|down; received {' '.join(arguments)!r}", file=sys.stderr)
+        print(f"error: received {' '.join(arguments)!r}; usage: python -m tools.flink_cluster up|down", file=sys.stderr)
         return 2
     try:
         software = fetch_software()
@@ -26,7 +26,7 @@ def main(arguments: list[str]) -> int:
 
 def _up(cluster: FlinkCluster | None) -> int:
     if cluster is not None and not all(cluster.is_alive().values()):
-        print("parts of the last cluster have ended: starting anew")
+        print("parts of the last cluster have ended: starting a new one")
         cluster.stop()
         cluster = None
     if cluster is None:

@@ -1,8 +1,7 @@
 """One Flink job manager, task managers with a worker pool each, and Beam's job server: start, kill, stop.
 
-Every part is a process group of its own, with its log in `logs/`. A task manager finds its own worker pool under the
-name `worker-pool`, as a pod finds its sidecar under `localhost`: each pool has a loopback address of its own, and each
-task manager's JVM a hosts file.
+Every part is a process group with its log in `logs/`. Each worker pool has a loopback address of its own, which its
+task manager finds under the name `worker-pool` through a hosts file of its JVM.
 """
 
 import json
@@ -57,8 +56,7 @@ _SETTINGS = {
     "taskmanager.memory.framework.off-heap.size": "128mb",
     "taskmanager.memory.task.heap.size": f"{_TASK_MANAGER_HEAP_MB - 128}mb",
     "taskmanager.memory.task.off-heap.size": "0b",
-    # Ingest has many steps that exchange data at a time: of the 64 MB that 5 % of a small task manager would be, 512
-    # buffers for each exchange leave too few.
+    # Ingest has many exchanges at a time: 512 buffers each are too many for the default of 64 MB.
     "taskmanager.memory.network.min": "256mb",
     "taskmanager.memory.network.max": "256mb",
     "taskmanager.network.sort-shuffle.min-buffers": "64",
@@ -67,18 +65,18 @@ _SETTINGS = {
     "taskmanager.memory.jvm-overhead.min": "192mb",
     "taskmanager.memory.jvm-overhead.max": "192mb",
     "taskmanager.load-balance.mode": "SLOTS",
-    # Of Beam's classes those that the task manager has itself: only then it keeps a worker from one step to the next.
+    # With Beam's classes of its own, a task manager keeps a worker from one step to the next.
     "classloader.resolve-order": "parent-first",
-    # A killed task manager is noticed by its refused connections, long before the heartbeat times out.
+    # Refused connections show a killed task manager long before the heartbeat times out.
     "heartbeat.interval": "3000",
     "heartbeat.timeout": "60000",
-    # Ingest hands two hundred tasks at a time to a JVM that shares its core with the workers.
+    # Ingest hands 200 tasks at a time to a JVM that shares its core with the workers.
     "pekko.ask.timeout": "60 s",
     "restart-strategy.type": "fixed-delay",
     "restart-strategy.fixed-delay.attempts": "3",
-    # Until it is noticed, work would be handed to the task manager that is no more.
+    # Long enough to notice that a task manager was killed.
     "restart-strategy.fixed-delay.delay": "10 s",
-    # By region, every step that misses an output of the killed one is an attempt of its own, and three are soon gone.
+    # By region, every step that lacks an output of the killed task manager would take an attempt of its own.
     "jobmanager.execution.failover-strategy": "full",
 }
 _LOGGING = """\
@@ -92,18 +90,18 @@ appender.console.layout.pattern = %d{HH:mm:ss,SSS} %-5p %c{1} - %m%n
 
 
 class ClusterError(RuntimeError):
-    """A part of the cluster did not start; the message has the end of its log."""
+    """A part of the cluster did not start. The message has the end of its log."""
 
 
 @dataclass(frozen=True)
 class Process:
-    """A process that this or another Python started; the start tells it from another one of the same number."""
+    """A process that this or another Python started. Its start time tells it from a later one of the same number."""
 
     pid: int
     started: float
 
     def is_alive(self) -> bool:
-        """Whether it runs; one that has ended and was not waited for does not."""
+        """Whether it runs; a zombie does not."""
         try:
             process = psutil.Process(self.pid)
             return process.create_time() == self.started and process.status() != psutil.STATUS_ZOMBIE
@@ -143,11 +141,11 @@ class FlinkCluster:
             folder: Empty or new; receives logs, temporary files and what `load` needs.
             software: What to run.
             task_managers: How many.
-            slots: Of each task manager; more than the jobs need in all leaves room for those of a killed one.
+            slots: Of each task manager. With spare slots, jobs survive the loss of a task manager.
             job_port: Of the job server; 0 for any.
 
         Raises:
-            ClusterError: A part ended at once, or was not there after two minutes. Everything is stopped.
+            ClusterError: A part ended at once, or did not answer within two minutes. Everything is stopped.
         """
         ports = {"job": job_port or _free_port(), **{name: _free_port() for name in ("rest", "rpc", "pool")}}
         cluster = cls(folder.resolve(), software, slots, ports)
@@ -160,7 +158,7 @@ class FlinkCluster:
 
     @classmethod
     def load(cls, folder: Path, software: Software) -> Self | None:
-        """The cluster that was started in `folder`, by another process perhaps; None if there is none."""
+        """The cluster that this or another process started in `folder`; None if there is none."""
         file = folder / STATE_FILE
         if not file.is_file():
             return None
@@ -170,7 +168,7 @@ class FlinkCluster:
         return cluster
 
     def settings(self) -> list[str]:
-        """The `--set` options of `crackgate` that make it run on this cluster; all task managers take part."""
+        """The `--set` options of `crackgate` for a run on all task managers of this cluster."""
         return [
             "beam.profile=flink",
             f"beam.job_endpoint={self.job_endpoint}",
@@ -183,10 +181,10 @@ class FlinkCluster:
         return int(self.ask("/overview")["taskmanagers"])
 
     def ask(self, path: str) -> Any:
-        """What Flink's REST interface answers.
+        """The JSON at a path of Flink's REST interface.
 
         Raises:
-            OSError: It does not.
+            OSError: Flink does not answer.
         """
         with urllib.request.urlopen(self.rest + path, timeout=10) as answer:
             return json.load(answer)
@@ -196,37 +194,37 @@ class FlinkCluster:
         return {name: process.is_alive() for name, process in self._processes.items()}
 
     def start_task_manager(self, number: int) -> None:
-        """Starts one, from 0 on; the second time in place of one that was killed."""
+        """Starts a task manager, counted from 0; also in place of a killed one."""
         hosts = self._folder / f"hosts-{number}"
         hosts.write_text(
             f"127.0.0.1 localhost {socket.gethostname()}\n{_pool_address(number)} worker-pool\n", encoding="utf-8"
         )
-        heap = [f"-Xms128m -Xmx{_TASK_MANAGER_HEAP_MB}m", "-XX:MaxDirectMemorySize=768m", "-XX:MaxMetaspaceSize=768m"]
+        memory = f"-Xms128m -Xmx{_TASK_MANAGER_HEAP_MB}m -XX:MaxDirectMemorySize=768m -XX:MaxMetaspaceSize=768m"
         self._start_java(
             f"task-manager-{number}",
-            [*" ".join(heap).split(), f"-Djdk.net.hosts.file={hosts}"],
+            [*memory.split(), f"-Djdk.net.hosts.file={hosts}"],
             "org.apache.flink.runtime.taskexecutor.TaskManagerRunner",
             ["--configDir", str(self._conf), "-D", f"taskmanager.resource-id=task-manager-{number}-{time.time_ns()}"],
         )
 
     def start_worker_pool(self, number: int) -> None:
-        """Starts the pool of one task manager, from 0 on."""
+        """Starts the worker pool of a task manager, counted from 0."""
         address = f"{_pool_address(number)}:{self._ports['pool']}"
         self._start_process(f"worker-pool-{number}", [sys.executable, "-m", "tools.flink_cluster.worker_pool", address])
 
     def kill_task_manager(self, number: int) -> None:
-        """Kills it with SIGKILL."""
+        """Kills a task manager with SIGKILL."""
         self._processes[f"task-manager-{number}"].signal(signal.SIGKILL)
 
     def kill_worker_pool(self, number: int) -> None:
-        """Kills it and the workers that it started with SIGKILL, as a container that is killed."""
+        """Kills a worker pool and its workers with SIGKILL, like a killed container."""
         self._processes[f"worker-pool-{number}"].signal(signal.SIGKILL)
 
     def wait_until(self, condition: Callable[[], bool], what: str) -> None:
-        """Waits for two minutes.
+        """Waits for a condition.
 
         Raises:
-            ClusterError: In vain.
+            ClusterError: It does not hold after two minutes; the message has `what` it is.
         """
         deadline = time.monotonic() + _SECONDS_TO_START
         while not condition():
@@ -235,7 +233,7 @@ class FlinkCluster:
             time.sleep(0.2)
 
     def stop(self) -> None:
-        """Ends all parts, the last one first; the folder stays, but for what `load` reads."""
+        """Ends all parts, the last one first. The folder stays, but `load` finds no cluster there."""
         processes = list(self._processes.values())[::-1]
         for process in processes:
             process.signal(signal.SIGTERM)
@@ -301,7 +299,7 @@ class FlinkCluster:
         self._start_process(name, [*command, *arguments])
 
     def _start_process(self, name: str, command: list[str]) -> None:
-        # Workers are started as `python`: that one has to be ours.
+        # Beam starts workers as `python`: this must be the one that runs us.
         path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
         environment = {**os.environ, "PATH": path, "PYTHONPATH": str(_PROJECT), "TF_CPP_MIN_LOG_LEVEL": "2"}
         with (self._folder / "logs" / f"{name}.log").open("ab") as log:

@@ -1,4 +1,4 @@
-"""What the cluster is made of: Java, Flink from PyPI, Beam's job server from Maven. Fetched once, into a cache."""
+"""Software of the cluster: Java, Flink from PyPI, Beam's job server from Maven. Fetched once, into a cache."""
 
 import hashlib
 import os
@@ -16,7 +16,7 @@ from crackgate.atomic_files import whole_folder
 # Beam's runner for this line of Flink: flink.line in pom.xml.
 FLINK_VERSION = "1.19.3"
 
-# Of downloads, and of what runs.
+# Downloads, and the files of a running cluster.
 CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "crackgate"
 
 _POM = Path(__file__).parent / "pom.xml"
@@ -24,12 +24,12 @@ _LEAST_JAVA = 11
 
 
 class MissingSoftwareError(Exception):
-    """Something that the cluster needs is not there and could not be fetched; the message says what, and what to do."""
+    """Software is missing and could not be fetched. The message says which, and what to do."""
 
 
 @dataclass(frozen=True)
 class Software:
-    """Where everything is."""
+    """Paths of the software."""
 
     java: str
     flink_libraries: Path
@@ -37,10 +37,10 @@ class Software:
 
 
 def fetch_software() -> Software:
-    """Finds everything, and downloads what is not in the cache yet: 230 MB from PyPI, 160 MB from Maven Central.
+    """Finds the software, and downloads what the cache lacks: 230 MB from PyPI, 160 MB from Maven Central.
 
     Raises:
-        MissingSoftwareError: Without a download where there is no Java or Maven, after one where a registry fails.
+        MissingSoftwareError: There is no Java or Maven (before any download), or a download failed.
     """
     java = _find_java()
     job_server = CACHE / f"job-server-{hashlib.sha256(_POM.read_bytes()).hexdigest()[:12]}"
@@ -70,7 +70,7 @@ def _find_java() -> str:
 
 
 def _fetch_flink(target: Path, work: Path) -> None:
-    """PyPI has Flink's libraries as a source archive; pip gets it, and only the archive's jars are unpacked."""
+    """Downloads the source archive of Flink's libraries from PyPI, and unpacks its jars."""
     # An environment of its own: the project's has no pip.
     _run([sys.executable, "-m", "venv", str(work / "pip")], "make a virtual environment (python3-venv)")
     pip = [str(work / "pip" / "bin" / "python"), "-m", "pip", "download", "--quiet", "--no-deps", "--dest", str(work)]
