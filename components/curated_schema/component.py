@@ -5,7 +5,7 @@ from tfx.dsl.components.base import base_component, executor_spec
 from tfx.types import standard_artifacts
 from tfx.types.component_spec import ChannelParameter, ExecutionParameter
 
-from components.curated_schema.executor import Executor
+from components.curated_schema.executor import CuratedSchemaExecutor
 from components.shared.parameters import OPTIONS_PARAMETERS, options_and_digest
 from crackgate.config.schema import SchemaOptions
 
@@ -28,7 +28,7 @@ class CuratedSchema(base_component.BaseComponent):
     """
 
     SPEC_CLASS = CuratedSchemaSpec
-    EXECUTOR_SPEC = executor_spec.ExecutorClassSpec(Executor)
+    EXECUTOR_SPEC = executor_spec.ExecutorClassSpec(CuratedSchemaExecutor)
 
     def __init__(self, classes: list[str], options: SchemaOptions):
         """Constructs the component.
@@ -40,7 +40,7 @@ class CuratedSchema(base_component.BaseComponent):
         super().__init__(
             spec=CuratedSchemaSpec(
                 classes=classes,
-                **options_and_digest(options, Executor),
+                **options_and_digest(options, CuratedSchemaExecutor),
                 schema=types.Channel(type=standard_artifacts.Schema),
             )
         )

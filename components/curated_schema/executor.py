@@ -15,7 +15,7 @@ from crackgate.contracts import stored_example
 SCHEMA_FILE = "schema.pbtxt"
 
 
-class Executor(base_executor.BaseExecutor):
+class CuratedSchemaExecutor(base_executor.BaseExecutor):
     """Writes `schema.pbtxt`."""
 
     def Do(self, input_dict: Artifacts, output_dict: Artifacts, exec_properties: Properties) -> None:  # noqa: N802

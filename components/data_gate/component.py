@@ -5,7 +5,7 @@ from tfx.dsl.components.base import base_component, executor_spec
 from tfx.types import standard_artifacts
 from tfx.types.component_spec import ChannelParameter
 
-from components.data_gate.executor import Executor
+from components.data_gate.executor import DataGateExecutor
 from components.shared.parameters import CODE_PARAMETERS, digest_of
 
 
@@ -30,7 +30,7 @@ class DataGate(base_component.BaseComponent):
     """
 
     SPEC_CLASS = DataGateSpec
-    EXECUTOR_SPEC = executor_spec.ExecutorClassSpec(Executor)
+    EXECUTOR_SPEC = executor_spec.ExecutorClassSpec(DataGateExecutor)
 
     def __init__(self, examples: types.BaseChannel, anomalies: types.BaseChannel):
         """Constructs the component.
@@ -43,7 +43,7 @@ class DataGate(base_component.BaseComponent):
             spec=DataGateSpec(
                 examples=examples,
                 anomalies=anomalies,
-                **digest_of(Executor),
+                **digest_of(DataGateExecutor),
                 findings=types.Channel(type=standard_artifacts.JsonValue),
             )
         )

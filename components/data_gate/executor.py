@@ -13,7 +13,7 @@ from components.shared.parameters import Artifacts, Properties
 from crackgate.contracts.errors import DataRejectedError
 
 
-class Executor(base_executor.BaseExecutor):
+class DataGateExecutor(base_executor.BaseExecutor):
     """Reads the anomalies of every split and puts them into words."""
 
     def Do(self, input_dict: Artifacts, output_dict: Artifacts, exec_properties: Properties) -> None:  # noqa: N802

@@ -6,7 +6,7 @@ from tfx.types import standard_artifacts
 from tfx.types.component_spec import ChannelParameter
 
 from components.data_page.artifact import HtmlPage
-from components.data_page.executor import Executor
+from components.data_page.executor import DataPageExecutor
 from components.shared.parameters import CODE_PARAMETERS, digest_of
 
 
@@ -30,7 +30,7 @@ class DataPage(base_beam_component.BaseBeamComponent):
     """
 
     SPEC_CLASS = DataPageSpec
-    EXECUTOR_SPEC = executor_spec.BeamExecutorSpec(Executor)
+    EXECUTOR_SPEC = executor_spec.BeamExecutorSpec(DataPageExecutor)
 
     def __init__(self, examples: types.BaseChannel, statistics: types.BaseChannel, account: types.BaseChannel):
         """Constructs the component.
@@ -45,7 +45,7 @@ class DataPage(base_beam_component.BaseBeamComponent):
                 examples=examples,
                 statistics=statistics,
                 account=account,
-                **digest_of(Executor),
+                **digest_of(DataPageExecutor),
                 page=types.Channel(type=HtmlPage),
             )
         )

@@ -20,7 +20,7 @@ from crackgate.contracts.account import Account
 PAGE_FILE = "data.html"
 
 
-class Executor(base_beam_executor.BaseBeamExecutor):
+class DataPageExecutor(base_beam_executor.BaseBeamExecutor):
     """Writes `data.html`."""
 
     def Do(self, input_dict: Artifacts, output_dict: Artifacts, exec_properties: Properties) -> None:  # noqa: N802

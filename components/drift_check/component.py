@@ -5,7 +5,7 @@ from tfx.dsl.components.base import base_component, executor_spec
 from tfx.types import standard_artifacts
 from tfx.types.component_spec import ChannelParameter
 
-from components.drift_check.executor import Executor
+from components.drift_check.executor import DriftCheckExecutor
 from components.shared.parameters import OPTIONS_PARAMETERS, options_and_digest
 from crackgate.config.drift import DriftOptions
 
@@ -33,7 +33,7 @@ class DriftCheck(base_component.BaseComponent):
     """
 
     SPEC_CLASS = DriftCheckSpec
-    EXECUTOR_SPEC = executor_spec.ExecutorClassSpec(Executor)
+    EXECUTOR_SPEC = executor_spec.ExecutorClassSpec(DriftCheckExecutor)
 
     def __init__(
         self,
@@ -55,7 +55,7 @@ class DriftCheck(base_component.BaseComponent):
                 examples=examples,
                 statistics=statistics,
                 released_statistics=released_statistics,
-                **options_and_digest(options, Executor),
+                **options_and_digest(options, DriftCheckExecutor),
                 findings=types.Channel(type=standard_artifacts.JsonValue),
             )
         )

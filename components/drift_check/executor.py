@@ -27,7 +27,7 @@ COMPARED = (
 )
 
 
-class Executor(base_executor.BaseExecutor):
+class DriftCheckExecutor(base_executor.BaseExecutor):
     """Compares each split with the released run's, and eval and test with train."""
 
     def Do(self, input_dict: Artifacts, output_dict: Artifacts, exec_properties: Properties) -> None:  # noqa: N802

@@ -11,7 +11,7 @@ from tfx.types import standard_artifacts, standard_component_specs
 from tfx.types.component_spec import ChannelParameter, ExecutionParameter
 
 from components.image_example_gen.driver import ImageFolderDriver
-from components.image_example_gen.executor import Executor
+from components.image_example_gen.executor import ImageExampleGenExecutor
 from components.shared.parameters import OPTIONS_PARAMETERS, options_and_digest
 from crackgate.config.data import DataOptions, SplitRatios
 from crackgate.contracts import stored_example
@@ -42,7 +42,7 @@ class ImageExampleGen(base_beam_component.BaseBeamComponent):
     """
 
     SPEC_CLASS = ImageExampleGenSpec
-    EXECUTOR_SPEC = executor_spec.BeamExecutorSpec(Executor)
+    EXECUTOR_SPEC = executor_spec.BeamExecutorSpec(ImageExampleGenExecutor)
     DRIVER_CLASS = ImageFolderDriver
 
     def __init__(
@@ -78,7 +78,7 @@ class ImageExampleGen(base_beam_component.BaseBeamComponent):
                 output_data_format=example_gen_pb2.FORMAT_TF_EXAMPLE,
                 output_file_format=example_gen_pb2.FORMAT_TFRECORDS_GZIP,
                 classes=json.dumps(classes),
-                **options_and_digest(decisive, Executor, ImageFolderDriver),
+                **options_and_digest(decisive, ImageExampleGenExecutor, ImageFolderDriver),
                 examples=types.Channel(type=standard_artifacts.Examples),
                 account=types.Channel(type=standard_artifacts.JsonValue),
             )

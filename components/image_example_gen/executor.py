@@ -40,7 +40,7 @@ _FILES_IN_BATCH = 128
 _BATCHES_IN_SHARD = 8
 
 
-class Executor(base_beam_executor.BaseBeamExecutor):
+class ImageExampleGenExecutor(base_beam_executor.BaseBeamExecutor):
     """Writes the examples (see `component.ImageExampleGen`) and the `Account` of every file found."""
 
     def Do(self, input_dict: Artifacts, output_dict: Artifacts, exec_properties: Properties) -> None:  # noqa: N802

@@ -5,7 +5,7 @@ from tfx.dsl.components.base import base_beam_component, executor_spec
 from tfx.types import standard_artifacts
 from tfx.types.component_spec import ChannelParameter
 
-from components.leak_check.executor import Executor
+from components.leak_check.executor import LeakCheckExecutor
 from components.shared.parameters import CODE_PARAMETERS, digest_of
 
 
@@ -27,7 +27,7 @@ class LeakCheck(base_beam_component.BaseBeamComponent):
     """
 
     SPEC_CLASS = LeakCheckSpec
-    EXECUTOR_SPEC = executor_spec.BeamExecutorSpec(Executor)
+    EXECUTOR_SPEC = executor_spec.BeamExecutorSpec(LeakCheckExecutor)
 
     def __init__(self, examples: types.BaseChannel):
         """Constructs the component.
@@ -38,7 +38,7 @@ class LeakCheck(base_beam_component.BaseBeamComponent):
         super().__init__(
             spec=LeakCheckSpec(
                 examples=examples,
-                **digest_of(Executor),
+                **digest_of(LeakCheckExecutor),
                 findings=types.Channel(type=standard_artifacts.JsonValue),
             )
         )

@@ -34,7 +34,7 @@ _TYPICAL_BYTES = 10_000
 Names = tuple[bytes, bytes]
 
 
-class Executor(base_beam_executor.BaseBeamExecutor):
+class LeakCheckExecutor(base_beam_executor.BaseBeamExecutor):
     """Finds copies among all splits together."""
 
     def Do(self, input_dict: Artifacts, output_dict: Artifacts, exec_properties: Properties) -> None:  # noqa: N802

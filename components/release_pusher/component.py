@@ -7,7 +7,7 @@ from tfx.dsl.components.base import base_component, executor_spec
 from tfx.types import standard_artifacts
 from tfx.types.component_spec import ChannelParameter, ExecutionParameter
 
-from components.release_pusher.executor import Executor
+from components.release_pusher.executor import ReleasePusherExecutor
 from components.shared.parameters import OPTIONS_PARAMETERS, options_and_digest
 from crackgate.config.release import ReleaseOptions
 
@@ -42,7 +42,7 @@ class ReleasePusher(base_component.BaseComponent):
     """
 
     SPEC_CLASS = ReleasePusherSpec
-    EXECUTOR_SPEC = executor_spec.ExecutorClassSpec(Executor)
+    EXECUTOR_SPEC = executor_spec.ExecutorClassSpec(ReleasePusherExecutor)
 
     def __init__(
         self,
@@ -76,7 +76,7 @@ class ReleasePusher(base_component.BaseComponent):
                 examples=examples,
                 serving_dir=str(serving_dir),
                 config_digest=config_digest,
-                **options_and_digest(options, Executor),
+                **options_and_digest(options, ReleasePusherExecutor),
                 pushed_model=types.Channel(type=standard_artifacts.PushedModel),
             )
         )

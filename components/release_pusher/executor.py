@@ -34,7 +34,7 @@ from crackgate.releases.signatures import Signer, load_signer
 log = logging.getLogger("crackgate")
 
 
-class Executor(base_executor.BaseExecutor):
+class ReleasePusherExecutor(base_executor.BaseExecutor):
     """Releases the model, unless it did not pass, was withdrawn, or is in production already."""
 
     def Do(self, input_dict: Artifacts, output_dict: Artifacts, exec_properties: Properties) -> None:  # noqa: N802

@@ -6,7 +6,7 @@ from tfx.types import standard_artifacts
 from tfx.types.component_spec import ChannelParameter, ExecutionParameter
 
 from components.serving_check.driver import ServingCheckDriver
-from components.serving_check.executor import Executor
+from components.serving_check.executor import ServingCheckExecutor
 from components.shared.parameters import OPTIONS_PARAMETERS, options_and_digest
 from crackgate.config.serving_check import ServingCheckOptions
 
@@ -42,7 +42,7 @@ class ServingCheck(base_component.BaseComponent):
     """
 
     SPEC_CLASS = ServingCheckSpec
-    EXECUTOR_SPEC = executor_spec.ExecutorClassSpec(Executor)
+    EXECUTOR_SPEC = executor_spec.ExecutorClassSpec(ServingCheckExecutor)
     DRIVER_CLASS = ServingCheckDriver
 
     def __init__(
@@ -71,7 +71,7 @@ class ServingCheck(base_component.BaseComponent):
                 model_blessing=model_blessing,
                 classes=classes,
                 positive_class=positive_class or "",
-                **options_and_digest(options, Executor, ServingCheckDriver),
+                **options_and_digest(options, ServingCheckExecutor, ServingCheckDriver),
                 blessing=types.Channel(type=standard_artifacts.InfraBlessing),
                 findings=types.Channel(type=standard_artifacts.JsonValue),
             )

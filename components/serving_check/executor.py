@@ -46,7 +46,7 @@ class _ProbeResult:
     cut_short: list[ServingCheckResult] = field(default_factory=list)
 
 
-class Executor(base_executor.BaseExecutor):
+class ServingCheckExecutor(base_executor.BaseExecutor):
     """Runs the probe, holds its metrics against the limits, and blesses the model or refuses it."""
 
     def Do(self, input_dict: Artifacts, output_dict: Artifacts, exec_properties: Properties) -> None:  # noqa: N802

@@ -7,7 +7,7 @@ from typing import Any
 
 from tfx.types import artifact_utils
 
-from components.curated_schema.executor import Executor
+from components.curated_schema.executor import CuratedSchemaExecutor
 from components.shared.parameters import Properties
 
 # Names a folder: the executor writes `started` there, and goes on when there is `go`.
@@ -15,7 +15,7 @@ GATE = "SLOW_SCHEMA_GATE"
 HALF = "half-written"
 
 
-class SlowSchemaExecutor(Executor):
+class SlowSchemaExecutor(CuratedSchemaExecutor):
     """Leaves a file in its output before it waits, and removes it after."""
 
     def Do(  # noqa: N802 - TFX's name

@@ -1,12 +1,10 @@
 """The views that one training needs: from the cache of an earlier training, otherwise from new backbone passes."""
 
 import hashlib
-import importlib.metadata
 import logging
 from collections.abc import Callable
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import keras
 import numpy as np
@@ -44,7 +42,6 @@ _LATER_OPTIONS = {
 _SEEDS = {"train": 0, "eval": 5}
 # Images: some requests for each core, in little memory.
 _READ_AT_ONCE = 32
-_LIBRARIES = ("keras", "openvino", "tensorflow")
 
 
 def training_views(
@@ -105,7 +102,6 @@ class _ViewSource:
             "views": [views, versions],
             "weights": self._weights,
             "options": options.model_dump(mode="json", exclude=_LATER_OPTIONS),
-            "versions": {name: _version(name) for name in _LIBRARIES},
             "code": code_digest("trainer.features.training_views"),
         }
         cut = self._lower.layers[-1].name if options.fine_tune_epochs else None
@@ -142,10 +138,3 @@ class _ViewSource:
     @cached_property
     def _engine(self) -> Engine:
         return build_engine(self._lower, self._upper)
-
-
-def _version(library: str) -> Any:
-    try:
-        return importlib.metadata.version(library)
-    except importlib.metadata.PackageNotFoundError:
-        return None
