@@ -18,7 +18,7 @@ def read_account(
         RuntimeError: Beam lost files or repeated them.
     """
     rejected = _read_rows(folder, "rejected")
-    # Of those that could be read, some were rejected for their copies.
+    # Images that were read with a warning may have been rejected for their copies.
     refused = {row.path for row in rejected}
     counts = {(split, label): count for (split, label), count in read_rows(folder, "images")}
     numbers = {split: {label: counts.get((split, label), 0) for label in classes} for split in splits}

@@ -19,7 +19,7 @@ from crackgate.images.image_folder import readable_path
 
 NAMES_OUTPUT = "names"
 
-# Where an image is staged, the name of its group, and its class.
+# The place of an image in a staging file, the name of its group, and its class.
 Assigned = tuple[Place, bytes, str]
 
 

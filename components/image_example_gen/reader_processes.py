@@ -32,7 +32,7 @@ class Batch:
 
     Attributes:
         reader: Reads them.
-        number: Of the batch.
+        number: Number of the batch.
         paths: Below the data folder.
         file: Staging file to write.
     """

@@ -19,7 +19,7 @@ Row = dict[str, str]
 
 @dataclass(frozen=True)
 class Place:
-    """Where a staging file holds the example of an image.
+    """The place of an image's example in a staging file.
 
     Attributes:
         batch: Number of the batch of images.
@@ -41,7 +41,7 @@ class Staged:
     Attributes:
         names: Paths of the images below the data folder.
         descriptors: See `crackgate.images.copies.descriptor`.
-        places: Of their serialized `tf.train.Example`s, yet without group.
+        places: Places of their serialized `tf.train.Example`s, which have no group yet.
         rejected: Rows of the account.
         warnings: Likewise, of images that were not taken whole.
     """

@@ -38,11 +38,7 @@ class LeakCheckExecutor(base_beam_executor.BaseBeamExecutor):
     """Finds copies among all splits together."""
 
     def Do(self, input_dict: Artifacts, output_dict: Artifacts, exec_properties: Properties) -> None:  # noqa: N802
-        """Passes silently, or stops the run.
-
-        Raises:
-            DataRejectedError: A pair of copies, or a group, is in two splits; the reasons name the pairs.
-        """
+        """Writes the findings; raises DataRejectedError, with the pairs, if copies or a group are in two splits."""
         self._log_startup(input_dict, output_dict, exec_properties)
         artifact = artifact_utils.get_single_instance(input_dict["examples"])
         results = Path(self._get_tmp_dir())
@@ -73,10 +69,7 @@ def _look_for_leaks(pipeline: beam.Pipeline, artifact: types.Artifact, results: 
         for split, pattern in patterns.items()
     ] | beam.Flatten()
     copies = images | "Pictures" >> beam.Map(_pack) | FindCopies(partitions)
-    pairs = (
-        copies["similar"] | "Names" >> beam.Map(_names),
-        copies[SAME_OUTPUT],
-    ) | "Copies" >> beam.Flatten()
+    pairs = (copies["similar"] | "Names" >> beam.Map(_names), copies[SAME_OUTPUT]) | "Copies" >> beam.Flatten()
     straddling = (
         images
         | "Groups" >> beam.FlatMap(_groups_and_splits, partitions)
@@ -142,12 +135,12 @@ def _describe(findings: dict[str, Any]) -> list[str]:
     reasons = []
     if findings["leaks"]:
         reasons.append(
-            f"pairs of copies in two splits: {findings['leaks']}, of which the first {len(findings['examples'])} "
-            "follow; remove one of each, or, if data.group_by is set, do without it"
+            f"pairs of copies in two splits: {findings['leaks']}, the first {len(findings['examples'])} follow; remove "
+            "one of each, or, if data.group_by is set, do without it"
         )
     reasons += [f"{one!r} is a copy of {other!r}" for one, other in findings["examples"]]
     if findings["groups_in_two_splits"]:
         reasons.append(
-            f"{findings['groups_in_two_splits']} groups are in two splits: report this, it is a fault of ours"
+            f"{findings['groups_in_two_splits']} groups are in two splits: report this, it is a fault of crackgate"
         )
     return reasons

@@ -13,11 +13,11 @@ WITHDRAWN_FOLDER = "withdrawn"
 
 
 class State(StrEnum):
-    """Where a version stands."""
+    """The state of a version."""
 
     RELEASED = "released"
     WITHDRAWN = "withdrawn"
-    # Half copied, or released by something that writes no manifest.
+    # Without a manifest, or without a file that it names.
     INCOMPLETE = "incomplete"
 
 
@@ -63,29 +63,17 @@ def read_record(serving_dir: Path, number: int) -> WithdrawalRecord | None:
 
 
 def read_records(serving_dir: Path) -> dict[int, WithdrawalRecord]:
-    """Reads all records, by version.
-
-    Raises:
-        ManifestError: One cannot be read.
-    """
+    """Reads all records, by version; raises ManifestError where one cannot be read."""
     names = [file.stem for file in (serving_dir / WITHDRAWN_FOLDER).glob("*.json") if file.stem.isdecimal()]
-    records = {int(name): read_record(serving_dir, int(name)) for name in names}
-    return {number: record for number, record in records.items() if record is not None}
+    return {int(name): record for name in names if (record := read_record(serving_dir, int(name))) is not None}
 
 
 def add_event(serving_dir: Path, manifest: Manifest, state: State, who: str, why: str) -> None:
-    """Records that a version was withdrawn or reinstated, now.
-
-    Raises:
-        ManifestError: The record that there is cannot be read.
-    """
+    """Records a withdrawal or reinstatement, now; raises ManifestError where the present record cannot be read."""
     earlier = read_record(serving_dir, manifest.version)
     event = Event(state=state, when=datetime.now(UTC).isoformat(timespec="seconds"), who=who, why=why)
-    record = WithdrawalRecord(
-        version=manifest.version,
-        model_digest=manifest.model_digest,
-        events=[*(earlier.events if earlier else []), event],
-    )
+    events = [*(earlier.events if earlier else []), event]
+    record = WithdrawalRecord(version=manifest.version, model_digest=manifest.model_digest, events=events)
     (serving_dir / WITHDRAWN_FOLDER).mkdir(exist_ok=True)
     write_text(_file(serving_dir, manifest.version), record.model_dump_json(indent=2) + "\n")
 

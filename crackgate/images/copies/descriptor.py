@@ -34,7 +34,7 @@ _HIGHEST_HASHED_FREQUENCY = 12
 _ROWS_AT_ONCE = 256
 # Bounds the memory of the sums: 20 kB an image.
 _HASHED_AT_ONCE = 256
-# Of a SHA-256; the whole would tell pictures apart no better.
+# The first bytes of a SHA-256, which no two pictures share.
 PICTURE_BYTES = 16
 
 
@@ -45,8 +45,8 @@ def describe(grey: NDArray[np.uint8]) -> bytes:
         grey: Grey levels of shape (height, width), uint8, 0 to 255.
 
     Returns:
-        The DCT coefficients of the image's thumbnail as int8, lowest frequency first; for a blank image, which has no
-        texture to tell it by, the 32 bytes of the SHA-256 of its pixels.
+        The DCT coefficients of the image's thumbnail as int8, lowest frequency first. For a blank image, which has no
+        texture, the 32 bytes of the SHA-256 of its pixels.
 
     Raises:
         ValueError: `grey` is not a plane of uint8, or has no pixels.
@@ -62,10 +62,10 @@ def describe(grey: NDArray[np.uint8]) -> bytes:
 
 
 def similarity(one: bytes, other: bytes) -> float:
-    """How alike two described images are: the correlation of their thumbnails in the best of the eight orientations.
+    """The correlation of two described images' thumbnails in the best of the eight orientations.
 
     Returns:
-        -1 to 1, for copies at least `COPY_THRESHOLD`. Blank images are alike only if identical: 1, else 0.
+        -1 to 1, for copies at least `COPY_THRESHOLD`. A blank image has 1 with its equal, and 0 with all others.
     """
     if is_blank(one) or is_blank(other):
         return float(one == other)
@@ -73,7 +73,7 @@ def similarity(one: bytes, other: bytes) -> float:
 
 
 def share_a_band(one: bytes, other: bytes) -> bool:
-    """Whether two described images are worth comparing; blank ones are not."""
+    """Whether `FindCopies` may compare two described images; it compares no blank ones."""
     if is_blank(one) or is_blank(other):
         return False
     hashes, others = bands(coefficients([one, other]))
@@ -217,9 +217,9 @@ _FREQUENCIES = np.hypot(_ROWS, _COLUMNS).astype(np.float32)
 _MIRRORINGS = np.stack([(-1.0) ** (_ROWS * down + _COLUMNS * across) for down in (0, 1) for across in (0, 1)]).astype(
     np.float32
 )
-# Where the coefficient of the swapped axes stands.
+# Index of the coefficient with swapped axes.
 _TRANSPOSED = np.lexsort((_ROWS, _COLUMNS))[np.argsort(np.lexsort((_COLUMNS, _ROWS)))]
 _PROJECTIONS = _projections()
 _PARITIES = _parities()
-# Of a picture with texture.
+# The size for a picture with texture.
 DESCRIPTOR_BYTES = len(_ROWS)

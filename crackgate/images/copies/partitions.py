@@ -113,7 +113,9 @@ def find_rows(digests: Digests, wanted: Digests) -> Indices:
     rows = np.searchsorted(digests, wanted)
     unknown = wanted if not len(digests) else wanted[digests[np.minimum(rows, len(digests) - 1)] != wanted]
     if len(unknown):
-        raise ValueError(f"no image has the picture {to_bytes(unknown)[0].hex()}, which is said to be a copy")
+        raise ValueError(
+            f"no image has the picture {to_bytes(unknown)[0].hex()}, which is listed as a copy: report this"
+        )
     return rows
 
 

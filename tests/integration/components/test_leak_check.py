@@ -169,7 +169,7 @@ def test_a_group_in_two_splits_stops_the_run_without_any_copy(
         # Sound photographs have no copies, so each is a group by itself.
         example = next(one for one in stored[split] if _bytes(one, stored_example.FILENAME).startswith(b"Negative/0"))
         _set(example, stored_example.GROUP, b"one group")
-    assert reasons(stored) == ["1 groups are in two splits: report this, it is a fault of ours"]
+    assert reasons(stored) == ["1 groups are in two splits: report this, it is a fault of crackgate"]
 
 
 def test_of_many_leaks_all_are_counted_and_twenty_named(
@@ -183,7 +183,7 @@ def test_of_many_leaks_all_are_counted_and_twenty_named(
     # Each photograph with itself, and its mirrored copy in one split with either of them in the other.
     assert _count(counted) >= len(photographs)
     assert len(named) == 20
-    assert straddling == f"{len(groups)} groups are in two splits: report this, it is a fault of ours"
+    assert straddling == f"{len(groups)} groups are in two splits: report this, it is a fault of crackgate"
 
 
 def test_copies_at_two_sites_stop_the_run_where_group_by_has_parted_them(
