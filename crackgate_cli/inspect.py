@@ -20,6 +20,7 @@ from crackgate_cli.options import (
     fail,
 )
 from serving.batch.inputs import NoSuchInputError, check_inputs, find_images
+from serving.inspection import OVERLAP, TILE
 
 
 def inspect(
@@ -40,10 +41,10 @@ def inspect(
             help="Side of a tile in pixels of the photographs: as much surface as an image that the model was trained "
             "on. 227 is right for photographs taken like those of the concrete crack data set.",
         ),
-    ] = 227,
+    ] = TILE,
     overlap: Annotated[
         float, typer.Option(min=0, max=0.9, help="Share of a tile that the next one covers at least.")
-    ] = 0.5,
+    ] = OVERLAP,
 ) -> None:
     """Find cracks in whole photographs: heat map, tiles and measures for each, and a summary of all."""
     try:
@@ -79,16 +80,8 @@ def _inspect(folder: Path, photographs: list[str], output: Path, tile: int, over
         from serving.inspection.inspector import Inspector
         from serving.inspection.summaries import summaries
 
-        released = load_released_model(folder)
-        settings = {
-            "model_version": released.version,
-            "positive_class": released.positive_class,
-            "threshold": released.threshold,
-            "tile_px": tile,
-            "overlap": overlap,
-        }
-        inspector = Inspector(released, tile, overlap)
-        with summaries(output, settings) as add:
+        inspector = Inspector(load_released_model(folder), tile, overlap)
+        with summaries(output, inspector.settings) as add:
             began = time.monotonic()
             for number, inspected in enumerate(inspector.inspect(find_images(photographs), output), start=1):
                 add(inspected)

@@ -25,13 +25,14 @@ from crackgate_cli.options import (
     console_on_a_copy_of,
     fail,
 )
+from serving.batch.counts import PredictionCounts
 from serving.batch.formats import Format, UnknownFormatError, Write, format_of, parquet_writer, text_writer
 from serving.batch.inputs import NoSuchInputError, check_inputs, find_images
 from serving.batch.labels import UnknownLabelError, resolve_labels
 
 EXIT_LABEL_FOUND = 5
-# Rows between two signs of life on the terminal.
-_ROWS_BETWEEN_SIGNS = 64
+# Rows between two updates of the terminal.
+_ROWS_BETWEEN_UPDATES = 64
 
 
 def predict(
@@ -73,15 +74,15 @@ def predict(
             from crackgate_cli.predict_on_beam import predict_on_beam
 
             assert output is not None
-            counts, errors = predict_on_beam(folder, images, output, kind, settings.beam)
+            counts = predict_on_beam(folder, images, output, kind, settings.beam)
         else:
-            counts, errors = _predict_here(folder, card, images, output, kind)
+            counts = _predict_here(folder, card, images, output, kind)
     except (NoSuchInputError, UnknownFormatError, UnknownLabelError, NotAReleaseError, ConfigError) as error:
         fail(str(error), EXIT_USAGE)
-    if found := {label: counts[label] for label in sorted(failing) if counts.get(label)}:
+    if found := {label: counts.labels[label] for label in sorted(failing) if counts.labels.get(label)}:
         said = ", ".join(f"{number} of {label!r}" for label, number in found.items())
         fail(f"--fail-on: there are images with that label: {said}", EXIT_LABEL_FOUND)
-    if errors:
+    if counts.errors:
         raise typer.Exit(EXIT_FAILED)
 
 
@@ -109,9 +110,8 @@ def _choose_format(kind: Format | None, as_json: bool, output: Path | None, beam
 
 def _predict_here(
     folder: Path, card: ReleaseCard, images: list[str], output: Path | None, kind: Format
-) -> tuple[dict[str, int], int]:
-    counts: dict[str, int] = {}
-    errors = 0
+) -> PredictionCounts:
+    counts = PredictionCounts()
     console = console_on_a_copy_of(2)
     with (
         console.status("loading the model ...") as status,
@@ -125,18 +125,15 @@ def _predict_here(
         if output is None:
             # Rows and a status line on one terminal would write over each other.
             status.stop()
-        for number, row in enumerate(predict_files(model, find_images(images)), start=1):
+        for row in predict_files(model, find_images(images)):
             write(row)
-            if row.answer.error:
-                errors += 1
-            else:
-                counts[row.answer.label] = counts.get(row.answer.label, 0) + 1
-            if number % _ROWS_BETWEEN_SIGNS == 0:
-                status.update(f"scoring ... {number} images")
+            counts.add(row.answer)
+            if counts.rows % _ROWS_BETWEEN_UPDATES == 0:
+                status.update(f"scoring ... {counts.rows} images")
     if kind is Format.TABLE and output is None and card.positive_class is not None:
         rule = f"{card.positive_class!r} from a score of {card.threshold:.4g} on"
         Console().print(rule, highlight=False, soft_wrap=True, markup=False)
-    return counts, errors
+    return counts
 
 
 @contextmanager

@@ -6,22 +6,19 @@ from pathlib import Path
 from crackgate.config.beam import BeamOptions
 from crackgate.runs.log_file import silence_output
 from crackgate_cli.options import console_on_a_copy_of
+from serving.batch.counts import PredictionCounts
 from serving.batch.formats import Format
 
 
 def predict_on_beam(
     model: Path, images: list[str], output: Path, kind: Format, options: BeamOptions
-) -> tuple[dict[str, int], int]:
-    """Runs the pipeline; paths are made absolute, for the workers may have another working directory.
-
-    Returns:
-        Images per class, and how many could not be scored.
-    """
+) -> PredictionCounts:
+    """Runs the pipeline; paths are made absolute, for the workers may have another working directory."""
     with console_on_a_copy_of(2).status("scoring with Beam ..."), silence_output():
         from pipeline.definition import beam_pipeline_args
         from serving.batch.beam_pipeline import SUMMARY_FILE, predict_with_beam
 
         arguments = [os.path.abspath(image) for image in images]
-        summary = predict_with_beam(model.resolve(), arguments, output.resolve(), kind, beam_pipeline_args(options))
-    print(f"{summary['rows']} images, {summary['errors']} of them not scored: {output / SUMMARY_FILE}")
-    return summary["labels"], summary["errors"]
+        counts = predict_with_beam(model.resolve(), arguments, output.resolve(), kind, beam_pipeline_args(options))
+    print(f"{counts.rows} images, {counts.errors} of them not scored: {output / SUMMARY_FILE}")
+    return counts

@@ -5,6 +5,7 @@ Every worker calls `predictions.predict`, so the rows are the same.
 
 import json
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from apache_beam.options.pipeline_options import PipelineOptions
 
 from crackgate.contracts.card import read_card
 from crackgate.model.released_model import ReleasedModel, load_released_model
+from serving.batch.counts import PredictionCounts
 from serving.batch.formats import Format, flat, json_line, parquet_schema
 from serving.batch.inputs import find_images
 from serving.batch.predictions import PredictionRow, predict
@@ -26,7 +28,7 @@ _ERROR = "error"
 
 def predict_with_beam(
     model_dir: Path, arguments: Sequence[str], output: Path, kind: Format, pipeline_args: list[str]
-) -> dict[str, Any]:
+) -> PredictionCounts:
     """Runs the pipeline to its end.
 
     Every path has to be valid on the workers, which match files and load the model, each process once. Shards appear
@@ -39,9 +41,6 @@ def predict_with_beam(
             so on, and `summary.json`.
         kind: One of `FORMATS`.
         pipeline_args: Beam's options: which runner, how many workers.
-
-    Returns:
-        The content of `summary.json`: `rows`, `errors`, and `labels` with the number of rows of each class.
     """
     classes = read_card(model_dir).classes
     output.mkdir(parents=True, exist_ok=True)
@@ -70,8 +69,7 @@ def predict_with_beam(
             | "Summary" >> beam.Map(_summary, classes=classes)
             | "WriteSummary" >> beam.io.WriteToText(str(output / SUMMARY_FILE), shard_name_template="")
         )
-    content: dict[str, Any] = json.loads((output / SUMMARY_FILE).read_text(encoding="utf-8"))
-    return content
+    return PredictionCounts(**json.loads((output / SUMMARY_FILE).read_text(encoding="utf-8")))
 
 
 def _find(argument: str) -> Iterator[str]:
@@ -80,8 +78,8 @@ def _find(argument: str) -> Iterator[str]:
 
 def _summary(counts: dict[str, int], classes: list[str]) -> str:
     labels = {name: counts.get(f"label {name}", 0) for name in classes}
-    content = {"rows": sum(counts.values()), "errors": counts.get(_ERROR, 0), "labels": labels}
-    return json.dumps(content, ensure_ascii=False)
+    content = PredictionCounts(sum(counts.values()), counts.get(_ERROR, 0), labels)
+    return json.dumps(asdict(content), ensure_ascii=False)
 
 
 class _Handler(ModelHandler[str, PredictionRow, ReleasedModel]):

@@ -14,24 +14,19 @@ from serving.inspection.grid import Grid, lay_grid
 from serving.inspection.measures import Measures, measure
 from serving.inspection.overlay import write_overlay
 from serving.inspection.photograph import read_photograph, scale
-from serving.inspection.summaries import Inspection
+from serving.inspection.summaries import Inspection, InspectionSettings
 from serving.inspection.tile_files import write_csv, write_geojson
 from serving.inspection.tile_scores import score_tiles
 
 
 class Inspector:
-    """Inspects one photograph after the other; nothing of one is kept for the next.
-
-    Attributes:
-        tile: Side of a tile, in pixels of the photographs.
-        overlap: Share of a tile that its neighbour covers at least.
-    """
+    """Inspects one photograph after the other; nothing of one is kept for the next."""
 
     def __init__(self, model: ReleasedModel, tile: int, overlap: float):
-        """Takes a model with a positive class."""
-        assert model.threshold is not None
+        """Takes a model with a positive class; see `InspectionSettings` for the others."""
+        assert model.positive_class is not None and model.threshold is not None
         self._model, self._threshold = model, model.threshold
-        self.tile, self.overlap = tile, overlap
+        self.settings = InspectionSettings(model.version, model.positive_class, model.threshold, tile, overlap)
 
     def inspect(self, files: Iterable[Path], output: Path) -> Iterator[Inspection]:
         """Inspects photographs; what cannot be read is reported, and the rest goes on.
@@ -65,7 +60,8 @@ class Inspector:
         Returns:
             float32 (rows, columns), the positive class's score of each tile, and where the tiles lie.
         """
-        grid = lay_grid(pixels.shape[1], pixels.shape[0], self.tile, self._model.image_size, self.overlap)
+        tile, overlap = self.settings.tile_px, self.settings.overlap
+        grid = lay_grid(pixels.shape[1], pixels.shape[0], tile, self._model.image_size, overlap)
         return score_tiles(self._model, scale(pixels, grid), grid), grid
 
     def _write(

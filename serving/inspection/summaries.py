@@ -52,15 +52,35 @@ class Inspection:
         return row | found | last
 
 
-@contextmanager
-def summaries(folder: Path, settings: dict[str, Any]) -> Iterator[Callable[[Inspection], None]]:
-    """Gives a function that adds a photograph to all three files, which appear at the end.
+@dataclass(frozen=True)
+class InspectionSettings:
+    """Model and tiles of a set of photographs.
 
-    Args:
-        folder: Exists; receives the files.
-        settings: How it was inspected, for the summary's head and the page's: `model_version`, `positive_class`,
-            `threshold`, `tile_px` and `overlap`.
+    Attributes:
+        model_version: What the model calls itself.
+        positive_class: The class of cracks.
+        threshold: Score from which on a tile is positive, 0 to 1.
+        tile_px: Side of a tile, in pixels of the photographs.
+        overlap: Share of a tile that its neighbour covers at least.
     """
+
+    model_version: str
+    positive_class: str
+    threshold: float
+    tile_px: int
+    overlap: float
+
+    def __str__(self) -> str:
+        """For a line of text."""
+        return (
+            f"Model {self.model_version}, {self.positive_class!r} from a score of {self.threshold:.4g} on; "
+            f"tiles of {self.tile_px} px, of which neighbours share {self.overlap:.0%}"
+        )
+
+
+@contextmanager
+def summaries(folder: Path, settings: InspectionSettings) -> Iterator[Callable[[Inspection], None]]:
+    """Gives a function that adds a photograph to all three files, which appear at the end, in a folder that exists."""
     with ExitStack() as stack:
         table, data, page = (
             stack.enter_context(stack.enter_context(whole_file(folder / name)).open("w", encoding="utf-8", newline=""))
@@ -68,13 +88,8 @@ def summaries(folder: Path, settings: dict[str, Any]) -> Iterator[Callable[[Insp
         )
         rows = csv.writer(table, lineterminator="\n")
         rows.writerow(Inspection("", "").row())
-        data.write(f'{{"settings": {json.dumps(settings, ensure_ascii=False)}, "photographs": [')
-        described = (
-            f"Model {settings['model_version']}, {settings['positive_class']!r} from a score of "
-            f"{settings['threshold']:.4g} on; tiles of {settings['tile_px']} px, of which neighbours share "
-            f"{settings['overlap']:.0%}"
-        )
-        page.write(f"{_HEAD}<p>{escape(described)}</p>\n")
+        data.write(f'{{"settings": {json.dumps(asdict(settings), ensure_ascii=False)}, "photographs": [')
+        page.write(f"{_HEAD}<p>{escape(str(settings))}</p>\n")
         separator = "\n"
 
         def add(inspected: Inspection) -> None:

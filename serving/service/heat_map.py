@@ -4,6 +4,7 @@ import asyncio
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
+from serving.inspection import OVERLAP, TILE
 from serving.service.errors import Code, ServiceError, invalid
 from serving.service.model_versions import ServedVersion
 from serving.service.predictor import Predictor
@@ -11,9 +12,6 @@ from serving.service.predictor import Predictor
 if TYPE_CHECKING:
     from crackgate.model.released_model import ReleasedModel
 
-# Side of a tile in the photograph's pixels, and the share of it that neighbours cover.
-_TILE = 227
-_OVERLAP = 0.5
 # Photographs at one time; each takes seconds and some hundred megabytes.
 _MOST_PHOTOGRAPHS = 3
 
@@ -77,7 +75,7 @@ class HeatMapper:
         size = {"width": width, "height": height}
         if model.positive_class is None or model.threshold is None:
             return {**size, "map": None, "map_missing": "There is no heat map: this model has no positive class."}
-        grid = lay_grid(width, height, _TILE, model.image_size, _OVERLAP)
+        grid = lay_grid(width, height, TILE, model.image_size, OVERLAP)
         scores = score_tiles(model, scale(pixels, grid), grid)
         measures = measure(scores, model.threshold, grid)
         return {

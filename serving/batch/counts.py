@@ -1,0 +1,28 @@
+"""Counts of a scored set. Without heavy imports."""
+
+from dataclasses import dataclass, field
+
+from crackgate.contracts.answer import Answer
+
+
+@dataclass
+class PredictionCounts:
+    """The content of a Beam run's `summary.json`, too.
+
+    Attributes:
+        rows: Images in all.
+        errors: Images that could not be scored.
+        labels: Images of each class.
+    """
+
+    rows: int = 0
+    errors: int = 0
+    labels: dict[str, int] = field(default_factory=dict)
+
+    def add(self, answer: Answer) -> None:
+        """Counts one image."""
+        self.rows += 1
+        if answer.error:
+            self.errors += 1
+        else:
+            self.labels[answer.label] = self.labels.get(answer.label, 0) + 1
