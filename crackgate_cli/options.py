@@ -1,4 +1,4 @@
-"""What several commands share: exit codes, options, refusals, and which model they mean."""
+"""Exit codes, options, checks and errors that several commands share."""
 
 import os
 import shutil
@@ -23,7 +23,7 @@ SetOption = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="SECTION.FIELD=VALUE", help="Set one field of the configuration; repeatable."),
 ]
-CacheOption = Annotated[bool, typer.Option(help="Take over what earlier runs did, where nothing changed.")]
+CacheOption = Annotated[bool, typer.Option(help="Reuse results of earlier runs where nothing changed.")]
 VerboseOption = Annotated[bool, typer.Option("--verbose", help="Show the logs of TFX and TensorFlow, too.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")]
 ServingOption = Annotated[
@@ -51,7 +51,7 @@ def check_outside(output: Path, folder: Path, reason: str) -> None:
 
 
 def console_on_a_copy_of(descriptor: int) -> Console:
-    """A console that stays the terminal's when the descriptor is turned elsewhere."""
+    """A console that keeps writing to the terminal when the descriptor is redirected."""
     copy = os.fdopen(os.dup(descriptor), "w", encoding="utf-8", errors="backslashreplace")
     return Console(file=copy, width=shutil.get_terminal_size().columns)
 

@@ -43,7 +43,7 @@ def predict(
     model: ModelOption = None,
     kind: Annotated[
         Format | None,
-        typer.Option("--format", help="Of the rows.", show_default="the extension of --output, else table"),
+        typer.Option("--format", help="Format of the rows.", show_default="the extension of --output, else table"),
     ] = None,
     output: Annotated[
         Path | None,
@@ -51,7 +51,7 @@ def predict(
     ] = None,
     fail_on: Annotated[
         list[str] | None,
-        typer.Option(metavar="LABEL", help="Exit with 5 when an image is given this label; repeatable."),
+        typer.Option(metavar="LABEL", help="Exit with 5 when the model gives an image this label; repeatable."),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="The same as --format json.")] = False,
     beam: Annotated[

@@ -16,13 +16,15 @@ def serve(
     model: Annotated[Path | None, typer.Option(help="Folder of one version that answers, and no other.")] = None,
     serving_dir: Annotated[Path | None, typer.Option(help="Serving directory whose newest release answers.")] = None,
     host: Annotated[str, typer.Option(help="Address to listen at.")] = ServiceSettings.host,
-    port: Annotated[int, typer.Option(min=0, max=65535, help="Of HTTP; 0 takes any free one.")] = ServiceSettings.port,
+    port: Annotated[
+        int, typer.Option(min=0, max=65535, help="Port of HTTP; 0 takes any free one.")
+    ] = ServiceSettings.port,
     grpc_port: Annotated[
-        int | None, typer.Option(min=0, max=65535, help="Of gRPC, if that is wanted, too; 0 takes any free one.")
+        int | None, typer.Option(min=0, max=65535, help="Port of gRPC, off by default; 0 takes any free one.")
     ] = None,
-    name: Annotated[str, typer.Option(help="Of the model, in the paths.")] = ServiceSettings.name,
+    name: Annotated[str, typer.Option(help="Name of the model, in the paths.")] = ServiceSettings.name,
     token_env: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Environment variable with the token that clients have to bear.")
+        str | None, typer.Option(metavar="NAME", help="Environment variable with the token that clients have to send.")
     ] = None,
     token_file: Annotated[Path | None, typer.Option(help="File with that token.")] = None,
     without_token: Annotated[
@@ -40,7 +42,7 @@ def serve(
         float, typer.Option(min=0.1, help="Seconds that a client may take to send a request.")
     ] = Limits.receive_seconds,
 ) -> None:
-    """Answer over HTTP as TensorFlow Serving does, always with the newest release; a page to try it is at /."""
+    """Serve the newest release over HTTP as TensorFlow Serving does; a page to try it is at /."""
     try:
         if model is not None and serving_dir is not None:
             raise SettingsError("received --model and --serving-dir: give one of them")

@@ -118,7 +118,7 @@ class ServedClassifier(tf.Module):
         return self._map(pixels)
 
     def _score_features(self, pooled: tf.Tensor) -> tf.Tensor:
-        """From float32 (N, F), means over places of a feature map, to calibrated scores, float32 (N, C)."""
+        """From float32 (N, F), means over positions of a feature map, to calibrated scores, float32 (N, C)."""
         return self._calibrated(self._head(pooled))
 
     def _calibrated(self, logits: tf.Tensor) -> tf.Tensor:
