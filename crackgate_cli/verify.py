@@ -42,21 +42,19 @@ def verify(
         fail(f"received both version {version} and --model {str(model)!r}: give one of the two", EXIT_USAGE)
     if model is not None and not model.is_dir():
         fail(f"--model: received {str(model)!r}, which is no folder", EXIT_USAGE)
-    folder = None if model is not None else serving_directory(workspace, serving)
     try:
         key = None if public_key is None else load_public_key(public_key)
     except KeyFileError as error:
         fail(f"--public-key: {error}", EXIT_USAGE)
-    if folder is None:
-        assert model is not None
+    if model is not None:
         findings = [verify_version(model, key)]
     else:
+        folder = serving_directory(workspace, serving)
         try:
-            known = list_versions(folder)
+            # A withdrawn version that was deleted leaves a record, and no folder to verify.
+            known = [each for each in list_versions(folder) if each.folder.is_dir()]
         except ManifestError as error:
             fail(str(error), EXIT_FAILED)
-        # A withdrawn version that was deleted leaves its record alone.
-        known = [each for each in known if each.folder.is_dir()]
         wanted = [each for each in known if version in (None, each.number)]
         if not wanted:
             numbers = ", ".join(str(each.number) for each in known) or "none"

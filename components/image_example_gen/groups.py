@@ -13,7 +13,16 @@ from components.image_example_gen.read_step import REJECTED_OUTPUT
 from components.image_example_gen.staged_examples import Place, account_row, class_of
 from crackgate.images.copies.descriptor import PICTURE_BYTES
 from crackgate.images.copies.groups import GroupCopies
-from crackgate.images.copies.partitions import Digests, PictureTable, Table, find_rows, from_bytes, partition, to_bytes
+from crackgate.images.copies.partitions import (
+    Digests,
+    PictureTable,
+    Table,
+    equal_rows,
+    find_rows,
+    from_bytes,
+    partition,
+    to_bytes,
+)
 from crackgate.images.copies.search import FindCopies
 from crackgate.images.image_folder import readable_path
 
@@ -107,7 +116,8 @@ class _JudgeGroups(beam.DoFn):
         _number, parts = numbered
         images = ImageTable.merge(parts)
         shards: dict[int, list[Assigned]] = {}
-        for digest, rows in _groups(images.digests):
+        for rows in equal_rows(images.digests):
+            (digest,) = to_bytes(images.digests[rows[:1]])
             # The first path of each class, for the rejections.
             first: dict[str, bytes] = {}
             for path in (images.paths[row] for row in rows):
@@ -140,14 +150,6 @@ class _JudgeGroups(beam.DoFn):
         pattern = self._group_by.pattern if self._group_by else ""
         detail = f"data.group_by {pattern!r} finds no name in the path"
         return _rejected(path, class_of(path), reason="no group", detail=detail)
-
-
-def _groups(digests: Digests) -> Iterator[tuple[bytes, list[int]]]:
-    """Each digest that occurs, with its rows."""
-    order = np.argsort(digests, kind="stable")
-    starts = np.flatnonzero(digests[order][1:] != digests[order][:-1]) + 1
-    for rows in np.split(order, starts):
-        yield to_bytes(digests[rows[:1]])[0], rows.tolist()
 
 
 def _conflict(path: bytes, first: dict[str, bytes]) -> beam.pvalue.TaggedOutput:

@@ -95,10 +95,16 @@ def partition(digests: Digests, count: int) -> Iterator[tuple[int, Indices]]:
 
 def rows_by(values: NDArray[np.uint64]) -> Iterator[tuple[int, Indices]]:
     """Every value that occurs, with its rows."""
+    for rows in equal_rows(values):
+        yield int(values[rows[0]]), rows
+
+
+def equal_rows(values: NDArray[Any]) -> Iterator[Indices]:
+    """The rows of each value, in their order."""
     order = np.argsort(values, kind="stable")
-    for rows in np.split(order, np.flatnonzero(np.diff(values[order])) + 1):
+    for rows in np.split(order, np.flatnonzero(values[order][1:] != values[order][:-1]) + 1):
         if len(rows):
-            yield int(values[rows[0]]), rows
+            yield rows
 
 
 def distinct_pairs(first: Digests, second: Digests) -> tuple[Digests, Digests]:
