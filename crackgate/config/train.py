@@ -8,7 +8,7 @@ from crackgate.config.backbone_names import BACKBONES
 
 Imbalance = Literal["class_weights", "balanced_sampling", "none"]
 
-# Eval images, of each class alike, that choose the epoch, as they are and augmented: every epoch is a pass over them.
+# Eval images that choose the epoch, an equal share of each class: every epoch is a pass over them.
 CHOOSING_IMAGES = 300
 
 
@@ -37,27 +37,27 @@ class TrainOptions(BaseModel):
         Field(
             ge=1,
             le=100_000_000,
-            description="at most so many views in all; of many images fewer views each, of too many for one each a "
-            "part, of each class alike. An epoch of fine-tuning shows a share of 1 / views of them",
+            description="maximum number of views in all: many images get fewer views each; of more images than this, "
+            "a sample with equal shares of the classes is used. An epoch of fine-tuning shows 1 / views of them",
         ),
     ] = 4500
     other_surfaces: Annotated[
         bool,
         Field(
-            description="draw stains, grain and masonry over most augmented views, so that surfaces that were never "
-            "photographed are no surprise; turn off where the surface itself makes the class"
+            description="draw stains, grain and masonry over most augmented views, so that the model copes with new "
+            "surfaces; turn it off if the surface itself makes the class"
         ),
     ] = True
     reuse_views: Annotated[
         bool,
         Field(
             description="keep the backbone's outputs of the latest training in the workspace, some 25 kB per view, for "
-            "a next training on the same images that differs in its head and fine-tuning only"
+            "trainings on the same images that differ only in head and fine-tuning"
         ),
     ] = True
     dropout: Annotated[float, Field(ge=0, lt=1, description="share of the features dropped before the head")] = 0.2
     head_epochs: Annotated[
-        int, Field(ge=1, le=10_000, description="most epochs of the head alone, on the frozen backbone")
+        int, Field(ge=1, le=10_000, description="maximum epochs of the head alone, on the frozen backbone")
     ] = 60
     head_learning_rate: Annotated[float, Field(gt=0, le=1, description="Adam's, for the head alone")] = 1e-3
     fine_tune_epochs: Annotated[
@@ -65,7 +65,7 @@ class TrainOptions(BaseModel):
         Field(
             ge=0,
             le=10_000,
-            description="most epochs of the top blocks and the head together; 0 leaves the backbone frozen",
+            description="maximum epochs of the top blocks and the head together; 0 leaves the backbone frozen",
         ),
     ] = 3
     fine_tune_learning_rate: Annotated[float, Field(gt=0, le=1, description="Adam's, for the top blocks")] = 5e-4
@@ -78,8 +78,8 @@ class TrainOptions(BaseModel):
     imbalance: Annotated[
         Imbalance,
         Field(
-            description="how small classes are heard: 'class_weights' in the loss, 'balanced_sampling' of the images, "
-            "or 'none'"
+            description="correction of class imbalance: 'class_weights' in the loss, 'balanced_sampling' of the "
+            "images, or 'none'"
         ),
     ] = "class_weights"
     positive_class: Annotated[
@@ -97,9 +97,8 @@ class TrainOptions(BaseModel):
     mixed_precision: Annotated[
         Literal["auto", "none", "bfloat16", "float16"],
         Field(
-            description="what fine-tuning computes in; weights, logits and the exported model stay float32. 'auto': "
-            "bfloat16 on one CPU that is faster with it, otherwise float32; 'none': float32; the others are for "
-            "GPUs"
+            description="type of fine-tuning; weights, logits and the exported model stay float32. 'auto': bfloat16 "
+            "on one CPU that is faster with it, otherwise float32; 'none': float32; the others are for GPUs"
         ),
     ] = "auto"
     seed: Annotated[int, Field(ge=0, le=2**31 - 10, description="seed of initial weights, augmentation and order")] = 0
