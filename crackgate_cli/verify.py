@@ -61,10 +61,9 @@ def verify(
             asked = "version" if version is None else f"version {version}"
             fail(f"there is no {asked} in {str(folder)!r}; it has: {numbers}", EXIT_USAGE)
         findings = [verify_version(each.folder, key, each.number) for each in wanted]
-    entries = [describe_finding(finding) for finding in findings]
     if as_json:
-        print(json.dumps([entry.model_dump() for entry in entries], indent=2))
+        print(json.dumps([describe_finding(finding) for finding in findings], indent=2))
     else:
-        print_findings(Console(), entries)
-    if not all(entry.intact for entry in entries):
+        print_findings(Console(), findings)
+    if not all(finding.intact for finding in findings):
         raise typer.Exit(EXIT_FAILED)

@@ -2,6 +2,7 @@
 
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 from pydantic import BaseModel
 from rich.console import Console
@@ -45,18 +46,6 @@ class VersionEntry(BaseModel):
     events: list[Event]
 
 
-class FindingEntry(BaseModel):
-    """The outcome of a verification; see `Finding` and `Manifest`. `version` is None without a manifest."""
-
-    folder: str
-    version: int | None
-    intact: bool
-    problems: list[str]
-    signature: str
-    files: int
-    differs_from_judged: list[str]
-
-
 def describe_versions(serving_dir: Path) -> list[VersionEntry]:
     """Returns all versions, the newest first.
 
@@ -67,18 +56,18 @@ def describe_versions(serving_dir: Path) -> list[VersionEntry]:
     return [_entry(version, version.folder == in_production) for version in reversed(list_versions(serving_dir))]
 
 
-def describe_finding(finding: Finding) -> FindingEntry:
-    """Puts a finding into the form that is printed as JSON."""
+def describe_finding(finding: Finding) -> dict[str, Any]:
+    """A finding for `--json`; without a manifest its `version` is None."""
     manifest = finding.manifest
-    return FindingEntry(
-        folder=str(finding.folder),
-        version=manifest.version if manifest else None,
-        intact=finding.intact,
-        problems=finding.problems,
-        signature=finding.signature,
-        files=len(manifest.files) if manifest else 0,
-        differs_from_judged=manifest.differs_from_judged if manifest else [],
-    )
+    return {
+        "folder": str(finding.folder),
+        "version": manifest.version if manifest else None,
+        "intact": finding.intact,
+        "problems": finding.problems,
+        "signature": finding.signature,
+        "files": len(manifest.files) if manifest else 0,
+        "differs_from_judged": manifest.differs_from_judged if manifest else [],
+    }
 
 
 def print_versions(console: Console, entries: list[VersionEntry]) -> None:
@@ -109,20 +98,21 @@ def print_versions(console: Console, entries: list[VersionEntry]) -> None:
             _say(console, f"{entry.version} was {done} on {_time(event.when)} by {event.who}: {event.why}")
 
 
-def print_findings(console: Console, entries: list[FindingEntry]) -> None:
+def print_findings(console: Console, findings: list[Finding]) -> None:
     """Prints for each version that it is as it was released, or every difference."""
-    for entry in entries:
-        name = f"version {entry.version}" if entry.version is not None else entry.folder
-        if not entry.intact:
-            found = "ALTERED" if entry.version is not None else "INCOMPLETE"
-            console.print(f"[bold red]{found}[/] {escape(name)}", highlight=False, soft_wrap=True)
-            for problem in entry.problems:
+    for finding in findings:
+        manifest = finding.manifest
+        name = escape(str(finding.folder) if manifest is None else f"version {manifest.version}")
+        if manifest is None or not finding.intact:
+            outcome = "INCOMPLETE" if manifest is None else "ALTERED"
+            console.print(f"[bold red]{outcome}[/] {name}", highlight=False, soft_wrap=True)
+            for problem in finding.problems:
                 _say(console, f"  {problem}")
             continue
-        console.print(f"[bold green]intact[/]  {escape(name)}", highlight=False, soft_wrap=True)
-        anew = ", ".join(entry.differs_from_judged)
+        console.print(f"[bold green]intact[/]  {name}", highlight=False, soft_wrap=True)
+        anew = ", ".join(manifest.differs_from_judged)
         judged = f"as judged, but {anew}, which says the version's number" if anew else "as judged"
-        _say(console, f"  {entry.files} files {judged}; {entry.signature}")
+        _say(console, f"  {len(manifest.files)} files {judged}; {finding.signature}")
 
 
 def _entry(version: Version, in_production: bool) -> VersionEntry:
