@@ -1,1 +1,1 @@
-"""What two parts of the project agree on: stored examples, a model's files and card, metrics, an evaluation, errors."""
+"""Contracts between rooms: stored examples, a model's files and card, metrics, an evaluation, errors."""

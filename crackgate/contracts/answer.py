@@ -1,4 +1,4 @@
-"""What a model says about one image."""
+"""The answer of a model for one image."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -15,7 +15,7 @@ class Answer:
         scores: The calibrated score of every class, in label order; they sum to 1; all 0 where there is an error.
         is_positive: Whether the positive class's score reaches the threshold, and True where there is an error or a
             score is no number; None without a positive class.
-        model_version: What the model calls itself: a number, or "unreleased".
+        model_version: Number of the version, or "unreleased".
         error: Why the image could not be scored; "" where it could.
     """
 

@@ -44,8 +44,8 @@ class ReleaseCard(ClassifierCard):
 
     Attributes:
         image_size: Side of the network's square input, in pixels.
-        temperature: Of the calibration, which divides the logits.
-        bias: Of the calibration, added to the divided logits; one number per class.
+        temperature: The calibration divides the logits by it.
+        bias: The calibration adds it to the divided logits; one number per class.
         stride: Pixels between two values of the SavedModel's `feature_map`; None: it has no such map.
     """
 

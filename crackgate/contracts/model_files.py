@@ -9,7 +9,7 @@ from pathlib import Path
 MODEL_VERSION_FILE = Path("assets") / "model_version.txt"
 # Classes, input size, threshold and calibration, for people and programs.
 CARD_FILE = Path("assets.extra") / "classifier.json"
-# What TensorFlow Serving asks the model when it has loaded it: TFRecords of PredictionLog.
+# Requests that TensorFlow Serving sends the model when it has loaded it: TFRecords of PredictionLog.
 WARMUP_FILE = Path("assets.extra") / "tf_serving_warmup_requests"
 # In the Trainer's `model_run`: examples as `serving_default` takes them, each with `stored_example.REFERENCE_SCORES`.
 REFERENCE_FILE = "reference.tfrecord.gz"

@@ -17,18 +17,18 @@ FILENAME = "image/filename"
 # The class folder's name, and its position among the sorted class names.
 CLASS_TEXT = "image/class/text"
 CLASS_LABEL = "image/class/label"
-# Of the grey levels (ITU-R 601 luma): mean and standard deviation, 0 to 255; variance of the Laplacian, grey levels
-# squared; entropy of the histogram, bits. Defined in `crackgate.images.quality`.
+# Statistics of the grey levels, defined in `crackgate.images.quality`: mean and standard deviation, 0 to 255; variance
+# of the Laplacian, grey levels squared; entropy of the histogram, bits.
 BRIGHTNESS = "image/quality/brightness"
 CONTRAST = "image/quality/contrast"
 SHARPNESS = "image/quality/sharpness"
 ENTROPY = "image/quality/entropy"
-# What copies of the picture are found by: see `crackgate.images.copies.descriptor`.
+# Descriptor that finds copies of the picture: see `crackgate.images.copies.descriptor`.
 DESCRIPTOR = "image/copies/descriptor"
 # Images of one group always stay in one split: copies of one picture, named by the SHA-256 of the pixels of one.
 GROUP = "image/group"
 
-# Of the images that a training leaves as a reference: the scores that it gives them, float32 (classes,).
+# Scores that a training gives its reference images, float32 (classes,).
 REFERENCE_SCORES = "reference/scores"
 
 TRAIN_SPLIT = "train"
@@ -36,7 +36,7 @@ EVAL_SPLIT = "eval"
 TEST_SPLIT = "test"
 SPLITS = (TRAIN_SPLIT, EVAL_SPLIT, TEST_SPLIT)
 
-# What an image can be known again by, and where a model keeps the digests of those that it was trained on: sorted
+# Features that identify an image, and the file with their digests of the images that a model was trained on: sorted
 # uint64, in NumPy's format. TensorFlow Serving ignores files in `assets.extra/`.
 IDENTITIES = (GROUP, DESCRIPTOR)
 TRAINING_DIGESTS_FILE = Path("assets.extra") / "training_digests.npy"

@@ -1,1 +1,1 @@
-"""What training and serving share: decoding, decision, calibration, engines, a loaded release."""
+"""Code that training and serving share: decoding, decision, calibration, engines, a loaded release."""

@@ -11,7 +11,7 @@ MAX_PIXELS = 50_000_000
 # With the beginning of its first chunk, which holds the size.
 _PNG_START = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR"
 _BMP_START = b"BM"
-# Where a PNG file holds its width and height: two big-endian numbers of four bytes.
+# Offset of a PNG file's width and height: two big-endian numbers of four bytes.
 _PNG_SIZE_AT = 16
 
 EMPTY = "empty: there are no bytes"

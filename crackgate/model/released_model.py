@@ -18,7 +18,7 @@ from crackgate.model.engine import TOLERANCE, Running, build_network
 
 # Images that are decoded together: bounds the memory, whatever a caller sends.
 _CHUNK = 32
-# What a SavedModel has to offer, beside its signatures.
+# Functions that the SavedModel of a release has, beside its signatures.
 _FUNCTIONS = ("decode", "score_pixels")
 
 
@@ -26,13 +26,13 @@ class ReleasedModel:
     """One version, loaded; any number of threads may ask it at once.
 
     Attributes:
-        folder: Of the version.
+        folder: The version's folder.
         classes: Names in label order.
         image_size: Side of the network's square input, in pixels.
         positive_class: The class that must not be missed; None when there is none.
         threshold: The score from which on an image is positive, 0 to 1; None without a positive class.
         decision: The same by label; None without a positive class.
-        version: What the model calls itself: a number, or "unreleased".
+        version: Number of the version, or "unreleased".
         engine: "OpenVINO" or "TensorFlow".
         loaded: The SavedModel, with its signatures.
     """
@@ -81,17 +81,13 @@ class ReleasedModel:
         return self._network.start(pixels)()
 
     def failure(self, error: str) -> Answer:
-        """The answer for an image that nobody may or can score.
-
-        Args:
-            error: Why.
-        """
+        """The answer for an image that cannot be scored, and why."""
         is_positive = None if self.decision is None else True
         return Answer("", 0.0, (0.0,) * len(self.classes), is_positive, self.version, error)
 
     def _finish(self, pixels: np.ndarray, errors: np.ndarray, running: Running) -> Iterator[Answer]:
         scores = running()
-        # Where the engine's rounding could turn the decision, TensorFlow decides: it was TensorFlow that was judged.
+        # TensorFlow decides where the engine's rounding could turn the decision: the gate judged TensorFlow.
         doubtful = _doubtful(scores, self.decision)
         if self.engine != "TensorFlow" and doubtful.any():
             scores[doubtful] = self.loaded.score_pixels(tf.constant(pixels[doubtful])).numpy()
@@ -115,7 +111,7 @@ def load_released_model(folder: Path) -> ReleasedModel:
     """Loads a version that was released.
 
     Args:
-        folder: Of one version: `serving/<version>/`.
+        folder: One version's folder: `serving/<version>/`.
 
     Raises:
         NotAReleaseError: It is none.
@@ -131,7 +127,7 @@ def load_released_model(folder: Path) -> ReleasedModel:
 def _load(folder: Path) -> Any:
     try:
         loaded = tf.saved_model.load(str(folder))
-    # Of many types: a missing file, a damaged one, an operation that this TensorFlow has not.
+    # TensorFlow raises many types: a missing file, a damaged one, an operation that it has not.
     except Exception as error:
         raise NotAReleaseError(f"the SavedModel in {str(folder)!r} cannot be loaded: {error}") from error
     if missing := [name for name in _FUNCTIONS if not hasattr(loaded, name)]:

@@ -35,7 +35,7 @@ def predict_with_beam(
     under their names when all of them are whole.
 
     Args:
-        model_dir: Of a released version.
+        model_dir: Folder of a released version.
         arguments: See `find_images`.
         output: Folder, created where it is not there; receives `predictions-00000-of-00004.parquet` (or `.jsonl`) and
             so on, and `summary.json`.

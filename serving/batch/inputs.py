@@ -32,7 +32,7 @@ def find_images(arguments: Iterable[str]) -> Iterator[Path]:
     Args:
         arguments: Files; folders, for every file below them, in sorted order; patterns in the shell's manner with **
             for any folders, for what they match in the order in which the file system lists it. A folder that a pattern
-            without ** matches stands for every file below it. What is there under its literal name is no pattern.
+            without ** matches stands for every file below it. A file of that literal name makes it no pattern.
     """
     for argument in arguments:
         if os.path.lexists(argument) or not glob.has_magic(argument):

@@ -18,9 +18,9 @@ class Axis:
     """The tiles along the width or the height.
 
     Attributes:
-        length: Of the photograph, in its pixels.
+        length: Length of the photograph, in its pixels.
         padded: The same, or the tile's side where that is longer: the photograph is mirrored at its end then.
-        scaled: Of the scaled photograph, in pixels of the network.
+        scaled: Length of the scaled photograph, in pixels of the network.
         starts: int64 (tiles,), first pixel of each tile in the scaled photograph, ascending from 0.
         boxes: int64 (tiles, 2), where each tile begins and ends in the photograph, the end not included.
         edges: int64 (tiles + 1,), where the cells begin and end in the photograph: from 0 to `length`.

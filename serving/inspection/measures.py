@@ -15,7 +15,7 @@ _NEIGHBOURS = np.ones((3, 3), int)
 
 @dataclass(frozen=True)
 class Measures:
-    """What was found in a photograph.
+    """Measures of one photograph.
 
     Attributes:
         is_positive: Whether any tile is.
@@ -25,7 +25,7 @@ class Measures:
             is the longest of the shortest ways between two tiles of a region. It leads from centre to centre of
             neighbouring cells, and counts half a cell at each end. Exact in regions without loops, else a lower bound.
         longest_run_tiles: Number of tiles on that way.
-        highest_score: Of the positive class, of all tiles, 0 to 1.
+        highest_score: The highest score of the positive class over all tiles, 0 to 1.
         tiles: Number of tiles.
         positive_tiles: Those whose score reaches the threshold.
     """
@@ -63,7 +63,7 @@ def measure(scores: np.ndarray, threshold: float, grid: Grid) -> Measures:
     Args:
         scores: float (rows, columns), of the positive class, 0 to 1.
         threshold: From which score on a tile is positive.
-        grid: Where the tiles lie.
+        grid: The photograph's.
     """
     positive = is_positive(scores, threshold)
     areas = grid.cell_areas()

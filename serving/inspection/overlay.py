@@ -30,7 +30,7 @@ def write_overlay(
         pixels: uint8 (height, width, 3), the photograph.
         scores: float (rows, columns), of the positive class.
         threshold: From which score on a tile is positive.
-        grid: Where the tiles lie.
+        grid: The photograph's.
         measures: For the legend.
         title: For the legend, such as the photograph's name.
     """

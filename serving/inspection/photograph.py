@@ -36,7 +36,7 @@ def scale(pixels: np.ndarray, grid: Grid) -> np.ndarray:
 
     Args:
         pixels: uint8 (height, width, 3).
-        grid: Of that photograph. Where it is smaller than a tile, it is mirrored at its right and lower end.
+        grid: The photograph's. A photograph smaller than a tile is mirrored at its right and lower end.
 
     Returns:
         uint8 (scaled height, scaled width, 3).

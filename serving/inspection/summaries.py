@@ -31,8 +31,8 @@ class Inspection:
         files: Folder below the output that has its overlay and tiles; None where there is an error.
         width: Pixels; None where there is an error.
         height: Pixels; None where there is an error.
-        measures: What was found; None where there is an error.
-        model_version: What the model calls itself.
+        measures: None where there is an error.
+        model_version: Number of the version, or "unreleased".
         error: Why it could not be inspected; None where it was.
     """
 
@@ -57,7 +57,7 @@ class InspectionSettings:
     """Model and tiles of a set of photographs.
 
     Attributes:
-        model_version: What the model calls itself.
+        model_version: Number of the version, or "unreleased".
         positive_class: The class of cracks.
         threshold: Score from which on a tile is positive, 0 to 1.
         tile_px: Side of a tile, in pixels of the photographs.

@@ -12,7 +12,7 @@ def score_tiles(model: ReleasedModel, pixels: np.ndarray, grid: Grid) -> np.ndar
     Args:
         model: With a positive class.
         pixels: uint8 (scaled height, scaled width, 3), see `photograph.scale`.
-        grid: Of the photograph.
+        grid: The photograph's.
 
     Returns:
         float32 (rows, columns), the positive class's score of each tile, 0 to 1.

@@ -30,15 +30,6 @@ from serving.service.settings import ServiceSettings, SettingsError
 log = logging.getLogger("crackgate.access")
 _Answer = TypeVar("_Answer")
 
-_STATUS = {
-    Code.UNAUTHENTICATED: grpc.StatusCode.UNAUTHENTICATED,
-    Code.INVALID_ARGUMENT: grpc.StatusCode.INVALID_ARGUMENT,
-    Code.NOT_FOUND: grpc.StatusCode.NOT_FOUND,
-    Code.RESOURCE_EXHAUSTED: grpc.StatusCode.RESOURCE_EXHAUSTED,
-    Code.UNAVAILABLE: grpc.StatusCode.UNAVAILABLE,
-    Code.DEADLINE_EXCEEDED: grpc.StatusCode.DEADLINE_EXCEEDED,
-}
-
 
 def build_server(settings: ServiceSettings, predictor: Predictor, metrics: Metrics) -> tuple[Any, int]:
     """A server that is ready to be started, and its port.
@@ -146,7 +137,7 @@ class _Interface(
             return await answer()
         except ServiceError as error:
             code = error.code.name
-            await context.abort(_STATUS.get(error.code, grpc.StatusCode.INTERNAL), error.message)
+            await context.abort(getattr(grpc.StatusCode, code, grpc.StatusCode.INTERNAL), error.message)
             raise
         finally:
             seconds = time.perf_counter() - started

@@ -1,6 +1,6 @@
 """Imports of modules that import TensorFlow, one at a time.
 
-Several threads import it while the service listens already. Where one imports a package and another a part of it at the
+Several threads import it while the service listens already. When one imports a package and another a part of it at the
 same time, Python lets one of them see the other's half-made module, and fail.
 """
 

@@ -32,7 +32,7 @@ class ServedVersion:
         number: As TensorFlow Serving gives it.
         model: Ready to answer.
         signature_inputs: The name of the one input, of each signature.
-        signature_defs: What the SavedModel says of its signatures: protos by name.
+        signature_defs: The SavedModel's definitions of its signatures: protos by name.
         hold: Keeps its folder from being removed.
     """
 
@@ -54,7 +54,7 @@ class VersionStatus:
 
 @dataclass(frozen=True)
 class Source:
-    """Where versions come from.
+    """Source of versions.
 
     Attributes:
         folder: Serving directory, whose newest version should answer; or the folder of one version.

@@ -15,8 +15,8 @@ class Limits:
     """Limits of requests; the defaults suit a laptop.
 
     Attributes:
-        request_bytes: Of one request's body.
-        buffered_bytes: Of all bodies that are held at one time.
+        request_bytes: Size of one request's body.
+        buffered_bytes: Size of all bodies that are held at one time.
         queued_images: Images that may wait; more are refused.
         batch_images: Images that are scored together.
         batch_wait: Seconds that a batch waits for requests that are being read.
@@ -43,9 +43,9 @@ class ServiceSettings:
         folder: Serving directory, whose newest version answers; or the folder of one version.
         is_one_version: Whether it is the latter.
         host: Address to listen at.
-        port: Of HTTP; 0 takes any free one.
-        grpc_port: Of gRPC; 0 takes any free one, None means no gRPC.
-        name: Of the model, in the paths.
+        port: Port of HTTP; 0 takes any free one.
+        grpc_port: Port of gRPC; 0 takes any free one, None means no gRPC.
+        name: Name of the model, in the paths.
         token: Clients have to send it; None lets everybody in.
         poll_seconds: Between two looks at the serving directory.
         limits: See `Limits`.
