@@ -1,16 +1,12 @@
 """The grid of a photograph's tiles. Pure geometry.
 
-All tiles are squares of one side. A photograph is scaled so that a tile has the network's size, and tiles start at
-multiples of `ALIGNMENT` of the scaled pixels. Every tile owns a cell: what is nearer to its centre than to any other
-tile's, along each axis by itself. Cells do not overlap, and together they are the photograph.
+All tiles are squares of one side. A photograph is scaled so that a tile has the network's size. Along each axis, every
+tile owns a cell: the pixels nearer to its centre than to any other's. Cells do not overlap and fill the photograph.
 """
 
 from dataclasses import dataclass
 
 import numpy as np
-
-# Lets a network's early layers be computed once for many tiles: at this distance, their outputs line up.
-ALIGNMENT = 4
 
 
 @dataclass(frozen=True)
@@ -41,13 +37,13 @@ def lay_axis(length: int, tile: int, image_size: int, overlap: float) -> Axis:
         length: Pixels of the photograph.
         tile: Side of a tile, in pixels of the photograph.
         image_size: Side of the network's input.
-        overlap: Share of a tile that its neighbour covers at least, 0 to below 1, up to the alignment.
+        overlap: Share of a tile that its neighbour covers at least, 0 to below 1, up to a pixel.
     """
     padded = max(length, tile)
-    scaled = image_size + ALIGNMENT * round((padded * image_size / tile - image_size) / ALIGNMENT)
-    step = max(ALIGNMENT, int(image_size * (1 - overlap)) // ALIGNMENT * ALIGNMENT)
+    scaled = round(padded * image_size / tile)
+    step = max(1, int(image_size * (1 - overlap)))
     count = -(-(scaled - image_size) // step) + 1
-    starts = np.linspace(0, (scaled - image_size) // ALIGNMENT, count).round().astype(np.int64) * ALIGNMENT
+    starts = np.linspace(0, scaled - image_size, count).round().astype(np.int64)
     zoom = padded / scaled
     boxes = np.stack([starts, starts + image_size], axis=1) * zoom
     middles = boxes.mean(axis=1)
