@@ -11,6 +11,7 @@ docs/scale.csv keeps the measurements, so that a long run can be done in parts. 
 """
 
 import csv
+import itertools
 import math
 import sys
 import tempfile
@@ -168,8 +169,9 @@ def table(rows: list[ScaleRow]) -> list[str]:
     """One line for each step, profile and number of images."""
     lines = ["| step | Beam | images | workers | seconds | images/s | peak MB | speed-up |"]
     lines.append("|---|---|---:|---:|---:|---:|---:|---:|")
+    by_key = {_key(row): row for row in rows}
     for row in sorted(rows, key=lambda row: (STEPS.index(row.step), row.profile, row.images, row.workers)):
-        alone = _find(rows, row, workers=1)
+        alone = by_key.get((*_key(row)[:2], 1, row.images))
         speed_up = f"{alone.seconds / row.seconds:.2f}" if alone and row.workers > 1 else ""
         memory = "" if math.isnan(row.megabytes) else f"{row.megabytes:.0f}"
         rate = row.images / row.seconds
@@ -236,12 +238,11 @@ def draw(rows: list[ScaleRow]) -> None:
         images = [row.images for row in series]
         axes[0, column].loglog(images, [row.seconds for row in series], "o-", label=label)
         axes[1, column].semilogx(images, [row.megabytes for row in series], "o-", label=label)
-    for column, step in enumerate(STEPS):
-        axes[0, column].set_title(step)
-        axes[1, column].set_ylim(bottom=0)
-        axes[1, column].set_xlabel("images")
-        axes[0, column].grid(alpha=0.3)
-        axes[1, column].grid(alpha=0.3)
+    for step, seconds, memory in zip(STEPS, *axes, strict=True):
+        seconds.set_title(step)
+        seconds.grid(alpha=0.3)
+        memory.set(xlabel="images", ylim=(0, None))
+        memory.grid(alpha=0.3)
     axes[0, 0].set_ylabel("seconds")
     axes[1, 0].set_ylabel("peak MB of the largest process")
     axes[0, 0].legend()
@@ -250,15 +251,8 @@ def draw(rows: list[ScaleRow]) -> None:
 
 def _series(rows: list[ScaleRow]) -> list[list[ScaleRow]]:
     """The rows of each step, profile and number of workers, by images."""
-    parts: dict[tuple[int, str, int], list[ScaleRow]] = {}
-    for row in sorted(rows, key=_key):
-        parts.setdefault(_key(row)[:3], []).append(row)
-    return list(parts.values())
-
-
-def _find(rows: list[ScaleRow], like: ScaleRow, workers: int) -> ScaleRow | None:
-    key = (*_key(like)[:2], workers, like.images)
-    return next((row for row in rows if _key(row) == key), None)
+    groups = itertools.groupby(sorted(rows, key=_key), key=lambda row: _key(row)[:3])
+    return [list(series) for _, series in groups]
 
 
 if __name__ == "__main__":
