@@ -1,1 +1,1 @@
-"""What the TFX Trainer runs: `trainer.run_fn.run_fn`, and what it needs."""
+"""The Trainer and the Tuner: entry points `trainer.run_fn.run_fn` and `trainer.tuner.tuner_fn`, rooms below them."""

@@ -1,4 +1,4 @@
-"""Classes of unequal size: so that the loss hears every class alike."""
+"""Class imbalance: weights in the loss, and draws of images, by which every class counts alike."""
 
 import numpy as np
 
@@ -13,26 +13,25 @@ def train_weights(labels: np.ndarray, imbalance: Imbalance) -> np.ndarray:
 def eval_weights(labels: np.ndarray, imbalance: Imbalance) -> np.ndarray:
     """Weight of each image in the loss that chooses the best epoch: float32 (images,), 1 on average.
 
-    That is the loss that training lowers: with balanced sampling, too, every class counts alike.
+    Every class counts alike, with balanced sampling too: training lowers that loss.
     """
     return np.ones(len(labels), np.float32) if imbalance == "none" else _class_weights(labels)
 
 
 def _class_weights(labels: np.ndarray) -> np.ndarray:
-    """Inverse to the size of the image's class (King and Zeng 2001); classes without an image do not count."""
+    """Inverse class frequency (King and Zeng 2001); classes without an image do not count."""
     _, position, counts = np.unique(labels, return_inverse=True, return_counts=True)
     return (len(labels) / (len(counts) * counts))[position].astype(np.float32)
 
 
 def draw_images(labels: np.ndarray, most: int, imbalance: Imbalance, rng: np.random.Generator) -> np.ndarray:
-    """Which images stand for all where not all can: bool (images,), at most `most` of them.
+    """A sample of the images: bool (images,), at most `most` of them.
 
-    As many of each class as there are, up to an equal share, so that small classes keep theirs; without regard to
-    classes where nothing is to be done about their sizes.
+    Each class gets an equal share, or all its images if they are fewer. With "none", classes do not matter.
     """
     order = rng.permutation(len(labels))
     if imbalance != "none":
-        # Rank of each image among those of its class: low ranks of every class come first.
+        # Rank of each image within its class: low ranks of every class come first.
         ranks = np.empty(len(labels), np.int64)
         for label in np.unique(labels):
             members = order[labels[order] == label]
@@ -44,15 +43,14 @@ def draw_images(labels: np.ndarray, most: int, imbalance: Imbalance, rng: np.ran
 
 
 def views_per_image(labels: np.ndarray, views: int, most_views: int, imbalance: Imbalance) -> int:
-    """How many views of each image there may be, 1 to `views`: the fewest with which no class is short of images.
+    """Views of each image, 1 to `views`: the fewest by which the smallest class fills its share of all views.
 
-    Where all views come from different images, as many images are learnt from as there can be. A small class, which
-    has too few for its share, needs several views of each.
+    Fewer views of each image are views of more images.
 
     Args:
         labels: int (images,).
-        views: At most so many.
-        most_views: Of all images together.
+        views: Maximum.
+        most_views: Maximum of all images together.
         imbalance: With "none", classes have no shares.
     """
     smallest = len(labels) if imbalance == "none" else np.unique(labels, return_counts=True)[1].min()
@@ -61,10 +59,10 @@ def views_per_image(labels: np.ndarray, views: int, most_views: int, imbalance: 
 
 
 def draw_epoch(labels: np.ndarray, imbalance: Imbalance, rng: np.random.Generator) -> np.ndarray:
-    """Which images one epoch shows, in which order: int (images,).
+    """The images of one epoch in their order: int (images,).
 
-    Every image once; with balanced sampling, as many of each class, so that those of a small class come up repeatedly,
-    all equally often give or take one, and a large class shows another part of itself each epoch.
+    Every image once. With balanced sampling, as many of each class: images of a small class repeat, equally often to
+    within one, and a large class shows another part each epoch.
     """
     if imbalance != "balanced_sampling":
         return rng.permutation(len(labels))
@@ -75,11 +73,11 @@ def draw_epoch(labels: np.ndarray, imbalance: Imbalance, rng: np.random.Generato
 
 
 def draw_part(labels: np.ndarray, imbalance: Imbalance, seed: int, epoch: int, size: int) -> np.ndarray:
-    """Which images an epoch shows that shows a part of them: int (size,). The next epoch goes on where it ends.
+    """The images of an epoch that shows a part of them: int (size,). The next epoch continues where it ends.
 
     Args:
         labels: int (images,).
-        imbalance: As `draw_epoch` takes it, from whose orders, one after the other, the parts are cut.
+        imbalance: As for `draw_epoch`. The parts are cut from its orders, one after the other.
         seed: Of these orders.
         epoch: Counted from 0.
         size: Images of each epoch.

@@ -9,7 +9,7 @@ import tensorflow as tf
 from crackgate.contracts import stored_example
 from crackgate.model.decoding import decode_image
 
-# AutoGraph has nothing to rewrite here, and takes a second to find that out.
+# AutoGraph takes a second to find nothing to rewrite.
 _as_written = tf.autograph.experimental.do_not_convert
 
 
@@ -22,7 +22,7 @@ def read_images(
         file_patterns: Globs of gzipped TFRecord files of `tf.train.Example`s.
         image_size: Side of the square images, in pixels.
         batch_size: Images per batch; the last batch may be smaller.
-        chosen: bool (images,), which of them are wanted; None for all.
+        chosen: bool (images,), the images to read; None for all.
 
     Returns:
         A dataset of float32 (batch, image_size, image_size, 3) in 0 to 255, and int64 (batch,).
@@ -49,7 +49,7 @@ def read_images(
 
 
 def untuned() -> tf.data.Options:
-    """For a pipeline whose sizes are known: the thread that would tune them lets its end wait for seconds."""
+    """Options without autotuning, whose thread delays the end of a pipeline by seconds."""
     options = tf.data.Options()
     options.autotune.enabled = False
     return options
@@ -70,7 +70,7 @@ def read_labels(file_patterns: list[str]) -> np.ndarray:
 
 
 def digest_examples(file_patterns: list[str]) -> str:
-    """SHA-256 over the digests of the files: their content counts, not where they lie."""
+    """SHA-256 over the content of the files, wherever they lie."""
     digest = hashlib.sha256()
     for pattern in file_patterns:
         for file in sorted(glob(pattern)):

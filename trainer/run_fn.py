@@ -5,7 +5,6 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import keras
 import tensorflow as tf
@@ -37,20 +36,19 @@ KERAS_FILE = "classifier.keras"
 def run_fn(fn_args: FnArgs) -> None:
     """Trains and exports a classifier.
 
-    1. Every image, and augmented views of some thousands, goes once through the frozen backbone, unless an earlier
-       training left the outcome.
+    1. The views of the images go once through the frozen backbone, unless an earlier training left them.
     2. The head is trained on the features, then the top blocks on the stored activations.
     3. On eval, the scores are calibrated and the decision threshold is chosen.
     4. The classifier is exported with its serving signatures, beside its Keras file, curves and reports.
 
     Args:
         fn_args: TFX's arguments. `custom_config` holds `classes` (names in label order), `options` (the fields of
-            `TrainOptions`) and, for trainings that can be killed and go on and for views that stay for the next
-            training, `work_dir`. `max_pixels` is the size of the largest image that ingest takes, and so the served
-            model. `hyperparameters`, from a Tuner, go before the options.
+            `TrainOptions`), `max_pixels` (of the largest image that ingest takes), and `work_dir`, which keeps
+            checkpoints and views for the next training. A Tuner's `hyperparameters` override the options.
     """
-    options = TrainOptions.model_validate({**fn_args.custom_config["options"], **_tuned(fn_args)})
-    # Several workers find each other before TensorFlow does anything else.
+    tuned = fn_args.hyperparameters["values"] if fn_args.hyperparameters else {}
+    options = TrainOptions.model_validate({**fn_args.custom_config["options"], **tuned})
+    # Workers must find each other before TensorFlow's first operation.
     strategy = build_strategy(options)
     with _checkpoints(fn_args, strategy) as checkpoints:
         _train(fn_args, options, strategy, checkpoints)
@@ -100,7 +98,7 @@ def _train(fn_args: FnArgs, options: TrainOptions, strategy: tf.distribute.Strat
 
 @contextmanager
 def _views_folder(fn_args: FnArgs, options: TrainOptions, strategy: tf.distribute.Strategy) -> Iterator[Path]:
-    """Below the work folder, if there is one and views are to stay; of several workers, the first one owns it."""
+    """A folder below the work folder for the first worker, if views are to stay; else a temporary one."""
     work_dir = fn_args.custom_config.get("work_dir")
     if work_dir is not None and options.reuse_views and is_chief(strategy):
         yield Path(work_dir) / "views"
@@ -109,14 +107,9 @@ def _views_folder(fn_args: FnArgs, options: TrainOptions, strategy: tf.distribut
         yield Path(folder)
 
 
-def _tuned(fn_args: FnArgs) -> dict[str, Any]:
-    """What the Tuner found."""
-    return fn_args.hyperparameters["values"] if fn_args.hyperparameters else {}
-
-
 @contextmanager
 def _checkpoints(fn_args: FnArgs, strategy: tf.distribute.Strategy) -> Iterator[Path | None]:
-    """This training's folder below the work folder, if there is one; of several workers, the first one owns it."""
+    """This training's folder below the work folder, if there is one; the first worker owns it."""
     if (work_dir := fn_args.custom_config.get("work_dir")) is None:
         yield None
         return

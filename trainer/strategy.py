@@ -1,4 +1,4 @@
-"""What computes: one device or several, and in which precision."""
+"""The devices that train, one or several, and their precision."""
 
 import json
 import logging
@@ -16,21 +16,19 @@ log = logging.getLogger("crackgate")
 
 
 def build_strategy(options: TrainOptions) -> tf.distribute.Strategy:
-    """The strategy that `train.strategy` names; models are to be made and trained in its scope.
+    """The strategy that `train.strategy` names. Make and train models in its scope.
 
-    "multi_worker" waits for the other workers that TF_CONFIG names, and must come before TensorFlow's first work.
+    "multi_worker" waits for the other workers that TF_CONFIG names, and must come before TensorFlow's first operation.
 
     Raises:
-        ValueError: TF_CONFIG is missing or broken, TensorFlow has worked already, or a batch has fewer images than
-            there are devices.
+        ValueError: TF_CONFIG is missing or broken, TensorFlow ran before, or a batch has fewer images than devices.
     """
-    strategy = {"one": tf.distribute.get_strategy, "mirrored": _mirrored, "multi_worker": _multi_worker}[
-        options.strategy
-    ]()
+    builders = {"one": tf.distribute.get_strategy, "mirrored": _mirrored, "multi_worker": _multi_worker}
+    strategy = builders[options.strategy]()
     devices = strategy.num_replicas_in_sync
     if options.batch_size < devices:
         raise ValueError(
-            f"train.batch_size: received {options.batch_size}, shared by {devices} devices: give {devices} or more"
+            f"train.batch_size: received {options.batch_size} for {devices} devices: give {devices} or more"
         )
     if options.strategy != "one":
         log.info("training on %d devices, %d images per step over all of them", devices, options.batch_size)
@@ -38,11 +36,7 @@ def build_strategy(options: TrainOptions) -> tf.distribute.Strategy:
 
 
 def check_tf_config() -> None:
-    """Checks that TF_CONFIG names the workers of a "multi_worker" training, and which of them this process is.
-
-    Raises:
-        ValueError: It does not.
-    """
+    """Raises ValueError unless TF_CONFIG names the workers of a training, and which of them this process is."""
     received = os.environ.get("TF_CONFIG", "")
     try:
         content = json.loads(received)
@@ -73,12 +67,12 @@ def is_chief(strategy: tf.distribute.Strategy | None = None) -> bool:
 
 @contextmanager
 def precision(name: str) -> Iterator[None]:
-    """Models made within compute in "bfloat16" or "float16", with weights in float32; others change nothing."""
+    """Models made within compute in "bfloat16" or "float16", with weights in float32; "auto" and "none" do nothing."""
     if name in ("auto", "none"):
         yield
         return
     if not tf.config.list_logical_devices("GPU"):
-        log.warning("train.mixed_precision = %r: there is no GPU, and a CPU is seldom faster with it", name)
+        log.warning("train.mixed_precision = %r: there is no GPU, and few CPUs are faster with it", name)
     before = keras.config.dtype_policy()
     keras.config.set_dtype_policy(f"mixed_{name}")
     try:
@@ -88,7 +82,7 @@ def precision(name: str) -> Iterator[None]:
 
 
 def step_dtype(name: str) -> str:
-    """What the steps of `trainer.fit.loop` compute in: with "auto", bfloat16 where a single CPU is faster with it."""
+    """The type of the training steps: with "auto", bfloat16 where a single CPU is faster with it, else float32."""
     if name != "auto" or tf.distribute.has_strategy() or tf.config.list_logical_devices("GPU"):
         return "float32"
     return "bfloat16" if computes_in_bfloat16() else "float32"
@@ -99,7 +93,7 @@ def on_all_devices(
 ) -> Callable[[tf.Tensor], tuple[tf.Tensor, ...]]:
     """Shares each batch among the devices of a MirroredStrategy whose scope this is called in.
 
-    Several workers each run everything, on their first device: each needs all of the result.
+    Workers of a multi-worker training each run the whole batch on their first device.
 
     Args:
         run: A `tf.function`; each output has a row for each row of the batch.

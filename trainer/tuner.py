@@ -27,7 +27,7 @@ log = logging.getLogger("crackgate")
 def tuner_fn(fn_args: FnArgs) -> TunerFnResult:
     """Prepares a search over learning rates, dropout and how much of the backbone is fine-tuned.
 
-    The backbone's passes are made once, for all trials. A search that was killed takes up its trials again.
+    The backbone's passes are made once, for all trials. A search that was killed resumes.
 
     Args:
         fn_args: TFX's arguments. `custom_config` holds what `run_fn` takes, and `trials`.
@@ -47,7 +47,7 @@ def tuner_fn(fn_args: FnArgs) -> TunerFnResult:
 
 
 def search_space(options: TrainOptions) -> keras_tuner.HyperParameters:
-    """What is tried around the configured options, which are the first trial.
+    """The values around the configured options, which are the first trial.
 
     Learning rates from a tenth to ten times, dropout from 0 to 0.5, and half, the same or twice the share of layers
     that are fine-tuned.
@@ -68,7 +68,7 @@ def search_space(options: TrainOptions) -> keras_tuner.HyperParameters:
 
 
 class _DefaultsFirst(keras_tuner.oracles.RandomSearchOracle):
-    """Random search whose first trial is what was configured, so that tuning cannot end below it."""
+    """Random search whose first trial are the configured options, so that tuning never ends below them."""
 
     def populate_space(self, trial_id: str) -> dict[str, Any]:
         """Gives the values of the next trial."""
@@ -93,7 +93,7 @@ class _StagesTuner(keras_tuner.Tuner):
         super().__init__(oracle, directory=str(folder), project_name="trials")
 
     def on_search_begin(self) -> None:
-        """Runs every image once through the backbone, cut as low as any trial needs it."""
+        """Runs all views once through the backbone, cut as low as any trial needs it."""
         options = self._options
         self._began, self._before = time.monotonic(), len(self.oracle.end_order)
         self._temporary = tempfile.TemporaryDirectory(dir=self._fn_args.working_dir)
@@ -132,15 +132,11 @@ class _StagesTuner(keras_tuner.Tuner):
         return {"eval_loss": loss}
 
     def on_search_end(self) -> None:
-        """Checks that there is a result, and removes the trials' files; the oracle has them in memory.
-
-        Raises:
-            ValueError: No trial reached its end.
-        """
+        """Removes the trials' files, which the oracle has in memory; raises ValueError if all trials failed."""
         self._temporary.cleanup()
         if not self.oracle.get_best_trials():
             raise ValueError(
-                f"none of {self._trials} trials reached its end: the log says why of each; "
+                f"all {self._trials} trials failed, for reasons in the log: "
                 "lower train.head_learning_rate and train.fine_tune_learning_rate, or set tune.trials = 0"
             )
         shutil.rmtree(self._folder)

@@ -16,17 +16,19 @@ _CHECKED_IMAGES = 100
 
 
 def train_worker(examples: Path, output: Path, config: Config) -> bool:
-    """Trains with the other workers that TF_CONFIG names; returns whether this one, the first, wrote the model.
+    """Trains with the other workers that TF_CONFIG names.
 
-    Every worker works in a temporary folder. The first one keeps checkpoints in `<output>.work`, from which a training
-    that was killed goes on, and `output` appears when it is whole.
+    The first worker keeps checkpoints in `<output>.work`, from which a killed training resumes. It writes `output` at
+    the end.
 
     Args:
-        examples: What an ImageExampleGen stored: a folder with `Split-train` and `Split-eval`, the same for all
-            workers.
-        output: Receives `Format-Serving`, the SavedModel, and `model_run`, the reports; does not exist yet, on storage
-            that all workers share.
+        examples: Output of an ImageExampleGen, with `Split-train` and `Split-eval`; the same for all workers.
+        output: Receives `Format-Serving`, the SavedModel, and `model_run`, the reports. It does not exist yet, and lies
+            on storage that all workers share.
         config: `data.classes` names the classes in label order; `[train]` holds the options.
+
+    Returns:
+        Whether this worker wrote the model.
 
     Raises:
         ConfigError: TF_CONFIG, `data.classes` or `examples` cannot be used.
@@ -65,7 +67,7 @@ def train_worker(examples: Path, output: Path, config: Config) -> bool:
                 },
             )
         )
-        # Of several workers, the first one exports.
+        # Only the first worker exports.
         if not serving.exists():
             return False
         with whole_folder(output) as partial:
@@ -87,10 +89,8 @@ def _check_labels(split: Path, classes: tuple[str, ...]) -> None:
 
 
 def _labels(split: Path) -> Iterator[tuple[int, str]]:
-    """Label and class name of each stored image, read by what leaves TensorFlow's devices alone.
-
-    Workers cannot meet any more once a process has used them.
-    """
+    """Label and class name of each stored image."""
+    # Without an operation on TensorFlow's devices: after one, workers cannot find each other.
     import tensorflow as tf
 
     gzip = tf.io.TFRecordOptions(compression_type="GZIP")

@@ -1,1 +1,1 @@
-"""Augmentation: geometry, surface and light, camera."""
+"""Augmentation of training images: geometry, surface and light, camera."""

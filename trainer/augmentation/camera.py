@@ -20,7 +20,7 @@ class RandomCamera(RandomLayer):
 
 
 def _focus(images: tf.Tensor, draws: Draws) -> tf.Tensor:
-    """Blurs half of the images by up to 1.4 pixels, and sharpens a third of those, some beyond what they were."""
+    """Blurs half of the images by up to 1.4 pixels, and sharpens three in ten of those, some beyond the original."""
     sigma = 0.05 + draws.uniform(0.3, 1.4) * draws.chance(0.5)
     kernel = tf.exp(-((tf.range(-_REACH, _REACH + 1, dtype=tf.float32) / sigma[..., 0]) ** 2) / 2)
     kernel /= tf.reduce_sum(kernel, axis=-1, keepdims=True)
@@ -45,7 +45,7 @@ def _colours(images: tf.Tensor, draws: Draws) -> tf.Tensor:
     mean = tf.reduce_mean(images, axis=(1, 2, 3), keepdims=True)
     images = (images - mean) * draws.log_uniform(0.35, 1.6) + 0.4 * mean + 0.6 * draws.uniform(0.2, 0.8)
     images = tf.clip_by_value(images, 0, 1)
-    # At mid-grey a gamma of 0.6 to 1.5; it rises everywhere, and a power of every pixel would cost as much as all this.
+    # At mid-grey a gamma of 0.6 to 1.5; it rises everywhere. A power of every pixel would double the time of this.
     return images + draws.uniform(-0.6, 0.6) * images * (1 - images)
 
 
@@ -55,7 +55,7 @@ class RandomCompression(RandomLayer):
     compiled = False
 
     def change(self, images: tf.Tensor, draws: Draws) -> tf.Tensor:
-        """Returns the images as they are read again."""
+        """Returns the images after storing and reading."""
         shape = images.shape[1:]
 
         def stored(drawn: tuple[tf.Tensor, tf.Tensor, tf.Tensor]) -> tf.Tensor:

@@ -1,4 +1,4 @@
-"""Random flips, turns and zooms in one resampling: each by itself would resample, and cost, once more."""
+"""Random flips, turns and zooms in one resampling."""
 
 import math
 
@@ -10,11 +10,11 @@ from trainer.augmentation.random_layer import Draws, RandomLayer, axes
 class RandomGeometry(RandomLayer):
     """Turns every image by any angle, mirrors half of them, and zooms by up to `zoom_in` or `zoom_out`.
 
-    What comes into view from outside is the image mirrored at its border.
+    Beyond its border the image is mirrored.
     """
 
     def __init__(self, zoom_in: float, zoom_out: float, seed: int):
-        """Takes the largest zooms, as shares of the side, and the seed: 0.2 in shows 0.8 of it, 0.1 out 1.1."""
+        """Takes the largest zooms as shares of the side, and the seed. 0.2 in shows 0.8 of the side, 0.1 out 1.1."""
         super().__init__(seed)
         self._zoom_in, self._zoom_out = zoom_in, zoom_out
 
@@ -28,7 +28,7 @@ class RandomGeometry(RandomLayer):
         scale = draw(1 - self._zoom_in, 1 + self._zoom_out)
         mirror = tf.where(draw(-1, 1) < 0, -1.0, 1.0)
         cosine, sine = scale * tf.cos(angle), scale * tf.sin(angle)
-        # From the place in the result to the place in the image, both seen from the middle.
+        # From coordinates in the result to coordinates in the image, both relative to the middle.
         side = images.shape[1]
         y, x = (axis[..., 0] * (side - 1) / 2 for axis in axes(side))
         across = _mirrored_at_border(cosine * mirror * x - sine * y + (side - 1) / 2, side)
@@ -36,24 +36,24 @@ class RandomGeometry(RandomLayer):
         return _read(images, down, across)
 
 
-def _mirrored_at_border(place: tf.Tensor, side: int) -> tf.Tensor:
-    """Places beyond the first and the last pixel, as often as it takes."""
-    return tf.clip_by_value(side - tf.abs(side - (place + 0.5) % (2 * side)) - 0.5, 0, side - 1)
+def _mirrored_at_border(coordinate: tf.Tensor, side: int) -> tf.Tensor:
+    """Mirrors coordinates at the first and the last pixel until they lie between them."""
+    return tf.clip_by_value(side - tf.abs(side - (coordinate + 0.5) % (2 * side)) - 0.5, 0, side - 1)
 
 
 def _read(images: tf.Tensor, down: tf.Tensor, across: tf.Tensor) -> tf.Tensor:
-    """Colours at places (batch, side, side) between the pixels, bilinearly."""
+    """Colours at coordinates (batch, side, side) between the pixels, bilinearly."""
     side = images.shape[1]
     pixels = tf.reshape(images, (-1, 3))
-    first = (tf.range(tf.shape(images)[0]) * side * side)[:, None, None]
+    image_start = (tf.range(tf.shape(images)[0]) * side * side)[:, None, None]
     top, left = tf.floor(down), tf.floor(across)
     to_bottom, to_right = (down - top)[..., None], (across - left)[..., None]
     rows, columns = (
-        [tf.cast(place, tf.int32), tf.cast(tf.minimum(place + 1, side - 1), tf.int32)] for place in (top, left)
+        [tf.cast(first, tf.int32), tf.cast(tf.minimum(first + 1, side - 1), tf.int32)] for first in (top, left)
     )
     upper, lower = (
-        tf.gather(pixels, first + row * side + columns[0]) * (1 - to_right)
-        + tf.gather(pixels, first + row * side + columns[1]) * to_right
+        tf.gather(pixels, image_start + row * side + columns[0]) * (1 - to_right)
+        + tf.gather(pixels, image_start + row * side + columns[1]) * to_right
         for row in rows
     )
     return upper * (1 - to_bottom) + lower * to_bottom

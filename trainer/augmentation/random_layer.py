@@ -1,4 +1,4 @@
-"""Layers that change images at random: what they share, and their random numbers."""
+"""The base of layers that change images at random, and their random numbers."""
 
 import math
 from contextlib import AbstractContextManager, nullcontext
@@ -13,7 +13,7 @@ _AT_ONCE = 16
 class RandomLayer(keras.layers.Layer):
     """Changes every image in its own way: float32 images (batch, size, size, 3) in 0 to 255 in, the same out.
 
-    Without `training`, nothing happens. Subclasses say in `change` what does.
+    Without `training`, nothing happens. Subclasses implement `change`.
     """
 
     # Whether XLA can compile `change`.
@@ -42,11 +42,11 @@ class RandomLayer(keras.layers.Layer):
 class Draws:
     """Draws for a batch of `count` images; each result has shape (count, 1, 1, 1) unless said otherwise.
 
-    The random numbers themselves come from the graph in which this object was made: XLA would take 30 times as long.
+    The random numbers are drawn in the graph in which this object was made: XLA would take 30 times as long.
     """
 
     def __init__(self, seeds: keras.random.SeedGenerator, count: tf.Tensor):
-        """Takes the layer's seeds, which move on as numbers are needed."""
+        """Takes the layer's seeds, which advance with each draw."""
         self._seeds, self._count = seeds, count
         self._graph = None if tf.executing_eagerly() else tf.compat.v1.get_default_graph()
         self._ready: list[tf.Tensor] = []
@@ -94,6 +94,6 @@ class Draws:
 
 
 def axes(side: int) -> tuple[tf.Tensor, tf.Tensor]:
-    """Places down (1, side, 1, 1) and across (1, 1, side, 1), from -1 to 1."""
+    """Coordinates down (1, side, 1, 1) and across (1, 1, side, 1), from -1 to 1."""
     ticks = tf.linspace(-1.0, 1.0, side)
     return ticks[None, :, None, None], ticks[None, None, :, None]

@@ -1,9 +1,4 @@
-"""Other surfaces and light: what multiplies the brightness of a photograph wherever it was taken.
-
-A classifier that has seen one kind of surface takes whatever is not that surface for damage. Domain randomisation
-(Tobin et al. 2017, arXiv:1703.06907) draws so many surfaces over sound and damaged pictures alike that only the damage
-tells them apart. None of it looks at the label.
-"""
+"""Random surfaces and light, whatever the label: domain randomisation (Tobin et al. 2017, arXiv:1703.06907)."""
 
 import math
 
@@ -49,7 +44,7 @@ def masonry(draws: Draws, side: int) -> tf.Tensor:
     to_edge = tf.minimum((0.5 - tf.abs(down - course - 0.5)) * height, (0.5 - tf.abs(along - stone - 0.5)) * length)
     width = height * draws.uniform(0.02, 0.14) + 0.01
     joint = tf.sigmoid(3 * (width - to_edge) / (0.008 + 0.3 * width))
-    # As good as a random number per stone, and cheaper than drawing one. In whole numbers: XLA rounds sines otherwise.
+    # A hash instead of a random number per stone. In integers: XLA rounds sines differently.
     number = tf.cast(course, tf.int32) * 73856093 + tf.cast(stone, tf.int32) * 19349663
     number += tf.cast(draws.uniform(0, 2**24), tf.int32)
     number = tf.bitwise.bitwise_xor(number, tf.bitwise.right_shift(number, 15)) * 668265261

@@ -1,1 +1,1 @@
-"""Everything that a training leaves: the SavedModel, its warm-up and reference, reports."""
+"""Output of a training: the SavedModel with its warm-up, reference and digests, and the training report."""

@@ -1,4 +1,4 @@
-"""A few stored images with the scores that the trained model gives them: what a copy of it has to give, too."""
+"""Reference scores: a few stored images with the trained model's scores, which every copy of it must reproduce."""
 
 from pathlib import Path
 

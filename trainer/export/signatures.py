@@ -27,16 +27,15 @@ class ServedClassifier(tf.Module):
 
     Both signatures return, for N images of C classes: `scores` (float32, N x C), calibrated, each row summing to 1, in
     label order; `label` (string, N), the decision; `probability` (float32, N), the score of that label;
-    `model_version` (string, N), what the model's version file said when the model was loaded. Where there is
-    a positive class, `is_positive` (bool, N) says whether its score reaches the threshold: `label` is the positive
-    class then, else the one of the highest score among the others. Where there is none, the highest score decides.
+    `model_version` (string, N), from the model's version file at loading. With a positive class, `is_positive` (bool,
+    N) says whether its score reaches the threshold: `label` is the positive class then, else the class of the highest
+    score among the others. Without a positive class, the highest score decides.
 
-    `error` (string, N) says why an image could not be decoded, and is "" where it could. Such an image fails nothing
-    but its own row: its label is "", its scores are 0, and it is positive. Logits that are no numbers give scores that
-    are none either, and a positive image, too: nothing is waved through.
+    `error` (string, N) says why an image could not be decoded, else it is "". Such an image fails only its own row: its
+    label is "", its scores are 0, and it is positive. NaN logits give NaN scores, and a positive image.
 
-    The loaded object has the steps by themselves: `decode`, `score_pixels`, and where the backbone looks at nothing but
-    the neighbourhood of a place, `feature_map` and `score_features`.
+    The loaded object has the steps: `decode`, `score_pixels`, and, if the backbone is convolutional throughout,
+    `feature_map` and `score_features`.
     """
 
     def __init__(
@@ -53,7 +52,7 @@ class ServedClassifier(tf.Module):
     ):
         """Takes a model from images in 0 to 255 to logits; see `export_classifier`."""
         super().__init__()
-        # As functions: of a model, TensorFlow would store every layer, and trace it again for a signature of its own.
+        # As functions: TensorFlow would store every layer of a model, and trace it again for each signature.
         network = fold(model)
         self._logits = lambda pixels: network(pixels, training=False)
         self._classes = tf.constant(classes)
@@ -61,7 +60,7 @@ class ServedClassifier(tf.Module):
         self._calibration = calibration
         self._decision = decision
         self._max_pixels = max_pixels
-        # An asset of the SavedModel, read when the model is loaded: what is pushed differs in this file only.
+        # An asset of the SavedModel, read when the model is loaded. A release differs from the model in this file only.
         self._version = tf.lookup.StaticHashTable(
             tf.lookup.TextFileInitializer(
                 str(version_file),
@@ -82,9 +81,9 @@ class ServedClassifier(tf.Module):
             pooled = tf.TensorSpec([None, trunk.output_shape[-1]], tf.float32, name="features")
             self.feature_map = tf.function(self._feature_map, input_signature=[any_size], autograph=False)
             self.score_features = tf.function(self._score_features, input_signature=[pooled], autograph=False)
-            # The same network: it is traced, stored and loaded once.
+            # The same network as `feature_map`, so that it is traced, stored and loaded once.
             self._logits = lambda pixels: self._head(tf.reduce_mean(self.feature_map(pixels), axis=(1, 2)))
-        # Those that the graph reads: what is folded is no variable any more.
+        # The variables that the graph reads: folded ones are constants.
         read = {id(handle) for handle in self.score_pixels.get_concrete_function().captured_inputs}
         self._weights = [variable.value for variable in model.variables if id(variable.value.handle) in read]
 

@@ -1,4 +1,4 @@
-"""What the model was trained on, stored with it in little space, so that nobody examines it on that by mistake."""
+"""Digests of the training images, stored with the model: evaluations exclude these images."""
 
 from pathlib import Path
 
@@ -8,7 +8,7 @@ import tensorflow as tf
 from crackgate.contracts import stored_example
 from trainer.input_pipeline import read_examples
 
-# Examples that TensorFlow takes apart together, with their images: to do it in Python takes six times as long.
+# Examples that TensorFlow parses together.
 _READ_AT_ONCE = 256
 
 
@@ -16,7 +16,7 @@ def write_training_digests(file_patterns: list[str], model: Path) -> None:
     """Writes the digests of the images' identities: 16 bytes an image.
 
     Args:
-        file_patterns: Globs of gzipped TFRecord files: of train, and of eval, which chose the epoch and the threshold.
+        file_patterns: Globs of gzipped TFRecord files of train and eval.
         model: The SavedModel's folder, which receives `stored_example.TRAINING_DIGESTS_FILE`.
     """
     wanted = {name: tf.io.RaggedFeature(tf.string) for name in stored_example.IDENTITIES}

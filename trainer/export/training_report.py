@@ -1,4 +1,4 @@
-"""What a person looks at after a training: curves, a reliability diagram and a classification report."""
+"""The training report: curves, a reliability diagram, a classification report and the history."""
 
 import json
 from dataclasses import asdict
@@ -38,7 +38,7 @@ def write_curves(stages: Stages, options: TrainOptions, folder: Path) -> None:
 
 
 def write_history(stages: Stages, folder: Path) -> None:
-    """Writes the same numbers as JSON."""
+    """Writes losses and accuracies of each epoch as JSON."""
     content = {"head": stages.head, "fine_tune": stages.fine_tune, "fine_tune_kept": stages.fine_tune_kept}
     (folder / HISTORY_FILE).write_text(json.dumps(content, indent=2))
 
@@ -52,11 +52,11 @@ def write_classification_report(
     options: TrainOptions,
     folder: Path,
 ) -> None:
-    """Writes how the exported model decides on the eval split, and how far its scores can be taken at their word.
+    """Writes metrics of the exported model on the eval split.
 
-    Per class precision, recall, F1 and support. Under `calibration`: temperature, bias, and the expected calibration
-    error before and after; the calibration was fitted to these images, so the latter flatters a little. Under
-    `decision`, where there is a positive class: the threshold and its recall on eval (see `RecallEstimate`).
+    Per class: precision, recall, F1 and support. Under `calibration`: temperature, bias, and the expected calibration
+    error before and after; the error after is optimistic, because these images fitted the calibration. Under
+    `decision`, if there is a positive class: the threshold and its recall on eval (see `RecallEstimate`).
 
     Args:
         labels: int (images,).
@@ -64,7 +64,7 @@ def write_classification_report(
         classes: Class names in label order.
         calibration: From logits to scores.
         decision: None: the highest score decides.
-        options: The wanted recall is of interest.
+        options: Holds the target recall.
         folder: Receives `classification_report.json`.
     """
     scores = calibration.scores(logits)
@@ -105,9 +105,9 @@ def write_reliability(
     decision: Decision | None,
     folder: Path,
 ) -> None:
-    """Draws, over ten bins of the score, the share of images that are what the score is about, before and after.
+    """Draws the reliability diagram, before and after calibration, over ten bins of the score.
 
-    The score is the positive class's; where there is none, the highest of each image. Arguments as above.
+    The score is the positive class's, or without one the highest of each image. Arguments as above.
     """
     figure = Figure(figsize=(5, 5), layout="constrained")
     axes = figure.subplots()
@@ -121,12 +121,12 @@ def write_reliability(
         filled = images > 0
         mean, share = (np.bincount(number, what, minlength=10)[filled] / images[filled] for what in (score, happened))
         axes.plot(mean, share, marker="o", label=name)
-    axes.plot([0, 1], [0, 1], color="grey", linestyle=":", label="as good as its word")
+    axes.plot([0, 1], [0, 1], color="grey", linestyle=":", label="perfectly calibrated")
     if decision is not None:
         axes.axvline(decision.threshold, color="black", linewidth=1, label=f"threshold {decision.threshold:.4g}")
     axes.set(
         xlabel="highest score" if decision is None else f"score of {classes[decision.label]}",
-        ylabel="share of right answers" if decision is None else f"share of {classes[decision.label]}",
+        ylabel="accuracy" if decision is None else f"share of {classes[decision.label]}",
         title=f"{len(labels)} eval images",
     )
     axes.legend()

@@ -1,4 +1,4 @@
-"""Requests that TensorFlow Serving makes to itself when it loads a model, so that no caller waits for the first one."""
+"""Warm-up requests, which TensorFlow Serving makes when it loads a model, so that no caller waits for the first one."""
 
 from itertools import cycle, islice
 from pathlib import Path
@@ -21,7 +21,7 @@ def write_warmup_requests(image_size: int, file_patterns: list[str], folder: Pat
     """Writes requests for both signatures, of one image and of as many as are scored at once, JPEG and PNG in turn.
 
     Args:
-        image_size: Side of the images, which are stored ones made as small as the network sees them, in pixels.
+        image_size: Side in pixels that the stored images are scaled to.
         file_patterns: Globs of gzipped TFRecord files.
         folder: The SavedModel's.
     """
@@ -57,6 +57,6 @@ def _example(image: bytes) -> bytes:
 
 def _log(signature: str, name: str, values: list[bytes]) -> prediction_log_pb2.PredictionLog:
     request = predict_pb2.PredictRequest(inputs={name: tf.make_tensor_proto(values)})
-    # The model's name is the server's to choose: it does not look at this one.
+    # The server chooses the model's name, and ignores this one.
     request.model_spec.name, request.model_spec.signature_name = "classifier", signature
     return prediction_log_pb2.PredictionLog(predict_log=prediction_log_pb2.PredictLog(request=request))

@@ -1,1 +1,1 @@
-"""Backbone outputs of the training images, computed once and kept."""
+"""Backbone outputs of the training images, computed once and kept from one training to the next."""

@@ -1,8 +1,4 @@
-"""Runs the frozen backbone over images: through OpenVINO on a CPU, otherwise through TensorFlow, the reference.
-
-OpenVINO computes the same network with about half of TensorFlow's work per image (convolution, BatchNorm and
-activation in one step, in blocks that fit the caches), and keeps each core busy with batches of its own.
-"""
+"""Engines that run the frozen backbone: OpenVINO on a CPU, otherwise TensorFlow, the reference."""
 
 import logging
 from collections.abc import Callable, Sequence
@@ -17,9 +13,9 @@ from trainer.strategy import on_all_devices
 
 log = logging.getLogger("crackgate")
 
-# Images per inference request: more no longer fit a core's cache together.
+# Images per inference request: more do not fit a core's cache.
 _REQUEST = 4
-# How far features may lie from TensorFlow's, as a share of the largest.
+# Largest difference from TensorFlow's features, as a share of the largest feature.
 _TOLERANCE = 1e-3
 
 
@@ -37,26 +33,26 @@ class Engine(Protocol):
     def start(
         self, images: np.ndarray, activations: np.ndarray | None, features: np.ndarray, rough: bool = False
     ) -> None:
-        """Begins to compute what `finish` guarantees to be there.
+        """Begins to compute. `finish` waits for the outputs.
 
         Args:
-            images: float32 (n, size, size, 3) in 0 to 255; it may be changed once this returns.
-            activations: Receives the lower part's output, (n, height, width, channels) of any float type; None where
-                nobody wants it.
+            images: float32 (n, size, size, 3) in 0 to 255; the caller may change it once this returns.
+            activations: Receives the lower part's output, (n, height, width, channels) of any float type; None if it is
+                not needed.
             features: Receives the upper part's output, averaged over the picture: float32 (n, channels).
-            rough: Whether bfloat16 will do, where the CPU computes in it and so in half the time.
+            rough: Whether bfloat16 is enough; CPUs that compute in it take half the time.
         """
 
     def finish(self) -> None:
-        """Waits until everything that was started is computed."""
+        """Waits for the outputs of every `start`."""
 
 
 def build_engine(lower: keras.Model, upper: keras.Model) -> Engine:
-    """Returns the fastest engine that computes `lower` and `upper` on this machine; the log says which and why.
+    """The fastest engine that computes `lower`, then `upper`, on this machine; the log says which and why.
 
     Args:
         lower: Backbone up to the cut.
-        upper: Backbone from the cut on. The engine keeps the weights as they are now.
+        upper: Backbone from the cut on. The engine keeps the present weights.
     """
     if tf.config.list_physical_devices("GPU"):
         log.info("the frozen backbone runs in TensorFlow, on the GPU")
@@ -64,16 +60,16 @@ def build_engine(lower: keras.Model, upper: keras.Model) -> Engine:
     try:
         engine = OpenVinoEngine(lower, upper)
         _compare(engine, _joined(lower, upper), lower.input_shape[1:])
-    # Whatever the backbone has that OpenVINO, if it is there at all, cannot convert.
+    # OpenVINO is not installed, or cannot convert the backbone.
     except Exception as error:
-        log.info("the frozen backbone runs in TensorFlow, slower, for OpenVINO cannot run it: %s", error)
+        log.info("the frozen backbone runs in TensorFlow, slower: OpenVINO cannot run it: %s", error)
         return TensorFlowEngine(lower, upper)
     log.info("the frozen backbone runs in OpenVINO")
     return engine
 
 
 class TensorFlowEngine:
-    """Runs one batch after the other in TensorFlow, on all devices of the strategy in whose scope it is made."""
+    """Runs batches in TensorFlow, on all devices of the strategy in whose scope it is made."""
 
     def __init__(self, lower: keras.Model, upper: keras.Model):
         self.activation_shape, self.channels = lower.output_shape[1:], upper.output_shape[-1]
@@ -92,7 +88,7 @@ class TensorFlowEngine:
             activations[:] = cut
 
     def finish(self) -> None:
-        """See `Engine`: nothing is ever under way."""
+        """See `Engine`: `start` has computed everything."""
 
 
 class OpenVinoEngine:
@@ -119,11 +115,11 @@ class OpenVinoEngine:
     def start(
         self, images: np.ndarray, activations: np.ndarray | None, features: np.ndarray, rough: bool = False
     ) -> None:
-        """See `Engine`; waits only while every request is taken."""
+        """See `Engine`; waits only while every request is busy."""
         requests = self._rough if rough else self._exact
         for first in range(0, len(images), _REQUEST):
             rows = slice(first, first + _REQUEST)
-            # Copied, for the caller may change them; the last request is filled up with black ones.
+            # A copy, because the caller may change the images. Black images fill up the last request.
             pixels = np.zeros(self._request_shape, np.float32)
             pixels[: len(images[rows])] = images[rows]
             requests.start(pixels, _writing(None if activations is None else activations[rows], features[rows]))
@@ -146,7 +142,7 @@ def _writing(activations: np.ndarray | None, features: np.ndarray) -> Callable[[
 def _joined(lower: keras.Model, upper: keras.Model) -> Any:
     def run(images: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         cut = lower(images, training=False)
-        # With mixed precision the parts compute in 16 bits; the average does not.
+        # With mixed precision the parts compute in 16 bits, the average in 32.
         features = tf.reduce_mean(tf.cast(upper(cut, training=False), tf.float32), axis=(1, 2))
         return tf.cast(cut, tf.float32), features
 
@@ -158,10 +154,10 @@ def _compare(engine: Engine, reference: Callable[[tf.Tensor], Any], image: tuple
     features = np.empty((_REQUEST, engine.channels), np.float32)
     engine.start(images, None, features)
     engine.finish()
-    # Without a graph: to trace one for a single batch takes twice as long as to compute it.
+    # Eagerly: to trace a graph takes twice as long as to compute the batch.
     expected = reference(tf.constant(images))[1].numpy()
     off = float(np.abs(features - expected).max() / np.abs(expected).max())
     if not off <= _TOLERANCE:
         raise ValueError(
-            f"its features differ from TensorFlow's by {off:.1g} of the largest, {_TOLERANCE:g} is allowed"
+            f"its features differ from TensorFlow's by {off:.1g} of the largest, allowed is {_TOLERANCE:g}"
         )

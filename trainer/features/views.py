@@ -1,4 +1,4 @@
-"""Backbone outputs of each image, computed once and kept on disk: the backbone's passes are what training costs."""
+"""Views: the backbone's outputs for each image, as it is and augmented, computed once and kept on disk."""
 
 import logging
 from collections.abc import Callable
@@ -15,11 +15,11 @@ log = logging.getLogger("crackgate")
 
 @dataclass(frozen=True)
 class Views:
-    """What the backbone says of every view of every image.
+    """Backbone outputs for every view of every image.
 
     Attributes:
         activations: float16 (images, views, height, width, channels), the lower part's output, a file mapped into
-            memory: the operating system keeps of it what fits. None when the backbone stays frozen.
+            memory. None when the backbone stays frozen.
         features: float32 (images, views, channels), the upper part's output, averaged over the picture.
         labels: int64 (images,).
     """
@@ -31,13 +31,12 @@ class Views:
 
 @dataclass(frozen=True)
 class TrainingViews:
-    """What a training learns from, is chosen by and is calibrated on.
+    """Views of the train and the eval split.
 
     Attributes:
-        train: One or several views of each training image, or of as many as there may be.
-        validation: The image itself and an augmented view of eval images, or of as many as are needed. Together they
-            choose the epoch: images of one surface say little about others, and of easy ones hardly one is wrong.
-        validation_once: One view of each other eval image; None where there is no other.
+        train: One or several views of each training image, or of a sample.
+        validation: The image itself and an augmented view of each eval image, or of a sample. They choose the epoch.
+        validation_once: One view of each other eval image; None if there is none. All eval images calibrate.
     """
 
     train: Views
@@ -59,17 +58,17 @@ def compute_views(
     """Runs every image as it is, or augmented, or both, through the frozen backbone.
 
     Args:
-        name: What the images are, for the progress messages.
+        name: Of the images, for the progress messages.
         images: Batches of (float32 images in 0 to 255, int64 labels), `count` images in all.
         count: Number of images.
-        make_engine: Gives what runs the backbone. Called while the first augmented views are being made: compiling the
+        make_engine: Builds the engine of the backbone, while the first augmented views are made: to compile the
             augmentation and the network takes seconds each.
         augment: Augmentation model, or a function of it; None when `versions` is 1.
         views: Views per image.
         file: Where to keep the activations, as .npy; None to keep only the features.
-        versions: One view in so many is the image itself, the others are augmented; batches take turns. None: as many
-            as views, so that the first view of every image is the image itself.
-        rough: Whether bfloat16 will do for the images themselves, as it does for what augmentation made of them.
+        versions: One view in `versions` is the image itself, the others are augmented; batches take turns. None:
+            `views`, so that the first view of every image is the image itself.
+        rough: Whether bfloat16 is enough for the images themselves, as it is for augmented ones.
     """
     done, versions = 0, versions or views
     batches = iter(_views(images, augment, views, versions))
@@ -86,7 +85,7 @@ def compute_views(
         rows = slice(done, done + len(batch_labels))
         labels[rows] = batch_labels
         cut = None if activations is None else activations[rows, view]
-        # To an augmented view, what bfloat16 adds is a seventh of what augmentation did.
+        # bfloat16 changes features by a seventh of what augmentation changes.
         as_it_is = number % versions == 0
         engine.start(batch.numpy()[: len(batch_labels)], cut, features[rows, view], rough=rough or not as_it_is)
         if view == views - 1:
@@ -102,7 +101,7 @@ def _views(
     """Every batch `views` times: one in `versions` as it is, the others augmented in the background."""
     if augment is None:
         return images
-    # All of one size: for another one, the augmentation would be compiled once more.
+    # Batches of one size: for another size, the augmentation would be compiled again.
     size = len(next(iter(images))[1])
 
     @tf.autograph.experimental.do_not_convert
@@ -116,6 +115,6 @@ def _views(
     def repeated(batch: tf.Tensor, labels: tf.Tensor) -> tf.data.Dataset:
         return tf.data.Dataset.from_tensors((batch, labels)).repeat(views)
 
-    begun_at_once = tf.data.Options()
-    begun_at_once.experimental_warm_start = True
-    return images.flat_map(repeated).enumerate().map(view).prefetch(2).with_options(begun_at_once)
+    warm_start = tf.data.Options()
+    warm_start.experimental_warm_start = True
+    return images.flat_map(repeated).enumerate().map(view).prefetch(2).with_options(warm_start)

@@ -1,4 +1,4 @@
-"""Views kept on disk from one training to the next: only other images, or another way to see them, need new passes."""
+"""A cache of views on disk, from one training to the next."""
 
 import hashlib
 import json
@@ -19,7 +19,7 @@ _FEATURES, _LABELS, _ACTIVATIONS = "features.npy", "labels.npy", "activations.np
 
 
 class ViewsCache:
-    """A folder of views by what they were made from. Entries are complete or absent, whenever the process ends."""
+    """A folder of views by their origin. Entries are complete or absent, whenever the process ends."""
 
     def __init__(self, folder: Path):
         """Takes the folder; it need not exist."""
@@ -43,7 +43,7 @@ class ViewsCache:
             entry = self._folder / f"{digest}-{_name(cut)}"
             self._write(entry, cut, compute)
         else:
-            log.info("the backbone's outputs are those of an earlier training: %s", entry)
+            log.info("using the backbone's outputs of an earlier training: %s", entry)
         self._used.add(entry.name)
         return Views(
             np.load(entry / _ACTIVATIONS, mmap_mode="r") if cut else None,
@@ -58,7 +58,7 @@ class ViewsCache:
                 shutil.rmtree(entry)
 
     def _find(self, digest: str, cut: str | None) -> Path | None:
-        # Whatever the activations' cut, the features are the same.
+        # The cut of the activations does not change the features.
         pattern = f"{digest}-{_name(cut)}" if cut else f"{digest}-*"
         return next(self._folder.glob(pattern), None)
 

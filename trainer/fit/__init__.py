@@ -1,1 +1,1 @@
-"""Fitting the head, then the top blocks: steps, checkpoints, class weights, devices."""
+"""Fitting: the head, then the top blocks; steps, batches and checkpoints."""

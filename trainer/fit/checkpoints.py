@@ -1,7 +1,6 @@
-"""Checkpoints: a training that was killed goes on where it was, and ends with the same weights.
+"""Checkpoints: a training that was killed resumes after its last epoch, and ends with the same weights.
 
-They lie outside the component's outputs, since every attempt at an execution gets new output folders and the folders
-of a failed one are removed. The name of their folder is a digest of everything that decides the weights.
+They lie outside the component's outputs, because TFX removes the outputs of a failed execution.
 """
 
 import hashlib
@@ -22,7 +21,7 @@ from trainer.input_pipeline import digest_examples
 
 log = logging.getLogger("crackgate")
 
-# Folders of other, unfinished trainings that are left alone, the latest ones.
+# Folders of other, unfinished trainings that are kept, the latest ones.
 _KEPT = 3
 
 
@@ -45,7 +44,7 @@ class Checkpoint:
     """The file of one stage, which holds its last whole epoch."""
 
     def __init__(self, file: Path, read_only: bool = False):
-        """Takes its path; with `read_only`, `save` does nothing."""
+        """Takes the file's path; with `read_only`, `save` does nothing."""
         self._file, self._read_only = file, read_only
 
     def save(self, saved: Saved) -> None:
@@ -59,7 +58,7 @@ class Checkpoint:
             np.savez(stream, history=np.array(json.dumps(saved.history)), **arrays)
 
     def load(self) -> Saved | None:
-        """The last epoch; None when there is none, or the file is damaged."""
+        """The last epoch; None when there is none, or when the file is damaged."""
         try:
             with np.load(self._file) as content:
                 return Saved(
@@ -70,7 +69,7 @@ class Checkpoint:
         except FileNotFoundError:
             return None
         except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
-            log.warning("the checkpoint %s cannot be read (%s): the stage begins anew", self._file, error)
+            log.warning("cannot read the checkpoint %s (%s): the stage starts again", self._file, error)
             return None
 
 
@@ -80,7 +79,7 @@ def training_digest(
     """SHA-256 of everything that decides the weights.
 
     Args:
-        custom_config: The Trainer's: classes, options, digests of sources and weights. `work_dir` only says where.
+        custom_config: The Trainer's: classes, options, digests of code and weights. `work_dir` does not count.
         hyperparameters: What a Tuner found, or None.
         file_patterns: Globs of the stored examples.
     """
@@ -91,7 +90,7 @@ def training_digest(
 
 @contextmanager
 def checkpoint_folder(parent: Path, digest: str, owner: bool) -> Iterator[Path]:
-    """Lends the folder of one training: removed when the block ends well, left for the next attempt when it raises.
+    """Gives the folder of one training: removed when the block ends, kept for the next attempt when it raises.
 
     Args:
         parent: Holds the folders of all trainings.
@@ -109,7 +108,7 @@ def checkpoint_folder(parent: Path, digest: str, owner: bool) -> Iterator[Path]:
 
 
 def remove_stale(parent: Path, digest: str) -> None:
-    """Removes what was left by trainings that never ended, but for the last three of them and that of `digest`."""
+    """Removes the folders of unfinished trainings, except the last three and the one of `digest`."""
     others = [folder for folder in parent.glob("*") if folder.name != digest]
     for stale in sorted(others, key=lambda folder: folder.stat().st_mtime, reverse=True)[_KEPT:]:
         shutil.rmtree(stale)

@@ -1,4 +1,4 @@
-"""Adam whose update of a variable is one operation of TensorFlow's, instead of some twelve."""
+"""Adam whose update of a variable is one TensorFlow operation instead of twelve."""
 
 from typing import Any
 
@@ -7,10 +7,7 @@ import tensorflow as tf
 
 
 class FusedAdam(keras.optimizers.Adam):
-    """Keras' Adam in every respect but the operations that it is computed by: each reads and writes all weights.
-
-    For one device only: it takes the variables of a strategy apart.
-    """
+    """Keras' Adam with a fused update. For one device only: it does not know a strategy's variables."""
 
     def update_step(self, gradient: tf.Tensor, variable: Any, learning_rate: Any) -> None:
         """Changes one variable, and its moments, by the gradient."""

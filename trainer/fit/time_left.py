@@ -1,8 +1,8 @@
-"""How long something will still take, in words."""
+"""The remaining time in words."""
 
 
 def time_left(seconds: float, done: int, total: int) -> str:
-    """Estimates from what has been done: "40 s left", "12 min left", "3.5 h left".
+    """Estimates the remaining time from the steps so far: "40 s left", "12 min left", "3.5 h left".
 
     Args:
         seconds: Time that `done` steps took.

@@ -1,1 +1,1 @@
-"""The backbones, their weights, and forms of them that train and serve faster."""
+"""The network: backbones and their weights, the classifier, and faster forms of both."""

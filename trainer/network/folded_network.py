@@ -1,8 +1,7 @@
-"""The same network for serving, where BatchNorm does not change any more: it is folded into kernels once, at export.
+"""The network for serving: BatchNorm is folded into the kernels once, at export.
 
-Of a model, TensorFlow computes BatchNorm apart from the convolution before it, and reads four variables for each. Here
-the convolution, its offset and the ReLU after it become one operation: with EfficientNet-Lite0 and JPEG photographs, a
-batch takes a quarter less CPU time. They stay convolutions, which OpenVINO and TensorFlow Lite know best.
+Convolution, offset and ReLU become one operation: a batch takes a quarter less CPU time (EfficientNet-Lite0).
+Convolutions stay convolutions, which OpenVINO and TensorFlow Lite know best.
 """
 
 from collections.abc import Callable
@@ -13,21 +12,19 @@ import tensorflow as tf
 
 from trainer.network.lean_network import Convolution, LeanNetwork, has_convolution
 
-# Elements of a kernel up to which it is a constant within the function. TensorFlow prepares such a kernel once, and not
-# for each call, but whoever loads a SavedModel holds some twenty copies of it. Larger ones are captured: handed to the
-# function whenever it is called, and stored once.
+# Elements of a kernel up to which it is a constant of the function: TensorFlow prepares it once, not for each call, but
+# a loaded SavedModel holds some twenty copies. Larger kernels are captured, and stored once.
 _MOST_CONSTANT = 30_000
 
 
 def fold(model: keras.Model) -> Callable[..., tf.Tensor]:
-    """Returns what computes a model for inference, within a `tf.function`, on any device.
+    """Returns a function that computes a model's outputs, to within rounding, in a `tf.function` on any device.
 
     Args:
-        model: Of one input and one output, whose weights do not change any more.
+        model: With one input and one output. Its weights must not change any more.
 
     Returns:
-        To be called with values and `training=False`: to within rounding what the model gives. What it does not know
-        runs as the Keras layer, and so does BatchNorm that is not frozen.
+        Takes values and `training=False`. Unknown layers and BatchNorm that is not frozen run as Keras layers.
     """
     return _FoldedNetwork(model, "float32") if has_convolution(model) else model
 
@@ -51,5 +48,5 @@ class _FoldedConvolution(Convolution):
 
 
 def _stored(weights: tf.Tensor) -> tf.Tensor:
-    """From outside the graph into it."""
+    """Brings weights from outside the graph into it."""
     return tf.constant(weights.numpy()) if weights.shape.num_elements() <= _MOST_CONSTANT else weights

@@ -1,16 +1,13 @@
-"""The same network in fewer and cheaper operations, for training on a CPU.
+"""The network in fewer and cheaper operations, for training on a CPU. The Keras model keeps its variables.
 
-The Keras model keeps its variables; only how its outputs, and with them the gradients, are computed differs:
+- A convolution, the frozen BatchNorm after it and the ReLU after that are one operation, through which gradients pass:
+  BatchNorm's scale is multiplied into the kernel.
+- A 1x1 convolution is a matrix product.
+- The gradients of a depthwise convolution over a small map are matrix products too. TensorFlow's own gradients take
+  several times as long as the convolution.
+- All of it may compute in bfloat16. Sums of products, variables, averages, logits and the loss stay in float32.
 
-- A convolution, the frozen BatchNorm after it and the ReLU after that are one operation: BatchNorm's scale is
-  multiplied into the kernel, through which the gradient finds its way all the same.
-- A 1x1 convolution is a matrix product of all places by the kernel.
-- The gradients of a depthwise convolution over a small map are matrix products too. TensorFlow's own take several times
-  as long as the convolution itself.
-- All of it may compute in bfloat16, where the CPU does so in half the time. Products are summed up in float32, and
-  variables, averages, logits and the loss stay in float32.
-
-What it does not know runs as the Keras layer, in float32.
+Unknown layers run as Keras layers, in float32.
 """
 
 from collections.abc import Callable
@@ -22,17 +19,16 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-# Pairs of a place that a depthwise convolution reads and one that it writes, up to which matrices of them are faster:
-# 10x10 places to 5x5, for example.
+# Input pixels times output pixels of a depthwise convolution up to which matrices are faster: 10x10 to 5x5.
 _MOST_PAIRS = 2500
 
 
 def lean(model: keras.Model, dtype: str) -> Callable[..., tf.Tensor]:
-    """Returns what computes a model for a step, to be called as the model is: with values and `training`.
+    """Returns a function that computes a model's outputs for a training step, called like the model.
 
     Args:
-        model: Of one input and one output, both float32.
-        dtype: "float32", to within rounding what the model gives, or "bfloat16".
+        model: With one input and one output, both float32.
+        dtype: "float32", equal to the model to within rounding, or "bfloat16".
 
     Returns:
         The model itself if it has no convolution, if a GPU or several devices compute it, or if it is not in float32.
@@ -43,7 +39,7 @@ def lean(model: keras.Model, dtype: str) -> Callable[..., tf.Tensor]:
 
 
 def has_convolution(model: keras.Model) -> bool:
-    """Whether a model is one that `LeanNetwork` can compute, with something to gain."""
+    """Whether `LeanNetwork` can compute a model, and faster."""
     layers = model._flatten_layers(include_self=False)
     return isinstance(model, keras.Function) and any(map(_is_known_convolution, layers))
 
@@ -63,7 +59,7 @@ def _is_known_convolution(layer: Any) -> bool:
 
 
 class LeanNetwork:
-    """Goes through a model's graph and computes what it knows in its own way; to be called as the model is."""
+    """Computes a model's outputs in its own operations where it knows the layers; called like the model."""
 
     def __init__(self, model: keras.Model, dtype: str):
         """Takes a model that `has_convolution`; the rest as for `lean`."""
@@ -83,7 +79,7 @@ class LeanNetwork:
         return model._run_through_graph(values, operation_fn=applied)
 
     def _apply(self, operation: Any, args: tuple[Any, ...], kwargs: dict[str, Any], training: bool) -> Any:
-        """One operation of the graph; between those that are known go unfinished convolutions and `dtype`."""
+        """One operation of the graph. Known operations exchange unfinished convolutions, in `dtype`."""
         if isinstance(operation, keras.Function):
             return self._run(operation, args[0], training)
         if _is_known_convolution(operation):
@@ -113,11 +109,11 @@ def _is_plain_relu(layer: Any) -> bool:
 
 @dataclass(frozen=True)
 class Convolution:
-    """One that waits for what follows it.
+    """A convolution that waits for the layers after it.
 
     Attributes:
         layer: The convolution.
-        inputs: Its inputs, in the type that it computes in.
+        inputs: Its inputs, in the type of the computation.
         norm: The frozen BatchNorm after it, if there is one.
     """
 
@@ -127,7 +123,7 @@ class Convolution:
 
     @cached_property
     def finished(self) -> tf.Tensor:
-        """Its outputs, when no activation follows: computed once, for all that take them."""
+        """Its outputs without an activation, computed once for all layers that take them."""
         return self.finish(tf.identity)
 
     def finish(self, activation: Callable[[tf.Tensor], tf.Tensor]) -> tf.Tensor:
@@ -149,7 +145,7 @@ class Convolution:
         if tuple(kernel.shape[:2]) != (1, 1) or strides[0] > 1:
             return completed(tf.nn.conv2d(self.inputs, kernel, strides, padding))
         channels, filters = kernel.shape[2:]
-        # TensorFlow makes the product, the offset and the activation one operation, if nothing comes between them.
+        # TensorFlow fuses product, offset and activation if nothing comes between them.
         rows = completed(tf.reshape(self.inputs, (-1, channels)) @ tf.reshape(kernel, (channels, filters)))
         return tf.reshape(rows, tf.concat([tf.shape(self.inputs)[:3], [filters]], axis=0))
 
@@ -166,7 +162,7 @@ class Convolution:
         offset *= scale
         if self.norm.center:
             offset += self.norm.beta
-        # A depthwise kernel has its channels, which are the outputs', on the axis before the last.
+        # A depthwise kernel has its channels on the axis before the last.
         return kernel * (scale[:, None] if self._is_depthwise else scale), offset
 
     @property
@@ -194,26 +190,26 @@ def _depthwise(inputs: tf.Tensor, kernel: tf.Tensor, stride: int, padding: str) 
     """
     strides = [1, stride, stride, 1]
     sides = [
-        _Side(places, taps, stride, padding) for places, taps in zip(inputs.shape[1:3], kernel.shape[:2], strict=True)
+        _Side(pixels, taps, stride, padding) for pixels, taps in zip(inputs.shape[1:3], kernel.shape[:2], strict=True)
     ]
     if np.prod([side.inputs * side.outputs for side in sides]) > _MOST_PAIRS:
         return tf.nn.depthwise_conv2d(inputs, kernel, strides, padding)
     (height, width), channels = inputs.shape[1:3], inputs.shape[3]
-    out_places, taps = sides[0].outputs * sides[1].outputs, kernel.shape[0] * kernel.shape[1]
+    out_pixels, taps = sides[0].outputs * sides[1].outputs, kernel.shape[0] * kernel.shape[1]
     used = np.einsum("aiu,bjv->abijuv", *(side.used() for side in sides)).reshape(-1, taps)
 
     @tf.custom_gradient
     def convolved(inputs: tf.Tensor, kernel: tf.Tensor) -> tuple[tf.Tensor, Callable[..., Any]]:
         def gradients(upstream: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-            # Of each channel, the convolution is a matrix from the places read to those written, with a weight of the
+            # For each channel, the convolution is a matrix from input pixels to output pixels, with a weight of the
             # kernel wherever a tap connects them.
             connected = tf.constant(used, inputs.dtype)
             read = tf.reshape(tf.transpose(inputs, (3, 0, 1, 2)), (channels, -1, height * width))
-            written = tf.reshape(tf.transpose(upstream, (3, 1, 2, 0)), (channels, out_places, -1))
+            written = tf.reshape(tf.transpose(upstream, (3, 1, 2, 0)), (channels, out_pixels, -1))
             of_matrix = tf.reshape(written @ read, (channels, -1))
             of_kernel = tf.matmul(connected, of_matrix, transpose_a=True, transpose_b=True)
             matrix = tf.matmul(tf.reshape(kernel, (taps, channels)), connected, transpose_a=True, transpose_b=True)
-            of_inputs = tf.matmul(tf.reshape(matrix, (channels, out_places, -1)), written, transpose_a=True)
+            of_inputs = tf.matmul(tf.reshape(matrix, (channels, out_pixels, -1)), written, transpose_a=True)
             of_inputs = tf.transpose(tf.reshape(of_inputs, (channels, height, width, -1)), (3, 1, 2, 0))
             return of_inputs, tf.reshape(of_kernel, kernel.shape)
 
@@ -224,7 +220,7 @@ def _depthwise(inputs: tf.Tensor, kernel: tf.Tensor, stride: int, padding: str) 
 
 @dataclass(frozen=True)
 class _Side:
-    """One direction of a convolution: places it reads, taps of its kernel, stride, and "SAME" or "VALID"."""
+    """One direction of a convolution: input pixels, taps of its kernel, stride, and "SAME" or "VALID"."""
 
     inputs: int
     taps: int

@@ -1,8 +1,8 @@
-"""Reads the tensors of a legacy PyTorch weights file with numpy alone, and without running anything the file names.
+"""Tensors of a legacy PyTorch weights file, read with numpy alone and without running anything that the file names.
 
-A legacy file (`torch.save` before PyTorch 1.6) is a row of five pickles (a magic number, the format's version, facts
-about the machine that wrote it, the state dict, the keys of its storages), then each storage's element count and raw
-bytes. A tensor in the state dict is only a view (offset, shape and strides, in elements) of a storage.
+A legacy file (`torch.save` before PyTorch 1.6) holds five pickles: a magic number, the version, facts about the
+machine, the state dict, the keys of its storages. Each storage's element count and raw bytes follow. A tensor in the
+state dict is a view (offset, shape and strides, in elements) of a storage.
 """
 
 import pickle
@@ -30,14 +30,15 @@ class _TensorView(NamedTuple):
 
 
 def read_torch_weights(path: Path) -> dict[str, np.ndarray]:
-    """Return the tensors of the state dict saved in `path` by name, in the file's order.
+    """The tensors of the state dict in a file, by name and in the file's order.
 
-    Each array is C-contiguous, owns its memory and has its tensor's shape (() for a scalar) and dtype, float32 or
-    int64. A pickle can call whatever it names, so only the four names that such a state dict needs are resolved.
+    Each array is C-contiguous, owns its memory and has its tensor's shape (() for a scalar), in float32 or int64.
 
-    Raises ValueError, naming the file, if it is not a legacy PyTorch file (the zip format that followed is not one),
-    names anything else, holds anything but tensors by name, or ends too early.
+    Raises:
+        ValueError: The file is no legacy PyTorch file (the later zip format is not one), is truncated, or holds or
+            names anything but tensors.
     """
+    # A pickle can call whatever it names: only the four names that a state dict needs are resolved.
     with path.open("rb") as file:
         try:
             _check_header(file)

@@ -57,7 +57,7 @@ def test_a_damaged_file_is_said_and_counts_as_none(
         assert checkpoint.load() is None
     (message,) = (record.getMessage() for record in caplog.records)
     assert str(file) in message
-    assert "begins anew" in message
+    assert "starts again" in message
 
 
 def test_what_is_read_only_is_not_written(tmp_path: Path) -> None:
