@@ -28,14 +28,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Batch:
-    """Some files to read.
-
-    Attributes:
-        reader: Reads them.
-        number: Number of the batch.
-        paths: Below the data folder.
-        file: Staging file to write.
-    """
+    """Files to read, by their paths below the data folder, and the staging file to write."""
 
     reader: "Reader"
     number: int

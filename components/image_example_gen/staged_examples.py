@@ -24,8 +24,8 @@ class Place:
     Attributes:
         batch: Number of the batch of images.
         file: Staging file.
-        offset: Bytes in front of the example.
-        size: Its bytes.
+        offset: Bytes before the example.
+        size: Bytes of the example.
     """
 
     batch: int
@@ -55,27 +55,14 @@ class Staged:
 
 @dataclass(frozen=True)
 class Reader:
-    """Reads images of one data folder.
-
-    Attributes:
-        folder: The data folder.
-        labels: By class name.
-        limits: Bounds on single images.
-    """
+    """Reads images of one data folder; `labels` are by class name."""
 
     folder: str
     labels: dict[str, int]
     limits: ImageLimits
 
     def stage(self, number: int, paths: list[bytes], file: str, content: BinaryIO) -> Staged:
-        """Reads a batch, and never raises for a file's content or faults.
-
-        Args:
-            number: Number of the batch.
-            paths: Paths below the data folder.
-            file: Name of the staging file.
-            content: The staging file, open.
-        """
+        """Reads a batch into the open staging file `content`, and never raises for an image's content or faults."""
         staged, offset = Staged(), 0
         for path in paths:
             class_name = class_of(path)

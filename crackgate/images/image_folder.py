@@ -29,12 +29,9 @@ def find_classes(folder: Path) -> list[str]:
 
 
 def find_files(folder: Path) -> Iterator[FoundFile]:
-    """Every file below `folder`, folder by folder in sorted order.
+    """Every file below `folder`, folder by folder in sorted order; raises OSError where it cannot be listed.
 
     Links are followed, unless they lead back to a folder that holds them.
-
-    Raises:
-        OSError: `folder` itself cannot be listed.
     """
     # Folders to enter, the next one last, each with the folders that hold it.
     waiting: list[tuple[str, frozenset[tuple[int, int]]]] = [("", frozenset())]
@@ -60,8 +57,7 @@ def find_files(folder: Path) -> Iterator[FoundFile]:
 def read_regular_file(path: str | bytes, max_bytes: int) -> bytes:
     """Content of a file, cut after one byte more than `max_bytes`.
 
-    Raises:
-        OSError: It cannot be read, or is a pipe, a device or a folder, from which reading might never end.
+    Raises OSError for what cannot be read, and for pipes, devices and folders, which might never end.
     """
     status = os.stat(path)
     if stat.S_ISDIR(status.st_mode):

@@ -29,11 +29,7 @@ class Quality:
 
 
 def measure(luma: np.ndarray) -> Quality:
-    """Measures one picture.
-
-    Args:
-        luma: uint8 of shape (height, width), at least one pixel.
-    """
+    """Measures one picture by its luma, uint8 of shape (height, width), with at least one pixel."""
     shares = np.array(Image.fromarray(luma).histogram()) / luma.size
     brightness = float(shares @ _LEVELS)
     occurring = shares[shares > 0]

@@ -97,11 +97,7 @@ class Release(_Record):
 
 
 def read_manifest(folder: Path) -> Manifest:
-    """Reads a version's manifest, and does not look at the files that it names.
-
-    Raises:
-        ManifestError: There is none, or it cannot be read.
-    """
+    """Reads a version's manifest, and not the files that it names; raises ManifestError where it cannot."""
     file = folder / MANIFEST_FILE
     try:
         return Manifest.model_validate_json(file.read_bytes())

@@ -33,10 +33,7 @@ def held(folder: Path) -> Iterator[None]:
 def remove_old_versions(serving_dir: Path, keep: int) -> list[int]:
     """Removes all released versions but the newest `keep` ones (0: all stay) and those that are `held`.
 
-    Withdrawn versions do not count, and stay.
-
-    Returns:
-        The numbers of the versions that were removed.
+    Withdrawn versions do not count, and stay. Returns the numbers of the versions that were removed.
 
     Raises:
         ServingDirectoryError: One could not be removed.

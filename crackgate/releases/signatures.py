@@ -62,14 +62,10 @@ class Signer:
 
 
 def load_signer(source: str) -> Signer:
-    """Reads a private key.
+    """Reads an Ed25519 private key from a PEM file without a passphrase.
 
-    Args:
-        source: Path of a PEM file without a passphrase, or "env:NAME": an environment variable with such a file's
-            content.
-
-    Raises:
-        KeyFileError: There is no such file or variable, or it holds no Ed25519 private key.
+    `source` is its path, or "env:NAME": an environment variable with its content. Raises KeyFileError where there is no
+    such key.
     """
     try:
         key = load_pem_private_key(_read_secret(source), password=None)
@@ -83,11 +79,7 @@ def load_signer(source: str) -> Signer:
 
 
 def load_public_key(file: Path) -> PublicKey:
-    """Reads a public key from a PEM file.
-
-    Raises:
-        KeyFileError: There is no such file, or it holds no Ed25519 public key.
-    """
+    """Reads an Ed25519 public key from a PEM file; raises KeyFileError where it holds none."""
     try:
         key = load_pem_public_key(file.read_bytes())
     except OSError as error:
@@ -105,11 +97,9 @@ def fingerprint(key: PublicKey) -> str:
 
 
 def check_signature(folder: Path, manifest: Manifest, public_key: PublicKey | None) -> str:
-    """Says how a version is signed, in a sentence.
+    """Says how the version in `folder` is signed, in a sentence.
 
     Args:
-        folder: The version's folder.
-        manifest: The content of its manifest.
         public_key: The key that must have signed it; None to accept any state that agrees with the manifest.
 
     Raises:
@@ -133,9 +123,7 @@ def check_signature(folder: Path, manifest: Manifest, public_key: PublicKey | No
             raise SignatureError(
                 f"the signature is by another key: {manifest.signing_key}, and the given one is {own}"
             ) from None
-        raise SignatureError(
-            f"the signature does not belong to this {MANIFEST_FILE}: one of the two was altered"
-        ) from None
+        raise SignatureError(f"the signature is not that of this {MANIFEST_FILE}: one of the two was altered") from None
     except OSError as error:
         raise SignatureError(f"cannot read {str(file)!r}: {error.strerror}") from None
     return f"signed by {fingerprint(public_key)}"

@@ -37,8 +37,8 @@ def verify(folder: Path, public_key: PublicKey | None = None, version: int | Non
 
     Args:
         folder: The version's folder.
-        public_key: The key that must have signed it; None to accept any.
-        version: The number that it must have; None where the folder's name says nothing.
+        public_key: The key that must have signed it; None for any.
+        version: The number that it must have; None for any.
     """
     try:
         manifest = read_manifest(folder)

@@ -45,8 +45,7 @@ def production_version(serving_dir: Path) -> Path | None:
 def list_versions(serving_dir: Path) -> list[Version]:
     """Returns all versions, the oldest first, also withdrawn and incomplete ones.
 
-    Raises:
-        ManifestError: The record of a withdrawal cannot be read.
+    Raises ManifestError where the record of a withdrawal cannot be read.
     """
     records = read_records(serving_dir)
     withdrawn = serving_dir / WITHDRAWN_FOLDER
@@ -74,8 +73,7 @@ def find_version(serving_dir: Path, number: int) -> Version | None:
 def find_withdrawn_model(serving_dir: Path, model_digest: str) -> Version | None:
     """Returns the newest version with this `Manifest.model_digest`; None without one, or unless all are withdrawn.
 
-    Raises:
-        ManifestError: The record of a withdrawal cannot be read.
+    Raises ManifestError as `list_versions` does.
     """
     records = {number for number, each in read_records(serving_dir).items() if each.model_digest == model_digest}
     same = [

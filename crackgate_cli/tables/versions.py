@@ -47,11 +47,7 @@ class VersionEntry(BaseModel):
 
 
 def describe_versions(serving_dir: Path) -> list[VersionEntry]:
-    """Returns all versions, the newest first.
-
-    Raises:
-        ManifestError: The record of a withdrawal cannot be read.
-    """
+    """Returns all versions, the newest first; raises ManifestError as `list_versions` does."""
     in_production = production_version(serving_dir)
     return [_entry(version, version.folder == in_production) for version in reversed(list_versions(serving_dir))]
 

@@ -39,10 +39,7 @@ PICTURE_BYTES = 16
 
 
 def describe(grey: NDArray[np.uint8]) -> bytes:
-    """Describes one image, of any size and aspect.
-
-    Args:
-        grey: Grey levels of shape (height, width), uint8, 0 to 255.
+    """Describes one image by its grey levels, uint8 of any shape (height, width).
 
     Returns:
         The DCT coefficients of the image's thumbnail as int8, lowest frequency first. For a blank image, which has no
@@ -102,11 +99,8 @@ def bands(images: Coefficients) -> NDArray[np.uint32]:
     A band's hash is the smallest one over the eight orientations. The descriptor alone decides it, since the sums are
     whole numbers that float32 holds exactly.
 
-    Args:
-        images: `coefficients` of images with texture.
-
     Returns:
-        A hash for each of the 20 bands, of shape (images, 20).
+        A hash for each of the 20 bands, of shape (images, 20), for `coefficients` of images with texture.
     """
     hashes = np.empty((len(images), _BANDS), np.uint32)
     for start in range(0, len(images), _HASHED_AT_ONCE):

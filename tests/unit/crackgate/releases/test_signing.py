@@ -60,7 +60,7 @@ def test_a_signature_is_refused_when_it_is_missing_wrong_or_of_another_manifest(
     signature = (signed / SIGNATURE_FILE).read_bytes()
     (signed / SIGNATURE_FILE).write_bytes(signature[:-1] + bytes([signature[-1] ^ 1]))
     (problem,) = verify(signed, public_key).problems
-    assert problem == "the signature does not belong to this manifest.json: one of the two was altered"
+    assert problem == "the signature is not that of this manifest.json: one of the two was altered"
     (signed / SIGNATURE_FILE).unlink()
     for given in (public_key, None):
         (problem,) = verify(signed, given).problems
@@ -83,7 +83,7 @@ def test_an_edited_manifest_that_hides_its_edit_is_found_by_the_signature(signed
     (signed / MANIFEST_FILE).write_text(better.model_dump_json(indent=2))
     assert verify(signed).problems == [], "without a key nobody can tell"
     assert verify(signed, public_key).problems == [
-        "the signature does not belong to this manifest.json: one of the two was altered"
+        "the signature is not that of this manifest.json: one of the two was altered"
     ]
 
 
