@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Annotated
 
@@ -138,20 +138,14 @@ def _predict_here(
 
 @contextmanager
 def _writer(kind: Format, output: Path | None, classes: list[str]) -> Iterator[Write]:
-    if output is None:
-        with (
-            os.fdopen(os.dup(1), "w", encoding="utf-8", errors="backslashreplace", newline="") as stream,
-            text_writer(kind, stream, classes) as write,
-        ):
-            yield write
-        return
-    with whole_file(output) as partial:
-        if kind is Format.PARQUET:
-            with parquet_writer(partial, classes) as write:
-                yield write
+    with ExitStack() as stack:
+        if output is None:
+            stream = os.fdopen(os.dup(1), "w", encoding="utf-8", errors="backslashreplace", newline="")
         else:
-            with (
-                partial.open("w", encoding="utf-8", newline="") as stream,
-                text_writer(kind, stream, classes) as write,
-            ):
-                yield write
+            partial = stack.enter_context(whole_file(output))
+            if kind is Format.PARQUET:
+                yield stack.enter_context(parquet_writer(partial, classes))
+                return
+            stream = partial.open("w", encoding="utf-8", newline="")
+        stack.enter_context(stream)
+        yield stack.enter_context(text_writer(kind, stream, classes))

@@ -22,7 +22,6 @@ from serving.batch.predictions import PredictionRow, predict
 
 SHARDS = "predictions"
 SUMMARY_FILE = "summary.json"
-FORMATS = (Format.PARQUET, Format.JSONL)
 _ERROR = "error"
 
 
@@ -39,7 +38,7 @@ def predict_with_beam(
         arguments: See `find_images`.
         output: Folder, created where it is not there; receives `predictions-00000-of-00004.parquet` (or `.jsonl`) and
             so on, and `summary.json`.
-        kind: One of `FORMATS`.
+        kind: Parquet or JSONL.
         pipeline_args: Beam's options: which runner, how many workers.
     """
     classes = read_card(model_dir).classes

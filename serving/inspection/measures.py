@@ -43,7 +43,7 @@ class Measures:
         """For a line of text."""
         return (
             f"cracked area {self.cracked_share:.1%}, longest run {self.longest_run_px:,.0f} px, "
-            f"{self.regions} regions, highest score {self.highest_score:.2f}"
+            f"{self.regions} region{'' if self.regions == 1 else 's'}, highest score {self.highest_score:.2f}"
         )
 
 
