@@ -10,7 +10,7 @@ from crackgate.contracts.evaluation import ReliabilityBin, ThresholdPoint
 from crackgate.pages.chart_style import SERIES, Colour, draw_chart
 from crackgate.report.content import Training
 
-Corner = Literal["lower left", "lower right", "upper left"]
+Corner = Literal["lower left", "lower right"]
 
 # Inches.
 _SQUARE = (4.6, 3.9)
@@ -80,7 +80,7 @@ def draw_reliability(bins: list[ReliabilityBin]) -> dict[str, str]:
         filled = [row for row in bins if row.images]
         scores, shares = [row.mean_score for row in filled], [row.share_positive for row in filled]
         axes.plot(scores, shares, marker="o", color=Colour.FIRST, label="model", clip_on=False)
-        _finish(axes, "", "share that is positive", legend="upper left")
+        _finish(axes, "", "share that is positive", legend="lower right")
         counts.vlines(scores, 0, [row.images for row in filled], color=Colour.BARS, linewidth=6)
         counts.set_yscale("symlog", linthresh=1)
         counts.set_ylim(bottom=0)
