@@ -14,7 +14,7 @@ def draw_histograms(measure: Measure, splits: dict[str, FeatureStatistics]) -> d
     """Draws one measure, a row per split over a common axis, the median as a line; see `draw_chart`.
 
     Args:
-        measure: What is drawn.
+        measure: To be drawn.
         splits: Its statistics, one or more, not all of a single value.
     """
 

@@ -69,7 +69,7 @@ class Group:
 
 @dataclass(frozen=True)
 class Samples:
-    """What was picked.
+    """The images that were picked.
 
     Attributes:
         outliers: Up to 12 images by each of ORDERS, the most extreme first, equal ones by path.
@@ -110,7 +110,7 @@ def pick_samples(pipeline: beam.Pipeline, folders: dict[str, str], results: Path
 
 
 def read_samples(results: Path) -> Samples:
-    """What a finished pipeline picked."""
+    """The images that a finished pipeline picked."""
     found = dict(read_rows(results, "outliers"))
     return Samples(
         outliers={name: _from_rows(found.get(name, [])) for name in ORDERS},

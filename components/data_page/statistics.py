@@ -14,7 +14,7 @@ class Measure:
     Attributes:
         feature: Name of the stored feature.
         title: Heading.
-        unit: What the number is, for an axis.
+        unit: Label of its axis.
         digits: Decimals that a single value is worth.
     """
 

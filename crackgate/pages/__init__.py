@@ -1,1 +1,1 @@
-"""What our HTML pages share: their look, charts, thumbnails, and names shown as text."""
+"""The common parts of our HTML pages: layout, elements, style, charts, thumbnails, and names shown as text."""

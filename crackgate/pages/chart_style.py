@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 
 
 class Colour(StrEnum):
-    """What a chart draws with. `draw_chart` puts the colours of a light and of a dark page in place of the values."""
+    """The colours of a chart. `draw_chart` replaces the values by the colours of a light and of a dark page."""
 
     TEXT = "#0a0b01"
     # Axes, ticks and lines of reference.
@@ -21,7 +21,7 @@ class Colour(StrEnum):
     FIRST = "#0a0b05"
     SECOND = "#0a0b06"
     THIRD = "#0a0b07"
-    # What is pointed out.
+    # Marked points and thresholds.
     MARK = "#0a0b08"
 
 

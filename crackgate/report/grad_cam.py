@@ -1,4 +1,4 @@
-"""Heat maps of what spoke for an answer: Grad-CAM (Selvaraju et al. 2017, arXiv:1610.02391)."""
+"""Heat maps of the pixels that raised the score of a class: Grad-CAM (Selvaraju et al. 2017, arXiv:1610.02391)."""
 
 from collections.abc import Sequence
 
@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from crackgate.model.decoding import decode_image
 
-# Layer by layer, one picture takes as long as several; more at once would only take more memory.
+# An image costs as much alone as with others; more at once would only take more memory.
 _AT_ONCE = 8
 
 
@@ -31,14 +31,14 @@ class GradCam:
         return decode_image(encoded, self._side).numpy()
 
     def heat_maps(self, images: Sequence[np.ndarray], labels: Sequence[int]) -> np.ndarray:
-        """Returns where each picture spoke for a class.
+        """Returns where each image raised the score of a class.
 
         Args:
             images: N, at least one, from `decode`.
-            labels: Positions of the classes among the logits, one for each picture.
+            labels: Positions of the classes among the logits, one for each image.
 
         Returns:
-            float32 (N, height, width of the feature map), 0 to 1; a map is 0 all over when nothing spoke for the class.
+            float32 (N, height, width of the feature map), 0 to 1; a map is 0 all over when no pixel raised the score.
         """
         starts = range(0, len(images), _AT_ONCE)
         return np.concatenate([self._look(images[i : i + _AT_ONCE], labels[i : i + _AT_ONCE]) for i in starts])
@@ -47,9 +47,9 @@ class GradCam:
         feature_map = self._lower(np.stack(images), training=False)
         with tf.GradientTape() as tape:
             tape.watch(feature_map)
-            # A picture's logit depends on no other picture, so the sum has the gradients of all.
+            # An image's logit depends on no other image, so the sum has the gradients of all.
             logits = tf.gather(self._upper(feature_map, training=False), labels, batch_dims=1)
-        # Trained in half precision or not: what follows is not.
+        # From here on in single precision, whatever the model was trained in.
         slope, activation = (tf.cast(x, tf.float32) for x in (tape.gradient(logits, feature_map), feature_map))
         weight = tf.reduce_mean(slope, axis=(1, 2), keepdims=True)
         heat = tf.nn.relu(tf.reduce_sum(weight * activation, axis=-1)).numpy()

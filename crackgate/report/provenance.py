@@ -1,4 +1,4 @@
-"""What a run was made with."""
+"""Versions of code, packages and data of a run."""
 
 import importlib.metadata
 import platform
@@ -24,7 +24,7 @@ def read_provenance(data_fingerprint: str) -> Provenance:
 
 def read_commit(checkout: Path) -> str:
     """Returns the commit checked out in a folder; `INSTALLED` when the folder is not a checkout's top."""
-    # Git would look further up, and find the checkout of whoever installed us below it.
+    # Git would look further up, and find the checkout of a project that this package is installed below.
     if not (checkout / ".git").exists():
         return INSTALLED
     try:

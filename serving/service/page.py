@@ -2,20 +2,18 @@
 
 import base64
 import hashlib
-from pathlib import Path
-
-_FOLDER = Path(__file__).parent
+from importlib.resources import files
 
 
-def _read(name: str) -> str:
-    return (_FOLDER / name).read_text(encoding="utf-8")
+def _read(name: str, package: str = "serving.service") -> str:
+    return (files(package) / name).read_text(encoding="utf-8")
 
 
 def _digest(text: str) -> str:
     return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
 
 
-_STYLE, _SCRIPT = _read("page.css"), _read("page.js")
+_STYLE, _SCRIPT = _read("colours.css", "crackgate.pages") + _read("page.css"), _read("page.js")
 PAGE = _read("page.html").replace("{{style}}", _STYLE).replace("{{script}}", _SCRIPT)
 PAGE_POLICY = (
     f"default-src 'none'; style-src {_digest(_STYLE)}; script-src {_digest(_SCRIPT)}; img-src blob: data:; "
