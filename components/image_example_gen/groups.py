@@ -15,8 +15,8 @@ from crackgate.images.copies.descriptor import PICTURE_BYTES
 from crackgate.images.copies.groups import GroupCopies
 from crackgate.images.copies.partitions import (
     Digests,
+    DigestTable,
     PictureTable,
-    Table,
     equal_rows,
     find_rows,
     from_bytes,
@@ -33,7 +33,7 @@ Assigned = tuple[Place, bytes, str]
 
 
 @dataclass(frozen=True)
-class ImageTable(Table):
+class ImageTable(DigestTable):
     """Staged images; the digests name their pictures or, once they are grouped, the centres of their groups.
 
     Attributes:

@@ -19,7 +19,7 @@ class ReleaseOptions(Section):
     ] = ""
     keep: Annotated[
         int,
-        Field(ge=0, le=10_000, description="released versions to keep, those in use besides; 0: all"),
+        Field(ge=0, le=10_000, description="released versions to keep, besides those that readers hold; 0: all"),
     ] = 0
 
     @field_validator("signing_key")

@@ -59,7 +59,7 @@ class Data(BaseModel):
 
 
 class Baseline(BaseModel):
-    """The model in service that the Evaluator compared with, what it was released as, and by which run."""
+    """The model in production that the Evaluator compared with, what it was released as, and by which run."""
 
     model: Made
     version: int | None
@@ -72,7 +72,7 @@ class RunDetails(BaseModel):
     Attributes:
         run: What it came to.
         links: From the latest to the first; empty when ML Metadata knows nothing of the run.
-        baseline: None when there was no model in service, or the run did not come to its evaluation.
+        baseline: None when there was no model in production, or the run did not come to its evaluation.
         data: None when ML Metadata knows nothing of it.
         summary: Path of its summary; None when there is none.
     """

@@ -14,7 +14,7 @@ from google.protobuf.json_format import MessageToDict
 from ml_metadata.proto.metadata_store_pb2 import ConnectionConfig, Event, SqliteMetadataSourceConfig
 from ml_metadata.proto.metadata_store_pb2 import Execution as ExecutionProto
 
-# The Evaluator's name for the model in service. It has a lineage of its own.
+# The Evaluator's name for the model in production. It has a lineage of its own.
 BASELINE_INPUT = "baseline_model"
 
 
@@ -86,7 +86,7 @@ class Record:
     def trace(self, execution: Execution) -> list[Execution]:
         """Returns the executions that an execution's outputs come from, the latest first, itself included.
 
-        An execution that took over what was made before is replaced by the one that made it. The model in service,
+        An execution that took over what was made before is replaced by the one that made it. The model in production,
         which the Evaluator compares with, is not followed.
         """
         found: dict[int, Execution] = {}

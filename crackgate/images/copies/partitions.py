@@ -31,7 +31,7 @@ _PAIR = np.dtype(f"S{2 * PICTURE_BYTES}")
 
 
 @dataclass(frozen=True)
-class Table:
+class DigestTable:
     """Some images, one a row; subclasses add columns, arrays or lists.
 
     Attributes:
@@ -64,7 +64,7 @@ class Table:
 
 
 @dataclass(frozen=True)
-class PictureTable(Table):
+class PictureTable(DigestTable):
     """Images with their descriptors; the digests name their pictures (see `descriptor.picture_of`).
 
     Attributes:

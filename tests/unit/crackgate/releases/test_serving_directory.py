@@ -195,7 +195,7 @@ def test_a_withdrawn_model_is_known_even_when_its_files_are_gone(model: Path, se
 
 def test_a_reinstated_model_is_not_held_back(model: Path, serving: Path) -> None:
     _, second = push(model, serving, 2)
-    # Another version of the same model is in service, so it is not the model that was found wanting.
+    # Another version of the same model is in production, so it is not the model that was found wanting.
     roll_back(serving, None, "me", "bad")
     assert find_withdrawn_model(serving, measure_model(model)) is None
     roll_back(serving, second, "me", "good")
