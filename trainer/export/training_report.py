@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 from matplotlib.figure import Figure
 from scipy.special import softmax
+from sklearn.calibration import calibration_curve
 from sklearn.metrics import classification_report
 
 from crackgate.config.train import TrainOptions
@@ -116,10 +117,7 @@ def write_reliability(
             score, happened = scores.max(axis=1), scores.argmax(axis=1) == labels
         else:
             score, happened = scores[:, decision.label], labels == decision.label
-        number = np.minimum((score * 10).astype(int), 9)
-        images = np.bincount(number, minlength=10)
-        filled = images > 0
-        mean, share = (np.bincount(number, what, minlength=10)[filled] / images[filled] for what in (score, happened))
+        share, mean = calibration_curve(happened, score, n_bins=10)
         axes.plot(mean, share, marker="o", label=name)
     axes.plot([0, 1], [0, 1], color="grey", linestyle=":", label="perfectly calibrated")
     if decision is not None:

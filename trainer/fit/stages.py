@@ -82,11 +82,7 @@ def predict_eval(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Logits of the trained classifier for every eval image, without another pass through its lower part.
 
-    Args:
-        upper: As `train_stages` left it.
-        head: As `train_stages` left it.
-        views: With activations of the eval images if the upper part was fine-tuned.
-        stages: From `train_stages`.
+    Takes the models and views of `train_stages`, and the stages that it returned.
 
     Returns:
         Logits, float32 (images, classes), and labels, int64 (images,).
