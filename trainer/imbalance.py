@@ -78,7 +78,7 @@ def draw_part(labels: np.ndarray, imbalance: Imbalance, seed: int, epoch: int, s
     Args:
         labels: int (images,).
         imbalance: As for `draw_epoch`. The parts are cut from its orders, one after the other.
-        seed: Of these orders.
+        seed: Decides these orders.
         epoch: Counted from 0.
         size: Images of each epoch.
     """

@@ -37,7 +37,7 @@ def train_worker(examples: Path, output: Path, config: Config) -> bool:
     if not classes:
         raise ConfigError(
             "data.classes: received nothing, and there is no image folder here to find them in: give them in the order "
-            "of their labels, which is the alphabet's unless the pipeline was told otherwise"
+            "of their labels, which is alphabetical unless the pipeline's data.classes had another"
         )
     for split in (TRAIN_SPLIT, EVAL_SPLIT):
         _check_labels(examples / f"Split-{split}", classes)

@@ -24,7 +24,7 @@ def run_data_pipeline(step: str, data: Path, output: Path, options: BeamOptions)
         step: One of `COMPONENTS`.
         data: The image folder.
         output: Receives artifacts and metadata.
-        options: Of Beam.
+        options: Options of Beam.
 
     Returns:
         The step's own seconds.

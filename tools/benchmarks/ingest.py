@@ -1,7 +1,7 @@
 """Images per second and peak memory of ImageExampleGen, against a plain loop that reads, decodes once and writes.
 
-Every measurement runs in a process of its own, imports not counted. Where more images are asked for than there are,
-noisy copies of the photographs stand in.
+Every measurement runs in a process of its own, imports not counted. Noisy copies stand in where there are too few
+photographs.
 
     python -m tools.benchmarks.ingest --photographs FOLDER --counts 1000 10000
 """

@@ -19,8 +19,8 @@ class FinishedProcess(NamedTuple):
 
     Attributes:
         seconds: Wall-clock time.
-        cpu_seconds: Of all cores. Other work on the machine changes it least.
-        peak_megabytes: Of the largest process.
+        cpu_seconds: CPU time of all cores. Other work on the machine changes it least.
+        peak_megabytes: Peak memory of the largest process.
         output: Standard output.
     """
 
@@ -44,7 +44,7 @@ def run_python(*arguments: object, allowed: tuple[int, ...] = (0,)) -> FinishedP
     """Runs Python to its end.
 
     Args:
-        arguments: Of Python, each turned into a string.
+        arguments: Python's, each turned into a string.
         allowed: Exit codes.
 
     Raises:
@@ -68,7 +68,7 @@ def run_function(name: str, *arguments: object) -> FinishedProcess:
     """Calls a function in a new process, imports included; `result` has what it returned.
 
     Args:
-        name: Of a function in this folder, such as `ingest.measure`.
+        name: Name of a function in this folder, such as `ingest.measure`.
         arguments: As JSON can hold them; paths become strings.
 
     Raises:

@@ -92,10 +92,10 @@ def measure(ways: dict[str, Way], photographs: list[bytes], batch: int, rounds: 
     turns = [photographs[first : first + batch] for first in range(0, max(8, batch * 2), batch)]
     seconds: dict[str, list[float]] = {way: [] for way in ways}
     for number in range(rounds + 1):
-        for way, answer in ways.items():
+        for way, ask_way in ways.items():
             for images in turns:
                 started = time.perf_counter()
-                answer(images)
+                ask_way(images)
                 # The first round warms up.
                 if number:
                     seconds[way].append(time.perf_counter() - started)
@@ -138,10 +138,10 @@ def ask(connection: http.client.HTTPConnection, images: list[bytes]) -> object:
     values = [{"b64": base64.b64encode(image).decode()} for image in images]
     connection.request("POST", _PATH, json.dumps({"signature_name": "predict_images", "instances": values}))
     response = connection.getresponse()
-    answer = json.loads(response.read())
+    content = json.loads(response.read())
     if response.status != 200:
-        sys.exit(f"the service answered {response.status}: {answer}")
-    return answer
+        sys.exit(f"the service answered {response.status}: {content}")
+    return content
 
 
 @contextmanager

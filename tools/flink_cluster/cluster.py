@@ -43,7 +43,7 @@ _JAVA_OPENINGS = [
     ),
 ]
 _TASK_MANAGER_HEAP_MB = 640
-# A task manager without Flink's start scripts has to be told every share of its memory.
+# Without Flink's start scripts, a task manager needs every share of its memory.
 _SETTINGS = {
     "jobmanager.rpc.address": "localhost",
     "jobmanager.bind-host": "localhost",
@@ -118,8 +118,8 @@ class FlinkCluster:
     """A running cluster.
 
     Attributes:
-        job_endpoint: Where Beam's job server listens, HOST:PORT.
-        worker_pool: Where each task manager finds its worker pool, HOST:PORT.
+        job_endpoint: Address of Beam's job server, HOST:PORT.
+        worker_pool: Address of its worker pool for each task manager, HOST:PORT.
         rest: Root of Flink's REST interface and web page.
     """
 
@@ -139,10 +139,10 @@ class FlinkCluster:
 
         Args:
             folder: Empty or new; receives logs, temporary files and what `load` needs.
-            software: What to run.
+            software: Paths of the software.
             task_managers: How many.
-            slots: Of each task manager. With spare slots, jobs survive the loss of a task manager.
-            job_port: Of the job server; 0 for any.
+            slots: Slots of each task manager. With spare slots, jobs survive the loss of a task manager.
+            job_port: Port of the job server; 0 for any.
 
         Raises:
             ClusterError: A part ended at once, or did not answer within two minutes. Everything is stopped.

@@ -96,12 +96,12 @@ class ServedClassifier(tf.Module):
             return tf.io.parse_single_example(example, wanted)[stored_example.ENCODED], tf.constant("")
 
         encoded, error = map_rows(parse, examples, (tf.constant(""), tf.constant(NOT_AN_EXAMPLE)))
-        return self._answer(encoded, error)
+        return self._outputs(encoded, error)
 
     @tf.function(input_signature=[tf.TensorSpec([None], tf.string, name="image_bytes")], autograph=False)
     def predict_images(self, image_bytes: tf.Tensor) -> dict[str, tf.Tensor]:
         """Scores encoded images: JPEG, PNG or BMP bytes; over REST as `{"b64": "..."}`."""
-        return self._answer(image_bytes, tf.zeros_like(image_bytes))
+        return self._outputs(image_bytes, tf.zeros_like(image_bytes))
 
     @tf.function(input_signature=[tf.TensorSpec([None], tf.string, name="encoded")], autograph=False)
     def decode(self, encoded: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
@@ -124,25 +124,25 @@ class ServedClassifier(tf.Module):
         logits = tf.cast(logits, tf.float32)
         return tf.nn.softmax(logits / self._calibration.temperature + self._calibration.bias)
 
-    def _answer(self, encoded: tf.Tensor, error: tf.Tensor) -> dict[str, tf.Tensor]:
-        """Answers for encoded images; `error` (string, N) is "" but for those that are known to be none."""
+    def _outputs(self, encoded: tf.Tensor, error: tf.Tensor) -> dict[str, tf.Tensor]:
+        """Outputs for encoded images; `error` (string, N) is "" but for those that are known to be none."""
         scores, not_decoded = self._scores(encoded)
         error = tf.where(error == "", not_decoded, error)
         failed = error != ""
         scores = tf.where(failed[:, None], 0.0, scores)
         label = tf.argmax(scores, axis=1)
-        answer = {"scores": scores, "error": error}
+        outputs = {"scores": scores, "error": error}
         if self._decision is not None:
             positive = self._decision.label
             score = scores[:, positive]
             # Not `logical_not(score < threshold)`: TensorFlow rewrites that to >=, which is false of NaN.
-            answer["is_positive"] = (score >= self._decision.threshold) | tf.math.is_nan(score) | failed
+            outputs["is_positive"] = (score >= self._decision.threshold) | tf.math.is_nan(score) | failed
             others = tf.where(tf.one_hot(positive, scores.shape[1], on_value=True, off_value=False), -1.0, scores)
-            label = tf.where(answer["is_positive"], tf.constant(positive, label.dtype), tf.argmax(others, axis=1))
-        answer["label"] = tf.where(failed, "", tf.gather(self._classes, label))
-        answer["probability"] = tf.gather(scores, label, batch_dims=1)
-        answer["model_version"] = tf.fill(tf.shape(error), self._version.lookup(tf.constant(0, tf.int64)))
-        return answer
+            label = tf.where(outputs["is_positive"], tf.constant(positive, label.dtype), tf.argmax(others, axis=1))
+        outputs["label"] = tf.where(failed, "", tf.gather(self._classes, label))
+        outputs["probability"] = tf.gather(scores, label, batch_dims=1)
+        outputs["model_version"] = tf.fill(tf.shape(error), self._version.lookup(tf.constant(0, tf.int64)))
+        return outputs
 
     def _scores(self, encoded: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """Scores and errors, a few images at a time."""

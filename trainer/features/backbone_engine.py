@@ -24,7 +24,7 @@ class Engine(Protocol):
 
     Attributes:
         activation_shape: (height, width, channels) of the lower part's output.
-        channels: Of the upper part's output.
+        channels: Number of channels of the upper part's output.
     """
 
     activation_shape: tuple[int, int, int]

@@ -57,7 +57,7 @@ def training_views(
     Args:
         lower: Frozen backbone up to the cut, with its weights.
         upper: Frozen backbone from the cut on, with its weights.
-        options: Of the training.
+        options: The training's.
         train_files: Globs of gzipped TFRecord files.
         eval_files: Globs of gzipped TFRecord files.
         folder: Cache of views. Views that it lacks are added; those that this training does not need are removed.

@@ -58,14 +58,14 @@ def compute_views(
     """Runs every image as it is, or augmented, or both, through the frozen backbone.
 
     Args:
-        name: Of the images, for the progress messages.
+        name: The images' name in progress messages.
         images: Batches of (float32 images in 0 to 255, int64 labels), `count` images in all.
         count: Number of images.
         make_engine: Builds the engine of the backbone, while the first augmented views are made: to compile the
             augmentation and the network takes seconds each.
         augment: Augmentation model, or a function of it; None when `versions` is 1.
         views: Views per image.
-        file: Where to keep the activations, as .npy; None to keep only the features.
+        file: Receives the activations, as .npy; None to keep only the features.
         versions: One view in `versions` is the image itself, the others are augmented; batches take turns. None:
             `views`, so that the first view of every image is the image itself.
         rough: Whether bfloat16 is enough for the images themselves, as it is for augmented ones.

@@ -30,7 +30,7 @@ class Saved:
     """A stage after one of its epochs.
 
     Attributes:
-        variables: What the next epoch starts from: weights, random states and the optimizer's variables.
+        variables: The start of the next epoch: weights, random states and the optimizer's variables.
         best_weights: Weights after the epoch of the lowest eval loss so far.
         history: By measure, one value per epoch.
     """
@@ -80,7 +80,7 @@ def training_digest(
 
     Args:
         custom_config: The Trainer's: classes, options, digests of code and weights. `work_dir` does not count.
-        hyperparameters: What a Tuner found, or None.
+        hyperparameters: A Tuner's, or None.
         file_patterns: Globs of the stored examples.
     """
     config = {name: value for name, value in custom_config.items() if name != "work_dir"}

@@ -58,7 +58,7 @@ def train_stages(
     Args:
         upper: Backbone from the cut on.
         head: From `build_head`.
-        views: Of the train and the eval split.
+        views: Views of the train and the eval split.
         options: Epochs, rates, patience, imbalance and seed.
         tensorboard_dir: Receives the logs of the stages in `head/` and `fine_tune/`.
         checkpoints: Folder that keeps each epoch, from which a stage resumes; None to keep nothing.

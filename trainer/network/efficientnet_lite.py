@@ -79,7 +79,7 @@ def efficientnet_lite(name: str, image_size: int, weights: Path | None, include_
     """Builds one of `VARIANTS`.
 
     Args:
-        name: Of the variant.
+        name: The variant.
         image_size: Side of the square images, in pixels, 32 or more.
         weights: A legacy PyTorch state dict (see `pretrained_weights_file`); None for random weights.
         include_top: Whether to add the classifier of the ImageNet classes.
