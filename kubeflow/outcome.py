@@ -1,4 +1,4 @@
-"""What a run on a cluster came to, from its tasks' states alone."""
+"""The outcome of a run on a cluster, from the states of its tasks."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -10,18 +10,14 @@ _SUCCEEDED, _FAILED = "SUCCEEDED", "FAILED"
 
 
 def read_outcome(run_state: str, tasks: Iterable[Any]) -> tuple[Verdict, tuple[str, ...]]:
-    """Reads the verdict from the states.
+    """Returns the verdict, and the names of the tasks that failed.
 
-    The API tells states, but neither outputs nor exit codes. So the last two tasks fail by rule: `report` when the run
-    broke down, `verdict` when nothing was released though every node went well. A run that failed otherwise, with a
-    report, was stopped by a check of the data.
+    The API tells states only. `report` fails when the run broke down, `verdict` when nothing was released. A run that
+    failed otherwise, with a report, was stopped by a check of the data.
 
     Args:
-        run_state: The run's, such as "SUCCEEDED".
-        tasks: With `display_name` and `state`; several of one name where it was tried again.
-
-    Returns:
-        The verdict, and the names of the tasks that failed.
+        run_state: The run's state, such as "SUCCEEDED".
+        tasks: Objects with `display_name` and `state`; a retried task appears several times.
     """
     states: dict[str, set[str]] = {}
     for task in tasks:

@@ -1,4 +1,4 @@
-"""A compiled pipeline on this machine: kfp's own local runner, each task in a process of its own."""
+"""Runs a compiled pipeline on this machine with kfp's local runner, one process per task."""
 
 import copy
 import os
@@ -26,16 +26,10 @@ class LocalRunError(Exception):
 
 
 def run_on_this_machine(file: Path, data: Path, workspace: Workspace, serving: Path) -> Summary:
-    """Runs the tasks one after the other and returns what the run came to.
+    """Runs the tasks one after the other and returns the outcome of the run.
 
-    The metadata store is that of the environment (`MLMD_HOST`, ...), or else the workspace's own, so that
-    `crackgate runs` knows these runs, too.
-
-    Args:
-        file: The compiled pipeline.
-        data: Absolute path of the image folder.
-        workspace: Where everything is written.
-        serving: Absolute path that receives `<version>/`.
+    The environment names the metadata store (`MLMD_HOST`, ...); without it the workspace's own serves. `data` and
+    `serving` are absolute; `serving` receives `<version>/`.
 
     Raises:
         LocalRunError: Not even the report could be made.
@@ -75,17 +69,17 @@ def _run(specification: dict[str, Any], parameters: RunParameters) -> None:
     with warnings.catch_warnings():
         # The tasks' image holds what runs here: each task checks its sources.
         warnings.filterwarnings("ignore", "You may be attemping to run a task that uses custom", RuntimeWarning)
-        # How it ended is read from what it left; kfp.local has written the tasks' logs meanwhile.
+        # The run's outcome is read from its files; kfp.local has written the tasks' logs.
         components.load_component_from_text(yaml.safe_dump(specification))(
             workspace=parameters.workspace, data=parameters.data, serving=parameters.serving
         )
 
 
 def _report_alone(specification: dict[str, Any]) -> dict[str, Any]:
-    """The same pipeline with its exit handler as the only task."""
+    """Returns the same pipeline with its exit handler as the only task."""
     alone = copy.deepcopy(specification)
     name = task_name(REPORT)
-    # That this one succeeds must not look as if the pipeline had.
+    # The success of this task must not look like the pipeline's.
     alone["pipelineInfo"]["name"] += f"-{name}"
     task = alone["root"]["dag"]["tasks"][name]
     task.pop("dependentTasks", None)
@@ -106,7 +100,7 @@ def _replaced(value: Any, old: str, new: str) -> Any:
 
 @contextmanager
 def _environment(workspace: Workspace) -> Iterator[None]:
-    """For the tasks' processes: the metadata store, and the sources that run here."""
+    """Sets the metadata store and the running sources for the tasks' processes."""
     before = dict(os.environ)
     if not os.environ.get(HOST):
         os.environ[SQLITE_FILE] = str(workspace.metadata_file)

@@ -1,4 +1,4 @@
-"""Starting a run on a cluster, and reading from its tasks' states what it came to."""
+"""Starts a run on a cluster, and follows it to its outcome."""
 
 import time
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from crackgate.contracts.verdict import EXIT_CODES, Verdict
 from kubeflow.compile.backend_checks import check_file
 from kubeflow.outcome import read_outcome
 
-# Seconds between two looks at a run, and for how long the API may not answer.
+# Seconds between two looks at a run, and seconds that the API may be silent.
 _INTERVAL = 5.0
 _UNANSWERED = 300.0
 _ENDED = ("SUCCEEDED", "FAILED", "CANCELED", "SKIPPED")
@@ -18,14 +18,7 @@ _ENDED = ("SUCCEEDED", "FAILED", "CANCELED", "SKIPPED")
 
 @dataclass(frozen=True)
 class Submission:
-    """A run on a cluster.
-
-    Attributes:
-        run_id: Kubeflow's.
-        url: Of the run in the user interface.
-        verdict: None while it goes on.
-        failed_tasks: Names of the tasks that failed.
-    """
+    """A run on a cluster: `url` shows it in the user interface, `verdict` is None until it ends."""
 
     run_id: str
     url: str
@@ -34,7 +27,7 @@ class Submission:
 
     @property
     def exit_code(self) -> int:
-        """That of a local run with the same verdict."""
+        """The exit code of a local run with the same verdict."""
         return 0 if self.verdict is None else EXIT_CODES[self.verdict]
 
 
@@ -50,14 +43,10 @@ def submit(
     run_name: str | None,
     parameters: dict[str, str],
 ) -> tuple[kfp.Client, Submission]:
-    """Uploads the compiled pipeline as a run.
+    """Uploads the compiled pipeline as a run; None stands for Kubeflow's default.
 
     Args:
         host: URL of the API.
-        file: The compiled pipeline.
-        namespace: Of the run, where Kubeflow has several users.
-        experiment: Groups runs; Kubeflow's default one without.
-        run_name: Shown in the user interface.
         parameters: Run parameters that differ from their defaults.
 
     Raises:
@@ -83,15 +72,10 @@ def submit(
 
 
 def follow(client: kfp.Client, submission: Submission, timeout: float) -> Submission:
-    """Waits for the end of the run.
-
-    Args:
-        client: From `submit`.
-        submission: From `submit`.
-        timeout: Seconds.
+    """Waits up to `timeout` seconds for the end of the run that `submit` started.
 
     Raises:
-        SubmissionError: It did not end in time, or the API went away. The run goes on.
+        SubmissionError: The run did not end in time, or the API went away. The run goes on.
     """
     # kfp's own wait knows no cancelled runs, and gives up at the first hiccup of the connection.
     deadline, unanswered_since = time.monotonic() + timeout, None

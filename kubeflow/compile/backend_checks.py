@@ -1,7 +1,6 @@
-"""Finds what Kubeflow Pipelines would refuse, before anything is uploaded.
+"""Finds what Kubeflow Pipelines would refuse, before the upload.
 
-The rules are those of KFP 2.14 to 2.17 (backend/src/apiserver/template, backend/src/v2/compiler and
-backend/src/v2/driver of github.com/kubeflow/pipelines), and what Kubernetes and Argo allow as names, sizes and retries.
+The rules come from the backend of KFP 2.14 to 2.17 (github.com/kubeflow/pipelines), Kubernetes and Argo.
 """
 
 import re
@@ -16,7 +15,7 @@ from kfp.kubernetes import kubernetes_executor_config_pb2
 from kfp.pipeline_spec import pipeline_spec_pb2
 
 SCHEMA_VERSION = "2.1.0"
-# The fields that kfp's protobufs have and those of KFP 2.14 or of 2.17 have not: a server reads strictly.
+# Fields of kfp's protobufs that KFP 2.14 or 2.17 lacks: a server reads strictly.
 _NOT_EVERYWHERE = {
     "kfp_kubernetes.ConfigMapAsEnv.optional",
     "kfp_kubernetes.KubernetesExecutorConfig.security_context",
@@ -27,18 +26,18 @@ _NOT_EVERYWHERE = {
     "ml_pipelines.PipelineConfig.resource_ttl",
     "ml_pipelines.PipelineDeploymentConfig.ImporterSpec.download_to_workspace",
 }
-# The server's own pattern, held against the whole name.
+# The server's own pattern for the whole name.
 _PIPELINE_NAME = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
 # Task names become names of Argo's templates, and values of labels.
 _TASK_NAME = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
-# With five random characters after it, the pipeline's name is the workflow's, and that is the value of a label.
+# The workflow's name, a label's value, is the pipeline's name with five random characters.
 _LONGEST_PIPELINE_NAME = 57
 # An object in etcd has at most 1.5 MiB; Argo keeps the state of every pod beside the specification.
 _LARGEST = 1_000_000
-# Driver and launcher are given a task as one argument, of which Linux takes 128 KiB.
+# Driver and launcher receive a task as one argument, and Linux takes 128 KiB in one.
 _LARGEST_TASK = 120_000
 _PLACEHOLDER = re.compile(r"\{\{.*?\}\}", re.DOTALL)
-# The driver fills these in, where one is the whole of a constant.
+# The driver replaces a constant that is one of these.
 _KNOWN_PLACEHOLDERS = {"{{$.pipeline_job_uuid}}", "{{$.pipeline_job_name}}", "{{$.pipeline_job_resource_name}}"}
 # The server's compiler gives every pod these.
 _VOLUMES_OF_KFP = {
@@ -55,15 +54,11 @@ _UNTYPED = pipeline_spec_pb2.ParameterType.PARAMETER_TYPE_ENUM_UNSPECIFIED
 
 
 class BackendRefusalError(Exception):
-    """Kubeflow Pipelines would refuse the file; the message lists why."""
+    """Kubeflow Pipelines would refuse the file; the message lists the reasons."""
 
 
 def check_file(file: Path) -> None:
-    """Checks a compiled pipeline.
-
-    Raises:
-        BackendRefusalError: Kubeflow Pipelines would refuse it.
-    """
+    """Raises BackendRefusalError where Kubeflow Pipelines would refuse the compiled pipeline."""
     if refusals := find_refusals(file.read_text(encoding="utf-8")):
         raise BackendRefusalError(
             f"Kubeflow Pipelines would refuse {str(file)!r}: {'; '.join(refusals)}. What it takes is written by "
@@ -72,10 +67,9 @@ def check_file(file: Path) -> None:
 
 
 def find_refusals(text: str) -> list[str]:
-    """Returns why the server would refuse the pipeline, in sentences; nothing when it would not.
+    """Returns the reasons to refuse a pipeline, a sentence each.
 
-    Args:
-        text: YAML of a pipeline specification, and perhaps a platform specification after it.
+    The text is YAML: a pipeline specification, then perhaps a platform specification.
     """
     try:
         documents = [document for document in yaml.load_all(text, Loader=yaml.CSafeLoader) if document is not None]
@@ -124,7 +118,7 @@ def _check_fields(*messages: Message) -> Iterator[str]:
 
 
 def _fields_set(message: Message) -> Iterator[str]:
-    """The full names of all fields that are set, however deep."""
+    """Returns the full names of all fields that are set, at any depth."""
     for field, value in message.ListFields():
         yield field.full_name
         if field.message_type is None:
@@ -319,7 +313,7 @@ def _check_volumes(where: str, config: kubernetes_executor_config_pb2.Kubernetes
     claims = {mount.constant for mount in config.pvc_mount}
     secrets = {mount.secret_name for mount in config.secret_as_volume}
     folders = {mount.volume_name for mount in config.empty_dir_mounts}
-    # The driver calls a volume what its claim or Secret is called.
+    # The driver names a volume after its claim or Secret.
     names = [*claims, *secrets, *folders, *_VOLUMES_OF_KFP]
     if shared := sorted({name for name in names if names.count(name) > 1}):
         yield f"{where}: several volumes would be called {', '.join(shared)}"

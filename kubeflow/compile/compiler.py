@@ -1,7 +1,7 @@
-"""From a TFX pipeline to one `pipeline.yaml` for Kubeflow Pipelines v2.
+"""Compiles a TFX pipeline to one `pipeline.yaml` for Kubeflow Pipelines v2.
 
-Each TFX node becomes one task, which runs TFX's launcher on the node's own part of the IR. Nothing is passed from task
-to task but their order: what a node needs it finds in ML Metadata, as under LocalDagRunner.
+Each TFX node becomes one task, which runs TFX's launcher on the node's part of the IR. Tasks exchange data through
+ML Metadata only.
 """
 
 import copy
@@ -30,16 +30,12 @@ _PUSHER = "Pusher"
 
 
 def compile_pipeline(pipeline: tfx.dsl.Pipeline, classes: list[str], config: Config, file: Path) -> None:
-    """Writes the pipeline as YAML: its specification, and that of the Kubernetes platform behind it.
+    """Writes the pipeline as YAML: its specification, then that of the Kubernetes platform.
 
-    Args:
-        pipeline: Made with the stand-ins of `kubeflow.task.parameters` in the place of its paths.
-        classes: Class names in label order.
-        config: The configuration; `config.kubeflow` says where the tasks run.
-        file: What to write, `.yaml`.
+    The pipeline holds the stand-ins of `kubeflow.task.parameters` as paths. `classes` are in label order.
 
     Raises:
-        ConfigError: `kubeflow.nodes` names a node that the pipeline has not.
+        ConfigError: `kubeflow.nodes` names a node that the pipeline lacks.
     """
     ir = compiler.Compiler().compile(pipeline)
     nodes = [node.pipeline_node for node in ir.nodes]
@@ -78,7 +74,7 @@ def compile_pipeline(pipeline: tfx.dsl.Pipeline, classes: list[str], config: Con
 
 
 def _retry_however_long_it_takes(specification: pipeline_spec_pb2.PipelineSpec) -> None:
-    """Lifts kfp's limit of one hour, which Argo counts from the start of the first attempt and ends the last by."""
+    """Lifts kfp's limit of one hour, which Argo applies to all attempts together."""
     for component in (specification.root, *specification.components.values()):
         for task in component.dag.tasks.values():
             if task.HasField("retry_policy"):
@@ -98,7 +94,7 @@ def _last_nodes(nodes: list[pipeline_pb2.PipelineNode]) -> list[str]:
 
 
 def _component(function: Any, node_id: str, options: KubeflowOptions) -> Any:
-    """The function as a component under the node's own name, which names its task."""
+    """Makes the function a component under the node's name, which also names the task."""
     image = options.of_node(node_id).image or options.image
     component = copy.copy(dsl.component(function, base_image=image, install_kfp_package=False))
     component.component_spec = copy.deepcopy(component.component_spec)
@@ -127,5 +123,5 @@ def _equip(task: dsl.PipelineTask, options: KubeflowOptions, own: NodeOptions) -
         kubernetes.add_toleration(task, **given)
     for volume in options.volumes:
         kubernetes.mount_pvc(task, volume.claim, volume.mount)
-    # Without it the task says so; a pod that waits for a Secret says nothing.
+    # A task reports a missing Secret; a pod that waits for one reports nothing.
     kubernetes.use_secret_as_volume(task, options.mlmd_secret, str(SECRET_FOLDER), optional=True)

@@ -1,4 +1,4 @@
-"""The pipeline as it is compiled for a cluster: with stand-ins for the paths that a run gives."""
+"""The pipeline that is compiled for a cluster, with stand-ins for the paths of a run."""
 
 from pathlib import Path
 
@@ -12,13 +12,7 @@ from pipeline.definition import create_pipeline
 
 
 def remote_pipeline(classes: list[str], config: Config, enable_cache: bool) -> tfx.dsl.Pipeline:
-    """Makes the pipeline that LocalDagRunner runs, for paths that are known only when it runs.
-
-    Args:
-        classes: Class names in label order.
-        config: The configuration.
-        enable_cache: Whether components may take over outputs of earlier runs.
-    """
+    """Makes the pipeline that LocalDagRunner runs, with stand-ins for its paths; `classes` are in label order."""
     workspace = Workspace(Path(STAND_INS.workspace))
     return create_pipeline(
         data=Path(STAND_INS.data),
@@ -28,7 +22,7 @@ def remote_pipeline(classes: list[str], config: Config, enable_cache: bool) -> t
         serving_dir=Path(STAND_INS.serving),
         # Below the run's own work folder, which is each task's current one.
         trainer_work_dir=Path("trainer"),
-        # Each task takes it from its environment.
+        # Each task reads the store from its environment.
         metadata=metadata_store_pb2.ConnectionConfig(),
         enable_cache=enable_cache,
     )

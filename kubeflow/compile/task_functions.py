@@ -1,4 +1,4 @@
-"""The three kinds of tasks, as KFP's lightweight components: only the functions' own text travels, in pipeline.yaml."""
+"""The three kinds of tasks as KFP's lightweight components: only the functions' source enters pipeline.yaml."""
 
 from kfp import dsl
 
@@ -16,7 +16,7 @@ def node(
     """Runs one TFX node."""
     import logging
 
-    # TFX's imports have hundreds of lines to say, and kfp's executor would print them.
+    # kfp's executor would print the hundreds of log lines of TFX's imports.
     logging.getLogger().setLevel(logging.WARNING)
     from kubeflow.task.node import run_node
     from kubeflow.task.output import describe_execution
@@ -33,7 +33,7 @@ def verdict(
     """Fails the run when nothing was released."""
     import logging
 
-    # TFX's imports have hundreds of lines to say, and kfp's executor would print them.
+    # kfp's executor would print the hundreds of log lines of TFX's imports.
     logging.getLogger().setLevel(logging.WARNING)
     from kubeflow.task.parameters import RunParameters
     from kubeflow.task.verdict import give_verdict
@@ -56,7 +56,7 @@ def report(
     """Always runs: writes the report, and fails only when the run broke down."""
     import logging
 
-    # TFX's imports have hundreds of lines to say, and kfp's executor would print them.
+    # kfp's executor would print the hundreds of log lines of TFX's imports.
     logging.getLogger().setLevel(logging.WARNING)
     from kubeflow.task.parameters import RunParameters
     from kubeflow.task.verdict import publish_report

@@ -1,1 +1,1 @@
-"""What runs in a task's container."""
+"""The code of a task's container."""

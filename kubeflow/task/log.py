@@ -1,4 +1,4 @@
-"""A task's log: the workspace, which outlives the pod, gets all of it, the pod's own log gets what matters."""
+"""A task's log: all of it in the workspace, the main records in the pod's log."""
 
 import logging
 import sys
@@ -12,7 +12,7 @@ from kubeflow.task.run_folders import log_folder
 
 @contextmanager
 def log_to_workspace(workspace: Workspace, run_id: str, task: str) -> Iterator[None]:
-    """Writes every record to `logs/<run id>/<task>.log`, and warnings and our own progress to standard error."""
+    """Writes every record to `logs/<run id>/<task>.log`; warnings and our progress also go to standard error."""
     to_pod = logging.StreamHandler(sys.stderr)
     to_pod.addFilter(lambda record: record.name == "crackgate" or record.levelno >= logging.WARNING)
     to_pod.setFormatter(LOG_FORMAT)

@@ -1,7 +1,6 @@
-"""The ML Metadata store on a MySQL or MariaDB server: where it is, and how it is opened.
+"""The ML Metadata store on a MySQL or MariaDB server.
 
-On Kubernetes a mounted Secret says it, elsewhere the environment, so that no password is ever part of a pipeline, its
-parameters or its logs.
+A mounted Secret or the environment describes it, so no pipeline, parameter or log holds the password.
 """
 
 import logging
@@ -27,8 +26,8 @@ SQLITE_FILE = "MLMD_SQLITE_FILE"
 REQUIRED = (HOST, DATABASE, USER, PASSWORD)
 OPTIONAL = (PORT, SSL_CA, SSL_CERT, SSL_KEY, SSL_CIPHER, SSL_VERIFY)
 
-# Where a task finds the Secret that kubeflow.mlmd_secret names, one file for each of its keys. Not as environment
-# variables: KFP 2.14 cannot leave out those that a Secret lacks, and its tasks would never start.
+# Folder of the Secret that kubeflow.mlmd_secret names, one file for each key. KFP 2.14 requires every environment
+# variable to exist in the Secret, so its tasks would never start.
 SECRET_FOLDER = Path("/etc/crackgate/mlmd")
 
 DEFAULT_PORT = 3306
@@ -37,22 +36,22 @@ PATIENCE = 120.0
 
 
 class MetadataStoreError(Exception):
-    """The metadata store is not described rightly, or cannot be reached."""
+    """The metadata store is described badly, or cannot be reached."""
 
 
 def store_settings(secret: Path = SECRET_FOLDER) -> dict[str, str]:
-    """Reads the mounted Secret, or else the environment (where a Service named "mlmd" leaves an `MLMD_PORT`)."""
+    """Reads the mounted Secret, or else the environment, where a Service named "mlmd" sets an `MLMD_PORT`."""
     files = {name: secret / name for name in (*REQUIRED, *OPTIONAL)}
     mounted = {name: file.read_text(encoding="utf-8").rstrip("\n") for name, file in files.items() if file.is_file()}
     return mounted or dict(os.environ)
 
 
 def connection_config(settings: Mapping[str, str]) -> ConnectionConfig:
-    """Reads where the store is.
+    """Turns settings into a connection.
 
     Args:
-        settings: `MLMD_HOST`, `MLMD_DATABASE`, `MLMD_USER` and `MLMD_PASSWORD`; `MLMD_PORT` (3306 without) and
-            `MLMD_SSL_...` as needed. Or `MLMD_SQLITE_FILE` alone.
+        settings: `MLMD_HOST`, `MLMD_DATABASE`, `MLMD_USER` and `MLMD_PASSWORD`; optionally `MLMD_PORT` (3306) and
+            `MLMD_SSL_...`. Or `MLMD_SQLITE_FILE` alone.
 
     Raises:
         MetadataStoreError: A variable is missing or bad.
@@ -73,7 +72,7 @@ def connection_config(settings: Mapping[str, str]) -> ConnectionConfig:
     config.mysql.host, config.mysql.database = settings[HOST], settings[DATABASE]
     config.mysql.user, config.mysql.password = settings[USER], settings[PASSWORD]
     config.mysql.port = _port(settings.get(PORT, ""))
-    # The database is made beforehand, by someone who may: this user needs rights on its tables only.
+    # The database exists already: this user needs rights on its tables only.
     config.mysql.skip_db_creation = True
     ssl = {"ca": SSL_CA, "cert": SSL_CERT, "key": SSL_KEY, "cipher": SSL_CIPHER}
     for option, name in ssl.items():
@@ -87,11 +86,7 @@ def connection_config(settings: Mapping[str, str]) -> ConnectionConfig:
 def open_store(config: ConnectionConfig, patience: float = PATIENCE) -> mlmd.MetadataStore:
     """Connects, and creates the tables of an empty database.
 
-    It tries again where there is no server, and where MLMD refuses the half-made tables of another task.
-
-    Args:
-        config: Where the store is.
-        patience: Seconds to go on trying.
+    It retries for `patience` seconds while the server is absent or another task creates the tables.
 
     Raises:
         MetadataStoreError: The store could not be opened in that time.
@@ -101,7 +96,7 @@ def open_store(config: ConnectionConfig, patience: float = PATIENCE) -> mlmd.Met
         try:
             return mlmd.MetadataStore(config)
         except (RuntimeError, mlmd.errors.StatusError) as error:
-            # Behind the cause stands the whole SQL statement.
+            # The message ends with the whole SQL statement.
             cause = str(error).partition(" query:  ")[0]
         if time.monotonic() >= deadline:
             raise MetadataStoreError(

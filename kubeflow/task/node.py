@@ -43,19 +43,14 @@ class NodeFailedError(Exception):
 
 
 def run_node(node: str, ir: str, sources: str, run_id: str, parameters: RunParameters) -> Execution:
-    """Runs one node of the pipeline to its end and returns what ML Metadata recorded of it.
+    """Runs one node of the pipeline and returns its record from ML Metadata.
 
-    Args:
-        node: TFX's id of the node.
-        ir: Its packed IR.
-        sources: Digest of the code that it was compiled with.
-        run_id: The same for every node of a run, and for every attempt.
-        parameters: The run's.
+    All nodes and attempts of a run share `run_id`. `ir` is packed; `sources` is the digest of the compiled code.
 
     Raises:
         NodeFailedError: ML Metadata says that the node failed, though nothing was raised.
         DataRejectedError: The data did not pass this node's check.
-        Exception: Whatever the node raised.
+        Exception: The node raised it.
     """
     parameters = parameters.resolved()
     workspace = Workspace(Path(parameters.workspace))
@@ -104,7 +99,7 @@ def _launch(node: str, ir: str, run_id: str, parameters: RunParameters, workspac
             custom_driver_spec=runner_utils.extract_custom_driver_spec(deployment, node),
         ).launch()
     execution = read_run(connection, run_id).get(node)
-    # The launcher returns as if nothing had happened when it finds no inputs.
+    # The launcher returns without an error when it finds no inputs.
     if execution is None or not execution.succeeded:
         state = "nothing" if execution is None else f"the state {execution.state!r}"
         raise NodeFailedError(
@@ -115,9 +110,9 @@ def _launch(node: str, ir: str, run_id: str, parameters: RunParameters, workspac
 
 
 def _change_to_work_folder(workspace: Workspace, run_id: str) -> None:
-    """What a training leaves for its next attempt lies below the current folder.
+    """Enters the run's own folder, which keeps a training's checkpoints for its next attempt.
 
-    So no run can disturb another one's, while TFX's cache key, which holds the path, is the same for all of them.
+    The path relative to it is the same for all runs, so TFX's cache key is, too.
     """
     folder = work_folder(workspace, run_id)
     folder.mkdir(parents=True, exist_ok=True)
@@ -127,7 +122,7 @@ def _change_to_work_folder(workspace: Workspace, run_id: str) -> None:
 def _clear_earlier_attempt(
     connection: ConnectionConfig, pipeline: pipeline_pb2.Pipeline, node: pipeline_pb2.PipelineNode
 ) -> None:
-    """Removes outputs that a killed attempt left half-written: the launcher reuses its execution and its folders."""
+    """Removes half-written outputs of a killed attempt, since the launcher reuses its execution and folders."""
     node_dir = outputs_utils.get_node_dir(pipeline.runtime_spec, node.node_info.id)
     for execution in _earlier_executions(connection, node):
         if execution.last_known_state in _SUCCESSFUL:
@@ -140,10 +135,10 @@ def _clear_earlier_attempt(
 
 
 def _is_done_system_node(connection: ConnectionConfig, node: pipeline_pb2.PipelineNode, deployment: Deployment) -> bool:
-    """Whether this is a Resolver or Importer that has succeeded already.
+    """Tells whether this is a Resolver or Importer that has succeeded already.
 
-    The launcher would register another execution of these, which have no executor, at each attempt. Those that did
-    not succeed are closed as failed.
+    These have no executor, so the launcher would register another execution at each attempt. Unfinished ones are
+    closed as failed.
     """
     if node.node_info.id in deployment.executor_specs:
         return False
@@ -157,7 +152,7 @@ def _is_done_system_node(connection: ConnectionConfig, node: pipeline_pb2.Pipeli
 
 
 def _earlier_executions(connection: ConnectionConfig, node: pipeline_pb2.PipelineNode) -> list[ExecutionProto]:
-    """Of this node in this run."""
+    """Returns the executions of this node in this run."""
     store = open_store(connection)
     names = {context.type.name: context.name.field_value.string_value for context in node.contexts.contexts}
     run = store.get_context_by_type_and_name("pipeline_run", names["pipeline_run"])
@@ -169,7 +164,7 @@ def _earlier_executions(connection: ConnectionConfig, node: pipeline_pb2.Pipelin
 
 
 def main() -> None:
-    """Runs one node from the command line, for example to look into a failed task by hand in its image."""
+    """Runs one node from the command line, for example to examine a failed task in its image."""
     parser = argparse.ArgumentParser(prog="python -m kubeflow.task.node", description=__doc__)
     parser.add_argument("--node", required=True, help="TFX's id of the node")
     parser.add_argument("--ir", required=True, help="its packed IR, as it stands in pipeline.yaml")

@@ -1,4 +1,4 @@
-"""One node's part of the TFX IR, as text that survives every expansion on its way into a container."""
+"""One node's part of the TFX IR, as text that no expansion changes on its way into a container."""
 
 import base64
 import zlib
@@ -38,11 +38,7 @@ def pack(content: bytes) -> str:
 
 
 def unpack(text: str) -> bytes:
-    """Reverses `pack`.
-
-    Raises:
-        ValueError: The text was not made by `pack`.
-    """
+    """Reverses `pack`; raises ValueError for any other text."""
     try:
         return zlib.decompress(base64.b64decode(text, validate=True))
     except (ValueError, zlib.error) as error:

@@ -1,4 +1,4 @@
-"""What each task leaves in the run's folder for the report: how its node ended, and why."""
+"""The record that each task leaves in the run's folder for the report."""
 
 import time
 from pathlib import Path
@@ -14,15 +14,14 @@ class NodeRecord(BaseModel):
     """The latest attempt at a node.
 
     Attributes:
-        node: TFX's id of it.
         attempt: Counted from 1.
-        began: Seconds since 1970, of the first attempt.
-        state: "running" until something else is known; a task that was killed stays so.
-        seconds: Of the latest attempt, imports included.
+        began: Seconds since 1970 at the first attempt.
+        state: Stays "running" for a task that was killed.
+        seconds: Duration of the latest attempt, imports included.
         peak_memory: Most resident memory, in bytes.
-        reasons: Sentences, where the data were rejected.
-        account: What ingest counted, where it rejected the data.
-        error: What went wrong otherwise.
+        reasons: Sentences that say why the data were rejected.
+        account: Ingest's counts, if ingest rejected the data.
+        error: Any other failure.
     """
 
     node: str
@@ -36,13 +35,13 @@ class NodeRecord(BaseModel):
     error: str = ""
 
     def write(self, folder: Path) -> None:
-        """Writes it into the run's folder of records."""
+        """Writes the record into the run's folder of records."""
         folder.mkdir(parents=True, exist_ok=True)
         write_text(folder / f"{self.node}.json", self.model_dump_json(indent=2))
 
 
 def begin_record(folder: Path, node: str) -> NodeRecord:
-    """Starts the record of an attempt, which may not be the first."""
+    """Starts the record of an attempt, the first or a later one."""
     earlier = read_records(folder).get(node)
     record = NodeRecord(node=node)
     if earlier is not None:
@@ -52,6 +51,6 @@ def begin_record(folder: Path, node: str) -> NodeRecord:
 
 
 def read_records(folder: Path) -> dict[str, NodeRecord]:
-    """Returns what is recorded so far, by node."""
+    """Returns the records so far, by node."""
     records = [NodeRecord.model_validate_json(file.read_bytes()) for file in folder.glob("*.json")]
     return {record.node: record for record in records}

@@ -1,4 +1,4 @@
-"""What a task shows in the user interface of Kubeflow Pipelines."""
+"""The output of a task in the user interface of Kubeflow Pipelines."""
 
 import re
 
@@ -11,7 +11,7 @@ _SPECIAL = re.compile(r"([\\`*_\[\]<>|#])")
 
 
 def describe_execution(execution: Execution) -> str:
-    """A node's execution in Markdown: its state, and what it was given and made."""
+    """Returns a node's execution in Markdown: its state, inputs and outputs."""
     took_over = " (taken over from an earlier, identical execution)" if execution.state == "cached" else ""
     lines = [
         f"# {execution.component}: {execution.state}{took_over}",
@@ -35,7 +35,7 @@ def _rows(kind: str, artifacts: dict[str, list[Artifact]]) -> list[str]:
 
 
 def describe_run(summary: Summary) -> str:
-    """A run in Markdown: the verdict, why, the gate's requirements, and the steps."""
+    """Returns a run in Markdown: the verdict, its reasons, the gate's requirements, and the steps."""
     lines = [f"# {summary.headline}", ""]
     lines += [f"- {_escape(sentence)}" for sentence in explain(summary)]
     images = summary.images
@@ -53,7 +53,7 @@ def describe_run(summary: Summary) -> str:
 
 
 def main_figures(summary: Summary) -> dict[str, float]:
-    """The figures on all test images, by name; those that are no number are left out."""
+    """Returns the metrics on all test images by name, without those that are no number."""
     if summary.evaluation is None:
         return {}
     overall = [part for part in summary.evaluation.slices if part.name == ALL_IMAGES]

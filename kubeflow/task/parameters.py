@@ -12,7 +12,7 @@ from google.protobuf.message import Message
 
 from crackgate.config.kubeflow import below, check_path
 
-# Where Cloud Storage FUSE, on GKE, shows the buckets.
+# Folder of the buckets under Cloud Storage FUSE on GKE.
 BUCKETS = "/gcs/"
 _BUCKET_SCHEME = "gs://"
 
@@ -23,24 +23,14 @@ class ParameterError(Exception):
 
 @dataclass(frozen=True)
 class RunParameters:
-    """Paths as the tasks see them, absolute.
-
-    Attributes:
-        workspace: Folder for artifacts, reports and logs.
-        data: Folder of the images.
-        serving: Folder that receives `<version>/`; relative: below the workspace.
-    """
+    """Absolute paths as the tasks see them; a relative `serving` (receives `<version>/`) lies below `workspace`."""
 
     workspace: str
     data: str
     serving: str
 
     def resolved(self) -> "RunParameters":
-        """Returns paths of the file system: components read and write files, and a bucket as mounted files.
-
-        Raises:
-            ParameterError: A path cannot be used.
-        """
+        """Returns paths of the file system, with buckets as mounted files; raises ParameterError for other paths."""
         return RunParameters(
             as_file_path("workspace", self.workspace),
             as_file_path("data", self.data),
@@ -48,7 +38,7 @@ class RunParameters:
         )
 
 
-# Stand in the compiled pipeline for the values that a run gives.
+# These stand in the compiled pipeline for the values of a run.
 STAND_INS = RunParameters(
     workspace="/crackgate-parameters/workspace",
     data="/crackgate-parameters/data",
@@ -57,14 +47,9 @@ STAND_INS = RunParameters(
 
 
 def as_file_path(name: str, path: str) -> str:
-    """Turns `gs://bucket/folder` into `/gcs/bucket/folder`, and leaves other paths as they are.
+    """Turns `gs://bucket/folder` into `/gcs/bucket/folder`, and leaves absolute paths.
 
-    Args:
-        name: Of the parameter, for the message.
-        path: Absolute, or of a bucket.
-
-    Raises:
-        ParameterError: It is neither.
+    It raises ParameterError with the parameter's `name` for other paths.
     """
     try:
         check_path(path)
@@ -75,11 +60,7 @@ def as_file_path(name: str, path: str) -> str:
 
 
 def check_data_folder(parameters: RunParameters) -> None:
-    """Refuses a data folder that is not there: a missing volume looks like a folder without images.
-
-    Raises:
-        ParameterError: `data` is no folder.
-    """
+    """Raises ParameterError if `data` is no folder: a missing volume looks like a folder without images."""
     if not Path(parameters.data).is_dir():
         bucket = ": is the bucket mounted there, by Cloud Storage FUSE?" if parameters.data.startswith(BUCKETS) else ""
         raise ParameterError(
@@ -89,7 +70,7 @@ def check_data_folder(parameters: RunParameters) -> None:
 
 
 def substitute(message: Message, values: RunParameters) -> None:
-    """Puts the values in the place of the stand-ins in every text of the message, however deep, also inside `Any`."""
+    """Replaces the stand-ins in every text of the message, at any depth, also inside `Any`."""
     pairs = [(getattr(STAND_INS, field.name), getattr(values, field.name)) for field in dataclasses.fields(values)]
 
     def replaced(text: str) -> str:

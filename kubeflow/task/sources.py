@@ -1,8 +1,8 @@
-"""Whether the image holds the code that the pipeline was compiled with."""
+"""Checks that the image holds the code that compiled the pipeline."""
 
 from crackgate.source_digest import code_digest
 
-# They import, or name, everything that runs in a task.
+# These modules import or name all code that runs in a task.
 _MODULES = ("kubeflow.task.node", "kubeflow.task.verdict", "pipeline.definition")
 
 
@@ -11,16 +11,12 @@ class SourcesError(Exception):
 
 
 def digest_of_sources() -> str:
-    """SHA-256 of all that runs in a task, versions of packages included."""
+    """Returns the SHA-256 of all code that runs in a task, versions of packages included."""
     return code_digest(*_MODULES)
 
 
 def check_sources(compiled_with: str) -> None:
-    """Refuses to run other code than the digests in TFX's cache keys stand for.
-
-    Raises:
-        SourcesError: The digests differ.
-    """
+    """Raises SourcesError where the digests differ: TFX's cache keys stand for the compiled code."""
     here = digest_of_sources()
     if here != compiled_with:
         raise SourcesError(

@@ -1,8 +1,7 @@
-"""The last two tasks of every run, which conclude it from ML Metadata and from the records of its nodes.
+"""The last two tasks of every run, which conclude it from ML Metadata and the nodes' records.
 
-`verdict` follows when all nodes went well, and fails, and the run with it, when nothing was released. `report` is the
-exit handler: it always runs, leaves the same summary and report as a local run, and fails only when the run broke down.
-From the states of these two `crackgate kubeflow submit` knows the exit code.
+`verdict` follows successful nodes, and fails the run when nothing was released. `report` always runs as the exit
+handler, and fails only when the run broke down. `crackgate kubeflow submit` reads its exit code from both states.
 """
 
 import shutil
@@ -30,12 +29,9 @@ from pipeline.run_record import write_record
 
 
 class Definition(BaseModel):
-    """The compiled pipeline, as far as the run's end has to know it; JSON by alias, packed, in the tasks' arguments.
+    """The parts of the compiled pipeline that the last tasks need, as packed JSON by alias in their arguments.
 
-    Attributes:
-        nodes: TFX's ids, in the order of the pipeline.
-        classes: Class names in label order.
-        config: The configuration.
+    `nodes` has TFX's ids in the order of the pipeline, `classes` the class names in label order.
     """
 
     nodes: list[str]
@@ -52,11 +48,7 @@ class RunBrokenError(Exception):
 
 
 def give_verdict(definition: str, run_id: str, parameters: RunParameters) -> str:
-    """Says in Markdown what was released.
-
-    Raises:
-        NotReleasedError: Nothing was released.
-    """
+    """Describes the release in Markdown; raises NotReleasedError where there is none."""
     compiled = Definition.model_validate_json(unpack(definition))
     parameters = parameters.resolved()
     with log_to_workspace(Workspace(Path(parameters.workspace)), run_id, "Verdict"):
@@ -67,7 +59,7 @@ def give_verdict(definition: str, run_id: str, parameters: RunParameters) -> str
 
 
 def _write_report(definition: str, run_id: str, parameters: RunParameters) -> Summary:
-    """Writes `runs/<run id>/summary.json`, `report.html` and so on, and clears what only the run itself needed."""
+    """Writes `runs/<run id>/` with summary and report, and removes the work folder unless the run broke down."""
     compiled = Definition.model_validate_json(unpack(definition))
     parameters = parameters.resolved()
     workspace = Workspace(Path(parameters.workspace))
@@ -109,7 +101,7 @@ def _step(record: NodeRecord) -> ComponentTime:
 
 
 def _find_broken(nodes: list[str], records: dict[str, NodeRecord], executions: dict[str, Execution]) -> list[str]:
-    """One sentence for each node that failed or fell silent; where there is none, for those that never began."""
+    """Returns a sentence for each node that failed or fell silent; if none did, for those that never began."""
     reasons = []
     for node in nodes:
         record = records.get(node)
@@ -133,14 +125,9 @@ def _succeeded(execution: Execution | None) -> bool:
 def publish_report(
     definition: str, run_id: str, parameters: RunParameters, summary_file: str, page_file: str
 ) -> dict[str, float]:
-    """Writes the report, shows it in the user interface, and returns the main figures.
+    """Writes the report, shows it in the user interface, and returns the main metrics.
 
-    Args:
-        definition: A packed `Definition`.
-        run_id: The run's.
-        parameters: The run's.
-        summary_file: Receives the verdict in Markdown.
-        page_file: Receives the report's page.
+    The packed `Definition` comes from the compiler; `summary_file` receives Markdown, `page_file` the report's page.
 
     Raises:
         RunBrokenError: The run came to no verdict; its report is written all the same.
