@@ -1,4 +1,4 @@
-"""What `runs` and `compare` share: the runs of a workspace."""
+"""The runs of a workspace, for `runs` and `compare`."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated

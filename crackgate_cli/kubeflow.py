@@ -12,14 +12,18 @@ from crackgate.config.kubeflow import SIGNING_FOLDER, below, check_path
 from crackgate.gate.rules import gate_rules
 from crackgate.runs.log_file import silence_output
 from crackgate.runs.workspace import Workspace, WorkspaceBusyError, WorkspaceMovedError
-from crackgate_cli.options import EXIT_FAILED, EXIT_USAGE, CacheOption, ConfigOption, SetOption, WorkspaceOption, fail
+from crackgate_cli.options import (
+    EXIT_FAILED,
+    EXIT_USAGE,
+    RUN_EXIT_CODES,
+    CacheOption,
+    ConfigOption,
+    SetOption,
+    WorkspaceOption,
+    fail,
+)
 from crackgate_cli.run_end import exit_with_verdict
 from pipeline.preconditions import check_weights, find_positive_class, resolve_classes
-
-EXIT_CODES = (
-    "Exit codes: 0 released, 2 usage or configuration, 3 the model was refused, "
-    "4 the data was rejected, 1 anything else."
-)
 
 kubeflow_app = typer.Typer(no_args_is_help=True, help="Run the pipeline on Kubeflow Pipelines v2.")
 
@@ -83,7 +87,7 @@ def _compile(classes: list[str], config: Config, cache: bool, output: Path) -> N
         raise ConfigError(str(error)) from None
 
 
-@kubeflow_app.command("submit", epilog=EXIT_CODES)
+@kubeflow_app.command("submit", epilog=RUN_EXIT_CODES)
 def submit_command(
     host: Annotated[str, typer.Option(help="URL of Kubeflow Pipelines.")],
     pipeline: PipelineFile = Path("pipeline.yaml"),
@@ -119,7 +123,7 @@ def submit_command(
     raise typer.Exit(submission.exit_code)
 
 
-@kubeflow_app.command("run-local", epilog=EXIT_CODES)
+@kubeflow_app.command("run-local", epilog=RUN_EXIT_CODES)
 def run_local_command(
     data: Annotated[Path, typer.Option(help="Folder with one sub-folder of images per class.")],
     pipeline: PipelineFile = Path("pipeline.yaml"),

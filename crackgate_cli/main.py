@@ -10,6 +10,7 @@ from crackgate_cli.export_tflite import export_tflite
 from crackgate_cli.gate import gate
 from crackgate_cli.inspect import inspect
 from crackgate_cli.kubeflow import kubeflow_app
+from crackgate_cli.options import RUN_EXIT_CODES
 from crackgate_cli.predict import predict
 from crackgate_cli.rollback import rollback
 from crackgate_cli.run import run
@@ -48,14 +49,8 @@ def common(
     """Options of every command."""
 
 
-app.command(
-    epilog="Exit codes: 0 released, 2 usage or configuration, 3 the model was refused, "
-    "4 the data was rejected, 1 anything else."
-)(run)
-app.command(
-    epilog="Exit codes: 0 passed, 2 usage or configuration, 3 the model was refused, "
-    "4 the data was rejected, 1 anything else."
-)(gate)
+app.command(epilog=RUN_EXIT_CODES)(run)
+app.command(epilog=RUN_EXIT_CODES.replace("released", "passed"))(gate)
 app.command()(sample_data)
 app.command(
     epilog="Exit codes: 0 all scored, 1 a file could not be scored, 2 usage, 5 an image was given a label of --fail-on."

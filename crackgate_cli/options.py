@@ -11,6 +11,10 @@ from rich.markup import escape
 
 from crackgate.runs.workspace import Workspace
 
+RUN_EXIT_CODES = (
+    "Exit codes: 0 released, 2 usage or configuration, 3 the model was refused, 4 the data was rejected, "
+    "1 anything else."
+)
 EXIT_FAILED = 1
 EXIT_USAGE = 2
 

@@ -11,7 +11,7 @@ from crackgate.config.configuration import ConfigError, load_config
 from crackgate.runs.summary import SUMMARY_FILE, Summary
 from crackgate.runs.workspace import Workspace, WorkspaceBusyError, WorkspaceMovedError
 from crackgate_cli.options import EXIT_FAILED, EXIT_USAGE, console_on_a_copy_of, fail
-from crackgate_cli.tables.closing import print_closing
+from crackgate_cli.tables.summary import print_summary
 from pipeline.request import RunRequest
 
 
@@ -38,5 +38,5 @@ def run_and_exit(
 
 def exit_with_verdict(console: Console, workspace: Workspace, summary: Summary) -> NoReturn:
     """Prints the closing table and ends the command with the verdict's exit code."""
-    print_closing(console, summary, str(workspace.runs / summary.run_id / SUMMARY_FILE))
+    print_summary(console, summary, str(workspace.runs / summary.run_id / SUMMARY_FILE))
     raise typer.Exit(summary.exit_code)

@@ -1,6 +1,6 @@
 """The pipeline of `crackgate gate`, and its run on this machine.
 
-Importing this module imports TFX and TensorFlow, which takes ten seconds and more.
+The import brings in TFX and TensorFlow, which takes ten seconds and more.
 """
 
 import hashlib

@@ -1,4 +1,4 @@
-"""Importing TFX and TensorFlow, which takes seconds."""
+"""Imports of TFX and TensorFlow, which take seconds."""
 
 import gc
 from collections.abc import Iterator

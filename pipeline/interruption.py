@@ -1,4 +1,4 @@
-"""Making Ctrl-C and `kill` heard."""
+"""Ctrl-C and `kill` that are always heard."""
 
 import signal
 from collections.abc import Iterator

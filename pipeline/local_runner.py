@@ -1,6 +1,6 @@
-"""Running a pipeline on this machine, with LocalDagRunner, and concluding the run.
+"""Runs of a pipeline on this machine, by LocalDagRunner.
 
-Importing this module imports TFX and TensorFlow, which takes ten seconds and more.
+The import brings in TFX and TensorFlow, which takes ten seconds and more.
 """
 
 import logging

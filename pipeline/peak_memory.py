@@ -1,4 +1,4 @@
-"""How much memory a step of the run took."""
+"""The memory that a step of the run took."""
 
 import itertools
 import threading

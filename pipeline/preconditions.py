@@ -1,4 +1,4 @@
-"""What is looked at before a run begins: classes, weights and the signing key."""
+"""Checks before a run begins: classes, weights and the signing key."""
 
 from pathlib import Path
 

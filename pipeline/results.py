@@ -1,4 +1,4 @@
-"""What the components of a run found out, gathered from what ML Metadata recorded of them."""
+"""The results of a run's components, gathered through what ML Metadata recorded."""
 
 import json
 from pathlib import Path
@@ -33,7 +33,7 @@ def gather_results(
     """Fills in findings, evaluation, and where the outputs are, as far as the run came.
 
     Args:
-        summary: Of the run; its outputs name a model that no Trainer of the run has made.
+        summary: The run's; its outputs name the model, where the run has no Trainer.
         executions: By component.
         config: The run's.
         positive_class: None where there is none.

@@ -1,4 +1,4 @@
-"""What every run shows and leaves behind: progress, log, summary and report."""
+"""The record of a run: progress, log, summary and report."""
 
 import logging
 import time

@@ -6,7 +6,7 @@ from tfx.orchestration.portable import base_driver, data_types
 from tfx.proto.orchestration import driver_output_pb2
 from tfx.types import artifact_utils, standard_artifacts
 
-# Of a blessing: the id in ML Metadata of the model that was refused for nothing but what the machine had to spare.
+# The blessing's property with the id in ML Metadata of the model, where only time or memory was lacking.
 MEASURE_AGAIN = "measure_again"
 
 
@@ -18,7 +18,7 @@ class ServingCheckDriver(component_driver.BaseDriver, base_driver.BaseDriver):
     """
 
     def __init__(self, connection: metadata.Metadata):
-        """Of the two, components demand the one, and the launcher runs the other; TFX's own drivers do the same."""
+        """Components demand one of the two, the launcher runs the other; TFX's own drivers do the same."""
         component_driver.BaseDriver.__init__(self, connection)
         base_driver.BaseDriver.__init__(self, connection)
 

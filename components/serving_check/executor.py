@@ -39,7 +39,7 @@ LATENCY = "latency limit"
 
 @dataclass
 class _ProbeResult:
-    """What the probe wrote; `cut_short` where it ran out of time or was killed, as a machine without memory does."""
+    """The probe's result; `cut_short` where it ran out of time or was killed, as a machine without memory does."""
 
     checks: list[ServingCheckResult]
     metrics: dict[str, float]

@@ -36,7 +36,7 @@ def main(*forbidden: str) -> None:
     sys.meta_path.insert(0, _Refused(forbidden))
     # No model server has Keras, either. TensorFlow would import it, and takes this for a Keras that is not installed.
     sys.modules |= {"keras": None, "tf_keras": None}  # type: ignore[dict-item]
-    # What the imports and the model make stays: nothing to collect.
+    # The imports and the model make nothing that could be collected.
     gc.disable()
     # Only now: TensorFlow must not bring the project in, either. And before the plan is there, which may take a while:
     # the import takes seconds, but no device from the process that may need it until then.

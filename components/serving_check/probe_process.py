@@ -10,8 +10,6 @@ from typing import Any, Self
 
 from crackgate.source_digest import PACKAGES
 
-# The project's own packages: a model server has none of them.
-
 
 class ProbeProcess:
     """An interpreter with TensorFlow and no plan yet.
@@ -21,6 +19,7 @@ class ProbeProcess:
 
     def __init__(self) -> None:
         self._process = subprocess.Popen(
+            # A model server has none of the project's packages.
             [sys.executable, "-I", str(Path(__file__).with_name("probe.py")), *PACKAGES],
             cwd="/",
             stdin=subprocess.PIPE,
@@ -64,7 +63,7 @@ _ahead: list[ProbeProcess] = []
 def started_ahead() -> Iterator[Callable[[], None]]:
     """Gives a function that starts a process for the next check of this interpreter.
 
-    What no check has taken is ended with the block.
+    A process that no check has taken ends with the block.
     """
     try:
         yield lambda: _ahead.append(ProbeProcess())

@@ -12,7 +12,7 @@ class AccountRow(BaseModel):
 
     Attributes:
         path: Below the data folder; bytes that are no UTF-8 are written with backslashes.
-        class_name: Of its class folder, "class" in JSON; "" beside the class folders.
+        class_name: Its class folder, "class" in JSON; "" beside the class folders.
         reason: One of few, such as "truncated".
         detail: About this file.
     """
@@ -29,7 +29,7 @@ class Account(BaseModel):
     """Every file below a data folder: found = ingested + rejected.
 
     Attributes:
-        groups: What was split: copies of one picture are one group, or what `data.group_by` says.
+        groups: Images that stay together in one split: copies of one picture, or one name that `data.group_by` finds.
         warnings: Ingested images that were not taken whole, such as the first of several frames.
         splits: Images of each class in each split.
     """

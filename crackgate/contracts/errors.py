@@ -8,7 +8,7 @@ class DataRejectedError(Exception):
 
     Attributes:
         reasons: One plain sentence per finding.
-        account: What ingest counted; None where it counted nothing.
+        account: The files that ingest counted; None where it counted nothing.
     """
 
     def __init__(self, reasons: list[str], account: Account | None = None):

@@ -1,4 +1,4 @@
-"""What ServingCheck finds out about an exported model: its output `findings`, a part of the summary and the report."""
+"""The findings of ServingCheck about an exported model: its output, a part of the summary and the report."""
 
 from typing import Literal
 
@@ -14,7 +14,7 @@ class ServingCheckResult(BaseModel):
 
 
 class ServingFindings(BaseModel):
-    """What the exported model gave in a process that has only TensorFlow.
+    """The answers of an exported model in a process that has only TensorFlow, as far as they matter.
 
     Attributes:
         passed: Whether the model may be served.

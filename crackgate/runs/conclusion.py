@@ -20,7 +20,7 @@ def conclude(
     """Sets verdict, exit code, reasons and released version.
 
     Args:
-        summary: Of the run, with what its components found out.
+        summary: The run's, with the findings of its components.
         executions: By component; complete, where nothing was rejected and nothing failed.
         rejections: Why the data was rejected, in sentences.
         failures: Which components failed, fell silent or were interrupted, in sentences.

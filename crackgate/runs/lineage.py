@@ -1,4 +1,4 @@
-"""What ML Metadata recorded: which run executed what, and what was made from what.
+"""The record of ML Metadata: which run executed which component, and which artifact was made from which.
 
 Only its protos are read, not TFX's artifact classes: that takes a fraction of a second and neither TFX nor TensorFlow.
 """

@@ -1,4 +1,4 @@
-"""Where the noise goes: TFX, Beam and TensorFlow write to the run's log file, the terminal stays ours."""
+"""The log file of a run: TFX, Beam and TensorFlow write there, the terminal stays ours."""
 
 import logging
 import os

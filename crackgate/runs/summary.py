@@ -58,15 +58,15 @@ class Summary(BaseModel):
     Attributes:
         started: Local time, ISO 8601.
         seconds: From start to end, imports included.
-        judges_only: Whether it is one of `crackgate gate`, which releases nothing.
+        judges_only: Whether `crackgate gate` made the run, which releases nothing.
         verdict: See `Verdict`.
         exit_code: See `EXIT_CODES`.
         reasons: Why the model was not released, or refused by `crackgate gate`, in sentences.
-        evaluation: What the gate found; None when the run did not reach it.
-        serving: What ServingCheck found; None when the run did not reach it.
+        evaluation: The gate's; None when the run did not reach it.
+        serving: ServingCheck's findings; None when the run did not reach it.
         pushed_version: The released version; None when there is none.
         pushed_to: Its folder.
-        drift: What DriftCheck found; None when the run did not reach it.
+        drift: DriftCheck's findings; None when the run did not reach it.
         outputs: Paths of the report, the training curves and the like, by name.
         report_error: Why there is no report; None when there is one.
     """

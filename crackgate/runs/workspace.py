@@ -44,7 +44,7 @@ class Workspace:
 
     @property
     def trainer_work(self) -> Path:
-        """What a training leaves for its next attempt."""
+        """Checkpoints that a training leaves for its next attempt."""
         return self.root / "trainer"
 
     @property

@@ -8,18 +8,12 @@ from rich.markup import escape
 from rich.table import Column, Table
 
 from crackgate.contracts.evaluation import Figure
+from crackgate.contracts.verdict import Verdict
 from crackgate.runs.comparison import Pair, RunComparison
 from crackgate.runs.details import Link, RunDetails
-from crackgate.runs.history import RunEntry
+from crackgate.runs.history import RunEntry, Unconcluded
 
-_COLOURS = {
-    "released": "green",
-    "refused": "red",
-    "withdrawn": "red",
-    "data rejected": "red",
-    "failed": "red",
-    "running": "yellow",
-}
+_COLOURS = {Verdict.RELEASED: "green", Verdict.PASSED: "green", Unconcluded.RUNNING: "yellow"}
 _UNKNOWN = "-"
 
 

@@ -23,7 +23,7 @@ from crackgate.report.model_card import render_model_card
 from crackgate.report.page import render_page
 from crackgate.report.provenance import INSTALLED, read_commit
 from crackgate.runs.summary import ComponentTime, Summary
-from crackgate_cli.tables.closing import print_closing
+from crackgate_cli.tables.summary import print_summary
 from pipeline.run_record import write_record
 from tests.helpers.filled_summary import CHECKED, POSITIVE, fill_summary, requirement
 from tests.helpers.made_report import HOSTILE, LINKS, LinedPage, empty_summary, make_answers, make_report
@@ -296,7 +296,7 @@ def test_a_report_that_fails_changes_no_verdict_and_is_said(tmp_path: Path) -> N
     assert Summary.model_validate_json((tmp_path / "summary.json").read_bytes()).report_error == summary.report_error
     assert not {"report", "report_json", "gates"} & set(summary.outputs)
     text = io.StringIO()
-    print_closing(Console(file=text, width=200), summary, "summary.json")
+    print_summary(Console(file=text, width=200), summary, "summary.json")
     assert f"no report   {summary.report_error}" in text.getvalue()
 
 
@@ -304,5 +304,5 @@ def test_the_closing_words_say_where_the_report_is(tmp_path: Path) -> None:
     summary = fill_undrawn(Verdict.REFUSED)
     write_record(summary, tmp_path)
     text = io.StringIO()
-    print_closing(Console(file=text, width=200), summary, "summary.json")
+    print_summary(Console(file=text, width=200), summary, "summary.json")
     assert f"report      {tmp_path / 'report.html'}" in text.getvalue() and "no report" not in text.getvalue()

@@ -27,7 +27,7 @@ from crackgate.runs.summary import (
     Summary,
     begin_summary,
 )
-from crackgate_cli.tables.closing import print_closing
+from crackgate_cli.tables.summary import print_summary
 
 ACCOUNT = {
     "found": 7,
@@ -56,7 +56,7 @@ def requirement(metric: str, **more: Any) -> Requirement:
 
 def closing(summary: Summary) -> str:
     text = io.StringIO()
-    print_closing(Console(file=text, width=100), summary, "/runs/run 1/summary.json")
+    print_summary(Console(file=text, width=100), summary, "/runs/run 1/summary.json")
     return text.getvalue()
 
 

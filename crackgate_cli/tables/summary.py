@@ -1,4 +1,4 @@
-"""The closing words of a run, for people."""
+"""The summary of a run as tables, for people."""
 
 from rich.console import Console
 from rich.markup import escape
@@ -10,7 +10,7 @@ from crackgate_cli.tables.gate import print_gate
 _LONGEST_LIST = 5
 
 
-def print_closing(console: Console, summary: Summary, summary_file: str) -> None:
+def print_summary(console: Console, summary: Summary, summary_file: str) -> None:
     """Prints verdict, images, metrics, durations, and where things are."""
     console.print()
     if summary.images.found:
