@@ -1,4 +1,4 @@
-"""`crackgate export-tflite`: a released model's network for devices, as far as it is worth it."""
+"""`crackgate export-tflite`: a released model's network for devices."""
 
 import json
 from collections import Counter
@@ -12,8 +12,9 @@ from rich.markup import escape
 from crackgate.atomic_files import write_bytes
 from crackgate.config.configuration import Config, ConfigError, load_config
 from crackgate.contracts.card import NotAReleaseError, read_card
-from crackgate.contracts.evaluation import ALL_IMAGES
+from crackgate.contracts.evaluation import ALL_IMAGES, Outcome, Requirement
 from crackgate.gate.rules import Rule, gate_rules
+from crackgate.gate.wording import say_requirement
 from crackgate.runs.log_file import silence_output
 from crackgate_cli.options import (
     EXIT_FAILED,
@@ -32,7 +33,6 @@ from serving.lite.errors import ConversionError, PhotographsError
 
 if TYPE_CHECKING:
     from serving.lite.export import Export
-    from serving.lite.gate import Requirement
     from serving.lite.photographs import Shares
 
 EXIT_REFUSED = 3
@@ -73,9 +73,11 @@ def export_tflite(
         fail(str(error), EXIT_FAILED)
     except OSError as error:
         fail(f"{error.filename!r}: {error.strerror}", EXIT_FAILED)
-    requirements, refused_for = _judge(result, rules)
+    requirements = _judge(result, rules, settings)
+    failed = [say_requirement(row) for row in requirements if row.outcome == Outcome.FAILED]
+    refused_for = failed if result.int8 else [result.int8_problem]
     _write(output, result, requirements, refused_for)
-    _say(result, rules, output, refused_for)
+    _say(result, rules, requirements, output, refused_for)
     if refused_for:
         raise typer.Exit(EXIT_REFUSED)
 
@@ -103,29 +105,24 @@ def _share_out(data: Path, classes: list[str], settings: Config) -> "Shares":
 
 
 def _export(folder: Path, data: Path, shares: "Shares", settings: Config) -> "Export":
-    gate = settings.gate
     with console_on_a_copy_of(2).status("starting TensorFlow ...") as status, silence_output():
         from serving.lite.export import export
-        from serving.lite.judgement import FigureOptions
 
-        limits = settings.data.limits
-        options = FigureOptions(gate.confidence, gate.fixed_precision, gate.fixed_recall)
-        return export(folder, data, shares, limits, options, status.update)
+        return export(folder, data, shares, settings.data.limits, settings.gate, status.update)
 
 
-def _judge(result: "Export", rules: list[Rule]) -> tuple[list["Requirement"], list[str]]:
-    """The requirements on the integer file, and why it is refused, if it is."""
+def _judge(result: "Export", rules: list[Rule], settings: Config) -> list[Requirement]:
+    """The requirements on the integer file; none where there is no such file."""
+    from serving.lite.comparison import judge_network
     from serving.lite.export import INT8, SAVED_MODEL
-    from serving.lite.gate import applicable, check, describe
 
-    if result.int8 is None:
-        return [], [result.int8_problem]
-    judged = result.judged
-    requirements = check(applicable(rules), judged[INT8].figures, judged[SAVED_MODEL].figures, result.model.classes)
-    return requirements, [describe(each) for each in requirements if not each.met]
+    networks = result.networks
+    if INT8 not in networks:
+        return []
+    return judge_network(rules, networks[INT8], networks[SAVED_MODEL], result.model.classes, settings.gate)
 
 
-def _write(output: Path, result: "Export", requirements: list["Requirement"], refused_for: list[str]) -> None:
+def _write(output: Path, result: "Export", requirements: list[Requirement], refused_for: list[str]) -> None:
     from serving.lite.export import FLOAT32, INT8
     from serving.lite.record import FILES, make_record
 
@@ -142,8 +139,11 @@ def _write(output: Path, result: "Export", requirements: list["Requirement"], re
         fail(f"--output: cannot write to {str(output)!r}: {error.strerror}", EXIT_FAILED)
 
 
-def _say(result: "Export", rules: list[Rule], output: Path, refused_for: list[str]) -> None:
-    from crackgate_cli.tables.lite import print_networks
+def _say(
+    result: "Export", rules: list[Rule], requirements: list[Requirement], output: Path, refused_for: list[str]
+) -> None:
+    from crackgate_cli.tables.gate import print_requirements
+    from crackgate_cli.tables.networks import print_networks
     from serving.lite.export import FLOAT32, INT8
     from serving.lite.record import FILES
 
@@ -158,17 +158,20 @@ def _say(result: "Export", rules: list[Rule], output: Path, refused_for: list[st
         "others"
     )
     print_networks(console, result)
+    if requirements:
+        say("[bold]Gate[/] of int8")
+        print_requirements(console, requirements, result.model.positive_class)
     if result.seen_in_training:
         say(
-            f"[yellow]mind[/] the model was trained on {result.seen_in_training} of the {images} photographs: figures "
-            "are better than they will be on new ones"
+            f"[yellow]warning[/] the model was trained on {result.seen_in_training} of the {images} photographs: "
+            "metrics are better than they will be on new ones"
         )
     if result.skipped:
         shown = "; ".join(f"{each.path!r}: {each.reason}" for each in result.skipped[:_LONGEST_LIST])
         more = "; ..." if len(result.skipped) > _LONGEST_LIST else ""
-        say(f"[yellow]mind[/] {len(result.skipped)} files were not used: {escape(shown)}{more}")
+        say(f"[yellow]warning[/] {len(result.skipped)} files were not used: {escape(shown)}{more}")
     if on_slices := [rule for rule in rules if rule.slice != ALL_IMAGES]:
-        say(f"[yellow]mind[/] {len(on_slices)} requirements of the gate are about slices; they are not judged here")
+        say(f"[yellow]warning[/] {len(on_slices)} requirements of the gate are about slices; they are not judged here")
     say(f"[bold green]written[/] {escape(str(output / FILES[FLOAT32]))}")
     if refused_for:
         say("[bold red]REFUSED[/] int8:")
@@ -176,4 +179,4 @@ def _say(result: "Export", rules: list[Rule], output: Path, refused_for: list[st
             say(f"  {escape(reason)}")
     else:
         say(f"[bold green]written[/] {escape(str(output / FILES[INT8]))}: it passed the gate")
-    say(f"figures     {escape(str(output / _RECORD))}")
+    say(f"metrics     {escape(str(output / _RECORD))}")

@@ -1,7 +1,7 @@
 """What the Evaluator hands to the metrics; TFX calls `custom_eval_shared_model` and `custom_extractors` by name.
 
 TFMA batches up to a thousand images, hands each encoded image on in several copies, and carries all features along to
-the metrics. Here a batch is of 20 MiB, the model sees 32 images at a time, and after it only its answers go on.
+the metrics. Here a batch is of 20 MiB, the model sees 32 images at a time, and after it only its predictions go on.
 """
 
 import json
@@ -16,6 +16,7 @@ from absl import flags
 from tensorflow_model_analysis.extractors.unbatch_extractor import UNBATCH_EXTRACTOR_STAGE_NAME
 from tensorflow_model_analysis.proto.config_pb2 import EvalConfig
 
+from crackgate.config.gate import GateOptions, SliceOptions
 from crackgate.contracts import metric_names, stored_example
 from crackgate.images.image_folder import readable_path
 
@@ -47,27 +48,34 @@ def custom_extractors(
     )
     stages = [extractor.stage_name for extractor in extractors]
     pieces = tfma.extractors.Extractor("SplitBatches", beam.FlatMap(_split_batch))
-    answers = tfma.extractors.Extractor("KeepAnswers", beam.ParDo(KeepAnswers(paths, **_settings(eval_config))))
+    predictions = tfma.extractors.Extractor(
+        "KeepPredictions", beam.ParDo(KeepPredictions(paths, *_settings(eval_config)))
+    )
     unbatched = stages.index(UNBATCH_EXTRACTOR_STAGE_NAME) + 1
-    return [pieces, *extractors[:unbatched], answers, *extractors[unbatched:]]
+    return [pieces, *extractors[:unbatched], predictions, *extractors[unbatched:]]
 
 
-class KeepAnswers(beam.DoFn):
-    """From the extracts of one image to its answers and its slices, without the image.
+class KeepPredictions(beam.DoFn):
+    """From the extracts of one image to its predictions and its slices, without the image.
 
     Predictions become a dict of "scores", "label" and "error" where the model gives them, `metric_names.PATH`, and
     `metric_names.SEEN_IN_TRAINING` (1, 0, or NaN where the model does not say what it was trained on), by model name
     where there are two. The only feature left is `metric_names.SLICE`: all slices that the image is in.
     """
 
-    def __init__(self, model_paths: dict[str, str], classes: list[str], slices: dict[str, Boundary]):
-        """Takes the SavedModels' folders by name in TFMA, the class names, and the boundary of each slice by name."""
+    def __init__(self, model_paths: dict[str, str], classes: list[str], slices: SliceOptions):
+        """Takes the SavedModels' folders by name in TFMA, the class names, and the boundaries of the slices."""
         self._model_paths = model_paths
         self._classes = classes
-        self._slices = slices
+        self._slices: dict[str, Boundary] = {
+            metric_names.DARK: (stored_example.BRIGHTNESS, "below", slices.dark),
+            metric_names.BRIGHT: (stored_example.BRIGHTNESS, "above", slices.bright),
+            metric_names.BLURRED: (stored_example.SHARPNESS, "below", slices.blurred),
+            metric_names.LOW_CONTRAST: (stored_example.CONTRAST, "below", slices.low_contrast),
+        }
 
     def setup(self) -> None:
-        """Reads what the models were trained on."""
+        """Reads which images the models were trained on."""
         self._trained_on = {name: _read_training_digests(Path(path)) for name, path in self._model_paths.items()}
 
     def process(self, extracts: Extracts) -> Iterator[Extracts]:
@@ -108,15 +116,15 @@ def _split_batch(extracts: Extracts) -> Iterator[Extracts]:
         yield {**extracts, tfma.ARROW_RECORD_BATCH_KEY: batch.slice(start, IMAGES_AT_ONCE)}
 
 
-def _settings(eval_config: EvalConfig) -> dict[str, Any]:
-    """Classes and slices stand in the configuration of `ReleaseFigures`, the only thing that TFX passes on."""
+def _settings(eval_config: EvalConfig) -> tuple[list[str], SliceOptions]:
+    """Classes and slices stand in the configuration of `ReleaseMetrics`, the only thing that TFX passes on."""
     (config,) = [
         json.loads(metric.config)
         for spec in eval_config.metrics_specs
         for metric in spec.metrics
-        if metric.class_name == "ReleaseFigures"
+        if metric.class_name == "ReleaseMetrics"
     ]
-    return {"classes": config["classes"], "slices": config["slices"]}
+    return config["classes"], GateOptions.model_validate(config["gate"]).slices
 
 
 def _read_training_digests(model: Path) -> frozenset[int] | None:

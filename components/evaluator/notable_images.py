@@ -1,6 +1,5 @@
-"""The answers worth a look: of each class the surest wrong ones, and the right ones that were least certain."""
+"""The test images worth a look: of each class the surest errors, or else those that were least certain."""
 
-import json
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -11,35 +10,28 @@ import numpy as np
 from tensorflow_model_analysis.metrics.metric_types import StandardMetricInputs
 
 from crackgate.contracts import metric_names
+from crackgate.contracts.evaluation import NotableImage, NotableImages
 
 # Shown over all classes: 12 of each where there are two.
 SHOWN = 24
 # In place of a label, where the model says that it could not decode the image.
-NO_ANSWER = "no answer"
-
-# "path", the class of the image's folder ("actual"), the class that the model gave ("label") and each class's "scores",
-# None where one is no number.
-Answer = dict[str, Any]
+NO_LABEL = "no label"
 
 
 @dataclass
-class Picked:
-    """How many images there were, how many were answered wrongly, and the answers to choose from.
+class Candidates:
+    """How many images there were and were misclassified, and those to choose from.
 
-    The latter by actual class, and whether they are wrong.
+    The latter by actual class, and whether they are misclassified.
     """
 
     scored: int = 0
-    wrong: int = 0
-    answers: dict[tuple[str, bool], list[Answer]] = field(default_factory=dict)
+    misclassified: int = 0
+    images: dict[tuple[str, bool], list[NotableImage]] = field(default_factory=dict)
 
 
-class PickTellingAnswers(beam.CombineFn):
-    """From `StandardMetricInputs` to JSON under one key, in a few answers' memory.
-
-    That is an object of "scored" and "wrong", numbers of images, "shown", which is "wrong" or, when no answer is,
-    "least certain", and "by_class": by actual class the answers, the most telling one first.
-    """
+class PickNotableImages(beam.CombineFn):
+    """From `StandardMetricInputs` to the JSON of `NotableImages` under one key, in a few images' memory."""
 
     def __init__(self, key: Any, model_name: str, classes: list[str]):
         """Takes the key to put the result under, the model's name in TFMA ("" for the only one), and all classes."""
@@ -48,68 +40,71 @@ class PickTellingAnswers(beam.CombineFn):
         self._classes = classes
         self._most = max(1, SHOWN // len(classes))
 
-    def create_accumulator(self) -> Picked:
+    def create_accumulator(self) -> Candidates:
         """Nothing yet."""
-        return Picked()
+        return Candidates()
 
-    def add_input(self, picked: Picked, element: StandardMetricInputs) -> Picked:
+    def add_input(self, candidates: Candidates, element: StandardMetricInputs) -> Candidates:
         """Adds one image."""
         label, predictions = element.get_labels(), element.get_predictions()
         if self._model_name:
             label, predictions = label[self._model_name], predictions[self._model_name]
-        answer = self._describe(int(np.asarray(label).item()), predictions)
-        wrong = answer["label"] != answer["actual"]
-        picked.scored += 1
-        picked.wrong += wrong
-        self._add(picked, answer["actual"], wrong, [answer])
-        return picked
+        image = self._describe(int(np.asarray(label).item()), predictions)
+        wrong = image.label != image.actual
+        candidates.scored += 1
+        candidates.misclassified += wrong
+        self._add(candidates, image.actual, wrong, [image])
+        return candidates
 
-    def merge_accumulators(self, accumulators: Iterable[Picked]) -> Picked:
+    def merge_accumulators(self, accumulators: Iterable[Candidates]) -> Candidates:
         """Puts them together."""
-        merged = Picked()
-        for picked in accumulators:
-            merged.scored += picked.scored
-            merged.wrong += picked.wrong
-            for (actual, wrong), answers in picked.answers.items():
-                self._add(merged, actual, wrong, answers)
+        merged = Candidates()
+        for candidates in accumulators:
+            merged.scored += candidates.scored
+            merged.misclassified += candidates.misclassified
+            for (actual, wrong), images in candidates.images.items():
+                self._add(merged, actual, wrong, images)
         return merged
 
-    def extract_output(self, picked: Picked) -> dict[Any, str]:
+    def extract_output(self, candidates: Candidates) -> dict[Any, str]:
         """Chooses."""
-        wrong = picked.wrong > 0
-        by_class = {name: self._first(picked.answers.get((name, wrong), []), wrong) for name in self._classes}
-        shown = "wrong" if wrong else "least certain"
-        chosen = {"scored": picked.scored, "wrong": picked.wrong, "shown": shown, "by_class": by_class}
-        return {self._key: json.dumps(chosen)}
+        wrong = candidates.misclassified > 0
+        chosen = NotableImages(
+            scored=candidates.scored,
+            misclassified=candidates.misclassified,
+            shown="misclassified" if wrong else "least certain",
+            by_class={name: self._first(candidates.images.get((name, wrong), []), wrong) for name in self._classes},
+        )
+        return {self._key: chosen.model_dump_json()}
 
-    def _describe(self, label: int, predictions: Any) -> Answer:
+    def _describe(self, label: int, predictions: Any) -> NotableImage:
         scores = np.asarray(predictions["scores"], np.float64).reshape(-1)
         given = self._classes[int(scores.argmax())]
         if "label" in predictions:
-            given = np.asarray(predictions["label"]).reshape(-1)[0].decode() or NO_ANSWER
-        return {
-            "path": np.asarray(predictions[metric_names.PATH]).item(),
-            "actual": self._classes[label],
-            "label": given,
-            "scores": {
+            given = np.asarray(predictions["label"]).reshape(-1)[0].decode() or NO_LABEL
+        return NotableImage(
+            path=np.asarray(predictions[metric_names.PATH]).item(),
+            actual=self._classes[label],
+            label=given,
+            scores={
                 name: float(score) if math.isfinite(score) else None
                 for name, score in zip(self._classes, scores, strict=True)
             },
-        }
+        )
 
-    def _add(self, picked: Picked, actual: str, wrong: bool, answers: list[Answer]) -> None:
-        kept = picked.answers.setdefault((actual, wrong), [])
-        kept += answers
+    def _add(self, candidates: Candidates, actual: str, wrong: bool, images: list[NotableImage]) -> None:
+        kept = candidates.images.setdefault((actual, wrong), [])
+        kept += images
         if len(kept) > 10 * self._most:
             kept[:] = self._first(kept, wrong)
 
-    def _first(self, answers: list[Answer], wrong: bool) -> list[Answer]:
+    def _first(self, images: list[NotableImage], wrong: bool) -> list[NotableImage]:
         # Within a class, also where a threshold decides: the further from it, the higher the score of the label given.
         sign = -1 if wrong else 1
-        return sorted(answers, key=lambda answer: (sign * _certainty(answer), answer["path"]))[: self._most]
+        return sorted(images, key=lambda image: (sign * _certainty(image), image.path))[: self._most]
 
 
-def _certainty(answer: Answer) -> float:
-    score = answer["scores"].get(answer["label"])
-    # What is no number comes first among the wrong answers, and is never the least certain right one.
-    return math.inf if score is None else float(score)
+def _certainty(image: NotableImage) -> float:
+    score = image.scores.get(image.label)
+    # What is no number comes first among the errors, and is never the least certain of the others.
+    return math.inf if score is None else score

@@ -14,10 +14,14 @@ from tfx.dsl.components.base import base_executor
 from tfx.types import artifact_utils
 from tfx.utils import path_utils
 
-from components.release_pusher.manifest_metrics import read_metrics
+from components.evaluator.stored_metrics import read_slices
 from components.shared.parameters import OPTIONS, Artifacts, Properties
 from crackgate.config.release import ReleaseOptions
+from crackgate.contracts import metric_names
+from crackgate.contracts.card import find_card
+from crackgate.contracts.evaluation import ALL_IMAGES, MetricValue
 from crackgate.contracts.pushed_model import PUSHED, PUSHED_DESTINATION, PUSHED_VERSION
+from crackgate.gate.measurement import read_metrics
 from crackgate.releases import (
     Lineage,
     Release,
@@ -79,9 +83,16 @@ class ReleasePusherExecutor(base_executor.BaseExecutor):
         )
         return Release(
             lineage=lineage,
-            metrics=read_metrics(evaluation.uri, model),
+            metrics=_read_metrics(evaluation.uri, model),
             config_digest=exec_properties["config_digest"],
         )
+
+
+def _read_metrics(evaluation: str, model: Path) -> list[MetricValue]:
+    """The number of test images, and all metrics on them."""
+    found, card = read_slices(evaluation)[ALL_IMAGES].metrics, find_card(model)
+    images = MetricValue(metric=metric_names.IMAGES, value=found.get((metric_names.IMAGES, None)))
+    return [images, *read_metrics(found, [] if card is None else card.classes)]
 
 
 def _record(pushed: types.Artifact, whether: int, folder: Path) -> None:

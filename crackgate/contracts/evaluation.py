@@ -1,24 +1,24 @@
-"""What the gate found out about a model: every requirement with its outcome, and the figures behind it."""
+"""The gate's evaluation of a model: every requirement with its outcome, and the metrics behind it."""
 
 from enum import StrEnum
 from typing import Literal
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 # The name of the slice that holds every test image.
 ALL_IMAGES = "all images"
 
 
 class Outcome(StrEnum):
-    """How a requirement ended. WARNED: too few images to decide on; it does not stop the release."""
+    """How a requirement ended. WARNED: too little is known to decide; it does not stop the release."""
 
     PASSED = "passed"
     FAILED = "failed"
     WARNED = "warned"
 
 
-class Figure(BaseModel):
-    """A metric's value with its confidence interval.
+class Estimate(BaseModel):
+    """A number with its confidence interval.
 
     Attributes:
         value: The estimate; None when it is not a number, as over no images.
@@ -31,29 +31,55 @@ class Figure(BaseModel):
     high: float | None = None
 
 
-class Requirement(BaseModel):
-    """One line of the gate.
+class MetricKey(BaseModel):
+    """Which metric.
 
     Attributes:
-        metric: For example "recall".
+        metric: A name in `metric_names`, for example "recall".
         label: The class that it is about; None when it is about all.
-        slice: Name of the slice of the test images, `ALL_IMAGES` for all of them.
-        images: Test images in the slice; only those of the class when it is about one.
-        figure: The candidate's; with `change`, its difference from the baseline's, as a share of it when relative.
-        baseline: The metric of the model in service; None when there is none, or it is not compared.
-        change: Whether the bound is on the difference from the baseline.
-        bound: What is required.
-        direction: "at least" or "at most".
-        judged_by: What is held against the bound.
-        outcome: How it ended.
     """
 
     metric: str
     label: str | None = None
+
+    @property
+    def key(self) -> tuple[str, str | None]:
+        """Metric and label, hashable."""
+        return self.metric, self.label
+
+
+# In this order the names come before the numbers in JSON.
+class MetricValue(Estimate, MetricKey):
+    """A metric over some images."""
+
+    # Manifests hold them: an altered name must not read as one that is left out.
+    model_config = ConfigDict(extra="forbid")
+
+
+def find_metric(values: list[MetricValue], metric: str, label: str | None = None) -> MetricValue | None:
+    """Returns the value of a metric; None when it is not among them."""
+    return next((value for value in values if value.key == (metric, label)), None)
+
+
+class Requirement(MetricKey):
+    """One line of the gate.
+
+    Attributes:
+        slice: Name of the slice of the test images, `ALL_IMAGES` for all of them.
+        images: Test images in the slice; only those of the class when it is about one.
+        estimate: The candidate's metric; with `change`, its difference from the baseline's, a share when relative.
+        baseline: The metric of the model in production; None when there is none, or it is not compared.
+        change: Whether the bound is on the difference from the baseline.
+        bound: The least or the most that is allowed.
+        direction: "at least" or "at most".
+        judged_by: The number that is held against the bound.
+        outcome: How it ended.
+    """
+
     slice: str = ALL_IMAGES
     images: int
-    figure: Figure
-    baseline: Figure | None = None
+    estimate: Estimate
+    baseline: Estimate | None = None
     change: Literal["", "absolute", "relative"] = ""
     bound: float
     direction: Literal["at least", "at most"]
@@ -61,20 +87,20 @@ class Requirement(BaseModel):
     outcome: Outcome
 
 
-class SliceFigures(BaseModel):
+class SliceMetrics(BaseModel):
     """The metrics over one slice of the test images.
 
     Attributes:
         name: `ALL_IMAGES`, "dark", "class Positive", ...
         images: Test images in it.
-        figures: By metric; those of one class as "recall of Positive".
-        baseline: The same of the model in service; empty when there is none.
+        metrics: The candidate's.
+        baseline: The same of the model in production; empty when there is none.
     """
 
     name: str
     images: int
-    figures: dict[str, Figure]
-    baseline: dict[str, Figure] = Field(default_factory=dict)
+    metrics: list[MetricValue]
+    baseline: list[MetricValue] = Field(default_factory=list)
 
 
 class ThresholdPoint(BaseModel):
@@ -96,11 +122,11 @@ class ReliabilityBin(BaseModel):
 
 
 class Comparison(BaseModel):
-    """Candidate and model in service on the same images (McNemar's test, exact, two-sided).
+    """Candidate and model in production on the same images (McNemar's test, exact, two-sided).
 
     Attributes:
-        only_candidate_right: Images that only the candidate answered rightly.
-        only_baseline_right: Images that only the model in service answered rightly.
+        only_candidate_right: Images that only the candidate classified correctly.
+        only_baseline_right: Images that only the model in production classified correctly.
         p_value: Probability of so uneven a split of these when both models are equally good.
     """
 
@@ -109,8 +135,8 @@ class Comparison(BaseModel):
     p_value: float
 
 
-class Answer(BaseModel):
-    """One test image and what the model said of it.
+class NotableImage(BaseModel):
+    """One test image with the model's prediction.
 
     Attributes:
         path: Below the data folder.
@@ -125,21 +151,21 @@ class Answer(BaseModel):
     scores: dict[str, float | None]
 
 
-class Answers(BaseModel):
+class NotableImages(BaseModel):
     """The test images that are worth a look.
 
     Attributes:
         scored: Test images, all scored through the model's `serving_default`.
-        wrong: Those of them that were answered wrongly.
-        shown: "wrong": the wrong answers that the model was surest of. "least certain": there is no wrong answer, and
-            these are the right ones that the model was least sure of.
-        by_class: By actual class, the surest wrong or the least certain right answer first.
+        misclassified: How many of them were misclassified.
+        shown: "misclassified": the errors that the model was surest of. "least certain": nothing was misclassified, and
+            these are the images that the model was least sure of.
+        by_class: By actual class, the surest error or the least certain image first.
     """
 
     scored: int
-    wrong: int
-    shown: Literal["wrong", "least certain"]
-    by_class: dict[str, list[Answer]]
+    misclassified: int
+    shown: Literal["misclassified", "least certain"]
+    by_class: dict[str, list[NotableImage]]
 
 
 class Evaluation(BaseModel):
@@ -149,10 +175,10 @@ class Evaluation(BaseModel):
         positive_class: The class whose score the decision threshold is held against; None: the highest score decides.
         threshold: The model's own decision threshold; None as above.
         requirements: The gate, line by line.
-        warnings: What to mind about them, in sentences.
+        warnings: In sentences.
         slices: All metrics, `ALL_IMAGES` first; slices without an image are left out.
         confusion: Test images by actual class, then by the label that the model gave; "" is a label that is no class.
-        comparison: None when there is no model in service.
+        comparison: None when there is no model in production.
         curve: By rising threshold; empty without a positive class.
         reliability: By rising score; empty without a positive class.
     """
@@ -161,10 +187,10 @@ class Evaluation(BaseModel):
     threshold: float | None = None
     requirements: list[Requirement] = Field(default_factory=list)
     warnings: list[str] = Field(default_factory=list)
-    slices: list[SliceFigures] = Field(default_factory=list)
+    slices: list[SliceMetrics] = Field(default_factory=list)
     confusion: dict[str, dict[str, int]] = Field(default_factory=dict)
     comparison: Comparison | None = None
     curve: list[ThresholdPoint] = Field(default_factory=list)
     reliability: list[ReliabilityBin] = Field(default_factory=list)
-    # To look at. The report has them beside the evaluation; None where that was read from a summary.
-    answers: Answers | None = Field(default=None, exclude=True)
+    # The report has them beside the evaluation; None where that was read from a summary.
+    notable_images: NotableImages | None = Field(default=None, exclude=True)

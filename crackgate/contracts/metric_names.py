@@ -1,4 +1,4 @@
-"""Names of the figures, declared once for computing, configuring and reading them. Without heavy imports."""
+"""Names of the metrics, declared once for computing, configuring and reading them. Without heavy imports."""
 
 ACCURACY = "accuracy"
 BALANCED_ACCURACY = "balanced_accuracy"
@@ -19,26 +19,27 @@ LESS_IS_BETTER = (LOG_LOSS, BRIER, CALIBRATION_ERROR)
 # Shares of images, whose interval needs no resampling and holds at 0 and 1, too.
 PROPORTIONS = (ACCURACY, PRECISION, RECALL)
 
-# Counts of images, beside the figures.
+# Counts of images, beside the metrics. The gate allows none of `COUNTS`.
 IMAGES = "images"
 UNUSABLE_SCORES = "unusable_scores"
 SEEN_IN_TRAINING = "seen_in_training"
+COUNTS = (SEEN_IN_TRAINING, UNUSABLE_SCORES)
 ONLY_CANDIDATE_RIGHT = "only_candidate_right"
 ONLY_BASELINE_RIGHT = "only_baseline_right"
 MCNEMAR_P = "mcnemar_p"
 CONFUSION = "confusion"
 CURVE = "curve"
 RELIABILITY = "reliability"
-# The answers to look at, as JSON; and among the predictions, the image's path below the data folder.
-TELLING_ANSWERS = "telling_answers"
+# JSON of `evaluation.NotableImages`; and among the predictions, the image's path below the data folder.
+NOTABLE_IMAGES = "notable_images"
 PATH = "path"
 
-# Appended to a figure's name: the ends of its interval, and its difference from the baseline's.
+# Appended to a metric's name: the ends of its interval, and its difference from the baseline's.
 LOW = "_low"
 HIGH = "_high"
 CHANGE = "_change"
 
-# The feature that slices are made of, and what its values are called.
+# The feature that slices are made of, and its values.
 SLICE = "slice"
 DARK = "dark"
 BRIGHT = "bright"

@@ -1,4 +1,4 @@
-"""Every figure of a classifier from its answers, for the images as they are or for weighted copies of them.
+"""Every metric of a classifier from its scores, for the images as they are or for weighted copies of them.
 
 Weights are what makes the bootstrap quick: a replicate is a row of them, and all rows go through at once.
 """
@@ -25,8 +25,8 @@ _CURVE_POINTS = 200
 
 
 @dataclass(frozen=True)
-class Answers:
-    """What one model said about N images of C classes.
+class ScoredImages:
+    """N images of C classes with the scores of one model.
 
     Attributes:
         labels: int64 (N,), the truth, 0 to C - 1.
@@ -50,57 +50,63 @@ class Answers:
         return int((~((self.scores >= -1e-4) & (self.scores <= 1 + 1e-4)).all(axis=1)).sum())
 
 
-def compute_figures(
-    answers: Answers, weights: Floats | Integers, fixed_precision: float, fixed_recall: float
+def metric_keys(classes: int) -> list[Key]:
+    """All metrics of `metric_names.OVERALL` and, for each class, of `metric_names.PER_CLASS`."""
+    keys: list[Key] = [(name, None) for name in metric_names.OVERALL]
+    return keys + [(name, label) for label in range(classes) for name in metric_names.PER_CLASS]
+
+
+def compute_metrics(
+    scored: ScoredImages, weights: Floats | Integers, fixed_precision: float, fixed_recall: float
 ) -> dict[Key, Floats]:
-    """Computes all figures of `metric_names.OVERALL` and, for each class against the rest, of `metric_names.PER_CLASS`.
+    """Computes all metrics of `metric_keys`; those of one class are of it against the rest.
 
     Args:
-        answers: Of N images, with usable scores.
+        scored: N images, with usable scores.
         weights: (R, N), how often each image counts in each of R replicates; one row of ones for the images themselves.
         fixed_precision: Where `recall_at_precision` is read off.
         fixed_recall: Where `precision_at_recall` is read off.
 
     Returns:
-        float64 (R,) each; NaN where a figure has no meaning, such as the recall of a class without images.
+        float64 (R,) each; NaN where a metric has no meaning, such as the recall of a class without images.
     """
-    classes = answers.scores.shape[1]
+    classes = scored.scores.shape[1]
     weights = weights.astype(np.float64)
-    counts = _confusion_counts(answers, weights)
+    counts = _confusion_counts(scored, weights)
     total = weights.sum(axis=1)
     found = np.stack([counts[:, label, label] for label in range(classes)], axis=1)
     actual, given = counts.sum(axis=2), counts.sum(axis=1)[:, :classes]
     with np.errstate(divide="ignore", invalid="ignore"):
         recall = found / actual
-        figures: dict[Key, Floats] = {
+        metrics: dict[Key, Floats] = {
             (metric_names.ACCURACY, None): found.sum(axis=1) / total,
             (metric_names.BALANCED_ACCURACY, None): recall.mean(axis=1),
-            (metric_names.LOG_LOSS, None): weights @ _log_losses(answers) / total,
-            (metric_names.BRIER, None): weights @ _squared_errors(answers) / total,
-            (metric_names.CALIBRATION_ERROR, None): _calibration_error(answers, weights) / total,
+            (metric_names.LOG_LOSS, None): weights @ _log_losses(scored) / total,
+            (metric_names.BRIER, None): weights @ _squared_errors(scored) / total,
+            (metric_names.CALIBRATION_ERROR, None): _calibration_error(scored, weights) / total,
         }
         for label in range(classes):
-            figures[metric_names.PRECISION, label] = found[:, label] / given[:, label]
-            figures[metric_names.RECALL, label] = recall[:, label]
-            figures[metric_names.F1, label] = 2 * found[:, label] / (actual[:, label] + given[:, label])
-            for name, values in _curve_figures(answers, label, weights, fixed_precision, fixed_recall):
-                figures[name, label] = values
-    return figures
+            metrics[metric_names.PRECISION, label] = found[:, label] / given[:, label]
+            metrics[metric_names.RECALL, label] = recall[:, label]
+            metrics[metric_names.F1, label] = 2 * found[:, label] / (actual[:, label] + given[:, label])
+            for name, values in _curve_metrics(scored, label, weights, fixed_precision, fixed_recall):
+                metrics[name, label] = values
+    return metrics
 
 
-def count_confusion(answers: Answers) -> Integers:
+def count_confusion(scored: ScoredImages) -> Integers:
     """Images by actual class and by decision: int64 (C, C + 1), the last column for decisions for no known class."""
-    return _confusion_counts(answers, np.ones((1, len(answers.labels))))[0].astype(np.int64)
+    return _confusion_counts(scored, np.ones((1, len(scored.labels))))[0].astype(np.int64)
 
 
-def draw_curve(answers: Answers, positive: int) -> Floats:
+def draw_curve(scored: ScoredImages, positive: int) -> Floats:
     """Confusion counts by rising threshold.
 
     Returns:
         float64 (points, 5): threshold, true positives, false positives, true negatives, false negatives, an image being
         called positive when its score is the threshold or more. Some 100 even thresholds and up to 200 scores.
     """
-    score, truth = answers.scores[:, positive], answers.labels == positive
+    score, truth = scored.scores[:, positive], scored.labels == positive
     distinct = np.unique(score)
     chosen = distinct[np.unique(np.linspace(0, len(distinct) - 1, min(len(distinct), _CURVE_POINTS)).astype(int))]
     thresholds = np.unique(np.concatenate([np.linspace(0, 1, 101), chosen]))
@@ -111,9 +117,9 @@ def draw_curve(answers: Answers, positive: int) -> Floats:
     ).astype(np.float64)
 
 
-def bin_reliability(answers: Answers, positive: int) -> Floats:
+def bin_reliability(scored: ScoredImages, positive: int) -> Floats:
     """Mean score of the positive class, share that is positive, and images: float64 (bins, 3), by rising score."""
-    score, truth = answers.scores[:, positive], answers.labels == positive
+    score, truth = scored.scores[:, positive], scored.labels == positive
     position = _bins(score, _RELIABILITY_BINS)
     images = np.bincount(position, minlength=_RELIABILITY_BINS)
     filled = images > 0
@@ -121,32 +127,32 @@ def bin_reliability(answers: Answers, positive: int) -> Floats:
     return np.column_stack([*means, images[filled]]).astype(np.float64)
 
 
-def _confusion_counts(answers: Answers, weights: Floats) -> Floats:
+def _confusion_counts(scored: ScoredImages, weights: Floats) -> Floats:
     """(R, C, C + 1)."""
-    classes = answers.scores.shape[1]
-    cell = answers.labels * (classes + 1) + np.where(answers.decisions < 0, classes, answers.decisions)
+    classes = scored.scores.shape[1]
+    cell = scored.labels * (classes + 1) + np.where(scored.decisions < 0, classes, scored.decisions)
     cells = np.zeros((len(cell), classes * (classes + 1)))
     cells[np.arange(len(cell)), cell] = 1
     return (weights @ cells).reshape(len(weights), classes, classes + 1)
 
 
-def _log_losses(answers: Answers) -> Floats:
-    scores = answers.scores[np.arange(len(answers.labels)), answers.labels]
+def _log_losses(scored: ScoredImages) -> Floats:
+    scores = scored.scores[np.arange(len(scored.labels)), scored.labels]
     losses: Floats = -np.log(np.clip(scores, _LEAST_PROBABILITY, 1))
     return losses
 
 
-def _squared_errors(answers: Answers) -> Floats:
+def _squared_errors(scored: ScoredImages) -> Floats:
     """Brier's, halved: 0 to 1, and with two classes the usual (score of the positive class - truth) squared."""
-    truth = np.eye(answers.scores.shape[1])[answers.labels]
-    errors: Floats = ((answers.scores - truth) ** 2).sum(axis=1) / 2
+    truth = np.eye(scored.scores.shape[1])[scored.labels]
+    errors: Floats = ((scored.scores - truth) ** 2).sum(axis=1) / 2
     return errors
 
 
-def _calibration_error(answers: Answers, weights: Floats) -> Floats:
+def _calibration_error(scored: ScoredImages, weights: Floats) -> Floats:
     """Expected calibration error of the highest score, times the images: Guo et al. 2017."""
-    confidence = answers.scores.max(axis=1)
-    excess = confidence - (answers.scores.argmax(axis=1) == answers.labels)
+    confidence = scored.scores.max(axis=1)
+    excess = confidence - (scored.scores.argmax(axis=1) == scored.labels)
     bins = np.zeros((len(confidence), _CALIBRATION_BINS))
     bins[np.arange(len(confidence)), _bins(confidence, _CALIBRATION_BINS)] = excess
     gaps: Floats = np.abs(weights @ bins).sum(axis=1)
@@ -157,12 +163,12 @@ def _bins(score: Floats, count: int) -> Integers:
     return np.clip((score * count).astype(np.int64), 0, count - 1)
 
 
-def _curve_figures(
-    answers: Answers, label: int, weights: Floats, fixed_precision: float, fixed_recall: float
+def _curve_metrics(
+    scored: ScoredImages, label: int, weights: Floats, fixed_precision: float, fixed_recall: float
 ) -> Iterator[tuple[str, Floats]]:
     """Areas under the ROC curve (trapezoids) and the precision-recall curve (average precision), and points on it."""
-    order = np.argsort(-answers.scores[:, label], kind="stable")
-    score, truth = answers.scores[order, label], answers.labels[order] == label
+    order = np.argsort(-scored.scores[:, label], kind="stable")
+    score, truth = scored.scores[order, label], scored.labels[order] == label
     # Images of one score can only be called positive together.
     last_of_score = np.append(score[1:] != score[:-1], True)
     ordered = weights[:, order]

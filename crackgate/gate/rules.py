@@ -9,23 +9,20 @@ from crackgate.config.gate import GateOptions, RequireOptions
 from crackgate.contracts import metric_names
 from crackgate.contracts.evaluation import ALL_IMAGES
 
-# Of images; none is allowed.
-_COUNTS = (metric_names.SEEN_IN_TRAINING, metric_names.UNUSABLE_SCORES)
-
 
 @dataclass(frozen=True)
 class Rule:
-    """One requirement.
+    """One line of the gate, before it is held against a model.
 
     Attributes:
-        metric: A name in `names`.
+        metric: A name in `metric_names`.
         label: The class that it is about; None when it is about all.
         slice: `ALL_IMAGES` or the slice's name.
-        bound: What is required, of the figure or of its change.
-        direction: On which side of the bound the figure has to be.
-        change: Whether the difference from the baseline is judged: in the figure's own unit, or as a share of the
+        bound: The least or the most that is allowed, of the metric or of its change.
+        direction: The side of the bound on which the metric has to be.
+        change: Whether the difference from the baseline is judged: in the metric's own unit, or as a share of the
             baseline's.
-        judged_by: What is held against the bound.
+        judged_by: The number that is held against the bound.
         min_images: With fewer in the slice (of the class, when it is about one), but any, there is only a warning.
     """
 
@@ -39,16 +36,20 @@ class Rule:
     min_images: int = 0
 
     @property
-    def figure(self) -> str:
-        """Name of the figure that is held against the bound."""
-        end = {"estimate": "", "lower bound": metric_names.LOW, "upper bound": metric_names.HIGH}[self.judged_by]
-        return self.metric + (metric_names.CHANGE if self.change else "") + end
+    def measured(self) -> str:
+        """Name of the metric, or of its change, that the rule is about."""
+        return self.metric + (metric_names.CHANGE if self.change else "")
 
     @property
     def name(self) -> str:
         """Unique among the rules of one gate, and readable in TFMA's own views."""
-        parts = [self.change, self.figure, f"of {self.label}" if self.label else "", f"in {self.slice}", self.direction]
+        about = f"of {self.label}" if self.label else ""
+        parts = [self.change, self.measured, self.judged_by, about, f"in {self.slice}", self.direction]
         return " ".join(part for part in (*parts, repr(self.bound)) if part)
+
+    def position(self, classes: list[str]) -> int | None:
+        """Position of the rule's class among all in label order; None when it is about all."""
+        return None if self.label is None else classes.index(self.label)
 
 
 def gate_rules(classes: list[str], positive: str | None, gate: GateOptions) -> list[Rule]:
@@ -57,7 +58,7 @@ def gate_rules(classes: list[str], positive: str | None, gate: GateOptions) -> l
     1. No test image was in the model's own training data, and all scores are numbers.
     2. Accuracy, and for each class AUC, precision and recall, on all test images.
     3. Against the baseline: accuracy, and recall of the positive class (of each class when there is none).
-    4. What `gate.require` adds; each figure that it bounds may not fall by more than `gate.max_slice_drop`, either.
+    4. What `gate.require` adds; each metric that it bounds may not fall by more than `gate.max_slice_drop`, either.
 
     Args:
         classes: Class names in label order.
@@ -67,7 +68,7 @@ def gate_rules(classes: list[str], positive: str | None, gate: GateOptions) -> l
     Raises:
         ConfigError: A requirement names no class or slice that there is.
     """
-    rules = [Rule(metric, None, ALL_IMAGES, 0, "at most") for metric in _COUNTS]
+    rules = [Rule(metric, None, ALL_IMAGES, 0, "at most") for metric in metric_names.COUNTS]
     rules.append(Rule(metric_names.ACCURACY, None, ALL_IMAGES, gate.min_accuracy, "at least"))
     for metric, lowest in ((metric_names.AUC, gate.min_auc), (metric_names.PRECISION, gate.min_precision)):
         rules += [Rule(metric, label, ALL_IMAGES, lowest, "at least") for label in classes]

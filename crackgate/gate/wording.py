@@ -1,37 +1,94 @@
-"""Requirements in words."""
+"""Metrics and requirements in words, the same in tables, reports and messages. Without heavy imports."""
 
 from crackgate.contracts import metric_names
-from crackgate.contracts.evaluation import ALL_IMAGES, Evaluation, Outcome, Requirement
+from crackgate.contracts.evaluation import ALL_IMAGES, Estimate, Evaluation, Outcome, Requirement
+
+NOT_A_NUMBER = "not a number"
+# Where people do not write what the code does.
+_WRITTEN = {
+    metric_names.AUC: "AUC",
+    metric_names.PR_AUC: "PR AUC",
+    metric_names.F1: "F1",
+    metric_names.BRIER: "Brier score",
+    metric_names.CALIBRATION_ERROR: "expected calibration error",
+    metric_names.SEEN_IN_TRAINING: "test images seen in training",
+    metric_names.UNUSABLE_SCORES: "test images with unusable scores",
+}
+# Why none is allowed.
+_REASONS = {
+    metric_names.SEEN_IN_TRAINING: "because a model proves nothing on images that it was trained on",
+    metric_names.UNUSABLE_SCORES: "because no metric can be computed of scores that are not numbers from 0 to 1",
+}
+
+
+def say_metric(metric: str, label: str | None = None) -> str:
+    """A metric's name as people write it: "PR AUC of Positive"."""
+    return _WRITTEN.get(metric, metric.replace("_", " ")) + (f" of {label}" if label else "")
+
+
+def say_estimate(estimate: Estimate | None) -> str:
+    """A metric's value, for example "0.9884"; a dash where there is none."""
+    return "\N{EN DASH}" if estimate is None or estimate.value is None else f"{estimate.value:.4f}"
+
+
+def say_interval(estimate: Estimate | None) -> str:
+    """A metric's confidence interval, for example "0.9612 to 0.9971"; "" where there is none."""
+    if estimate is None or estimate.low is None or estimate.high is None:
+        return ""
+    return f"{estimate.low:.4f} to {estimate.high:.4f}"
+
+
+def say_subject(row: Requirement) -> str:
+    """A requirement's name, without its bound, for example "recall of Positive, dark"."""
+    change = {"": "", "absolute": "change of ", "relative": "relative change of "}[row.change]
+    return f"{change}{say_metric(*row.key)}{'' if row.slice == ALL_IMAGES else f', {row.slice}'}"
+
+
+def say_found(row: Requirement) -> str:
+    """The estimate that a requirement is about: of the metric, or of its change."""
+    return NOT_A_NUMBER if row.estimate.value is None else _number(row, row.estimate.value)
+
+
+def say_found_interval(row: Requirement) -> str:
+    """The confidence interval of `say_found`; "" where there is none."""
+    low, high = row.estimate.low, row.estimate.high
+    return "" if low is None or high is None else f"{_number(row, low)} to {_number(row, high)}"
+
+
+def say_required(row: Requirement) -> str:
+    """The bound, for example "≥ 0.9700"."""
+    return f"{'≥' if row.direction == 'at least' else '≤'} {_number(row, row.bound)}"
+
+
+def say_requirement(row: Requirement) -> str:
+    """Requirement, estimate and bound in one sentence, from which the outcome follows."""
+    subject = say_subject(row)
+    if not row.images:
+        of_class = f" of {row.label}" if row.label else ""
+        part = "test" if row.slice == ALL_IMAGES else f"the slice {row.slice} of test"
+        return f"{subject}: cannot be judged, there is no image{of_class} in {part}; add such images"
+    if row.metric in metric_names.COUNTS:
+        return f"{subject}: {say_found(row)} of {row.images:,}, required {say_required(row)}, {_REASONS[row.metric]}"
+    interval = f" ({say_found_interval(row)})" if say_found_interval(row) else ""
+    baseline = f" from {say_estimate(row.baseline)}" if row.change else ""
+    return (
+        f"{subject}: {say_found(row)}{interval}{baseline}, required {say_required(row)} by the {row.judged_by}, "
+        f"over {row.images:,} images"
+    )
 
 
 def say_failures(evaluation: Evaluation) -> list[str]:
-    """One sentence for each requirement that was missed; where no figure can be computed, only why."""
+    """One sentence for each requirement that was missed; where no metric can be computed, only why."""
     failed = [row for row in evaluation.requirements if row.outcome == Outcome.FAILED]
-    if any(row.metric == metric_names.UNUSABLE_SCORES and row.figure.value for row in failed):
-        failed = [row for row in failed if row.figure.value is not None]
-    return [_describe(row) for row in failed]
+    if any(row.metric == metric_names.UNUSABLE_SCORES and row.estimate.value for row in failed):
+        failed = [row for row in failed if row.estimate.value is not None]
+    return [say_requirement(row) for row in failed]
 
 
-def _describe(row: Requirement) -> str:
-    subject = row.metric.replace("_", " ") + (f" of {row.label!r}" if row.label else "")
-    where = "" if row.slice == ALL_IMAGES else f" in the slice {row.slice!r} ({row.images} images)"
-    if not row.images:
-        of_class = f" of {row.label!r}" if row.label else ""
-        place = "test" if row.slice == ALL_IMAGES else f"the slice {row.slice!r} of test"
-        return f"there is no image{of_class} in {place}, so that {subject} there cannot be judged: add such images"
-    if row.metric == metric_names.SEEN_IN_TRAINING and row.figure.value:
-        return f"the model was trained on {row.figure.value:.0f} of the {row.images} test images, which proves nothing"
-    if row.metric == metric_names.UNUSABLE_SCORES:
-        return (
-            f"the scores of {row.figure.value or 0:.0f} of {row.images} test images are not numbers from 0 to 1, "
-            "so that no figure can be computed"
-        )
-    required = f"required is {row.bound:g} or {'more' if row.direction == 'at least' else 'less'}"
-    if row.change:
-        subject = f"{row.change} change of {subject} against the model in service"
-    value = {"estimate": row.figure.value, "lower bound": row.figure.low, "upper bound": row.figure.high}[row.judged_by]
-    if value is None:
-        return f"{subject}{where} is not a number, {required}"
-    if row.judged_by != "estimate":
-        return f"{subject}{where} is {row.figure.value:.4f}, its {row.judged_by} {value:.4f}; {required}"
-    return f"{subject}{where} is {value:.4f}, {required}"
+def _number(row: Requirement, value: float) -> str:
+    if row.metric in metric_names.COUNTS:
+        return f"{value:,.0f}"
+    # A difference of nearly nothing has no sign.
+    if row.change == "relative":
+        return f"{value:+z.2%}"
+    return f"{value:+z.4f}" if row.change else f"{value:.4f}"

@@ -9,6 +9,7 @@ from pathlib import Path, PurePosixPath
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
+from crackgate.contracts.evaluation import MetricValue
 from crackgate.contracts.model_files import MANIFEST_FILE, MODEL_VERSION_FILE, SIGNATURE_FILE
 
 
@@ -54,7 +55,7 @@ class Manifest(_Record):
         crackgate_version: The version of the program that released it.
         model_digest: SHA-256 over the files of the model that was judged, but for the version's number.
         differs_from_judged: Files that the push wrote anew; all others are those of the model that was judged.
-        metrics: Metrics on all test images, by name; None where one could not be computed.
+        metrics: Metrics on all test images.
         lineage: Run, execution, artifacts and data.
         config_digest: SHA-256 of the configuration that decides about the model; "" when it is not known.
         signing_key: Fingerprint of the public key; None when the release is not signed.
@@ -67,7 +68,7 @@ class Manifest(_Record):
     crackgate_version: str
     model_digest: str
     differs_from_judged: list[str]
-    metrics: dict[str, float | None]
+    metrics: list[MetricValue]
     lineage: Lineage
     config_digest: str
     signing_key: str | None
@@ -92,7 +93,7 @@ class Release(_Record):
     """The part of a manifest that does not follow from the files; see `Manifest`."""
 
     lineage: Lineage
-    metrics: dict[str, float | None] = Field(default_factory=dict)
+    metrics: list[MetricValue] = Field(default_factory=list)
     config_digest: str = ""
 
 

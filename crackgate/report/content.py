@@ -5,9 +5,9 @@ from typing import Literal, NamedTuple
 
 from pydantic import BaseModel, Field
 
-from crackgate.contracts import metric_names
-from crackgate.contracts.evaluation import ALL_IMAGES, Answers, Evaluation, Figure, Outcome, Requirement
+from crackgate.contracts.evaluation import Evaluation, NotableImages, Outcome
 from crackgate.contracts.verdict import Verdict
+from crackgate.gate.wording import say_subject
 from crackgate.runs.summary import Summary
 
 
@@ -89,8 +89,8 @@ class Report(BaseModel):
         checks: Of the data, in the order in which they are made.
         run: What `summary.json` holds, up to the moment when the report was made.
         training: None when the run did not come to train a model.
-        answers: None when no trained model could be asked.
-        answers_missing: Why there are no answers; "" when there are.
+        notable_images: None when no model was evaluated.
+        images_missing: Why the images are not drawn; "" when they are.
         provenance: What the run was made with.
     """
 
@@ -100,24 +100,11 @@ class Report(BaseModel):
     checks: list[Check]
     run: Summary
     training: Training | None
-    answers: Answers | None
-    answers_missing: str
+    notable_images: NotableImages | None
+    images_missing: str
     provenance: Provenance
 
 
-NOT_A_NUMBER = "not a number"
-# Metrics that count images.
-COUNTS = (metric_names.SEEN_IN_TRAINING, metric_names.UNUSABLE_SCORES)
-# Where people do not write what the code does.
-_WRITTEN = {
-    metric_names.AUC: "AUC",
-    metric_names.PR_AUC: "PR AUC",
-    metric_names.F1: "F1",
-    metric_names.BRIER: "Brier score",
-    metric_names.CALIBRATION_ERROR: "expected calibration error",
-    metric_names.SEEN_IN_TRAINING: "test images seen in training",
-    metric_names.UNUSABLE_SCORES: "test images with unusable scores",
-}
 # In the order in which they are made.
 CHECKS = {
     "ImageExampleGen": "enough of the files are images, of every class and in every split",
@@ -167,7 +154,7 @@ def explain(summary: Summary) -> list[str]:
     images = max((slice_.images for slice_ in evaluation.slices), default=evaluation.requirements[0].images)
     how_many = f"All {met:,}" if met == decided else f"{met:,} of {decided:,}"
     sentences.append(f"{how_many} requirements were met, on {images:,} test images.")
-    if warned := [say_requirement(row) for row in evaluation.requirements if row.outcome == Outcome.WARNED]:
+    if warned := [say_subject(row) for row in evaluation.requirements if row.outcome == Outcome.WARNED]:
         sentences.append(f"Too few images to decide on: {'; '.join(warned)}.")
     sentences += [f"Mind that {warning}." for warning in evaluation.warnings]
     sentences.append(say_comparison(evaluation))
@@ -175,77 +162,13 @@ def explain(summary: Summary) -> list[str]:
 
 
 def say_comparison(evaluation: Evaluation) -> str:
-    """How the candidate did against the model in service, in a sentence."""
+    """How the candidate did against the model in production, in a sentence."""
     comparison = evaluation.comparison
     if comparison is None:
         return "There is no other released model to compare with."
     chance = "is hardly chance" if comparison.p_value < 0.05 else "may well be chance"
     return (
-        f"Compared with the model in service on the same images, {comparison.only_candidate_right:,} were answered "
-        f"rightly by the new model only, {comparison.only_baseline_right:,} by the old one only: so uneven a split "
-        f"{chance} (McNemar's test, p = {comparison.p_value:.3g})."
-    )
-
-
-def say_requirement(requirement: Requirement) -> str:
-    """The requirement's name, without its bound, for example "recall of Positive, dark"."""
-    metric = say_name(requirement.metric)
-    about = f"{metric} of {requirement.label}" if requirement.label else metric
-    change = f"{requirement.change} change of " if requirement.change else ""
-    where = "" if requirement.slice == ALL_IMAGES else f", {requirement.slice}"
-    return f"{change}{about}{where}"
-
-
-def say_name(figure: str) -> str:
-    """A figure's name as people write it: "pr_auc of Positive" is "PR AUC of Positive"."""
-    metric, of, label = figure.partition(" of ")
-    return _WRITTEN.get(metric, metric.replace("_", " ")) + of + label
-
-
-def say_bound(requirement: Requirement) -> str:
-    """What is required, for example "at least 0.9700"."""
-    return f"{requirement.direction} {_say_number(requirement, requirement.bound)}"
-
-
-def say_judged(requirement: Requirement) -> str:
-    """The requirement's estimate: of the figure, or of its change."""
-    value = requirement.figure.value
-    return NOT_A_NUMBER if value is None else _say_number(requirement, value)
-
-
-def say_range(requirement: Requirement) -> str:
-    """The estimate's confidence interval; "" where there is none."""
-    low, high = requirement.figure.low, requirement.figure.high
-    if low is None or high is None:
-        return ""
-    return f"{_say_number(requirement, low)} to {_say_number(requirement, high)}"
-
-
-def _say_number(requirement: Requirement, value: float) -> str:
-    if requirement.metric in COUNTS:
-        return f"{value:,.0f}"
-    # A difference of nearly nothing has no sign.
-    if requirement.change == "relative":
-        return f"{value:+z.2%}"
-    return f"{value:+z.4f}" if requirement.change else f"{value:.4f}"
-
-
-def say_value(figure: Figure | None) -> str:
-    """The estimate, for example "0.9884"; a dash where there is none."""
-    return "\N{EN DASH}" if figure is None or figure.value is None else f"{figure.value:.4f}"
-
-
-def say_interval(figure: Figure | None) -> str:
-    """The confidence interval, for example "0.9612 to 0.9971"; "" where there is none."""
-    if figure is None or figure.low is None or figure.high is None:
-        return ""
-    return f"{figure.low:.4f} to {figure.high:.4f}"
-
-
-def say_outcome(requirement: Requirement) -> str:
-    """Requirement, figure and bound in one sentence, from which the outcome follows."""
-    interval = f" ({say_range(requirement)})" if say_range(requirement) else ""
-    return (
-        f"{say_requirement(requirement)}: {say_judged(requirement)}{interval}, required {say_bound(requirement)} "
-        f"by the {requirement.judged_by}, over {requirement.images:,} images"
+        f"Compared with the model in production on the same images, only the new model classified "
+        f"{comparison.only_candidate_right:,} correctly, only the old one {comparison.only_baseline_right:,}. So "
+        f"uneven a split {chance} (McNemar's test, p = {comparison.p_value:.3g})."
     )

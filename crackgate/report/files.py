@@ -9,7 +9,7 @@ from pathlib import Path
 from pydantic import BaseModel, ValidationError
 
 from crackgate.atomic_files import write_text
-from crackgate.contracts.evaluation import Answers
+from crackgate.contracts.evaluation import NotableImages
 from crackgate.contracts.verdict import Verdict
 from crackgate.report.content import Pictures, Report, Training, describe_checks, explain
 from crackgate.report.gates_xml import render_gates
@@ -24,7 +24,7 @@ log = logging.getLogger("crackgate")
 PAGE_FILE = "report.html"
 JSON_FILE = "report.json"
 GATES_FILE = "gates.xml"
-KEPT_FILE = "answers.json"
+KEPT_FILE = "notable_images.json"
 
 
 class _Kept(BaseModel):
@@ -32,7 +32,7 @@ class _Kept(BaseModel):
 
     examples: str
     code_digest: str
-    answers: Answers
+    notable_images: NotableImages
     pictures: dict[str, Pictures]
 
 
@@ -53,15 +53,15 @@ def write_report(summary: Summary, folder: Path) -> dict[str, str]:
         version = Path(summary.pushed_to)
         written["model_card"] = str(version.parent / CARD_FOLDER / f"{version.name}.md")
     run = summary.model_copy(update={"outputs": summary.outputs | written})
-    answers, pictures, missing = _look_at_answers(run)
+    images, pictures, missing = _draw_images(run)
     report = Report(
         headline=run.headline,
         explanation=explain(run),
         checks=describe_checks(run),
         run=run,
         training=_read_training(run),
-        answers=answers,
-        answers_missing=missing,
+        notable_images=images,
+        images_missing=missing,
         provenance=read_provenance(run.images.fingerprint),
     )
     write_text(folder / JSON_FILE, report.model_dump_json(indent=2))
@@ -86,29 +86,29 @@ def _read_training(run: Summary) -> Training | None:
     return Training.model_validate(json.loads(Path(file).read_text(encoding="utf-8"))) if file else None
 
 
-def _look_at_answers(run: Summary) -> tuple[Answers | None, dict[str, Pictures], str]:
-    """The answers to look at and their pictures; a report that lacks them is still worth having, and says why."""
-    answers = run.evaluation.answers if run.evaluation else None
-    if answers is None or not {"model", "examples"} <= run.outputs.keys():
-        return answers, {}, ""
+def _draw_images(run: Summary) -> tuple[NotableImages | None, dict[str, Pictures], str]:
+    """The notable images and their pictures; a report that lacks these is still worth having, and says why."""
+    images = run.evaluation.notable_images if run.evaluation else None
+    if images is None or not {"model", "examples"} <= run.outputs.keys():
+        return images, {}, ""
     model, examples = Path(run.outputs["model"]), Path(run.outputs["examples"])
     sources = code_digest("crackgate.report.image_samples", "crackgate.report.grad_cam")
     kept_file = model.parent / KEPT_FILE
     kept = _read_kept(kept_file)
-    if kept and (kept.examples, kept.code_digest, kept.answers) == (str(examples), sources, answers):
-        return answers, kept.pictures, ""
+    if kept and (kept.examples, kept.code_digest, kept.notable_images) == (str(examples), sources, images):
+        return images, kept.pictures, ""
     try:
         from crackgate.report.image_samples import draw
 
         log.info("drawing heat maps")
         keras_file = run.outputs.get("keras_model")
-        pictures = draw(answers, Path(keras_file) if keras_file else None, examples, run.classes)
+        pictures = draw(images, Path(keras_file) if keras_file else None, examples, run.classes)
     except Exception as error:
         log.info("%s", "".join(traceback.format_exception(error)))
-        return answers, {}, f"The images cannot be shown: {type(error).__name__}: {error}"
-    kept = _Kept(examples=str(examples), code_digest=sources, answers=answers, pictures=pictures)
+        return images, {}, f"The images cannot be shown: {type(error).__name__}: {error}"
+    kept = _Kept(examples=str(examples), code_digest=sources, notable_images=images, pictures=pictures)
     write_text(kept_file, kept.model_dump_json())
-    return answers, pictures, ""
+    return images, pictures, ""
 
 
 def _read_kept(file: Path) -> _Kept | None:

@@ -5,8 +5,9 @@ from xml.etree import ElementTree
 from crackgate.contracts.evaluation import Evaluation, Outcome
 from crackgate.contracts.serving_findings import ServingFindings
 from crackgate.contracts.verdict import Verdict
+from crackgate.gate.wording import say_required, say_requirement, say_subject
 from crackgate.pages.html import show
-from crackgate.report.content import Check, CheckOutcome, Report, say_bound, say_outcome, say_requirement
+from crackgate.report.content import Check, CheckOutcome, Report
 
 
 def render_gates(report: Report) -> str:
@@ -48,11 +49,11 @@ def _add_check(suite: ElementTree.Element, check: Check) -> None:
 
 def _add_gate(suite: ElementTree.Element, evaluation: Evaluation | None) -> None:
     for requirement in evaluation.requirements if evaluation else []:
-        case = _case(suite, "gate", f"{say_requirement(requirement)}: {say_bound(requirement)}")
+        case = _case(suite, "gate", f"{say_subject(requirement)} {say_required(requirement)}")
         if requirement.outcome == Outcome.FAILED:
-            _say(case, "failure", [say_outcome(requirement)])
+            _say(case, "failure", [say_requirement(requirement)])
         elif requirement.outcome == Outcome.WARNED:
-            _say(case, "skipped", [f"too few images to decide on: {say_outcome(requirement)}"])
+            _say(case, "skipped", [f"too few images to decide on: {say_requirement(requirement)}"])
     if evaluation is None:
         _say(_case(suite, "gate", "requirements"), "skipped", ["not made"])
 

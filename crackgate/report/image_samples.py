@@ -1,4 +1,4 @@
-"""Pictures of the answers to look at.
+"""Pictures of the notable test images.
 
 Importing this module imports TensorFlow, which takes some seconds.
 """
@@ -13,7 +13,7 @@ import tensorflow as tf
 from PIL import Image
 
 from crackgate.contracts import stored_example
-from crackgate.contracts.evaluation import Answers
+from crackgate.contracts.evaluation import NotableImages
 from crackgate.images.image_folder import readable_path
 from crackgate.pages.thumbnails import shrink, to_data_uri
 from crackgate.report.content import Pictures
@@ -25,11 +25,11 @@ _SIDE = 224
 _OPACITY = 0.65
 
 
-def draw(answers: Answers, keras_file: Path | None, examples: Path, classes: list[str]) -> dict[str, Pictures]:
-    """Draws the picked images, each with the heat map of what spoke for the answer given.
+def draw(images: NotableImages, keras_file: Path | None, examples: Path, classes: list[str]) -> dict[str, Pictures]:
+    """Draws the picked images, each with the heat map of what spoke for the label given.
 
     Args:
-        answers: To look at.
+        images: The test images that are worth a look.
         keras_file: The classifier from images to logits, as the Trainer saved it.
         examples: The folder of the stored examples.
         classes: In label order.
@@ -37,7 +37,7 @@ def draw(answers: Answers, keras_file: Path | None, examples: Path, classes: lis
     Returns:
         The pictures by path.
     """
-    labels = {answer.path: answer.label for of_class in answers.by_class.values() for answer in of_class}
+    labels = {image.path: image.label for of_class in images.by_class.values() for image in of_class}
     grad_cam = GradCam(keras.models.load_model(keras_file, compile=False)) if keras_file else None
     thumbnails, pixels = {}, {}
     for path, encoded in _test_images(examples):

@@ -6,17 +6,10 @@ from typing import Any
 
 import jinja2
 
-from crackgate.contracts.evaluation import Outcome
+from crackgate.contracts.evaluation import Outcome, find_metric
+from crackgate.gate.wording import say_estimate, say_interval, say_metric, say_requirement, say_subject
 from crackgate.pages.html import show
-from crackgate.report.content import (
-    Report,
-    say_comparison,
-    say_interval,
-    say_name,
-    say_outcome,
-    say_requirement,
-    say_value,
-)
+from crackgate.report.content import Report, say_comparison
 
 # Below the serving directory; TensorFlow Serving looks at numbers alone.
 CARD_FOLDER = "model_cards"
@@ -47,11 +40,12 @@ def render_model_card(report: Report) -> str:
         provenance=report.provenance,
         weights=_weights(train["backbone"], train["weights"]),
         weights_licence=_weights_licence(train["backbone"], train["weights"]),
-        requirements=[f"{row.outcome}: {say_outcome(row)}" for row in evaluation.requirements],
-        undecided=[say_requirement(row) for row in evaluation.requirements if row.outcome == Outcome.WARNED],
+        requirements=[f"{row.outcome}: {say_requirement(row)}" for row in evaluation.requirements],
+        undecided=[say_subject(row) for row in evaluation.requirements if row.outcome == Outcome.WARNED],
         comparison=say_comparison(evaluation),
-        say_name=say_name,
-        say_value=say_value,
+        find_metric=find_metric,
+        say_metric=say_metric,
+        say_estimate=say_estimate,
         say_interval=say_interval,
     )
 

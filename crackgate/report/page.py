@@ -7,28 +7,33 @@ from typing import Any
 
 from crackgate.config.configuration import Config
 from crackgate.contracts import metric_names
-from crackgate.contracts.evaluation import Answer, Evaluation, Requirement, SliceFigures, ThresholdPoint
+from crackgate.contracts.evaluation import (
+    Evaluation,
+    NotableImage,
+    Requirement,
+    SliceMetrics,
+    ThresholdPoint,
+    find_metric,
+)
+from crackgate.gate.wording import (
+    say_estimate,
+    say_found,
+    say_found_interval,
+    say_interval,
+    say_metric,
+    say_required,
+    say_subject,
+)
 from crackgate.pages.html import html_environment
 from crackgate.report import charts
-from crackgate.report.content import (
-    Pictures,
-    Report,
-    Training,
-    say_bound,
-    say_interval,
-    say_judged,
-    say_name,
-    say_range,
-    say_requirement,
-    say_value,
-)
+from crackgate.report.content import Pictures, Report, Training
 
 TEMPLATE_FILE = "report.html.jinja"
-# Shown first, and of each slice.
+# Shown first, and of each slice; those of one class of the positive one.
 _KEY_METRICS = (
-    metric_names.RECALL + " of {positive}",
-    metric_names.PRECISION + " of {positive}",
-    metric_names.AUC + " of {positive}",
+    metric_names.RECALL,
+    metric_names.PRECISION,
+    metric_names.AUC,
     metric_names.ACCURACY,
     metric_names.BALANCED_ACCURACY,
 )
@@ -60,7 +65,7 @@ def render_page(report: Report, pictures: dict[str, Pictures], links: dict[str, 
             run=report.run,
             links=links,
             sections=list(_sections(report)),
-            key_figures=list(_key_figures(evaluation)) if evaluation else [],
+            key_metrics=list(_key_metrics(evaluation)) if evaluation else [],
             requirements=[_requirement(row) for row in evaluation.requirements] if evaluation else [],
             matrix=_matrix(evaluation.confusion) if evaluation else [],
             matrix_is_at_threshold=evaluation is not None and evaluation.threshold is not None,
@@ -80,30 +85,30 @@ def render_page(report: Report, pictures: dict[str, Pictures], links: dict[str, 
 def _sections(report: Report) -> Iterator[str]:
     yield "Gates"
     if report.run.evaluation:
-        yield from ("Answers", "Curves", "Slices")
-    if report.answers or report.answers_missing:
+        yield from ("Confusion matrix", "Curves", "Slices")
+    if report.notable_images or report.images_missing:
         yield "Images"
     if report.training:
         yield "Training"
     yield from ("Data", "Run", "Versions")
 
 
-def _key_figures(evaluation: Evaluation) -> Iterator[tuple[str, str, str]]:
-    for name in _key_metrics(evaluation):
-        figure = evaluation.slices[0].figures[name]
-        yield say_name(name), say_value(figure), say_interval(figure)
+def _key_metrics(evaluation: Evaluation) -> Iterator[tuple[str, str, str]]:
+    for metric, label in _key_names(evaluation):
+        value = find_metric(evaluation.slices[0].metrics, metric, label)
+        yield say_metric(metric, label), say_estimate(value), say_interval(value)
     if evaluation.slices:
         yield "test images", f"{evaluation.slices[0].images:,}", ""
 
 
 def _requirement(row: Requirement) -> dict[str, Any]:
     return {
-        "name": say_requirement(row),
-        "value": say_judged(row),
-        "interval": say_range(row),
-        "bound": say_bound(row),
+        "name": say_subject(row),
+        "value": say_found(row),
+        "interval": say_found_interval(row),
+        "bound": say_required(row),
         "judged_by": row.judged_by,
-        "baseline": say_value(row.baseline),
+        "baseline": say_estimate(row.baseline),
         "images": row.images,
         "outcome": row.outcome,
     }
@@ -168,65 +173,61 @@ def _sweep(evaluation: Evaluation) -> Iterator[dict[str, Any]]:
         }
 
 
-def _slice(slice_: SliceFigures) -> dict[str, Any]:
+def _slice(slice_: SliceMetrics) -> dict[str, Any]:
     return {
         "name": slice_.name,
         "images": slice_.images,
         "rows": [
             {
-                "name": say_name(name),
-                "value": say_value(figure),
-                "interval": say_interval(figure),
-                "baseline": say_value(slice_.baseline.get(name)),
+                "name": say_metric(value.metric, value.label),
+                "value": say_estimate(value),
+                "interval": say_interval(value),
+                "baseline": say_estimate(find_metric(slice_.baseline, value.metric, value.label)),
             }
-            for name, figure in slice_.figures.items()
+            for value in slice_.metrics
         ],
     }
 
 
 def _overview(evaluation: Evaluation) -> dict[str, Any]:
     """The key metrics of every slice, one beside the other."""
-    keys = _key_metrics(evaluation)
-    rows = [
-        {
-            "name": slice_.name,
-            "images": slice_.images,
-            "cells": [(say_value(slice_.figures.get(key)), say_interval(slice_.figures.get(key))) for key in keys],
-        }
-        for slice_ in evaluation.slices
-    ]
-    return {"metrics": [say_name(key) for key in keys], "rows": rows}
+    keys = _key_names(evaluation)
+    rows = []
+    for slice_ in evaluation.slices:
+        values = [find_metric(slice_.metrics, *key) for key in keys]
+        cells = [(say_estimate(value), say_interval(value)) for value in values]
+        rows.append({"name": slice_.name, "images": slice_.images, "cells": cells})
+    return {"metrics": [say_metric(*key) for key in keys], "rows": rows}
 
 
-def _key_metrics(evaluation: Evaluation) -> list[str]:
-    if not evaluation.slices:
-        return []
-    wanted = [name.format(positive=evaluation.positive_class) for name in _KEY_METRICS]
-    return [name for name in wanted if name in evaluation.slices[0].figures]
+def _key_names(evaluation: Evaluation) -> list[tuple[str, str | None]]:
+    known = {value.key for value in evaluation.slices[0].metrics} if evaluation.slices else set()
+    wanted = [(name, evaluation.positive_class if name in metric_names.PER_CLASS else None) for name in _KEY_METRICS]
+    return [key for key in wanted if key in known]
 
 
 def _image_groups(report: Report, pictures: dict[str, Pictures]) -> Iterator[dict[str, Any]]:
-    if report.answers is None:
+    if report.notable_images is None:
         return
     evaluation = report.run.evaluation
     positive = evaluation.positive_class if evaluation else None
-    for name, answers in report.answers.by_class.items():
-        others = [other for other in report.answers.by_class if other != name]
+    for name, images in report.notable_images.by_class.items():
+        others = [other for other in report.notable_images.by_class if other != name]
         title = f"{name} taken for {others[0] if len(others) == 1 else 'another class'}"
-        if report.answers.shown == "least certain":
-            title = f"{name}, answered rightly but barely"
+        if report.notable_images.shown == "least certain":
+            title = f"{name}, classified correctly but barely"
         elif positive is not None:
             title = f"False {'negatives' if name == positive else 'positives'}: {title}"
-        yield {"name": name, "title": title, "figures": [_figure(answer, pictures) for answer in answers]}
+        yield {"name": name, "title": title, "images": [_image(image, pictures) for image in images]}
 
 
-def _figure(answer: Answer, pictures: dict[str, Pictures]) -> dict[str, Any]:
+def _image(image: NotableImage, pictures: dict[str, Pictures]) -> dict[str, Any]:
     return {
-        "path": answer.path,
-        "label": answer.label,
-        "score": _number(answer.scores.get(answer.label)),
-        "own_score": _number(answer.scores[answer.actual]),
-        "pictures": pictures.get(answer.path, Pictures("", "")),
+        "path": image.path,
+        "label": image.label,
+        "score": _number(image.scores.get(image.label)),
+        "own_score": _number(image.scores[image.actual]),
+        "pictures": pictures.get(image.path, Pictures("", "")),
     }
 
 

@@ -1,4 +1,4 @@
-"""Two runs side by side: what differs between them, and whether their figures may be compared at all."""
+"""Two runs side by side: what differs between them, and whether their metrics may be compared at all."""
 
 import json
 from collections.abc import Mapping
@@ -6,7 +6,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from crackgate.contracts.evaluation import Figure
+from crackgate.contracts.evaluation import Estimate, MetricKey, MetricValue, find_metric
 from crackgate.runs.details import find_data, trace_back
 from crackgate.runs.history import History, Run, RunEntry
 from crackgate.runs.lineage import Execution
@@ -32,8 +32,8 @@ class Pair(BaseModel):
     second: Any
 
 
-class MetricPair(BaseModel):
-    """A figure over all test images of both runs.
+class MetricPair(MetricKey):
+    """A metric over all test images of both runs.
 
     Attributes:
         first: None when the run does not have it.
@@ -41,8 +41,8 @@ class MetricPair(BaseModel):
         difference: second - first; None when one is missing, or the test images are not the same.
     """
 
-    first: Figure | None
-    second: Figure | None
+    first: Estimate | None
+    second: Estimate | None
     difference: float | None
 
 
@@ -64,8 +64,8 @@ class RunComparison(BaseModel):
     Attributes:
         first: What the first came to.
         second: What the second came to.
-        splits: Whether the figures are of the same images.
-        metrics: Every figure over all test images, by name.
+        splits: Whether the metrics are of the same images.
+        metrics: Every metric over all test images.
         data: Folder, fingerprint and counts of images.
         configuration: The fields that differ, for example "train.views"; None when one run has no summary.
         versions: Of crackgate and TFX, and the digests of the components' code that differ.
@@ -76,7 +76,7 @@ class RunComparison(BaseModel):
     first: RunEntry
     second: RunEntry
     splits: Splits
-    metrics: dict[str, MetricPair]
+    metrics: list[MetricPair]
     data: dict[str, Pair]
     configuration: dict[str, Pair] | None
     versions: dict[str, Pair]
@@ -115,19 +115,24 @@ def _maker_of_splits(history: History, run: Run) -> Execution | None:
     return history.record.trace(execution)[-1]
 
 
-def _compare_metrics(first: Run, second: Run, comparable: bool) -> dict[str, MetricPair]:
-    a, b = (run.overall.figures if run.overall else {} for run in (first, second))
-    return {
-        name: MetricPair(
-            first=a.get(name),
-            second=b.get(name),
-            difference=_difference(a.get(name), b.get(name)) if comparable else None,
+def _compare_metrics(first: Run, second: Run, comparable: bool) -> list[MetricPair]:
+    a, b = (run.overall.metrics if run.overall else [] for run in (first, second))
+    pairs = []
+    for metric, label in dict.fromkeys(value.key for value in a + b):
+        one, other = find_metric(a, metric, label), find_metric(b, metric, label)
+        difference = _difference(one, other) if comparable else None
+        pairs.append(
+            MetricPair(metric=metric, label=label, first=_estimate(one), second=_estimate(other), difference=difference)
         )
-        for name in {**a, **b}
-    }
+    return pairs
 
 
-def _difference(first: Figure | None, second: Figure | None) -> float | None:
+def _estimate(value: MetricValue | None) -> Estimate | None:
+    """Without the names, which the pair has."""
+    return None if value is None else Estimate(value=value.value, low=value.low, high=value.high)
+
+
+def _difference(first: Estimate | None, second: Estimate | None) -> float | None:
     if first is None or second is None or first.value is None or second.value is None:
         return None
     return second.value - first.value

@@ -1,7 +1,7 @@
 """The runs of a workspace, and what each of them came to.
 
 From ML Metadata: which components ran, what was made from what, which version was released, and so whether a run
-released a model or was refused by its gate. From `runs/<run id>/summary.json`: start, duration, figures, reasons,
+released a model or was refused by its gate. From `runs/<run id>/summary.json`: start, duration, metrics, reasons,
 configuration, and everything about runs that failed or never reached ML Metadata.
 """
 
@@ -13,7 +13,8 @@ from typing import Literal
 
 from pydantic import BaseModel, Field, ValidationError
 
-from crackgate.contracts.evaluation import ALL_IMAGES, Evaluation, Figure, SliceFigures
+from crackgate.contracts import metric_names
+from crackgate.contracts.evaluation import ALL_IMAGES, Evaluation, MetricValue, SliceMetrics, find_metric
 from crackgate.contracts.pushed_model import PUSHED, PUSHED_VERSION
 from crackgate.contracts.verdict import Verdict
 from crackgate.releases import ManifestError, State, list_versions
@@ -53,7 +54,7 @@ class RunEntry(BaseModel):
         removed: Whether the version is no longer in the serving folder, and was not withdrawn.
         withdrawn: Whether the version was rolled back.
         data: Its data folder; None when that is not recorded.
-        test_images: Images that the figures are of; None when the run did not come to its evaluation.
+        test_images: Images that the metrics are of; None when the run did not come to its evaluation.
         metrics: Accuracy and the recall of the positive class, or balanced accuracy where there is no such class.
         problems: What could not be read of it.
     """
@@ -70,7 +71,7 @@ class RunEntry(BaseModel):
     withdrawn: bool
     data: str | None
     test_images: int | None
-    metrics: dict[str, Figure]
+    metrics: list[MetricValue]
     problems: list[str] = Field(default_factory=list)
 
 
@@ -100,8 +101,8 @@ class Run:
         return self.summary.evaluation if self.summary else None
 
     @property
-    def overall(self) -> SliceFigures | None:
-        """The figures over all test images."""
+    def overall(self) -> SliceMetrics | None:
+        """The metrics over all test images."""
         slices = self.evaluation.slices if self.evaluation else []
         return next((piece for piece in slices if piece.name == ALL_IMAGES), None)
 
@@ -183,7 +184,7 @@ class History:
             withdrawn=version is not None and self._versions.get(version) == State.WITHDRAWN,
             data=run.summary.data if run.summary else None,
             test_images=run.overall.images if run.overall else None,
-            metrics=_main_figures(run),
+            metrics=_main_metrics(run),
             problems=list(run.problems),
         )
 
@@ -270,12 +271,16 @@ def _verdict(run: Run) -> tuple[Verdict | Unconcluded, _Source, list[str]]:
     return Unconcluded.CUT_OFF, "no record of its end", [f"its process ended {where} and left no summary"]
 
 
-def _main_figures(run: Run) -> dict[str, Figure]:
+def _main_metrics(run: Run) -> list[MetricValue]:
     if run.evaluation is None or run.overall is None:
-        return {}
+        return []
     positive = run.evaluation.positive_class
-    names = ("accuracy", "balanced_accuracy" if positive is None else f"recall of {positive}")
-    return {name: run.overall.figures.get(name, Figure(value=None)) for name in names}
+    second = metric_names.BALANCED_ACCURACY if positive is None else metric_names.RECALL
+    values = run.overall.metrics
+    return [
+        find_metric(values, metric, label) or MetricValue(metric=metric, label=label, value=None)
+        for metric, label in ((metric_names.ACCURACY, None), (second, positive))
+    ]
 
 
 def _listed(names: list[str]) -> str:

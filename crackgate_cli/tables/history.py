@@ -7,8 +7,9 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Column, Table
 
-from crackgate.contracts.evaluation import Figure
+from crackgate.contracts.evaluation import Estimate, find_metric
 from crackgate.contracts.verdict import Verdict
+from crackgate.gate.wording import NOT_A_NUMBER, say_interval, say_metric
 from crackgate.runs.comparison import Pair, RunComparison
 from crackgate.runs.details import Link, RunDetails
 from crackgate.runs.history import RunEntry, Unconcluded
@@ -19,20 +20,20 @@ _UNKNOWN = "-"
 
 def print_runs(console: Console, runs: list[RunEntry]) -> None:
     """Prints one line for each run."""
-    metrics = list(dict.fromkeys(name for run in runs for name in run.metrics))
-    table = _table("run", "verdict", *map(_plain, metrics), "duration", "version")
+    metrics = list(dict.fromkeys(value.key for run in runs for value in run.metrics))
+    table = _table("run", "verdict", *(say_metric(*key) for key in metrics), "duration", "version")
     for run in runs:
         table.add_row(
             escape(run.run_id),
             _verdict(run),
-            *(_value(run.metrics.get(name)) for name in metrics),
+            *(_value(find_metric(run.metrics, *key)) for key in metrics),
             _duration(run.seconds),
             _version(run, earlier=" again"),
         )
     console.print(table)
     for problem in (problem for run in runs for problem in run.problems):
-        _say(console, f"mind: {problem}")
-    _say(console, "figures, durations and failures are from summary.json, everything else is from ML Metadata")
+        _say(console, f"warning: {problem}")
+    _say(console, "metrics, durations and failures are from summary.json, everything else is from ML Metadata")
 
 
 def print_details(console: Console, details: RunDetails) -> None:
@@ -48,8 +49,8 @@ def print_details(console: Console, details: RunDetails) -> None:
         "verdict is from": run.verdict_from,
         "summary": details.summary or _UNKNOWN,
     }
-    for name, figure in run.metrics.items():
-        facts[_plain(name)] = f"{_figure(figure)} on {run.test_images} test images"
+    for value in run.metrics:
+        facts[say_metric(*value.key)] = f"{_with_interval(value)} on {run.test_images} test images"
     _say_facts(console, facts)
     _print_lineage(console, details)
 
@@ -114,9 +115,11 @@ def _print_metrics(console: Console, comparison: RunComparison) -> None:
         return
     console.print("[bold]Metrics[/], over all test images, with their intervals", highlight=False)
     table = _table("", "first", "second", "difference")
-    for name, pair in comparison.metrics.items():
+    for pair in comparison.metrics:
         difference = _UNKNOWN if pair.difference is None else f"{pair.difference:+.4f}"
-        table.add_row(escape(_plain(name)), _figure(pair.first), _figure(pair.second), difference)
+        table.add_row(
+            escape(say_metric(*pair.key)), _with_interval(pair.first), _with_interval(pair.second), difference
+        )
     console.print(table)
 
 
@@ -125,9 +128,9 @@ def _splits_sentence(comparison: RunComparison) -> str:
     if splits.same is None:
         return "splits: not known, because one of the runs never split its images"
     if splits.same:
-        return "splits: the same, so the figures are of the same test images"
+        return "splits: the same, so the metrics are of the same test images"
     return (
-        f"splits: not known to be the same, because of another {', another '.join(splits.differing)}: figures of "
+        f"splits: not known to be the same, because of another {', another '.join(splits.differing)}: metrics of "
         "different test images are not comparable, so no differences are given"
     )
 
@@ -180,22 +183,15 @@ def _duration(seconds: float | None) -> str:
     return f"{minutes} min {rest:02} s" if minutes else f"{rest} s"
 
 
-def _plain(metric: str) -> str:
-    """The metric's name in words; the class, which may follow it, is called as it is called."""
-    name, of, label = metric.partition(" of ")
-    return f"{name.replace('_', ' ')}{of}{label}"
+def _with_interval(estimate: Estimate | None) -> str:
+    interval = say_interval(estimate)
+    return f"{_value(estimate)} ({interval})" if interval else _value(estimate)
 
 
-def _figure(figure: Figure | None) -> str:
-    if figure is None or figure.low is None or figure.high is None:
-        return _value(figure)
-    return f"{_value(figure)} ({figure.low:.4f} to {figure.high:.4f})"
-
-
-def _value(figure: Figure | None) -> str:
-    if figure is None:
+def _value(estimate: Estimate | None) -> str:
+    if estimate is None:
         return _UNKNOWN
-    return "not a number" if figure.value is None else f"{figure.value:.4f}"
+    return NOT_A_NUMBER if estimate.value is None else f"{estimate.value:.4f}"
 
 
 def _gone(gone: bool) -> str:

@@ -9,11 +9,13 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Column, Table
 
+from crackgate.contracts.evaluation import MetricValue, find_metric
+from crackgate.contracts.metric_names import ACCURACY
+from crackgate.gate.wording import say_metric
 from crackgate.releases import Finding, State, Version, list_versions, production_version
 from crackgate.releases.records import Event
 
 _COLOURS = {State.RELEASED: "green", State.WITHDRAWN: "yellow", State.INCOMPLETE: "red"}
-_SHOWN = ("accuracy",)
 
 
 class VersionEntry(BaseModel):
@@ -41,7 +43,7 @@ class VersionEntry(BaseModel):
     run_id: str | None
     bytes: int | None
     signed: bool
-    metrics: dict[str, float | None]
+    metrics: list[MetricValue]
     problem: str
     events: list[Event]
 
@@ -68,12 +70,9 @@ def describe_finding(finding: Finding) -> dict[str, Any]:
 
 def print_versions(console: Console, entries: list[VersionEntry]) -> None:
     """Prints one line for each version, then the events of those that were withdrawn."""
-    names = list(
-        dict.fromkeys(name for entry in entries for name in entry.metrics if name.partition(" of ")[0] in _SHOWN)
-    )
     # A narrow terminal may cut anything but these, which other commands take.
     version, run = (Column(name, no_wrap=True) for name in ("version", "run"))
-    table = Table(version, "state", "released", run, *(Column(escape(name), justify="right") for name in names))
+    table = Table(version, "state", "released", run, Column(say_metric(ACCURACY), justify="right"))
     table.add_column("signed")
     for entry in entries:
         state = f"[{_COLOURS[entry.state]}]{entry.state}{', in production' if entry.in_production else ''}[/]"
@@ -82,7 +81,7 @@ def print_versions(console: Console, entries: list[VersionEntry]) -> None:
             state,
             _time(entry.released),
             escape(entry.run_id or "-"),
-            *(_figure(entry.metrics.get(name)) for name in names),
+            _value(find_metric(entry.metrics, ACCURACY)),
             "yes" if entry.signed else "no",
         )
     console.print(table)
@@ -122,14 +121,14 @@ def _entry(version: Version, in_production: bool) -> VersionEntry:
         run_id=manifest.lineage.run_id if manifest else None,
         bytes=sum(entry.bytes for entry in manifest.files.values()) if manifest else None,
         signed=manifest is not None and manifest.signing_key is not None,
-        metrics=manifest.metrics if manifest else {},
+        metrics=manifest.metrics if manifest else [],
         problem=version.problem,
         events=version.events,
     )
 
 
-def _figure(value: float | None) -> str:
-    return "-" if value is None else f"{value:.4f}"
+def _value(found: MetricValue | None) -> str:
+    return "-" if found is None or found.value is None else f"{found.value:.4f}"
 
 
 def _time(moment: str | None) -> str:

@@ -62,6 +62,6 @@ def report(
     from kubeflow.task.verdict import publish_report
 
     run = RunParameters(workspace, data, serving)
-    figures = publish_report(definition, run_id, run, summary.path, page.path)
-    for name, value in figures.items():
+    metrics = publish_report(definition, run_id, run, summary.path, page.path)
+    for name, value in metrics.items():
         metrics.log_metric(name, value)

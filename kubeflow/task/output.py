@@ -3,7 +3,8 @@
 import re
 
 from crackgate.contracts.evaluation import ALL_IMAGES
-from crackgate.report.content import explain, say_outcome
+from crackgate.gate.wording import say_metric, say_requirement
+from crackgate.report.content import explain
 from crackgate.runs.lineage import Artifact, Execution
 from crackgate.runs.summary import Summary
 
@@ -43,7 +44,7 @@ def describe_run(summary: Summary) -> str:
     if summary.evaluation is not None:
         lines += ["| requirement | |", "|---|---|"]
         rows = summary.evaluation.requirements
-        lines += [f"| {_escape(say_outcome(row))} | {row.outcome} |" for row in rows]
+        lines += [f"| {_escape(say_requirement(row))} | {row.outcome} |" for row in rows]
         lines.append("")
     lines += ["| step | state | seconds |", "|---|---|---:|"]
     lines += [f"| {step.name} | {step.state} | {step.seconds:.0f} |" for step in summary.components]
@@ -52,13 +53,13 @@ def describe_run(summary: Summary) -> str:
     return "\n".join(lines) + "\n"
 
 
-def main_figures(summary: Summary) -> dict[str, float]:
+def main_metrics(summary: Summary) -> dict[str, float]:
     """Returns the metrics on all test images by name, without those that are no number."""
     if summary.evaluation is None:
         return {}
     overall = [part for part in summary.evaluation.slices if part.name == ALL_IMAGES]
-    figures = overall[0].figures if overall else {}
-    return {name: figure.value for name, figure in figures.items() if figure.value is not None}
+    values = overall[0].metrics if overall else []
+    return {say_metric(*value.key): value.value for value in values if value.value is not None}
 
 
 def _escape(text: str) -> str:

@@ -21,7 +21,7 @@ from kubeflow.task.log import log_to_workspace
 from kubeflow.task.metadata_store import connection_config, open_store, store_settings
 from kubeflow.task.node_ir import unpack
 from kubeflow.task.node_record import NodeRecord, read_records
-from kubeflow.task.output import describe_run, main_figures
+from kubeflow.task.output import describe_run, main_metrics
 from kubeflow.task.parameters import RunParameters
 from kubeflow.task.run_folders import log_folder, records_folder, work_folder
 from pipeline.results import gather_results
@@ -140,4 +140,4 @@ def publish_report(
     print(describe_run(summary))
     if summary.verdict == Verdict.FAILED:
         raise RunBrokenError("; ".join(summary.reasons))
-    return main_figures(summary)
+    return main_metrics(summary)

@@ -1,4 +1,4 @@
-"""From a released model and labelled photographs to both TensorFlow Lite files and what they are worth; writes nothing.
+"""From a released model and labelled photographs to both TensorFlow Lite files and their metrics; writes nothing.
 
 Importing this module imports TensorFlow, which takes some seconds.
 """
@@ -11,11 +11,12 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from crackgate.config.gate import GateOptions
 from crackgate.contracts.image_limits import ImageLimits
 from crackgate.model.released_model import ReleasedModel, load_released_model
+from serving.lite.comparison import MeasuredNetwork, Score, compare_networks, largest_difference
 from serving.lite.conversion import LiteNetwork, convert, quantise
 from serving.lite.errors import ConversionError, PhotographsError
-from serving.lite.judgement import FigureOptions, Judged, Score, judge, largest_difference
 from serving.lite.photographs import Chunk, LabelledFile, Shares, Skipped, read_photographs, read_training_digests
 
 # Names of the networks.
@@ -30,14 +31,14 @@ _LONGEST_LIST = 5
 
 @dataclass(frozen=True)
 class Export:
-    """What came of it.
+    """Both files and their metrics.
 
     Attributes:
         model: The released model.
         float32: Content of the float file.
         int8: Content of the integer file; None where there can be none.
         int8_problem: Why there can be none; "" where there is one.
-        judged: By network name.
+        networks: By name.
         calibrated_on: Photographs that the integers' ranges were measured on.
         judged_on: Photographs that judged, by class.
         seen_in_training: Of those that judged; None where the model does not say.
@@ -48,7 +49,7 @@ class Export:
     float32: bytes
     int8: bytes | None
     int8_problem: str
-    judged: dict[str, Judged]
+    networks: dict[str, MeasuredNetwork]
     calibrated_on: int
     judged_on: dict[str, int]
     seen_in_training: int | None
@@ -60,7 +61,7 @@ def export(
     data: Path,
     shares: Shares,
     limits: ImageLimits,
-    options: FigureOptions,
+    gate: GateOptions,
     say: Callable[[str], None],
 ) -> Export:
     """Converts and judges.
@@ -68,10 +69,10 @@ def export(
     Args:
         folder: Of a released version.
         data: Folder of the photographs.
-        shares: Which of them are for what.
+        shares: Those that calibrate, and those that judge.
         limits: Of files and images.
-        options: Of the figures.
-        say: Told what goes on.
+        gate: The options of the metrics and of the intervals.
+        say: Called with the step that begins.
 
     Raises:
         NotAReleaseError: The folder holds no release.
@@ -116,14 +117,14 @@ def export(
             if not count:
                 raise PhotographsError(f"no photograph of {name!r} is left to judge by: {_some(skipped)}; give more")
 
-    judged = judge(_networks(loaded, float32, int8), read_judging(), model.decision, options)
-    _check_agreement(judged[FLOAT32].largest_difference)
+    networks = compare_networks(_networks(loaded, float32, int8), read_judging(), model.decision, gate)
+    _check_agreement(networks[FLOAT32].largest_difference)
     return Export(
         model=model,
         float32=float32,
         int8=int8,
         int8_problem=int8_problem,
-        judged=judged,
+        networks=networks,
         calibrated_on=len(calibrating),
         judged_on=dict(zip(model.classes, images.tolist(), strict=True)),
         seen_in_training=None if trained_on is None else seen,

@@ -1,4 +1,4 @@
-"""`tflite.json`: what the TensorFlow Lite files are, what they take and give, and what they were found to be worth."""
+"""`tflite.json`: the TensorFlow Lite files with their inputs, outputs and metrics."""
 
 import hashlib
 import math
@@ -10,21 +10,20 @@ from typing import Any
 
 import tensorflow as tf
 
-from crackgate.contracts import metric_names
-from crackgate.gate.metrics import Key
+from crackgate.contracts.evaluation import Requirement
+from crackgate.gate.measurement import read_metrics
+from serving.lite.comparison import MeasuredNetwork
 from serving.lite.conversion import INPUT, OUTPUT, THREADS
 from serving.lite.export import FLOAT32, INT8, SAVED_MODEL, Export
-from serving.lite.gate import Requirement, describe
-from serving.lite.judgement import Judged
 
 FILES = {FLOAT32: "model-float32.tflite", INT8: "model-int8.tflite"}
 
 
 def make_record(result: Export, requirements: Sequence[Requirement], refused_for: Sequence[str]) -> dict[str, Any]:
-    """Puts together what `tflite.json` holds.
+    """Puts together the content of `tflite.json`.
 
     Args:
-        result: What came of the conversion.
+        result: The conversion's.
         requirements: How the integer file did by the gate; none where there is no such file.
         refused_for: Why there is no integer file; nothing where there is one.
     """
@@ -34,13 +33,11 @@ def make_record(result: Export, requirements: Sequence[Requirement], refused_for
     networks[INT8] = {"file": None if refused_for else FILES[INT8]}
     if result.int8 is not None:
         networks[INT8] |= _file(result.int8)
-    for name, judged in result.judged.items():
-        networks[name] |= _worth(judged, model.classes)
+    for name, network in result.networks.items():
+        networks[name] |= _describe(network, model.classes)
     networks[INT8] |= {
         "refused_for": list(refused_for),
-        "requirements": [
-            {"requirement": describe(each), "value": _finite(each.value), "met": each.met} for each in requirements
-        ],
+        "requirements": [row.model_dump(mode="json") for row in requirements],
     }
     return {
         "model_version": model.version,
@@ -87,29 +84,14 @@ def _file(content: bytes) -> dict[str, Any]:
     return {"bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
 
 
-def _worth(judged: Judged, classes: Sequence[str]) -> dict[str, Any]:
-    keys: list[Key] = [(name, None) for name in metric_names.OVERALL]
-    keys += [(name, label) for label in range(len(classes)) for name in metric_names.PER_CLASS]
+def _describe(network: MeasuredNetwork, classes: list[str]) -> dict[str, Any]:
+    difference = network.largest_difference
     return {
-        "images_per_second": round(judged.images_per_second, 1),
-        "label_agreement": judged.agreement,
-        "largest_score_difference": _finite(judged.largest_difference),
-        "figures": {
-            name if label is None else f"{name} of {classes[label]}": _figure(judged, name, label)
-            for name, label in keys
-        },
+        "images_per_second": round(network.images_per_second, 1),
+        "label_agreement": network.agreement,
+        "largest_score_difference": difference if math.isfinite(difference) else None,
+        "metrics": [value.model_dump() for value in read_metrics(network.measurement.metrics, classes)],
     }
-
-
-def _figure(judged: Judged, name: str, label: int | None) -> dict[str, float | None]:
-    figure = {"value": _finite(judged.figures[name, label])}
-    if (name + metric_names.LOW, label) in judged.figures:
-        figure |= {end: _finite(judged.figures[f"{name}_{end}", label]) for end in ("low", "high")}
-    return figure
-
-
-def _finite(value: float) -> float | None:
-    return value if math.isfinite(value) else None
 
 
 def _cpu() -> str:

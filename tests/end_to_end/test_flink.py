@@ -119,7 +119,7 @@ def _predict(run: Run, images: Path, output: Path, beam: list[str]) -> list[dict
     return sorted(map(json.loads, lines), key=lambda row: row["image"])
 
 
-def test_the_same_model_gets_the_same_figures(first_run: Run, flink: "FlinkCluster", tmp_path: Path) -> None:
+def test_the_same_model_gets_the_same_metrics(first_run: Run, flink: "FlinkCluster", tmp_path: Path) -> None:
     """Two trainings are never quite alike, so one model is judged twice."""
     local, clustered = (
         _judge(first_run, tmp_path / name, settings) for name, settings in (("a", []), ("b", flink.settings()))
@@ -127,9 +127,9 @@ def test_the_same_model_gets_the_same_figures(first_run: Run, flink: "FlinkClust
     assert local["reasons"] == clustered["reasons"]
     for mine, other in zip(local["evaluation"]["slices"], clustered["evaluation"]["slices"], strict=True):
         assert (mine["name"], mine["images"]) == (other["name"], other["images"])
-        for name, figure in mine["figures"].items():
-            expected = {key: None if value is None else pytest.approx(value, rel=1e-6) for key, value in figure.items()}
-            assert other["figures"][name] == expected, (mine["name"], name)
+        for one, same in zip(mine["metrics"], other["metrics"], strict=True):
+            numbers = {end: one[end] for end in ("value", "low", "high") if one[end] is not None}
+            assert same == {**one, **{end: pytest.approx(number, rel=1e-6) for end, number in numbers.items()}}
     assert local["evaluation"]["confusion"] == clustered["evaluation"]["confusion"]
 
 

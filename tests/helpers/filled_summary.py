@@ -7,12 +7,13 @@ from crackgate.contracts.drift_findings import DriftFindings
 from crackgate.contracts.evaluation import (
     ALL_IMAGES,
     Comparison,
+    Estimate,
     Evaluation,
-    Figure,
+    MetricValue,
     Outcome,
     ReliabilityBin,
     Requirement,
-    SliceFigures,
+    SliceMetrics,
     ThresholdPoint,
 )
 from crackgate.contracts.serving_findings import ServingCheckResult, ServingFindings
@@ -58,7 +59,10 @@ def fill_summary(verdict: Verdict = Verdict.RELEASED, classes: list[str] | None 
         summary.pushed_version, summary.pushed_to = 17, "/w/serving/17"
         summary.conclude(verdict, [])
     else:
-        summary.conclude(verdict, ["recall of 'Positive' is 0.9000, its lower bound 0.8000; required is 0.97 or more"])
+        summary.conclude(
+            verdict,
+            ["recall of Positive: 0.9000 (0.8000 to 0.9600), required ≥ 0.9700 by the lower bound, over 60 images"],
+        )
     return summary
 
 
@@ -74,17 +78,17 @@ def fill_evaluation() -> Evaluation:
             requirement("recall", Outcome.WARNED, label=POSITIVE, value=0.5, bound=0.97, slice="dark", images=4),
         ],
         slices=[
-            SliceFigures(
+            SliceMetrics(
                 name=ALL_IMAGES,
                 images=60,
-                figures={
-                    "accuracy": Figure(value=0.8625, low=0.8, high=0.92),
-                    "log_loss": Figure(value=None),
-                    "recall of Positive": Figure(value=0.9, low=0.8, high=0.96),
-                },
-                baseline={"accuracy": Figure(value=0.85)},
+                metrics=[
+                    MetricValue(metric="accuracy", value=0.8625, low=0.8, high=0.92),
+                    MetricValue(metric="log_loss", value=None),
+                    MetricValue(metric="recall", label=POSITIVE, value=0.9, low=0.8, high=0.96),
+                ],
+                baseline=[MetricValue(metric="accuracy", value=0.85)],
             ),
-            SliceFigures(name="dark", images=4, figures={"accuracy": Figure(value=0.5)}),
+            SliceMetrics(name="dark", images=4, metrics=[MetricValue(metric="accuracy", value=0.5)]),
         ],
         confusion={"Negative": {"Negative": 25, "Positive": 5}, "Positive": {"Negative": 3, "Positive": 27}},
         comparison=Comparison(only_candidate_right=5, only_baseline_right=2, p_value=0.453),
@@ -104,7 +108,7 @@ def fill_evaluation() -> Evaluation:
 
 def requirement(metric: str, outcome: Outcome, **fields: object) -> Requirement:
     """A requirement of all 60 images, by the estimate, unless `fields` say otherwise."""
-    figure = Figure(value=fields.pop("value"), low=fields.pop("low", None), high=fields.pop("high", None))
+    estimate = Estimate(value=fields.pop("value"), low=fields.pop("low", None), high=fields.pop("high", None))
     baseline = fields.pop("baseline", None)
     defaults: dict[str, object] = {"images": 60, "direction": "at least", "judged_by": "estimate"}
     return Requirement.model_validate(
@@ -113,7 +117,7 @@ def requirement(metric: str, outcome: Outcome, **fields: object) -> Requirement:
             **fields,
             "metric": metric,
             "outcome": outcome,
-            "figure": figure,
-            "baseline": None if baseline is None else Figure(value=baseline),
+            "estimate": estimate,
+            "baseline": None if baseline is None else Estimate(value=baseline),
         }
     )

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from crackgate.config.configuration import Config
-from crackgate.contracts.evaluation import Answer, Answers
+from crackgate.contracts.evaluation import NotableImage, NotableImages
 from crackgate.contracts.verdict import Verdict
 from crackgate.report.content import Pictures, Provenance, Report, Training, describe_checks, explain
 from crackgate.runs.summary import Summary, begin_summary
@@ -22,7 +22,7 @@ class LinedPage(ParsedPage):
         self.text += " ".join(data.split()) + "\n" if data.strip() else ""
 
 
-def make_report(summary: Summary, answers: Answers | None = None, drawn: bool = False) -> Report:
+def make_report(summary: Summary, images: NotableImages | None = None, drawn: bool = False) -> Report:
     """With charts only where these are looked at: they take a second and more."""
     if summary.evaluation and not drawn:
         evaluation = summary.evaluation.model_copy(update={"curve": [], "reliability": []})
@@ -35,15 +35,17 @@ def make_report(summary: Summary, answers: Answers | None = None, drawn: bool = 
         checks=describe_checks(summary),
         run=summary,
         training=Training(head=losses, fine_tune=losses, fine_tune_kept=True) if drawn else None,
-        answers=answers,
-        answers_missing="",
+        notable_images=images,
+        images_missing="",
         provenance=Provenance(python="3.11", packages={"tfx": "1.21.0"}, commit="c0ffee", data_fingerprint="ab" * 32),
     )
 
 
-def make_answers(path: str = "Positive/a.jpg") -> Answers:
-    wrong = Answer(path=path, actual=POSITIVE, label="Negative", scores={"Negative": 0.8765, "Positive": 0.1235})
-    return Answers(scored=60, wrong=1, shown="wrong", by_class={"Negative": [], "Positive": [wrong]})
+def make_notable_images(path: str = "Positive/a.jpg") -> NotableImages:
+    wrong = NotableImage(path=path, actual=POSITIVE, label="Negative", scores={"Negative": 0.8765, "Positive": 0.1235})
+    return NotableImages(
+        scored=60, misclassified=1, shown="misclassified", by_class={"Negative": [], "Positive": [wrong]}
+    )
 
 
 def empty_summary(verdict: Verdict) -> Summary:

@@ -12,6 +12,7 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
+from crackgate.contracts.evaluation import MetricValue
 from crackgate.contracts.model_files import CARD_FILE, MODEL_VERSION_FILE
 from crackgate.releases import (
     Lineage,
@@ -27,7 +28,7 @@ from crackgate.releases import (
 
 RELEASE = Release(
     lineage=Lineage(pipeline="crackgate-0", run_id="20261122-160000", execution=7, data_fingerprint="f1"),
-    metrics={"accuracy": 0.99, "recall of Positive": None},
+    metrics=[MetricValue(metric="accuracy", value=0.99), MetricValue(metric="recall", label="Positive", value=None)],
     config_digest="c1",
 )
 

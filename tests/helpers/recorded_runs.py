@@ -19,7 +19,7 @@ from ml_metadata.proto.metadata_store_pb2 import (
 )
 
 from crackgate.config.configuration import Config, load_config
-from crackgate.contracts.evaluation import ALL_IMAGES, Evaluation, Figure, SliceFigures
+from crackgate.contracts.evaluation import ALL_IMAGES, Evaluation, MetricValue, SliceMetrics
 from crackgate.contracts.model_files import MANIFEST_FILE
 from crackgate.contracts.verdict import Verdict
 from crackgate.releases.manifest import Lineage, Release, build_manifest, digest_model, file_names, measure_file
@@ -109,7 +109,7 @@ class RecordedRuns:
         return self.execute(run_id, "Pusher", inputs, {"pushed_model": pushed})["pushed_model"]
 
     def summarize(
-        self, run_id: str, verdict: Verdict, *settings: str, figures: dict[str, float] | None = None, minute: int = 0
+        self, run_id: str, verdict: Verdict, *settings: str, metrics: list[MetricValue] | None = None, minute: int = 0
     ) -> Summary:
         """Writes a summary."""
         config = load_config(None, list(settings)) if settings else Config()
@@ -117,10 +117,9 @@ class RecordedRuns:
         summary.started = f"2026-11-22T16:{minute:02}:00+0000"
         summary.seconds = 75.4
         summary.images = Images(found=30, ingested=30, groups=30, splits={"test": {"Negative": 4, "Positive": 6}})
-        if figures is not None:
-            values = {name: Figure(value=value) for name, value in figures.items()}
-            overall = SliceFigures(name=ALL_IMAGES, images=10, figures=values)
-            dark = SliceFigures(name="dark", images=2, figures={"accuracy": Figure(value=0.0)})
+        if metrics is not None:
+            overall = SliceMetrics(name=ALL_IMAGES, images=10, metrics=metrics)
+            dark = SliceMetrics(name="dark", images=2, metrics=[MetricValue(metric="accuracy", value=0.0)])
             summary.evaluation = Evaluation(positive_class="Positive", slices=[dark, overall])
         summary.conclude(verdict, [] if verdict == Verdict.RELEASED else [f"it is {verdict}"])
         folder = self.workspace.runs / run_id

@@ -70,6 +70,7 @@ def write_evaluation(folder: Path) -> Path:
     overall, dark = MetricsForSlice(), MetricsForSlice()
     dark.slice_key.single_slice_keys.add(column="slice").bytes_value = b"dark"
     for stored, name, model, label, value in (
+        (overall, "images", "candidate", None, 120.0),
         (overall, "accuracy", "candidate", None, 0.75),
         (overall, "accuracy", "baseline", None, 0.5),
         (overall, "accuracy in all images at least 0.5", "candidate", None, 0.75),
@@ -179,7 +180,12 @@ def test_a_release_says_what_it_is_and_is_taken_over_when_nothing_changed(releas
     assert served_version(releases.models["a"] / "Format-Serving") == "unreleased"
     assert served_version(folder) == str(number) and verify(folder, version=number).intact
     manifest = read_manifest(folder)
-    assert manifest.metrics == {"accuracy": 0.75, "auc of Negative": None, "recall of Positive": 0.875}
+    assert {value.key: value.value for value in manifest.metrics if value.value is not None} == {
+        ("images", None): 120,
+        ("accuracy", None): 0.75,
+        ("recall", "Positive"): 0.875,
+    }
+    assert ("auc", "Negative") in {value.key for value in manifest.metrics}, "it could not be computed"
     assert (manifest.config_digest, manifest.lineage.data_fingerprint) == ("c1", "f1")
     assert manifest.lineage.pipeline == "bench" and manifest.lineage.run_id and releases.baseline is None
     assert manifest.lineage.execution == releases.bench._executions("Pusher")[0].id

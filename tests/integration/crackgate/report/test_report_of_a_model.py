@@ -13,7 +13,7 @@ from PIL import Image
 
 from components.data_page.executor import PAGE_FILE as DATA_PAGE_FILE
 from crackgate.contracts import stored_example
-from crackgate.contracts.evaluation import Answer, Answers
+from crackgate.contracts.evaluation import NotableImage, NotableImages
 from crackgate.contracts.verdict import Verdict
 from crackgate.model.calibration import Calibration
 from crackgate.model.decision import Decision
@@ -29,13 +29,17 @@ from trainer.export.signatures import export_classifier
 SIDE = 32
 SMUDGED, FAINT = "Negative/smudge & <b>.png", "Positive/faint.png"
 # What the Evaluator hands on of this model.
-ANSWERS = Answers(
+NOTABLE = NotableImages(
     scored=42,
-    wrong=2,
-    shown="wrong",
+    misclassified=2,
+    shown="misclassified",
     by_class={
-        "Negative": [Answer(path=SMUDGED, actual="Negative", label=POSITIVE, scores={"Negative": 0.0, POSITIVE: 1.0})],
-        POSITIVE: [Answer(path=FAINT, actual=POSITIVE, label="Negative", scores={"Negative": 0.9, POSITIVE: 0.1})],
+        "Negative": [
+            NotableImage(path=SMUDGED, actual="Negative", label=POSITIVE, scores={"Negative": 0.0, POSITIVE: 1.0})
+        ],
+        POSITIVE: [
+            NotableImage(path=FAINT, actual=POSITIVE, label="Negative", scores={"Negative": 0.9, POSITIVE: 0.1})
+        ],
     },
 )
 # Rows and columns of the smudge.
@@ -119,7 +123,7 @@ def new_run(trained: Path, tmp_path: Path) -> Callable[[str], tuple[Summary, Pat
             file.write_text("here")
         summary.log = str(tmp_path / "run.log")
         assert summary.evaluation is not None
-        summary.evaluation.answers = ANSWERS
+        summary.evaluation.notable_images = NOTABLE
         summary.outputs = {
             "examples": str(trained / "examples"),
             "model": str(trained / "model"),
@@ -133,7 +137,7 @@ def new_run(trained: Path, tmp_path: Path) -> Callable[[str], tuple[Summary, Pat
 
 
 def test_the_heat_is_where_the_smudge_is(trained: Path) -> None:
-    pictures = draw(ANSWERS, trained / "run" / "classifier.keras", trained / "examples", CLASSES)
+    pictures = draw(NOTABLE, trained / "run" / "classifier.keras", trained / "examples", CLASSES)
     assert set(pictures) == {SMUDGED, FAINT}
     plain, heated = (_pixels(uri) for uri in pictures[SMUDGED])
     changed = np.abs(heated - plain).sum(axis=2)
@@ -155,7 +159,7 @@ def test_the_pictures_are_drawn_once_and_again_when_the_code_has_changed(
     for name in ("first", "second"):
         summary, folder = new_run(name)
         write_report(summary, folder)
-        pages.append(Report.model_validate_json((folder / JSON_FILE).read_text(encoding="utf-8")).answers)
+        pages.append(Report.model_validate_json((folder / JSON_FILE).read_text(encoding="utf-8")).notable_images)
         assert (folder / PAGE_FILE).read_text(encoding="utf-8").count("data:image/jpeg") == 3
         written = (trained / KEPT_FILE).stat().st_mtime_ns
     assert pages[0] == pages[1] and pages[0] is not None
@@ -180,13 +184,13 @@ def test_what_cannot_be_drawn_costs_only_the_images(
     assert not (trained / KEPT_FILE).exists(), "what is incomplete is not kept"
 
 
-def test_other_answers_of_the_same_model_are_drawn_anew(
+def test_other_images_of_the_same_model_are_drawn_anew(
     trained: Path, new_run: Callable[[str], tuple[Summary, Path]]
 ) -> None:
     write_report(*new_run("first"))
     summary, folder = new_run("second")
     assert summary.evaluation is not None
-    summary.evaluation.answers = ANSWERS.model_copy(update={"by_class": {**ANSWERS.by_class, POSITIVE: []}})
+    summary.evaluation.notable_images = NOTABLE.model_copy(update={"by_class": {**NOTABLE.by_class, POSITIVE: []}})
     write_report(summary, folder)
     assert "faint.png" not in (trained / KEPT_FILE).read_text(encoding="utf-8")
 

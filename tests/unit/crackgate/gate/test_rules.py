@@ -52,7 +52,7 @@ def test_a_slice_is_bounded_and_may_not_fall_either() -> None:
     (of_class,) = [
         rule for rule in added({"metric": "accuracy", "slice": "class cracked", "min": 0.9}) if not rule.change
     ]
-    assert (of_class.judged_by, of_class.figure) == ("estimate", "accuracy")
+    assert (of_class.judged_by, of_class.measured) == ("estimate", "accuracy")
 
 
 def test_what_is_better_when_less_may_not_rise() -> None:
@@ -60,7 +60,7 @@ def test_what_is_better_when_less_may_not_rise() -> None:
     assert (highest.bound, highest.direction, highest.min_images) == (0.3, "at most", 0)
     assert (kept.bound, kept.direction, kept.change) == (0.02, "at most", "absolute")
     (share,) = added({"metric": "brier", "max_relative_drop": 0.1})
-    assert (share.bound, share.direction, share.change, share.figure) == (0.1, "at most", "relative", "brier_change")
+    assert (share.bound, share.direction, share.change, share.measured) == (0.1, "at most", "relative", "brier_change")
     (fall,) = added({"metric": "f1", "label": "cracked", "max_relative_drop": 0.1})
     assert (fall.bound, fall.direction) == (-0.1, "at least")
 
@@ -98,7 +98,7 @@ def test_a_requirement_that_decides_nothing_is_refused(require: dict[str, object
         RequireOptions.model_validate(require)
 
 
-def test_every_figure_can_be_required() -> None:
+def test_every_metric_can_be_required() -> None:
     for metric in metric_names.OVERALL + metric_names.PER_CLASS:
         label = "cracked" if metric in metric_names.PER_CLASS else ""
         (rule,) = [rule for rule in added({"metric": metric, "label": label, "min": 0.123}) if not rule.change]

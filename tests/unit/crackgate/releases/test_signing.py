@@ -16,6 +16,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from crackgate.config.configuration import ConfigError, load_config
+from crackgate.contracts.evaluation import MetricValue
 from crackgate.contracts.model_files import MANIFEST_FILE, SIGNATURE_FILE
 from crackgate.releases import publish, read_manifest, verify
 from crackgate.releases.signatures import KeyFileError, PublicKey, Signer, fingerprint, load_public_key, load_signer
@@ -73,12 +74,12 @@ def test_a_signature_is_refused_when_it_is_missing_wrong_or_of_another_manifest(
     assert problem.startswith("the signature is by another key")
     unsigned = publish(write_model(tmp_path / "third", seed=9), tmp_path / "forged", RELEASE)
     assert verify(unsigned, public_key).problems == ["the release is not signed: its manifest names no key"]
-    assert content["metrics"]["accuracy"] == 0.99
+    assert content["metrics"][0] == {"metric": "accuracy", "label": None, "value": 0.99, "low": None, "high": None}
 
 
 def test_an_edited_manifest_that_hides_its_edit_is_found_by_the_signature(signed: Path, public_key: PublicKey) -> None:
     manifest = read_manifest(signed)
-    better = manifest.model_copy(update={"metrics": {"accuracy": 1.0}})
+    better = manifest.model_copy(update={"metrics": [MetricValue(metric="accuracy", value=1.0)]})
     better = better.model_copy(update={"own_digest": better.digest_content()})
     (signed / MANIFEST_FILE).write_text(better.model_dump_json(indent=2))
     assert verify(signed).problems == [], "without a key nobody can tell"

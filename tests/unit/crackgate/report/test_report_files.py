@@ -26,7 +26,7 @@ from crackgate.runs.summary import ComponentTime, Summary
 from crackgate_cli.tables.summary import print_summary
 from pipeline.run_record import write_record
 from tests.helpers.filled_summary import CHECKED, POSITIVE, fill_summary, requirement
-from tests.helpers.made_report import HOSTILE, LINKS, LinedPage, empty_summary, make_answers, make_report
+from tests.helpers.made_report import HOSTILE, LINKS, LinedPage, empty_summary, make_notable_images, make_report
 
 PROJECT = Path(__file__).resolve().parents[4]
 SCHEMA = PROJECT / "docs" / "report.schema.json"
@@ -40,8 +40,8 @@ def test_a_release_is_explained_with_its_warnings_and_the_comparison() -> None:
     assert explain(fill_summary()) == [
         "All 3 requirements were met, on 60 test images.",
         "Too few images to decide on: recall of Positive, dark.",
-        "Compared with the model in service on the same images, 5 were answered rightly by the new model only, 2 by "
-        "the old one only: so uneven a split may well be chance (McNemar's test, p = 0.453).",
+        "Compared with the model in production on the same images, only the new model classified 5 correctly, only the "
+        "old one 2. So uneven a split may well be chance (McNemar's test, p = 0.453).",
     ]
 
 
@@ -78,7 +78,7 @@ def test_checks_tell_what_was_reached() -> None:
 
 @pytest.mark.parametrize("verdict", list(Verdict))
 def test_the_json_reads_back(verdict: Verdict) -> None:
-    report = make_report(fill_summary(verdict), make_answers(), drawn=True)
+    report = make_report(fill_summary(verdict), make_notable_images(), drawn=True)
     assert Report.model_validate_json(report.model_dump_json()) == report
 
 
@@ -107,17 +107,17 @@ def test_every_requirement_is_a_test_case_with_its_outcome() -> None:
     summary.evaluation.requirements[1].outcome = Outcome.FAILED
     gate = cases(render_gates(make_report(summary)), "gate")
     assert list(gate) == [
-        "test images seen in training: at most 0",
-        "recall of Positive: at least 0.7500",
-        "absolute change of accuracy: at least -0.0100",
-        "recall of Positive, dark: at least 0.9700",
+        "test images seen in training ≤ 0",
+        "recall of Positive ≥ 0.7500",
+        "change of accuracy ≥ -0.0100",
+        "recall of Positive, dark ≥ 0.9700",
     ]
     passed, failed, change, warned = gate.values()
     assert len(passed) == len(change) == 0
     failure, skipped = failed.find("failure"), warned.find("skipped")
     assert failure is not None and skipped is not None
     assert failure.get("message") == (
-        "recall of Positive: 0.9000 (0.8000 to 0.9600), required at least 0.7500 by the estimate, over 60 images"
+        "recall of Positive: 0.9000 (0.8000 to 0.9600), required ≥ 0.7500 by the estimate, over 60 images"
     )
     assert (skipped.get("message") or "").startswith("too few images to decide on: recall of Positive, dark: 0.5000")
 
@@ -177,10 +177,10 @@ def test_the_model_card_says_what_it_is_for_and_what_it_is_made_of() -> None:
         "## Intended use",
         "| train | 30 | 30 | 60 |",
         "threshold of 0.4000",
-        "### all images: 60 images\n\n| metric | value | model in service before |\n|---|---|---|\n"
+        "### all images: 60 images\n\n| metric | value | model in production before |\n|---|---|---|\n"
         "| accuracy | 0.8625 (0.8000 to 0.9200) | 0.8500 |\n| log loss | \N{EN DASH} | \N{EN DASH} |",
         "### dark: 4 images\n\n| metric | value |\n|---|---|\n| accuracy | 0.5000 |",
-        "- passed: recall of Positive: 0.9000 (0.8000 to 0.9600), required at least 0.7500",
+        "- passed: recall of Positive: 0.9000 (0.8000 to 0.9600), required ≥ 0.7500",
         "- Too few test images to decide on: recall of Positive, dark.",
         "- Data: as given by the user.",
         "Apache-2.0 (EfficientNet-Lite, Google)",
@@ -260,7 +260,7 @@ def test_a_refused_run_leaves_everything_but_a_model_card(tmp_path: Path) -> Non
     }
     assert sorted(path.name for path in tmp_path.iterdir()) == ["gates.xml", "report.html", "report.json"]
     report = Report.model_validate_json((tmp_path / "report.json").read_text(encoding="utf-8"))
-    assert report.run.outputs == written and report.answers is None
+    assert report.run.outputs == written and report.notable_images is None
 
 
 def test_a_released_version_keeps_the_card_that_it_has(tmp_path: Path) -> None:

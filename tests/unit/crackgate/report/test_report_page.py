@@ -5,12 +5,20 @@ from itertools import pairwise
 
 import pytest
 
-from crackgate.contracts.evaluation import Answer, Answers
+from crackgate.contracts.evaluation import NotableImage, NotableImages
 from crackgate.contracts.verdict import Verdict
 from crackgate.report import charts
 from crackgate.report.page import render_page
 from tests.helpers.filled_summary import POSITIVE, fill_summary
-from tests.helpers.made_report import HOSTILE, LINKS, PICTURES, LinedPage, empty_summary, make_answers, make_report
+from tests.helpers.made_report import (
+    HOSTILE,
+    LINKS,
+    PICTURES,
+    LinedPage,
+    empty_summary,
+    make_notable_images,
+    make_report,
+)
 
 
 @pytest.mark.parametrize("verdict", list(Verdict))
@@ -27,17 +35,17 @@ def test_the_page_begins_with_the_verdict_however_the_run_ended(verdict: Verdict
 
 @pytest.fixture(scope="module")
 def drawn_page() -> str:
-    report = make_report(fill_summary(), make_answers(), drawn=True)
+    report = make_report(fill_summary(), make_notable_images(), drawn=True)
     return render_page(report, {"Positive/a.jpg": PICTURES}, LINKS)
 
 
-def test_the_page_holds_every_figure(drawn_page: str) -> None:
+def test_the_page_holds_every_number(drawn_page: str) -> None:
     page = LinedPage(drawn_page)
     for text in (
-        "recall of Positive\npassed\n0.9000\n0.8000 to 0.9600\nat least 0.7500\nestimate",
-        "absolute change of accuracy\npassed\n+0.0125\n\N{EN DASH}\nat least -0.0100\nestimate\n0.8500\n60",
+        "recall of Positive\npassed\n0.9000\n0.8000 to 0.9600\n≥ 0.7500\nestimate",
+        "change of accuracy\npassed\n+0.0125\n\N{EN DASH}\n≥ -0.0100\nestimate\n0.8500\n60",
         "recall of Positive, dark\nwarned",
-        "test images seen in training\npassed\n0\n\N{EN DASH}\nat most 0",
+        "test images seen in training\npassed\n0\n\N{EN DASH}\n≤ 0",
         "Positive\n3\n10.0%\n27\n90.0%",
         "dark\n4\n\N{EN DASH}\n0.5000\nEvery metric: all images",
         "log loss\n\N{EN DASH}",
@@ -57,11 +65,14 @@ def test_the_page_holds_every_figure(drawn_page: str) -> None:
     assert {PICTURES.image, PICTURES.heat} <= {image["src"] for image in page.of("img")}
 
 
-def test_without_errors_the_least_certain_answers_are_shown_and_called_so() -> None:
-    right = Answer(path="a.jpg", actual=POSITIVE, label=POSITIVE, scores={"Negative": 0.4, "Positive": 0.6})
-    answers = Answers(scored=60, wrong=0, shown="least certain", by_class={"Negative": [], "Positive": [right]})
-    text = LinedPage(render_page(make_report(fill_summary(), answers), {}, {})).text
-    assert "All 60 test images were answered rightly." in text and "Positive, answered rightly but barely" in text
+def test_without_errors_the_least_certain_images_are_shown_and_called_so() -> None:
+    right = NotableImage(path="a.jpg", actual=POSITIVE, label=POSITIVE, scores={"Negative": 0.4, "Positive": 0.6})
+    images = NotableImages(
+        scored=60, misclassified=0, shown="least certain", by_class={"Negative": [], "Positive": [right]}
+    )
+    text = LinedPage(render_page(make_report(fill_summary(), images), {}, {})).text
+    assert "All 60 test images were classified correctly." in text
+    assert "Positive, classified correctly but barely" in text
     assert "no preview" in text and "False" not in text.split("All 60")[1]
 
 
@@ -92,9 +103,9 @@ def test_hostile_names_stay_text_in_the_page() -> None:
     summary.evaluation.positive_class = HOSTILE
     summary.evaluation.requirements[0].slice = summary.evaluation.slices[0].name = HOSTILE
     summary.evaluation.confusion = {HOSTILE: {HOSTILE: 1}}
-    answers = make_answers(HOSTILE)
-    answers.by_class = {HOSTILE: answers.by_class[POSITIVE]}
-    page = LinedPage(render_page(make_report(summary, answers), {HOSTILE: PICTURES}, LINKS))
+    images = make_notable_images(HOSTILE)
+    images.by_class = {HOSTILE: images.by_class[POSITIVE]}
+    page = LinedPage(render_page(make_report(summary, images), {HOSTILE: PICTURES}, LINKS))
     assert not page.of("script")
     assert not any(name.startswith("on") for _, attributes in page.elements for name in attributes)
     assert page.text.count("<script>alert(1)</script>") >= 8
@@ -128,7 +139,7 @@ def test_the_page_can_be_used_by_keyboard_and_by_ear(drawn_page: str) -> None:
 
 
 def test_the_same_report_gives_the_same_page(drawn_page: str) -> None:
-    report = make_report(fill_summary(), make_answers(), drawn=True)
+    report = make_report(fill_summary(), make_notable_images(), drawn=True)
     again = render_page(report, {"Positive/a.jpg": PICTURES}, LINKS)
     assert re.sub("begun [^,]+", "", again) == re.sub("begun [^,]+", "", drawn_page)
 
@@ -136,7 +147,7 @@ def test_the_same_report_gives_the_same_page(drawn_page: str) -> None:
 # Curves
 
 
-def test_the_figures_of_a_threshold_are_those_of_its_counts() -> None:
+def test_the_metrics_of_a_threshold_are_those_of_its_counts() -> None:
     evaluation = fill_summary().evaluation
     assert evaluation is not None
     point = charts.chosen_point(evaluation.curve, 0.42)

@@ -8,7 +8,7 @@ import pytest
 from rich.console import Console
 from typer.testing import CliRunner
 
-from crackgate.contracts.evaluation import Figure
+from crackgate.contracts.evaluation import MetricValue
 from crackgate.contracts.verdict import Verdict
 from crackgate.runs.comparison import RunComparison, compare
 from crackgate.runs.details import describe_details
@@ -22,6 +22,10 @@ FIRST, SECOND, OTHER = "20261122-160000", "20261122-160100", "20261122-160200"
 VERSION = 1795364374
 
 
+def values(*named: tuple[str, str | None, float]) -> list[MetricValue]:
+    return [MetricValue(metric=metric, label=label, value=value) for metric, label, value in named]
+
+
 @pytest.fixture(scope="module")
 def template(tmp_path_factory: pytest.TempPathFactory) -> RecordedRuns:
     """A release, a refused model of the same images, and a refused one of images split otherwise."""
@@ -30,20 +34,22 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> RecordedRuns:
     examples = recorded.ingest(FIRST, "f1", output_config="70/15/15")
     model = recorded.train(FIRST, examples, digest="t1")
     recorded.judge(FIRST, examples, model, version=VERSION)
-    recorded.summarize(FIRST, Verdict.RELEASED, figures={"accuracy": 0.75, "log loss": 0.5}, minute=0)
+    recorded.summarize(
+        FIRST, Verdict.RELEASED, metrics=values(("accuracy", None, 0.75), ("log_loss", None, 0.5)), minute=0
+    )
 
     recorded.begin(SECOND)
     recorded.record(
         SECOND, "ImageExampleGen", "CACHED", outputs={"examples": examples}, parameters={"code_digest": "a1"}
     )
     recorded.judge(SECOND, examples, recorded.train(SECOND, examples, digest="t2"), baseline=model)
-    figures = {"accuracy": 0.5, "recall_at_precision of [b_c]": 0.25}
-    recorded.summarize(SECOND, Verdict.REFUSED, "train.views=2", "schema.brightness.min=20", figures=figures, minute=1)
+    metrics = values(("accuracy", None, 0.5), ("recall_at_precision", "[b_c]", 0.25))
+    recorded.summarize(SECOND, Verdict.REFUSED, "train.views=2", "schema.brightness.min=20", metrics=metrics, minute=1)
 
     recorded.begin(OTHER)
     examples = recorded.ingest(OTHER, "f2", output_config="60/20/20")
     recorded.judge(OTHER, examples, recorded.train(OTHER, examples))
-    recorded.summarize(OTHER, Verdict.REFUSED, figures={"accuracy": 1.0}, minute=2)
+    recorded.summarize(OTHER, Verdict.REFUSED, metrics=values(("accuracy", None, 1.0)), minute=2)
     return recorded
 
 
@@ -64,24 +70,24 @@ def printed(comparison: RunComparison) -> str:
     return text.getvalue()
 
 
-def test_figures_of_the_same_test_images_are_subtracted(recorded: RecordedRuns) -> None:
+def test_metrics_of_the_same_test_images_are_subtracted(recorded: RecordedRuns) -> None:
     comparison = compared(recorded, FIRST, SECOND)
     assert comparison.splits.same and comparison.splits.differing == []
-    assert {name: pair.difference for name, pair in comparison.metrics.items()} == {
-        "accuracy": -0.25,
-        "log loss": None,
-        "recall_at_precision of [b_c]": None,
+    assert {pair.key: pair.difference for pair in comparison.metrics} == {
+        ("accuracy", None): -0.25,
+        ("log_loss", None): None,
+        ("recall_at_precision", "[b_c]"): None,
     }
-    assert comparison.metrics["log loss"].second is None
+    assert comparison.metrics[1].second is None
     text = printed(comparison)
     assert "-0.2500" in text and "the same test images" in text and "recall at precision of [b_c]" in text
 
 
-def test_figures_of_other_test_images_are_not_subtracted_and_why_is_said(recorded: RecordedRuns) -> None:
+def test_metrics_of_other_test_images_are_not_subtracted_and_why_is_said(recorded: RecordedRuns) -> None:
     comparison = compared(recorded, FIRST, OTHER)
     assert comparison.splits.same is False
     assert comparison.splits.differing == ["fingerprint of the data folder", "data.split"]
-    assert comparison.metrics["accuracy"].difference is None
+    assert comparison.metrics[0].difference is None
     text = printed(comparison)
     assert "not comparable" in text and "another data.split" in text and "+0.2500" not in text
 
@@ -95,7 +101,7 @@ def test_the_same_images_ingested_anew_are_the_same_splits(recorded: RecordedRun
 def test_whether_a_run_that_never_split_has_the_same_splits_is_not_known(recorded: RecordedRuns) -> None:
     recorded.summarize("rejected", Verdict.DATA_REJECTED)
     comparison = compared(recorded, FIRST, "rejected")
-    assert comparison.splits.same is None and comparison.metrics["accuracy"].second is None
+    assert comparison.splits.same is None and comparison.metrics[0].second is None
     assert comparison.data["folder"].second == "/photographs" and comparison.data["fingerprint"].second is None
     assert "never split" in printed(comparison)
 
@@ -137,7 +143,7 @@ def test_details_print_verdict_reasons_and_lineage(recorded: RecordedRuns) -> No
     history = read_history(recorded.workspace)
     text = io.StringIO()
     details = describe_details(history, history.find(SECOND))
-    details.run.metrics["accuracy"] = Figure(value=0.5, low=0.25, high=0.75)
+    details.run.metrics[0] = MetricValue(metric="accuracy", value=0.5, low=0.25, high=0.75)
     print_details(Console(file=text, width=60), details)
     for part in (
         "refused",

@@ -10,7 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
+from crackgate.contracts.evaluation import MetricValue
 from crackgate.contracts.verdict import Verdict
+from crackgate.gate.wording import say_metric
 from crackgate.releases import Lineage, Release, publish
 from crackgate.runs.details import RunDetails, describe_details
 from crackgate.runs.history import History, HistoryError, Run, RunEntry, read_history
@@ -22,7 +24,11 @@ from tests.helpers.recorded_runs import RecordedRuns
 
 FIRST, AGAIN, REFUSED, REJECTED = "20261122-160000", "20261122-160100", "20261122-160200", "20261122-160300"
 VERSION = 1795364374
-FIGURES = {"accuracy": 0.9, "recall of Positive": 0.8, "recall of Negative": 0.7}
+METRICS = [
+    MetricValue(metric="accuracy", value=0.9),
+    MetricValue(metric="recall", label="Positive", value=0.8),
+    MetricValue(metric="recall", label="Negative", value=0.7),
+]
 
 
 @pytest.fixture(scope="module")
@@ -33,20 +39,20 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> RecordedRuns:
     examples = recorded.ingest(FIRST, fingerprint="f1")
     model = recorded.train(FIRST, examples)
     pushed = recorded.judge(FIRST, examples, model, version=VERSION)
-    recorded.summarize(FIRST, Verdict.RELEASED, figures=FIGURES, minute=0)
+    recorded.summarize(FIRST, Verdict.RELEASED, metrics=METRICS, minute=0)
 
     recorded.begin(AGAIN)
     # TFX does not tell the fingerprint to an execution that it takes from the cache.
     recorded.record(AGAIN, "ImageExampleGen", "CACHED", outputs={"examples": examples})
     recorded.record(AGAIN, "Trainer", "CACHED", {"examples": examples}, {"model": model})
     recorded.record(AGAIN, "Pusher", "CACHED", {"model": model}, {"pushed_model": pushed})
-    recorded.summarize(AGAIN, Verdict.RELEASED, figures=FIGURES, minute=1)
+    recorded.summarize(AGAIN, Verdict.RELEASED, metrics=METRICS, minute=1)
 
     recorded.begin(REFUSED)
     recorded.record(REFUSED, "ImageExampleGen", "CACHED", outputs={"examples": examples})
     worse = recorded.train(REFUSED, examples)
     recorded.judge(REFUSED, examples, worse, baseline=model)
-    recorded.summarize(REFUSED, Verdict.REFUSED, figures=FIGURES, minute=2)
+    recorded.summarize(REFUSED, Verdict.REFUSED, metrics=METRICS, minute=2)
 
     recorded.summarize(REJECTED, Verdict.DATA_REJECTED, minute=3)
     return recorded
@@ -82,19 +88,23 @@ def test_every_run_is_listed_the_newest_first_with_what_it_came_to(recorded: Rec
     assert listed[FIRST].verdict_from == "ML Metadata" and listed[FIRST].seconds == 75.4
 
 
-def test_the_main_figures_are_those_of_all_test_images(recorded: RecordedRuns) -> None:
+def test_the_main_metrics_are_those_of_all_test_images(recorded: RecordedRuns) -> None:
     listed = entries(recorded)
-    metrics = {name: figure.value for name, figure in listed[FIRST].metrics.items()}
+    metrics = {say_metric(*value.key): value.value for value in listed[FIRST].metrics}
     assert metrics == {"accuracy": 0.9, "recall of Positive": 0.8} and listed[FIRST].test_images == 10
-    assert listed[REJECTED].metrics == {} and listed[REJECTED].test_images is None
+    assert listed[REJECTED].metrics == [] and listed[REJECTED].test_images is None
 
 
 def test_without_a_positive_class_the_balanced_accuracy_is_shown(recorded: RecordedRuns) -> None:
-    summary = recorded.summarize("no positive", Verdict.REFUSED, figures={"accuracy": 0.9, "balanced_accuracy": 0.6})
+    summary = recorded.summarize(
+        "no positive",
+        Verdict.REFUSED,
+        metrics=[MetricValue(metric="accuracy", value=0.9), MetricValue(metric="balanced_accuracy", value=0.6)],
+    )
     assert summary.evaluation is not None
     summary.evaluation.positive_class = None
     summary.write(recorded.workspace.runs / "no positive")
-    assert list(entries(recorded)["no positive"].metrics) == ["accuracy", "balanced_accuracy"]
+    assert [value.metric for value in entries(recorded)["no positive"].metrics] == ["accuracy", "balanced_accuracy"]
 
 
 def test_a_version_that_was_rolled_back_is_said_to_be_withdrawn(recorded: RecordedRuns) -> None:
@@ -102,7 +112,7 @@ def test_a_version_that_was_rolled_back_is_said_to_be_withdrawn(recorded: Record
     publish(folder, recorded.workspace.serving, Release(lineage=Lineage(pipeline="", run_id="")))
     (recorded.workspace.serving / "withdrawn").mkdir()
     folder.rename(recorded.workspace.serving / "withdrawn" / str(VERSION))
-    recorded.summarize(AGAIN, Verdict.WITHDRAWN, figures=FIGURES, minute=1)
+    recorded.summarize(AGAIN, Verdict.WITHDRAWN, metrics=METRICS, minute=1)
     listed = entries(recorded)
     assert listed[FIRST].withdrawn and not listed[FIRST].removed and listed[FIRST].verdict == "released"
     assert (listed[AGAIN].verdict, listed[AGAIN].verdict_from) == ("withdrawn", "summary.json")

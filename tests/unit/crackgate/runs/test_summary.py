@@ -12,11 +12,12 @@ from crackgate.config.configuration import Config
 from crackgate.contracts.evaluation import (
     ALL_IMAGES,
     Comparison,
+    Estimate,
     Evaluation,
-    Figure,
+    MetricValue,
     Outcome,
     Requirement,
-    SliceFigures,
+    SliceMetrics,
 )
 from crackgate.contracts.serving_findings import ServingCheckResult, ServingFindings
 from crackgate.contracts.verdict import EXIT_CODES, Verdict
@@ -50,7 +51,7 @@ def summary() -> Summary:
 
 
 def requirement(metric: str, **more: Any) -> Requirement:
-    line = {"images": 40, "figure": Figure(value=1), "bound": 0.9, "direction": "at least", "judged_by": "estimate"}
+    line = {"images": 40, "estimate": Estimate(value=1), "bound": 0.9, "direction": "at least", "judged_by": "estimate"}
     return Requirement(metric=metric, **{"outcome": Outcome.PASSED, **line, **more})
 
 
@@ -96,10 +97,12 @@ def test_what_is_written_reads_back(
 def test_the_closing_words_of_a_release(summary: Summary) -> None:
     summary.evaluation = Evaluation(
         requirements=[
-            requirement("recall", label="[a]", figure=Figure(value=0.98765, low=0.91, high=1), judged_by="lower bound"),
+            requirement(
+                "recall", label="[a]", estimate=Estimate(value=0.98765, low=0.91, high=1), judged_by="lower bound"
+            ),
             requirement("recall", label="[a]", slice="dark", images=7, outcome=Outcome.WARNED),
         ],
-        slices=[SliceFigures(name=ALL_IMAGES, images=40, figures={})],
+        slices=[SliceMetrics(name=ALL_IMAGES, images=40, metrics=[])],
         warnings=["nobody knows"],
     )
     summary.pushed_version, summary.pushed_to = 17, "/serving/17"
@@ -110,7 +113,7 @@ def test_the_closing_words_of_a_release(summary: Summary) -> None:
     assert "they form 4 groups" in text and "no other released model" in text
     for part in (
         "Gate: 40 test images",
-        "0.910 to 1.000",
+        "0.9100 to 1.0000",
         "bound ≥ 0.9000",
         "dark (7)",
         "warned",
@@ -124,16 +127,18 @@ def test_the_closing_words_of_a_release(summary: Summary) -> None:
 def test_the_closing_words_of_a_refusal(summary: Summary) -> None:
     summary.evaluation = Evaluation(
         requirements=[
-            requirement("accuracy", figure=Figure(value=None), outcome=Outcome.FAILED),
+            requirement("accuracy", estimate=Estimate(value=None), outcome=Outcome.FAILED),
             *(requirement("auc", label=f"class {number}") for number in range(20)),
             requirement("recall", label="class 3", change="absolute", outcome=Outcome.FAILED),
         ],
-        slices=[SliceFigures(name=ALL_IMAGES, images=40, figures={}, baseline={"accuracy": Figure(value=0.95)})],
+        slices=[
+            SliceMetrics(name=ALL_IMAGES, images=40, metrics=[], baseline=[MetricValue(metric="accuracy", value=0.95)])
+        ],
         comparison=Comparison(only_candidate_right=1, only_baseline_right=9, p_value=0.0215),
     )
-    summary.conclude(Verdict.REFUSED, ["accuracy is not a number, required is 0.9 or more"])
+    summary.conclude(Verdict.REFUSED, ["accuracy: not a number, required ≥ 0.9000"])
     text = closing(summary)
-    for part in ("REFUSED", "failed", "no number", "accuracy of the model in service: 0.9500", "p = 0.021"):
+    for part in ("REFUSED", "failed", "not a number", "accuracy of the model in production: 0.9500", "p = 0.021"):
         assert part in text
     assert "change of recall of class 3" in text
     assert "auc" not in text and "20 more passed" in text, "of a long gate, what matters"

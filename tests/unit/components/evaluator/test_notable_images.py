@@ -1,4 +1,4 @@
-"""Which answers are picked to look at."""
+"""Which test images are picked to look at."""
 
 import json
 import math
@@ -9,18 +9,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from crackgate.contracts import metric_names
-from crackgate.contracts.evaluation import Answer, Answers
+from crackgate.contracts.evaluation import NotableImage, NotableImages
 
 CLASSES = ["Negative", "Positive"]
 
 
-def picked_from(parts: list[list[dict[str, Any]]], classes: list[str], model: str = "") -> Answers:
+def picked_from(parts: list[list[dict[str, Any]]], classes: list[str], model: str = "") -> NotableImages:
     """Through the combiner, each part in an accumulator of its own."""
     from tensorflow_model_analysis.metrics.metric_types import StandardMetricInputs
 
-    from components.evaluator.notable_images import PickTellingAnswers
+    from components.evaluator.notable_images import PickNotableImages
 
-    combiner = PickTellingAnswers("key", model, classes)
+    combiner = PickNotableImages("key", model, classes)
     accumulators = []
     for part in parts:
         accumulator = combiner.create_accumulator()
@@ -38,7 +38,7 @@ def picked_from(parts: list[list[dict[str, Any]]], classes: list[str], model: st
             accumulator = combiner.add_input(accumulator, StandardMetricInputs(element))
         accumulators.append(accumulator)
     output = combiner.extract_output(combiner.merge_accumulators(accumulators))
-    return Answers.model_validate(json.loads(output["key"]))
+    return NotableImages.model_validate(json.loads(output["key"]))
 
 
 @st.composite
@@ -59,19 +59,19 @@ def parts(draw: st.DrawFn) -> list[list[dict[str, Any]]]:
 
 @settings(deadline=None)  # the first example imports TensorFlow
 @given(parts(), st.sampled_from(["", "candidate"]))
-def test_the_surest_wrong_answers_of_each_class_are_picked_or_the_least_certain_right_ones(
+def test_the_surest_errors_of_each_class_are_picked_or_the_least_certain_images(
     given_parts: list[list[dict[str, Any]]], model: str
 ) -> None:
-    def certainty(answer: Answer) -> float:
-        score = answer.scores.get(answer.label)
+    def certainty(image: NotableImage) -> float:
+        score = image.scores.get(image.label)
         return math.inf if score is None else score
 
     picked = picked_from(given_parts, CLASSES, model)
     images = [
-        Answer(
+        NotableImage(
             path=image["path"],
             actual=image["actual"],
-            label=image["label"] or "no answer",
+            label=image["label"] or "no label",
             scores={
                 name: None if math.isnan(score) else float(np.float32(score))
                 for name, score in zip(CLASSES, image["scores"], strict=True)
@@ -80,24 +80,24 @@ def test_the_surest_wrong_answers_of_each_class_are_picked_or_the_least_certain_
         for part in given_parts
         for image in part
     ]
-    wrong = [answer for answer in images if answer.label != answer.actual]
+    wrong = [image for image in images if image.label != image.actual]
     pool, sign = (wrong, -1) if wrong else (images, 1)
-    assert (picked.scored, picked.wrong) == (len(images), len(wrong))
-    assert picked.shown == ("wrong" if wrong else "least certain")
+    assert (picked.scored, picked.misclassified) == (len(images), len(wrong))
+    assert picked.shown == ("misclassified" if wrong else "least certain")
     for name, shown in picked.by_class.items():
-        candidates = [answer for answer in pool if answer.actual == name]
+        candidates = [image for image in pool if image.actual == name]
         assert len(shown) == min(12, len(candidates))
-        assert all(answer in candidates for answer in shown)
-        values = [sign * certainty(answer) for answer in shown]
+        assert all(image in candidates for image in shown)
+        values = [sign * certainty(image) for image in shown]
         assert values == sorted(values)
-        left = [sign * certainty(answer) for answer in candidates if answer not in shown]
+        left = [sign * certainty(image) for image in candidates if image not in shown]
         assert not left or max(values) <= min(left)
 
 
 def test_a_model_that_gives_no_labels_is_taken_at_its_highest_score() -> None:
     images = [{"path": "a", "actual": "Negative", "scores": [0.2, 0.8]}]
-    (answer,) = picked_from([images], CLASSES).by_class["Negative"]
-    assert (answer.label, answer.path) == ("Positive", "a")
+    (picked,) = picked_from([images], CLASSES).by_class["Negative"]
+    assert (picked.label, picked.path) == ("Positive", "a")
 
 
 def test_many_classes_share_the_space() -> None:

@@ -1,4 +1,4 @@
-"""Gathers the answers of all models over one slice, as a Beam combiner."""
+"""Gathers the scores of all models over one slice, as a Beam combiner."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -9,19 +9,19 @@ import numpy as np
 from tensorflow_model_analysis.metrics.metric_types import StandardMetricInputs
 
 from crackgate.contracts import metric_names
-from crackgate.gate.metrics import Answers
+from crackgate.gate.metrics import ScoredImages
 
 
 @dataclass(frozen=True)
-class Collected:
-    """The answers of one or two models on the same images, in the same order.
+class ScoredSlice:
+    """One or two models on the same images, in the same order.
 
     Attributes:
-        answers: By model name.
+        scored: By model name.
         seen: Images that each model was trained on; None when it does not say.
     """
 
-    answers: dict[str, Answers]
+    scored: dict[str, ScoredImages]
     seen: dict[str, int | None]
 
 
@@ -33,8 +33,8 @@ class Rows:
     closed: list[np.ndarray] = field(default_factory=list)
 
 
-class CollectAnswers(beam.CombineFn):
-    """From `StandardMetricInputs` to `Collected` under one key."""
+class CollectScores(beam.CombineFn):
+    """From `StandardMetricInputs` to `ScoredSlice` under one key."""
 
     # Lists of Python numbers take ten times the memory of an array.
     _ROWS_OPEN = 1000
@@ -77,22 +77,22 @@ class CollectAnswers(beam.CombineFn):
             merged.closed += rows.closed
         return merged
 
-    def extract_output(self, rows: Rows) -> dict[Any, Collected]:
+    def extract_output(self, rows: Rows) -> dict[Any, ScoredSlice]:
         """Splits the table into models."""
         _close(rows)
         classes = len(self._labels)
         table = np.concatenate(rows.closed)
         # Beam keeps no order; the bootstrap has to draw the same images every time.
         table = table[np.lexsort(table.T)]
-        answers, seen = {}, {}
+        scored, seen = {}, {}
         for position, model_name in enumerate(self._model_names):
             start = 1 + position * (classes + 2)
             decisions, flags = table[:, start : start + 2].T
-            answers[model_name] = Answers(
+            scored[model_name] = ScoredImages(
                 table[:, 0].astype(np.int64), decisions.astype(np.int64), table[:, start + 2 : start + 2 + classes]
             )
             seen[model_name] = None if np.isnan(flags).any() else int(flags.sum())
-        return {self._key: Collected(answers, seen)}
+        return {self._key: ScoredSlice(scored, seen)}
 
     def _decide(self, predictions: Any, scores: np.ndarray) -> float:
         """The model's own decision, `label`; without one, the class of the highest score."""

@@ -1,4 +1,4 @@
-"""The gate's figures as functions of arrays: against scikit-learn, against themselves, and in their intervals."""
+"""The gate's metrics as functions of arrays: against scikit-learn, against themselves, and in their intervals."""
 
 import numpy as np
 import pytest
@@ -9,29 +9,29 @@ from sklearn import metrics
 
 from crackgate.contracts import metric_names
 from crackgate.gate.intervals import bootstrap, mcnemar_p, percentile_interval, proportion_interval
-from crackgate.gate.metrics import Answers, Key, bin_reliability, compute_figures, count_confusion, draw_curve
+from crackgate.gate.metrics import Key, ScoredImages, bin_reliability, compute_metrics, count_confusion, draw_curve
 
 CLASSES = 3
 
 
 @st.composite
-def answers(draw: st.DrawFn) -> Answers:
+def scored_images(draw: st.DrawFn) -> ScoredImages:
     """With every class among the labels, and scores that often are the same."""
     labels = np.array([0, 1, 2, *draw(st.lists(st.integers(0, 2), max_size=30))])
     levels = draw(st.lists(st.integers(1, 6), min_size=CLASSES * len(labels), max_size=CLASSES * len(labels)))
     weights = np.array(levels, float).reshape(-1, CLASSES)
     decisions = draw(st.lists(st.integers(-1, 2), min_size=len(labels), max_size=len(labels)))
-    return Answers(labels, np.array(decisions), weights / weights.sum(axis=1, keepdims=True))
+    return ScoredImages(labels, np.array(decisions), weights / weights.sum(axis=1, keepdims=True))
 
 
-def compute(given: Answers, weights: np.ndarray | None = None) -> dict[Key, np.ndarray]:
-    return compute_figures(given, np.ones((1, len(given.labels))) if weights is None else weights, 0.9, 0.9)
+def compute(given: ScoredImages, weights: np.ndarray | None = None) -> dict[Key, np.ndarray]:
+    return compute_metrics(given, np.ones((1, len(given.labels))) if weights is None else weights, 0.9, 0.9)
 
 
 @settings(deadline=None)
-@given(answers())
-def test_figures_are_those_of_scikit_learn(given: Answers) -> None:
-    figures = {key: value.item() for key, value in compute(given).items()}
+@given(scored_images())
+def test_metrics_are_those_of_scikit_learn(given: ScoredImages) -> None:
+    computed = {key: value.item() for key, value in compute(given).items()}
     labels, decisions, scores = given.labels, given.decisions, given.scores
     everything = [*range(CLASSES), -1]
     precision, recall, f1, _ = metrics.precision_recall_fscore_support(
@@ -56,17 +56,17 @@ def test_figures_are_those_of_scikit_learn(given: Answers) -> None:
         expected[metric_names.RECALL_AT_PRECISION, label] = max(curve_recall[curve_precision >= 0.9], default=0)
         expected[metric_names.PRECISION_AT_RECALL, label] = max(curve_precision[curve_recall >= 0.9])
     for key, value in expected.items():
-        assert figures[key] == pytest.approx(value, abs=1e-9, nan_ok=True), key
+        assert computed[key] == pytest.approx(value, abs=1e-9, nan_ok=True), key
 
 
 @settings(deadline=None)
-@given(answers(), st.data())
-def test_a_weight_is_as_many_copies_of_the_image(given: Answers, data: st.DataObject) -> None:
+@given(scored_images(), st.data())
+def test_a_weight_is_as_many_copies_of_the_image(given: ScoredImages, data: st.DataObject) -> None:
     count = len(given.labels)
     weights = np.array(data.draw(st.lists(st.integers(0, 3), min_size=count, max_size=count)))
     weights[:CLASSES] += 1
     copied = np.repeat(np.arange(count), weights)
-    alike = Answers(given.labels[copied], given.decisions[copied], given.scores[copied])
+    alike = ScoredImages(given.labels[copied], given.decisions[copied], given.scores[copied])
     for key, value in compute(alike).items():
         assert compute(given, weights[None])[key] == pytest.approx(value, abs=1e-9, nan_ok=True), key
 
@@ -74,30 +74,30 @@ def test_a_weight_is_as_many_copies_of_the_image(given: Answers, data: st.DataOb
 def test_the_calibration_error_is_the_gap_between_confidence_and_accuracy() -> None:
     # Sure to 0.8 and right in 3 of 4; sure to 0.6 and right in 0 of 2.
     scores = np.array([[0.8, 0.2]] * 4 + [[0.4, 0.6]] * 2)
-    given = Answers(np.array([0, 0, 0, 1, 0, 0]), np.zeros(6, int), scores)
+    given = ScoredImages(np.array([0, 0, 0, 1, 0, 0]), np.zeros(6, int), scores)
     error = compute(given)[metric_names.CALIBRATION_ERROR, None].item()
     assert error == pytest.approx((4 * abs(0.8 - 0.75) + 2 * 0.6) / 6)
 
 
 def test_a_class_without_images_has_no_recall_and_a_decision_for_none_no_precision() -> None:
-    given = Answers(np.array([0, 0, 1]), np.array([0, -1, 0]), np.full((3, 3), 1 / 3))
-    figures = {key: value.item() for key, value in compute(given).items()}
+    given = ScoredImages(np.array([0, 0, 1]), np.array([0, -1, 0]), np.full((3, 3), 1 / 3))
+    computed = {key: value.item() for key, value in compute(given).items()}
     assert np.isnan(
-        [figures[metric_names.RECALL, 2], figures[metric_names.AUC, 2], figures[metric_names.PRECISION, 1]]
+        [computed[metric_names.RECALL, 2], computed[metric_names.AUC, 2], computed[metric_names.PRECISION, 1]]
     ).all()
-    assert figures[metric_names.ACCURACY, None] == pytest.approx(1 / 3)
+    assert computed[metric_names.ACCURACY, None] == pytest.approx(1 / 3)
     assert count_confusion(given).tolist() == [[1, 0, 0, 1], [1, 0, 0, 0], [0, 0, 0, 0]]
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -0.5, 1.5])
 def test_a_score_that_is_no_probability_is_unusable(bad: float) -> None:
-    assert Answers(np.array([0]), np.array([0]), np.array([[0.0, bad, 1.0]])).unusable == 1
-    assert Answers(np.array([0]), np.array([0]), np.array([[0.0, 0.0, 1.0]])).unusable == 0
+    assert ScoredImages(np.array([0]), np.array([0]), np.array([[0.0, bad, 1.0]])).unusable == 1
+    assert ScoredImages(np.array([0]), np.array([0]), np.array([[0.0, 0.0, 1.0]])).unusable == 0
 
 
 @settings(deadline=None)
-@given(answers())
-def test_curve_and_reliability_account_for_every_image(given: Answers) -> None:
+@given(scored_images())
+def test_curve_and_reliability_account_for_every_image(given: ScoredImages) -> None:
     curve = draw_curve(given, positive=1)
     truth, score = given.labels == 1, given.scores[:, 1]
     assert (np.diff(curve[:, 0]) > 0).all() and curve[0, 0] == 0 and curve[-1, 0] == 1

@@ -1,0 +1,122 @@
+"""The metrics of models on the same images, with their confidence intervals, and their changes from one to the other.
+
+The ends of an interval stand beside the metric under its name with `metric_names.LOW` and `HIGH` appended, a change
+under its name with `metric_names.CHANGE`.
+"""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+
+from crackgate.config.gate import GateOptions
+from crackgate.contracts import metric_names
+from crackgate.contracts.evaluation import Estimate, MetricValue
+from crackgate.gate.intervals import bootstrap, mcnemar_p, percentile_interval, proportion_interval
+from crackgate.gate.metrics import Floats, Key, ScoredImages, compute_metrics, metric_keys
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """One model on some images.
+
+    Attributes:
+        metrics: Counts of images, and all metrics with the ends of their intervals. Where any score is unusable, the
+            metrics are NaN and have no intervals: what is no number cannot be averaged away.
+        samples: The bootstrap's, by metric, float64 (400,); empty where a score is unusable.
+    """
+
+    metrics: dict[Key, float]
+    samples: dict[Key, Floats]
+
+
+def measure(scored: ScoredImages, seen: int | None, gate: GateOptions) -> Measurement:
+    """Measures one model.
+
+    Args:
+        scored: One image or more.
+        seen: How many of them the model was trained on; None when it does not say.
+        gate: The options of the metrics and of the intervals.
+    """
+    classes = scored.scores.shape[1]
+    metrics = _counts(scored, classes, seen)
+    if scored.unusable:
+        return Measurement(metrics | dict.fromkeys(metric_keys(classes), math.nan), {})
+    compute = partial(compute_metrics, scored, fixed_precision=gate.fixed_precision, fixed_recall=gate.fixed_recall)
+    samples = bootstrap(compute, len(scored.labels))
+    for (name, label), value in compute(np.ones((1, len(scored.labels)))).items():
+        if name in metric_names.PROPORTIONS:
+            low, high = proportion_interval(*_share(name, label, scored), gate.confidence)
+        else:
+            low, high = percentile_interval(samples[name, label], gate.confidence)
+        metrics[name, label] = float(value[0])
+        metrics[name + metric_names.LOW, label], metrics[name + metric_names.HIGH, label] = low, high
+    return Measurement(metrics, samples)
+
+
+def measure_changes(candidate: Measurement, baseline: Measurement, classes: int, gate: GateOptions) -> dict[Key, float]:
+    """Differences of all metrics; their intervals are of differences on the same drawn images."""
+    changes: dict[Key, float] = {}
+    for key in metric_keys(classes):
+        name, label = key
+        change = name + metric_names.CHANGE
+        changes[change, label] = candidate.metrics[key] - baseline.metrics[key]
+        if candidate.samples and baseline.samples:
+            low, high = percentile_interval(candidate.samples[key] - baseline.samples[key], gate.confidence)
+            changes[change + metric_names.LOW, label], changes[change + metric_names.HIGH, label] = low, high
+    return changes
+
+
+def compare(candidate: ScoredImages, baseline: ScoredImages) -> dict[Key, float]:
+    """Counts the images that only one of two models classifies correctly, with McNemar's test."""
+    gained = int((candidate.right & ~baseline.right).sum())
+    lost = int((baseline.right & ~candidate.right).sum())
+    return {
+        (metric_names.ONLY_CANDIDATE_RIGHT, None): float(gained),
+        (metric_names.ONLY_BASELINE_RIGHT, None): float(lost),
+        (metric_names.MCNEMAR_P, None): mcnemar_p(gained, lost),
+    }
+
+
+def read_estimate(metrics: Mapping[Key, float], name: str, label: int | None) -> Estimate:
+    """Reads a metric and its interval; None in the place of what is missing, or not a number."""
+
+    def read(end: str) -> float | None:
+        value = metrics.get((name + end, label), math.nan)
+        return value if math.isfinite(value) else None
+
+    return Estimate(value=read(""), low=read(metric_names.LOW), high=read(metric_names.HIGH))
+
+
+def read_metrics(metrics: Mapping[Key, float], classes: list[str]) -> list[MetricValue]:
+    """Reads all metrics of `metric_keys`, with the classes' names in label order."""
+    return [
+        MetricValue(
+            metric=name,
+            label=None if label is None else classes[label],
+            **read_estimate(metrics, name, label).model_dump(),
+        )
+        for name, label in metric_keys(len(classes))
+    ]
+
+
+def _counts(scored: ScoredImages, classes: int, seen: int | None) -> dict[Key, float]:
+    counts: dict[Key, float] = {
+        (metric_names.IMAGES, label): float((scored.labels == label).sum()) for label in range(classes)
+    }
+    counts[metric_names.IMAGES, None] = float(len(scored.labels))
+    counts[metric_names.UNUSABLE_SCORES, None] = float(scored.unusable)
+    if seen is not None:
+        counts[metric_names.SEEN_IN_TRAINING, None] = float(seen)
+    return counts
+
+
+def _share(name: str, label: int | None, scored: ScoredImages) -> tuple[int, int]:
+    """How many of how many images a proportion is of."""
+    if name == metric_names.ACCURACY:
+        of = np.ones(len(scored.labels), bool)
+    else:
+        of = (scored.labels if name == metric_names.RECALL else scored.decisions) == label
+    return int((of & scored.right).sum()), int(of.sum())
