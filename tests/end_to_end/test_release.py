@@ -109,7 +109,8 @@ def test_a_release_can_be_traced_and_verified(first_run: Run, workspace: Path) -
     verified = crackgate("verify", folder.name, "--workspace", workspace)
     assert verified.returncode == 0 and f"intact  version {folder.name}" in verified.stdout
     listed = crackgate("versions", "--workspace", workspace)
-    assert "released, in production" in listed.stdout and f"{figures['accuracy']:.4f}" in listed.stdout
+    (accuracy,) = (row["value"] for row in overall["metrics"] if row["metric"] == "accuracy")
+    assert "released, in production" in listed.stdout and f"{accuracy:.4f}" in listed.stdout
 
 
 def test_the_closing_words_say_what_the_summary_says(first_run: Run) -> None:
