@@ -10,9 +10,9 @@ from components.data_page.samples import LISTED, ORDERS, SampledImage, Samples
 from components.data_page.statistics import MEASURES, FeatureStatistics, Measure, StatisticsBySplit
 from crackgate.contracts.account import Account, AccountRow
 from crackgate.images.image_folder import readable_path
-from crackgate.pages.html import html_environment
+from crackgate.pages.templates import render_html
 
-TEMPLATE_FILE = "page.html.jinja"
+TEMPLATE = Path(__file__).with_name("page.html.jinja")
 # Files listed for each reason.
 _LISTED_FILES = 200
 
@@ -51,30 +51,27 @@ def render_page(account: Account, statistics: StatisticsBySplit, samples: Sample
             "thumbnail": thumbnails.get(image.path, ""),
         }
 
-    return (
-        html_environment(Path(__file__).parent)
-        .get_template(TEMPLATE_FILE)
-        .render(
-            account=account,
-            splits=list(account.splits),
-            counts=_count(account.splits),
-            measures=[_describe(measure, statistics) for measure in MEASURES],
-            listed=LISTED,
-            outliers=[
-                {
-                    "title": name.capitalize(),
-                    "meaning": _SCALES[name][0],
-                    "images": [shown(image, _SCALES[name][1](image)) for image in images],
-                }
-                for name, images in _ranked(samples.outliers)
-            ],
-            groups=[
-                {"name": group.name, "size": group.size, "images": list(map(shown, group.members))}
-                for group in samples.groups
-            ],
-            rejected=_by_reason(account.rejected),
-            warnings=_by_reason(account.warnings),
-        )
+    return render_html(
+        TEMPLATE,
+        account=account,
+        splits=list(account.splits),
+        counts=_count(account.splits),
+        measures=[_describe(measure, statistics) for measure in MEASURES],
+        listed=LISTED,
+        outliers=[
+            {
+                "title": name.capitalize(),
+                "meaning": _SCALES[name][0],
+                "images": [shown(image, _SCALES[name][1](image)) for image in images],
+            }
+            for name, images in _ranked(samples.outliers)
+        ],
+        groups=[
+            {"name": group.name, "size": group.size, "images": list(map(shown, group.members))}
+            for group in samples.groups
+        ],
+        rejected=_by_reason(account.rejected),
+        warnings=_by_reason(account.warnings),
     )
 
 

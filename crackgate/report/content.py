@@ -1,4 +1,4 @@
-"""What a report says: the content of `report.json`, from which `report.html` and `gates.xml` are made as well."""
+"""The content of a report: `report.json`, from which `report.html` and `gates.xml` are made as well."""
 
 from enum import StrEnum
 from typing import Literal, NamedTuple
@@ -12,12 +12,12 @@ from crackgate.runs.summary import Summary
 
 
 class CheckOutcome(StrEnum):
-    """How a check of the data ended. ERROR: it broke down. NOT_MADE: the run ended before, or makes no such check."""
+    """How a check of the data ended. ERROR: it broke down. SKIPPED: the run ended before, or makes no such check."""
 
     PASSED = "passed"
     FAILED = "failed"
     ERROR = "error"
-    NOT_MADE = "not made"
+    SKIPPED = "skipped"
 
 
 class Check(BaseModel):
@@ -25,13 +25,13 @@ class Check(BaseModel):
 
     Attributes:
         component: Who makes it, for example "LeakCheck".
-        question: What is checked.
+        expectation: How the data should be.
         outcome: How it ended.
         findings: What it found, in sentences; empty when there is nothing to say.
     """
 
     component: str
-    question: str
+    expectation: str
     outcome: CheckOutcome
     findings: list[str] = Field(default_factory=list)
 
@@ -50,16 +50,16 @@ class Training(BaseModel):
     fine_tune_kept: bool = False
 
 
-class Pictures(NamedTuple):
+class ReportImages(NamedTuple):
     """Data URIs of one image; "" where it cannot be drawn.
 
     Attributes:
         image: As it is.
-        heat: With Grad-CAM over it; "" too when nothing in it spoke for the answer.
+        heat_map: With Grad-CAM over it; "" too when no pixel raised the score of the label.
     """
 
     image: str
-    heat: str
+    heat_map: str
 
 
 class Provenance(BaseModel):
@@ -121,14 +121,14 @@ def describe_checks(summary: Summary) -> list[Check]:
         # Refused before the pipeline began.
         states["ImageExampleGen"] = "failed"
     checks = []
-    for component, question in CHECKS.items():
-        outcome, findings = CheckOutcome.NOT_MADE, []
+    for component, expectation in CHECKS.items():
+        outcome, findings = CheckOutcome.SKIPPED, []
         if states.get(component) in ("complete", "cached"):
             outcome, findings = CheckOutcome.PASSED, _findings(component, summary)
         elif component in states:
             outcome = CheckOutcome.FAILED if summary.verdict == Verdict.DATA_REJECTED else CheckOutcome.ERROR
             findings = summary.reasons
-        checks.append(Check(component=component, question=question, outcome=outcome, findings=findings))
+        checks.append(Check(component=component, expectation=expectation, outcome=outcome, findings=findings))
     return checks
 
 
@@ -156,7 +156,7 @@ def explain(summary: Summary) -> list[str]:
     sentences.append(f"{how_many} requirements were met, on {images:,} test images.")
     if warned := [say_subject(row) for row in evaluation.requirements if row.outcome == Outcome.WARNED]:
         sentences.append(f"Too few images to decide on: {'; '.join(warned)}.")
-    sentences += [f"Mind that {warning}." for warning in evaluation.warnings]
+    sentences += [f"Warning: {warning}." for warning in evaluation.warnings]
     sentences.append(say_comparison(evaluation))
     return sentences
 

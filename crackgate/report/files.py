@@ -1,4 +1,4 @@
-"""Writing everything that a run leaves behind besides its summary."""
+"""Writes the report's files: everything that a run leaves behind besides its summary."""
 
 import json
 import logging
@@ -11,7 +11,7 @@ from pydantic import BaseModel, ValidationError
 from crackgate.atomic_files import write_text
 from crackgate.contracts.evaluation import NotableImages
 from crackgate.contracts.verdict import Verdict
-from crackgate.report.content import Pictures, Report, Training, describe_checks, explain
+from crackgate.report.content import Report, ReportImages, Training, describe_checks, explain
 from crackgate.report.gates_xml import render_gates
 from crackgate.report.model_card import CARD_FOLDER, render_model_card
 from crackgate.report.page import render_page
@@ -33,7 +33,7 @@ class _Kept(BaseModel):
     examples: str
     code_digest: str
     notable_images: NotableImages
-    pictures: dict[str, Pictures]
+    pictures: dict[str, ReportImages]
 
 
 def write_report(summary: Summary, folder: Path) -> dict[str, str]:
@@ -86,7 +86,7 @@ def _read_training(run: Summary) -> Training | None:
     return Training.model_validate(json.loads(Path(file).read_text(encoding="utf-8"))) if file else None
 
 
-def _draw_images(run: Summary) -> tuple[NotableImages | None, dict[str, Pictures], str]:
+def _draw_images(run: Summary) -> tuple[NotableImages | None, dict[str, ReportImages], str]:
     """The notable images and their pictures; a report that lacks these is still worth having, and says why."""
     images = run.evaluation.notable_images if run.evaluation else None
     if images is None or not {"model", "examples"} <= run.outputs.keys():

@@ -6,14 +6,14 @@ from crackgate.contracts.evaluation import Evaluation, Outcome
 from crackgate.contracts.serving_findings import ServingFindings
 from crackgate.contracts.verdict import Verdict
 from crackgate.gate.wording import say_required, say_requirement, say_subject
-from crackgate.pages.html import show
+from crackgate.pages.templates import show
 from crackgate.report.content import Check, CheckOutcome, Report
 
 
 def render_gates(report: Report) -> str:
     """Renders four suites: the data's checks, the gate's requirements, the serving check, and the run itself.
 
-    A requirement that was not decided for want of images counts as skipped, as does what was not made. There is
+    A requirement that was not decided for want of images counts as skipped, as does a check that was skipped. There is
     a failure or an error exactly when the exit code is not 0.
     """
     suites = ElementTree.Element("testsuites", name=f"crackgate {report.run.run_id}")
@@ -40,11 +40,11 @@ def _suite(parent: ElementTree.Element, name: str, report: Report) -> ElementTre
 
 
 def _add_check(suite: ElementTree.Element, check: Check) -> None:
-    case = _case(suite, "data", f"{check.component}: {check.question}")
+    case = _case(suite, "data", f"{check.component}: {check.expectation}")
     if check.outcome in (CheckOutcome.FAILED, CheckOutcome.ERROR):
         _say(case, "failure" if check.outcome == CheckOutcome.FAILED else "error", check.findings)
-    elif check.outcome == CheckOutcome.NOT_MADE:
-        _say(case, "skipped", ["not made"])
+    elif check.outcome == CheckOutcome.SKIPPED:
+        _say(case, "skipped", ["the run ended before"])
 
 
 def _add_gate(suite: ElementTree.Element, evaluation: Evaluation | None) -> None:
@@ -55,7 +55,7 @@ def _add_gate(suite: ElementTree.Element, evaluation: Evaluation | None) -> None
         elif requirement.outcome == Outcome.WARNED:
             _say(case, "skipped", [f"too few images to decide on: {say_requirement(requirement)}"])
     if evaluation is None:
-        _say(_case(suite, "gate", "requirements"), "skipped", ["not made"])
+        _say(_case(suite, "gate", "requirements"), "skipped", ["the run ended before"])
 
 
 def _add_serving(suite: ElementTree.Element, found: ServingFindings | None) -> None:
@@ -64,7 +64,7 @@ def _add_serving(suite: ElementTree.Element, found: ServingFindings | None) -> N
         if check.outcome != "passed":
             _say(case, "failure" if check.outcome == "failed" else "skipped", [check.detail])
     if found is None:
-        _say(_case(suite, "serving", "checks"), "skipped", ["not made"])
+        _say(_case(suite, "serving", "checks"), "skipped", ["the run ended before"])
 
 
 def _add_run(suite: ElementTree.Element, report: Report) -> None:
@@ -77,15 +77,11 @@ def _add_run(suite: ElementTree.Element, report: Report) -> None:
 
 def _case(suite: ElementTree.Element, group: str, name: str, seconds: float = 0) -> ElementTree.Element:
     return ElementTree.SubElement(
-        suite, "testcase", classname=f"crackgate.{group}", name=_text(name), time=f"{seconds:.2f}"
+        suite, "testcase", classname=f"crackgate.{group}", name=show(name), time=f"{seconds:.2f}"
     )
 
 
+# XML cannot hold most control characters: `show` writes them out.
 def _say(case: ElementTree.Element, tag: str, sentences: list[str]) -> None:
-    said = ElementTree.SubElement(case, tag, message=_text(sentences[0]) if sentences else "", type=tag)
-    said.text = "\n".join(map(_text, sentences))
-
-
-def _text(text: str) -> str:
-    """XML has no way at all to hold most control characters."""
-    return show(text)
+    said = ElementTree.SubElement(case, tag, message=show(sentences[0]) if sentences else "", type=tag)
+    said.text = "\n".join(map(show, sentences))

@@ -1,4 +1,4 @@
-"""Pictures of the notable test images.
+"""The notable test images as a report shows them.
 
 Importing this module imports TensorFlow, which takes some seconds.
 """
@@ -16,7 +16,7 @@ from crackgate.contracts import stored_example
 from crackgate.contracts.evaluation import NotableImages
 from crackgate.images.image_folder import readable_path
 from crackgate.pages.thumbnails import shrink, to_data_uri
-from crackgate.report.content import Pictures
+from crackgate.report.content import ReportImages
 from crackgate.report.grad_cam import GradCam
 
 # Pixels.
@@ -25,17 +25,17 @@ _SIDE = 224
 _OPACITY = 0.65
 
 
-def draw(images: NotableImages, keras_file: Path | None, examples: Path, classes: list[str]) -> dict[str, Pictures]:
-    """Draws the picked images, each with the heat map of what spoke for the label given.
+def draw(images: NotableImages, keras_file: Path | None, examples: Path, classes: list[str]) -> dict[str, ReportImages]:
+    """Draws images, each with the heat map of the pixels that raised the score of its label.
 
     Args:
-        images: The test images that are worth a look.
+        images: Of the test split.
         keras_file: The classifier from images to logits, as the Trainer saved it.
         examples: The folder of the stored examples.
         classes: In label order.
 
     Returns:
-        The pictures by path.
+        By path.
     """
     labels = {image.path: image.label for of_class in images.by_class.values() for image in of_class}
     grad_cam = GradCam(keras.models.load_model(keras_file, compile=False)) if keras_file else None
@@ -61,13 +61,13 @@ def _test_images(examples: Path) -> Iterator[tuple[str, bytes]]:
         yield readable_path(path), encoded
 
 
-def _draw(small: Image.Image | None, heat: np.ndarray | None) -> Pictures:
+def _draw(small: Image.Image | None, heat: np.ndarray | None) -> ReportImages:
     if small is None:
-        return Pictures("", "")
+        return ReportImages("", "")
     if heat is None or not heat.any():
-        return Pictures(to_data_uri(small), "")
+        return ReportImages(to_data_uri(small), "")
     opacity = Image.fromarray(heat.astype(np.float32)).resize(small.size, Image.Resampling.BICUBIC)
     strength = np.clip(np.asarray(opacity), 0, 1)
     colours = (255 * matplotlib.colormaps["inferno"](strength)[..., :3]).astype(np.uint8)
     mask = Image.fromarray((255 * _OPACITY * strength).astype(np.uint8))
-    return Pictures(to_data_uri(small), to_data_uri(Image.composite(Image.fromarray(colours), small, mask)))
+    return ReportImages(to_data_uri(small), to_data_uri(Image.composite(Image.fromarray(colours), small, mask)))

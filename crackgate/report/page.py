@@ -7,28 +7,13 @@ from typing import Any
 
 from crackgate.config.configuration import Config
 from crackgate.contracts import metric_names
-from crackgate.contracts.evaluation import (
-    Evaluation,
-    NotableImage,
-    Requirement,
-    SliceMetrics,
-    ThresholdPoint,
-    find_metric,
-)
-from crackgate.gate.wording import (
-    say_estimate,
-    say_found,
-    say_found_interval,
-    say_interval,
-    say_metric,
-    say_required,
-    say_subject,
-)
-from crackgate.pages.html import html_environment
+from crackgate.contracts.evaluation import Evaluation, ThresholdPoint, find_metric
+from crackgate.gate import wording
+from crackgate.pages.templates import render_html
 from crackgate.report import charts
-from crackgate.report.content import Pictures, Report, Training
+from crackgate.report.content import Report, ReportImages, Training
 
-TEMPLATE_FILE = "report.html.jinja"
+TEMPLATE = Path(__file__).with_name("report.html.jinja")
 # Shown first, and of each slice; those of one class of the positive one.
 _KEY_METRICS = (
     metric_names.RECALL,
@@ -43,42 +28,43 @@ _SWEEP = [step / 10 for step in range(1, 10)]
 Chart = tuple[str, dict[str, str], str]
 
 
-def render_page(report: Report, pictures: dict[str, Pictures], links: dict[str, str]) -> str:
+def render_page(report: Report, drawn: dict[str, ReportImages], links: dict[str, str]) -> str:
     """Renders the page: the same arguments always give the same text.
 
     Args:
         report: What it says.
-        pictures: By path; an image without any is shown by its path alone.
+        drawn: The notable images by path; one that is missing is shown by its path alone.
         links: Relative addresses of what lies beside it, by name.
 
     Returns:
         HTML that loads nothing from outside itself.
     """
-    evaluation = report.run.evaluation
-    training = list(_training(report.training)) if report.training else []
+    evaluation = report.run.evaluation or Evaluation()
+    key_metrics = _key_metrics(evaluation)
     settings = _settings(report.run.config)
-    return (
-        html_environment(Path(__file__).parent)
-        .get_template(TEMPLATE_FILE)
-        .render(
-            report=report,
-            run=report.run,
-            links=links,
-            sections=list(_sections(report)),
-            key_metrics=list(_key_metrics(evaluation)) if evaluation else [],
-            requirements=[_requirement(row) for row in evaluation.requirements] if evaluation else [],
-            matrix=_matrix(evaluation.confusion) if evaluation else [],
-            matrix_is_at_threshold=evaluation is not None and evaluation.threshold is not None,
-            curves=list(_curves(evaluation)) if evaluation else [],
-            sweep=list(_sweep(evaluation)) if evaluation else [],
-            overview=_overview(evaluation) if evaluation else {},
-            slices=[_slice(row) for row in evaluation.slices] if evaluation else [],
-            heat_maps="keras_model" in report.run.outputs,
-            image_groups=list(_image_groups(report, pictures)),
-            training=training,
-            settings=settings,
-            changed=sum(bool(row["default"]) for row in settings),
-        )
+    return render_html(
+        TEMPLATE,
+        report=report,
+        run=report.run,
+        evaluation=evaluation,
+        links=links,
+        sections=list(_sections(report)),
+        key_metrics=key_metrics,
+        key_names=[wording.say_metric(*key) for key in key_metrics],
+        matrix=_matrix(evaluation.confusion),
+        curves=list(_curves(evaluation)),
+        sweep=list(_sweep(evaluation)),
+        heat_maps="keras_model" in report.run.outputs,
+        image_groups=list(_image_groups(report)),
+        drawn=drawn,
+        not_drawn=ReportImages("", ""),
+        training=list(_training(report.training)) if report.training else [],
+        settings=settings,
+        changed=sum(bool(row["default"]) for row in settings),
+        charts=charts,
+        wording=wording,
+        find_metric=find_metric,
+        number=_number,
     )
 
 
@@ -93,25 +79,10 @@ def _sections(report: Report) -> Iterator[str]:
     yield from ("Data", "Run", "Versions")
 
 
-def _key_metrics(evaluation: Evaluation) -> Iterator[tuple[str, str, str]]:
-    for metric, label in _key_names(evaluation):
-        value = find_metric(evaluation.slices[0].metrics, metric, label)
-        yield say_metric(metric, label), say_estimate(value), say_interval(value)
-    if evaluation.slices:
-        yield "test images", f"{evaluation.slices[0].images:,}", ""
-
-
-def _requirement(row: Requirement) -> dict[str, Any]:
-    return {
-        "name": say_subject(row),
-        "value": say_found(row),
-        "interval": say_found_interval(row),
-        "bound": say_required(row),
-        "judged_by": row.judged_by,
-        "baseline": say_estimate(row.baseline),
-        "images": row.images,
-        "outcome": row.outcome,
-    }
+def _key_metrics(evaluation: Evaluation) -> list[tuple[str, str | None]]:
+    known = {value.key for value in evaluation.slices[0].metrics} if evaluation.slices else set()
+    wanted = [(name, evaluation.positive_class if name in metric_names.PER_CLASS else None) for name in _KEY_METRICS]
+    return [key for key in wanted if key in known]
 
 
 def _matrix(confusion: dict[str, dict[str, int]]) -> list[dict[str, Any]]:
@@ -156,57 +127,15 @@ def _say_point(point: ThresholdPoint) -> str:
     return f"precision {_number(charts.precision(point))}, recall {_number(charts.recall(point))}"
 
 
-def _sweep(evaluation: Evaluation) -> Iterator[dict[str, Any]]:
-    if not evaluation.curve:
-        return
-    chosen = evaluation.threshold
-    for threshold in sorted({*_SWEEP, *([chosen] if chosen is not None else [])}):
-        point = charts.chosen_point(evaluation.curve, threshold)
-        yield {
-            "threshold": f"{threshold:.4f}",
-            "chosen": threshold == chosen,
-            "precision": _number(charts.precision(point)),
-            "recall": _number(charts.recall(point)),
-            "f1": _number(charts.f1(point)),
-            "false_positives": f"{point.false_positives:,.0f}",
-            "false_negatives": f"{point.false_negatives:,.0f}",
-        }
+def _sweep(evaluation: Evaluation) -> Iterator[tuple[float, ThresholdPoint]]:
+    """Thresholds in steps, the model's own among them, with their counts."""
+    if evaluation.curve:
+        own = [] if evaluation.threshold is None else [evaluation.threshold]
+        for threshold in sorted({*_SWEEP, *own}):
+            yield threshold, charts.chosen_point(evaluation.curve, threshold)
 
 
-def _slice(slice_: SliceMetrics) -> dict[str, Any]:
-    return {
-        "name": slice_.name,
-        "images": slice_.images,
-        "rows": [
-            {
-                "name": say_metric(value.metric, value.label),
-                "value": say_estimate(value),
-                "interval": say_interval(value),
-                "baseline": say_estimate(find_metric(slice_.baseline, value.metric, value.label)),
-            }
-            for value in slice_.metrics
-        ],
-    }
-
-
-def _overview(evaluation: Evaluation) -> dict[str, Any]:
-    """The key metrics of every slice, one beside the other."""
-    keys = _key_names(evaluation)
-    rows = []
-    for slice_ in evaluation.slices:
-        values = [find_metric(slice_.metrics, *key) for key in keys]
-        cells = [(say_estimate(value), say_interval(value)) for value in values]
-        rows.append({"name": slice_.name, "images": slice_.images, "cells": cells})
-    return {"metrics": [say_metric(*key) for key in keys], "rows": rows}
-
-
-def _key_names(evaluation: Evaluation) -> list[tuple[str, str | None]]:
-    known = {value.key for value in evaluation.slices[0].metrics} if evaluation.slices else set()
-    wanted = [(name, evaluation.positive_class if name in metric_names.PER_CLASS else None) for name in _KEY_METRICS]
-    return [key for key in wanted if key in known]
-
-
-def _image_groups(report: Report, pictures: dict[str, Pictures]) -> Iterator[dict[str, Any]]:
+def _image_groups(report: Report) -> Iterator[dict[str, Any]]:
     if report.notable_images is None:
         return
     evaluation = report.run.evaluation
@@ -218,17 +147,7 @@ def _image_groups(report: Report, pictures: dict[str, Pictures]) -> Iterator[dic
             title = f"{name}, classified correctly but barely"
         elif positive is not None:
             title = f"False {'negatives' if name == positive else 'positives'}: {title}"
-        yield {"name": name, "title": title, "images": [_image(image, pictures) for image in images]}
-
-
-def _image(image: NotableImage, pictures: dict[str, Pictures]) -> dict[str, Any]:
-    return {
-        "path": image.path,
-        "label": image.label,
-        "score": _number(image.scores.get(image.label)),
-        "own_score": _number(image.scores[image.actual]),
-        "pictures": pictures.get(image.path, Pictures("", "")),
-    }
+        yield {"name": name, "title": title, "images": images}
 
 
 def _training(training: Training) -> Iterator[Chart]:

@@ -5,14 +5,14 @@ from pathlib import Path
 from crackgate.config.configuration import Config
 from crackgate.contracts.evaluation import NotableImage, NotableImages
 from crackgate.contracts.verdict import Verdict
-from crackgate.report.content import Pictures, Provenance, Report, Training, describe_checks, explain
+from crackgate.report.content import Provenance, Report, ReportImages, Training, describe_checks, explain
 from crackgate.runs.summary import Summary, begin_summary
 from tests.helpers.filled_summary import CLASSES, POSITIVE
 from tests.helpers.parsed_page import ParsedPage
 
 HOSTILE = "<script>alert(1)</script>|`*_#\n\x00\u202e]("
 LINKS = {"data_page": "../../pipeline/DataPage/page/4/data.html", "log": "../../logs/a.log"}
-PICTURES = Pictures("data:image/jpeg;base64,AAAA", "data:image/jpeg;base64,BBBB")
+PICTURES = ReportImages("data:image/jpeg;base64,AAAA", "data:image/jpeg;base64,BBBB")
 
 
 class LinedPage(ParsedPage):

@@ -14,7 +14,7 @@ from components.data_page.samples import ORDERS, Group, SampledImage, Samples
 from components.data_page.statistics import MEASURES, FeatureStatistics, read_statistics
 from crackgate.contracts import stored_example
 from crackgate.contracts.account import Account
-from crackgate.pages.html import show
+from crackgate.pages.templates import show
 from crackgate.pages.thumbnails import make_thumbnail
 from tests.helpers.parsed_page import ParsedPage
 

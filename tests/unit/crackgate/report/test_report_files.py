@@ -53,7 +53,7 @@ def test_a_refusal_begins_with_its_reasons_and_counts_what_was_met() -> None:
     summary.evaluation.warnings = ["the model does not say what it was trained on"]
     first, second, _, warning, last = explain(summary)
     assert first == summary.reasons[0] and second.startswith("2 of 3 requirements were met")
-    assert warning == "Mind that the model does not say what it was trained on."
+    assert warning == "Warning: the model does not say what it was trained on."
     assert last == "There is no other released model to compare with."
 
 
@@ -64,13 +64,13 @@ def test_checks_tell_what_was_reached() -> None:
         ComponentTime(name="DataGate", state="failed", seconds=0),
     ]
     outcomes = [check.outcome for check in describe_checks(summary)]
-    assert outcomes == ["passed", "failed", "not made", "not made"]
+    assert outcomes == ["passed", "failed", "skipped", "skipped"]
     summary.conclude(Verdict.FAILED, ["DataGate: OSError: disk full"])
     check = describe_checks(summary)[1]
     assert (check.outcome, check.findings) == (CheckOutcome.ERROR, ["DataGate: OSError: disk full"])
     # Refused before the pipeline began: the files are no data set.
     refused = describe_checks(empty_summary(Verdict.DATA_REJECTED))
-    assert [check.outcome for check in refused] == ["failed", "not made", "not made", "not made"]
+    assert [check.outcome for check in refused] == ["failed", "skipped", "skipped", "skipped"]
 
 
 # report.json
@@ -137,7 +137,7 @@ def test_every_check_of_serving_is_a_test_case_with_its_outcome() -> None:
     assert "memory limit\nfailed\n1,812 MiB" in page.text and "1812 MiB at most" in page.text
 
 
-def test_what_was_not_made_is_skipped() -> None:
+def test_checks_that_the_run_did_not_reach_are_skipped() -> None:
     xml = render_gates(make_report(empty_summary(Verdict.FAILED)))
     assert [case.find("skipped") is not None for case in cases(xml, "data").values()] == [True] * len(CHECKED)
     assert cases(xml, "gate")["requirements"].find("skipped") is not None

@@ -62,7 +62,7 @@ def test_the_page_holds_every_number(drawn_page: str) -> None:
         "Positive/a.jpg, class Positive",
         "The same with the heat map of Negative",
     ]
-    assert {PICTURES.image, PICTURES.heat} <= {image["src"] for image in page.of("img")}
+    assert {PICTURES.image, PICTURES.heat_map} <= {image["src"] for image in page.of("img")}
 
 
 def test_without_errors_the_least_certain_images_are_shown_and_called_so() -> None:
@@ -71,9 +71,9 @@ def test_without_errors_the_least_certain_images_are_shown_and_called_so() -> No
         scored=60, misclassified=0, shown="least certain", by_class={"Negative": [], "Positive": [right]}
     )
     text = LinedPage(render_page(make_report(fill_summary(), images), {}, {})).text
-    assert "All 60 test images were classified correctly." in text
+    assert "The model classified all 60 test images correctly." in text
     assert "Positive, classified correctly but barely" in text
-    assert "no preview" in text and "False" not in text.split("All 60")[1]
+    assert "no preview" in text and "False" not in text.split("all 60")[1]
 
 
 def test_a_changed_setting_stands_beside_its_default() -> None:

@@ -1,0 +1,51 @@
+"""Rendering pages and cards from their templates, and showing any name as text."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import jinja2
+
+_SPECIAL_IN_MARKDOWN = re.compile(r"([\\`*_\[\]<>|#])")
+
+
+def render_html(template: Path, **content: Any) -> str:
+    """Renders a page: everything is escaped, nothing may be undefined.
+
+    Templates extend `layout.html.jinja`, import `elements.html.jinja`, and have two filters: `shown` (see `show`), and
+    `anchor`, the identifier of a section by its name.
+    """
+    environment = _environment(template.parent, autoescape=True)
+    environment.filters["shown"] = show
+    environment.filters["anchor"] = lambda name: name.lower().replace(" ", "-")
+    return environment.get_template(template.name).render(content)
+
+
+def render_markdown(template: Path, **content: Any) -> str:
+    """Renders Markdown: every value is escaped, the template's own text stays as it is."""
+    environment = _environment(
+        template.parent,
+        keep_trailing_newline=True,
+        finalize=lambda value: escape_markdown(value) if isinstance(value, str) else value,
+    )
+    return environment.get_template(template.name).render(content)
+
+
+def show(text: str) -> str:
+    """The text with everything written out that a browser would hide or obey: newlines, direction marks, controls."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+def escape_markdown(text: str) -> str:
+    """Markdown that shows the text, on one line."""
+    return _SPECIAL_IN_MARKDOWN.sub(r"\\\1", show(text))
+
+
+def _environment(folder: Path, **options: Any) -> jinja2.Environment:
+    return jinja2.Environment(
+        loader=jinja2.FileSystemLoader([folder, Path(__file__).parent]),
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        **options,
+    )
