@@ -24,10 +24,10 @@ class Check(BaseModel):
     """A check of the data.
 
     Attributes:
-        component: Who makes it, for example "LeakCheck".
+        component: Its component, for example "LeakCheck".
         expectation: How the data should be.
         outcome: How it ended.
-        findings: What it found, in sentences; empty when there is nothing to say.
+        findings: In sentences; empty when there is nothing to say.
     """
 
     component: str
@@ -63,7 +63,7 @@ class ReportImages(NamedTuple):
 
 
 class Provenance(BaseModel):
-    """What the run was made with.
+    """Versions of code, packages and data.
 
     Attributes:
         python: Version of Python.
@@ -87,11 +87,11 @@ class Report(BaseModel):
         headline: The verdict, in words.
         explanation: Why, in sentences.
         checks: Of the data, in the order in which they are made.
-        run: What `summary.json` holds, up to the moment when the report was made.
+        run: The content of `summary.json`, up to the moment when the report was made.
         training: None when the run did not come to train a model.
         notable_images: None when no model was evaluated.
         images_missing: Why the images are not drawn; "" when they are.
-        provenance: What the run was made with.
+        provenance: Versions of code, packages and data.
     """
 
     schema_version: Literal[1] = 1

@@ -28,19 +28,19 @@ KEPT_FILE = "notable_images.json"
 
 
 class _Kept(BaseModel):
-    """Stays in the model's artifact, so that a run which takes over the model need not draw again."""
+    """Stays in the model's artifact, so that a run that takes over the model need not draw again."""
 
     examples: str
     code_digest: str
     notable_images: NotableImages
-    pictures: dict[str, ReportImages]
+    drawn: dict[str, ReportImages]
 
 
 def write_report(summary: Summary, folder: Path) -> dict[str, str]:
     """Writes `report.html`, `report.json` and `gates.xml`, and the model card of a released model that has none yet.
 
     Args:
-        summary: Of a run that has come to its end, whichever that is; it is left as it is.
+        summary: Of a run that has ended, with any verdict; it is left as it is.
         folder: The run's own.
 
     Returns:
@@ -53,7 +53,7 @@ def write_report(summary: Summary, folder: Path) -> dict[str, str]:
         version = Path(summary.pushed_to)
         written["model_card"] = str(version.parent / CARD_FOLDER / f"{version.name}.md")
     run = summary.model_copy(update={"outputs": summary.outputs | written})
-    images, pictures, missing = _draw_images(run)
+    images, drawn, missing = _draw_images(run)
     report = Report(
         headline=run.headline,
         explanation=explain(run),
@@ -71,7 +71,7 @@ def write_report(summary: Summary, folder: Path) -> dict[str, str]:
     if card is not None and not card.exists():
         card.parent.mkdir(exist_ok=True)
         write_text(card, render_model_card(report))
-    write_text(folder / PAGE_FILE, render_page(report, pictures, _links(run, folder)))
+    write_text(folder / PAGE_FILE, render_page(report, drawn, _links(run, folder)))
     return written
 
 
@@ -87,7 +87,7 @@ def _read_training(run: Summary) -> Training | None:
 
 
 def _draw_images(run: Summary) -> tuple[NotableImages | None, dict[str, ReportImages], str]:
-    """The notable images and their pictures; a report that lacks these is still worth having, and says why."""
+    """The notable images, how they are drawn, and why they are not: such a report is still worth having."""
     images = run.evaluation.notable_images if run.evaluation else None
     if images is None or not {"model", "examples"} <= run.outputs.keys():
         return images, {}, ""
@@ -96,23 +96,23 @@ def _draw_images(run: Summary) -> tuple[NotableImages | None, dict[str, ReportIm
     kept_file = model.parent / KEPT_FILE
     kept = _read_kept(kept_file)
     if kept and (kept.examples, kept.code_digest, kept.notable_images) == (str(examples), sources, images):
-        return images, kept.pictures, ""
+        return images, kept.drawn, ""
     try:
         from crackgate.report.image_samples import draw
 
         log.info("drawing heat maps")
         keras_file = run.outputs.get("keras_model")
-        pictures = draw(images, Path(keras_file) if keras_file else None, examples, run.classes)
+        drawn = draw(images, Path(keras_file) if keras_file else None, examples, run.classes)
     except Exception as error:
         log.info("%s", "".join(traceback.format_exception(error)))
         return images, {}, f"The images cannot be shown: {type(error).__name__}: {error}"
-    kept = _Kept(examples=str(examples), code_digest=sources, notable_images=images, pictures=pictures)
+    kept = _Kept(examples=str(examples), code_digest=sources, notable_images=images, drawn=drawn)
     write_text(kept_file, kept.model_dump_json())
-    return images, pictures, ""
+    return images, drawn, ""
 
 
 def _read_kept(file: Path) -> _Kept | None:
-    """What an earlier run kept; None when there is nothing, or nothing that this version of the code can read."""
+    """The images that an earlier run kept; None when this version of the code finds none that it can read."""
     try:
         return _Kept.model_validate_json(file.read_bytes())
     except (FileNotFoundError, ValidationError):

@@ -32,7 +32,7 @@ def render_page(report: Report, drawn: dict[str, ReportImages], links: dict[str,
     """Renders the page: the same arguments always give the same text.
 
     Args:
-        report: What it says.
+        report: Its content.
         drawn: The notable images by path; one that is missing is shown by its path alone.
         links: Relative addresses of what lies beside it, by name.
 

@@ -144,7 +144,7 @@ def test_the_heat_is_where_the_smudge_is(trained: Path) -> None:
     inside = changed[SMUDGE].mean()
     assert inside > 5 * changed[16:].mean() and inside > 50
     # Nothing spoke for "Negative": its weight on darkness is below zero.
-    assert pictures[FAINT].image and not pictures[FAINT].heat
+    assert pictures[FAINT].image and not pictures[FAINT].heat_map
 
 
 def _pixels(uri: str) -> np.ndarray:
