@@ -1,14 +1,11 @@
 """The output of a task in the user interface of Kubeflow Pipelines."""
 
-import re
-
 from crackgate.contracts.evaluation import ALL_IMAGES
 from crackgate.gate.wording import say_metric, say_requirement
+from crackgate.pages.templates import escape_markdown
 from crackgate.report.content import explain
 from crackgate.runs.lineage import Artifact, Execution
 from crackgate.runs.summary import Summary
-
-_SPECIAL = re.compile(r"([\\`*_\[\]<>|#])")
 
 
 def describe_execution(execution: Execution) -> str:
@@ -63,4 +60,4 @@ def main_metrics(summary: Summary) -> dict[str, float]:
 
 
 def _escape(text: str) -> str:
-    return _SPECIAL.sub(r"\\\1", " ".join(text.split()))
+    return escape_markdown(" ".join(text.split()))
