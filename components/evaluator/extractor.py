@@ -19,6 +19,7 @@ from tensorflow_model_analysis.proto.config_pb2 import EvalConfig
 from crackgate.config.gate import GateOptions, SliceOptions
 from crackgate.contracts import metric_names, stored_example
 from crackgate.images.image_folder import readable_path
+from crackgate.model.training_digests import read_training_digests
 
 IMAGES_AT_ONCE = 32
 
@@ -76,7 +77,7 @@ class KeepPredictions(beam.DoFn):
 
     def setup(self) -> None:
         """Reads which images the models were trained on."""
-        self._trained_on = {name: _read_training_digests(Path(path)) for name, path in self._model_paths.items()}
+        self._trained_on = {name: read_training_digests(Path(path)) for name, path in self._model_paths.items()}
 
     def process(self, extracts: Extracts) -> Iterator[Extracts]:
         """Yields one."""
@@ -125,11 +126,6 @@ def _settings(eval_config: EvalConfig) -> tuple[list[str], SliceOptions]:
         if metric.class_name == "ReleaseMetrics"
     ]
     return config["classes"], GateOptions.model_validate(config["gate"]).slices
-
-
-def _read_training_digests(model: Path) -> frozenset[int] | None:
-    file = model / stored_example.TRAINING_DIGESTS_FILE
-    return frozenset(np.load(file).tolist()) if file.is_file() else None
 
 
 def _seen(digests: list[int], known: frozenset[int] | None) -> np.ndarray:

@@ -76,7 +76,7 @@ class GateOptions(Section):
         Share, Field(description="the same for the recall of the positive class, or of each class when there is none")
     ] = 0.02
     max_slice_drop: Annotated[
-        Share, Field(description="the same for each figure that gate.require names, in its slice")
+        Share, Field(description="the same for each metric that gate.require names, in its slice")
     ] = 0.02
     require: Annotated[tuple[RequireOptions, ...], Field(description="more requirements")] = ()
     min_images: Annotated[

@@ -14,10 +14,11 @@ import tensorflow as tf
 from crackgate.config.gate import GateOptions
 from crackgate.contracts.image_limits import ImageLimits
 from crackgate.model.released_model import ReleasedModel, load_released_model
+from crackgate.model.training_digests import read_training_digests
 from serving.lite.comparison import MeasuredNetwork, Score, compare_networks, largest_difference
 from serving.lite.conversion import LiteNetwork, convert, quantise
 from serving.lite.errors import ConversionError, PhotographsError
-from serving.lite.photographs import Chunk, LabelledFile, Shares, Skipped, read_photographs, read_training_digests
+from serving.lite.photographs import Chunk, LabelledFile, Shares, Skipped, read_photographs
 
 # Names of the networks.
 SAVED_MODEL, FLOAT32, INT8 = "saved_model", "float32", "int8"

@@ -134,16 +134,6 @@ def read_photographs(
         )
 
 
-def read_training_digests(model: Path) -> frozenset[int] | None:
-    """Digests of what a model was trained on; None where it does not say.
-
-    Args:
-        model: Its folder.
-    """
-    file = model / stored_example.TRAINING_DIGESTS_FILE
-    return frozenset(np.load(file).tolist()) if file.is_file() else None
-
-
 def _read(file: Path, limits: "ImageLimits") -> tuple[bytes, int | None, str]:
     """The bytes to decode, the digest of the picture's descriptor, and why there are neither, or ""."""
     from crackgate.images.copies.descriptor import describe
