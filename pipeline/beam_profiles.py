@@ -1,4 +1,4 @@
-"""Beam profiles: their arguments, and the checks that are possible before anything starts."""
+"""Beam profiles: their arguments, and the checks before a run starts."""
 
 import os
 import socket
@@ -16,29 +16,25 @@ from crackgate.images.image_folder import find_files
 if TYPE_CHECKING:
     from tfx.dsl.components.base.base_component import BaseComponent
 
-# On two cores (docs/scale.md) ingest, statistics and evaluation together take two processes 12 s longer than one at
-# 10,000 images of 227x227 pixels, since each process imports TensorFlow for each step, and 8 s less at 40,000.
+# Two processes on two cores take 12 s longer than one at 10,000 images, and 8 s less at 40,000 (docs/scale.md).
 PARALLEL_FROM = 40_000
-# Of 2,000 images on two cores a reader process saves hardly any time, and its imports take three seconds of processor
-# time; of 10,000 it saves a quarter of the ingest's time or more.
+# On two cores a reader process saves hardly any time at 2,000 images, and a quarter of ingest at 10,000.
 _READERS_FROM = 5_000
-# Each takes some 300 MB of its own as long as images are read.
+# Each holds some 300 MB while images are read.
 _MOST_READERS = 3
 
-# Milliseconds that a worker waits for the next step of its job, so that it does not import TensorFlow anew. Less
-# than the delay of Flink's restart strategy: a job that starts again would be given the killed workers that it had.
+# Milliseconds that a worker waits for the next step of its job, instead of a new import of TensorFlow. Flink's
+# restart delay must be longer, or a restarted job would receive its killed workers.
 _KEEP_WORKERS = 5_000
 _SECONDS_TO_ANSWER = 10
-# No other machine sees these.
+# No other machine sees these file systems.
 _LOCAL_FILE_SYSTEMS = {"ext2", "ext3", "ext4", "xfs", "btrfs", "zfs", "f2fs", "tmpfs", "ramfs", "overlay"}
 
 
 def beam_pipeline_args(options: BeamOptions, data: Path | None = None) -> list[str]:
-    """Beam's arguments for all components; `add_component_args` adds those of single ones.
+    """Returns Beam's arguments for all components; `add_component_args` adds those of single ones.
 
-    Args:
-        options: The configuration.
-        data: The image folder, counted for the profile "auto"; where it is None, or not there, that means "local".
+    The profile "auto" counts the images in `data`, and means "local" without that folder.
     """
     arguments = {
         "local": _in_memory,
@@ -46,12 +42,12 @@ def beam_pipeline_args(options: BeamOptions, data: Path | None = None) -> list[s
         "flink": _flink,
         "spark": _job_api,
     }[resolve_profile(options, data)](options)
-    # Any image keeps TFX from packing its own sources for every component, which takes seconds.
+    # Any image name keeps TFX from packing its sources for every component, which takes seconds.
     return [*arguments, "--sdk_container_image=unused", *options.args]
 
 
 def resolve_profile(options: BeamOptions, data: Path | None = None) -> str:
-    """Returns the profile; "auto" becomes the one for this machine and number of images (see `beam_pipeline_args`)."""
+    """Returns the profile; "auto" becomes the one for this machine and the number of images in `data`."""
     if options.profile != "auto":
         return options.profile
     if options.workers:
@@ -61,28 +57,23 @@ def resolve_profile(options: BeamOptions, data: Path | None = None) -> str:
 
 
 def count_reader_processes(options: BeamOptions, data: Path) -> int:
-    """How many reader processes to start: one for each further core, where this process reads many images by itself."""
+    """Returns the number of reader processes: one per further core, if this process reads many images itself."""
     if options.workers or resolve_profile(options, data) != "local" or not _has_images(data, _READERS_FROM):
         return 0
     return min(_cores() - 1, _MOST_READERS)
 
 
 def add_component_args(components: Iterable["BaseComponent"], options: BeamOptions) -> None:
-    """Gives each component the arguments that `beam.component_args` has for it, which win over those of all."""
+    """Adds `beam.component_args` to each component; they win over the arguments of all components."""
     for component in components:
         if arguments := options.component_args.get(component.id):
             component.with_beam_pipeline_args(list(arguments))
 
 
 def check_beam(options: BeamOptions, folders: Sequence[Path]) -> list[str]:
-    """Looks for what would fail a run on a cluster after minutes. For the local profiles there is nothing to look for.
+    """Returns warnings, a sentence each, about what would fail on a cluster later; none for the local profiles.
 
-    Args:
-        options: The configuration.
-        folders: Absolute paths that the workers have to see: the images, the pipeline's root.
-
-    Returns:
-        Warnings, a sentence each.
+    The workers have to see `folders`, absolute paths: the images and the pipeline's root.
 
     Raises:
         ConfigError: No Beam job server answers at `beam.job_endpoint`.
@@ -101,7 +92,7 @@ def check_beam(options: BeamOptions, folders: Sequence[Path]) -> list[str]:
 
 
 def _in_memory(_options: BeamOptions) -> list[str]:
-    """Beam's own in-process runner. `DirectRunner` would first try to download another one."""
+    """Chooses Beam's in-process runner: `DirectRunner` would first try to download another one."""
     return ["--runner=FnApiRunner", "--direct_running_mode=in_memory", "--direct_num_workers=1"]
 
 
@@ -128,7 +119,7 @@ def _flink(options: BeamOptions) -> list[str]:
 
 
 def _has_images(data: Path, least: int) -> bool:
-    """Stops counting there."""
+    """Tells whether there are `least` images, and counts no further."""
     return data.is_dir() and sum(1 for _ in islice(find_files(data), least)) == least
 
 
@@ -164,6 +155,6 @@ def _is_this_machine(host: str) -> bool:
 
 
 def _file_system(folder: Path) -> str:
-    """Type of the file system that holds the folder, or will hold it."""
+    """Returns the type of the file system that holds the folder, or will hold it."""
     mounts = {Path(mount.mountpoint): mount.fstype for mount in psutil.disk_partitions(all=True)}
     return next((mounts[path] for path in (folder, *folder.parents) if path in mounts), "")

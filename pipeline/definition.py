@@ -51,26 +51,24 @@ def create_pipeline(
 ) -> Pipeline:
     """Builds the pipeline.
 
-    1. ImageExampleGen reads the images, refuses bad files, groups copies and splits the groups into train, eval, test.
-    2. CuratedSchema, StatisticsGen and ExampleValidator hold the images against what is expected of them, and DataPage
-       shows them.
-    3. DataGate stops the run when they found anything, DriftCheck when the images differ
-       from those of the last released run, LeakCheck when copies are in two splits.
-    4. If asked to, Tuner looks for better options of the training. Trainer fits the head and the top blocks on train,
-       and chooses the best on eval.
+    1. ImageExampleGen reads the images, refuses bad files, groups copies, and splits the groups into train, eval, test.
+    2. CuratedSchema, StatisticsGen and ExampleValidator check the images, and DataPage shows them.
+    3. DataGate stops the run for what they found, DriftCheck for images unlike those of the last released run,
+       LeakCheck for copies in two splits.
+    4. Tuner, if asked for, searches options. Trainer fits the head and top blocks, and chooses the best on eval.
     5. A Resolver finds the model in production; the Evaluator judges the new one on test, through its served signature.
-    6. ServingCheck asks the exported model, in a process that has only TensorFlow, what serving will ask it.
+    6. ServingCheck sends the exported model serving's requests, in a process that has only TensorFlow.
     7. Pusher releases a model that both bless into the serving directory.
 
     Args:
         data: Absolute path of the image folder.
-        classes: Names of its class folders, in label order.
-        config: The configuration; `config.data.classes` is not looked at.
+        classes: Names of its class folders, in label order; they replace `config.data.classes`.
+        config: The configuration.
         pipeline_root: Absolute path for the artifacts.
         serving_dir: Absolute path that receives `<version>/`.
         trainer_work_dir: Absolute path that keeps checkpoints from one attempt to the next.
         metadata: The metadata store.
-        enable_cache: Whether a component may take over the outputs of an earlier, identical execution.
+        enable_cache: Lets a component take over the outputs of an earlier, identical execution.
     """
     example_gen = ImageExampleGen(data, classes, config.data)
     schema = CuratedSchema(classes, config.data_schema)
@@ -103,7 +101,7 @@ def create_pipeline(
     training = _training(classes, config, trainer_work_dir)
     tuner = _tuner(example_gen, training, config.tune.trials) if config.tune.trials else None
     trainer = _trainer(example_gen, training, tuner)
-    # A run that is stopped has the page to look at.
+    # A stopped run still shows the data page.
     for gate in (data_gate, drift_check, leak_check):
         gate.add_upstream_node(data_page)
     (tuner or trainer).add_upstream_nodes([data_gate, drift_check, leak_check])
@@ -170,12 +168,12 @@ def create_pipeline(
 
 
 def pipeline_name(classes: list[str]) -> str:
-    """One name for each list of classes: a model can only be compared with one that gives the same answers."""
+    """Returns one name for each list of classes, since only models with the same classes are comparable."""
     return f"crackgate-{hashlib.sha256(repr(classes).encode()).hexdigest()[:8]}"
 
 
 def expected_statistics(example_gen: ImageExampleGen, schema: CuratedSchema) -> StatisticsGen:
-    """Builds StatisticsGen for the features in the schema, and no others: it does not even decode an image's bytes."""
+    """Builds StatisticsGen for the schema's features only; it does not decode the image bytes."""
     return StatisticsGen(
         examples=example_gen.outputs["examples"],
         schema=schema.outputs["schema"],
@@ -184,15 +182,15 @@ def expected_statistics(example_gen: ImageExampleGen, schema: CuratedSchema) -> 
 
 
 def _training(classes: list[str], config: Config, work_dir: Path) -> dict[str, Any]:
-    """The configuration of the Trainer and of the Tuner's trials: all that decides their result besides the images."""
+    """Returns all that decides the result of the Trainer and of the Tuner's trials, besides the images."""
     return {
         "classes": classes,
         "options": config.train.model_dump(),
         CODE_DIGEST: code_digest(RUN_FN),
-        # Serving refuses what ingest would.
+        # Serving refuses the images that ingest refuses.
         "max_pixels": config.data.max_pixels,
         "weights_digest": _file_digest(Path(config.train.weights)),
-        # In one workspace always the same, so TFX's cache is none the worse for it.
+        # The folder is constant in a workspace, so TFX's cache key is, too.
         "work_dir": str(work_dir),
     }
 
@@ -219,5 +217,5 @@ def _trainer(example_gen: ImageExampleGen, training: dict[str, Any], tuner: Tune
 
 
 def _file_digest(file: Path) -> str | None:
-    """Another file under the same name is another option; None where `weights` names no file."""
+    """Returns the SHA-256 of the weights, so a changed file changes the cache key; None if no file has that name."""
     return hashlib.sha256(file.read_bytes()).hexdigest() if file.is_file() else None

@@ -31,14 +31,9 @@ METRICS_MODULE = "components.evaluator.metrics"
 
 
 def build_eval_config(classes: list[str], positive: str | None, gate: GateOptions) -> EvalConfig:
-    """Returns the metrics that the Evaluator computes through `serving_default`, and the rules that it judges by.
+    """Returns the metrics that the Evaluator computes through `serving_default`, and the rules for its blessing.
 
-    The model is blessed when it misses no rule, and no slice of a rule is empty.
-
-    Args:
-        classes: Class names in label order.
-        positive: The positive class, or None.
-        gate: The thresholds.
+    The Evaluator blesses a model that misses no rule, if no slice of a rule is empty. `classes` are in label order.
     """
     metrics = MetricConfig(
         class_name="ReleaseMetrics",
@@ -59,7 +54,7 @@ def build_eval_config(classes: list[str], positive: str | None, gate: GateOption
         ],
         slicing_specs=[SlicingSpec(), SlicingSpec(feature_keys=[metric_names.SLICE])],
         metrics_specs=[MetricsSpec(metrics=[metrics, *missed])],
-        # Counts are the metrics' own; a second one of TFMA's would be one more name for the same.
+        # The metrics hold the counts already.
         options=Options(include_default_metrics=BoolValue(value=False)),
     )
 

@@ -1,20 +1,20 @@
-"""Ctrl-C and `kill` that are always heard."""
+"""Handling of Ctrl-C and `kill`."""
 
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-# Seconds until an interruption that nobody heard is repeated.
+# Seconds until a lost interruption is repeated.
 _PATIENCE = 1.0
 
 
 @contextmanager
 def interruptible() -> Iterator[None]:
-    """Turns SIGINT and SIGTERM into KeyboardInterrupt, again and again until the block is left.
+    """Turns SIGINT and SIGTERM into KeyboardInterrupt, repeatedly until the block is left.
 
-    Python drops an exception that is raised in a destructor or in a callback of C code, where TensorFlow and Keras
-    spend much of their time; a single KeyboardInterrupt may so come to nothing. For the main thread.
+    Python may lose a single one that is raised in a destructor or in a callback of C code, such as TensorFlow's. Only
+    the main thread may call it.
     """
 
     def interrupt(_signal: int, _frame: FrameType | None) -> None:

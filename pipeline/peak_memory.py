@@ -1,4 +1,4 @@
-"""The memory that a step of the run took."""
+"""The peak memory of a step of the run."""
 
 import itertools
 import threading
@@ -12,11 +12,10 @@ _LOOKS_PER_SEARCH = 4
 
 
 class PeakMemory:
-    """Watches the memory of this process and its children, from its construction to `stop`.
+    """Watches the resident memory (RSS) of this process and its children, from construction to `stop`.
 
-    It is resident memory (RSS), looked at every `INTERVAL`, new children once a second: a shorter peak can be missed,
-    and pages that two processes share count twice. The components of a local run share one process, so each starts with
-    what the earlier ones kept.
+    It samples every `INTERVAL` and may miss shorter peaks; pages that processes share count twice. Components of a
+    local run share one process, so each starts with the memory that earlier ones kept.
     """
 
     def __init__(self) -> None:

@@ -40,7 +40,7 @@ class LiveDisplay:
         self._task = self._progress.add_task(component, total=1, detail="")
 
     def tell(self, detail: str) -> None:
-        """Writes beside the clock how far the component is."""
+        """Writes the component's progress beside the clock."""
         self._progress.update(self._task, detail=detail)
 
     def finish(self, outcome: str, seconds: float) -> None:  # noqa: ARG002 - the line has its own clock
@@ -89,13 +89,12 @@ Display = LiveDisplay | PlainDisplay
 class ComponentEvents(logging.Handler):
     """Turns log records into component events, and measures the components' time and memory.
 
-    LocalDagRunner has no hooks; it logs when a component runs and is finished. The components' own progress comes
-    from the logger "crackgate".
+    LocalDagRunner logs the start and end of components; their progress comes from the logger "crackgate".
 
     Attributes:
         seconds: Duration of each component that began, by its id.
-        peak_memory: Most memory that was in use during it, in bytes; see `PeakMemory`.
-        on_work: What to do when a component begins to work, by its id; one that is taken from the cache does not.
+        peak_memory: Peak in bytes, by id; see `PeakMemory`.
+        on_work: Called when the component with that id begins to work; a cached one does not.
     """
 
     def __init__(self, display: Display):
@@ -124,7 +123,7 @@ class ComponentEvents(logging.Handler):
 
     @contextmanager
     def timed(self, step: str) -> Iterator[None]:
-        """Shows and times something that is no component."""
+        """Shows and times a step that is no component."""
         self._start(step)
         yield
         self.end("done")

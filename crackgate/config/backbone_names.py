@@ -1,4 +1,4 @@
-"""Names of the backbones. Apart from their builders, so that a configuration is checked without TensorFlow."""
+"""Names of the backbones, apart from their builders: a check of the configuration needs no TensorFlow."""
 
 EFFICIENTNET_LITE0 = "efficientnet-lite0"
 EFFICIENTNET_LITES = (EFFICIENTNET_LITE0, "efficientnet-lite1", "efficientnet-lite2")

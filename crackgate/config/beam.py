@@ -30,7 +30,7 @@ HostAndPort = Annotated[str, AfterValidator(_check_address)]
 
 
 class BeamOptions(Section):
-    """Where the Beam steps run; see docs/flink.md."""
+    """The Beam runner and its workers; see docs/flink.md."""
 
     profile: Annotated[
         Literal["auto", "local", "local-parallel", "flink", "spark"],

@@ -1,4 +1,4 @@
-"""The configuration: typed, validated, from defaults, a TOML file and `--set` options."""
+"""The configuration, validated: defaults, then a TOML file, then `--set` options."""
 
 import hashlib
 import json
@@ -22,7 +22,7 @@ from crackgate.config.tune import TuneOptions
 
 
 class ConfigError(Exception):
-    """The configuration cannot be used; the message is one line that names field, value and what is allowed."""
+    """The configuration cannot be used; the message is one line with field, value and allowed values."""
 
 
 class Config(Section):
@@ -40,18 +40,15 @@ class Config(Section):
     kubeflow: KubeflowOptions = KubeflowOptions()
 
     def digest_of_model(self) -> str:
-        """SHA-256 over what decides about a model: not where it runs, nor how the model is released."""
+        """Returns the SHA-256 of the settings that decide a model, without those of the runner and the release."""
         content = self.model_dump(mode="json", by_alias=True, exclude={"beam", "release", "kubeflow"})
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
 def load_config(file: Path | None = None, assignments: list[str] | None = None) -> Config:
-    """Reads the configuration.
+    """Reads the configuration from a TOML file, or the defaults.
 
-    Args:
-        file: TOML file; None for the defaults.
-        assignments: "section.field=value", each over what stands in the file. The value is TOML; what is no TOML is
-            taken as text.
+    Each assignment "section.field=value" overrides the file; a value that is not TOML is text.
 
     Raises:
         ConfigError: The file cannot be read, or a field is unknown or bad.
@@ -66,7 +63,7 @@ def load_config(file: Path | None = None, assignments: list[str] | None = None) 
 
 
 def _over(defaults: dict[str, Any], given: dict[str, Any]) -> dict[str, Any]:
-    """Section by section, so that one bound can be set and the other stays."""
+    """Merges section by section, so a change of one bound leaves the other."""
     merged = dict(defaults)
     for name, value in given.items():
         default = defaults.get(name)
@@ -110,7 +107,7 @@ def _one_line(error: ValidationError) -> str:
     return "; ".join(_describe(problem) for problem in error.errors())
 
 
-# Where pydantic speaks of Python's types.
+# Plain messages for pydantic's about Python's types.
 _PLAIN = {"tuple_type": 'Input should be a list, for example ["Negative", "Positive"]', "model_type": "It is a section"}
 
 

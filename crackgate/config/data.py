@@ -18,7 +18,7 @@ class SplitRatios(Section):
 
 
 class DataOptions(Section):
-    """Which images are read, and which are rejected."""
+    """The images to read, and those to reject."""
 
     classes: Annotated[
         tuple[str, ...], Field(description="class folders in label order; empty: every top folder that holds a file")

@@ -8,7 +8,7 @@ from crackgate.config.section import Section, Share
 
 
 class DriftOptions(Section):
-    """How much the measured qualities of the images may differ, as Jensen-Shannon divergence beyond chance."""
+    """Limits on drift of the images' measured qualities, as Jensen-Shannon divergence beyond chance."""
 
     max_drift: Annotated[
         Share, Field(description="of a split from that of the last released run in this workspace")

@@ -10,7 +10,7 @@ from crackgate.contracts.metric_names import OVERALL, PER_CLASS, PROPORTIONS
 
 
 class SliceOptions(Section):
-    """Which images count as hard ones, by their measured qualities (see `SchemaOptions` for the units)."""
+    """Bounds of the hard images, by their measured qualities (units in `SchemaOptions`)."""
 
     dark: Annotated[float, Field(ge=0, le=255, description="brightness below which an image is dark")] = 100
     bright: Annotated[float, Field(ge=0, le=255, description="brightness above which it is bright")] = 210
@@ -19,7 +19,7 @@ class SliceOptions(Section):
 
 
 class RequireOptions(Section):
-    """One more requirement, on any metric, over all test images or a slice of them."""
+    """One more requirement, on any metric, over all test images or a slice."""
 
     metric: Annotated[str, Field(description="what is measured: a name in crackgate/contracts/metric_names.py")]
     label: Annotated[str, Field(description="the class that it is about, for metrics of one class")] = ""

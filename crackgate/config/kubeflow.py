@@ -15,19 +15,14 @@ _LABEL_KEY = re.compile(r"([a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?/)?[A-Za-z0-9]([-
 _IMAGE = re.compile(r"[a-z0-9][a-z0-9._:/-]*(:[A-Za-z0-9_][A-Za-z0-9_.-]{0,127})?(@sha256:[0-9a-f]{64})?")
 # Claims, and Secrets that are mounted, become names of volumes: RFC 1123 labels.
 _LABEL = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
-# Nothing that would need an escape where paths stand inside JSON, and no placeholder: Argo would expand {{...}}, and
-# Kubernetes $(...).
+# Paths stand unescaped inside JSON. Argo would expand {{...}}, and Kubernetes $(...).
 _PATH = re.compile(r"(/|gs://[a-z0-9][-a-z0-9_.]+)((?!\{\{|\$\()[^\x00-\x1f\x7f\"\\])*")
-# Where the Pusher's task finds what kubeflow.signing_secret holds, one file for each key.
+# The Pusher's task finds kubeflow.signing_secret here, one file for each key.
 SIGNING_FOLDER = "/etc/crackgate/signing"
 
 
 def check_path(path: str) -> str:
-    """Returns the path as it is.
-
-    Raises:
-        ValueError: It is neither absolute nor `gs://`, or holds characters that cannot be passed on.
-    """
+    """Returns the path; raises ValueError if it is neither absolute nor `gs://`, or holds unsafe characters."""
     if not _PATH.fullmatch(path):
         raise ValueError(
             "give an absolute path inside the containers, or gs://BUCKET/..., "
@@ -37,7 +32,7 @@ def check_path(path: str) -> str:
 
 
 def below(folder: str, path: str) -> str:
-    """Returns the path, if it is relative below the folder."""
+    """Returns the path; a relative one is put below the folder."""
     return path if path.startswith(("/", "gs://")) or not path else f"{folder.rstrip('/')}/{path}"
 
 
@@ -54,7 +49,7 @@ TaskPath = Annotated[str, AfterValidator(check_path)]
 
 
 class Toleration(Section):
-    """A taint of nodes that a task puts up with."""
+    """A taint of nodes that a task tolerates."""
 
     key: str = ""
     operator: Literal["Equal", "Exists"] = "Equal"
@@ -125,7 +120,7 @@ class NodeOptions(Section):
 
 
 class Volume(Section):
-    """A volume that every task sees: a claim that may be mounted by many nodes at once (ReadWriteMany)."""
+    """A volume that every task sees: a claim that many nodes may mount at once (ReadWriteMany)."""
 
     claim: Annotated[str, Field(description="name of the PersistentVolumeClaim")]
     mount: Annotated[str, Field(description="where the tasks find it; /gcs/BUCKET for a bucket")]
@@ -146,7 +141,7 @@ class Volume(Section):
 
 
 class KubeflowOptions(Section):
-    """How `crackgate kubeflow` runs the pipeline; paths are those that the tasks see."""
+    """The resources and paths of `crackgate kubeflow`; the tasks see these paths."""
 
     image: Annotated[Image, Field(description="the image of every task, best by digest; needed to compile")] = ""
     workspace: Annotated[
@@ -199,6 +194,6 @@ class KubeflowOptions(Section):
         return volumes
 
     def of_node(self, node: str) -> NodeOptions:
-        """The options of a node: its own over those of every node."""
+        """Returns the options of a node: its own override those of every node."""
         own = self.nodes.get(node, NodeOptions())
         return self.node.model_copy(update={name: getattr(own, name) for name in own.model_fields_set})

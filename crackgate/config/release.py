@@ -8,7 +8,7 @@ from crackgate.config.section import Section
 
 
 class ReleaseOptions(Section):
-    """How a model that passed is released."""
+    """The release of a model that passed the gate."""
 
     signing_key: Annotated[
         str,
@@ -25,12 +25,12 @@ class ReleaseOptions(Section):
     @field_validator("signing_key")
     @classmethod
     def _names_a_key(cls, source: str) -> str:
-        # Whatever stands here is written into summaries, logs and ML Metadata.
+        # Summaries, logs and ML Metadata show this value.
         if looks_secret(source):
             raise ValueError("give the path of the key's file or env:NAME, never the key itself")
         return source
 
 
 def looks_secret(value: Any) -> bool:
-    """Whether the value is a private key, which must not be shown."""
+    """Tells whether the value is a private key, which must not be shown."""
     return "PRIVATE KEY" in str(value)

@@ -1,4 +1,4 @@
-"""What the sections of the configuration share."""
+"""The base of all sections of the configuration."""
 
 from typing import Annotated
 
@@ -8,6 +8,6 @@ Share = Annotated[float, Field(ge=0, le=1)]
 
 
 class Section(BaseModel):
-    """A section of the configuration: unknown fields are refused, nothing changes afterwards."""
+    """A section of the configuration: it refuses unknown fields and is frozen."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)

@@ -1,4 +1,4 @@
-"""Options of the training, with their bounds: the `[train]` section of the configuration."""
+"""The section `[train]`."""
 
 from typing import Annotated, Literal
 
@@ -13,7 +13,7 @@ CHOOSING_IMAGES = 300
 
 
 class TrainOptions(BaseModel):
-    """How the classifier is trained. The defaults run offline on two CPU cores."""
+    """Options of the training; the defaults run offline on two CPU cores."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
