@@ -1,1 +1,1 @@
-"""Tools for who develops crackgate: benchmarks, and a Flink cluster for tests."""
+"""Tools for the development of crackgate: benchmarks, and a Flink cluster for tests."""

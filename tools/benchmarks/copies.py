@@ -1,7 +1,7 @@
-"""Copies that copy detection finds among photographs, and its seconds and memory.
+"""Share of copies that copy detection finds among photographs, and its seconds and memory.
 
-Prints the share of copies found for each way to make a copy. Then prints groups, seconds and memory for the photographs
-themselves, and for --count images: random crops of the photographs stand in where there are too few.
+Prints the share for each way to make a copy. Then prints groups, seconds and memory for the photographs, and for
+--count images. Random crops stand in for missing photographs.
 
     python -m tools.benchmarks.copies --photographs FOLDER --count 40000
 """
@@ -44,7 +44,7 @@ def main() -> None:
 
 
 def print_recall(files: list[Path]) -> None:
-    """One row per way to make a copy. A copy is found if it shares a band with its original and passes comparison."""
+    """Prints one row per way to make a copy; a found copy shares a band with its original and passes comparison."""
     chosen = [files[at] for at in np.random.default_rng(0).permutation(len(files))[:COPIED]]
     print(f"Similarities of copies to their originals; images from {COPY_THRESHOLD} on are copies")
     table = Table("copy <44 | found >7.1% | lowest >7.3f | 1 in 20 >7.3f")
@@ -60,7 +60,7 @@ def print_recall(files: list[Path]) -> None:
 
 
 def print_scale(files: list[Path], count: int) -> None:
-    """One row for the photographs, one for `count` images."""
+    """Prints one row for the photographs, one for `count` images."""
     print()
     table = Table(
         "images >8 | describe s >10.1f | group s >8.1f | peak MB >8.0f | pairs >7 | groups >7 | largest >7 "
@@ -87,7 +87,7 @@ def print_scale(files: list[Path], count: int) -> None:
 
 
 def group(described: list[tuple[bytes, bytes]]) -> tuple[int, dict[bytes, bytes]]:
-    """The number of pairs, and the group of each key, found by one worker in this process."""
+    """Returns the number of pairs, and the group of each key, found by one worker in this process."""
     options = PipelineOptions([], runner="FnApiRunner", direct_running_mode="in_memory", direct_num_workers=1)
     partitions = count_partitions(len(described))
     parts = [described[start : start + _BATCH] for start in range(0, len(described), _BATCH)]

@@ -18,16 +18,9 @@ COMPONENTS = {"ingest": "ImageExampleGen", "statistics": "StatisticsGen"}
 
 
 def run_data_pipeline(step: str, data: Path, output: Path, options: BeamOptions) -> float:
-    """Runs the pipeline up to a step, with what is there from the cache.
+    """Runs the pipeline up to a step, one of `COMPONENTS`, and returns the step's own seconds.
 
-    Args:
-        step: One of `COMPONENTS`.
-        data: The image folder.
-        output: Receives artifacts and metadata.
-        options: Options of Beam.
-
-    Returns:
-        The step's own seconds.
+    Earlier steps come from the cache; `output` receives artifacts and metadata.
     """
     classes = find_classes(data)
     example_gen = ImageExampleGen(data, classes, DataOptions(max_imbalance=1))

@@ -1,7 +1,6 @@
 """Seconds and peak memory of the gate's evaluation, by number and size of the test images.
 
-Real photographs are stored repeatedly, and scored by a small network that takes a batch of any size. Each row is a
-process of its own.
+Repeated photographs are scored by a small network that takes a batch of any size. Each row is a process of its own.
 
     python -m tools.benchmarks.evaluation --photographs FOLDER --counts 4000 12000 40000
 """
@@ -58,7 +57,7 @@ def main() -> None:
 
 
 def evaluate(model: Path, examples: Path, output: Path, options: BeamOptions | None = None) -> float:
-    """Evaluates as the Evaluator does; returns the seconds that it took."""
+    """Evaluates as the Evaluator does, and returns the seconds."""
     config = tfma.utils.update_eval_config_with_defaults(build_eval_config(CLASSES, "Positive", GateOptions()))
     shared = custom_eval_shared_model(str(model), "", config)
     source = tfxio.TFExampleRecord(str(examples), raw_record_column_name=tfma.ARROW_INPUT_COLUMN)
@@ -78,7 +77,7 @@ def evaluate(model: Path, examples: Path, output: Path, options: BeamOptions | N
 
 
 def make_examples(files: list[Path], side: int) -> list[bytes]:
-    """Serialized examples of some photographs, drawn by chance."""
+    """Returns serialized examples of randomly drawn photographs."""
     chosen = np.random.default_rng(0).permutation(len(files))[:DIFFERENT]
     return [_make_example(files[at], side) for at in chosen]
 
@@ -102,7 +101,7 @@ def _make_example(file: Path, side: int) -> bytes:
 
 
 def save_model(folder: Path) -> None:
-    """A small convolutional network, untrained, that decodes and scores the whole batch at once."""
+    """Saves a small, untrained convolutional network that decodes and scores the whole batch at once."""
     network = keras.Sequential(
         [
             keras.Input((160, 160, 3)),

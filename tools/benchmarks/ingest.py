@@ -1,7 +1,6 @@
 """Images per second and peak memory of ImageExampleGen, against a plain loop that reads, decodes once and writes.
 
-Every measurement runs in a process of its own, imports not counted. Noisy copies stand in where there are too few
-photographs.
+Every measurement runs in a process of its own, imports not counted. Noisy copies stand in for missing photographs.
 
     python -m tools.benchmarks.ingest --photographs FOLDER --counts 1000 10000
 """
@@ -39,7 +38,7 @@ def main() -> None:
 
 
 def measure(way: str, folder: str) -> float:
-    """Seconds that a way takes, without imports."""
+    """Returns the seconds of a way, without imports."""
     from components.image_example_gen.reader_processes import reader_processes
 
     data = Path(folder)
@@ -57,7 +56,7 @@ def measure(way: str, folder: str) -> float:
 
 
 def plain_loop(data: Path, output: Path) -> None:
-    """A plain script: no checks, no measures, no groups, no splits."""
+    """Runs a plain script without checks, measures, groups or splits."""
     import tensorflow as tf
 
     with tf.io.TFRecordWriter(str(output / "images.tfrecord.gz"), "GZIP") as writer:

@@ -1,8 +1,6 @@
-"""Seconds per 12-megapixel photograph of `crackgate inspect`.
+"""Seconds per 12-megapixel photograph of `crackgate inspect`, put together from photographs of concrete.
 
-The photographs are put together from real ones of cracked and of sound concrete.
-
-    python -m tools.benchmarks.inspection --model workspace/serving/VERSION --photographs FOLDER
+python -m tools.benchmarks.inspection --model workspace/serving/VERSION --photographs FOLDER
 """
 
 import io

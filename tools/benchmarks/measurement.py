@@ -1,4 +1,4 @@
-"""Measurements in processes of their own, and the tables that show them."""
+"""Measurements in separate processes, and the tables that show them."""
 
 import json
 import os
@@ -10,18 +10,14 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 PROJECT = Path(__file__).resolve().parents[2]
-# Arguments of Python that start the command line, which is no module to run.
+# Python's arguments that start the command line, which is no module.
 CRACKGATE = ("-c", "from crackgate_cli.main import main; main()")
 
 
 class FinishedProcess(NamedTuple):
     """A finished process and its children.
 
-    Attributes:
-        seconds: Wall-clock time.
-        cpu_seconds: CPU time of all cores. Other work on the machine changes it least.
-        peak_megabytes: Peak memory of the largest process.
-        output: Standard output.
+    `seconds` is wall-clock time, `cpu_seconds` that of all cores. `peak_megabytes` belongs to the largest process.
     """
 
     seconds: float
@@ -36,19 +32,15 @@ class FinishedProcess(NamedTuple):
 
 
 def python_environment() -> dict[str, str]:
-    """The environment of a Python process that imports this project."""
+    """Returns the environment of a Python process that imports this project."""
     return {**os.environ, "PYTHONPATH": str(PROJECT), "TF_CPP_MIN_LOG_LEVEL": "2"}
 
 
 def run_python(*arguments: object, allowed: tuple[int, ...] = (0,)) -> FinishedProcess:
-    """Runs Python to its end.
-
-    Args:
-        arguments: Python's, each turned into a string.
-        allowed: Exit codes.
+    """Runs Python to its end; the arguments become strings.
 
     Raises:
-        SystemExit: The process ended with another exit code; the message has the end of its output.
+        SystemExit: Its exit code is not `allowed`; the message has the end of its output.
     """
     command = [sys.executable, *map(str, arguments)]
     with tempfile.TemporaryFile("w+") as output, tempfile.TemporaryFile("w+") as errors:
@@ -65,11 +57,9 @@ def run_python(*arguments: object, allowed: tuple[int, ...] = (0,)) -> FinishedP
 
 
 def run_function(name: str, *arguments: object) -> FinishedProcess:
-    """Calls a function in a new process, imports included; `result` has what it returned.
+    """Calls a function in a new process, imports included; `result` has its return value.
 
-    Args:
-        name: Name of a function in this folder, such as `ingest.measure`.
-        arguments: As JSON can hold them; paths become strings.
+    `name` is a function in this folder, such as `ingest.measure`. Arguments must fit JSON; paths become strings.
 
     Raises:
         SystemExit: The function failed.
@@ -91,7 +81,7 @@ class Table:
         self.add(*titles)
 
     def add(self, *cells: object) -> None:
-        """Prints a row; strings are shown as they are, whatever the column's format."""
+        """Prints a row; a string takes only the width of its column's format."""
         print(" ".join(map(_cell, cells, self._formats)), flush=True)
 
 

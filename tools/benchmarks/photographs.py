@@ -1,4 +1,4 @@
-"""The photographs that the benchmarks run on: a folder with one sub-folder per class."""
+"""The photographs for the benchmarks: a folder with one sub-folder per class."""
 
 import argparse
 import os
@@ -14,18 +14,14 @@ PHOTOGRAPHS = Path(os.environ.get("CRACKGATE_PHOTOGRAPHS", PROJECT.parent / "sha
 
 
 def argument_parser(description: str | None) -> argparse.ArgumentParser:
-    """A parser that shows a module's docstring, with the option `--photographs`."""
+    """Returns a parser that shows a module's docstring, with the option `--photographs`."""
     parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--photographs", type=Path, default=PHOTOGRAPHS, help="a folder with one sub-folder per class")
     return parser
 
 
 def find_photographs(folder: Path, least: int = 1) -> list[Path]:
-    """The JPEG files of all classes, sorted.
-
-    Raises:
-        SystemExit: There are fewer than `least`.
-    """
+    """Returns the JPEG files of all classes, sorted; raises SystemExit for fewer than `least`."""
     files = sorted(folder.glob("*/*.jpg"))
     if len(files) < least:
         raise SystemExit(
@@ -36,7 +32,7 @@ def find_photographs(folder: Path, least: int = 1) -> list[Path]:
 
 
 def gather(files: list[Path], count: int, folder: Path) -> None:
-    """Puts `count` photographs, drawn evenly, into `folder`; noisy copies stand in where there are too few."""
+    """Puts `count` photographs, drawn evenly, into `folder`; noisy copies stand in for missing ones."""
     order = np.random.default_rng(0).permutation(len(files))
     for number in range(count):
         file = files[order[number % len(files)]]

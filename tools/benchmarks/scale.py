@@ -1,9 +1,8 @@
 """Time and memory of the Beam steps by number of images and of workers: the table, plot and outlook in docs/scale.md.
 
-The steps are ingest, statistics (StatisticsGen) and evaluation (TFMA, of all images, by a small network). Noisy copies
-stand in where there are too few photographs. Each measurement is a process of its own; the seconds are the component's,
-with the start of workers and without Python's imports. On Flink a worker is a task manager with one slot and its pool,
-of a cluster that is started for the measurement.
+The steps are ingest, StatisticsGen, and TFMA's evaluation of all images by a small network. Noisy copies stand in for
+missing photographs. Each measurement is a process of its own. Its seconds are the component's: they include the start
+of workers, but not Python's imports. On Flink a worker is a task manager with one slot and its pool.
 
 docs/scale.csv keeps the measurements, so that a long run can be done in parts. A new measurement replaces an old one.
 
@@ -39,7 +38,7 @@ PROFILES = ("local", "flink")
 
 
 class ScaleRow(BaseModel):
-    """A row of docs/scale.csv: seconds, and the peak memory in MB of the largest process, NaN where it is unknown."""
+    """A row of docs/scale.csv: seconds, and peak memory of the largest process in MB, NaN if unknown."""
 
     step: str
     profile: str
@@ -71,7 +70,7 @@ def main() -> None:
 
 
 def is_there(profile: str) -> bool:
-    """Whether it can be measured here; says what is missing."""
+    """Tells whether the profile can be measured here, and prints the missing parts."""
     if profile == "flink":
         try:
             fetch_software()
@@ -83,7 +82,7 @@ def is_there(profile: str) -> bool:
 
 @contextmanager
 def started(profile: str, workers: int, folder: Path) -> Iterator[BeamOptions]:
-    """The configuration of a number of workers: processes of this machine, or task managers of a running cluster."""
+    """Gives the configuration of a number of workers: local processes, or task managers of a running cluster."""
     if profile == "flink":
         cluster = FlinkCluster.start(folder / f"cluster-{workers}", fetch_software(), task_managers=workers, slots=1)
         try:
@@ -100,7 +99,7 @@ def started(profile: str, workers: int, folder: Path) -> Iterator[BeamOptions]:
 
 
 def run(step: str, profile: str, workers: int, options: BeamOptions, count: int, folder: Path) -> ScaleRow:
-    """Measures in a new process, which finds in `folder` what the steps before have left."""
+    """Measures in a new process, which finds the results of earlier steps in `folder`."""
     measured = run_function("scale.measure", step, folder, options.model_dump())
     # Flink's workers are no children of the process.
     megabytes = math.nan if profile == "flink" else round(measured.peak_megabytes)
@@ -111,13 +110,13 @@ def run(step: str, profile: str, workers: int, options: BeamOptions, count: int,
 
 
 def measure(step: str, folder: str, options: dict[str, Any]) -> float:
-    """Seconds of a step."""
+    """Returns the seconds of a step."""
     beam = BeamOptions(**options)
     output = Path(folder, f"{beam.profile}-{beam.workers or beam.parallelism}")
     output.mkdir(exist_ok=True)
     if step == "evaluation":
         return evaluate(output, beam)
-    # Imported here, TFX and all: other steps need no memory for it.
+    # A late import: the other steps need no memory for TFX.
     from tools.benchmarks.data_pipeline import run_data_pipeline
 
     return run_data_pipeline(step, Path(folder, "data"), output, beam)
@@ -134,7 +133,7 @@ def evaluate(output: Path, options: BeamOptions) -> float:
 
 
 def load() -> list[ScaleRow]:
-    """The measurements so far."""
+    """Returns the measurements so far."""
     if not MEASUREMENTS.exists():
         return []
     with MEASUREMENTS.open(newline="") as file:
@@ -166,7 +165,7 @@ def write_page(rows: list[ScaleRow]) -> None:
 
 
 def table(rows: list[ScaleRow]) -> list[str]:
-    """One line for each step, profile and number of images."""
+    """Returns one line for each step, profile and number of images."""
     lines = ["| step | Beam | images | workers | seconds | images/s | peak MB | speed-up |"]
     lines.append("|---|---|---:|---:|---:|---:|---:|---:|")
     by_key = {_key(row): row for row in rows}
@@ -183,7 +182,7 @@ def table(rows: list[ScaleRow]) -> list[str]:
 
 
 def growth(rows: list[ScaleRow]) -> list[str]:
-    """How time and memory grow with the images: exponent, fixed time, and time per image."""
+    """Returns the growth of time and memory: exponent, fixed time, and time per image."""
     lines = ["| step | Beam | workers | exponent of time | fixed s | ms an image | memory, most over least |"]
     lines.append("|---|---|---:|---:|---:|---:|---:|")
     for series in _series(rows):
@@ -203,7 +202,7 @@ def growth(rows: list[ScaleRow]) -> list[str]:
 
 
 def cost(series: list[ScaleRow]) -> tuple[float, float]:
-    """Fixed seconds of a run, and seconds per image: least squares of the relative error, neither below 0."""
+    """Returns fixed seconds and seconds per image: least squares of the relative error, neither below 0."""
     from scipy.optimize import nnls
 
     images, seconds = (np.array([getattr(row, name) for row in series], float) for name in ("images", "seconds"))
@@ -212,7 +211,7 @@ def cost(series: list[ScaleRow]) -> tuple[float, float]:
 
 
 def outlook(rows: list[ScaleRow]) -> list[str]:
-    """Hours of workers for more images, from one worker's time per image here."""
+    """Returns the hours of workers for more images, from one worker's time per image here."""
     lines = ["| images | " + " | ".join(f"{step}, worker hours" for step in STEPS) + " | workers for an hour |"]
     lines.append("|---:|" + "---:|" * (len(STEPS) + 1))
     series = {part[0].step: part for part in _series(rows) if (part[0].profile, part[0].workers) == ("local", 1)}
@@ -226,7 +225,7 @@ def outlook(rows: list[ScaleRow]) -> list[str]:
 
 
 def draw(rows: list[ScaleRow]) -> None:
-    """Seconds and memory by images, a line for each number of workers."""
+    """Plots seconds and memory by images, a line for each number of workers."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(11, 6), layout="constrained")
@@ -250,7 +249,7 @@ def draw(rows: list[ScaleRow]) -> None:
 
 
 def _series(rows: list[ScaleRow]) -> list[list[ScaleRow]]:
-    """The rows of each step, profile and number of workers, by images."""
+    """Returns the rows of each step, profile and number of workers, by images."""
     groups = itertools.groupby(sorted(rows, key=_key), key=lambda row: _key(row)[:3])
     return [list(series) for _, series in groups]
 

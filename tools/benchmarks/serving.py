@@ -3,9 +3,9 @@
 - plain Keras: `tf.io.decode_image`, `tf.image.resize` and `model.predict`, with the Keras file of the same training.
 - SavedModel signature: the release's `predict_images` in TensorFlow, as TensorFlow Serving calls it.
 - ReleasedModel: the class behind `crackgate predict`.
-- crackgate serve: in a process of its own on the same cores, asked through one connection, then by several clients.
+- crackgate serve: a process on the same cores, asked through one connection, then by several clients.
 
-All decode the same photographs and are warm. They take turns, so that other work on the machine slows all of them.
+All decode the same photographs after a warm-up. They take turns, so that other work on the machine slows all of them.
 
     python -m tools.benchmarks.serving --workspace workspace --photographs FOLDER
 """
@@ -29,7 +29,7 @@ from tools.benchmarks.photographs import argument_parser, find_photographs
 
 BATCHES = (1, 32)
 CLIENTS = 8
-# Every so many photographs one is taken, so that all classes are among them.
+# One photograph in so many is taken, so that all classes appear.
 _APART = 37
 _PATH = "/v1/models/crackgate:predict"
 
@@ -62,7 +62,7 @@ def main() -> None:
 
 
 def build_ways(version: Path, keras_file: Path, port: int) -> dict[str, Way]:
-    """The ways by name. Each classifies a list of encoded images; the first one is the reference."""
+    """Returns the ways by name. Each classifies a list of encoded images; the first one is the reference."""
     import keras
     import tensorflow as tf
 
@@ -106,7 +106,7 @@ def measure(ways: dict[str, Way], photographs: list[bytes], batch: int, rounds: 
 
 
 def measure_clients(port: int, photographs: list[bytes], rounds: int, table: Table) -> None:
-    """Several clients at once, one image a request: the service scores them together."""
+    """Measures several clients at once, one image a request: the service scores them together."""
     local = threading.local()
 
     def one(image: bytes) -> float:
@@ -128,7 +128,7 @@ def measure_clients(port: int, photographs: list[bytes], rounds: int, table: Tab
 
 
 def quantiles(seconds: list[float]) -> tuple[float, float]:
-    """Median and 99th percentile, in milliseconds."""
+    """Returns the median and the 99th percentile, in milliseconds."""
     ordered = sorted(seconds)
     return 1000 * statistics.median(ordered), 1000 * ordered[min(len(ordered) - 1, int(0.99 * len(ordered)))]
 
@@ -146,7 +146,7 @@ def ask(connection: http.client.HTTPConnection, images: list[bytes]) -> object:
 
 @contextmanager
 def serving(version: Path) -> Iterator[int]:
-    """Runs `crackgate serve` on this process's cores; gives its port once the model is loaded."""
+    """Runs `crackgate serve` on this process's cores, and gives its port once the model is loaded."""
     command = [sys.executable, *CRACKGATE, "serve", "--model", str(version), "--port", "0"]
     process = subprocess.Popen(
         command, env=python_environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True

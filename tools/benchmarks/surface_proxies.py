@@ -1,7 +1,7 @@
-"""Stand-ins for other surfaces and cameras, made from photographs in ways that the trainer's augmentation does not use.
+"""Stand-ins for other surfaces and cameras, made in ways that the trainer's augmentation does not use.
 
-Cracks are cut out of real photographs and laid over real photographs of other, sound surfaces. Pillow's filters imitate
-cameras. A model that fails on these stand-ins fails on bridges too; a model that does not fail may still fail there.
+Cracks from photographs are laid over photographs of other, sound surfaces; Pillow's filters imitate cameras. A model
+that fails here fails on bridges too. A model that passes may still fail there.
 """
 
 import io
@@ -21,13 +21,10 @@ _DARK = 0.8
 
 
 def crack_shades(photograph: Pixels) -> NDArray[np.float64] | None:
-    """How dark the crack of a photograph is against its surroundings.
+    """Returns the darkness of a crack against its surroundings.
 
-    Args:
-        photograph: uint8 (SIDE, SIDE, 3) of a cracked surface.
-
-    Returns:
-        float64 (SIDE, SIDE), 1 outside the crack and down to 0.05 inside; None if no thin, dark, long shape stands out.
+    It maps uint8 (SIDE, SIDE, 3) to float64 (SIDE, SIDE): 1 outside the crack, down to 0.05 inside. None means that no
+    thin, dark, long shape stands out.
     """
     grey = photograph.mean(axis=2)
     coarse = ndimage.median_filter(grey[::3, ::3], 21).repeat(3, axis=0).repeat(3, axis=1)[:SIDE, :SIDE]
@@ -46,17 +43,17 @@ def crack_shades(photograph: Pixels) -> NDArray[np.float64] | None:
 def transplants(
     surfaces: Sequence[Pixels], shades: Sequence[NDArray[np.float64]], count: int, thin: bool, rng: np.random.Generator
 ) -> tuple[list[Pixels], NDArray[np.int64]]:
-    """Pictures of sound and of cracked surfaces, as many of each.
+    """Makes pictures of sound and of cracked surfaces, `count` of each.
 
     Args:
         surfaces: Photographs of sound surfaces, of any size.
-        shades: From `crack_shades`.
+        shades: Results of `crack_shades`.
         count: Pictures of each class.
         thin: Shrinks the cracks to 0.4 to 0.75 of their width.
         rng: Draws parts of the surfaces, cracks and turns.
 
     Returns:
-        2 x count pictures (SIDE, SIDE, 3), and 1 for each that is cracked, 0 for each that is sound.
+        2 x count pictures (SIDE, SIDE, 3), and 1 for each cracked one, 0 for each sound one.
     """
     pictures, labels = [], []
     for number in range(2 * count):
@@ -71,7 +68,7 @@ def transplants(
 
 
 def retaken(photograph: Pixels, rng: np.random.Generator) -> Pixels:
-    """The photograph through a worse camera and in another light."""
+    """Returns the photograph through a worse camera and in another light."""
     side = int(rng.integers(90, 200))
     coarser = [Image.Resampling.NEAREST, Image.Resampling.BOX, Image.Resampling.LANCZOS][rng.integers(3)]
     image = Image.fromarray(photograph).resize((side, side), coarser).resize((SIDE, SIDE), Image.Resampling.BICUBIC)

@@ -1,12 +1,11 @@
 """How a classifier trained on photographs of concrete ranks cracks on other surfaces and through other cameras.
 
-Two classifiers are trained on the same photographs, with the same backbone, and scored on the same pictures:
-
+Two classifiers with the same backbone are trained on the same photographs and scored on the same pictures:
 - plain: logistic regression on the frozen backbone's averaged features of each image and two flipped and turned views.
 - crackgate: the trainer, from stored examples to the served model.
 
-The pictures are photographs of the test split, of which neither saw a copy; the same through other cameras; and their
-cracks on surfaces from scikit-image's photographs of bricks, gravel and grass, and from the folder --surfaces.
+The pictures are photographs of the test split, without copies in training, and the same through other cameras. Their
+cracks also appear on scikit-image's bricks, gravel and grass, and on surfaces from the folder --surfaces.
 
     python -m tools.benchmarks.surfaces --photographs FOLDER --count 2000
 """
@@ -78,7 +77,7 @@ def main() -> None:
 
 
 def read_splits(folder: Path, count: int) -> dict[str, Labelled]:
-    """A random draw of photographs, half of each class if there are enough, in splits that share no copies."""
+    """Draws photographs at random, half of each class if possible, in splits that share no copies."""
     rng = np.random.default_rng(0)
     described, photographs, labels = [], {}, {}
     for label, name in enumerate(CLASSES):
@@ -101,7 +100,7 @@ def read_splits(folder: Path, count: int) -> dict[str, Labelled]:
 
 
 def make_sets(test: Labelled, folder: Path | None) -> dict[str, Labelled]:
-    """The pictures to rank, by name."""
+    """Returns the pictures to rank, by name."""
     rng = np.random.default_rng(1)
     pictures, labels = test
     found = (crack_shades(picture) for picture, label in zip(pictures, labels, strict=True) if label)
@@ -120,7 +119,7 @@ def make_sets(test: Labelled, folder: Path | None) -> dict[str, Labelled]:
 
 
 def train_plain(splits: dict[str, Labelled], options: TrainOptions) -> Scores:
-    """A linear classifier on frozen features."""
+    """Trains a linear classifier on frozen features, and returns its scores of pictures."""
     backbone = build_backbone(options.backbone, options.image_size, options.weights)
     pooled = keras.Sequential([backbone, keras.layers.GlobalAveragePooling2D()])
     flip = keras.layers.RandomFlip("horizontal_and_vertical", seed=0)
@@ -138,7 +137,7 @@ def train_plain(splits: dict[str, Labelled], options: TrainOptions) -> Scores:
 
 
 def train_ours(splits: dict[str, Labelled], options: TrainOptions) -> Scores:
-    """The trainer, as the pipeline calls it, and what it serves."""
+    """Trains as the pipeline does, and returns the served model's scores of pictures."""
     with tempfile.TemporaryDirectory() as folder:
         for split in ("train", "eval"):
             _store(*splits[split], Path(folder, split))

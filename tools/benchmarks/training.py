@@ -1,12 +1,11 @@
 """From an image folder to an exported, evaluated model: crackgate against the plain Keras recipe, in one run.
 
-The recipe is the usual script: `image_dataset_from_directory`, flips and rotations, a frozen ImageNet backbone, a dense
-layer, ten epochs, `evaluate` on the images that selected the model. Both use EfficientNet-Lite0 with the same weights,
-image size, photographs and cores, each in a process of its own, start-up included.
+The recipe uses `image_dataset_from_directory`, flips and rotations, a frozen ImageNet backbone, a dense layer and ten
+epochs. Its `evaluate` runs on the images that selected the model. Both sides use EfficientNet-Lite0 with the same
+weights, image size, photographs and cores, each in its own process, start-up included.
 
-crackgate's side is `crackgate run`: ingest, validation, training, evaluation, release. The recipe gets the images of
-crackgate's train and eval splits, and holds a fifth of them back by chance. Both models are then scored on crackgate's
-test split, of which neither saw an image or a copy of one.
+crackgate's side is `crackgate run`. The recipe gets crackgate's train and eval splits, and holds out a random fifth.
+Both models are scored on crackgate's test split; neither saw a copy of its images.
 
     python -m tools.benchmarks.training --photographs FOLDER --count 2000
 """
@@ -44,7 +43,7 @@ def main() -> None:
 
 
 def parse_arguments() -> argparse.Namespace:
-    """The command line."""
+    """Parses the command line."""
     parser = argument_parser(__doc__)
     parser.add_argument("--count", type=int, default=2000, help="photographs drawn from it")
     parser.add_argument("--cores", type=int, default=2, help="that everything runs on")
@@ -62,7 +61,7 @@ def parse_arguments() -> argparse.Namespace:
 
 
 def compare(data: Path, folder: Path, recipe_epochs: int, assignments: list[str]) -> None:
-    """Runs every step in a process of its own and prints what came of them."""
+    """Runs every step in a process of its own and prints the results."""
     workspace, images, recipe_model = folder / "workspace", folder / "images", folder / "recipe"
     options = [part for assignment in assignments for part in ("--set", assignment)]
     ours = run_python(*CRACKGATE, "run", "--data", data, "--workspace", workspace, *options, allowed=TRAINED)
@@ -107,7 +106,7 @@ def compare(data: Path, folder: Path, recipe_epochs: int, assignments: list[str]
 
 
 def sort_images(workspace: str, data: str, images: str) -> dict:
-    """Links the photographs of train and eval, and those of test, into folders like the one they came from."""
+    """Links the photographs of train and eval, and those of test, into folders like the original."""
     import tensorflow as tf
 
     from crackgate.contracts import stored_example
@@ -127,7 +126,7 @@ def sort_images(workspace: str, data: str, images: str) -> dict:
 
 
 def train_recipe(data: str, model_folder: str, epochs: int) -> dict:
-    """The plain recipe, start to end."""
+    """Runs the plain recipe, start to end."""
     import keras
 
     from trainer.network.efficientnet_lite import efficientnet_lite, pretrained_weights_file
@@ -167,7 +166,7 @@ def train_recipe(data: str, model_folder: str, epochs: int) -> dict:
 
 
 def predict_alone(data: str) -> dict:
-    """Images per second of the bare backbone on pixels in memory: the median of three times 512 images."""
+    """Returns images per second of the bare backbone on pixels in memory: the median of three times 512 images."""
     import keras
     import numpy as np
 
@@ -188,7 +187,7 @@ def predict_alone(data: str) -> dict:
 
 
 def score(workspace: str, recipe_model: str, data: str) -> dict:
-    """Accuracy and AUC of both exported models on the same photographs, each decoded as its trainer did."""
+    """Returns accuracy and AUC of both exported models on the same photographs, each decoded as its trainer did."""
     import keras
     import numpy as np
     import tensorflow as tf

@@ -1,1 +1,1 @@
-"""A Flink cluster on this machine, for tests and benchmarks: every part is a process of its own."""
+"""A Flink cluster on this machine, for tests and benchmarks, with a process for each part."""

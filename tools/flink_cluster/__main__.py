@@ -1,4 +1,4 @@
-"""`python -m tools.flink_cluster up` and `down`: a cluster that stays until it is taken down."""
+"""`python -m tools.flink_cluster up` and `down`: a cluster that stays until `down`."""
 
 import sys
 

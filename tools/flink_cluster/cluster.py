@@ -1,7 +1,7 @@
-"""One Flink job manager, task managers with a worker pool each, and Beam's job server: start, kill, stop.
+"""One Flink job manager, task managers with a worker pool each, and Beam's job server.
 
-Every part is a process group with its log in `logs/`. Each worker pool has a loopback address of its own, which its
-task manager finds under the name `worker-pool` through a hosts file of its JVM.
+Every part is a process group with its log in `logs/`. A hosts file of each task manager's JVM maps `worker-pool` to
+the loopback address of its own pool.
 """
 
 import json
@@ -56,7 +56,7 @@ _SETTINGS = {
     "taskmanager.memory.framework.off-heap.size": "128mb",
     "taskmanager.memory.task.heap.size": f"{_TASK_MANAGER_HEAP_MB - 128}mb",
     "taskmanager.memory.task.off-heap.size": "0b",
-    # Ingest has many exchanges at a time: 512 buffers each are too many for the default of 64 MB.
+    # Ingest has many exchanges at a time: the default of 64 MB cannot hold 512 buffers for each.
     "taskmanager.memory.network.min": "256mb",
     "taskmanager.memory.network.max": "256mb",
     "taskmanager.network.sort-shuffle.min-buffers": "64",
@@ -76,7 +76,7 @@ _SETTINGS = {
     "restart-strategy.fixed-delay.attempts": "3",
     # Long enough to notice that a task manager was killed.
     "restart-strategy.fixed-delay.delay": "10 s",
-    # By region, every step that lacks an output of the killed task manager would take an attempt of its own.
+    # Regional failover would spend one attempt on each step that lost an output.
     "jobmanager.execution.failover-strategy": "full",
 }
 _LOGGING = """\
@@ -90,18 +90,18 @@ appender.console.layout.pattern = %d{HH:mm:ss,SSS} %-5p %c{1} - %m%n
 
 
 class ClusterError(RuntimeError):
-    """A part of the cluster did not start. The message has the end of its log."""
+    """A part of the cluster did not start; the message has the end of its log."""
 
 
 @dataclass(frozen=True)
 class Process:
-    """A process that this or another Python started. Its start time tells it from a later one of the same number."""
+    """A process of this or another Python; its start time tells it from a later one of the same number."""
 
     pid: int
     started: float
 
     def is_alive(self) -> bool:
-        """Whether it runs; a zombie does not."""
+        """Tells whether it runs; a zombie does not."""
         try:
             process = psutil.Process(self.pid)
             return process.create_time() == self.started and process.status() != psutil.STATUS_ZOMBIE
@@ -109,18 +109,15 @@ class Process:
             return False
 
     def signal(self, number: signal.Signals) -> None:
-        """Sends a signal to it and to all in its group."""
+        """Sends a signal to its whole process group."""
         if self.is_alive():
             os.killpg(self.pid, number)
 
 
 class FlinkCluster:
-    """A running cluster.
+    """A running cluster, with `job_endpoint` and `worker_pool` as HOST:PORT, and Flink's REST root `rest`.
 
-    Attributes:
-        job_endpoint: Address of Beam's job server, HOST:PORT.
-        worker_pool: Address of its worker pool for each task manager, HOST:PORT.
-        rest: Root of Flink's REST interface and web page.
+    Each task manager resolves `worker_pool` to its own pool.
     """
 
     def __init__(self, folder: Path, software: Software, slots: int, ports: dict[str, int]):
@@ -138,9 +135,9 @@ class FlinkCluster:
         """Starts everything and waits until all slots are there.
 
         Args:
-            folder: Empty or new; receives logs, temporary files and what `load` needs.
+            folder: Empty or new; receives logs, temporary files and the state for `load`.
             software: Paths of the software.
-            task_managers: How many.
+            task_managers: Their number.
             slots: Slots of each task manager. With spare slots, jobs survive the loss of a task manager.
             job_port: Port of the job server; 0 for any.
 
@@ -158,7 +155,7 @@ class FlinkCluster:
 
     @classmethod
     def load(cls, folder: Path, software: Software) -> Self | None:
-        """The cluster that this or another process started in `folder`; None if there is none."""
+        """Returns the cluster that any process started in `folder`, or None."""
         file = folder / STATE_FILE
         if not file.is_file():
             return None
@@ -168,7 +165,7 @@ class FlinkCluster:
         return cluster
 
     def settings(self) -> list[str]:
-        """The `--set` options of `crackgate` for a run on all task managers of this cluster."""
+        """Returns the `--set` options of `crackgate` for a run on all task managers of this cluster."""
         return [
             "beam.profile=flink",
             f"beam.job_endpoint={self.job_endpoint}",
@@ -177,24 +174,20 @@ class FlinkCluster:
         ]
 
     def task_managers(self) -> int:
-        """How many the job manager knows."""
+        """Returns the number of task managers that the job manager knows."""
         return int(self.ask("/overview")["taskmanagers"])
 
     def ask(self, path: str) -> Any:
-        """The JSON at a path of Flink's REST interface.
-
-        Raises:
-            OSError: Flink does not answer.
-        """
+        """Returns the JSON at a path of Flink's REST interface; raises OSError without an answer."""
         with urllib.request.urlopen(self.rest + path, timeout=10) as answer:
             return json.load(answer)
 
     def is_alive(self) -> dict[str, bool]:
-        """Whether each part runs, by name."""
+        """Tells whether each part runs, by name."""
         return {name: process.is_alive() for name, process in self._processes.items()}
 
     def start_task_manager(self, number: int) -> None:
-        """Starts a task manager, counted from 0; also in place of a killed one."""
+        """Starts a task manager, counted from 0, also in place of a killed one."""
         hosts = self._folder / f"hosts-{number}"
         hosts.write_text(
             f"127.0.0.1 localhost {socket.gethostname()}\n{_pool_address(number)} worker-pool\n", encoding="utf-8"
@@ -221,11 +214,7 @@ class FlinkCluster:
         self._processes[f"worker-pool-{number}"].signal(signal.SIGKILL)
 
     def wait_until(self, condition: Callable[[], bool], what: str) -> None:
-        """Waits for a condition.
-
-        Raises:
-            ClusterError: It does not hold after two minutes; the message has `what` it is.
-        """
+        """Waits for a condition; raises ClusterError with `what` it is after two minutes."""
         deadline = time.monotonic() + _SECONDS_TO_START
         while not condition():
             if time.monotonic() > deadline:
@@ -233,7 +222,7 @@ class FlinkCluster:
             time.sleep(0.2)
 
     def stop(self) -> None:
-        """Ends all parts, the last one first. The folder stays, but `load` finds no cluster there."""
+        """Ends all parts in reverse order. The folder stays, but `load` finds no cluster there."""
         processes = list(self._processes.values())[::-1]
         for process in processes:
             process.signal(signal.SIGTERM)

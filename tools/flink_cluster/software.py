@@ -1,4 +1,4 @@
-"""Software of the cluster: Java, Flink from PyPI, Beam's job server from Maven. Fetched once, into a cache."""
+"""Software of the cluster, fetched once into a cache: Java, Flink from PyPI, Beam's job server from Maven."""
 
 import hashlib
 import os
@@ -24,7 +24,7 @@ _LEAST_JAVA = 11
 
 
 class MissingSoftwareError(Exception):
-    """Software is missing and could not be fetched. The message says which, and what to do."""
+    """Software is missing and could not be fetched; the message names it and the next step."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class Software:
 
 
 def fetch_software() -> Software:
-    """Finds the software, and downloads what the cache lacks: 230 MB from PyPI, 160 MB from Maven Central.
+    """Finds the software, and downloads missing parts: 230 MB from PyPI, 160 MB from Maven Central.
 
     Raises:
         MissingSoftwareError: There is no Java or Maven (before any download), or a download failed.

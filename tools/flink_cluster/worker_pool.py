@@ -1,4 +1,4 @@
-"""Beam's worker pool on one address of this machine. Beam's own entry point takes the port on every address.
+"""Beam's worker pool on one address: Beam's own entry point takes the port on every address.
 
 python -m tools.flink_cluster.worker_pool 127.0.0.2:50000
 """
@@ -12,7 +12,7 @@ from apache_beam.utils import thread_pool_executor
 
 
 def main(address: str) -> None:
-    """Starts a Python process for every worker that a task manager asks for, until it is killed."""
+    """Starts a Python process for every worker that a task manager requests, until it is killed."""
     server = grpc.server(thread_pool_executor.shared_unbounded_instance())
     pool = BeamFnExternalWorkerPoolServicer(use_process=True)
     beam_fn_api_pb2_grpc.add_BeamFnExternalWorkerPoolServicer_to_server(pool, server)
