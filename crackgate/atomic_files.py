@@ -1,7 +1,6 @@
 """Files and folders that appear under their names whole and on the disk, or never.
 
-A writer works on `.<name>.<token>.partial` beside its target, and locks it. When it is killed, the next writer of the
-same target removes what it left.
+A writer works on `.<name>.<token>.partial` beside its target. The next writer removes a killed one's.
 """
 
 import errno
@@ -32,9 +31,7 @@ def write_bytes(target: Path, content: bytes) -> None:
 
 @contextmanager
 def whole_file(target: Path) -> Iterator[Path]:
-    """Gives the path of an empty file, which takes the place of `target` at the end.
-
-    An exception leaves `target` as it was, and nothing beside it.
+    """Gives the path of an empty file, which replaces `target` at the end; an exception leaves `target` as it was.
 
     Raises:
         OSError: The folder of `target` is not there or cannot be written to.
@@ -48,9 +45,7 @@ def whole_file(target: Path) -> Iterator[Path]:
 
 @contextmanager
 def whole_folder(target: Path) -> Iterator[Path]:
-    """Gives the path of an empty folder, which takes the name of `target` at the end.
-
-    An exception leaves nothing but the folders above `target`, which are made where there are none.
+    """Gives the path of an empty folder, which takes the name of `target` at the end; makes the folders above it.
 
     Raises:
         OSError: `target` is a file or holds something, or its parent cannot be written to.

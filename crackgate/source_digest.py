@@ -19,18 +19,15 @@ _TEMPLATE = re.compile(r"""\{%[-+]?\s*(?:include|import|from|extends)\s+["']([^"
 
 
 def code_digest(*entries: str, packages: Iterable[str] = (), root: Path = _ROOT) -> str:
-    """Digests our own code and the versions of the packages that decide a result.
+    """Digests our own code and the versions of the packages that decide a result: SHA-256 in hexadecimal.
 
-    The digest covers `closure(*entries)`, Python's minor version, `packages`, and every distribution that the closure
-    imports from. It leaves out their requirements: TFX alone requires most of an environment.
+    It covers `closure(*entries)`, Python's minor version, `packages`, and every distribution that the closure imports.
+    It leaves out their requirements: TFX alone requires most of an environment.
 
     Args:
         entries: Dotted names of modules, or of functions in them.
         packages: Distributions that decide the result, but that only other packages import.
-        root: The folder of our top-level packages.
-
-    Returns:
-        SHA-256 in hexadecimal, which does not depend on where `root` lies.
+        root: The folder of our top-level packages. The digest does not depend on where it lies.
 
     Raises:
         ModuleNotFoundError: An entry is no module of ours.
@@ -44,7 +41,7 @@ def code_digest(*entries: str, packages: Iterable[str] = (), root: Path = _ROOT)
 
 
 def closure(*entries: str, root: Path = _ROOT) -> tuple[str, ...]:
-    """Returns our files that run, or are read, when the entries do.
+    """Returns our files that run, or are read, when the entries do: sorted POSIX paths, relative to `root`.
 
     A module leads to:
 
@@ -52,17 +49,8 @@ def closure(*entries: str, root: Path = _ROOT) -> tuple[str, ...]:
     - modules and functions that a string names ("trainer.run_fn", "trainer.run_fn.run_fn");
     - files in its own folder that a string names ("probe.py", "page.html.jinja").
 
-    A template leads to the templates that it names, in any folder of the closure.
-
-    Args:
-        entries: Dotted names of modules, or of functions in them.
-        root: The folder of our top-level packages.
-
-    Returns:
-        Sorted POSIX paths, relative to `root`.
-
-    Raises:
-        ModuleNotFoundError: An entry is no module of ours.
+    A template leads to the templates that it names, in any folder of the closure. Entries and errors: see
+    `code_digest`.
     """
     return tuple(sorted(file.relative_to(root).as_posix() for file in _follow(entries, root)[0]))
 

@@ -16,8 +16,7 @@ class Calibration:
 
     Attributes:
         temperature: Above 1, the network was too sure of itself.
-        bias: One number per class, 0 on average. It gives the classes back the frequencies that class weights or
-            balanced sampling took from them: no temperature can.
+        bias: One number per class, 0 on average. It undoes class weights and balanced sampling; no temperature can.
     """
 
     temperature: float
@@ -31,12 +30,12 @@ class Calibration:
 
 
 def fit_calibration(logits: np.ndarray, labels: np.ndarray) -> Calibration:
-    """Fits temperature and bias to images that the network has not been trained on, by maximum likelihood.
+    """Fits temperature and bias by maximum likelihood to images that the network was not trained on.
 
-    Temperature scaling is of Guo et al. (2017), "On Calibration of Modern Neural Networks"; with a bias per class, of
-    Alexandari et al. (2020), "Maximum Likelihood with Bias-Corrected Calibration is Hard-To-Beat at Label Shift
-    Adaptation". The targets are smoothed as by Platt (1999): instead of 1 for the image's class it is (n + 1) / (n + C)
-    for a class of n images among C classes. So images without a single mistake do not make every score 0 or 1.
+    Temperature scaling: Guo et al. (2017), "On Calibration of Modern Neural Networks". Bias per class: Alexandari et
+    al. (2020), "Maximum Likelihood with Bias-Corrected Calibration is Hard-To-Beat at Label Shift Adaptation". Smoothed
+    targets: Platt (1999), (n + 1) / (n + C) for a class of n images among C classes. Images without a single mistake
+    then do not make every score 0 or 1.
 
     Args:
         logits: float (images, classes).
@@ -79,17 +78,12 @@ def _smoothed(labels: np.ndarray, classes: int) -> np.ndarray:
 
 
 def expected_calibration_error(scores: np.ndarray, labels: np.ndarray, bins: int = 15) -> float:
-    """Mean distance between the highest score and the accuracy, over bins of equal width (Guo et al. 2017).
-
-    On the images that a calibration was fitted to, it flatters a little.
+    """Mean distance between highest score and accuracy, 0 (perfect) to 1, over bins of equal width (Guo et al. 2017).
 
     Args:
-        scores: float (images, classes).
+        scores: float (images, classes); those that a calibration was fitted to flatter it a little.
         labels: int (images,).
         bins: Number of bins between 0 and 1.
-
-    Returns:
-        0 (perfect) to 1.
     """
     confidence, right = scores.max(axis=1), scores.argmax(axis=1) == labels
     number = np.minimum((confidence * bins).astype(int), bins - 1)

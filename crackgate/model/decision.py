@@ -17,12 +17,7 @@ _ROUNDING = 1e-3
 
 @dataclass(frozen=True)
 class Decision:
-    """An image is positive when its score of the positive class is `threshold` or more.
-
-    Attributes:
-        label: The positive class's.
-        threshold: 0 to 1, a float32.
-    """
+    """An image is positive when its score of the class `label` is `threshold` (float32, 0 to 1) or more."""
 
     label: int
     threshold: float
@@ -33,11 +28,9 @@ class Decision:
 
 
 def decide(scores: np.ndarray, decision: Decision | None) -> np.ndarray:
-    """The label of each image: int (images,).
+    """The label of each image, int (images,), from float32 scores (images, classes).
 
-    Args:
-        scores: float32 (images, classes).
-        decision: Images that are not positive get the best of the other classes; None: all get the highest score's.
+    Images that are not positive get the best of the other classes. Without a decision the highest score decides.
     """
     if decision is None:
         return scores.argmax(axis=1)
@@ -47,12 +40,15 @@ def decide(scores: np.ndarray, decision: Decision | None) -> np.ndarray:
 
 
 def check_decidable(labels: np.ndarray, positive: int, classes: list[str]) -> None:
-    """Raises ValueError when eval has no image of the positive class, or no other, so that no threshold can be chosen.
+    """Checks that eval has images of the positive class and others, so that a threshold can be chosen.
 
     Args:
-        labels: int (images,), of eval.
+        labels: int (images,), those of eval.
         positive: Label of the positive class.
         classes: Class names in label order.
+
+    Raises:
+        ValueError: One of both is missing.
     """
     found = int((labels == positive).sum())
     if found in (0, len(labels)):
@@ -64,16 +60,13 @@ def check_decidable(labels: np.ndarray, positive: int, classes: list[str]) -> No
 
 
 def fit_decision(scores: np.ndarray, labels: np.ndarray, positive: int | None, target_recall: float) -> Decision | None:
-    """Chooses the threshold and logs the recall and precision that these images show.
+    """Chooses the threshold and logs the recall and precision that these images show; None without a positive class.
 
     Args:
         scores: float32 (images, classes), calibrated.
         labels: int (images,); both positive and others, see `check_decidable`.
-        positive: Label of the positive class; None when there is none.
+        positive: Label of the positive class.
         target_recall: Above 0, 1 at most.
-
-    Returns:
-        None when there is no positive class.
     """
     if positive is None:
         return None
@@ -99,18 +92,15 @@ def fit_decision(scores: np.ndarray, labels: np.ndarray, positive: int | None, t
 
 
 def choose_threshold(scores: np.ndarray, is_positive: np.ndarray, target_recall: float) -> float:
-    """The threshold of the best precision among those that reach the recall on these images.
+    """The threshold (float32, 0 to 1) of the best precision among those that reach the recall on these images.
 
     It lies midway, in log odds, between the lowest positive score and the next lower one. So no image of eval sits on
-    the edge, and where eval is separated perfectly, both classes are equally far away.
+    the edge.
 
     Args:
         scores: float32 (images,), of the positive class.
         is_positive: bool (images,): the truth; with both values.
         target_recall: Above 0, 1 at most.
-
-    Returns:
-        A float32, 0 to 1.
     """
     values, position = np.unique(scores, return_inverse=True)
     # Counts at or above each value.
@@ -140,10 +130,8 @@ class RecallEstimate:
     Attributes:
         positives: Images of the positive class.
         found: Those of them that are called positive.
-        precision: Share of the positive class among the images called positive.
-        recall: Share of the positive class that is called positive.
         recall_shown: The recall that new images will reach, too, with 95 % confidence.
-        positives_needed: How many positive images, all found, would show the wanted recall; None: no number would.
+        positives_needed: Positive images, all found, that would show the wanted recall; None: no number would.
     """
 
     positives: int
@@ -157,9 +145,8 @@ class RecallEstimate:
 def measure_recall(decision: Decision, scores: np.ndarray, labels: np.ndarray, target_recall: float) -> RecallEstimate:
     """Measures the decision on the images that it was chosen on.
 
-    The recall shown is Clopper and Pearson's lower bound. It holds although the threshold was chosen on the same
-    images: the share of any population above its sample's k-th lowest value follows the same beta distribution
-    (Wilks 1941).
+    The recall shown is Clopper and Pearson's lower bound. A threshold chosen on the same images leaves it valid: the
+    share of a population above its sample's k-th lowest value has the same beta distribution (Wilks 1941).
 
     Args:
         decision: With a threshold of `choose_threshold`.

@@ -21,14 +21,14 @@ NOT_AN_EXAMPLE = f"not a tf.train.Example with the bytes of one image in {stored
 
 
 def decode_image(encoded: tf.Tensor, image_size: int) -> tf.Tensor:
-    """Decodes one image and scales it to the network's size.
+    """Decodes a JPEG, PNG or BMP image (scalar string) and scales it to the network's size.
 
     Args:
-        encoded: Scalar string, the bytes of a JPEG, PNG or BMP image.
+        encoded: The file's bytes.
         image_size: Side of the square result, in pixels. The aspect ratio is not kept.
 
     Returns:
-        float32 of shape (image_size, image_size, 3), RGB, 0 to 255. The backbone does the normalisation.
+        float32 (image_size, image_size, 3), RGB, 0 to 255. The backbone does the normalisation.
     """
     pixels = tf.cond(
         tf.io.is_jpeg(encoded),
@@ -47,11 +47,10 @@ def decode_images(encoded: tf.Tensor, image_size: int, max_pixels: int = MAX_PIX
     Args:
         encoded: string (N,).
         image_size: As for `decode_image`, which gives the pixels.
-        max_pixels: Width times height that is decoded at most. The files say their size before anything is decoded.
+        max_pixels: Largest width times height; it is read before anything is decoded.
 
     Returns:
-        float32 (N, image_size, image_size, 3), zeros where there is an error, and string (N,): why an image could not
-        be decoded, "" where it could.
+        float32 (N, image_size, image_size, 3), zeros where there is an error, and the errors: string (N,), "" for none.
     """
     blank = tf.zeros((image_size, image_size, 3))
 
@@ -63,7 +62,7 @@ def decode_images(encoded: tf.Tensor, image_size: int, max_pixels: int = MAX_PIX
 
 
 def _refuse(encoded: tf.Tensor, max_pixels: int) -> tf.Tensor:
-    """Why one file is not to be decoded, from its beginning; "" when it may be. Raises where a header is cut off."""
+    """Why a file is not to be decoded, from its beginning; "" when it may be. Raises where a header is cut off."""
 
     def jpeg_size() -> tf.Tensor:
         return tf.io.extract_jpeg_shape(encoded, tf.int64)[:2]

@@ -27,11 +27,7 @@ Running = Callable[[], np.ndarray]
 
 
 class Network(Protocol):
-    """From pixels to scores; any number of threads may ask at once.
-
-    Attributes:
-        engine: "OpenVINO" or "TensorFlow".
-    """
+    """From pixels to scores, by the `engine` "OpenVINO" or "TensorFlow"; any number of threads may ask at once."""
 
     engine: str
 
@@ -110,11 +106,7 @@ class _OpenVinoNetwork:
     engine = "OpenVINO"
 
     def __init__(self, loaded: Any, image_size: int):
-        """Converts and compiles the network.
-
-        Raises:
-            Exception: OpenVINO is not installed, or cannot convert it; of many types.
-        """
+        """Converts and compiles the network; raises many types where OpenVINO is missing or cannot convert it."""
         network = import_openvino().convert_model(loaded.score_pixels.concrete_functions[0])
         network.reshape([1, image_size, image_size, 3])
         self._several = InferenceRequests(network, "THROUGHPUT")

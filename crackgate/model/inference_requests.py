@@ -17,21 +17,16 @@ Read = TypeVar("Read")
 class InferenceRequests:
     """Requests of one network, each waited for by a thread of its own.
 
-    Not an AsyncInferQueue: deleting one waits for its threads, which may wait for Python's lock, for ever.
-    Threads, requests and network go with the last reference to this, at the latest when the program ends and before
-    the interpreter does: OpenVINO may crash it later.
+    Threads, requests and network go with the last reference to this, at the latest before the interpreter ends.
     """
 
     def __init__(self, network: Any, hint: Literal["THROUGHPUT", "LATENCY"], precision: Literal["f32", "bf16"] = "f32"):
-        """Compiles the network.
+        """Compiles the network; raises many types where OpenVINO cannot.
 
         Args:
             network: An `openvino.Model` of a fixed shape, with one input.
             hint: Many requests, each on a part of the cores; or one on all of them.
             precision: To compute in.
-
-        Raises:
-            Exception: OpenVINO cannot compile it; of many types.
         """
         hints = {"PERFORMANCE_HINT": hint, "INFERENCE_PRECISION_HINT": precision}
         compiled = openvino_core().compile_model(network, "CPU", hints)
@@ -49,14 +44,11 @@ class InferenceRequests:
         _infer(self._free, np.zeros([*network.input(0).shape], network.input(0).element_type.to_dtype()), len)
 
     def infer(self, values: np.ndarray, read: Callable[[Sequence[np.ndarray]], Read]) -> Read:
-        """Computes in the caller's thread; any number of them may ask at once.
+        """Computes in the caller's thread and returns `read`'s result; any number of threads may ask at once.
 
         Args:
             values: The network's input, of its shape and type; it may not be changed meanwhile.
             read: Receives the network's outputs, which are there until it returns; copy what is kept.
-
-        Returns:
-            What `read` returns.
         """
         return _infer(self._free, values, read)
 
@@ -86,11 +78,7 @@ def import_openvino() -> Any:
 
 @functools.cache
 def openvino_core() -> Any:
-    """The `openvino.Core` of this process.
-
-    It is kept for ever: OpenVINO's CPU plug-in gives its thread a stack for signals, which goes with the plug-in, and
-    the next signal that Python hears (Ctrl-C) would crash the process.
-    """
+    """The `openvino.Core` of this process, kept for ever: docs/decisions/0003 says why."""
     return import_openvino().Core()
 
 

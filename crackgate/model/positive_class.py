@@ -7,15 +7,11 @@ LIKELY_NAMES = re.compile(r"positive|crack(s|ed)?", re.IGNORECASE)
 
 
 def resolve_positive_class(configured: str, classes: list[str]) -> str | None:
-    """Returns the name of the positive class.
+    """Returns the name of the positive class; None when the highest score is to decide.
 
     Args:
-        configured: `train.positive_class`; empty: the class named "Positive", "Crack", "Cracks" or "Cracked", in any
-            case.
+        configured: `train.positive_class`; empty: the class that `LIKELY_NAMES` matches, if there is one.
         classes: All class names.
-
-    Returns:
-        None when nothing was configured and no class has such a name: the highest score then decides.
 
     Raises:
         ValueError: There is no such class, or several have such a name.

@@ -1,7 +1,4 @@
-"""A released model, ready to answer: decoded as its SavedModel does, scored by the fastest engine that agrees with it.
-
-Importing this module imports TensorFlow, which takes some seconds.
-"""
+"""A released model: decodes as its SavedModel does, scores by the fastest engine that agrees with it."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -26,7 +23,6 @@ class ReleasedModel:
     """One version, loaded; any number of threads may ask it at once.
 
     Attributes:
-        folder: The version's folder.
         classes: Names in label order.
         image_size: Side of the network's square input, in pixels.
         positive_class: The class that must not be missed; None when there is none.
@@ -50,11 +46,7 @@ class ReleasedModel:
         self.engine = self._network.engine
 
     def answer(self, images: Sequence[bytes]) -> list[Answer]:
-        """Scores encoded images: the bytes of JPEG, PNG or BMP files, any number of them.
-
-        Returns:
-            One answer for each image, in their order.
-        """
+        """Scores any number of encoded JPEG, PNG or BMP images: one answer for each, in their order."""
         answers: list[Answer] = []
         scoring = None
         # While one chunk is scored the next is decoded.
@@ -108,10 +100,7 @@ class ReleasedModel:
 
 
 def load_released_model(folder: Path) -> ReleasedModel:
-    """Loads a version that was released.
-
-    Args:
-        folder: One version's folder: `serving/<version>/`.
+    """Loads the version in a folder such as `serving/<version>/`.
 
     Raises:
         NotAReleaseError: It is none.

@@ -11,20 +11,15 @@ _AT_ONCE = 8
 def map_rows(
     function: Callable[[tf.Tensor], tuple[tf.Tensor, ...]], rows: tf.Tensor, failed: tuple[tf.Tensor, ...]
 ) -> tuple[tf.Tensor, ...]:
-    """Applies a function to each row by itself, in parallel.
-
-    A graph has no `try`, but a `tf.data.Dataset` within it can leave out the elements that raise. Each row is an
-    element here, with its position, so that the missing ones are known.
+    """Applies a function to each row by itself, in parallel; returns each of its tensors for all rows, (N, ...).
 
     Args:
         function: From one row to some tensors of fixed shapes.
         rows: (N, ...).
         failed: Results of a row on which the function fails: shapes and types as it returns them.
-
-    Returns:
-        Each of the function's tensors for all rows: (N, ...).
     """
     count = tf.shape(rows, out_type=tf.int64)[0]
+    # A graph has no `try`, but a `tf.data.Dataset` can leave out the elements that raise.
     # By index, which costs a third of what slices cost.
     outcomes = tf.data.Dataset.range(count).map(lambda row: (row, *function(rows[row])), num_parallel_calls=_AT_ONCE)
     # One more, so that there is something to batch when every row fails.
