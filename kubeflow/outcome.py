@@ -10,14 +10,11 @@ _SUCCEEDED, _FAILED = "SUCCEEDED", "FAILED"
 
 
 def read_outcome(run_state: str, tasks: Iterable[Any]) -> tuple[Verdict, tuple[str, ...]]:
-    """Returns the verdict, and the names of the tasks that failed.
+    """Returns the verdict for a run state such as "SUCCEEDED", and the names of the tasks that failed.
 
-    The API tells states only. `report` fails when the run broke down, `verdict` when nothing was released. A run that
-    failed otherwise, with a report, was stopped by a check of the data.
-
-    Args:
-        run_state: The run's state, such as "SUCCEEDED".
-        tasks: Objects with `display_name` and `state`; a retried task appears several times.
+    The tasks have `display_name` and `state`; a retried one appears several times. `report` fails when the run broke
+    down, `verdict` when nothing was released. A run that failed otherwise, with a report, was stopped by a check of the
+    data.
     """
     states: dict[str, set[str]] = {}
     for task in tasks:

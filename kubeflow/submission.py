@@ -43,11 +43,7 @@ def submit(
     run_name: str | None,
     parameters: dict[str, str],
 ) -> tuple[kfp.Client, Submission]:
-    """Uploads the compiled pipeline as a run; None stands for Kubeflow's default.
-
-    Args:
-        host: URL of the API.
-        parameters: Run parameters that differ from their defaults.
+    """Uploads the compiled pipeline as a run on the API's URL `host`; None stands for Kubeflow's default.
 
     Raises:
         SubmissionError: The API cannot be reached, or refused the run.
@@ -74,8 +70,7 @@ def submit(
 def follow(client: kfp.Client, submission: Submission, timeout: float) -> Submission:
     """Waits up to `timeout` seconds for the end of the run that `submit` started.
 
-    Raises:
-        SubmissionError: The run did not end in time, or the API went away. The run goes on.
+    It raises SubmissionError if the run does not end in time or the API goes away; the run goes on.
     """
     # kfp's own wait knows no cancelled runs, and gives up at the first hiccup of the connection.
     deadline, unanswered_since = time.monotonic() + timeout, None

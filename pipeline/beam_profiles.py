@@ -73,10 +73,8 @@ def add_component_args(components: Iterable["BaseComponent"], options: BeamOptio
 def check_beam(options: BeamOptions, folders: Sequence[Path]) -> list[str]:
     """Returns warnings, a sentence each, about what would fail on a cluster later; none for the local profiles.
 
-    The workers have to see `folders`, absolute paths: the images and the pipeline's root.
-
-    Raises:
-        ConfigError: No Beam job server answers at `beam.job_endpoint`.
+    The workers have to see `folders`, absolute paths: the images and the pipeline's root. ConfigError means that no
+    Beam job server answers at `beam.job_endpoint`.
     """
     if options.profile not in ("flink", "spark"):
         return []

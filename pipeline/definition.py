@@ -53,22 +53,16 @@ def create_pipeline(
 
     1. ImageExampleGen reads the images, refuses bad files, groups copies, and splits the groups into train, eval, test.
     2. CuratedSchema, StatisticsGen and ExampleValidator check the images, and DataPage shows them.
-    3. DataGate stops the run for what they found, DriftCheck for images unlike those of the last released run,
-       LeakCheck for copies in two splits.
+    3. DataGate stops the run for their findings, DriftCheck for drift since the last released run, LeakCheck for copies
+       in two splits.
     4. Tuner, if asked for, searches options. Trainer fits the head and top blocks, and chooses the best on eval.
     5. A Resolver finds the model in production; the Evaluator judges the new one on test, through its served signature.
     6. ServingCheck sends the exported model serving's requests, in a process that has only TensorFlow.
     7. Pusher releases a model that both bless into the serving directory.
 
-    Args:
-        data: Absolute path of the image folder.
-        classes: Names of its class folders, in label order; they replace `config.data.classes`.
-        config: The configuration.
-        pipeline_root: Absolute path for the artifacts.
-        serving_dir: Absolute path that receives `<version>/`.
-        trainer_work_dir: Absolute path that keeps checkpoints from one attempt to the next.
-        metadata: The metadata store.
-        enable_cache: Lets a component take over the outputs of an earlier, identical execution.
+    All paths are absolute. `serving_dir` receives `<version>/`; `trainer_work_dir` keeps checkpoints between attempts.
+    `classes` are the class folders in label order, and replace `config.data.classes`. With `enable_cache`, a component
+    may take over the outputs of an earlier, identical execution.
     """
     example_gen = ImageExampleGen(data, classes, config.data)
     schema = CuratedSchema(classes, config.data_schema)

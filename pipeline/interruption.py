@@ -11,10 +11,9 @@ _PATIENCE = 1.0
 
 @contextmanager
 def interruptible() -> Iterator[None]:
-    """Turns SIGINT and SIGTERM into KeyboardInterrupt, repeatedly until the block is left.
+    """Turns SIGINT and SIGTERM into KeyboardInterrupt, repeatedly until the block is left; for the main thread only.
 
-    Python may lose a single one that is raised in a destructor or in a callback of C code, such as TensorFlow's. Only
-    the main thread may call it.
+    Python may lose a single one in a destructor or in a callback of C code, such as TensorFlow's.
     """
 
     def interrupt(_signal: int, _frame: FrameType | None) -> None:

@@ -89,12 +89,9 @@ Display = LiveDisplay | PlainDisplay
 class ComponentEvents(logging.Handler):
     """Turns log records into component events, and measures the components' time and memory.
 
-    LocalDagRunner logs the start and end of components; their progress comes from the logger "crackgate".
-
-    Attributes:
-        seconds: Duration of each component that began, by its id.
-        peak_memory: Peak in bytes, by id; see `PeakMemory`.
-        on_work: Called when the component with that id begins to work; a cached one does not.
+    LocalDagRunner logs the start and end of components; their progress comes from the logger "crackgate". By component
+    id, `seconds` has the durations, `peak_memory` the peaks in bytes. `on_work` has the calls for a component that
+    begins to work; a cached one makes no call.
     """
 
     def __init__(self, display: Display):

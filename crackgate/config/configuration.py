@@ -48,10 +48,8 @@ class Config(Section):
 def load_config(file: Path | None = None, assignments: list[str] | None = None) -> Config:
     """Reads the configuration from a TOML file, or the defaults.
 
-    Each assignment "section.field=value" overrides the file; a value that is not TOML is text.
-
-    Raises:
-        ConfigError: The file cannot be read, or a field is unknown or bad.
+    Each assignment "section.field=value" overrides the file; a value that is not TOML is text. ConfigError means an
+    unreadable file, or an unknown or bad field.
     """
     content = _read_toml(file) if file else {}
     for assignment in assignments or []:

@@ -118,7 +118,6 @@ def _check_fields(*messages: Message) -> Iterator[str]:
 
 
 def _fields_set(message: Message) -> Iterator[str]:
-    """Returns the full names of all fields that are set, at any depth."""
     for field, value in message.ListFields():
         yield field.full_name
         if field.message_type is None:

@@ -32,10 +32,8 @@ _PUSHER = "Pusher"
 def compile_pipeline(pipeline: tfx.dsl.Pipeline, classes: list[str], config: Config, file: Path) -> None:
     """Writes the pipeline as YAML: its specification, then that of the Kubernetes platform.
 
-    The pipeline holds the stand-ins of `kubeflow.task.parameters` as paths. `classes` are in label order.
-
-    Raises:
-        ConfigError: `kubeflow.nodes` names a node that the pipeline lacks.
+    The pipeline's paths are stand-ins of `kubeflow.task.parameters`; `classes` are in label order. ConfigError is
+    raised where `kubeflow.nodes` names a node that the pipeline lacks.
     """
     ir = compiler.Compiler().compile(pipeline)
     nodes = [node.pipeline_node for node in ir.nodes]

@@ -47,14 +47,10 @@ def store_settings(secret: Path = SECRET_FOLDER) -> dict[str, str]:
 
 
 def connection_config(settings: Mapping[str, str]) -> ConnectionConfig:
-    """Turns settings into a connection.
+    """Turns settings into a connection; raises MetadataStoreError for a missing or bad one.
 
-    Args:
-        settings: `MLMD_HOST`, `MLMD_DATABASE`, `MLMD_USER` and `MLMD_PASSWORD`; optionally `MLMD_PORT` (3306) and
-            `MLMD_SSL_...`. Or `MLMD_SQLITE_FILE` alone.
-
-    Raises:
-        MetadataStoreError: A variable is missing or bad.
+    They are `MLMD_HOST`, `MLMD_DATABASE`, `MLMD_USER`, `MLMD_PASSWORD`, and optionally `MLMD_PORT` (3306) and
+    `MLMD_SSL_...`. `MLMD_SQLITE_FILE` alone replaces them all.
     """
     if settings.get(SQLITE_FILE):
         sqlite = SqliteMetadataSourceConfig(
@@ -86,10 +82,8 @@ def connection_config(settings: Mapping[str, str]) -> ConnectionConfig:
 def open_store(config: ConnectionConfig, patience: float = PATIENCE) -> mlmd.MetadataStore:
     """Connects, and creates the tables of an empty database.
 
-    It retries for `patience` seconds while the server is absent or another task creates the tables.
-
-    Raises:
-        MetadataStoreError: The store could not be opened in that time.
+    It retries for `patience` seconds while the server is absent or another task creates the tables, and then raises
+    MetadataStoreError.
     """
     deadline = time.monotonic() + patience
     while True:

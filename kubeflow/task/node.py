@@ -135,10 +135,9 @@ def _clear_earlier_attempt(
 
 
 def _is_done_system_node(connection: ConnectionConfig, node: pipeline_pb2.PipelineNode, deployment: Deployment) -> bool:
-    """Tells whether this is a Resolver or Importer that has succeeded already.
+    """Tells whether a Resolver or Importer has succeeded already, and closes its unfinished executions as failed.
 
-    These have no executor, so the launcher would register another execution at each attempt. Unfinished ones are
-    closed as failed.
+    These have no executor, so the launcher would register another execution at each attempt.
     """
     if node.node_info.id in deployment.executor_specs:
         return False
@@ -152,7 +151,6 @@ def _is_done_system_node(connection: ConnectionConfig, node: pipeline_pb2.Pipeli
 
 
 def _earlier_executions(connection: ConnectionConfig, node: pipeline_pb2.PipelineNode) -> list[ExecutionProto]:
-    """Returns the executions of this node in this run."""
     store = open_store(connection)
     names = {context.type.name: context.name.field_value.string_value for context in node.contexts.contexts}
     run = store.get_context_by_type_and_name("pipeline_run", names["pipeline_run"])

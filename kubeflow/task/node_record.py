@@ -11,17 +11,11 @@ from crackgate.contracts.account import Account
 
 
 class NodeRecord(BaseModel):
-    """The latest attempt at a node.
+    """The latest attempt at a node, counted from 1; a killed task's state stays "running".
 
-    Attributes:
-        attempt: Counted from 1.
-        began: Seconds since 1970 at the first attempt.
-        state: Stays "running" for a task that was killed.
-        seconds: Duration of the latest attempt, imports included.
-        peak_memory: Most resident memory, in bytes.
-        reasons: Sentences that say why the data were rejected.
-        account: Ingest's counts, if ingest rejected the data.
-        error: Any other failure.
+    `began` is the first attempt's start in seconds since 1970. `seconds` is the latest attempt's duration, imports
+    included, and `peak_memory` its most resident memory in bytes. `reasons` and `account` (ingest's counts) explain
+    rejected data; `error` holds any other failure.
     """
 
     node: str

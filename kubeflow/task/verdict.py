@@ -127,10 +127,8 @@ def publish_report(
 ) -> dict[str, float]:
     """Writes the report, shows it in the user interface, and returns the main metrics.
 
-    The packed `Definition` comes from the compiler; `summary_file` receives Markdown, `page_file` the report's page.
-
-    Raises:
-        RunBrokenError: The run came to no verdict; its report is written all the same.
+    The packed `Definition` comes from the compiler; `summary_file` receives Markdown, `page_file` the report's page. A
+    run without a verdict raises RunBrokenError after its report is written.
     """
     summary = _write_report(definition, run_id, parameters)
     Path(summary_file).write_text(describe_run(summary), encoding="utf-8")

@@ -39,8 +39,7 @@ def python_environment() -> dict[str, str]:
 def run_python(*arguments: object, allowed: tuple[int, ...] = (0,)) -> FinishedProcess:
     """Runs Python to its end; the arguments become strings.
 
-    Raises:
-        SystemExit: Its exit code is not `allowed`; the message has the end of its output.
+    It raises SystemExit, with the end of the output, for an exit code that is not `allowed`.
     """
     command = [sys.executable, *map(str, arguments)]
     with tempfile.TemporaryFile("w+") as output, tempfile.TemporaryFile("w+") as errors:
@@ -59,10 +58,8 @@ def run_python(*arguments: object, allowed: tuple[int, ...] = (0,)) -> FinishedP
 def run_function(name: str, *arguments: object) -> FinishedProcess:
     """Calls a function in a new process, imports included; `result` has its return value.
 
-    `name` is a function in this folder, such as `ingest.measure`. Arguments must fit JSON; paths become strings.
-
-    Raises:
-        SystemExit: The function failed.
+    `name` is a function in this folder, such as `ingest.measure`. Arguments must fit JSON; paths become strings. A
+    failure raises SystemExit.
     """
     module, _, function = name.rpartition(".")
     program = (

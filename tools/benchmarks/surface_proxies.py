@@ -43,17 +43,10 @@ def crack_shades(photograph: Pixels) -> NDArray[np.float64] | None:
 def transplants(
     surfaces: Sequence[Pixels], shades: Sequence[NDArray[np.float64]], count: int, thin: bool, rng: np.random.Generator
 ) -> tuple[list[Pixels], NDArray[np.int64]]:
-    """Makes pictures of sound and of cracked surfaces, `count` of each.
+    """Returns 2 x `count` pictures (SIDE, SIDE, 3), with 1 for each cracked and 0 for each sound surface.
 
-    Args:
-        surfaces: Photographs of sound surfaces, of any size.
-        shades: Results of `crack_shades`.
-        count: Pictures of each class.
-        thin: Shrinks the cracks to 0.4 to 0.75 of their width.
-        rng: Draws parts of the surfaces, cracks and turns.
-
-    Returns:
-        2 x count pictures (SIDE, SIDE, 3), and 1 for each cracked one, 0 for each sound one.
+    `surfaces` are photographs of sound surfaces of any size, `shades` come from `crack_shades`. `thin` shrinks the
+    cracks to 0.4 to 0.75 of their width; `rng` draws parts of the surfaces, cracks and turns.
     """
     pictures, labels = [], []
     for number in range(2 * count):

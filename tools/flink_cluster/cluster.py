@@ -136,8 +136,6 @@ class FlinkCluster:
 
         Args:
             folder: Empty or new; receives logs, temporary files and the state for `load`.
-            software: Paths of the software.
-            task_managers: Their number.
             slots: Slots of each task manager. With spare slots, jobs survive the loss of a task manager.
             job_port: Port of the job server; 0 for any.
 

@@ -39,8 +39,7 @@ class Software:
 def fetch_software() -> Software:
     """Finds the software, and downloads missing parts: 230 MB from PyPI, 160 MB from Maven Central.
 
-    Raises:
-        MissingSoftwareError: There is no Java or Maven (before any download), or a download failed.
+    It raises MissingSoftwareError without Java or Maven (before any download), or when a download fails.
     """
     java = _find_java()
     job_server = CACHE / f"job-server-{hashlib.sha256(_POM.read_bytes()).hexdigest()[:12]}"
@@ -70,7 +69,6 @@ def _find_java() -> str:
 
 
 def _fetch_flink(target: Path, work: Path) -> None:
-    """Downloads the source archive of Flink's libraries from PyPI, and unpacks its jars."""
     # An environment of its own: the project's has no pip.
     _run([sys.executable, "-m", "venv", str(work / "pip")], "make a virtual environment (python3-venv)")
     pip = [str(work / "pip" / "bin" / "python"), "-m", "pip", "download", "--quiet", "--no-deps", "--dest", str(work)]
