@@ -1,1 +1,1 @@
-"""What a model has to reach: metrics with their intervals, and the requirements on them."""
+"""The requirements on a model, and the metrics with intervals that they are about."""

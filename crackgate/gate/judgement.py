@@ -1,4 +1,4 @@
-"""The one judgement: a rule held against measured metrics."""
+"""The one judgement: it holds a rule against measured metrics."""
 
 from collections.abc import Mapping
 
@@ -15,18 +15,15 @@ _ROUNDING = 1e-9
 def judge(
     rule: Rule, label: int | None, metrics: Mapping[Key, float], baseline: Mapping[Key, float] | None = None
 ) -> Requirement:
-    """Judges a model by one rule.
+    """Judges a model by one rule; `label` is the position of the rule's class, None for all classes.
 
     Args:
-        rule: The rule.
-        label: Position of its class; None when it is about all.
-        metrics: The candidate's over the rule's slice: counts of images, metrics and changes, as `measurement` gives
-            them; empty when there is no image in the slice.
-        baseline: The same of the model that changes are from; needed for those alone.
+        metrics: The candidate's over the rule's slice, from `measurement`; empty when the slice has no image.
+        baseline: The same of the other model; only rules on changes need it.
 
     Returns:
-        FAILED without an image, on the wrong side of the bound, or without a number to hold against it. WARNED with too
-        few images, or when the model does not say which images it was trained on.
+        FAILED without an image or a value, or on the wrong side of the bound. WARNED with too few images, or when the
+        model does not say which images it was trained on.
     """
     images = round(metrics.get((metric_names.IMAGES, label), 0))
     estimate, before = read_estimate(metrics, rule.measured, label), None

@@ -1,7 +1,6 @@
-"""The metrics of models on the same images, with their confidence intervals, and their changes from one to the other.
+"""The metrics of models on the same images, with confidence intervals and changes.
 
-The ends of an interval stand beside the metric under its name with `metric_names.LOW` and `HIGH` appended, a change
-under its name with `metric_names.CHANGE`.
+`metric_names.LOW` and `HIGH` append to a metric's name for its interval, `CHANGE` for its change.
 """
 
 import math
@@ -23,9 +22,8 @@ class Measurement:
     """One model on some images.
 
     Attributes:
-        metrics: Counts of images, and all metrics with the ends of their intervals. Where any score is unusable, the
-            metrics are NaN and have no intervals: what is no number cannot be averaged away.
-        samples: The bootstrap's, by metric, float64 (400,); empty where a score is unusable.
+        metrics: Counts of images, and metrics with their intervals; NaN without intervals if any score is unusable.
+        samples: The bootstrap's, float64 (400,) by metric; empty if any score is unusable.
     """
 
     metrics: dict[Key, float]
@@ -33,12 +31,9 @@ class Measurement:
 
 
 def measure(scored: ScoredImages, seen: int | None, gate: GateOptions) -> Measurement:
-    """Measures one model.
+    """Measures one model on one or more images.
 
-    Args:
-        scored: One image or more.
-        seen: How many of them the model was trained on; None when it does not say.
-        gate: The options of the metrics and of the intervals.
+    `seen` counts the images that the model was trained on; None when it does not say.
     """
     classes = scored.scores.shape[1]
     metrics = _counts(scored, classes, seen)
@@ -57,7 +52,7 @@ def measure(scored: ScoredImages, seen: int | None, gate: GateOptions) -> Measur
 
 
 def measure_changes(candidate: Measurement, baseline: Measurement, classes: int, gate: GateOptions) -> dict[Key, float]:
-    """Differences of all metrics; their intervals are of differences on the same drawn images."""
+    """Differences of all metrics, with intervals from the same drawn images."""
     changes: dict[Key, float] = {}
     for key in metric_keys(classes):
         name, label = key
@@ -81,7 +76,7 @@ def compare(candidate: ScoredImages, baseline: ScoredImages) -> dict[Key, float]
 
 
 def read_estimate(metrics: Mapping[Key, float], name: str, label: int | None) -> Estimate:
-    """Reads a metric and its interval; None in the place of what is missing, or not a number."""
+    """Reads a metric and its interval; None replaces each value that is missing or NaN."""
 
     def read(end: str) -> float | None:
         value = metrics.get((name + end, label), math.nan)
@@ -91,7 +86,7 @@ def read_estimate(metrics: Mapping[Key, float], name: str, label: int | None) ->
 
 
 def read_metrics(metrics: Mapping[Key, float], classes: list[str]) -> list[MetricValue]:
-    """Reads all metrics of `metric_keys`, with the classes' names in label order."""
+    """Reads all metrics of `metric_keys`; `classes` are in label order."""
     return [
         MetricValue(
             metric=name,
@@ -114,7 +109,7 @@ def _counts(scored: ScoredImages, classes: int, seen: int | None) -> dict[Key, f
 
 
 def _share(name: str, label: int | None, scored: ScoredImages) -> tuple[int, int]:
-    """How many of how many images a proportion is of."""
+    """Numerator and denominator of a proportion, in images."""
     if name == metric_names.ACCURACY:
         of = np.ones(len(scored.labels), bool)
     else:

@@ -1,7 +1,4 @@
-"""Every metric of a classifier from its scores, for the images as they are or for weighted copies of them.
-
-Weights are what makes the bootstrap quick: a replicate is a row of them, and all rows go through at once.
-"""
+"""Every metric of a classifier from its scores; each row of weights is one replicate of the images."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -13,12 +10,12 @@ from crackgate.contracts import metric_names
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
-# Name, and the label of the class that it is about; None for all.
+# A metric's name and the label of its class; None for all classes.
 Key = tuple[str, int | None]
 
-# Probabilities below it count as it, or one sure mistake would make the log loss infinite. TFMA's own value.
+# Lower probabilities count as this one, which keeps the log loss finite. TFMA uses the same value.
 _LEAST_PROBABILITY = 1e-7
-# As in Guo et al. 2017, "On Calibration of Modern Neural Networks".
+# Source: Guo et al. 2017, "On Calibration of Modern Neural Networks".
 _CALIBRATION_BINS = 15
 _RELIABILITY_BINS = 10
 _CURVE_POINTS = 200
@@ -30,7 +27,7 @@ class ScoredImages:
 
     Attributes:
         labels: int64 (N,), the truth, 0 to C - 1.
-        decisions: int64 (N,), the model's; -1 where it named no known class.
+        decisions: int64 (N,), the model's; -1 for no known class.
         scores: float64 (N, C), 0 to 1.
     """
 
@@ -40,12 +37,12 @@ class ScoredImages:
 
     @property
     def right(self) -> NDArray[np.bool_]:
-        """Bool (N,)."""
+        """Correctly classified images, bool (N,)."""
         return self.labels == self.decisions
 
     @property
     def unusable(self) -> int:
-        """Images whose scores are not all numbers from 0 to 1."""
+        """Number of images with a score that is NaN or outside 0 to 1."""
         # A comparison with NaN is false.
         return int((~((self.scores >= -1e-4) & (self.scores <= 1 + 1e-4)).all(axis=1)).sum())
 
@@ -59,16 +56,13 @@ def metric_keys(classes: int) -> list[Key]:
 def compute_metrics(
     scored: ScoredImages, weights: Floats | Integers, fixed_precision: float, fixed_recall: float
 ) -> dict[Key, Floats]:
-    """Computes all metrics of `metric_keys`; those of one class are of it against the rest.
+    """Computes all metrics of `metric_keys`, float64 (R,) each; NaN for a class without images.
 
     Args:
         scored: N images, with usable scores.
-        weights: (R, N), how often each image counts in each of R replicates; one row of ones for the images themselves.
-        fixed_precision: Where `recall_at_precision` is read off.
-        fixed_recall: Where `precision_at_recall` is read off.
-
-    Returns:
-        float64 (R,) each; NaN where a metric has no meaning, such as the recall of a class without images.
+        weights: (R, N), how often each of R replicates counts an image.
+        fixed_precision: The precision at which `recall_at_precision` is taken.
+        fixed_recall: The recall at which `precision_at_recall` is taken.
     """
     classes = scored.scores.shape[1]
     weights = weights.astype(np.float64)
@@ -95,16 +89,15 @@ def compute_metrics(
 
 
 def count_confusion(scored: ScoredImages) -> Integers:
-    """Images by actual class and by decision: int64 (C, C + 1), the last column for decisions for no known class."""
+    """Images by actual class and decision, int64 (C, C + 1); the last column is no known class."""
     return _confusion_counts(scored, np.ones((1, len(scored.labels))))[0].astype(np.int64)
 
 
 def draw_curve(scored: ScoredImages, positive: int) -> Floats:
-    """Confusion counts by rising threshold.
+    """Confusion counts at about 100 even thresholds and up to 200 scores, float64 (points, 5).
 
-    Returns:
-        float64 (points, 5): threshold, true positives, false positives, true negatives, false negatives, an image being
-        called positive when its score is the threshold or more. Some 100 even thresholds and up to 200 scores.
+    Columns: rising threshold, true positives, false positives, true negatives, false negatives. An image counts as
+    positive from the threshold upwards.
     """
     score, truth = scored.scores[:, positive], scored.labels == positive
     distinct = np.unique(score)
@@ -118,7 +111,7 @@ def draw_curve(scored: ScoredImages, positive: int) -> Floats:
 
 
 def bin_reliability(scored: ScoredImages, positive: int) -> Floats:
-    """Mean score of the positive class, share that is positive, and images: float64 (bins, 3), by rising score."""
+    """Mean positive score, share of positives and images, float64 (bins, 3), by rising score."""
     score, truth = scored.scores[:, positive], scored.labels == positive
     position = _bins(score, _RELIABILITY_BINS)
     images = np.bincount(position, minlength=_RELIABILITY_BINS)
@@ -128,7 +121,7 @@ def bin_reliability(scored: ScoredImages, positive: int) -> Floats:
 
 
 def _confusion_counts(scored: ScoredImages, weights: Floats) -> Floats:
-    """(R, C, C + 1)."""
+    """Weighted confusion matrices, (R, C, C + 1)."""
     classes = scored.scores.shape[1]
     cell = scored.labels * (classes + 1) + np.where(scored.decisions < 0, classes, scored.decisions)
     cells = np.zeros((len(cell), classes * (classes + 1)))
@@ -143,14 +136,14 @@ def _log_losses(scored: ScoredImages) -> Floats:
 
 
 def _squared_errors(scored: ScoredImages) -> Floats:
-    """Brier's, halved: 0 to 1, and with two classes the usual (score of the positive class - truth) squared."""
+    """Half of Brier's, 0 to 1; with two classes it is (score of the positive class - truth) squared."""
     truth = np.eye(scored.scores.shape[1])[scored.labels]
     errors: Floats = ((scored.scores - truth) ** 2).sum(axis=1) / 2
     return errors
 
 
 def _calibration_error(scored: ScoredImages, weights: Floats) -> Floats:
-    """Expected calibration error of the highest score, times the images: Guo et al. 2017."""
+    """Expected calibration error of the highest score (Guo et al. 2017), times the images."""
     confidence = scored.scores.max(axis=1)
     excess = confidence - (scored.scores.argmax(axis=1) == scored.labels)
     bins = np.zeros((len(confidence), _CALIBRATION_BINS))
@@ -166,7 +159,7 @@ def _bins(score: Floats, count: int) -> Integers:
 def _curve_metrics(
     scored: ScoredImages, label: int, weights: Floats, fixed_precision: float, fixed_recall: float
 ) -> Iterator[tuple[str, Floats]]:
-    """Areas under the ROC curve (trapezoids) and the precision-recall curve (average precision), and points on it."""
+    """ROC AUC (trapezoids), PR AUC (average precision), and points on the precision-recall curve."""
     order = np.argsort(-scored.scores[:, label], kind="stable")
     score, truth = scored.scores[order, label], scored.labels[order] == label
     # Images of one score can only be called positive together.
@@ -178,7 +171,7 @@ def _curve_metrics(
     found = np.diff(true_positives, axis=1, prepend=0)
     height = true_positives - found / 2
     yield metric_names.AUC, (np.diff(false_positives, axis=1, prepend=0) * height).sum(axis=1) / (positives * negatives)
-    # Nothing called positive yet: no precision, and nothing found.
+    # Without a positive decision, precision is 0 / 0 and counts as 0.
     precision = np.nan_to_num(true_positives / (true_positives + false_positives))
     yield metric_names.PR_AUC, (found * precision).sum(axis=1) / positives
     recall = true_positives / positives[:, None]

@@ -1,4 +1,4 @@
-"""The gate's requirements, line by line, from the configuration. Without heavy imports: mistakes show at once."""
+"""The gate's requirements from the configuration, without heavy imports."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -12,18 +12,15 @@ from crackgate.contracts.evaluation import ALL_IMAGES
 
 @dataclass(frozen=True)
 class Rule:
-    """One line of the gate, before it is held against a model.
+    """One requirement, before it is held against a model.
 
     Attributes:
         metric: A name in `metric_names`.
-        label: The class that it is about; None when it is about all.
+        label: Name of its class; None for all classes.
         slice: `ALL_IMAGES` or the slice's name.
-        bound: The least or the most that is allowed, of the metric or of its change.
-        direction: The side of the bound on which the metric has to be.
-        change: Whether the difference from the baseline is judged: in the metric's own unit, or as a share of the
-            baseline's.
-        judged_by: The number that is held against the bound.
-        min_images: With fewer in the slice (of the class, when it is about one), but any, there is only a warning.
+        bound: Limit of the metric or of its change.
+        change: Judges the difference from the baseline, in the metric's unit or as a share of the baseline's.
+        min_images: Fewer images in the slice (of the class, if any) only warn; no image at all fails.
     """
 
     metric: str
@@ -37,36 +34,31 @@ class Rule:
 
     @property
     def measured(self) -> str:
-        """Name of the metric, or of its change, that the rule is about."""
+        """Name of the judged metric, or of its change."""
         return self.metric + (metric_names.CHANGE if self.change else "")
 
     @property
     def name(self) -> str:
-        """Unique among the rules of one gate, and readable in TFMA's own views."""
+        """Unique within one gate, and readable in TFMA's views."""
         about = f"of {self.label}" if self.label else ""
         parts = [self.change, self.measured, self.judged_by, about, f"in {self.slice}", self.direction]
         return " ".join(part for part in (*parts, repr(self.bound)) if part)
 
     def position(self, classes: list[str]) -> int | None:
-        """Position of the rule's class among all in label order; None when it is about all."""
+        """Label of the rule's class; None for all classes."""
         return None if self.label is None else classes.index(self.label)
 
 
 def gate_rules(classes: list[str], positive: str | None, gate: GateOptions) -> list[Rule]:
-    """Returns the gate.
+    """Returns all rules for these classes in label order.
 
-    1. No test image was in the model's own training data, and all scores are numbers.
-    2. Accuracy, and for each class AUC, precision and recall, on all test images.
-    3. Against the baseline: accuracy, and recall of the positive class (of each class when there is none).
-    4. What `gate.require` adds; each metric that it bounds may not fall by more than `gate.max_slice_drop`, either.
-
-    Args:
-        classes: Class names in label order.
-        positive: The positive class, or None.
-        gate: The thresholds.
+    1. The model has seen no test image in training, and all scores are numbers.
+    2. Accuracy, and AUC, precision and recall of each class, reach their bounds on all test images.
+    3. Accuracy, and recall of the positive class (else of each), keep up with the baseline.
+    4. `gate.require` adds rules; none of its metrics may fall by more than `gate.max_slice_drop`.
 
     Raises:
-        ConfigError: A requirement names no class or slice that there is.
+        ConfigError: A requirement names an unknown class or slice.
     """
     rules = [Rule(metric, None, ALL_IMAGES, 0, "at most") for metric in metric_names.COUNTS]
     rules.append(Rule(metric_names.ACCURACY, None, ALL_IMAGES, gate.min_accuracy, "at least"))
@@ -116,7 +108,7 @@ def _required(require: RequireOptions, positive: str | None, gate: GateOptions) 
 def _drop(
     metric: str, label: str | None, part: str, allowed: float, relative: bool = False, min_images: int = 0
 ) -> Rule:
-    """A change for the worse by no more than `allowed`."""
+    """Allows a change for the worse of at most `allowed`."""
     rises = metric in metric_names.LESS_IS_BETTER
     return Rule(
         metric,

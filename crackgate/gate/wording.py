@@ -1,10 +1,10 @@
-"""Metrics and requirements in words, the same in tables, reports and messages. Without heavy imports."""
+"""Metrics and requirements in words, the same in tables, reports and messages."""
 
 from crackgate.contracts import metric_names
 from crackgate.contracts.evaluation import ALL_IMAGES, Estimate, Evaluation, Outcome, Requirement
 
 NOT_A_NUMBER = "not a number"
-# Where people do not write what the code does.
+# Names that people write differently from the code.
 _WRITTEN = {
     metric_names.AUC: "AUC",
     metric_names.PR_AUC: "PR AUC",
@@ -14,7 +14,7 @@ _WRITTEN = {
     metric_names.SEEN_IN_TRAINING: "test images seen in training",
     metric_names.UNUSABLE_SCORES: "test images with unusable scores",
 }
-# Why none is allowed.
+# The reasons for bounds of 0.
 _REASONS = {
     metric_names.SEEN_IN_TRAINING: "because a model proves nothing on images that it was trained on",
     metric_names.UNUSABLE_SCORES: "because no metric can be computed of scores that are not numbers from 0 to 1",
@@ -22,17 +22,17 @@ _REASONS = {
 
 
 def say_metric(metric: str, label: str | None = None) -> str:
-    """A metric's name as people write it: "PR AUC of Positive"."""
+    """A metric's name for people: "PR AUC of Positive"."""
     return _WRITTEN.get(metric, metric.replace("_", " ")) + (f" of {label}" if label else "")
 
 
 def say_estimate(estimate: Estimate | None) -> str:
-    """A metric's value, for example "0.9884"; a dash where there is none."""
+    """A metric's value, for example "0.9884"; a dash for None."""
     return "\N{EN DASH}" if estimate is None or estimate.value is None else f"{estimate.value:.4f}"
 
 
 def say_interval(estimate: Estimate | None) -> str:
-    """A metric's confidence interval, for example "0.9612 to 0.9971"; "" where there is none."""
+    """A confidence interval, for example "0.9612 to 0.9971"; "" if there is none."""
     if estimate is None or estimate.low is None or estimate.high is None:
         return ""
     return f"{estimate.low:.4f} to {estimate.high:.4f}"
@@ -45,12 +45,12 @@ def say_subject(row: Requirement) -> str:
 
 
 def say_found(row: Requirement) -> str:
-    """The estimate that a requirement is about: of the metric, or of its change."""
+    """The judged estimate, either the metric's or its change's."""
     return NOT_A_NUMBER if row.estimate.value is None else _number(row, row.estimate.value)
 
 
 def say_found_interval(row: Requirement) -> str:
-    """The confidence interval of `say_found`; "" where there is none."""
+    """The confidence interval of `say_found`; "" if there is none."""
     low, high = row.estimate.low, row.estimate.high
     return "" if low is None or high is None else f"{_number(row, low)} to {_number(row, high)}"
 
@@ -78,7 +78,7 @@ def say_requirement(row: Requirement) -> str:
 
 
 def say_failures(evaluation: Evaluation) -> list[str]:
-    """One sentence for each requirement that was missed; where no metric can be computed, only why."""
+    """One sentence for each failed requirement; if no metric can be computed, only the reason."""
     failed = [row for row in evaluation.requirements if row.outcome == Outcome.FAILED]
     if any(row.metric == metric_names.UNUSABLE_SCORES and row.estimate.value for row in failed):
         failed = [row for row in failed if row.estimate.value is not None]
