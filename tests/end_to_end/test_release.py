@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 
 from crackgate.images.image_folder import fingerprint
+from crackgate.source_digest import PACKAGES
 from tests.helpers.command import PROJECT, Run, crackgate, run_crackgate
 
 ALL_COMPONENTS = {
@@ -196,7 +197,7 @@ def better_run(first_run: Run, photographs: Path, workspace: Path) -> Run:  # no
     return run_crackgate(photographs, workspace, *BETTER)
 
 
-def test_a_worse_model_is_refused_and_a_better_one_compared_with_the_one_in_service(
+def test_a_worse_model_is_refused_and_a_better_one_compared_with_the_one_in_production(
     first_run: Run, photographs: Path, workspace: Path, request: pytest.FixtureRequest
 ) -> None:
     released = versions(workspace)
@@ -248,26 +249,31 @@ def test_a_worse_model_is_refused_and_a_better_one_compared_with_the_one_in_serv
 def test_a_withdrawn_model_is_not_released_again_and_an_edited_trainer_makes_another(
     first_run: Run, better_run: Run, photographs: Path, workspace: Path, tmp_path: Path
 ) -> None:
-    in_service, withdrawn = first_run.summary["pushed_version"], better_run.summary["pushed_version"]
+    in_production, withdrawn = first_run.summary["pushed_version"], better_run.summary["pushed_version"]
     rolled_back = crackgate("rollback", "--workspace", workspace, "--reason", "missed cracks in the rain")
-    assert rolled_back.stdout.splitlines()[-1] == f"version {in_service} is in production now"
+    assert rolled_back.stdout.splitlines()[-1] == f"version {in_production} is in production now"
 
-    for package in ("pipeline", "components", "trainer", "serving"):
+    for package in PACKAGES:
         shutil.copytree(PROJECT / package, tmp_path / package, ignore=shutil.ignore_patterns("__pycache__"))
+    _edit(tmp_path / "crackgate_cli" / "main.py")
     copied = run_crackgate(photographs, workspace, *BETTER, cwd=tmp_path)
-    assert ran_anew(copied) == set(), "a copy is the same source"
+    assert ran_anew(copied) == set(), "a copy is the same source, and no result depends on the command line"
     assert copied.exit_code == 3 and copied.summary["verdict"] == "withdrawn"
     assert f"released as version {withdrawn} and withdrawn" in copied.summary["reasons"][0]
     assert "missed cracks in the rain" in copied.output and f"rollback --to {withdrawn}" in copied.output
-    assert known_versions(workspace) == {in_service: "released", withdrawn: "withdrawn"}
+    assert known_versions(workspace) == {in_production: "released", withdrawn: "withdrawn"}
     assert f"{withdrawn} again (withdrawn)" in crackgate("runs", "--workspace", workspace).stdout
 
-    with (tmp_path / "trainer" / "transfer.py").open("a") as source:
-        source.write("# edited\n")
+    _edit(tmp_path / "trainer" / "fit" / "stages.py")
     edited = run_crackgate(photographs, workspace, cwd=tmp_path)
     assert ran_anew(edited) == {"Trainer", "Evaluator", "ServingCheck", "Pusher"}
-    assert f"version {in_service}, released by run {first_run.summary['run_id']}" in shown_baseline(workspace)
+    assert f"version {in_production}, released by run {first_run.summary['run_id']}" in shown_baseline(workspace)
     assert edited.summary["pushed_version"] > withdrawn
+
+
+def _edit(source: Path) -> None:
+    with source.open("a") as file:
+        file.write("# edited\n")
 
 
 def test_an_image_that_changed_class_is_read_anew(photographs: Path, tmp_path: Path) -> None:
