@@ -25,7 +25,7 @@ class DriftCheckSpec(types.ComponentSpec):
 class DriftCheck(base_component.BaseComponent):
     """Compares distributions of the measured qualities, with TFDV's Jensen-Shannon divergence.
 
-    Other surfaces, another camera or other light make another task: the figures of the model in production say nothing
+    Other surfaces, another camera or other light make another task: the metrics of the model in production say nothing
     about it, and a new model is to be released for it knowingly.
 
     Outputs:

@@ -60,7 +60,7 @@ class ReleasePusher(base_component.BaseComponent):
         Args:
             model: The Trainer's output.
             model_blessing: The Evaluator's verdict.
-            evaluation: What the Evaluator found; its figures go into the manifest.
+            evaluation: What the Evaluator found; its metrics go into the manifest.
             examples: What the model was made of; the data's fingerprint goes into the manifest.
             serving_dir: Absolute path that receives `<version>/`.
             options: Where the signing key is (see `crackgate.releases.signatures`), and how many versions to keep.
