@@ -181,7 +181,7 @@ def test_a_model_that_misses_a_threshold_is_not_released(photographs: Path, work
     run = run_crackgate(photographs, workspace, "gate.min_accuracy=1.0", "gate.min_auc=1.0")
     assert run.exit_code == 3, run.output
     assert ran_anew(run) == {"Evaluator", "ServingCheck", "Pusher"}, "the thresholds concern no one else"
-    assert any(reason.startswith("accuracy is 0.") and "required is 1" in reason for reason in run.summary["reasons"])
+    assert any(reason.startswith("accuracy: 0.") and "required ≥ 1.0000" in reason for reason in run.summary["reasons"])
     assert run.summary["pushed_version"] is None and versions(workspace) == released
     assert "REFUSED" in run.output
     assert "Refused" in Path(run.summary["outputs"]["report"]).read_text(encoding="utf-8")
