@@ -25,9 +25,9 @@ def _class_weights(labels: np.ndarray) -> np.ndarray:
 
 
 def draw_images(labels: np.ndarray, most: int, imbalance: Imbalance, rng: np.random.Generator) -> np.ndarray:
-    """A sample of the images: bool (images,), at most `most` of them.
+    """A sample of at most `most` images: bool (images,), of each class an equal share, or all if it has fewer.
 
-    Each class gets an equal share, or all its images if they are fewer. With "none", classes do not matter.
+    With "none", classes do not matter.
     """
     order = rng.permutation(len(labels))
     if imbalance != "none":
@@ -43,15 +43,9 @@ def draw_images(labels: np.ndarray, most: int, imbalance: Imbalance, rng: np.ran
 
 
 def views_per_image(labels: np.ndarray, views: int, most_views: int, imbalance: Imbalance) -> int:
-    """Views of each image, 1 to `views`: the fewest by which the smallest class fills its share of all views.
+    """The fewest views of an image, 1 to `views`, by which the smallest class fills its share of `most_views`.
 
-    Fewer views of each image are views of more images.
-
-    Args:
-        labels: int (images,).
-        views: Maximum.
-        most_views: Maximum of all images together.
-        imbalance: With "none", classes have no shares.
+    With "none", classes have no shares. `labels` are int (images,).
     """
     smallest = len(labels) if imbalance == "none" else np.unique(labels, return_counts=True)[1].min()
     share = most_views if imbalance == "none" else most_views / len(np.unique(labels))
@@ -59,10 +53,10 @@ def views_per_image(labels: np.ndarray, views: int, most_views: int, imbalance: 
 
 
 def draw_epoch(labels: np.ndarray, imbalance: Imbalance, rng: np.random.Generator) -> np.ndarray:
-    """The images of one epoch in their order: int (images,).
+    """The images of one epoch in their order: int (images,), each once.
 
-    Every image once. With balanced sampling, as many of each class: images of a small class repeat, equally often to
-    within one, and a large class shows another part each epoch.
+    With balanced sampling, as many of each class: images of a small class repeat, equally often to within one, and a
+    large class shows another part each epoch.
     """
     if imbalance != "balanced_sampling":
         return rng.permutation(len(labels))
@@ -73,14 +67,9 @@ def draw_epoch(labels: np.ndarray, imbalance: Imbalance, rng: np.random.Generato
 
 
 def draw_part(labels: np.ndarray, imbalance: Imbalance, seed: int, epoch: int, size: int) -> np.ndarray:
-    """The images of an epoch that shows a part of them: int (size,). The next epoch continues where it ends.
+    """The images of an epoch that shows `size` of them: int (size,). The next epoch continues where it ends.
 
-    Args:
-        labels: int (images,).
-        imbalance: As for `draw_epoch`. The parts are cut from its orders, one after the other.
-        seed: Decides these orders.
-        epoch: Counted from 0.
-        size: Images of each epoch.
+    The parts are cut from orders like `draw_epoch`'s, one after the other; epochs count from 0.
     """
     first = epoch * size
     cycles = range(first // len(labels), (first + size - 1) // len(labels) + 1)

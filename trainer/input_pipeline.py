@@ -16,16 +16,10 @@ _as_written = tf.autograph.experimental.do_not_convert
 def read_images(
     file_patterns: list[str], image_size: int, batch_size: int, chosen: np.ndarray | None = None
 ) -> tf.data.Dataset:
-    """Batches of (images, labels), in the stored order.
+    """Batches of float32 images (batch, image_size, image_size, 3) in 0 to 255 and int64 labels (batch,).
 
-    Args:
-        file_patterns: Globs of gzipped TFRecord files of `tf.train.Example`s.
-        image_size: Side of the square images, in pixels.
-        batch_size: Images per batch; the last batch may be smaller.
-        chosen: bool (images,), the images to read; None for all.
-
-    Returns:
-        A dataset of float32 (batch, image_size, image_size, 3) in 0 to 255, and int64 (batch,).
+    They come in the stored order from gzipped TFRecord files of `tf.train.Example`s; the last batch may be smaller.
+    `chosen`, bool (images,), marks the images to read; None reads all.
     """
 
     @_as_written

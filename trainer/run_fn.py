@@ -41,10 +41,9 @@ def run_fn(fn_args: FnArgs) -> None:
     3. On eval, the scores are calibrated and the decision threshold is chosen.
     4. The classifier is exported with its serving signatures, beside its Keras file, curves and reports.
 
-    Args:
-        fn_args: TFX's arguments. `custom_config` holds `classes` (names in label order), `options` (the fields of
-            `TrainOptions`), `max_pixels` (of the largest image that ingest takes), and `work_dir`, which keeps
-            checkpoints and views for the next training. A Tuner's `hyperparameters` override the options.
+    `custom_config` holds `classes` (in label order), `options` (the fields of `TrainOptions`), `max_pixels` (of the
+    largest image that ingest takes), and `work_dir`. That folder keeps checkpoints and views for the next training.
+    A Tuner's `hyperparameters` override the options.
     """
     tuned = fn_args.hyperparameters["values"] if fn_args.hyperparameters else {}
     options = TrainOptions.model_validate({**fn_args.custom_config["options"], **tuned})

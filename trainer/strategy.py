@@ -18,10 +18,8 @@ log = logging.getLogger("crackgate")
 def build_strategy(options: TrainOptions) -> tf.distribute.Strategy:
     """The strategy that `train.strategy` names. Make and train models in its scope.
 
-    "multi_worker" waits for the other workers that TF_CONFIG names, and must come before TensorFlow's first operation.
-
-    Raises:
-        ValueError: TF_CONFIG is missing or broken, TensorFlow ran before, or a batch has fewer images than devices.
+    "multi_worker" waits for the workers in TF_CONFIG, and must come before TensorFlow's first operation. ValueError
+    says that TF_CONFIG is missing or broken, TensorFlow ran before, or a batch has fewer images than devices.
     """
     builders = {"one": tf.distribute.get_strategy, "mirrored": _mirrored, "multi_worker": _multi_worker}
     strategy = builders[options.strategy]()
@@ -52,11 +50,7 @@ def check_tf_config() -> None:
 
 
 def is_chief(strategy: tf.distribute.Strategy | None = None) -> bool:
-    """Whether this process writes checkpoints and models: the only one, or the first of several workers.
-
-    Args:
-        strategy: None for the one in whose scope this is called.
-    """
+    """Whether this process writes checkpoints and models: the only one, or the first of several workers."""
     resolver = (strategy or tf.distribute.get_strategy()).cluster_resolver
     if resolver is None or resolver.task_type is None:
         return True
@@ -91,12 +85,9 @@ def step_dtype(name: str) -> str:
 def on_all_devices(
     run: Callable[[tf.Tensor], tuple[tf.Tensor, ...]],
 ) -> Callable[[tf.Tensor], tuple[tf.Tensor, ...]]:
-    """Shares each batch among the devices of a MirroredStrategy whose scope this is called in.
+    """Shares each batch of a `tf.function` among the devices of the MirroredStrategy whose scope this is called in.
 
-    Workers of a multi-worker training each run the whole batch on their first device.
-
-    Args:
-        run: A `tf.function`; each output has a row for each row of the batch.
+    Each output has a row for each row of the batch. Workers each run the whole batch on their first device.
     """
     strategy = tf.distribute.get_strategy()
     devices = strategy.num_replicas_in_sync

@@ -27,10 +27,7 @@ log = logging.getLogger("crackgate")
 def tuner_fn(fn_args: FnArgs) -> TunerFnResult:
     """Prepares a search over learning rates, dropout and how much of the backbone is fine-tuned.
 
-    The backbone's passes are made once, for all trials. A search that was killed resumes.
-
-    Args:
-        fn_args: TFX's arguments. `custom_config` holds what `run_fn` takes, and `trials`.
+    `custom_config` holds what `run_fn` takes, and `trials`. A search that was killed resumes.
     """
     config = fn_args.custom_config
     options = TrainOptions.model_validate(config["options"])
@@ -49,8 +46,7 @@ def tuner_fn(fn_args: FnArgs) -> TunerFnResult:
 def search_space(options: TrainOptions) -> keras_tuner.HyperParameters:
     """The values around the configured options, which are the first trial.
 
-    Learning rates from a tenth to ten times, dropout from 0 to 0.5, and half, the same or twice the share of layers
-    that are fine-tuned.
+    Learning rates go from a tenth to ten times, dropout from 0 to 0.5. The fine-tuned share is halved, kept or doubled.
     """
     space = keras_tuner.HyperParameters()
 

@@ -16,19 +16,14 @@ _CHECKED_IMAGES = 100
 
 
 def train_worker(examples: Path, output: Path, config: Config) -> bool:
-    """Trains with the other workers that TF_CONFIG names.
+    """Trains with the other workers that TF_CONFIG names; returns whether this worker wrote the model.
 
-    The first worker keeps checkpoints in `<output>.work`, from which a killed training resumes. It writes `output` at
-    the end.
+    The first worker keeps checkpoints in `<output>.work`, from which a killed training resumes.
 
     Args:
         examples: Output of an ImageExampleGen, with `Split-train` and `Split-eval`; the same for all workers.
-        output: Receives `Format-Serving`, the SavedModel, and `model_run`, the reports. It does not exist yet, and lies
-            on storage that all workers share.
+        output: New folder on storage of all workers; receives `Format-Serving` (the SavedModel) and `model_run`.
         config: `data.classes` names the classes in label order; `[train]` holds the options.
-
-    Returns:
-        Whether this worker wrote the model.
 
     Raises:
         ConfigError: TF_CONFIG, `data.classes` or `examples` cannot be used.

@@ -20,7 +20,7 @@ class RandomCamera(RandomLayer):
 
 
 def _focus(images: tf.Tensor, draws: Draws) -> tf.Tensor:
-    """Blurs half of the images by up to 1.4 pixels, and sharpens three in ten of those, some beyond the original."""
+    """Blurs half of the images by up to 1.4 pixels, and sharpens three in ten of those, some too much."""
     sigma = 0.05 + draws.uniform(0.3, 1.4) * draws.chance(0.5)
     kernel = tf.exp(-((tf.range(-_REACH, _REACH + 1, dtype=tf.float32) / sigma[..., 0]) ** 2) / 2)
     kernel /= tf.reduce_sum(kernel, axis=-1, keepdims=True)

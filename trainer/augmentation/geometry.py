@@ -8,13 +8,10 @@ from trainer.augmentation.random_layer import Draws, RandomLayer, axes
 
 
 class RandomGeometry(RandomLayer):
-    """Turns every image by any angle, mirrors half of them, and zooms by up to `zoom_in` or `zoom_out`.
-
-    Beyond its border the image is mirrored.
-    """
+    """Turns images by any angle, mirrors half of them, and zooms; beyond its border an image is mirrored."""
 
     def __init__(self, zoom_in: float, zoom_out: float, seed: int):
-        """Takes the largest zooms as shares of the side, and the seed. 0.2 in shows 0.8 of the side, 0.1 out 1.1."""
+        """Takes the largest zooms as shares of the side: 0.2 in shows 0.8 of it, 0.1 out 1.1."""
         super().__init__(seed)
         self._zoom_in, self._zoom_out = zoom_in, zoom_out
 

@@ -10,11 +10,8 @@ from trainer.augmentation.surface import RandomLight, RandomSurface
 def build_augmentation(seed: int, other_surfaces: bool = True) -> keras.Model:
     """Random geometry, surfaces, light and cameras for float32 images (batch, size, size, 3) in 0 to 255.
 
-    The result keeps shape, type and range. It does not depend on the label.
-
-    Args:
-        seed: Decides every draw; the same calls on a new model give the same pictures.
-        other_surfaces: Whether to draw textures and masonry over the surface.
+    The result keeps shape, type and range. `seed` decides every draw; a new model repeats the draws.
+    `other_surfaces` draws textures and masonry over the surface, whatever the label.
     """
     # Zoomed out, a crack is as thin as another camera's.
     geometry = RandomGeometry(zoom_in=0.3, zoom_out=1.0, seed=seed)

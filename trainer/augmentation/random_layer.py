@@ -11,10 +11,7 @@ _AT_ONCE = 16
 
 
 class RandomLayer(keras.layers.Layer):
-    """Changes every image in its own way: float32 images (batch, size, size, 3) in 0 to 255 in, the same out.
-
-    Without `training`, nothing happens. Subclasses implement `change`.
-    """
+    """Changes float32 images (batch, size, size, 3) in 0 to 255, each in its own way, and only with `training`."""
 
     # Whether XLA can compile `change`.
     compiled = True
@@ -31,7 +28,7 @@ class RandomLayer(keras.layers.Layer):
         draws = Draws(self.seeds, tf.shape(images)[0])
         if tf.executing_eagerly() or not self.compiled:
             return self.change(images, draws)
-        # One pass over the pixels instead of one per operation: a quarter of the work.
+        # One pass over the pixels instead of one per operation.
         return tf.function(self.change, jit_compile=True, autograph=False)(images, draws)
 
     def change(self, images: tf.Tensor, draws: "Draws") -> tf.Tensor:
@@ -40,10 +37,7 @@ class RandomLayer(keras.layers.Layer):
 
 
 class Draws:
-    """Draws for a batch of `count` images; each result has shape (count, 1, 1, 1) unless said otherwise.
-
-    The random numbers are drawn in the graph in which this object was made: XLA would take 30 times as long.
-    """
+    """Draws for `count` images, in the graph where this is made: shape (count, 1, 1, 1) unless said otherwise."""
 
     def __init__(self, seeds: keras.random.SeedGenerator, count: tf.Tensor):
         """Takes the layer's seeds, which advance with each draw."""
@@ -70,7 +64,7 @@ class Draws:
         """Random numbers (count, *shape) of mean 0 and deviation 1, normal but for the tails: none is beyond 3.5."""
         with self._here():
             evenly = self._evenly(*shape)
-        # The sum of four numbers of 5 bits each, for a tenth of what a normal number costs.
+        # The sum of four numbers of 5 bits each.
         bits = tf.cast(evenly * 2**20, tf.int32)
         total = sum(tf.bitwise.bitwise_and(tf.bitwise.right_shift(bits, 5 * part), 31) for part in range(4))
         return (tf.cast(total, tf.float32) - 4 * 31 / 2) / math.sqrt(4 * (32**2 - 1) / 12)

@@ -24,10 +24,10 @@ class RandomSurface(RandomLayer):
 
 
 def masonry(draws: Draws, side: int) -> tf.Tensor:
-    """Walls of stones in courses, each of its own tone, with joints: logarithms of brightness (batch, side, side, 1).
+    """Stones in courses, each of its own tone, with joints: logarithms of brightness (batch, side, side, 1).
 
-    Stones are from a thirtieth of the picture to half of it high, up to 3.5 times as long, in running or stack bond,
-    turned by any angle and a little crooked; joints are dark or light, sharp or washed out.
+    Stones are a thirtieth to half of the side high and up to 3.5 times as long; bonds are running or stack.
+    Walls are turned by any angle and a little crooked; joints are dark or light, sharp or washed out.
     """
     height = draws.log_uniform(0.06, 0.9)
     length = height * draws.log_uniform(0.8, 3.5)
@@ -53,7 +53,7 @@ def masonry(draws: Draws, side: int) -> tf.Tensor:
 
 
 class RandomLight(RandomLayer):
-    """Light that falls off to one side, and on three images in ten the edge of a shadow, hard or soft."""
+    """Light that falls off to one side, and a shadow's edge, hard or soft, on three images in ten."""
 
     def change(self, images: tf.Tensor, draws: Draws) -> tf.Tensor:
         """Returns the images in another light."""

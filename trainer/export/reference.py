@@ -18,14 +18,10 @@ _MOST_IMAGES = 32
 def write_reference(
     classifier: keras.Model, calibration: Calibration, image_size: int, file_patterns: list[str], folder: Path
 ) -> None:
-    """Writes the first examples, with their scores, as `tf.train.Example`s: `serving_default` takes them as they are.
+    """Writes the first examples with their scores to `reference.tfrecord.gz`, as `tf.train.Example`s.
 
-    Args:
-        classifier: From images to logits.
-        calibration: From logits to scores.
-        image_size: Pixels.
-        file_patterns: Globs of gzipped TFRecord files.
-        folder: Receives `reference.tfrecord.gz`.
+    `serving_default` takes them as they are. `classifier` goes from images to logits; `file_patterns` are globs of
+    gzipped TFRecord files.
     """
     examples = [
         tf.train.Example.FromString(record)

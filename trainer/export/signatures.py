@@ -25,17 +25,14 @@ UNRELEASED = "unreleased"
 class ServedClassifier(tf.Module):
     """The classifier with its decoding, its calibration and its decision.
 
-    Both signatures return, for N images of C classes: `scores` (float32, N x C), calibrated, each row summing to 1, in
-    label order; `label` (string, N), the decision; `probability` (float32, N), the score of that label;
-    `model_version` (string, N), from the model's version file at loading. With a positive class, `is_positive` (bool,
-    N) says whether its score reaches the threshold: `label` is the positive class then, else the class of the highest
-    score among the others. Without a positive class, the highest score decides.
+    Both signatures return, for N images of C classes:
+    `scores` (float32, N x C), calibrated, each row summing to 1, in label order; `label` (string, N), the decision;
+    `probability` (float32, N), the label's score; `model_version` (string, N), read when the model is loaded.
+    With a positive class, `is_positive` (bool, N) says whether its score reaches the threshold.
+    `label` is the positive class then, else the class of the highest score among the others.
 
-    `error` (string, N) says why an image could not be decoded, else it is "". Such an image fails only its own row: its
-    label is "", its scores are 0, and it is positive. NaN logits give NaN scores, and a positive image.
-
-    The loaded object has the steps: `decode`, `score_pixels`, and, if the backbone is convolutional throughout,
-    `feature_map` and `score_features`.
+    `error` (string, N) says why an image could not be decoded, else it is "". Such an image fails only its own row:
+    its label is "", its scores are 0, and it is positive. NaN logits give NaN scores, and a positive image.
     """
 
     def __init__(
@@ -179,16 +176,10 @@ def export_classifier(
 ) -> None:
     """Writes the SavedModel and its card.
 
-    Args:
-        model: From float32 images (batch, image_size, image_size, 3) in 0 to 255 to logits.
-        classes: Class names in label order.
-        image_size: Pixels.
-        folder: Receives the files.
-        calibration: From logits to scores.
-        decision: None when there is no positive class.
-        max_pixels: Width times height of the largest image that is decoded.
-        backbone: The model's own, from images to a feature map; without it, the model scores whole images only.
-        head: The model's own, from the feature map's mean to logits.
+    `model` goes from float32 images (batch, image_size, image_size, 3) in 0 to 255 to logits. Its `backbone` goes to a
+    feature map, its `head` from the map's mean to logits; without them it scores whole images only.
+    `max_pixels` is width times height of the largest image that is decoded.
+    `decision` is None without a positive class.
     """
     trunk = as_trunk(backbone) if backbone is not None and head is not None else None
     with tempfile.TemporaryDirectory() as assets:

@@ -13,12 +13,7 @@ _READ_AT_ONCE = 256
 
 
 def write_training_digests(file_patterns: list[str], model: Path) -> None:
-    """Writes the digests of the images' identities: 16 bytes an image.
-
-    Args:
-        file_patterns: Globs of gzipped TFRecord files of train and eval.
-        model: The SavedModel's folder, which receives `stored_example.TRAINING_DIGESTS_FILE`.
-    """
+    """Writes 16 bytes an image to `stored_example.TRAINING_DIGESTS_FILE`; `file_patterns` are train's and eval's."""
     wanted = {name: tf.io.RaggedFeature(tf.string) for name in stored_example.IDENTITIES}
     digests: set[int] = set()
     for batch in read_examples(file_patterns).batch(_READ_AT_ONCE):

@@ -53,20 +53,12 @@ def write_classification_report(
     options: TrainOptions,
     folder: Path,
 ) -> None:
-    """Writes metrics of the exported model on the eval split.
+    """Writes metrics of the exported model on the eval split to `classification_report.json`.
 
     Per class: precision, recall, F1 and support. Under `calibration`: temperature, bias, and the expected calibration
-    error before and after; the error after is optimistic, because these images fitted the calibration. Under
-    `decision`, if there is a positive class: the threshold and its recall on eval (see `RecallEstimate`).
-
-    Args:
-        labels: int (images,).
-        logits: float (images, classes).
-        classes: Class names in label order.
-        calibration: From logits to scores.
-        decision: None: the highest score decides.
-        options: Holds the target recall.
-        folder: Receives `classification_report.json`.
+    error before and after. The error after is optimistic, because these images fitted the calibration. Under
+    `decision`, with a positive class: the threshold and its recall on eval (see `RecallEstimate`).
+    `labels` are int (images,), `logits` float (images, classes).
     """
     scores = calibration.scores(logits)
     per_class = classification_report(
@@ -108,7 +100,7 @@ def write_reliability(
 ) -> None:
     """Draws the reliability diagram, before and after calibration, over ten bins of the score.
 
-    The score is the positive class's, or without one the highest of each image. Arguments as above.
+    The score is the positive class's, or without one the highest of each image.
     """
     figure = Figure(figsize=(5, 5), layout="constrained")
     axes = figure.subplots()

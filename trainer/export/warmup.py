@@ -18,12 +18,9 @@ _BATCHES = (1, IMAGES_AT_ONCE)
 
 
 def write_warmup_requests(image_size: int, file_patterns: list[str], folder: Path) -> None:
-    """Writes requests for both signatures, of one image and of as many as are scored at once, JPEG and PNG in turn.
+    """Writes requests for both signatures, of one image and of a full batch, JPEG and PNG in turn.
 
-    Args:
-        image_size: Side in pixels that the stored images are scaled to.
-        file_patterns: Globs of gzipped TFRecord files.
-        folder: The SavedModel's.
+    `image_size` is the side in pixels to which the stored images are scaled; `folder` is the SavedModel's.
     """
     wanted = {stored_example.ENCODED: tf.io.FixedLenFeature([], tf.string)}
     stored = [

@@ -20,12 +20,7 @@ _TOLERANCE = 1e-3
 
 
 class Engine(Protocol):
-    """A frozen backbone in two parts, ready to run.
-
-    Attributes:
-        activation_shape: (height, width, channels) of the lower part's output.
-        channels: Number of channels of the upper part's output.
-    """
+    """A frozen backbone in two parts; the lower part's output is (height, width, channels), `activation_shape`."""
 
     activation_shape: tuple[int, int, int]
     channels: int
@@ -33,14 +28,11 @@ class Engine(Protocol):
     def start(
         self, images: np.ndarray, activations: np.ndarray | None, features: np.ndarray, rough: bool = False
     ) -> None:
-        """Begins to compute. `finish` waits for the outputs.
+        """Begins to compute float32 images (n, size, size, 3) in 0 to 255, which may change after this returns.
 
-        Args:
-            images: float32 (n, size, size, 3) in 0 to 255; the caller may change it once this returns.
-            activations: Receives the lower part's output, (n, height, width, channels) of any float type; None if it is
-                not needed.
-            features: Receives the upper part's output, averaged over the picture: float32 (n, channels).
-            rough: Whether bfloat16 is enough; CPUs that compute in it take half the time.
+        `activations` receives the lower part's output, (n, height, width, channels) of any float type, unless None.
+        `features` receives the upper part's, averaged over the picture: float32 (n, channels).
+        With `rough`, bfloat16 is enough.
         """
 
     def finish(self) -> None:
@@ -48,12 +40,7 @@ class Engine(Protocol):
 
 
 def build_engine(lower: keras.Model, upper: keras.Model) -> Engine:
-    """The fastest engine that computes `lower`, then `upper`, on this machine; the log says which and why.
-
-    Args:
-        lower: Backbone up to the cut.
-        upper: Backbone from the cut on. The engine keeps the present weights.
-    """
+    """The fastest engine for `lower`, then `upper`, with their present weights; the log says which and why."""
     if tf.config.list_physical_devices("GPU"):
         log.info("the frozen backbone runs in TensorFlow, on the GPU")
         return TensorFlowEngine(lower, upper)
@@ -95,11 +82,7 @@ class OpenVinoEngine:
     """Runs small requests side by side, one on each core."""
 
     def __init__(self, lower: keras.Model, upper: keras.Model):
-        """Converts and compiles the backbone.
-
-        Raises:
-            Exception: OpenVINO is not installed, or cannot convert the backbone; of many types.
-        """
+        """Converts and compiles the backbone; raises errors of many types where OpenVINO cannot."""
         openvino = import_openvino()
         self.activation_shape, self.channels = lower.output_shape[1:], upper.output_shape[-1]
         shape = lower.input_shape[1:]

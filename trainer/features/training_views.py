@@ -52,15 +52,9 @@ def training_views(
     eval_files: list[str],
     folder: Path,
 ) -> TrainingViews:
-    """Views of the train and the eval split.
+    """Views of train and eval; the backbone's two parts have their weights and are frozen.
 
-    Args:
-        lower: Frozen backbone up to the cut, with its weights.
-        upper: Frozen backbone from the cut on, with its weights.
-        options: The training's.
-        train_files: Globs of gzipped TFRecord files.
-        eval_files: Globs of gzipped TFRecord files.
-        folder: Cache of views. Views that it lacks are added; those that this training does not need are removed.
+    The cache in `folder` receives views that it lacks, and loses those that this training does not need.
     """
     cache = ViewsCache(folder)
     source = _ViewSource(lower, upper, options, cache)

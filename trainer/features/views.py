@@ -17,11 +17,9 @@ log = logging.getLogger("crackgate")
 class Views:
     """Backbone outputs for every view of every image.
 
-    Attributes:
-        activations: float16 (images, views, height, width, channels), the lower part's output, a file mapped into
-            memory. None when the backbone stays frozen.
-        features: float32 (images, views, channels), the upper part's output, averaged over the picture.
-        labels: int64 (images,).
+    `activations`: float16 (images, views, height, width, channels), the lower part's output, mapped from a file. They
+    are None when the backbone stays frozen. `features`: float32 (images, views, channels), the upper part's output,
+    averaged over the picture. `labels`: int64 (images,).
     """
 
     activations: np.ndarray | None
@@ -31,12 +29,10 @@ class Views:
 
 @dataclass(frozen=True)
 class TrainingViews:
-    """Views of the train and the eval split.
+    """Views of the train and the eval split, or of samples.
 
-    Attributes:
-        train: One or several views of each training image, or of a sample.
-        validation: The image itself and an augmented view of each eval image, or of a sample. They choose the epoch.
-        validation_once: One view of each other eval image; None if there is none. All eval images calibrate.
+    `validation` has each eval image as it is and augmented, and chooses the epoch. `validation_once` has one view of
+    each other eval image, or is None. All eval images calibrate.
     """
 
     train: Views
@@ -61,13 +57,11 @@ def compute_views(
         name: The images' name in progress messages.
         images: Batches of (float32 images in 0 to 255, int64 labels), `count` images in all.
         count: Number of images.
-        make_engine: Builds the engine of the backbone, while the first augmented views are made: to compile the
-            augmentation and the network takes seconds each.
+        make_engine: Builds the engine while the first augmented views are made; both take seconds to compile.
         augment: Augmentation model, or a function of it; None when `versions` is 1.
         views: Views per image.
         file: Receives the activations, as .npy; None to keep only the features.
-        versions: One view in `versions` is the image itself, the others are augmented; batches take turns. None:
-            `views`, so that the first view of every image is the image itself.
+        versions: One view in `versions` is the image itself; batches take turns. None: each image's first view is.
         rough: Whether bfloat16 is enough for the images themselves, as it is for augmented ones.
     """
     done, versions = 0, versions or views

@@ -27,15 +27,9 @@ class ViewsCache:
         self._used: set[str] = set()
 
     def get(self, origin: dict[str, Any], cut: str | None, compute: Callable[[Path | None], Views]) -> Views:
-        """Returns the views of an origin, computed unless the folder has them.
+        """Returns the views of an origin, mapped read-only; `compute` makes absent ones, given a path for activations.
 
-        Args:
-            origin: Everything that decides the features, as JSON: images, backbone, views, seed, code, versions.
-            cut: Name of the layer whose output the activations are; None when no activations are needed.
-            compute: Called with the path for the activations, or None, when there is no such entry.
-
-        Returns:
-            Views that are mapped from the files, read-only.
+        `origin` is all that decides the features, as JSON. `cut` names the layer of the activations; None needs none.
         """
         digest = hashlib.sha256(json.dumps(origin, sort_keys=True).encode()).hexdigest()[:24]
         entry = self._find(digest, cut)

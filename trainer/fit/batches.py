@@ -15,12 +15,10 @@ _MOST_ON_DEVICE = 2**30
 
 @dataclass(frozen=True)
 class Inputs:
-    """The items that a model is trained or evaluated on.
+    """The items of training or evaluation; the model gets them as float32.
 
-    Attributes:
-        values: float16 or float32 (items, ...), often a file mapped into memory; the model gets them as float32.
-        labels: int64 (items,).
-        weights: float32 (items,), the weight of each item's loss; None for 1.
+    `values`: float16 or float32 (items, ...), often mapped from a file. `labels`: int64 (items,). `weights`: float32
+    (items,), each item's weight in the loss; None for 1.
     """
 
     values: np.ndarray
@@ -29,10 +27,7 @@ class Inputs:
 
 
 class Batches:
-    """Gives batches of inputs: from the device if it is one and they fit, otherwise read in the background.
-
-    Make and use it within the scope of the strategy that computes.
-    """
+    """Gives batches of inputs, from the device or read in the background, within the strategy's scope."""
 
     def __init__(self, inputs: Inputs):
         weights = inputs.weights if inputs.weights is not None else np.ones(len(inputs.labels), np.float32)
@@ -48,9 +43,7 @@ class Batches:
     def iterate(self, order: np.ndarray, batch_size: int) -> Iterator:
         """Gives, for each step and device of this worker, what `unpack` takes, 1.0 or 0.0, and the batch's size.
 
-        Args:
-            order: int (n,), the items to take.
-            batch_size: Items per step over all devices. A device without an item gets one that counts 0.0.
+        `order` holds the items, int (n,). `batch_size` counts items over all devices; 0.0 marks a device without one.
         """
 
         def of_worker(worker: tf.distribute.InputContext) -> tf.data.Dataset:

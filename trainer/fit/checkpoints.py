@@ -1,7 +1,4 @@
-"""Checkpoints: a training that was killed resumes after its last epoch, and ends with the same weights.
-
-They lie outside the component's outputs, because TFX removes the outputs of a failed execution.
-"""
+"""Checkpoints: a killed training resumes after its last epoch; they outlive TFX's removal of failed outputs."""
 
 import hashlib
 import json
@@ -29,10 +26,8 @@ _KEPT = 3
 class Saved:
     """A stage after one of its epochs.
 
-    Attributes:
-        variables: The start of the next epoch: weights, random states and the optimizer's variables.
-        best_weights: Weights after the epoch of the lowest eval loss so far.
-        history: By measure, one value per epoch.
+    `variables` start the next epoch: weights, random states and the optimizer's. `best_weights` had the lowest eval
+    loss. `history` has one value per epoch, by measure.
     """
 
     variables: list[np.ndarray]
@@ -76,13 +71,7 @@ class Checkpoint:
 def training_digest(
     custom_config: dict[str, Any], hyperparameters: dict[str, Any] | None, file_patterns: list[str]
 ) -> str:
-    """SHA-256 of everything that decides the weights.
-
-    Args:
-        custom_config: The Trainer's: classes, options, digests of code and weights. `work_dir` does not count.
-        hyperparameters: A Tuner's, or None.
-        file_patterns: Globs of the stored examples.
-    """
+    """SHA-256 of everything that decides the weights; `work_dir` in `custom_config` does not."""
     config = {name: value for name, value in custom_config.items() if name != "work_dir"}
     decisive = [config, hyperparameters, digest_examples(file_patterns)]
     return hashlib.sha256(json.dumps(decisive, sort_keys=True).encode()).hexdigest()
@@ -92,10 +81,7 @@ def training_digest(
 def checkpoint_folder(parent: Path, digest: str, owner: bool) -> Iterator[Path]:
     """Gives the folder of one training: removed when the block ends, kept for the next attempt when it raises.
 
-    Args:
-        parent: Holds the folders of all trainings.
-        digest: From `training_digest`.
-        owner: Whether this process may write and remove; False for all workers but one.
+    Only the `owner` writes and removes: one of several workers.
     """
     if not owner:
         yield parent / digest

@@ -1,7 +1,4 @@
-"""The training loop of one stage: on one device or several, and resumable to the same weights.
-
-Keras' own `fit` cannot resume the order of its batches, and has no MultiWorkerMirroredStrategy.
-"""
+"""The training loop of one stage: on one device or several, and resumable to the same weights."""
 
 import logging
 import time
@@ -32,14 +29,10 @@ _MESSAGE_INTERVAL = 5.0
 
 @dataclass(frozen=True)
 class Plan:
-    """How long a stage may take.
+    """How long a stage may take; `stage` is its name in messages.
 
-    Attributes:
-        stage: Its name in messages.
-        batch_size: Items per step, over all devices together.
-        epochs: Maximum number of epochs.
-        patience: Epochs without a lower eval loss after which the stage stops.
-        dtype: "float32" or "bfloat16": the type of the steps on one CPU. The eval loss is always computed in float32.
+    `batch_size` counts items over all devices. `patience` is the number of epochs without a lower eval loss after which
+    the stage stops. `dtype`, "float32" or "bfloat16", is that of steps on one CPU; the eval loss is always in float32.
     """
 
     stage: str
@@ -62,8 +55,8 @@ def fit(
 ) -> History:
     """Trains a model in place and leaves it with the weights of the epoch of the lowest eval loss.
 
-    Call it within the scope of the strategy in which the model was made. The weights depend on the arguments alone: a
-    training that was killed and called again ends with the same.
+    Call it within the scope of the strategy in which the model was made. The weights depend on the arguments alone,
+    even after a kill.
 
     Args:
         model: Gives logits.

@@ -29,13 +29,10 @@ _PREDICTED_AT_ONCE = 128
 
 @dataclass(frozen=True)
 class Stages:
-    """How the training went.
+    """Per epoch of each stage: loss, accuracy, val_loss and val_accuracy; `fine_tune` is empty when turned off.
 
-    Attributes:
-        head: Per epoch of the head's stage: loss, accuracy, val_loss and val_accuracy. `train.imbalance` weights the
-            losses, not the accuracies.
-        fine_tune: The same of the second stage; empty when it was turned off.
-        fine_tune_kept: Whether fine-tuning was kept: it was not clearly worse on eval than the frozen backbone.
+    `train.imbalance` weights the losses, not the accuracies. `fine_tune_kept` is False when fine-tuning was clearly
+    worse on eval than the frozen backbone.
     """
 
     head: History
@@ -51,20 +48,10 @@ def train_stages(
     tensorboard_dir: Path,
     checkpoints: Path | None = None,
 ) -> Stages:
-    """Trains the head, then the upper part with it; both models are changed in place.
+    """Trains the head, then the upper part with it, in place, within the scope of the strategy that made them.
 
-    Call it within the scope of the strategy in which they were made.
-
-    Args:
-        upper: Backbone from the cut on.
-        head: From `build_head`.
-        views: Views of the train and the eval split.
-        options: Epochs, rates, patience, imbalance and seed.
-        tensorboard_dir: Receives the logs of the stages in `head/` and `fine_tune/`.
-        checkpoints: Folder that keeps each epoch, from which a stage resumes; None to keep nothing.
-
-    Raises:
-        ValueError: The loss became NaN or infinite.
+    `upper` is the backbone from the cut on. The logs go to `head/` and `fine_tune/`. A stage resumes from the folder
+    `checkpoints`; None keeps nothing. A loss that becomes NaN or infinite raises ValueError.
     """
     of_head, of_fine_tuning = (
         Checkpoint(checkpoints / f"{stage}.npz", read_only=not is_chief()) if checkpoints else None
@@ -80,12 +67,9 @@ def train_stages(
 def predict_eval(
     upper: keras.Model, head: keras.Model, views: TrainingViews, stages: Stages
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Logits of the trained classifier for every eval image, without another pass through its lower part.
+    """Logits, float32 (images, classes), and labels, int64 (images,), of all eval images, from their stored views.
 
     Takes the models and views of `train_stages`, and the stages that it returned.
-
-    Returns:
-        Logits, float32 (images, classes), and labels, int64 (images,).
     """
     parts = [part for part in (views.validation, views.validation_once) if part is not None]
     labels = np.concatenate([part.labels for part in parts])

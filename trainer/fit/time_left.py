@@ -2,13 +2,7 @@
 
 
 def time_left(seconds: float, done: int, total: int) -> str:
-    """Estimates the remaining time from the steps so far: "40 s left", "12 min left", "3.5 h left".
-
-    Args:
-        seconds: Time that `done` steps took.
-        done: At least 1.
-        total: Steps in all.
-    """
+    """Estimates the remaining time from at least one step so far: "40 s left", "12 min left", "3.5 h left"."""
     left = seconds / done * (total - done)
     if left < 100:
         return f"{left:.0f} s left"

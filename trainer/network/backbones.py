@@ -16,18 +16,9 @@ TRUNK_STRIDE = 32
 
 
 def build_backbone(name: str, image_size: int, weights: str) -> keras.Model:
-    """Builds a backbone without its classifier.
+    """Builds one of `BACKBONES`: from float32 (batch, image_size, image_size, 3) in 0 to 255 to a feature map.
 
-    Args:
-        name: One of `BACKBONES`.
-        image_size: Side of the square input, in pixels.
-        weights: "imagenet", "none", or the path of a weights file.
-
-    Returns:
-        A functional model from float32 (batch, image_size, image_size, 3) in 0 to 255 to a feature map.
-
-    Raises:
-        ValueError: The name is unknown, or the weights cannot be had.
+    `weights` is "imagenet", "none" or a file's path. An unknown name or unavailable weights raise ValueError.
     """
     if name not in BACKBONES:
         raise ValueError(f"train.backbone: received {name!r}, allowed are {', '.join(BACKBONES)}")
@@ -66,14 +57,9 @@ def _keras_application(name: str, image_size: int, weights: str) -> keras.Model:
 
 
 def split_at_top(backbone: keras.Model, share: float) -> tuple[keras.Model, keras.Model]:
-    """Cuts a backbone in two where a single tensor passes, so that the lower part's output can be stored.
+    """Cuts a functional model where a single tensor passes: `upper(lower(x))` is `backbone(x)`, with shared layers.
 
-    Args:
-        backbone: A functional model with one input and one output.
-        share: Least share of the layers, from the top, that the upper part gets, where a cut allows it.
-
-    Returns:
-        The lower and the upper model; they share the backbone's layers, and `upper(lower(x))` is `backbone(x)`.
+    `share` is the least share of the layers that the upper part gets, where a cut allows it.
     """
     operations = backbone.operations
     position = {id(operation): index for index, operation in enumerate(operations)}
@@ -93,14 +79,9 @@ def split_at_top(backbone: keras.Model, share: float) -> tuple[keras.Model, kera
 
 
 def as_trunk(backbone: keras.Model) -> keras.Model | None:
-    """The same network for images of any size, with the same layers.
+    """The same layers for images of any size: (batch, H, W, 3) in 0 to 255 to (batch, ceil(H / 32), ceil(W / 32), F).
 
-    Args:
-        backbone: A functional model from square images of one size to a feature map.
-
-    Returns:
-        From float32 (batch, height, width, 3) in 0 to 255 to (batch, ceil(height / 32), ceil(width / 32), F). None
-        if the backbone takes means of the whole image on its way (squeeze-and-excitation), or has parts for one size.
+    None if the backbone takes means of the whole image on its way (squeeze-and-excitation), or has parts for one size.
     """
     if any(isinstance(layer, (*_LOOKS_AT_EVERYTHING, keras.Model)) for layer in backbone.layers):
         return None

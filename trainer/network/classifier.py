@@ -19,10 +19,7 @@ def build_head(channels: int, classes: int, options: TrainOptions) -> keras.Mode
 
 
 def assemble(backbone: keras.Model, head: keras.Model) -> keras.Model:
-    """The model from the input of a backbone, or of its upper part, to logits. It shares all weights.
-
-    BatchNorm stays in inference mode for good: the statistics of a few batches are worse than ImageNet's.
-    """
+    """The model from a backbone's input to logits, with shared weights; BatchNorm stays in inference mode for good."""
     # `backbone(x, training=False)` does not hold: Keras 3 overrides it in a functional model.
     for layer in backbone.layers:
         if isinstance(layer, keras.layers.BatchNormalization):

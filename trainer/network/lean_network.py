@@ -1,13 +1,9 @@
 """The network in fewer and cheaper operations, for training on a CPU. The Keras model keeps its variables.
 
-- A convolution, the frozen BatchNorm after it and the ReLU after that are one operation, through which gradients pass:
-  BatchNorm's scale is multiplied into the kernel.
-- A 1x1 convolution is a matrix product.
-- The gradients of a depthwise convolution over a small map are matrix products too. TensorFlow's own gradients take
-  several times as long as the convolution.
+- Convolution, frozen BatchNorm and ReLU are one operation; BatchNorm's scale is multiplied into the kernel.
+- A 1x1 convolution and the gradients of a small depthwise one are matrix products.
 - All of it may compute in bfloat16. Sums of products, variables, averages, logits and the loss stay in float32.
-
-Unknown layers run as Keras layers, in float32.
+- Unknown layers run as Keras layers, in float32.
 """
 
 from collections.abc import Callable
@@ -26,12 +22,8 @@ _MOST_PAIRS = 2500
 def lean(model: keras.Model, dtype: str) -> Callable[..., tf.Tensor]:
     """Returns a function that computes a model's outputs for a training step, called like the model.
 
-    Args:
-        model: With one input and one output, both float32.
-        dtype: "float32", equal to the model to within rounding, or "bfloat16".
-
-    Returns:
-        The model itself if it has no convolution, if a GPU or several devices compute it, or if it is not in float32.
+    `model` has one float32 input and output. `dtype` "float32" equals the model to within rounding; the other is
+    "bfloat16". A model without convolution, on a GPU, on several devices or not in float32 is returned itself.
     """
     if tf.distribute.has_strategy() or tf.config.list_logical_devices("GPU") or not has_convolution(model):
         return model
@@ -109,13 +101,7 @@ def _is_plain_relu(layer: Any) -> bool:
 
 @dataclass(frozen=True)
 class Convolution:
-    """A convolution that waits for the layers after it.
-
-    Attributes:
-        layer: The convolution.
-        inputs: Its inputs, in the type of the computation.
-        norm: The frozen BatchNorm after it, if there is one.
-    """
+    """A convolution whose `inputs` wait for the layers after it, such as the frozen BatchNorm `norm`."""
 
     layer: Any
     inputs: tf.Tensor
@@ -180,14 +166,7 @@ def _as_keras_expects(value: Any) -> Any:
 
 
 def _depthwise(inputs: tf.Tensor, kernel: tf.Tensor, stride: int, padding: str) -> tf.Tensor:
-    """A depthwise convolution.
-
-    Args:
-        inputs: (batch, height, width, channels).
-        kernel: (kernel height, kernel width, channels, 1).
-        stride: In both directions.
-        padding: "SAME" or "VALID".
-    """
+    """A depthwise convolution of (batch, H, W, channels) by (kernel H, kernel W, channels, 1), "SAME" or "VALID"."""
     strides = [1, stride, stride, 1]
     sides = [
         _Side(pixels, taps, stride, padding) for pixels, taps in zip(inputs.shape[1:3], kernel.shape[:2], strict=True)

@@ -30,13 +30,10 @@ class _TensorView(NamedTuple):
 
 
 def read_torch_weights(path: Path) -> dict[str, np.ndarray]:
-    """The tensors of the state dict in a file, by name and in the file's order.
-
-    Each array is C-contiguous, owns its memory and has its tensor's shape (() for a scalar), in float32 or int64.
+    """The tensors by name, in the file's order: C-contiguous arrays of float32 or int64 that own their memory.
 
     Raises:
-        ValueError: The file is no legacy PyTorch file (the later zip format is not one), is truncated, or holds or
-            names anything but tensors.
+        ValueError: The file is no legacy PyTorch file, is truncated, or holds or names anything but tensors.
     """
     # A pickle can call whatever it names: only the four names that a state dict needs are resolved.
     with path.open("rb") as file:
