@@ -1,7 +1,4 @@
-"""Scoring as a Beam pipeline, for sets of images that one machine takes too long for.
-
-Every worker calls `predictions.predict`, so the rows are the same.
-"""
+"""Scores sets of images that one machine takes too long for, as a Beam pipeline of `predictions.predict`."""
 
 import json
 from collections.abc import Iterable, Iterator, Sequence
@@ -28,17 +25,15 @@ _ERROR = "error"
 def predict_with_beam(
     model_dir: Path, arguments: Sequence[str], output: Path, kind: Format, pipeline_args: list[str]
 ) -> PredictionCounts:
-    """Runs the pipeline to its end.
+    """Runs the pipeline to its end. Shards appear under their names when all of them are whole.
 
-    Every path has to be valid on the workers, which match files and load the model, each process once. Shards appear
-    under their names when all of them are whole.
+    Every path has to be valid on the workers, which match files and load the model, each process once.
 
     Args:
         model_dir: Folder of a released version.
         arguments: See `find_images`.
-        output: Folder, created where it is not there; receives `predictions-00000-of-00004.parquet` (or `.jsonl`) and
-            so on, and `summary.json`.
-        kind: Parquet or JSONL.
+        output: Folder, created where it is not there; receives `summary.json` and `predictions-00000-of-00004.parquet`
+            and so on.
         pipeline_args: Beam's options: which runner, how many workers.
     """
     classes = read_card(model_dir).classes

@@ -10,8 +10,7 @@ class PredictionCounts:
     """The content of a Beam run's `summary.json`, too.
 
     Attributes:
-        rows: Images in all.
-        errors: Images that could not be scored.
+        rows: Images in all, those that could not be scored (`errors`) included.
         labels: Images of each class.
     """
 

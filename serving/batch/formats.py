@@ -1,8 +1,8 @@
-"""Rows as text or Parquet, written as they come. Importing this module is cheap; pyarrow is imported for Parquet only.
+"""Rows as text or Parquet, written as they come. Importing this module is cheap: only Parquet imports pyarrow.
 
 The columns, in this order: `image`, `label`, `probability`, `is_positive`, `model_version`, `error`, then
-`score_<class>` for every class in label order. JSON and JSONL have the scores as one object under `scores` instead.
-CSV has an empty field where JSON has null, and `true` and `false`.
+`score_<class>` for every class in label order. JSON and JSONL have the scores as one object under `scores` instead. CSV
+has an empty field where JSON has null, and `true` and `false`.
 """
 
 import csv
@@ -44,11 +44,7 @@ class UnknownFormatError(ValueError):
 
 
 def format_of(file: Path) -> Format:
-    """Returns the format that a file's extension stands for.
-
-    Raises:
-        UnknownFormatError: It stands for none.
-    """
+    """Returns the format that a file's extension stands for; raises UnknownFormatError where it stands for none."""
     try:
         return Format(file.suffix.lower().removeprefix("."))
     except ValueError:

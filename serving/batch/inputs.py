@@ -13,11 +13,7 @@ class NoSuchInputError(ValueError):
 
 
 def check_inputs(arguments: Iterable[str]) -> None:
-    """Refuses arguments that are no file, no folder, and no pattern of any; folders may turn out to be empty.
-
-    Raises:
-        NoSuchInputError: All of them are named.
-    """
+    """Raises NoSuchInputError for arguments that are no file, no folder and no pattern of any, and names them all."""
     missing = [argument for argument in arguments if not os.path.lexists(argument) and not _matches(argument)]
     if missing:
         raise NoSuchInputError(
@@ -30,9 +26,9 @@ def find_images(arguments: Iterable[str]) -> Iterator[Path]:
     """Yields the files that arguments stand for, one after the other, and never all at once.
 
     Args:
-        arguments: Files; folders, for every file below them, in sorted order; patterns in the shell's manner with **
-            for any folders, for what they match in the order in which the file system lists it. A folder that a pattern
-            without ** matches stands for every file below it. A file of that literal name makes it no pattern.
+        arguments: Files, folders and patterns in the shell's manner, with ** for any folders. A folder, and one that a
+            pattern without ** matches, stands for every file below it, sorted. A pattern's matches keep the file
+            system's order. A file of that literal name makes it no pattern.
     """
     for argument in arguments:
         if os.path.lexists(argument) or not glob.has_magic(argument):

@@ -10,16 +10,10 @@ class UnknownLabelError(ValueError):
 
 
 def resolve_labels(wanted: Sequence[str], classes: Sequence[str], positive_class: str | None) -> frozenset[str]:
-    """Returns the classes that labels stand for.
+    """Returns the classes that labels stand for; raises UnknownLabelError for one that the model has not.
 
-    Args:
-        wanted: Names of classes. "positive", "crack", "cracks" and "cracked", in any case, stand for the positive
-            class, unless a class has that very name.
-        classes: All that the model knows.
-        positive_class: One of them, or None.
-
-    Raises:
-        UnknownLabelError: The model has no such class.
+    "positive", "crack", "cracks" and "cracked", in any case, stand for the positive class, unless a class has that very
+    name.
     """
     found = set()
     for label in wanted:

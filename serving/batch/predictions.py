@@ -21,11 +21,10 @@ _BYTES_AT_ONCE = 32_000_000
 
 @dataclass(frozen=True, slots=True)
 class PredictionRow:
-    """One file and what the model says of it.
+    """The answer for one file, with an error where the file is unusable or a score is no number.
 
     Attributes:
         image: The file's path as it was found; bytes of it that are no UTF-8 are written as "\\xff".
-        answer: With an error where the file is unusable or a score is no number.
     """
 
     image: str
@@ -33,13 +32,9 @@ class PredictionRow:
 
 
 def predict(model: ReleasedModel, files: Iterable[Path]) -> Iterator[PredictionRow]:
-    """Scores files in the given order; rows come out as soon as their batch is scored.
+    """Scores files in the given order, some dozens at a time; rows come out as soon as their batch is scored.
 
-    Every file is brought into the form that ingest would have stored, so that the model sees what it was trained on.
-
-    Args:
-        model: From `load_released_model`.
-        files: Any number; no more than some dozens are held at a time.
+    Every file is first brought into the form that ingest would have stored.
     """
     batch: list[tuple[Path, bytes | str]] = []
     size = 0

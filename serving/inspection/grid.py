@@ -1,7 +1,7 @@
-"""The grid of a photograph's tiles. Pure geometry.
+"""The grid of a photograph's tiles: squares of one side. Pure geometry.
 
-All tiles are squares of one side. A photograph is scaled so that a tile has the network's size. Along each axis, every
-tile owns a cell: the pixels nearer to its centre than to any other's. Cells do not overlap and fill the photograph.
+A photograph is scaled so that a tile has the network's size. Along each axis, every tile owns a cell: the pixels nearer
+to its centre than to any other's. Cells do not overlap and fill the photograph.
 """
 
 from dataclasses import dataclass
@@ -31,13 +31,9 @@ class Axis:
 
 
 def lay_axis(length: int, tile: int, image_size: int, overlap: float) -> Axis:
-    """Spreads as few tiles as give the overlap evenly over a length.
+    """Spreads as few tiles as give the overlap evenly over a length; lengths are pixels of the photograph.
 
-    Args:
-        length: Pixels of the photograph.
-        tile: Side of a tile, in pixels of the photograph.
-        image_size: Side of the network's input.
-        overlap: Share of a tile that its neighbour covers at least, 0 to below 1, up to a pixel.
+    `overlap` is the share of a tile that its neighbour covers at least, 0 to below 1, up to a pixel.
     """
     padded = max(length, tile)
     scaled = round(padded * image_size / tile)

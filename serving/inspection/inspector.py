@@ -29,11 +29,9 @@ class Inspector:
         self.settings = InspectionSettings(model.version, model.positive_class, model.threshold, tile, overlap)
 
     def inspect(self, files: Iterable[Path], output: Path) -> Iterator[Inspection]:
-        """Inspects photographs; what cannot be read is reported, and the rest goes on.
+        """Inspects photographs; reports those that cannot be read, and goes on.
 
-        Args:
-            files: Any number.
-            output: Folder that receives a folder for each photograph: `overlay.jpg`, `tiles.csv`, `tiles.geojson`.
+        Each gets a folder below `output` with `overlay.jpg`, `tiles.csv` and `tiles.geojson`.
         """
         for number, file in enumerate(files, start=1):
             name = readable_path(os.fsencode(file))
@@ -52,13 +50,9 @@ class Inspector:
             yield Inspection(name, self._model.version, folder.name, width, height, measures)
 
     def score(self, pixels: np.ndarray) -> tuple[np.ndarray, Grid]:
-        """Scores a photograph.
+        """Scores a photograph, uint8 (height, width, 3).
 
-        Args:
-            pixels: uint8 (height, width, 3).
-
-        Returns:
-            float32 (rows, columns), the positive class's score of each tile, and where the tiles lie.
+        Returns the positive class's score of each tile, float32 (rows, columns), and where the tiles lie.
         """
         tile, overlap = self.settings.tile_px, self.settings.overlap
         grid = lay_grid(pixels.shape[1], pixels.shape[0], tile, self._model.image_size, overlap)

@@ -15,19 +15,17 @@ _NEIGHBOURS = np.ones((3, 3), int)
 
 @dataclass(frozen=True)
 class Measures:
-    """Measures of one photograph.
+    """Measures of one photograph; a tile is positive when its score reaches the threshold.
 
     Attributes:
         is_positive: Whether any tile is.
         cracked_share: Share of the photograph's area that lies in cells of positive tiles, 0 to 1.
         regions: Number of regions: sets of positive tiles whose cells touch at a side or at a corner.
         longest_run_px: Length of the longest run of any region, in pixels of the photograph; 0 without a region. A run
-            is the longest of the shortest ways between two tiles of a region. It leads from centre to centre of
-            neighbouring cells, and counts half a cell at each end. Exact in regions without loops, else a lower bound.
+            is the longest of the shortest ways between two tiles of a region. It leads through the centres of
+            neighbouring cells, and half a cell beyond each end. Exact in regions without loops, else a lower bound.
         longest_run_tiles: Number of tiles on that way.
         highest_score: The highest score of the positive class over all tiles, 0 to 1.
-        tiles: Number of tiles.
-        positive_tiles: Those whose score reaches the threshold.
     """
 
     is_positive: bool
@@ -48,23 +46,13 @@ class Measures:
 
 
 def find_regions(positive: np.ndarray) -> np.ndarray:
-    """Numbers the regions: int (rows, columns), from 1 on, and 0 where a tile is not positive.
-
-    Args:
-        positive: bool (rows, columns).
-    """
+    """Numbers the regions of bool (rows, columns): int (rows, columns), 0 where a tile is not positive."""
     numbers, _ = ndimage.label(positive, _NEIGHBOURS)
     return np.asarray(numbers)
 
 
 def measure(scores: np.ndarray, threshold: float, grid: Grid) -> Measures:
-    """Sums up a photograph.
-
-    Args:
-        scores: float (rows, columns), of the positive class, 0 to 1.
-        threshold: From which score on a tile is positive.
-        grid: The photograph's.
-    """
+    """Sums up a photograph's scores of the positive class: float (rows, columns), 0 to 1."""
     positive = is_positive(scores, threshold)
     areas = grid.cell_areas()
     regions = find_regions(positive)

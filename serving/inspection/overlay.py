@@ -20,19 +20,15 @@ _STRONGEST = 0.6
 def write_overlay(
     file: Path, pixels: np.ndarray, scores: np.ndarray, threshold: float, grid: Grid, measures: Measures, title: str
 ) -> None:
-    """Draws and writes a JPEG, no larger than a screen needs.
+    """Draws and writes a JPEG, no larger than a screen needs; the legend shows `measures` and `title`.
 
-    The colour at the middle of each tile stands for its score, between the middles for what lies between the scores.
-    White lines go around the cells of positive tiles.
+    Colours stand for the scores at the tiles' middles, and between them for scores in between. White lines go around
+    the cells of positive tiles.
 
     Args:
-        file: To write to.
         pixels: uint8 (height, width, 3), the photograph.
         scores: float (rows, columns), of the positive class.
         threshold: From which score on a tile is positive.
-        grid: The photograph's.
-        measures: For the legend.
-        title: For the legend, such as the photograph's name.
     """
     height, width, _ = pixels.shape
     zoom = min(1.0, _LONGEST / max(height, width))

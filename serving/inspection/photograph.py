@@ -17,10 +17,7 @@ LIMITS = ImageLimits(min_side=32, max_pixels=250_000_000, max_bytes=500_000_000)
 
 
 def read_photograph(file: Path) -> np.ndarray:
-    """Decodes a photograph as a viewer shows it, turned as its EXIF orientation says.
-
-    Returns:
-        uint8 (height, width, 3).
+    """Decodes a photograph as its EXIF orientation says: uint8 (height, width, 3).
 
     Raises:
         RejectedImageError: It is no image, damaged, or outside `LIMITS`.
@@ -32,14 +29,9 @@ def read_photograph(file: Path) -> np.ndarray:
 
 
 def scale(pixels: np.ndarray, grid: Grid) -> np.ndarray:
-    """Scales a photograph so that each tile has the network's size, with antialiasing as in training.
+    """Scales pixels, uint8 (height, width, 3), so that each tile has the network's size, antialiased as in training.
 
-    Args:
-        pixels: uint8 (height, width, 3).
-        grid: The photograph's. A photograph smaller than a tile is mirrored at its right and lower end.
-
-    Returns:
-        uint8 (scaled height, scaled width, 3).
+    A photograph smaller than a tile is mirrored at its right and lower end.
     """
     missing = grid.rows.padded - grid.rows.length, grid.columns.padded - grid.columns.length
     if any(missing):

@@ -24,16 +24,13 @@ figure{margin:0 0 2.5rem}img{width:100%;height:auto;border:1px solid #ccc}figcap
 
 @dataclass(frozen=True)
 class Inspection:
-    """One photograph.
+    """One photograph, or the `error` for which it could not be inspected; the other optional fields are None then.
 
     Attributes:
         photograph: Its path as it was found.
-        files: Folder below the output that has its overlay and tiles; None where there is an error.
-        width: Pixels; None where there is an error.
-        height: Pixels; None where there is an error.
-        measures: None where there is an error.
         model_version: Number of the version, or "unreleased".
-        error: Why it could not be inspected; None where it was.
+        files: Folder below the output that has its overlay and tiles.
+        width: In pixels, as the height.
     """
 
     photograph: str
@@ -58,8 +55,7 @@ class InspectionSettings:
 
     Attributes:
         model_version: Number of the version, or "unreleased".
-        positive_class: The class of cracks.
-        threshold: Score from which on a tile is positive, 0 to 1.
+        threshold: Score of the positive class from which on a tile is positive, 0 to 1.
         tile_px: Side of a tile, in pixels of the photographs.
         overlap: Share of a tile that its neighbour covers at least.
     """

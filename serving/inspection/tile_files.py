@@ -1,7 +1,7 @@
 """The tiles of a photograph for other programs: CSV of all, GeoJSON of the positive ones.
 
-Coordinates are pixels of the photograph as a viewer shows it (turned as its EXIF orientation says): x to the right and
-y down from the upper left corner, the end of a tile not included.
+Coordinates are pixels of the photograph as a viewer shows it: x to the right and y down from the upper left corner, the
+end of a tile not included.
 """
 
 import csv

@@ -7,12 +7,7 @@ from serving.inspection.grid import Grid
 
 
 def score_tiles(model: ReleasedModel, pixels: np.ndarray, grid: Grid) -> np.ndarray:
-    """Runs every tile through the network.
-
-    Args:
-        model: With a positive class.
-        pixels: uint8 (scaled height, scaled width, 3), see `photograph.scale`.
-        grid: The photograph's.
+    """Runs every tile of a scaled photograph, uint8 (height, width, 3), through a network with a positive class.
 
     Returns:
         float32 (rows, columns), the positive class's score of each tile, 0 to 1.

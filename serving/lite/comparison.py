@@ -24,13 +24,12 @@ _TIMED_ROUNDS = 2
 
 @dataclass(frozen=True)
 class MeasuredNetwork:
-    """One network.
+    """The gate's metrics of one network, and how it differs from the first one.
 
     Attributes:
-        measurement: The gate's metrics.
         agreement: Share of the photographs that get the label that the first network gives, 0 to 1.
-        largest_difference: Of a score from the first network's; NaN where one is no number.
-        images_per_second: Of the network alone, one image at a time: one over the median time for one.
+        largest_difference: The largest of a score from the first network's; NaN where one is no number.
+        images_per_second: The network alone, one image at a time: one over the median time for one.
     """
 
     measurement: Measurement
@@ -42,13 +41,9 @@ class MeasuredNetwork:
 def compare_networks(
     networks: Mapping[str, Score], photographs: Iterable[Chunk], decision: Decision | None, gate: GateOptions
 ) -> dict[str, MeasuredNetwork]:
-    """Scores all photographs by all networks.
+    """Scores all photographs, one at least, by all networks, and holds them against the first one.
 
-    Args:
-        networks: By name, the first one being what the others are held against.
-        photographs: One at least in all.
-        decision: The model's own, for all of them; None: the highest score decides.
-        gate: The options of the metrics and of the intervals.
+    All networks get the model's own decision; without one, the highest score decides.
     """
     scores: dict[str, list[np.ndarray]] = {name: [] for name in networks}
     labels: list[np.ndarray] = []
@@ -77,7 +72,7 @@ def compare_networks(
 def judge_network(
     rules: Sequence[Rule], network: MeasuredNetwork, original: MeasuredNetwork, classes: list[str], gate: GateOptions
 ) -> list[Requirement]:
-    """Judges a converted network by the gate's rules on all images; changes are from the network that it is made of.
+    """Judges a converted network by the gate's rules on all images; changes are from the original network.
 
     The rule on images seen in training is left out: it is about the model, and not about its conversion.
     """
@@ -91,7 +86,7 @@ def judge_network(
 
 
 def largest_difference(scores: np.ndarray, others: np.ndarray) -> float:
-    """Of any score, both (images, classes); NaN where one is no number."""
+    """The largest of any score, both (images, classes); NaN where one is no number."""
     with np.errstate(invalid="ignore"):
         return float(np.abs(scores - others).max())
 

@@ -1,7 +1,4 @@
-"""From a released model's network to TensorFlow Lite, in float32 and in 8-bit integers, and running either.
-
-Importing this module imports TensorFlow, which takes some seconds.
-"""
+"""From a released model's network to TensorFlow Lite, in float32 and in 8-bit integers, and running either."""
 
 from collections.abc import Iterable, Iterator
 from typing import Any
@@ -13,22 +10,17 @@ from serving.lite.errors import ConversionError
 
 # Names in the files' only signature.
 INPUT, OUTPUT = "pixels", "scores"
-# Of the interpreter: what a phone gives to one network.
+# A phone gives about so many to one network.
 THREADS = 2
 
 _LONGEST_LIST = 3
 
 
 def convert(loaded: Any, image_size: int) -> bytes:
-    """Converts the network as it is, in float32.
+    """Converts a SavedModel's `score_pixels` as it is, in float32, and returns the file's content.
 
-    Args:
-        loaded: The SavedModel, which has `score_pixels`.
-        image_size: Side of its input, pixels.
-
-    Returns:
-        The file's content: from `pixels`, float32 (1, image_size, image_size, 3) in 0 to 255, to `scores`, float32
-        (1, classes), calibrated.
+    It leads from `pixels`, float32 (1, image_size, image_size, 3) in 0 to 255, to `scores`, float32 (1, classes),
+    calibrated.
 
     Raises:
         ConversionError: It has an operation that TensorFlow Lite has not.
@@ -37,17 +29,15 @@ def convert(loaded: Any, image_size: int) -> bytes:
 
 
 def quantise(loaded: Any, image_size: int, images: Iterable[np.ndarray]) -> bytes:
-    """Converts the network to 8-bit integers throughout; the first operation rounds the pixels, the last one unrounds
-    the scores, so that input and output are those of `convert`. Scores are multiples of 1/256.
+    """Converts the network to 8-bit integers throughout; scores are multiples of 1/256.
 
-    Source: Jacob et al. 2018, "Quantization and Training of Neural Networks for Efficient Integer-Arithmetic-Only
-    Inference".
+    Input and output are those of `convert`. Source: Jacob et al. 2018, "Quantization and Training of Neural Networks
+    for Efficient Integer-Arithmetic-Only Inference".
 
     Args:
         loaded: As for `convert`.
         image_size: Likewise.
-        images: float32 (image_size, image_size, 3) in 0 to 255, like those to come: the ranges of all values in the
-            network are measured on them.
+        images: float32 (image_size, image_size, 3) in 0 to 255, like those to come: they set the ranges of all values.
 
     Raises:
         ConversionError: It has an operation that TensorFlow Lite has not, or not for integers.
@@ -79,14 +69,7 @@ class LiteNetwork:
         self._run = tf.lite.Interpreter(model_content=content, num_threads=THREADS).get_signature_runner()
 
     def score(self, pixels: np.ndarray) -> np.ndarray:
-        """Scores images one after the other.
-
-        Args:
-            pixels: float32 (images, image_size, image_size, 3) in 0 to 255.
-
-        Returns:
-            float32 (images, classes).
-        """
+        """Scores images one after the other: float32 (images, classes) from pixels of `convert`'s form."""
         return np.concatenate([self._run(**{INPUT: image[np.newaxis]})[OUTPUT] for image in pixels])
 
 
@@ -112,7 +95,7 @@ def _inner_floats(content: bytes) -> list[str]:
 def _convert(converter: Any) -> bytes:
     try:
         content: bytes = converter.convert()
-    # Of many types, from Python and from C++.
+    # Python and C++ raise many types here.
     except Exception as error:
         raise ConversionError(f"TensorFlow Lite cannot take this network: {error}") from error
     return content

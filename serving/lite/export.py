@@ -1,7 +1,4 @@
-"""From a released model and labelled photographs to both TensorFlow Lite files and their metrics; writes nothing.
-
-Importing this module imports TensorFlow, which takes some seconds.
-"""
+"""From a released model and labelled photographs to both TensorFlow Lite files and their metrics; writes nothing."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -32,18 +29,14 @@ _LONGEST_LIST = 5
 
 @dataclass(frozen=True)
 class Export:
-    """Both files and their metrics.
+    """Both files, by content, and their metrics.
 
     Attributes:
-        model: The released model.
-        float32: Content of the float file.
-        int8: Content of the integer file; None where there can be none.
-        int8_problem: Why there can be none; "" where there is one.
+        int8: None where there can be none; `int8_problem` says why, "" where there is one.
         networks: By name.
         calibrated_on: Photographs that the integers' ranges were measured on.
         judged_on: Photographs that judged, by class.
-        seen_in_training: Of those that judged; None where the model does not say.
-        skipped: Files that could not be used.
+        seen_in_training: Number of those that judged; None where the model does not say.
     """
 
     model: ReleasedModel
@@ -65,13 +58,12 @@ def export(
     gate: GateOptions,
     say: Callable[[str], None],
 ) -> Export:
-    """Converts and judges.
+    """Converts and judges a released version.
 
     Args:
-        folder: Of a released version.
+        folder: The version's.
         data: Folder of the photographs.
         shares: Those that calibrate, and those that judge.
-        limits: Of files and images.
         gate: The options of the metrics and of the intervals.
         say: Called with the step that begins.
 

@@ -23,12 +23,7 @@ _CHUNK = 32
 
 @dataclass(frozen=True)
 class LabelledFile:
-    """One file.
-
-    Attributes:
-        path: Below the data folder, as it was found.
-        label: Position of its class.
-    """
+    """A file, by its path below the data folder as it was found, and the position of its class."""
 
     path: str
     label: int
@@ -36,12 +31,7 @@ class LabelledFile:
 
 @dataclass(frozen=True)
 class Skipped:
-    """A file that is used for nothing.
-
-    Attributes:
-        path: Below the data folder; bytes of it that are no UTF-8 are written as "\\xff".
-        reason: Why.
-    """
+    """A file that is used for nothing: its path below the data folder, bytes that are no UTF-8 as "\\xff"."""
 
     path: str
     reason: str
@@ -49,13 +39,7 @@ class Skipped:
 
 @dataclass(frozen=True)
 class Shares:
-    """What the photographs are used for; none of them for both.
-
-    Attributes:
-        calibrating: To measure the ranges of values.
-        judging: To judge by.
-        skipped: For nothing.
-    """
+    """Photographs that calibrate, those that judge, and those that do neither; none of them does both."""
 
     calibrating: list[LabelledFile]
     judging: list[LabelledFile]
@@ -64,13 +48,12 @@ class Shares:
 
 @dataclass(frozen=True)
 class Chunk:
-    """Some photographs.
+    """Some photographs, and files that could not be used.
 
     Attributes:
         pixels: float32 (images, size, size, 3), RGB, 0 to 255.
         labels: int64 (images,).
         seen: How many of them the model was trained on; None where it does not say.
-        skipped: Files that could not be used.
     """
 
     pixels: np.ndarray
@@ -80,13 +63,9 @@ class Chunk:
 
 
 def share_out(folder: Path, classes: Sequence[str]) -> Shares:
-    """Decides by the files' order alone, so that the same folder is always shared out alike.
+    """Shares out the files of a folder with a sub-folder for each class, always alike: by their order alone.
 
-    Of each class, every fifth file or fewer calibrate, evenly spread, and all others judge.
-
-    Args:
-        folder: With a sub-folder for each class.
-        classes: Names in label order.
+    In each class, every fifth file or fewer calibrate, evenly spread, and all others judge.
     """
     shares = Shares([], [], [])
     by_class: list[list[LabelledFile]] = [[] for _ in classes]
@@ -108,14 +87,12 @@ def share_out(folder: Path, classes: Sequence[str]) -> Shares:
 def read_photographs(
     folder: Path, files: Sequence[LabelledFile], loaded: Any, limits: "ImageLimits", trained_on: frozenset[int] | None
 ) -> Iterator[Chunk]:
-    """Reads files as batch scoring does: in the form that ingest would have stored, decoded by the SavedModel itself.
+    """Reads files, a few dozens at a time, as batch scoring does: as ingest would have stored them.
 
     Args:
-        folder: That holds them.
-        files: Any number; a few dozens are held at a time.
-        loaded: The SavedModel, which has `decode`.
-        limits: Of files and images.
-        trained_on: Digests of what the model was trained on; None where it does not say.
+        loaded: The SavedModel, whose `decode` gives the pixels.
+        limits: Bounds of files and images.
+        trained_on: Digests of the training images; None where the model does not say.
     """
     import tensorflow as tf
 

@@ -20,13 +20,7 @@ FILES = {FLOAT32: "model-float32.tflite", INT8: "model-int8.tflite"}
 
 
 def make_record(result: Export, requirements: Sequence[Requirement], refused_for: Sequence[str]) -> dict[str, Any]:
-    """Puts together the content of `tflite.json`.
-
-    Args:
-        result: The conversion's.
-        requirements: How the integer file did by the gate; none where there is no such file.
-        refused_for: Why there is no integer file; nothing where there is one.
-    """
+    """The content of `tflite.json`. Without an integer file there are no `requirements`, and `refused_for` says why."""
     model, size = result.model, result.model.image_size
     networks: dict[str, Any] = {SAVED_MODEL: {"bytes": saved_model_bytes(model.folder)}, FLOAT32: _file(result.float32)}
     networks[FLOAT32] = {"file": FILES[FLOAT32], **networks[FLOAT32]}

@@ -24,8 +24,7 @@ _Item = tuple["ReleasedModel", bytes, "asyncio.Future[Answer]"]
 class Batcher:
     """A bounded queue of images, and one thread that scores them batch by batch.
 
-    While one batch is scored, the next gathers. A batch that could start at once waits for a moment while other
-    requests are being read.
+    While one batch is scored, the next gathers. A batch waits for a moment while other requests are being read.
     """
 
     def __init__(self, limits: Limits, metrics: Metrics, is_more_coming: Callable[[], bool]):
@@ -36,11 +35,7 @@ class Batcher:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="batches")
 
     async def score(self, model: "ReleasedModel", images: Sequence[bytes]) -> "list[Answer]":
-        """Answers for images, in their order.
-
-        Raises:
-            ServiceError: The queue has no room for them (RESOURCE_EXHAUSTED).
-        """
+        """Answers for images, in their order; raises ServiceError (RESOURCE_EXHAUSTED) when the queue has no room."""
         if not images:
             return []
         if len(self._queue) + len(images) > self._limits.queued_images:

@@ -1,7 +1,4 @@
-"""TensorFlow Serving's gRPC interface: PredictionService's Predict and GetModelMetadata, ModelService's GetModelStatus.
-
-Importing this module imports TensorFlow, which takes some seconds.
-"""
+"""TensorFlow Serving's gRPC interface: Predict, GetModelMetadata and GetModelStatus."""
 
 import hmac
 import logging
@@ -32,11 +29,7 @@ _Answer = TypeVar("_Answer")
 
 
 def build_server(settings: ServiceSettings, predictor: Predictor, metrics: Metrics) -> tuple[Any, int]:
-    """A server that is ready to be started, and its port.
-
-    Raises:
-        SettingsError: The port is taken.
-    """
+    """A server that is ready to be started, and its port; raises SettingsError when the port is taken."""
     server = grpc.aio.server(
         maximum_concurrent_rpcs=settings.limits.connections,
         options=[

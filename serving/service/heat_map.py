@@ -25,11 +25,7 @@ class HeatMapper:
         self._photographs = 0
 
     async def look(self, served: ServedVersion, photograph: bytes) -> dict[str, Any]:
-        """Scores a photograph as a whole and tile by tile.
-
-        Args:
-            served: The version that answers.
-            photograph: A file's content.
+        """Scores a photograph's bytes as a whole and tile by tile.
 
         Returns:
             `width` and `height` in pixels; `whole`, the outputs of `predict_images` with scores by class; and `map`,

@@ -1,8 +1,4 @@
-"""Imports of modules that import TensorFlow, one at a time.
-
-Several threads import it while the service listens already. When one imports a package and another a part of it at the
-same time, Python lets one of them see the other's half-made module, and fail.
-"""
+"""Imports of modules that import TensorFlow, one at a time: side by side, one may see the other's half-made module."""
 
 import importlib
 import threading

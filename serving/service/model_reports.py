@@ -19,11 +19,7 @@ _AS_TENSORFLOW_SERVING: dict[str, Any] = {
 def report_status(
     name: str, statuses: list[VersionStatus], number: int | None
 ) -> get_model_status_pb2.GetModelStatusResponse:
-    """States of all versions, or of one.
-
-    Raises:
-        ServiceError: There is no such version (NOT_FOUND).
-    """
+    """States of all versions, or of one; raises ServiceError (NOT_FOUND) where there is no such version."""
     wanted = [status for status in statuses if number is None or status.number == number]
     if not wanted:
         which = f"version {number}" if number is not None else "any version"

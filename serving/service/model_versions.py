@@ -30,9 +30,8 @@ class ServedVersion:
 
     Attributes:
         number: As TensorFlow Serving gives it.
-        model: Ready to answer.
         signature_inputs: The name of the one input, of each signature.
-        signature_defs: The SavedModel's definitions of its signatures: protos by name.
+        signature_defs: Protos by name.
         hold: Keeps its folder from being removed.
     """
 
@@ -54,12 +53,7 @@ class VersionStatus:
 
 @dataclass(frozen=True)
 class Source:
-    """Source of versions.
-
-    Attributes:
-        folder: Serving directory, whose newest version should answer; or the folder of one version.
-        is_one_version: Whether it is the latter, whatever else is released and whether or not it has a manifest.
-    """
+    """A serving directory, whose newest version should answer, or the folder of one version."""
 
     folder: Path
     is_one_version: bool
@@ -102,10 +96,7 @@ class ModelVersions:
         self._refused_mark: object = None
 
     def get(self, number: int | None = None) -> ServedVersion:
-        """The version that answers.
-
-        Args:
-            number: The one that a client asks for; None: any.
+        """The version that answers, which a client may ask for by its number.
 
         Raises:
             ServiceError: There is none yet (UNAVAILABLE), or another one answers (NOT_FOUND).
@@ -156,7 +147,7 @@ class ModelVersions:
         started = time.perf_counter()
         try:
             loaded = await asyncio.to_thread(self._load, folder, number)
-        # Whatever is wrong with it, the version in production goes on.
+        # The version in production goes on, whatever is wrong with this one.
         except Exception as error:
             self._refuse(number, mark, str(error) or type(error).__name__)
             return

@@ -25,10 +25,7 @@ class Predictor:
         self.batcher = Batcher(limits, metrics, lambda: self._preparing > 0)
 
     async def prepare(self, function: Any, *arguments: Any, heavy: bool) -> Any:
-        """Calls a function that reads a request; the next batch waits for it, for a moment.
-
-        `heavy`: it takes so long that it has to run in a thread of its own.
-        """
+        """Calls a function that reads a request, a `heavy` one in a thread; the next batch waits for it a moment."""
         self._preparing += 1
         try:
             return await asyncio.to_thread(function, *arguments) if heavy else function(*arguments)
@@ -36,12 +33,9 @@ class Predictor:
             self._preparing -= 1
 
     async def predict(self, served: ServedVersion, signature: str, values: Sequence[bytes]) -> dict[str, list[Any]]:
-        """The signature's outputs, with one value for each row; a broken or too large image has an `error`.
+        """A signature's outputs, with one value for each row; a broken or too large image has an `error`.
 
-        Args:
-            served: The version that answers.
-            signature: Its name.
-            values: Encoded images; serialized examples for `serving_default`.
+        The values are encoded images; serialized examples for `serving_default`.
 
         Raises:
             ServiceError: The service is too busy.

@@ -22,10 +22,9 @@ _SPARE_VALUES = 64
 
 @dataclass(frozen=True)
 class PredictRequest:
-    """A parsed request.
+    """A parsed request for a signature.
 
     Attributes:
-        signature: Its name.
         values: The input: one value for each row, decoded from base64.
         by_row: Whether the answer is to come row by row (`predictions`), not column by column (`outputs`).
     """
@@ -36,12 +35,9 @@ class PredictRequest:
 
 
 def parse_request(body: bytes, inputs: Mapping[str, str], most_rows: int) -> PredictRequest:
-    """Reads the body of a `:predict` request.
+    """Reads the JSON of a `:predict` request with `most_rows` images at most.
 
-    Args:
-        body: JSON.
-        inputs: The name of each signature's one input.
-        most_rows: Images that a request may hold.
+    `inputs` has the name of each signature's one input.
 
     Raises:
         ServiceError: INVALID_ARGUMENT; it is not as TensorFlow Serving takes it.
@@ -66,12 +62,7 @@ def parse_request(body: bytes, inputs: Mapping[str, str], most_rows: int) -> Pre
 
 
 def render_answers(outputs: Mapping[str, Sequence[Any]], by_row: bool) -> bytes:
-    """The body of the answer.
-
-    Args:
-        outputs: By name, one value for each row.
-        by_row: See `PredictRequest`.
-    """
+    """The body of the answer, from outputs by name with one value for each row."""
     if by_row:
         rows = [dict(zip(outputs, values, strict=True)) for values in zip(*outputs.values(), strict=True)]
         return json.dumps({"predictions": rows}).encode()

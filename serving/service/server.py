@@ -24,11 +24,7 @@ log = logging.getLogger("crackgate.service")
 
 
 def serve(settings: ServiceSettings) -> None:
-    """Serves until SIGTERM or SIGINT; requests that are under way then are answered.
-
-    Raises:
-        SettingsError: The address cannot be listened at.
-    """
+    """Serves until SIGTERM or SIGINT, then answers the requests under way; raises SettingsError for a taken address."""
     _write_log()
     metrics = Metrics()
     versions = ModelVersions(Source(settings.folder, settings.is_one_version), settings.poll_seconds, metrics)

@@ -20,9 +20,8 @@ class Limits:
         queued_images: Images that may wait; more are refused.
         batch_images: Images that are scored together.
         batch_wait: Seconds that a batch waits for requests that are being read.
-        receive_seconds: For a client to send its request.
-        answer_seconds: For an answer, once the request is there.
-        connections: At one time.
+        receive_seconds: Time for a client to send its request.
+        answer_seconds: Time for an answer, once the request is there.
     """
 
     request_bytes: int = 32 * 2**20
@@ -40,15 +39,12 @@ class ServiceSettings:
     """The service's settings.
 
     Attributes:
-        folder: Serving directory, whose newest version answers; or the folder of one version.
-        is_one_version: Whether it is the latter.
-        host: Address to listen at.
-        port: Port of HTTP; 0 takes any free one.
-        grpc_port: Port of gRPC; 0 takes any free one, None means no gRPC.
+        folder: Serving directory, whose newest version answers; or, with `is_one_version`, the folder of one version.
+        port: Port of HTTP; 0 takes any free one, as for gRPC.
+        grpc_port: None means no gRPC.
         name: Name of the model, in the paths.
         token: Clients have to send it; None lets everybody in.
-        poll_seconds: Between two looks at the serving directory.
-        limits: See `Limits`.
+        poll_seconds: Time between two looks at the serving directory.
     """
 
     folder: Path
@@ -63,11 +59,7 @@ class ServiceSettings:
 
 
 def check_exposure(host: str, token: bytes | None, without_token: bool) -> None:
-    """Refuses to open the service to a network by accident.
-
-    Raises:
-        SettingsError: Others than this machine's users could ask, there is no token, and `without_token` is False.
-    """
+    """Raises SettingsError where others than this machine's users could ask without a token, unless `without_token`."""
     if token is not None or without_token or _is_loopback(host):
         return
     raise SettingsError(
@@ -78,11 +70,7 @@ def check_exposure(host: str, token: bytes | None, without_token: bool) -> None:
 
 
 def check_name(name: str) -> None:
-    """Refuses a model's name that TensorFlow Serving's paths cannot hold.
-
-    Raises:
-        SettingsError: It has other characters.
-    """
+    """Raises SettingsError for a model's name that TensorFlow Serving's paths cannot hold."""
     if not re.fullmatch(r"[A-Za-z0-9_.-]+", name):
         raise SettingsError(f"--name: received {name!r}; allowed are letters, digits, '_', '-' and '.'")
 
@@ -92,8 +80,7 @@ def read_token(file: Path | None, variable: str | None, environment: dict[str, s
 
     Args:
         file: Holds it; white space around it does not count.
-        variable: Name of the environment variable that holds it.
-        environment: All variables.
+        variable: Name of the variable in `environment` that holds it.
 
     Raises:
         SettingsError: Both are given, there is no such file or variable, or the token is none.
