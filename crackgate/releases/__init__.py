@@ -1,15 +1,15 @@
 """The serving directory: released versions, one numbered folder each, in TensorFlow Serving's layout.
 
     serving/
-    ├── 1795374861/        a version: the SavedModel, manifest.json and, where releases are signed, manifest.sig
+    ├── 1795374861/        a version: the SavedModel, manifest.json and, for signed releases, manifest.sig
     ├── withdrawn/         versions that were rolled back, and <version>.json with who, when and why
     ├── model_cards/       <version>.md, written by the report
     ├── .unfinished/       pushes that go on or were killed
     ├── .lock              held by the process that changes something
-    └── .last-number       the highest number so far, also when that version was deleted
+    └── .last-number       the highest number so far, deleted versions included
 
-A version is complete when it has a manifest and every file that the manifest names. Its folder never changes after
-that. In production is the newest complete version that is not withdrawn. TensorFlow Serving looks at numbers alone.
+A complete version has a manifest and all its files, and never changes. The newest complete version that is not
+withdrawn is in production. TensorFlow Serving looks at numbers alone.
 """
 
 from crackgate.releases.change import ServingDirectoryError

@@ -1,4 +1,4 @@
-"""One change of the serving directory at a time; the next one removes what a killed one left."""
+"""One change of the serving directory at a time; each removes the leftovers of killed ones."""
 
 import errno
 import fcntl
@@ -21,7 +21,7 @@ from crackgate.releases.versions import examine, numbered_folders
 LOCK_FILE = ".lock"
 LAST_NUMBER_FILE = ".last-number"
 UNFINISHED_FOLDER = ".unfinished"
-# In a workshop: the number of the version that is being moved.
+# A workshop's file with the number of the version that is being moved.
 _MOVING_FILE = "moving"
 _PATIENCE = 600.0
 _DAY = 86_400.0
@@ -33,21 +33,16 @@ class ServingDirectoryError(Exception):
 
 @dataclass(frozen=True)
 class Change:
-    """The only change that goes on, as far as locks reach.
-
-    Attributes:
-        serving_dir: The serving directory.
-        workshop: An empty folder on the same file system, removed at the end.
-    """
+    """The only change that goes on; `workshop` is an empty folder on the same file system, removed at the end."""
 
     serving_dir: Path
     workshop: Path
 
     def next_number(self) -> int:
-        """Returns a number for a new version: the time, or one more than the highest number ever given here."""
+        """Returns a new version's number: the time, or one above the highest number ever given here."""
         parents = (self.serving_dir, self.serving_dir / WITHDRAWN_FOLDER)
         taken = [number for parent in parents for number in numbered_folders(parent)]
-        # A version that was deleted by hand does not free its number, whatever the clock says.
+        # Deleting a version by hand does not free its number.
         last = self.serving_dir / LAST_NUMBER_FILE
         if last.is_file() and (text := last.read_text()).isdecimal():
             taken.append(int(text))
@@ -56,12 +51,12 @@ class Change:
         return number
 
     def move(self, folder: Path, target: Path) -> None:
-        """Moves a version's folder to its number below the serving directory; see `move_folder`."""
+        """Moves a version's folder to `target` below the serving directory; see `move_folder`."""
         self.announce_move(int(target.name))
         move_folder(folder, target)
 
     def announce_move(self, number: int) -> None:
-        """Records which version is about to be moved: after a kill, the next change completes or undoes the move."""
+        """Records the version that moves next: after a kill, the next change completes or undoes the move."""
         write_text(self.workshop / _MOVING_FILE, str(number))
 
     def remove(self, folder: Path) -> None:
@@ -78,15 +73,14 @@ class Change:
 
 @contextmanager
 def changing(serving_dir: Path, after_failure: str, patience: float = _PATIENCE) -> Iterator[Change]:
-    """Keeps other changes out: on this machine, and on all where the file system has common locks.
+    """Keeps other changes out, also on other machines if the file system shares locks.
 
     Args:
-        serving_dir: Made where there is none.
-        after_failure: How the directory stands when the change fails, for the error.
+        serving_dir: Created if missing.
+        after_failure: Says, in the error, how the directory stands after a failure.
         patience: Seconds to wait for another change.
 
-    Raises:
-        ServingDirectoryError: Another change does not end, or the file system refuses: full, read-only, no permission.
+    Raises ServingDirectoryError if another change does not end, or the file system refuses to write.
     """
     try:
         serving_dir.mkdir(parents=True, exist_ok=True)
@@ -137,24 +131,21 @@ def _wait_for(lock: IO[str], serving_dir: Path, patience: float) -> None:
 
 
 def _remove_leftovers(serving_dir: Path) -> None:
-    """Removes what killed changes left: all of this machine's, whose lock we hold."""
+    """Removes the leftovers of killed changes on this machine, whose lock we hold."""
     parent = serving_dir / UNFINISHED_FOLDER
     for workshop in list(parent.iterdir()) if parent.is_dir() else []:
         try:
             idle = time.time() - workshop.stat().st_mtime
         except FileNotFoundError:  # Another machine's, which has just ended.
             continue
-        # Another machine's lock may not reach us: a day is longer than any push.
+        # Another machine's lock may not reach this one, but no push takes a day.
         if workshop.name.startswith(_this_kernel()) or idle > _DAY:
             _end_move(serving_dir, workshop)
             shutil.rmtree(workshop)
 
 
 def _end_move(serving_dir: Path, workshop: Path) -> None:
-    """Leaves a version that was being moved in one place, with a record that says so.
-
-    Without renames of folders it may be in two places, or half in one.
-    """
+    """Leaves a half-moved version in one place, with a record that agrees."""
     try:
         number = int((workshop / _MOVING_FILE).read_text())
     except FileNotFoundError:
@@ -176,5 +167,5 @@ def _end_move(serving_dir: Path, workshop: Path) -> None:
 
 
 def _this_kernel() -> str:
-    """Names the running kernel: the same in all containers of a machine, another one after a restart."""
+    """Names the running kernel: equal in all containers of a machine, new after a restart."""
     return Path("/proc/sys/kernel/random/boot_id").read_text().strip()

@@ -9,11 +9,11 @@ from crackgate.atomic_files import sync_folder, sync_tree, whole_file
 from crackgate.contracts.model_files import MANIFEST_FILE
 
 MODEL_FILE = "saved_model.pb"
-# TensorFlow Serving takes a folder for a model by the first of them, our readers by the second.
+# TensorFlow Serving recognizes a model by the first of them, our readers by the second.
 _LAST = (MODEL_FILE, str(MANIFEST_FILE))
-# File systems without a rename of folders, or with none across their layers or buckets, answer so: FUSE and 9p (ENOSYS,
-# ENOTSUP), overlays and other mounts (EXDEV), some network shares (EPERM, EINVAL), and Google Cloud Storage FUSE for
-# folders beyond a limit (EMFILE).
+# File systems answer so if they cannot rename folders: FUSE and 9p (ENOSYS, ENOTSUP),
+# overlays and other mounts (EXDEV), some network shares (EPERM, EINVAL),
+# and Google Cloud Storage FUSE for folders beyond a limit (EMFILE).
 _NO_FOLDER_RENAME = {
     errno.EXDEV,
     errno.ENOSYS,
@@ -26,7 +26,7 @@ _NO_FOLDER_RENAME = {
 
 
 def copy_folder(source: Path, target: Path) -> None:
-    """Copies a folder to a name that must be new; the files that make it a model come last."""
+    """Copies a folder to a new name; the files that make it a model come last."""
     target.mkdir()
     for parent, folders, files in os.walk(source, onerror=_raise, followlinks=True):
         here = target / Path(parent).relative_to(source)
@@ -43,15 +43,11 @@ def copy_folder(source: Path, target: Path) -> None:
 
 
 def move_folder(source: Path, target: Path) -> None:
-    """Moves a folder to a name that must be new, by one rename.
+    """Moves a folder to a new name by one rename, or by a copy if a rename is impossible.
 
-    Where the file system has none for folders, it is copied, the manifest last, and then removed, the manifest first.
-
-    Raises:
-        FileExistsError: `target` is there already.
-        OSError: It could not be moved; a partial copy has been removed.
+    Raises FileExistsError if `target` exists, OSError if the move fails; a partial copy has been removed.
     """
-    # A rename would replace an empty folder without a word.
+    # A rename would silently replace an empty folder.
     if target.exists():
         raise FileExistsError(errno.EEXIST, "there is such a folder already", str(target))
     try:
@@ -67,7 +63,7 @@ def move_folder(source: Path, target: Path) -> None:
 
 
 def remove_folder(folder: Path) -> None:
-    """Removes a folder; readers no longer take it for a model from the first moment on."""
+    """Removes a folder; from the first moment on no reader takes it for a model."""
     for name in reversed(_LAST):
         (folder / name).unlink(missing_ok=True)
     shutil.rmtree(folder)
@@ -85,5 +81,5 @@ def _copy_and_remove(source: Path, target: Path) -> None:
 
 
 def _raise(error: OSError) -> None:
-    """`os.walk` passes over what it cannot list otherwise."""
+    """Makes `os.walk` raise for an unreadable folder, which it would skip."""
     raise error

@@ -1,4 +1,4 @@
-"""`manifest.json`, the last file that a push writes: a version's files, and where they come from."""
+"""`manifest.json`, the last file of a push: a version's files and its lineage."""
 
 import hashlib
 import importlib.metadata
@@ -14,7 +14,7 @@ from crackgate.contracts.model_files import MANIFEST_FILE, MODEL_VERSION_FILE, S
 
 
 class ManifestError(Exception):
-    """There is no manifest, or it cannot be read."""
+    """The manifest is missing or unreadable."""
 
 
 class _Record(BaseModel):
@@ -29,14 +29,12 @@ class FileEntry(_Record):
 
 
 class Lineage(_Record):
-    """Where a version comes from.
+    """The origin of a version.
 
     Attributes:
-        pipeline: Name of the pipeline.
-        run_id: The run that released it.
         execution: Id of the push in ML Metadata; 0 without a pipeline.
         artifacts: Ids in ML Metadata of the push's inputs ("model", "model_blessing", ...), by name.
-        data_fingerprint: Fingerprint of the images; "" when it is not known.
+        data_fingerprint: Fingerprint of the images; "" when unknown.
     """
 
     pipeline: str
@@ -47,20 +45,17 @@ class Lineage(_Record):
 
 
 class Manifest(_Record):
-    """The content of `manifest.json`.
+    """The content of `manifest.json`, with metrics on all test images.
 
     Attributes:
-        version: The version's number.
         created: UTC, ISO 8601.
         crackgate_version: The version of the program that released it.
-        model_digest: SHA-256 over the files of the model that was judged, but for the version's number.
-        differs_from_judged: Files that the push wrote anew; all others are those of the model that was judged.
-        metrics: Metrics on all test images.
-        lineage: Run, execution, artifacts and data.
-        config_digest: SHA-256 of the configuration that decides about the model; "" when it is not known.
-        signing_key: Fingerprint of the public key; None when the release is not signed.
-        files: All files of the folder by path, but the manifest and its signature.
-        own_digest: SHA-256 of all the above. It reveals an edited manifest, though not one that was made anew.
+        model_digest: SHA-256 over the files of the judged model, except for the version's number.
+        differs_from_judged: Files that the push rewrote; all others equal the judged model's.
+        config_digest: SHA-256 of the configuration that decides about the model; "" when unknown.
+        signing_key: Fingerprint of the public key; None for an unsigned release.
+        files: All other files of the folder by path, except for the signature.
+        own_digest: SHA-256 of all other fields; it reveals an edit, but not a new manifest.
     """
 
     version: int = Field(ge=0)
@@ -90,7 +85,7 @@ class Manifest(_Record):
 
 
 class Release(_Record):
-    """The part of a manifest that does not follow from the files; see `Manifest`."""
+    """The fields of `Manifest` that do not follow from the files."""
 
     lineage: Lineage
     metrics: list[MetricValue] = Field(default_factory=list)
@@ -98,7 +93,7 @@ class Release(_Record):
 
 
 def read_manifest(folder: Path) -> Manifest:
-    """Reads a version's manifest, and not the files that it names; raises ManifestError where it cannot."""
+    """Reads a version's manifest alone; raises ManifestError if it is missing or unreadable."""
     file = folder / MANIFEST_FILE
     try:
         return Manifest.model_validate_json(file.read_bytes())
@@ -117,7 +112,7 @@ def read_manifest(folder: Path) -> Manifest:
 def build_manifest(
     version: int, files: dict[str, FileEntry], model_digest: str, release: Release, signing_key: str | None
 ) -> Manifest:
-    """Builds a manifest, created now, from its fields; see `Manifest`."""
+    """Builds a manifest, created now, from fields of `Manifest`."""
     manifest = Manifest(
         version=version,
         created=datetime.now(UTC).isoformat(timespec="seconds"),
@@ -134,7 +129,7 @@ def build_manifest(
 
 
 def file_names(folder: Path) -> list[str]:
-    """Sorted paths of all files below `folder`, relative to it, but the manifest and its signature."""
+    """Sorted relative paths of all files below `folder`, except for the manifest and its signature."""
     files = (path for path in folder.rglob("*") if path.is_symlink() or not path.is_dir())
     names = (path.relative_to(folder).as_posix() for path in files)
     return sorted(name for name in names if name not in (str(MANIFEST_FILE), str(SIGNATURE_FILE)))
@@ -148,7 +143,7 @@ def measure_file(file: Path) -> FileEntry:
 
 
 def digest_model(files: Mapping[str, FileEntry]) -> str:
-    """SHA-256 over names and contents of a model's files, but for its version's number."""
+    """SHA-256 over names and contents of a model's files, except for its version's number."""
     digest = hashlib.sha256()
     for name, entry in sorted(files.items()):
         if name != MODEL_VERSION_FILE.as_posix():
@@ -157,5 +152,5 @@ def digest_model(files: Mapping[str, FileEntry]) -> str:
 
 
 def measure_model(folder: Path) -> str:
-    """Digest of a model in any folder, to be compared with `Manifest.model_digest`."""
+    """Digest of a model in any folder, to compare with `Manifest.model_digest`."""
     return digest_model({name: measure_file(folder / name) for name in file_names(folder)})

@@ -1,4 +1,4 @@
-"""Putting a model into the serving directory, as a whole or not at all."""
+"""Publication: a model enters the serving directory as a whole or not at all."""
 
 from pathlib import Path
 
@@ -11,30 +11,21 @@ from crackgate.releases.signatures import Signer
 
 
 def publish(model: Path, serving_dir: Path, release: Release, signer: Signer | None = None) -> Path:
-    """Releases a model as the newest version.
+    """Releases a copy of a SavedModel as the newest version and returns the version's folder.
 
-    Its files are copied beside the versions and written to the disk, the manifest last. One rename then gives the
-    folder its number: a reader sees all of it or nothing, whenever the process or the machine dies.
-
-    Args:
-        model: The SavedModel's folder, which is left as it is.
-        serving_dir: Made where there is none.
-        release: Lineage and metrics for the manifest.
-        signer: Signs the manifest; None to release unsigned.
-
-    Returns:
-        The version's folder. Its number is the time in seconds since 1970, or higher where that is taken.
+    Readers see all files or none, even after a crash. The version's number is the time in seconds since 1970, or higher
+    if that is taken. `serving_dir` is created if missing. No `signer` makes an unsigned release.
 
     Raises:
-        ServingDirectoryError: There is no such model, it could not be written, or another change does not end; nothing
-            was released.
+        ServingDirectoryError: The model is missing, a write failed, or another change does not end.
+            Nothing was released.
     """
     if not (model / MODEL_FILE).is_file():
         raise ServingDirectoryError(f"{str(model)!r} is no SavedModel: it has no {MODEL_FILE}; nothing was released")
     with changing(serving_dir, "nothing was released") as change:
         staged = change.workshop / "model"
         copy_folder(model, staged)
-        # The model may be a release itself.
+        # The model may itself be a release.
         for name in (MANIFEST_FILE, SIGNATURE_FILE):
             (staged / name).unlink(missing_ok=True)
         while True:

@@ -1,4 +1,4 @@
-"""Records of withdrawals and reinstatements: `withdrawn/<version>.json`, beside folders that must not change."""
+"""Records of withdrawals and reinstatements: `withdrawn/<version>.json`, since folders must not change."""
 
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -17,7 +17,7 @@ class State(StrEnum):
 
     RELEASED = "released"
     WITHDRAWN = "withdrawn"
-    # Without a manifest, or without a file that it names.
+    # The manifest is missing, or a file that it names.
     INCOMPLETE = "incomplete"
 
 
@@ -31,11 +31,9 @@ class Event(BaseModel):
 
 
 class WithdrawalRecord(BaseModel):
-    """The content of `withdrawn/<version>.json`; it outlives the version's folder.
+    """The content of `withdrawn/<version>.json`, which outlives the version's folder.
 
-    Attributes:
-        model_digest: See `Manifest`; the same model is not released again.
-        events: In their order.
+    `model_digest` is the `Manifest`'s; the same model is not released again. `events` are in order of time.
     """
 
     version: int
@@ -44,11 +42,7 @@ class WithdrawalRecord(BaseModel):
 
 
 def read_record(serving_dir: Path, number: int) -> WithdrawalRecord | None:
-    """Reads a version's withdrawals; None when it was never withdrawn.
-
-    Raises:
-        ManifestError: The record cannot be read.
-    """
+    """Reads a version's withdrawals; None if there were none. Raises ManifestError for an unreadable record."""
     file = _file(serving_dir, number)
     try:
         record = WithdrawalRecord.model_validate_json(file.read_bytes())
@@ -63,13 +57,13 @@ def read_record(serving_dir: Path, number: int) -> WithdrawalRecord | None:
 
 
 def read_records(serving_dir: Path) -> dict[int, WithdrawalRecord]:
-    """Reads all records, by version; raises ManifestError where one cannot be read."""
+    """Reads all records, by version; raises ManifestError for an unreadable one."""
     names = [file.stem for file in (serving_dir / WITHDRAWN_FOLDER).glob("*.json") if file.stem.isdecimal()]
     return {int(name): record for name in names if (record := read_record(serving_dir, int(name))) is not None}
 
 
 def add_event(serving_dir: Path, manifest: Manifest, state: State, who: str, why: str) -> None:
-    """Records a withdrawal or reinstatement, now; raises ManifestError where the present record cannot be read."""
+    """Records an event now; raises ManifestError if the present record is unreadable."""
     earlier = read_record(serving_dir, manifest.version)
     event = Event(state=state, when=datetime.now(UTC).isoformat(timespec="seconds"), who=who, why=why)
     events = [*(earlier.events if earlier else []), event]

@@ -1,4 +1,4 @@
-"""Retention: old versions are removed, but for those that a reader holds."""
+"""Retention: old versions are removed unless a reader holds them."""
 
 import fcntl
 import os
@@ -14,13 +14,9 @@ from crackgate.releases.versions import list_versions
 
 @contextmanager
 def held(folder: Path) -> Iterator[None]:
-    """Keeps retention from removing a version while a reader loads it or answers from it.
+    """Keeps retention (but no rollback) from removing a version, by a shared lock on the manifest.
 
-    It takes a shared lock on the manifest, which needs no right to write and ends with the process. A rollback does
-    not wait for it.
-
-    Raises:
-        FileNotFoundError: The version has just been removed or withdrawn: ask `production_version` again.
+    Raises FileNotFoundError if the version was just removed or withdrawn: ask `production_version` again.
     """
     file = folder / MANIFEST_FILE
     with file.open("rb") as manifest:
@@ -31,13 +27,10 @@ def held(folder: Path) -> Iterator[None]:
 
 
 def remove_old_versions(serving_dir: Path, keep: int) -> list[int]:
-    """Removes all released versions but the newest `keep` ones (0: all stay) and those that are `held`.
+    """Removes released versions except for the newest `keep` (0: all stay) and those `held`; returns their numbers.
 
-    Withdrawn versions do not count, and stay. Returns the numbers of the versions that were removed.
-
-    Raises:
-        ServingDirectoryError: One could not be removed.
-        ManifestError: The record of a withdrawal cannot be read.
+    Withdrawn versions stay and do not count. Raises ServingDirectoryError if a removal fails, ManifestError for an
+    unreadable record of a withdrawal.
     """
     if keep == 0:
         return []

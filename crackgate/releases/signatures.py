@@ -1,7 +1,6 @@
-"""Ed25519 signatures of releases, which the right to write to the serving directory is not enough to make.
+"""Ed25519 signatures of releases, over the bytes of `manifest.json`, which names the SHA-256 of every file.
 
-A signature is over the bytes of `manifest.json`, which names the SHA-256 of every file. Keys are PEM files as OpenSSL
-makes them, and OpenSSL can check a signature, too:
+Keys are PEM files. OpenSSL can make keys and verify signatures:
 
     openssl genpkey -algorithm ed25519 -out release.key
     openssl pkey -in release.key -pubout -out release.pub
@@ -31,7 +30,7 @@ _HOW_TO_DERIVE = "derive it with 'openssl pkey -in release.key -pubout -out rele
 
 
 class KeyFileError(Exception):
-    """A key cannot be used; the message holds nothing of it."""
+    """A key cannot be used; the message reveals nothing of it."""
 
 
 class SignatureError(Exception):
@@ -62,10 +61,9 @@ class Signer:
 
 
 def load_signer(source: str) -> Signer:
-    """Reads an Ed25519 private key from a PEM file without a passphrase.
+    """Reads an Ed25519 private key in PEM without a passphrase; raises KeyFileError if that fails.
 
-    `source` is its path, or "env:NAME": an environment variable with its content. Raises KeyFileError where there is no
-    such key.
+    `source` is a path, or "env:NAME" for the content of an environment variable.
     """
     try:
         key = load_pem_private_key(_read_secret(source), password=None)
@@ -79,7 +77,7 @@ def load_signer(source: str) -> Signer:
 
 
 def load_public_key(file: Path) -> PublicKey:
-    """Reads an Ed25519 public key from a PEM file; raises KeyFileError where it holds none."""
+    """Reads an Ed25519 public key from a PEM file; raises KeyFileError if it holds none."""
     try:
         key = load_pem_public_key(file.read_bytes())
     except OSError as error:
@@ -92,18 +90,14 @@ def load_public_key(file: Path) -> PublicKey:
 
 
 def fingerprint(key: PublicKey) -> str:
-    """SHA-256 of the key in DER (SubjectPublicKeyInfo), as `openssl pkey -pubin -outform der | sha256sum` gives it."""
+    """SHA-256 of the key in DER, equal to `openssl pkey -pubin -outform der | sha256sum`."""
     return hashlib.sha256(key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)).hexdigest()
 
 
 def check_signature(folder: Path, manifest: Manifest, public_key: PublicKey | None) -> str:
-    """Says how the version in `folder` is signed, in a sentence.
+    """Says in a sentence how the version is signed; without `public_key` any state that fits the manifest is accepted.
 
-    Args:
-        public_key: The key that must have signed it; None to accept any state that agrees with the manifest.
-
-    Raises:
-        SignatureError: The signature is missing, by another key, or not that of this manifest.
+    Raises SignatureError for a signature that is missing, by another key, or over another manifest.
     """
     file = folder / SIGNATURE_FILE
     if manifest.signing_key is None:
@@ -114,7 +108,7 @@ def check_signature(folder: Path, manifest: Manifest, public_key: PublicKey | No
         raise SignatureError(f"{SIGNATURE_FILE} is missing: the manifest says that {manifest.signing_key} signed it")
     if public_key is None:
         return f"signed by {manifest.signing_key}, not checked: no --public-key was given"
-    # Before its fingerprint is compared: an altered manifest may name any key.
+    # This precedes the fingerprint's comparison, since an altered manifest may name any key.
     try:
         public_key.verify(file.read_bytes(), (folder / MANIFEST_FILE).read_bytes())
     except InvalidSignature:

@@ -1,4 +1,4 @@
-"""Verification: whether a version is byte by byte as it was released."""
+"""Verification: whether a version is byte for byte as it was released."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,13 +10,9 @@ from crackgate.releases.signatures import PublicKey, SignatureError, check_signa
 
 @dataclass(frozen=True)
 class Finding:
-    """The outcome of a verification.
+    """The outcome of a verification, with a sentence for each problem and one about the signature.
 
-    Attributes:
-        folder: The version's folder.
-        manifest: None when there is none that can be read.
-        problems: One sentence for each difference from the release.
-        signature: How the version is signed, in a sentence.
+    `manifest` is None if it is missing or unreadable.
     """
 
     folder: Path
@@ -31,14 +27,9 @@ class Finding:
 
 
 def verify(folder: Path, public_key: PublicKey | None = None, version: int | None = None) -> Finding:
-    """Reads every file of a version and compares it with the manifest.
+    """Reads every file of a version and compares it with the manifest; None accepts any key or number.
 
-    This finds accidents and careless changes. Only a signature finds a manifest that was made anew.
-
-    Args:
-        folder: The version's folder.
-        public_key: The key that must have signed it; None for any.
-        version: The number that it must have; None for any.
+    Only a signature reveals a manifest that was made anew.
     """
     try:
         manifest = read_manifest(folder)

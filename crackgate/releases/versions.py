@@ -1,4 +1,4 @@
-"""The versions of a serving directory, and which one is in production. Readers write nothing and wait for no push."""
+"""The versions of a serving directory. Readers write nothing and wait for no push."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,15 +12,12 @@ _NUMBERS = 2**63
 
 @dataclass(frozen=True)
 class Version:
-    """One version.
+    """One version, with its withdrawals and reinstatements in order of time.
 
     Attributes:
-        number: A newer version has a higher one.
-        folder: Path of its folder, also when it was withdrawn and then deleted.
-        state: Released, withdrawn or incomplete.
-        manifest: None when it is incomplete or deleted.
-        problem: Why it is incomplete, in a sentence; "" when it is not.
-        events: Its withdrawals and reinstatements, in their order.
+        folder: Its path, even after a withdrawn version was deleted.
+        manifest: None for an incomplete or deleted version.
+        problem: A sentence that says why it is incomplete, or "".
     """
 
     number: int
@@ -32,10 +29,7 @@ class Version:
 
 
 def production_version(serving_dir: Path) -> Path | None:
-    """Returns the folder of the version in production: the newest complete one that is not withdrawn, if any.
-
-    Incomplete versions are passed over: see `examine`. It takes a few system calls.
-    """
+    """Returns the folder of the newest complete version that is not withdrawn, if any; see `examine`."""
     for number in sorted(numbered_folders(serving_dir), reverse=True):
         if isinstance(examine(serving_dir / str(number), number), Manifest):
             return serving_dir / str(number)
@@ -43,21 +37,21 @@ def production_version(serving_dir: Path) -> Path | None:
 
 
 def list_versions(serving_dir: Path) -> list[Version]:
-    """Returns all versions, the oldest first, also withdrawn and incomplete ones.
+    """Returns all versions, the oldest first, including withdrawn and incomplete ones.
 
-    Raises ManifestError where the record of a withdrawal cannot be read.
+    Raises ManifestError if the record of a withdrawal is unreadable.
     """
     records = read_records(serving_dir)
     withdrawn = serving_dir / WITHDRAWN_FOLDER
     found: dict[int, Version] = {}
     for number, record in records.items():
-        # Its folder may have been deleted since; its model is still not to be released again.
+        # The folder may be deleted, but its model must not be released again.
         if record.events[-1].state == State.WITHDRAWN:
             found[number] = Version(number, withdrawn / str(number), State.WITHDRAWN, events=record.events)
     for parent, state in ((withdrawn, State.WITHDRAWN), (serving_dir, State.RELEASED)):
         for number in numbered_folders(parent):
             version = _read_version(parent / str(number), number, state)
-            # Half a copy in one folder does not count beside the whole in the other.
+            # A partial copy in one folder does not count beside the whole in the other.
             if version is not None and (version.manifest or number not in found):
                 found[number] = version
     for number in found.keys() & records.keys():
@@ -66,12 +60,12 @@ def list_versions(serving_dir: Path) -> list[Version]:
 
 
 def find_version(serving_dir: Path, number: int) -> Version | None:
-    """Returns one version; None when there never was one of that number."""
+    """Returns one version; None if there never was one of that number."""
     return next((version for version in list_versions(serving_dir) if version.number == number), None)
 
 
 def find_withdrawn_model(serving_dir: Path, model_digest: str) -> Version | None:
-    """Returns the newest version with this `Manifest.model_digest`; None without one, or unless all are withdrawn.
+    """Returns the newest version with this `Manifest.model_digest` if all of them are withdrawn; else None.
 
     Raises ManifestError as `list_versions` does.
     """
@@ -87,10 +81,7 @@ def find_withdrawn_model(serving_dir: Path, model_digest: str) -> Version | None
 
 
 def examine(folder: Path, number: int) -> Manifest | str:
-    """Returns the manifest of a complete version, or a sentence that says why it is incomplete.
-
-    It reads sizes and no contents: see `verify`.
-    """
+    """Returns a complete version's manifest, or a sentence that says why it is incomplete; it reads no contents."""
     try:
         manifest = read_manifest(folder)
     except ManifestError as error:
@@ -119,7 +110,7 @@ def _read_version(folder: Path, number: int, state: State) -> Version | None:
 
 
 def _find_missing(folder: Path, manifest: Manifest) -> str:
-    """A copy that still goes on shows by its sizes, at one system call a file."""
+    """Finds missing files, and unfinished copies by their sizes."""
     for name, entry in manifest.files.items():
         try:
             size = (folder / name).stat().st_size

@@ -14,21 +14,18 @@ from crackgate.releases.versions import Version, list_versions
 
 
 class NoSuchVersionError(Exception):
-    """There is no such version to go back to; the message names those there are."""
+    """The version to go back to does not exist; the message names those that do."""
 
 
 class AlteredVersionError(Exception):
-    """The version to go back to is not as it was released; nothing was changed."""
+    """The version to go back to differs from its release; nothing was changed."""
 
 
 @dataclass(frozen=True)
 class Rollback:
-    """The outcome of a rollback.
+    """The outcome of a rollback: versions by number, the oldest withdrawn first.
 
-    Attributes:
-        in_production: The version in production now.
-        withdrawn: Versions that were withdrawn, the oldest first.
-        reinstated: Whether `in_production` had been withdrawn before.
+    `reinstated` says whether `in_production` had been withdrawn before.
     """
 
     in_production: int
@@ -37,22 +34,16 @@ class Rollback:
 
 
 def roll_back(serving_dir: Path, to: int | None, who: str, why: str) -> Rollback:
-    """Puts an earlier version into production, or reinstates a withdrawn one.
+    """Puts an earlier version into production, or reinstates a withdrawn one; None means the previous version.
 
-    Newer versions are moved to `withdrawn/`, one rename each, the newest last: no version in between is ever in
-    production. Asking for the version in production changes nothing.
-
-    Args:
-        serving_dir: The serving directory.
-        to: The version; None for the one before that in production.
-        who: The user, for the record.
-        why: The reason, for the record.
+    Newer versions move to `withdrawn/`, the newest last: no version in between is ever in production. The version in
+    production changes nothing. `who` and `why` go into the record.
 
     Raises:
         NoSuchVersionError: There is no such version.
-        AlteredVersionError: It is not as it was released.
+        AlteredVersionError: It differs from its release.
         ServingDirectoryError: The directory cannot be changed.
-        ManifestError: The record of a withdrawal cannot be read.
+        ManifestError: The record of a withdrawal is unreadable.
     """
     if not serving_dir.is_dir():
         raise NoSuchVersionError(f"there is no serving directory {str(serving_dir)!r}: nothing was ever released there")
@@ -101,7 +92,7 @@ def _find_target(versions: list[Version], to: int | None) -> Version:
 
 
 def _withdraw(change: Change, version: Version, who: str, why: str) -> None:
-    # The record comes first, so that no version is away without a reason. Its folder's place decides its state.
+    # The record precedes the move, so that every withdrawn version has a reason.
     change.announce_move(version.number)
     add_event(change.serving_dir, _manifest(version), State.WITHDRAWN, who, why)
     change.move(version.folder, change.serving_dir / WITHDRAWN_FOLDER / str(version.number))

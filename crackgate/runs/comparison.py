@@ -1,4 +1,4 @@
-"""Two runs side by side: what differs between them, and whether their metrics may be compared at all."""
+"""Two runs side by side: their differences, and whether their metrics are comparable."""
 
 import json
 from collections.abc import Mapping
@@ -11,8 +11,7 @@ from crackgate.runs.details import find_data, trace_back
 from crackgate.runs.history import History, Run, RunEntry
 from crackgate.runs.lineage import Execution
 
-# What decides, with the data, which images are in which split: ImageExampleGen's parameters by their names in the
-# configuration.
+# ImageExampleGen's parameters that decide the splits, with their names in the configuration.
 _DECIDES_SPLITS = {
     "input_fingerprint": "fingerprint of the data folder",
     "classes": "classes",
@@ -26,20 +25,14 @@ _DECIDES_SPLITS = {
 
 
 class Pair(BaseModel):
-    """A value of both runs; None where it is not recorded."""
+    """A value of both runs; None if it is not recorded."""
 
     first: Any
     second: Any
 
 
 class MetricPair(MetricKey):
-    """A metric over all test images of both runs.
-
-    Attributes:
-        first: None when the run does not have it.
-        second: The same of the other run.
-        difference: second - first; None when one is missing, or the test images are not the same.
-    """
+    """A metric over all test images of both runs; `difference` is second - first, None unless comparable."""
 
     first: Estimate | None
     second: Estimate | None
@@ -47,12 +40,7 @@ class MetricPair(MetricKey):
 
 
 class Splits(BaseModel):
-    """Whether both runs train, choose and test on the same images.
-
-    Attributes:
-        same: None when one of the runs never split its images.
-        differing: What decides the splits and differs.
-    """
+    """Whether both runs split alike (None if one never split its images), and the settings that differ."""
 
     same: bool | None
     differing: list[str]
@@ -62,15 +50,10 @@ class RunComparison(BaseModel):
     """Two runs side by side.
 
     Attributes:
-        first: What the first came to.
-        second: What the second came to.
-        splits: Whether the metrics are of the same images.
-        metrics: Every metric over all test images.
         data: Folder, fingerprint and counts of images.
         configuration: The fields that differ, for example "train.views"; None when one run has no summary.
-        versions: Of crackgate and TFX, and the digests of the components' code that differ.
-        seconds: Of the whole run as "all", and of each component; None where it was taken over from an earlier run, or
-            not reached.
+        versions: Versions of crackgate and TFX, and the digests of component code that differ.
+        seconds: Durations by component, "all" for the run; None for a cached or unreached component.
     """
 
     first: RunEntry
@@ -102,7 +85,7 @@ def _compare_splits(history: History, first: Run, second: Run) -> Splits:
     makers = [_maker_of_splits(history, run) for run in (first, second)]
     if makers[0] is None or makers[1] is None:
         return Splits(same=None, differing=[])
-    # The same execution, or another one that did the same with the same files.
+    # Two executions with equal properties split the same files alike.
     a, b = (maker.properties for maker in makers if maker is not None)
     differing = [name for key, name in _DECIDES_SPLITS.items() if a.get(key) != b.get(key)]
     return Splits(same=not differing, differing=differing)
@@ -128,7 +111,7 @@ def _compare_metrics(first: Run, second: Run, comparable: bool) -> list[MetricPa
 
 
 def _estimate(value: MetricValue | None) -> Estimate | None:
-    """Without the names, which the pair has."""
+    """Drops the names, which the pair has."""
     return None if value is None else Estimate(value=value.value, low=value.low, high=value.high)
 
 
@@ -177,7 +160,7 @@ def _compare_versions(first: Run, second: Run) -> dict[str, Pair]:
 
 
 def _packages(run: Run) -> dict[str, str | None]:
-    """Of TFX those that the run's artifacts were made with, some of them perhaps in earlier runs."""
+    """Versions of crackgate and of the TFX that made the artifacts, perhaps in earlier runs."""
     outputs = [made for execution in run.executions.values() for made in execution.outputs.values()]
     tfx = {artifact.properties.get("tfx_version") for artifacts in outputs for artifact in artifacts}
     return {
@@ -189,7 +172,7 @@ def _packages(run: Run) -> dict[str, str | None]:
 def _code(run: Run) -> dict[str, str]:
     digests = {}
     for component, execution in run.executions.items():
-        # The Trainer has our parameters in one.
+        # The Trainer holds all parameters in one property.
         parameters = json.loads(execution.properties.get("custom_config") or "null") or execution.properties
         if "code_digest" in parameters:
             digests[f"code of {component}"] = parameters["code_digest"]

@@ -1,4 +1,4 @@
-"""How a run ended: its verdict is decided here alone, for local runs, `crackgate gate` and Kubeflow."""
+"""The end of a run: its verdict is decided here alone, for local runs, `crackgate gate` and Kubeflow."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -21,9 +21,9 @@ def conclude(
 
     Args:
         summary: The run's, with the findings of its components.
-        executions: By component; complete, where nothing was rejected and nothing failed.
-        rejections: Why the data was rejected, in sentences.
-        failures: Which components failed, fell silent or were interrupted, in sentences.
+        executions: By component; complete if nothing was rejected and nothing failed.
+        rejections: Sentences that say why the data was rejected.
+        failures: Sentences about components that failed, fell silent or were interrupted.
     """
     if rejections:
         summary.conclude(Verdict.DATA_REJECTED, list(rejections))
@@ -47,7 +47,7 @@ def _refusals(summary: Summary) -> list[str]:
 
 
 def _conclude_release(summary: Summary, folder: Path) -> None:
-    """`folder` is the version's when it was released, perhaps by an earlier run; what counts is how it stands now."""
+    """Judges the version in `folder` as it stands now; an earlier run may have released it."""
     number = int(folder.name)
     version = find_version(folder.parent, number)
     if version is not None and version.state == State.RELEASED:

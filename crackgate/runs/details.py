@@ -1,4 +1,4 @@
-"""What a run came to and where its model comes from: from the released version, link by link, back to the data."""
+"""The outcome of a run and the lineage of its model, from the released version back to the data."""
 
 from pathlib import Path
 
@@ -9,19 +9,17 @@ from crackgate.runs.history import History, Run, RunEntry
 from crackgate.runs.lineage import BASELINE_INPUT, Artifact, Execution
 from crackgate.runs.summary import SUMMARY_FILE
 
-# The links of the chain, its end first. A run that was stopped has only the later ones of them.
+# The links of the chain, its end first. A stopped run lacks the first entries.
 _CHAIN = ("Pusher", "Evaluator", "Trainer", "ImageExampleGen")
 
 
 class Made(BaseModel):
-    """An artifact.
+    """An artifact, with its output's name and its id in ML Metadata.
 
     Attributes:
-        name: What its maker calls it, for example "model".
-        id: In ML Metadata.
-        uri: Its folder or file; of a released model the one in the serving folder.
-        note: Whether it was blessed or pushed, where that is what it is about.
-        gone: Whether nothing is there any more.
+        uri: Its folder or file; for a released model the one in the serving folder.
+        note: Whether it was blessed or pushed, if it records that.
+        gone: Whether nothing is left there.
     """
 
     name: str
@@ -32,15 +30,12 @@ class Made(BaseModel):
 
 
 class Link(BaseModel):
-    """One execution and what it made.
+    """One execution, by its id in ML Metadata, and its outputs.
 
     Attributes:
-        component: For example "Trainer".
-        execution: Its id in ML Metadata.
-        run_id: The run that it was executed in: an earlier one when the outputs were taken over from the cache.
+        run_id: The run that executed it; an earlier one when the outputs came from the cache.
         state: "complete", "failed", ...
-        used: Ids of the artifacts that it was made from, by input name.
-        made: Its outputs.
+        used: Ids of the input artifacts, by input name.
     """
 
     component: str
@@ -52,14 +47,14 @@ class Link(BaseModel):
 
 
 class Data(BaseModel):
-    """The images that everything was made from: their folder, and the digest of its files' names, sizes and times."""
+    """The folder of the images, and the digest of its files' names, sizes and times."""
 
     folder: str
     fingerprint: str | None
 
 
 class Baseline(BaseModel):
-    """The model in production that the Evaluator compared with, what it was released as, and by which run."""
+    """The model in production that the Evaluator compared with, its version and its run."""
 
     model: Made
     version: int | None
@@ -67,14 +62,10 @@ class Baseline(BaseModel):
 
 
 class RunDetails(BaseModel):
-    """A run with its lineage.
+    """A run with its lineage, the latest link first, and the path of its summary.
 
-    Attributes:
-        run: What it came to.
-        links: From the latest to the first; empty when ML Metadata knows nothing of the run.
-        baseline: None when there was no model in production, or the run did not come to its evaluation.
-        data: None when ML Metadata knows nothing of it.
-        summary: Path of its summary; None when there is none.
+    `links` is empty and `data` None when ML Metadata does not know the run. `baseline` is None without a model in
+    production or an evaluation.
     """
 
     run: RunEntry
@@ -85,7 +76,7 @@ class RunDetails(BaseModel):
 
 
 def describe_details(history: History, run: Run) -> RunDetails:
-    """Follows a run's outputs back to the data, through the earlier runs that it took them over from."""
+    """Follows a run's outputs back to the data, through earlier runs whose outputs it reused."""
     executions = trace_back(history, run)
     return RunDetails(
         run=history.describe(run),
@@ -97,13 +88,13 @@ def describe_details(history: History, run: Run) -> RunDetails:
 
 
 def trace_back(history: History, run: Run) -> list[Execution]:
-    """Returns the executions that made what the run came to, the latest first."""
+    """Returns the executions that led to a run's outcome, the latest first."""
     reached = [run.executions[name] for name in _CHAIN if name in run.executions]
     return history.record.trace(reached[0]) if reached else []
 
 
 def find_data(executions: list[Execution]) -> Data | None:
-    """Returns what the executions' ImageExampleGen read."""
+    """Returns the data that the executions' ImageExampleGen read."""
     for execution in executions:
         if execution.component == "ImageExampleGen":
             properties = execution.properties
@@ -123,7 +114,7 @@ def _link(execution: Execution) -> Link:
 
 
 def _made(name: str, artifact: Artifact) -> Made:
-    # The Pusher's artifact is an empty folder; what it made stands in the serving folder.
+    # The Pusher's artifact is an empty folder; the model is in the serving folder.
     uri = artifact.properties.get(PUSHED_DESTINATION) or artifact.uri
     return Made(name=name, id=artifact.id, uri=uri, note=_note(artifact), gone=not Path(uri).exists())
 

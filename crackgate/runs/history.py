@@ -1,8 +1,6 @@
-"""The runs of a workspace, and what each of them came to.
+"""The runs of a workspace and their outcomes, from ML Metadata and each run's `summary.json`.
 
-From ML Metadata: which components ran, what was made from what, which version was released, and so whether a run
-released a model or was refused by its gate. From `runs/<run id>/summary.json`: start, duration, metrics, reasons,
-configuration, and everything about runs that failed or never reached ML Metadata.
+The summary alone knows times, metrics, reasons, and runs that failed or never reached ML Metadata.
 """
 
 from dataclasses import dataclass, field, replace
@@ -27,11 +25,11 @@ _LONGEST_LIST = 10
 
 
 class HistoryError(Exception):
-    """There is no such workspace or run; the message names what there is."""
+    """The workspace or run does not exist; the message names those that do."""
 
 
 class Unconcluded(StrEnum):
-    """What stands in the place of a verdict when a run has none."""
+    """The state of a run without a verdict."""
 
     RUNNING = "running"
     CUT_OFF = "cut off"
@@ -41,22 +39,18 @@ _Source = Literal["ML Metadata", "summary.json", "no record of its end"]
 
 
 class RunEntry(BaseModel):
-    """One run, as `crackgate runs` tells of it.
+    """One run, as `crackgate runs` shows it; None stands for a missing value.
 
     Attributes:
         started: ISO 8601, with the offset from UTC.
-        seconds: From start to end, imports included; None when it has not ended, or not by itself.
-        verdict: See `Verdict` and `Unconcluded`.
-        verdict_from: Where that is recorded; "no record of its end" for runs that were cut off.
-        reasons: Why nothing was released, in sentences.
-        version: The released version; None when there is none.
-        released_by: The run that released it first: another one when nothing had changed since.
-        removed: Whether the version is no longer in the serving folder, and was not withdrawn.
-        withdrawn: Whether the version was rolled back.
-        data: Its data folder; None when that is not recorded.
-        test_images: Images that the metrics are of; None when the run did not come to its evaluation.
-        metrics: Accuracy and the recall of the positive class, or balanced accuracy where there is no such class.
-        problems: What could not be read of it.
+        seconds: From start to end, imports included; None for a run that goes on or was killed.
+        verdict_from: The verdict's source; "no record of its end" for runs that were cut off.
+        reasons: Sentences that say why nothing was released.
+        released_by: The run that released the version first; an earlier one when nothing has changed since.
+        removed: Whether the version left the serving folder without a rollback.
+        test_images: Number of evaluated images.
+        metrics: Accuracy and the recall of the positive class, or balanced accuracy without such a class.
+        problems: Sentences about unreadable records.
     """
 
     run_id: str
@@ -77,15 +71,13 @@ class RunEntry(BaseModel):
 
 @dataclass(frozen=True)
 class Run:
-    """What is recorded of one run.
+    """The records of one run.
 
     Attributes:
         run_id: The name of its folder and of its context in ML Metadata.
-        began: Start.
-        executions: By component; empty when ML Metadata knows nothing of the run.
-        summary: None when it was not written, or cannot be read.
-        is_running: Whether a process is at it now.
-        problems: What could not be read.
+        executions: By component; empty when ML Metadata does not know the run.
+        summary: None when it was not written or cannot be read.
+        problems: Sentences about unreadable records.
     """
 
     run_id: str
@@ -97,7 +89,7 @@ class Run:
 
     @property
     def evaluation(self) -> Evaluation | None:
-        """None when the run did not come to it."""
+        """The Evaluator's output; None when the run did not reach it."""
         return self.summary.evaluation if self.summary else None
 
     @property
@@ -108,13 +100,13 @@ class Run:
 
     @property
     def pushed(self) -> Artifact | None:
-        """What the Pusher made or took over, be it a model or the note that there was none to push."""
+        """The Pusher's artifact, made or reused: a model, or the note that there was none to push."""
         pusher = self.executions.get("Pusher")
         return pusher.outputs["pushed_model"][0] if pusher and pusher.succeeded else None
 
     @property
     def was_held_back(self) -> bool:
-        """Whether the Pusher met a model that was withdrawn; it may have been reinstated before the run's end."""
+        """Whether the Pusher met a withdrawn model, which may have been reinstated since."""
         return (
             self.pushed is not None
             and not self.pushed.properties.get(PUSHED)
@@ -133,20 +125,16 @@ class Run:
 
 @dataclass(frozen=True)
 class History:
-    """All runs of a workspace, the newest first, and what ML Metadata knows of them together."""
+    """All runs of a workspace, the newest first, and their record in ML Metadata."""
 
     workspace: Workspace
     record: Record
     runs: list[Run]
 
     def find(self, text: str) -> Run:
-        """Finds a run.
+        """Finds a run by its id or the beginning of one, "latest", or a released version ("version 3" or "3").
 
-        Args:
-            text: A run id or the beginning of one, "latest", or a released version, with "version" before it or not.
-
-        Raises:
-            HistoryError: There is no such run, or there are several.
+        Raises HistoryError if no run matches, or several do.
         """
         if text == LATEST:
             return self.runs[0]
@@ -168,7 +156,7 @@ class History:
         )
 
     def describe(self, run: Run) -> RunEntry:
-        """Puts together what the two records know of a run."""
+        """Merges the two records of a run."""
         verdict, verdict_from, reasons = _verdict(run)
         version = run.version
         return RunEntry(
@@ -190,7 +178,7 @@ class History:
 
     @cached_property
     def _versions(self) -> dict[int, State]:
-        """Where the complete versions stand, by number."""
+        """States of the complete versions, by number."""
         try:
             versions = list_versions(self.workspace.serving)
         except ManifestError as error:
@@ -199,15 +187,14 @@ class History:
 
     @cached_property
     def _releasing_runs(self) -> dict[int, Run]:
-        """The run that released a version, by version, the newest first; later ones only took it over."""
+        """The run that released each version first, by version, the newest first."""
         return {run.version: run for run in self.runs if run.version is not None}
 
 
 def read_history(workspace: Workspace) -> History:
-    """Reads all runs of a workspace. A run may be going on in it.
+    """Reads all runs of a workspace, even during a run.
 
-    Raises:
-        HistoryError: There is no such workspace, or no run in it, or its metadata cannot be read.
+    Raises HistoryError if there is no workspace or no run, or its metadata is unreadable.
     """
     if not workspace.root.is_dir():
         raise HistoryError(
@@ -254,7 +241,7 @@ def _may_be_running(run: Run) -> bool:
 
 def _verdict(run: Run) -> tuple[Verdict | Unconcluded, _Source, list[str]]:
     summary = run.summary
-    # A run may fail after its Pusher, or take over a release that was withdrawn: ML Metadata does not tell.
+    # ML Metadata does not record a failure after the Pusher, nor the withdrawal of a reused release.
     told_by_summary = run.pushed is None or run.was_held_back
     if summary is not None and (summary.verdict in (Verdict.FAILED, Verdict.WITHDRAWN) or told_by_summary):
         return summary.verdict, "summary.json", summary.reasons

@@ -1,7 +1,4 @@
-"""The record of ML Metadata: which run executed which component, and which artifact was made from which.
-
-Only its protos are read, not TFX's artifact classes: that takes a fraction of a second and neither TFX nor TensorFlow.
-"""
+"""Executions by run and component, and the lineage of artifacts, read without TFX or TensorFlow."""
 
 import itertools
 from collections.abc import Iterator
@@ -14,7 +11,7 @@ from google.protobuf.json_format import MessageToDict
 from ml_metadata.proto.metadata_store_pb2 import ConnectionConfig, Event, SqliteMetadataSourceConfig
 from ml_metadata.proto.metadata_store_pb2 import Execution as ExecutionProto
 
-# The Evaluator's name for the model in production. It has a lineage of its own.
+# The Evaluator's input for the model in production, which has a lineage of its own.
 BASELINE_INPUT = "baseline_model"
 
 
@@ -24,14 +21,7 @@ class MetadataError(Exception):
 
 @dataclass(frozen=True)
 class Artifact:
-    """Something that was made.
-
-    Attributes:
-        id: In ML Metadata.
-        type: For example "Model".
-        uri: Its folder or file.
-        properties: What the component wrote down about it.
-    """
+    """An artifact of ML Metadata: its type ("Model", ...), its folder or file, its declared and custom properties."""
 
     id: int
     type: str
@@ -41,17 +31,14 @@ class Artifact:
 
 @dataclass(frozen=True)
 class Execution:
-    """One component's execution.
+    """One component's execution, with its id in ML Metadata and its artifacts by input and output name.
 
     Attributes:
-        id: In ML Metadata.
-        run_id: The run that it belongs to.
         component: The component's id, for example "Trainer".
         state: "complete", "cached", "failed", "running", ...
-        seconds: From its first to its last word.
+        seconds: From its first to its last update.
         properties: The component's parameters; a cached execution lacks some.
-        inputs: Artifacts by input name.
-        outputs: Artifacts by output name; those of a cached execution were made by another one.
+        outputs: Another execution made those of a cached one.
     """
 
     id: int
@@ -65,7 +52,7 @@ class Execution:
 
     @property
     def succeeded(self) -> bool:
-        """Whether its outputs can be used."""
+        """Whether its outputs are usable."""
         return self.state in ("complete", "cached")
 
 
@@ -74,9 +61,9 @@ class Record:
     """All runs of a workspace.
 
     Attributes:
-        began: When each run's first component began, seconds since 1970, by run id.
+        began: Start of each run's first component in seconds since 1970, by run id.
         runs: Executions by component, by run id.
-        makers: The execution that made an artifact, and did not take it over from the cache, by artifact id.
+        makers: The execution that made an artifact (not one that reused it), by artifact id.
     """
 
     began: dict[str, float] = field(default_factory=dict)
@@ -84,10 +71,9 @@ class Record:
     makers: dict[int, Execution] = field(default_factory=dict)
 
     def trace(self, execution: Execution) -> list[Execution]:
-        """Returns the executions that an execution's outputs come from, the latest first, itself included.
+        """Returns the executions behind an execution's outputs, the latest first, itself included.
 
-        An execution that took over what was made before is replaced by the one that made it. The model in production,
-        which the Evaluator compares with, is not followed.
+        The maker of a cached output replaces the execution that reused it. The Evaluator's baseline is not followed.
         """
         found: dict[int, Execution] = {}
         waiting = [execution]
@@ -108,13 +94,9 @@ class Record:
 
 
 def read_record(metadata_file: Path) -> Record:
-    """Reads the whole store; runs may be writing to it.
+    """Reads the whole SQLite store, even during writes; a missing or new file gives an empty record.
 
-    Args:
-        metadata_file: An SQLite store. Nothing is recorded where there is none, or one that has just been created.
-
-    Raises:
-        MetadataError: The file is no store, or belongs to another version of ML Metadata.
+    Raises MetadataError if the file is no store, or belongs to another version of ML Metadata.
     """
     if not metadata_file.is_file() or metadata_file.stat().st_size == 0:
         return Record()
@@ -126,7 +108,7 @@ def read_record(metadata_file: Path) -> Record:
             for context in store.get_contexts_by_type("pipeline_run")
         }
     except (RuntimeError, mlmd.errors.StatusError) as error:
-        # Behind the cause stands the whole SQL statement.
+        # The whole SQL statement follows the cause.
         cause = str(error).partition(" query:  ")[0]
         raise MetadataError(f"cannot read ML Metadata in {str(metadata_file)!r}: {cause}") from None
     runs: dict[str, dict[str, Execution]] = {run_id: {} for run_id in began}
@@ -143,7 +125,7 @@ def read_record(metadata_file: Path) -> Record:
 
 
 def read_run(connection: ConnectionConfig, run_id: str) -> dict[str, Execution]:
-    """Returns the run's executions by component id; those that the run never reached are missing."""
+    """Returns the run's executions by component id, without those that it never reached."""
     executions = _read_executions(mlmd.MetadataStore(connection), run_id)
     return {execution.component: execution for execution in sorted(executions, key=lambda each: each.id)}
 
@@ -153,7 +135,7 @@ def _open(metadata_file: Path) -> mlmd.MetadataStore:
     try:
         return _connect(metadata_file, modes.READONLY)
     except RuntimeError:
-        # A run that was killed while it wrote leaves a journal behind, which SQLite has to undo before anyone reads.
+        # A run killed during a write leaves a journal, which SQLite has to undo before anyone reads.
         if not Path(f"{metadata_file}-journal").is_file():
             raise
         return _connect(metadata_file, modes.READWRITE)
@@ -165,7 +147,7 @@ def _connect(metadata_file: Path, mode: Any) -> mlmd.MetadataStore:
 
 
 def _read_executions(store: mlmd.MetadataStore, only_run: str | None = None) -> Iterator[Execution]:
-    """Few large queries rather than many small ones: a workspace of some hundred runs has thousands of executions."""
+    """Sends few large queries: some hundred runs have thousands of executions."""
     protos: dict[int, ExecutionProto] = {}
     run_of: dict[int, str] = {}
     for run in _run_contexts(store, only_run):
@@ -217,7 +199,7 @@ def _run_contexts(store: mlmd.MetadataStore, only_run: str | None) -> list[Any]:
 
 
 def _properties(proto: Any) -> dict[str, Any]:
-    """Declared and custom properties alike; protos among them as JSON."""
+    """Declared and custom properties; protos become JSON."""
     values = {}
     for name, value in [*proto.properties.items(), *proto.custom_properties.items()]:
         kind = value.WhichOneof("value")

@@ -1,4 +1,4 @@
-"""The log file of a run: TFX, Beam and TensorFlow write there, the terminal stays ours."""
+"""The log file of a run, which keeps TFX, Beam and TensorFlow out of the terminal."""
 
 import logging
 import os
@@ -15,8 +15,8 @@ LOG_FORMAT = logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"
 def log_to_file(file: Path, handler: logging.Handler, verbose: bool) -> Iterator[None]:
     """Sends every log record to `file` and to `handler`, and with `verbose` to the terminal too.
 
-    Without `verbose`, standard output and error are redirected to the file as file descriptors, since TensorFlow's C++
-    code writes there without asking Python. Write to a console opened before.
+    Without `verbose`, the file receives standard output and error as descriptors. Open a console beforehand to write to
+    the terminal.
     """
     with log_to_handlers(file, handler, *([logging.StreamHandler(sys.stderr)] if verbose else [])) as stream:
         if verbose:
@@ -28,8 +28,8 @@ def log_to_file(file: Path, handler: logging.Handler, verbose: bool) -> Iterator
 
 @contextmanager
 def log_to_handlers(file: Path, *handlers: logging.Handler) -> Iterator[TextIO]:
-    """Sends every log record to `file`, which is yielded, and to the handlers, and nowhere else."""
-    # Importing absl first: it installs its own handlers on import, which are replaced below.
+    """Sends every log record to `file`, which it yields, and to the handlers only."""
+    # The import comes first: absl installs handlers, which are replaced below.
     from absl import logging as absl_logging
 
     absl_logging.set_verbosity(absl_logging.INFO)
@@ -68,6 +68,6 @@ def redirect_output(target: int) -> Iterator[None]:
 
 @contextmanager
 def silence_output() -> Iterator[None]:
-    """Drops standard output and error, where TensorFlow's C++ code greets and reports, whatever Python is told."""
+    """Drops standard output and error, TensorFlow's C++ messages included."""
     with Path(os.devnull).open("w") as nowhere, redirect_output(nowhere.fileno()):
         yield

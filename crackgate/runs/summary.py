@@ -1,4 +1,4 @@
-"""The summary of a run: the content of `runs/<run id>/summary.json` and of the closing table."""
+"""The summary of a run: `runs/<run id>/summary.json` and the closing table."""
 
 import importlib.metadata
 import time
@@ -20,12 +20,12 @@ SUMMARY_FILE = "summary.json"
 
 
 class Images(Account):
-    """Every file below the data folder, and what the checks found out about the images.
+    """Every file below the data folder, and the checks' findings about the images.
 
     Attributes:
-        fingerprint: Changes with every file added, removed, renamed or rewritten; "" when ingest never got that far.
+        fingerprint: Changes with every file added, removed, renamed or rewritten; "" if ingest did not finish.
         copies: Pairs of copies that the leak check found; None when it was not reached.
-        leaks: Those of them in two different splits.
+        leaks: Pairs among these that cross two splits.
     """
 
     fingerprint: str = ""
@@ -42,8 +42,7 @@ class Images(Account):
 class ComponentTime(BaseModel):
     """One step of the run; `state` is "complete", "cached" or "failed".
 
-    Attributes:
-        peak_memory: Most resident memory of the run's processes while it ran, in bytes.
+    `peak_memory` is the most resident memory of the run's processes during the step, in bytes.
     """
 
     name: str
@@ -53,22 +52,18 @@ class ComponentTime(BaseModel):
 
 
 class Summary(BaseModel):
-    """One run.
+    """One run; None stands for a step that it did not reach.
 
     Attributes:
         started: Local time, ISO 8601.
         seconds: From start to end, imports included.
         judges_only: Whether `crackgate gate` made the run, which releases nothing.
-        verdict: See `Verdict`.
         exit_code: See `EXIT_CODES`.
-        reasons: Why the model was not released, or refused by `crackgate gate`, in sentences.
-        evaluation: The gate's; None when the run did not reach it.
-        serving: ServingCheck's findings; None when the run did not reach it.
-        pushed_version: The released version; None when there is none.
+        reasons: Sentences that say why the model was not released, or refused by `crackgate gate`.
+        pushed_version: The released version; None without a release.
         pushed_to: Its folder.
-        drift: DriftCheck's findings; None when the run did not reach it.
-        outputs: Paths of the report, the training curves and the like, by name.
-        report_error: Why there is no report; None when there is one.
+        outputs: Paths of the report, the training curves and other outputs, by name.
+        report_error: Says why there is no report; None when there is one.
     """
 
     run_id: str
@@ -95,7 +90,7 @@ class Summary(BaseModel):
 
     @property
     def headline(self) -> str:
-        """The verdict in one sentence, which begins with its name."""
+        """The verdict in one sentence that begins with its name."""
         sentences = {
             Verdict.RELEASED: f" as version {self.pushed_version}",
             Verdict.PASSED: ": the model passed the gate",
@@ -118,7 +113,7 @@ class Summary(BaseModel):
 def begin_summary(
     run_id: str, data: Path, classes: list[str], config: Config, log: Path, began: float | None = None
 ) -> Summary:
-    """Returns the summary of a run that has not done anything yet; `began`, if not now, is in seconds since 1970."""
+    """Returns the summary of a run that starts now, or at `began` in seconds since 1970."""
     return Summary(
         run_id=run_id,
         crackgate_version=importlib.metadata.version("crackgate"),

@@ -1,4 +1,4 @@
-"""The one folder that everything written by runs lives in."""
+"""The folder that holds everything that runs write."""
 
 import fcntl
 from collections.abc import Iterator
@@ -13,7 +13,7 @@ class WorkspaceBusyError(Exception):
 
 
 class WorkspaceMovedError(Exception):
-    """The workspace is not where it was made; ML Metadata names everything by absolute paths."""
+    """The workspace has moved; ML Metadata holds absolute paths."""
 
 
 @dataclass(frozen=True)
@@ -59,11 +59,11 @@ class Workspace:
 
     @property
     def lock_file(self) -> Path:
-        """Held by a run as long as it lasts; it names the folder that the workspace was made as."""
+        """A run locks it until its end; it names the folder at which the workspace was made."""
         return self.root / ".lock"
 
     def create_run_folder(self) -> Path:
-        """Makes `runs/<run id>/`; the id is the local time, numbered where that is taken."""
+        """Makes `runs/<run id>/`; the id is the local time, with a number if that is taken."""
         started = datetime.now().strftime("%Y%m%d-%H%M%S")
         folder, number = self.runs / started, 1
         while folder.exists():
@@ -74,11 +74,9 @@ class Workspace:
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Keeps other runs out of the workspace; the lock ends with the process, however it ends.
+        """Keeps other runs out of the workspace until the block or the process ends.
 
-        Raises:
-            WorkspaceBusyError: Another process holds it.
-            WorkspaceMovedError: The workspace was made elsewhere.
+        Raises WorkspaceBusyError if another process holds it, WorkspaceMovedError if it was made elsewhere.
         """
         self.root.mkdir(parents=True, exist_ok=True)
         with self.lock_file.open("a+", encoding="utf-8", errors="surrogateescape", newline="") as file:
@@ -105,7 +103,7 @@ class Workspace:
         )
 
     def is_locked(self) -> bool:
-        """Whether a run is going on. Asking holds the lock for a moment, and turns away a run that begins just then."""
+        """Whether a run is going on. The check itself holds the lock briefly, which may turn away a starting run."""
         try:
             with self.lock_file.open() as file:
                 fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
