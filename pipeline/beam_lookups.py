@@ -1,4 +1,4 @@
-"""Caches lookups of Beam while it builds a pipeline, which are a third of the time that this takes."""
+"""Caches lookups of Beam (2.77) while it builds a pipeline."""
 
 from collections.abc import Callable, Hashable, Iterator
 from contextlib import contextmanager
@@ -11,11 +11,7 @@ from apache_beam.transforms import userstate
 
 @contextmanager
 def remembered_lookups() -> Iterator[None]:
-    """Has Beam remember the views of its options, and what it found out about a DoFn's methods.
-
-    For each transform, Beam (2.77) makes views of the pipeline's options, each with a parser of command lines built
-    for it, and for each ParDo it inspects the signatures of all methods of the DoFn six times.
-    """
+    """Has Beam remember the views of its options, and its findings about the methods of a DoFn."""
     view_as, get_dofn_specs = PipelineOptions.view_as, userstate.get_dofn_specs
     PipelineOptions.view_as = _once_for_each_class(view_as)
     userstate.get_dofn_specs = _once_for_each(get_dofn_specs)

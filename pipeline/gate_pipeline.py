@@ -1,7 +1,4 @@
-"""The pipeline of `crackgate gate`, and its run on this machine.
-
-The import brings in TFX and TensorFlow, which takes ten seconds and more.
-"""
+"""The pipeline of `crackgate gate`, and its run on this machine. The import brings in TFX and TensorFlow."""
 
 import hashlib
 import shutil
@@ -29,14 +26,9 @@ from pipeline.request import RunRequest
 def execute_gate_pipeline(
     request: RunRequest, summary: Summary, model: Path, positive_class: str | None, events: ComponentEvents
 ) -> None:
-    """Runs the gate and fills the summary in, however the run ends.
+    """Runs the gate on the SavedModel in `model` and fills the summary in, however the run ends.
 
-    Args:
-        request: What the user asked for.
-        summary: Says which run it is, and its classes.
-        model: The SavedModel's folder.
-        positive_class: None where there is none.
-        events: Attached to the root logger; it knows the components' durations.
+    `events` is attached to the root logger, and knows the components' durations.
     """
     artifact = _copy_as_artifact(model, request.workspace.gated)
     summary.outputs["model"] = path_utils.serving_model_path(str(artifact))
@@ -45,9 +37,9 @@ def execute_gate_pipeline(
 
 
 def _create_pipeline(request: RunRequest, classes: list[str], model: Path, positive_class: str | None) -> Pipeline:
-    """ImageExampleGen, with every image in test, the model as it is, and the Evaluator.
+    """ImageExampleGen with every image in test, the model as it is, and the Evaluator.
 
-    Its name is not that of the runs that release: a model that is judged here is no baseline there.
+    Its own name keeps models that are judged here from being a baseline of runs that release.
     """
     config, workspace = request.config, request.workspace
     example_gen = ImageExampleGen(request.data, classes, config.data, {TEST_SPLIT: 1})
@@ -72,9 +64,9 @@ def _create_pipeline(request: RunRequest, classes: list[str], model: Path, posit
 
 
 def _copy_as_artifact(model: Path, folder: Path) -> Path:
-    """Copies the model to where TFX looks for it in an artifact, under the digest of its files: same model, same path.
+    """Copies the model to a path by its files' digest, where TFX finds artifacts: same model, same path.
 
-    A copy, because TFX evaluates again only when the path changes, and the original may be written over.
+    TFX evaluates again only when the path changes, and the original may be written over.
     """
     digest = hashlib.sha256()
     for file in sorted(path for path in model.rglob("*") if path.is_file()):

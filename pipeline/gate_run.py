@@ -17,18 +17,14 @@ _SIGNATURES = ("serving_default", "predict_images")
 
 
 def judge_model(request: RunRequest, model: Path) -> Summary:
-    """Judges a model by all images in the data folder, which has one sub-folder per class of the model.
+    """Judges a SavedModel with our two signatures by all images in the data folder.
 
-    Class names, their order and the positive class are those of the model's card. Without one, the names are those of
-    the folders, sorted.
-
-    Args:
-        request: Its configuration's `[data]`, but for the split, and `[gate]` matter.
-        model: Absolute path of a SavedModel with our two signatures.
+    The model's card gives class names, their order and the positive class; without a card, the sorted folders are the
+    classes. `[data]`, but for the split, and `[gate]` matter.
 
     Raises:
-        ConfigError: `model` is no such model; the data folder has other classes; the gate names a class or slice that
-            does not exist; or the Beam cluster does not answer.
+        ConfigError: `model` is no such model; the data folder has other classes; the gate names an unknown class or
+            slice; or the Beam cluster does not answer.
         WorkspaceBusyError: Another run holds the workspace.
         WorkspaceMovedError: The workspace was made elsewhere.
     """

@@ -7,11 +7,7 @@ from contextlib import contextmanager
 
 @contextmanager
 def garbage_collection_paused() -> Iterator[None]:
-    """For imports: spares Python's garbage collector what they make, all of which stays.
-
-    It would look through a million objects again and again: a third of the time that the imports take, and then all
-    through the run.
-    """
+    """Spares Python's garbage collector the million objects that these imports make, all of which stay."""
     gc.disable()
     try:
         yield

@@ -1,7 +1,4 @@
-"""Runs of a pipeline on this machine, by LocalDagRunner.
-
-The import brings in TFX and TensorFlow, which takes ten seconds and more.
-"""
+"""Runs of a pipeline on this machine, by LocalDagRunner. The import brings in TFX and TensorFlow."""
 
 import logging
 import traceback
@@ -32,10 +29,7 @@ log = logging.getLogger("crackgate")
 def execute_release_pipeline(request: RunRequest, summary: Summary, events: ComponentEvents) -> None:
     """Runs the pipeline that trains and releases, and fills the summary in, however the run ends.
 
-    Args:
-        request: What the user asked for.
-        summary: Says which run it is, and its classes.
-        events: Attached to the root logger; it knows the components' durations.
+    `events` is attached to the root logger, and knows the components' durations.
     """
     config, workspace = request.config, request.workspace
     pipeline = create_pipeline(

@@ -8,11 +8,7 @@ from crackgate.model.positive_class import resolve_positive_class
 
 
 def resolve_classes(data: Path, config: Config) -> list[str]:
-    """Returns the class names in label order.
-
-    Raises:
-        ConfigError: `data` is no folder, or lacks a configured class.
-    """
+    """Returns the class names in label order; raises ConfigError if `data` is no folder or lacks a configured class."""
     if not data.is_dir():
         raise ConfigError(f"--data: received {str(data)!r}, which is no folder; give one with a sub-folder per class")
     if not str(data).isprintable():
@@ -28,11 +24,7 @@ def resolve_classes(data: Path, config: Config) -> list[str]:
 
 
 def find_positive_class(config: Config, classes: list[str]) -> str | None:
-    """Returns the positive class, or None where there is none.
-
-    Raises:
-        ConfigError: There is no such class, or no telling which one it is.
-    """
+    """Returns the positive class, or None; raises ConfigError if there is no such class, or several may be meant."""
     try:
         return resolve_positive_class(config.train.positive_class, classes)
     except ValueError as error:
@@ -49,7 +41,7 @@ def check_weights(config: Config) -> None:
 
 
 def check_signing_key(config: Config) -> None:
-    """Raises ConfigError where the key cannot be used: now, not after an hour of training."""
+    """Raises ConfigError, before hours of training, where the key cannot be used."""
     if config.release.signing_key:
         from crackgate.releases.signatures import KeyFileError, load_signer
 

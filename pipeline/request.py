@@ -11,15 +11,10 @@ from crackgate.runs.workspace import Workspace
 
 @dataclass(frozen=True)
 class RunRequest:
-    """A run that is to be made.
+    """A run that is to be made from an image folder, `data`, an absolute path.
 
-    Attributes:
-        console: Not standard output itself, which is redirected to the log file during the run.
-        data: Absolute path of the image folder.
-        config: The configuration.
-        workspace: Receives everything that is written.
-        enable_cache: Whether components may take over outputs of earlier runs.
-        verbose: Whether every log line is shown on the terminal.
+    `console` is not standard output itself, which is redirected to the log file during the run. With `enable_cache`,
+    components may take over outputs of earlier runs. With `verbose`, the terminal shows every log line.
     """
 
     console: Console

@@ -32,11 +32,7 @@ def gather_results(
 ) -> None:
     """Fills in findings, evaluation, and where the outputs are, as far as the run came.
 
-    Args:
-        summary: The run's; its outputs name the model, where the run has no Trainer.
-        executions: By component.
-        config: The run's.
-        positive_class: None where there is none.
+    `executions` are by component. The summary's outputs name the model, where the run has no Trainer.
     """
     done = {component: execution for component, execution in executions.items() if execution.succeeded}
     _add_findings(summary, done)

@@ -20,9 +20,8 @@ def run_pipeline(request: RunRequest) -> Summary:
     """Runs the pipeline, shows its progress and writes the summary and the report to `runs/<run id>/`.
 
     Raises:
-        ConfigError: The data folder does not exist or lacks a configured class; there is no such weights file or
-            signing key; it is not clear which class is the positive one; the gate names a class or slice that does not
-            exist; or the Beam cluster does not answer.
+        ConfigError: Data folder, classes, weights file, signing key, positive class or gate do not fit, or the Beam
+            cluster does not answer.
         WorkspaceBusyError: Another run holds the workspace.
         WorkspaceMovedError: The workspace was made elsewhere.
     """

@@ -19,12 +19,7 @@ log = logging.getLogger("crackgate")
 
 
 def record_run(request: RunRequest, classes: list[str], work: Callable[[Summary, ComponentEvents], None]) -> Summary:
-    """Does the work with the workspace to itself, shows its progress, and leaves log, summary and report behind.
-
-    Args:
-        request: What the user asked for.
-        classes: Class names in label order.
-        work: Fills the summary in.
+    """Locks the workspace, lets `work` fill the summary in, and leaves log, summary and report behind.
 
     Raises:
         ConfigError: The Beam cluster does not answer.

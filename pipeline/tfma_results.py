@@ -20,14 +20,9 @@ from crackgate.gate.rules import Rule
 
 
 def read_evaluation(uri: str, model: Path, classes: list[str], positive: str | None, rules: list[Rule]) -> Evaluation:
-    """Reads an evaluation artifact, and judges it as the Evaluator did.
+    """Reads an evaluation artifact in the folder `uri`, and judges it by the rules of the Evaluator.
 
-    Args:
-        uri: The artifact's folder.
-        model: The candidate's SavedModel, which may name the threshold by which it decides.
-        classes: Class names in label order.
-        positive: The positive class, or None.
-        rules: The gate that it was made with.
+    The candidate's SavedModel, `model`, may name the threshold by which it decides.
     """
     slices = read_slices(uri)
     overall = slices[ALL_IMAGES]

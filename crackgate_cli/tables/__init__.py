@@ -1,1 +1,1 @@
-"""What commands print for people."""
+"""Output of commands for people."""

@@ -199,7 +199,7 @@ def _gone(gone: bool) -> str:
 
 
 def _shortened(version: str) -> str:
-    """Digests are as good with their first digits."""
+    """Keeps the first digits of a digest."""
     return version[:12]
 
 

@@ -19,20 +19,10 @@ _COLOURS = {State.RELEASED: "green", State.WITHDRAWN: "yellow", State.INCOMPLETE
 
 
 class VersionEntry(BaseModel):
-    """One version.
+    """One version; without a manifest, `released`, `run_id` and `bytes` are None.
 
-    Attributes:
-        version: Its number.
-        state: "released", "withdrawn" or "incomplete".
-        in_production: Whether it is the version in production.
-        folder: Path of its folder.
-        released: When, UTC, ISO 8601; None without a manifest, as the next two.
-        run_id: The run that released it.
-        bytes: Size of its files.
-        signed: Whether the manifest names a signing key.
-        metrics: The manifest's.
-        problem: Why it is incomplete; "" when it is not.
-        events: Its withdrawals and reinstatements, in their order.
+    `released` is UTC, ISO 8601. `bytes` is the size of its files. `signed` says whether the manifest names a key.
+    `problem` says why it is incomplete, or is "". `events` are its withdrawals and reinstatements, in order.
     """
 
     version: int
