@@ -50,7 +50,7 @@ def check_tf_config() -> None:
 
 
 def is_chief(strategy: tf.distribute.Strategy | None = None) -> bool:
-    """Whether this process writes checkpoints and models: the only one, or the first of several workers."""
+    """Whether this process writes checkpoints and models; without `strategy`, the one in scope counts."""
     resolver = (strategy or tf.distribute.get_strategy()).cluster_resolver
     if resolver is None or resolver.task_type is None:
         return True

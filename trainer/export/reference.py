@@ -18,10 +18,9 @@ _MOST_IMAGES = 32
 def write_reference(
     classifier: keras.Model, calibration: Calibration, image_size: int, file_patterns: list[str], folder: Path
 ) -> None:
-    """Writes the first examples with their scores to `reference.tfrecord.gz`, as `tf.train.Example`s.
+    """Writes the first examples with their scores to `reference.tfrecord.gz`, in the form that `serving_default` takes.
 
-    `serving_default` takes them as they are. `classifier` goes from images to logits; `file_patterns` are globs of
-    gzipped TFRecord files.
+    `classifier` goes from images to logits; `file_patterns` are globs of gzipped TFRecord files.
     """
     examples = [
         tf.train.Example.FromString(record)

@@ -67,10 +67,7 @@ def train_stages(
 def predict_eval(
     upper: keras.Model, head: keras.Model, views: TrainingViews, stages: Stages
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Logits, float32 (images, classes), and labels, int64 (images,), of all eval images, from their stored views.
-
-    Takes the models and views of `train_stages`, and the stages that it returned.
-    """
+    """Logits, float32 (images, classes), and labels, int64 (images,), of all eval images after `train_stages`."""
     parts = [part for part in (views.validation, views.validation_once) if part is not None]
     labels = np.concatenate([part.labels for part in parts])
     if not stages.fine_tune_kept:
