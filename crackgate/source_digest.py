@@ -49,8 +49,7 @@ def closure(*entries: str, root: Path = _ROOT) -> tuple[str, ...]:
     - modules and functions that a string names ("trainer.run_fn", "trainer.run_fn.run_fn");
     - files in its own folder that a string names ("probe.py", "page.html.jinja").
 
-    A template leads to the templates that it names, in any folder of the closure. Entries and errors: see
-    `code_digest`.
+    A template leads to the templates that it names, in any folder of the closure. See `code_digest` for errors.
     """
     return tuple(sorted(file.relative_to(root).as_posix() for file in _follow(entries, root)[0]))
 

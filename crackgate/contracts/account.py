@@ -13,8 +13,7 @@ class AccountRow(BaseModel):
     Attributes:
         path: Below the data folder; bytes that are no UTF-8 are written with backslashes.
         class_name: Its class folder, "class" in JSON; "" beside the class folders.
-        reason: One of few, such as "truncated".
-        detail: About this file.
+        reason: One of few, such as "truncated"; the detail is about this file.
     """
 
     model_config = ConfigDict(serialize_by_alias=True, validate_by_alias=True, validate_by_name=True)

@@ -7,14 +7,14 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """The fields are the outputs of the SavedModel's signatures.
+    """The outputs of the SavedModel's signatures for one image.
 
     Attributes:
         label: The decision; "" where there is an error.
         probability: The calibrated score of that label, 0 to 1; 0 where there is an error.
-        scores: The calibrated score of every class, in label order; they sum to 1; all 0 where there is an error.
-        is_positive: Whether the positive class's score reaches the threshold, and True where there is an error or a
-            score is no number; None without a positive class.
+        scores: The calibrated scores of all classes, in label order; they sum to 1, or are 0 where there is an error.
+        is_positive: Whether the positive class's score reaches the threshold; None without a positive class. True where
+            there is an error or a score is no number.
         model_version: Number of the version, or "unreleased".
         error: Why the image could not be scored; "" where it could.
     """
@@ -27,11 +27,7 @@ class Answer:
     error: str
 
     def record(self, classes: Sequence[str]) -> dict[str, Any]:
-        """The fields for a table: `scores` by class, None for an error that is none and for all that one leaves open.
-
-        Args:
-            classes: Names in label order.
-        """
+        """The fields for a table: `scores` by class, None for no error and for all that an error leaves open."""
         if self.error:
             return {**dict.fromkeys(asdict(self)), "model_version": self.model_version, "error": self.error}
         return {**asdict(self), "scores": dict(zip(classes, self.scores, strict=True)), "error": None}

@@ -40,12 +40,11 @@ class ClassifierCard(BaseModel):
 
 
 class ReleaseCard(ClassifierCard):
-    """The card of a model that the Trainer exported.
+    """The card of a model that the Trainer exported; its scores are softmax(logits / temperature + bias).
 
     Attributes:
         image_size: Side of the network's square input, in pixels.
-        temperature: The calibration divides the logits by it.
-        bias: The calibration adds it to the divided logits; one number per class.
+        bias: One number per class.
         stride: Pixels between two values of the SavedModel's `feature_map`; None: it has no such map.
     """
 
@@ -77,11 +76,7 @@ def find_card(folder: Path) -> ClassifierCard | None:
 
 
 def read_card(folder: Path) -> ReleaseCard:
-    """The card of a released version.
-
-    Raises:
-        NotAReleaseError: There is none, it cannot be read, or it says too little.
-    """
+    """The card of a released version. Raises NotAReleaseError where there is none or `find_card` would raise."""
     try:
         return _read(ReleaseCard, folder)
     except CardError as error:

@@ -7,12 +7,7 @@ Divergences = dict[str, dict[str, float]]
 
 
 class DriftFindings(BaseModel):
-    """How far the images are from others.
-
-    Attributes:
-        drift: Divergence of each split from the same split of the last released run; None when there is no such run.
-        skew: Divergence of eval and test from train.
-    """
+    """Divergences from the last released run (`drift`, None without one), and of eval and test from train (`skew`)."""
 
     drift: Divergences | None
     skew: Divergences

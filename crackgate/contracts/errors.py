@@ -4,12 +4,7 @@ from crackgate.contracts.account import Account
 
 
 class DataRejectedError(Exception):
-    """The data did not pass its checks.
-
-    Attributes:
-        reasons: One plain sentence per finding.
-        account: The files that ingest counted; None where it counted nothing.
-    """
+    """The data did not pass its checks: a sentence for each reason, and the account where ingest counted files."""
 
     def __init__(self, reasons: list[str], account: Account | None = None):
         super().__init__("; ".join(reasons))

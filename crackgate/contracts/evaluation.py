@@ -18,12 +18,9 @@ class Outcome(StrEnum):
 
 
 class Estimate(BaseModel):
-    """A number with its confidence interval.
+    """A number with its confidence interval; low and high are None when no interval was computed.
 
-    Attributes:
-        value: The estimate; None when it is not a number, as over no images.
-        low: Lower end of the interval; None when none was computed.
-        high: Upper end.
+    The value is None when it is not a number, as over no images.
     """
 
     value: float | None
@@ -32,12 +29,7 @@ class Estimate(BaseModel):
 
 
 class MetricKey(BaseModel):
-    """Which metric.
-
-    Attributes:
-        metric: A name in `metric_names`, for example "recall".
-        label: The class that it is about; None when it is about all.
-    """
+    """A metric by its name in `metric_names`, for example "recall"; about one class, or about all without a label."""
 
     metric: str
     label: str | None = None
@@ -69,11 +61,8 @@ class Requirement(MetricKey):
         images: Test images in the slice; only those of the class when it is about one.
         estimate: The candidate's metric; with `change`, its difference from the baseline's, a share when relative.
         baseline: The metric of the model in production; None when there is none, or it is not compared.
-        change: Whether the bound is on the difference from the baseline.
-        bound: The least or the most that is allowed.
-        direction: "at least" or "at most".
+        bound: The least or the most that is allowed; with `change`, for the difference.
         judged_by: The number that is held against the bound.
-        outcome: How it ended.
     """
 
     slice: str = ALL_IMAGES
@@ -92,7 +81,6 @@ class SliceMetrics(BaseModel):
 
     Attributes:
         name: `ALL_IMAGES`, "dark", "class Positive", ...
-        images: Test images in it.
         metrics: The candidate's.
         baseline: The same of the model in production; empty when there is none.
     """
@@ -136,13 +124,9 @@ class Comparison(BaseModel):
 
 
 class NotableImage(BaseModel):
-    """One test image with the model's prediction.
+    """One test image: its path below the data folder, its folder's class, and the label that the model gave.
 
-    Attributes:
-        path: Below the data folder.
-        actual: The class of its folder.
-        label: The class that the model gave.
-        scores: The score of each class, 0 to 1; None where it is not a number.
+    Scores are 0 to 1; None where one is not a number.
     """
 
     path: str
@@ -152,14 +136,10 @@ class NotableImage(BaseModel):
 
 
 class NotableImages(BaseModel):
-    """The test images that are worth a look.
+    """The test images that are worth a look, by actual class.
 
-    Attributes:
-        scored: Test images, all scored through the model's `serving_default`.
-        misclassified: How many of them were misclassified.
-        shown: "misclassified": the errors that the model was surest of. "least certain": nothing was misclassified, and
-            these are the images that the model was least sure of.
-        by_class: By actual class, the surest error or the least certain image first.
+    The surest error comes first, or the least certain image where nothing was misclassified (`shown`). All `scored`
+    test images went through the model's `serving_default`.
     """
 
     scored: int
@@ -174,7 +154,6 @@ class Evaluation(BaseModel):
     Attributes:
         positive_class: The class whose score the decision threshold is held against; None: the highest score decides.
         threshold: The model's own decision threshold; None as above.
-        requirements: The gate, line by line.
         warnings: In sentences.
         slices: All metrics, `ALL_IMAGES` first; slices without an image are left out.
         confusion: Test images by actual class, then by the label that the model gave; "" is a label that is no class.

@@ -7,10 +7,7 @@ from dataclasses import dataclass
 class ImageLimits:
     """Bounds that keep one file from harming the run.
 
-    Attributes:
-        min_side: Smallest accepted width and height, in pixels.
-        max_pixels: Largest accepted width times height, checked before anything is decoded.
-        max_bytes: Largest accepted file.
+    `min_side` is in pixels. `max_pixels`, width times height, is checked before anything is decoded.
     """
 
     min_side: int = 32

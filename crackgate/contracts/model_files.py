@@ -1,7 +1,4 @@
-"""Files of a released model that more than one part reads or writes; paths are relative to the version's folder.
-
-One lies elsewhere, beside the training's curves: the reference.
-"""
+"""Files of a released model, relative to the version's folder; the reference lies beside the training's curves."""
 
 from pathlib import Path
 

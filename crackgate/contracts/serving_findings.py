@@ -17,8 +17,7 @@ class ServingFindings(BaseModel):
     """The answers of an exported model in a process that has only TensorFlow, as far as they matter.
 
     Attributes:
-        passed: Whether the model may be served.
-        measure_again: Whether it was refused for nothing but time or memory, which a busy machine may lack for a while.
+        measure_again: Whether only time or memory refused it, which a busy machine may lack for a while.
         reasons: Why it was refused, in sentences.
         checks: In the order in which they were made; empty for a model that the Evaluator refused.
         metrics: `load_seconds`, `peak_memory_mib`, and milliseconds of a call with one image and with many (32):

@@ -4,11 +4,7 @@ from enum import StrEnum
 
 
 class Verdict(StrEnum):
-    """How a run can end.
-
-    PASSED is `crackgate gate`'s, which releases nothing. A WITHDRAWN model passed, and was rolled back after an earlier
-    release.
-    """
+    """How a run can end. `crackgate gate` gives PASSED and releases nothing; WITHDRAWN passed, and was rolled back."""
 
     RELEASED = "released"
     PASSED = "passed"

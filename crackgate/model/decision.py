@@ -40,15 +40,8 @@ def decide(scores: np.ndarray, decision: Decision | None) -> np.ndarray:
 
 
 def check_decidable(labels: np.ndarray, positive: int, classes: list[str]) -> None:
-    """Checks that eval has images of the positive class and others, so that a threshold can be chosen.
-
-    Args:
-        labels: int (images,), those of eval.
-        positive: Label of the positive class.
-        classes: Class names in label order.
-
-    Raises:
-        ValueError: One of both is missing.
+    """Raises ValueError when eval's labels, int (images,), lack the positive class or any other: no threshold fits
+    then.
     """
     found = int((labels == positive).sum())
     if found in (0, len(labels)):
@@ -94,8 +87,7 @@ def fit_decision(scores: np.ndarray, labels: np.ndarray, positive: int | None, t
 def choose_threshold(scores: np.ndarray, is_positive: np.ndarray, target_recall: float) -> float:
     """The threshold (float32, 0 to 1) of the best precision among those that reach the recall on these images.
 
-    It lies midway, in log odds, between the lowest positive score and the next lower one. So no image of eval sits on
-    the edge.
+    It lies midway, in log odds, between the lowest positive score and the next lower one.
 
     Args:
         scores: float32 (images,), of the positive class.
@@ -143,16 +135,10 @@ class RecallEstimate:
 
 
 def measure_recall(decision: Decision, scores: np.ndarray, labels: np.ndarray, target_recall: float) -> RecallEstimate:
-    """Measures the decision on the images that it was chosen on.
+    """Measures the decision on the images that it was chosen on; labels, int (images,), have both values.
 
     The recall shown is Clopper and Pearson's lower bound. A threshold chosen on the same images leaves it valid: the
     share of a population above its sample's k-th lowest value has the same beta distribution (Wilks 1941).
-
-    Args:
-        decision: With a threshold of `choose_threshold`.
-        scores: float32 (images, classes).
-        labels: int (images,); both values occur.
-        target_recall: Above 0, 1 at most.
     """
     truly, called = labels == decision.label, decision.is_positive(scores)
     positives, found = int(truly.sum()), int((truly & called).sum())

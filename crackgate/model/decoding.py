@@ -21,11 +21,7 @@ NOT_AN_EXAMPLE = f"not a tf.train.Example with the bytes of one image in {stored
 
 
 def decode_image(encoded: tf.Tensor, image_size: int) -> tf.Tensor:
-    """Decodes a JPEG, PNG or BMP image (scalar string) and scales it to the network's size.
-
-    Args:
-        encoded: The file's bytes.
-        image_size: Side of the square result, in pixels. The aspect ratio is not kept.
+    """Decodes a JPEG, PNG or BMP image (scalar string) and scales it to a square of `image_size` pixels a side.
 
     Returns:
         float32 (image_size, image_size, 3), RGB, 0 to 255. The backbone does the normalisation.
@@ -42,12 +38,9 @@ def decode_image(encoded: tf.Tensor, image_size: int) -> tf.Tensor:
 
 
 def decode_images(encoded: tf.Tensor, image_size: int, max_pixels: int = MAX_PIXELS) -> tuple[tf.Tensor, tf.Tensor]:
-    """Decodes a batch of bytes from anywhere, in a graph: what is no image fails its own row only.
+    """Decodes a batch of bytes from anywhere, string (N,), in a graph; each failure stays in its own row.
 
-    Args:
-        encoded: string (N,).
-        image_size: As for `decode_image`, which gives the pixels.
-        max_pixels: Largest width times height; it is read before anything is decoded.
+    The largest width times height, `max_pixels`, is checked before anything is decoded.
 
     Returns:
         float32 (N, image_size, image_size, 3), zeros where there is an error, and the errors: string (N,), "" for none.

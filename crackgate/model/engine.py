@@ -38,10 +38,7 @@ class Network(Protocol):
 def build_network(loaded: Any, image_size: int, folder: Path) -> Network:
     """Returns the fastest engine that gives the scores of a released SavedModel; the log says which one.
 
-    Args:
-        loaded: The SavedModel.
-        image_size: Side of the network's square input, in pixels.
-        folder: The SavedModel's; the engines are compared on its warm-up requests.
+    The engines are compared on the warm-up requests in the SavedModel's folder.
     """
     reference = _TensorFlowNetwork(loaded)
     if tf.config.list_physical_devices("GPU"):

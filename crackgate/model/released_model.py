@@ -62,10 +62,7 @@ class ReleasedModel:
         return answers
 
     def score_pixels(self, pixels: np.ndarray) -> np.ndarray:
-        """Scores decoded images, through the same engine.
-
-        Args:
-            pixels: float32 (images, image_size, image_size, 3), RGB, 0 to 255.
+        """Scores decoded images, float32 (images, image_size, image_size, 3), RGB, 0 to 255, through the same engine.
 
         Returns:
             float32 (images, classes), calibrated.

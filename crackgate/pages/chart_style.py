@@ -70,14 +70,9 @@ _STYLE: dict[Any, Any] = {
 
 
 def draw_chart(size: tuple[float, float], draw: Callable[[Figure], None]) -> dict[str, str]:
-    """Draws a chart on a transparent ground.
+    """Draws a chart on a transparent ground, its size in inches; matplotlib writes 72 points an inch.
 
-    Args:
-        size: Width and height in inches; matplotlib writes 72 points an inch.
-        draw: Fills the figure.
-
-    Returns:
-        Data URIs of an SVG for a "light" and for a "dark" page: the same chart always gives the same text.
+    Returns data URIs of an SVG for a "light" and for a "dark" page: the same chart always gives the same text.
     """
     with matplotlib.rc_context(_STYLE):
         figure = Figure(figsize=size, layout="constrained")

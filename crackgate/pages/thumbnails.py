@@ -10,22 +10,13 @@ SIDE = 160
 
 
 def make_thumbnail(encoded: bytes) -> str:
-    """Returns a data URI of a JPEG of at most 160 x 160 pixels; "" for an image that Pillow does not decode.
-
-    Args:
-        encoded: JPEG or PNG bytes.
-    """
+    """A data URI of a JPEG of at most 160 x 160 pixels; "" for bytes that Pillow does not decode."""
     small = shrink(encoded, SIDE)
     return "" if small is None else to_data_uri(small)
 
 
 def shrink(encoded: bytes, side: int) -> Image.Image | None:
-    """Returns an image in RGB, of at most `side` x `side` pixels; None when Pillow does not decode it.
-
-    Args:
-        encoded: JPEG or PNG bytes.
-        side: In pixels.
-    """
+    """Returns an image in RGB, of at most `side` x `side` pixels; None when Pillow does not decode the bytes."""
     with warnings.catch_warnings():
         # The ingest has decided what is too large.
         warnings.simplefilter("ignore")

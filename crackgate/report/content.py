@@ -21,13 +21,9 @@ class CheckOutcome(StrEnum):
 
 
 class Check(BaseModel):
-    """A check of the data.
+    """A check of the data by a component, such as "LeakCheck", with findings in sentences.
 
-    Attributes:
-        component: Its component, for example "LeakCheck".
-        expectation: How the data should be.
-        outcome: How it ended.
-        findings: In sentences; empty when there is nothing to say.
+    The expectation says how the data should be.
     """
 
     component: str
@@ -37,11 +33,11 @@ class Check(BaseModel):
 
 
 class Training(BaseModel):
-    """How the training went, epoch by epoch.
+    """Loss, accuracy, val_loss and val_accuracy of the training by epoch, the latter two on `eval`.
 
     Attributes:
-        head: Of the first stage: loss, accuracy, val_loss and val_accuracy, the latter two on `eval`.
-        fine_tune: The same of the second stage; empty when it was turned off.
+        head: The first stage's.
+        fine_tune: The second stage's; empty when it was turned off.
         fine_tune_kept: Whether the second stage was kept: it was not clearly worse on `eval`.
     """
 
@@ -51,11 +47,9 @@ class Training(BaseModel):
 
 
 class ReportImages(NamedTuple):
-    """Data URIs of one image; "" where it cannot be drawn.
+    """Data URIs of one image, as it is and with Grad-CAM over it; "" where it cannot be drawn.
 
-    Attributes:
-        image: As it is.
-        heat_map: With Grad-CAM over it; "" too when no pixel raised the score of the label.
+    `heat_map` is "", too, when no pixel raised the score of the label.
     """
 
     image: str
@@ -66,7 +60,6 @@ class Provenance(BaseModel):
     """Versions of code, packages and data.
 
     Attributes:
-        python: Version of Python.
         packages: Versions of the packages that matter most.
         commit: Git commit of the code, followed by " with changes" where files differ from it; "installed package"
             where the code is no checkout.
@@ -84,14 +77,12 @@ class Report(BaseModel):
 
     Attributes:
         schema_version: Rises when a field changes its meaning or disappears.
-        headline: The verdict, in words.
-        explanation: Why, in sentences.
-        checks: Of the data, in the order in which they are made.
+        explanation: Why the verdict (`headline`) was given, in sentences.
+        checks: The data's, in the order in which they are made.
         run: The content of `summary.json`, up to the moment when the report was made.
         training: None when the run did not come to train a model.
         notable_images: None when no model was evaluated.
         images_missing: Why the images are not drawn; "" when they are.
-        provenance: Versions of code, packages and data.
     """
 
     schema_version: Literal[1] = 1

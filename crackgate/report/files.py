@@ -37,14 +37,9 @@ class _Kept(BaseModel):
 
 
 def write_report(summary: Summary, folder: Path) -> dict[str, str]:
-    """Writes `report.html`, `report.json` and `gates.xml`, and the model card of a released model that has none yet.
+    """Writes `report.html`, `report.json` and `gates.xml` of an ended run; returns paths by name in `Summary.outputs`.
 
-    Args:
-        summary: Of a run that has ended, with any verdict; it is left as it is.
-        folder: The run's own.
-
-    Returns:
-        Paths of what was written, by the names that they have in `Summary.outputs`.
+    A released model that has none yet gets its model card, too.
     """
     written = {name: str(folder / file) for name, file in (("report", PAGE_FILE), ("report_json", JSON_FILE))}
     written["gates"] = str(folder / GATES_FILE)

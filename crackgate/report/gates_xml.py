@@ -13,8 +13,7 @@ from crackgate.report.content import Check, CheckOutcome, Report
 def render_gates(report: Report) -> str:
     """Renders four suites: the data's checks, the gate's requirements, the serving check, and the run itself.
 
-    A requirement that was not decided for want of images counts as skipped, as does a check that was skipped. There is
-    a failure or an error exactly when the exit code is not 0.
+    A requirement without enough images counts as skipped. Only an exit code other than 0 has a failure or an error.
     """
     suites = ElementTree.Element("testsuites", name=f"crackgate {report.run.run_id}")
     data = _suite(suites, "data", report)

@@ -16,11 +16,7 @@ class GradCam:
     """Grad-CAM on the last feature map of a classifier: a functional model around a backbone."""
 
     def __init__(self, classifier: keras.Model):
-        """Takes a model from images (batch, side, side, 3) to logits.
-
-        Raises:
-            ValueError: It has no inner model that gives a feature map.
-        """
+        """Takes a model from images (batch, side, side, 3) to logits; raises ValueError without a feature map in it."""
         feature_map = _find_feature_map(classifier)
         self._side = classifier.input_shape[1]
         self._lower = keras.Model(classifier.input, feature_map)
@@ -31,11 +27,7 @@ class GradCam:
         return decode_image(encoded, self._side).numpy()
 
     def heat_maps(self, images: Sequence[np.ndarray], labels: Sequence[int]) -> np.ndarray:
-        """Returns where each image raised the score of a class.
-
-        Args:
-            images: N, at least one, from `decode`.
-            labels: Positions of the classes among the logits, one for each image.
+        """Shows where each image, of one or more from `decode`, raised the score of its label's class.
 
         Returns:
             float32 (N, height, width of the feature map), 0 to 1; a map is 0 all over when no pixel raised the score.

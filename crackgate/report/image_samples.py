@@ -1,7 +1,4 @@
-"""The notable test images as a report shows them.
-
-Importing this module imports TensorFlow, which takes some seconds.
-"""
+"""The notable test images as a report shows them."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -26,16 +23,13 @@ _OPACITY = 0.65
 
 
 def draw(images: NotableImages, keras_file: Path | None, examples: Path, classes: list[str]) -> dict[str, ReportImages]:
-    """Draws images, each with the heat map of the pixels that raised the score of its label.
+    """Draws test images, each with the heat map of the pixels that raised the score of its label; returns them by path.
 
     Args:
-        images: Of the test split.
+        images: The test split's.
         keras_file: The classifier from images to logits, as the Trainer saved it.
         examples: The folder of the stored examples.
         classes: In label order.
-
-    Returns:
-        By path.
     """
     labels = {image.path: image.label for of_class in images.by_class.values() for image in of_class}
     grad_cam = GradCam(keras.models.load_model(keras_file, compile=False)) if keras_file else None

@@ -29,15 +29,9 @@ Chart = tuple[str, dict[str, str], str]
 
 
 def render_page(report: Report, drawn: dict[str, ReportImages], links: dict[str, str]) -> str:
-    """Renders the page: the same arguments always give the same text.
+    """Renders HTML that loads nothing from outside itself; the same arguments always give the same text.
 
-    Args:
-        report: Its content.
-        drawn: The notable images by path; one that is missing is shown by its path alone.
-        links: Relative addresses of what lies beside it, by name.
-
-    Returns:
-        HTML that loads nothing from outside itself.
+    An image that is not in `drawn`, by path, is shown by its path alone. Links are relative addresses by name.
     """
     evaluation = report.run.evaluation or Evaluation()
     key_metrics = _key_metrics(evaluation)
