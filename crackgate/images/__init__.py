@@ -1,1 +1,1 @@
-"""Folders of images: which files there are, reading and checking one, its quality, copies among many."""
+"""Folders of images: listing, decoding and checking files, their quality, and copies among them."""

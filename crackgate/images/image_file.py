@@ -1,9 +1,8 @@
 """One image file: accepted in a canonical form, or rejected with a reason.
 
-RGB and grayscale JPEG and PNG files keep their bytes, and their pixels are those that TensorFlow decodes, so that
-training and serving see the same. All other files that Pillow can read (WebP, TIFF, GIF, BMP, CMYK, palettes, alpha,
-16 bits, EXIF-turned, the first frame of several, slightly damaged) become lossless RGB PNG of the pixels that a viewer
-shows.
+RGB and grayscale JPEG and PNG files keep their bytes, and TensorFlow decodes them. Other files that Pillow reads become
+lossless RGB PNG of the pixels that a viewer shows. These are WebP, TIFF, GIF, BMP, CMYK, palettes, alpha, 16 bits,
+EXIF-turned images, first frames of several, and slightly damaged files.
 """
 
 import functools
@@ -23,7 +22,7 @@ from crackgate.contracts.image_limits import ImageLimits
 from crackgate.images.quality import Quality, measure
 
 FORMATS = ("JPEG", "PNG", "BMP", "WEBP", "TIFF", "GIF")
-# A JPEG with a second picture (a depth map, a preview) behind the first, as many phones write it.
+# Phones write MPO, a JPEG with a second picture (a depth map, a preview) behind the first.
 _JPEG_FORMATS = ("JPEG", "MPO")
 # The first bytes of files of each format, and the end marks of those that have one.
 _BEGINNINGS = {
@@ -49,13 +48,11 @@ class CanonicalImage:
     Attributes:
         encoded: JPEG or PNG bytes that decode to 8-bit RGB or grayscale.
         format: "jpeg" or "png".
-        height: Pixels, after the EXIF orientation was applied.
-        width: Pixels, likewise.
+        height: Pixels, after the EXIF orientation was applied, as is `width`.
         file_bytes: Size of the original file.
         quality: Measures of `luma`.
-        warning: "first of several frames" where `encoded` lacks the others, or "". A second picture behind a JPEG is no
-            frame.
-        luma: uint8 of shape (height, width), the grey levels (ITU-R 601) of the same pixels.
+        warning: "first of several frames", or "". A second picture behind a JPEG is no frame.
+        luma: uint8 (height, width), the grey levels (ITU-R 601) of the same pixels.
     """
 
     encoded: bytes
@@ -69,12 +66,7 @@ class CanonicalImage:
 
 
 class RejectedImageError(Exception):
-    """A file that cannot be used.
-
-    Attributes:
-        reason: One of a few fixed words, to count by.
-        detail: The exact fault.
-    """
+    """An unusable file: `reason` is one of a few fixed words, `detail` the exact fault."""
 
     def __init__(self, reason: str, detail: str):
         super().__init__(f"{reason}: {detail}")
@@ -85,8 +77,7 @@ class RejectedImageError(Exception):
 def canonical_image(data: bytes, limits: ImageLimits) -> CanonicalImage:
     """Checks and decodes the bytes of one image file.
 
-    Raises:
-        RejectedImageError: The file is empty, not an image, of another format, truncated, or outside the limits.
+    Raises RejectedImageError for an empty, unknown, truncated or undecodable file, or one outside the limits.
     """
     with _quiet():
         image = _accept(data, limits)
@@ -108,14 +99,14 @@ def canonical_image(data: bytes, limits: ImageLimits) -> CanonicalImage:
 
 
 def viewer_pixels(data: bytes, limits: ImageLimits) -> np.ndarray:
-    """The pixels of `canonical_image` alone, uint8 of shape (height, width, 3); raises RejectedImageError likewise."""
+    """The pixels of `canonical_image` alone, uint8 (height, width, 3); raises RejectedImageError likewise."""
     with _quiet():
         return _decode(_accept(data, limits), data)[0]
 
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Silences Pillow's warnings of bombs and odd metadata: the limits here decide, and no file may flood the log."""
+    """Silences Pillow's warnings, since the limits here decide and no file may flood the log."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         yield
@@ -146,12 +137,12 @@ def _open(data: bytes, limits: ImageLimits) -> Image.Image:
 
 
 def _is_bomb(error: Exception) -> bool:
-    """Whether Pillow rejects text, or a colour profile, that unpacks to megabytes."""
+    """Whether Pillow rejects text or a colour profile that unpacks to megabytes."""
     return isinstance(error, ValueError) and "too large" in str(error)
 
 
 def _unopened(data: bytes, fault: str) -> RejectedImageError:
-    """Why a file could not be opened, by its first bytes and its end."""
+    """Explains from the first bytes and the end why a file did not open."""
     kind = next((kind for kind, beginning in _BEGINNINGS.items() if beginning.match(data)), None)
     if kind is None:
         return RejectedImageError("not an image", f"starts with {data[:12]!r}")
@@ -159,7 +150,7 @@ def _unopened(data: bytes, fault: str) -> RejectedImageError:
 
 
 def _is_cut(data: bytes, kind: str) -> bool:
-    """Whether the end mark is missing, or bytes that the header counts."""
+    """Whether the end mark, or bytes that the header counts, are missing."""
     if kind in _END_MARKS:
         return _END_MARKS[kind] not in data
     if kind == "BMP":
@@ -175,7 +166,7 @@ def _check_format(image: Image.Image) -> None:
     if image.mode in ("I", "F"):
         raise RejectedImageError("format not supported", "signed, 32-bit or real samples: which of them is white?")
     if isinstance(image, TiffImagePlugin.TiffImageFile) and image.mode.startswith("I;16"):
-        # Pillow takes 12 bits for 16 and shows a nearly black picture, and it does not invert.
+        # Pillow takes 12 bits for 16, which gives a nearly black picture, and does not invert.
         bits, photometric = (
             image.tag_v2.get(TiffImagePlugin.BITSPERSAMPLE),
             image.tag_v2.get(TiffImagePlugin.PHOTOMETRIC_INTERPRETATION, 0),
@@ -197,7 +188,7 @@ def _check_size(image: Image.Image, limits: ImageLimits) -> None:
 
 
 def _check_tiles(image: TiffImagePlugin.TiffImageFile, limits: ImageLimits) -> None:
-    """A small TIFF may lie in one huge tile, which is decoded whole."""
+    """Rejects a TIFF in one huge tile, which Pillow decodes whole."""
     width, length = (image.tag_v2.get(tag, 1) for tag in (TiffImagePlugin.TILEWIDTH, TiffImagePlugin.TILELENGTH))
     if not isinstance(width, int) or not isinstance(length, int):
         raise RejectedImageError("unreadable", f"tiles of {width!r} x {length!r}")
@@ -206,7 +197,7 @@ def _check_tiles(image: TiffImagePlugin.TiffImageFile, limits: ImageLimits) -> N
 
 
 def _decode(image: Image.Image, data: bytes) -> tuple[np.ndarray, bool]:
-    """The pixels that a viewer shows, uint8 of shape (height, width, 3), and whether TensorFlow sees them in `data`."""
+    """The viewer's pixels, uint8 (height, width, 3), and whether TensorFlow decodes `data` to the same."""
     if _is_plain(image):
         if _has_late_metadata(image, data):
             _load(image)
@@ -218,14 +209,14 @@ def _decode(image: Image.Image, data: bytes) -> tuple[np.ndarray, bool]:
 
 
 def _is_plain(image: Image.Image) -> bool:
-    """Whether TensorFlow and Pillow decode its kind of pixels alike, and it has neither alpha nor frames."""
+    """Whether TensorFlow and Pillow decode its pixels alike, without alpha or frames."""
     if image.format == "PNG" and getattr(image, "is_animated", False):
         return False
     return image.format in (*_JPEG_FORMATS, "PNG") and image.mode in ("RGB", "L") and "transparency" not in image.info
 
 
 def _has_late_metadata(image: Image.Image, data: bytes) -> bool:
-    """Whether chunks that may hold an orientation follow the pixels, where Pillow reads them last."""
+    """Whether chunks that may hold an orientation follow the pixels."""
     if image.format != "PNG":
         return False
     pixels = data.find(b"IDAT")
@@ -242,7 +233,7 @@ def _is_turned(image: Image.Image) -> bool:
 
 
 def _tensorflow_pixels(data: bytes, size: tuple[int, int]) -> np.ndarray | None:
-    """None where TensorFlow fails, or reads another size than Pillow."""
+    """TensorFlow's pixels; None if it fails or reads a size other than `size`."""
     try:
         pixels = _tensorflow_decoder()(data)
     except tf.errors.InvalidArgumentError:
@@ -252,15 +243,15 @@ def _tensorflow_pixels(data: bytes, size: tuple[int, int]) -> np.ndarray | None:
 
 @functools.cache
 def _tensorflow_decoder() -> Callable[[bytes], np.ndarray]:
-    # A session without a GPU: eager TensorFlow would take all of its memory in every Beam worker.
+    # The session has no GPU: eager TensorFlow would take all GPU memory in every Beam worker.
     with tf.Graph().as_default() as graph:
         encoded = tf.compat.v1.placeholder(tf.string, [])
-        # Reads PNG, too. This method gives Pillow's pixels; the default one is off by a grey level.
+        # It reads PNG too. This method gives Pillow's pixels; the default is off by a grey level.
         pixels = tf.io.decode_jpeg(encoded, channels=3, dct_method="INTEGER_ACCURATE")
-    # In the calling thread: a thread pool costs a quarter of the time that decoding takes.
+    # The calling thread decodes: a thread pool costs a quarter of the decoding time.
     config = tf.compat.v1.ConfigProto(device_count={"GPU": 0}, inter_op_parallelism_threads=-1)
     session = tf.compat.v1.Session(graph=graph, config=config)
-    # The public `make_callable` goes through all of `Session.run`, which takes half as long as the decoding.
+    # The public `make_callable` runs all of `Session.run`, which takes half the decoding time.
     options = config_pb2.CallableOptions(feed=[encoded.name], fetch=[pixels.name])
     fetch: Callable[[bytes], list[np.ndarray]] = session._make_callable_from_options(options)
     return lambda data: fetch(data)[0]

@@ -14,9 +14,9 @@ class FoundFile:
     """One file below the data folder.
 
     Attributes:
-        path: Path below the data folder, with surrogates for bytes that are no UTF-8. One that ends in "/" is a folder
-            that could not be listed: reading it fails, so that it is reported like a bad file.
-        class_name: Name of the top folder that holds it, or "" when it lies beside the class folders.
+        path: Path below it, with surrogates for bytes that are no UTF-8. A trailing "/" marks an unlistable folder,
+            which fails on reading and is reported like a bad file.
+        class_name: Name of its top folder, or "" beside the class folders.
     """
 
     path: str
@@ -24,16 +24,16 @@ class FoundFile:
 
 
 def find_classes(folder: Path) -> list[str]:
-    """Names of the top-level folders that hold at least one file, sorted; hidden folders are no classes."""
+    """Sorted names of the top-level folders that hold a file, hidden ones excepted."""
     return sorted({file.class_name for file in find_files(folder) if file.class_name and file.class_name[0] != "."})
 
 
 def find_files(folder: Path) -> Iterator[FoundFile]:
-    """Every file below `folder`, folder by folder in sorted order; raises OSError where it cannot be listed.
+    """Every file below `folder`, in sorted order, links followed except for loops.
 
-    Links are followed, unless they lead back to a folder that holds them.
+    Raises OSError if `folder` cannot be listed.
     """
-    # Folders to enter, the next one last, each with the folders that hold it.
+    # Folders to enter, the next one last, each with its parents.
     waiting: list[tuple[str, frozenset[tuple[int, int]]]] = [("", frozenset())]
     while waiting:
         path, holders = waiting.pop()
@@ -55,9 +55,9 @@ def find_files(folder: Path) -> Iterator[FoundFile]:
 
 
 def read_regular_file(path: str | bytes, max_bytes: int) -> bytes:
-    """Content of a file, cut after one byte more than `max_bytes`.
+    """Content of a file, cut after `max_bytes` + 1 bytes.
 
-    Raises OSError for what cannot be read, and for pipes, devices and folders, which might never end.
+    Raises OSError for unreadable files, and for pipes, devices and folders, which might never end.
     """
     status = os.stat(path)
     if stat.S_ISDIR(status.st_mode):
@@ -72,10 +72,9 @@ def read_regular_file(path: str | bytes, max_bytes: int) -> bytes:
 
 
 def fingerprint(folder: Path) -> str:
-    """Hex digest of every file's path, size and times of modification and change: the cache key of the data.
+    """Hex digest of every file's path, size, modification time and change time: the cache key of the data.
 
-    It reads no contents, since it precedes every run. The time of change shows when two files of one size and age
-    swapped names.
+    The change time reveals two files of one size and age that swapped names.
     """
     digest = hashlib.sha256()
     for file in find_files(folder):
@@ -101,5 +100,5 @@ def _is_folder(entry: os.DirEntry[str]) -> bool:
 
 
 def readable_path(path: bytes) -> str:
-    """The path in UTF-8, with escapes for all other bytes."""
+    """The path in UTF-8, with escapes for other bytes."""
     return path.decode("utf-8", "backslashreplace")

@@ -16,9 +16,8 @@ class Quality:
     Attributes:
         brightness: Mean, in grey levels, 0 to 255.
         contrast: Standard deviation, in grey levels, 0 to 127.5.
-        sharpness: Variance of the Laplacian, in grey levels squared, 0 to 1,040,400 (Pech-Pacheco et al. 2000, "Diatom
-            autofocusing in brightfield microscopy"). The kernel is [0 1 0; 1 -4 1; 0 1 0], applied where it fits
-            entirely; a picture in which it fits nowhere has 0. Blur lowers it, noise raises it.
+        sharpness: Variance of the Laplacian [0 1 0; 1 -4 1; 0 1 0], in grey levels squared, 0 to 1,040,400; 0 if a side
+            is under 3 pixels. Source: Pech-Pacheco et al. 2000, "Diatom autofocusing in brightfield microscopy".
         entropy: Shannon entropy of the 256-bin histogram, in bits, 0 (one level) to 8 (all levels equally often).
     """
 
@@ -29,7 +28,7 @@ class Quality:
 
 
 def measure(luma: np.ndarray) -> Quality:
-    """Measures one picture by its luma, uint8 of shape (height, width), with at least one pixel."""
+    """Measures one picture by its luma, uint8 (height, width), with at least one pixel."""
     shares = np.array(Image.fromarray(luma).histogram()) / luma.size
     brightness = float(shares @ _LEVELS)
     occurring = shares[shares > 0]
@@ -45,9 +44,9 @@ def _laplacian_variance(luma: np.ndarray) -> float:
     height, width = luma.shape
     if min(height, width) < 3:
         return 0.0
-    # Whole numbers that float64 holds exactly, at any size.
+    # Float64 holds these whole numbers exactly, at any size.
     squares = total = 0.0
-    # In strips: all of a large picture as float64 takes eight times its memory.
+    # Strips save memory: a whole picture as float64 takes eight times its own.
     rows = max(1, _PIXELS_AT_ONCE // width)
     for top in range(0, height - 2, rows):
         # On flat rows NumPy is twice as fast. The edges get wrong neighbours there, and are zeroed at the end.

@@ -1,8 +1,4 @@
-"""Synthetic photographs of concrete, cracked and sound, to try the pipeline without real pictures.
-
-Tone, texture, light, stains, pits, joints, scratches, drawn marks and shadows have the same distribution in both
-classes: only the crack tells them apart.
-"""
+"""Synthetic photographs of concrete, cracked and sound; everything but the crack is distributed alike in both."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -30,11 +26,10 @@ _INKS = ((35, 40, 50), (40, 60, 150), (165, 45, 45), (240, 240, 235), (225, 205,
 def write_sample_data(
     folder: Path, count: int, seed: int = 0, size: int = 227, on_written: Callable[[Path], None] | None = None
 ) -> None:
-    """Write `count` square RGB JPEG files, `folder/Positive/00001.jpg` ... and `folder/Negative/00001.jpg` ...
+    """Writes `count` square RGB JPEG files, `folder/Positive/00001.jpg` and `folder/Negative/00001.jpg` onwards.
 
-    Half are Positive (cracked), half Negative (sound); an odd one is Negative. A file depends only on `seed`, its
-    class, its number and `size`: a larger count adds files and leaves the earlier ones byte for byte as they were.
-    `on_written` is called with the path of each finished file.
+    Half are Positive (cracked), half Negative (sound); an odd one is Negative. `seed`, class, number and `size` in
+    pixels alone decide a file. `on_written` receives the path of each finished file.
 
     Raises ValueError for a count below 2, a side below 32 pixels or a negative seed.
     """
@@ -54,7 +49,7 @@ def write_sample_data(
 
 
 def draw_photograph(cracked: bool, rng: np.random.Generator, size: int = 227) -> Image.Image:
-    """Draw one photograph of a concrete surface: an RGB image, `size` pixels square, with a crack if `cracked`.
+    """Draws one RGB photograph of concrete, `size` pixels square, with a crack if `cracked`.
 
     All randomness comes from `rng`. Raises ValueError for a side below 32 pixels.
     """
@@ -182,7 +177,7 @@ def _crack(surface: Planes, rng: np.random.Generator, light: Vectors) -> None:
 
 
 def _jagged_path(start: Vectors, end: Vectors, rng: np.random.Generator) -> Vectors:
-    """Displace midpoints, level by level, by a normal share of the step's length: (65, 2) points."""
+    """Displaces midpoints, level by level, by a normal share of the step's length; gives (65, 2) points."""
     sway = rng.uniform(0.08, 0.17)
     path = np.stack((start, end))
     for _ in range(6):
@@ -232,7 +227,7 @@ def _direction(angle: float) -> Vectors:
 
 
 def _carve(surface: Planes, patches: list[Patch], light: Vectors, depth: float, lip: float, rim: float) -> None:
-    """Darken hollows (depth above 0), less on the wall the light reaches, or brighten ridges; brighten the lip."""
+    """Darkens hollows (positive depth) or brightens ridges, less on the lit wall; brightens the lip."""
     hollow = _rasterise(patches, surface.shape[-1])
     shifted = _rasterise([(corners + rim * light, opacity) for corners, opacity in patches], surface.shape[-1])
     surface *= 1 + lip * np.maximum(shifted - hollow, 0)
@@ -249,7 +244,7 @@ def _rasterise(patches: list[Patch], size: int) -> Plane:
 
 
 def _signed_distance(rng: np.random.Generator, size: int) -> Plane:
-    """Distance of each pixel, in sides, from a random line through the middle part of the image."""
+    """Distance of each pixel, in sides, from a random line through the image's middle."""
     ticks = np.linspace(0, 1, size, dtype=np.float32)
     (x, y), (across_x, across_y) = rng.uniform(0.2, 0.8, 2), _direction(rng.uniform(0, 2 * np.pi))
     return ((ticks - x) * across_x + (ticks - y)[:, None] * across_y).astype(np.float32)
@@ -258,7 +253,7 @@ def _signed_distance(rng: np.random.Generator, size: int) -> Plane:
 def _noise(
     rng: np.random.Generator, size: int, octaves: tuple[int, ...], slant: float, stretch: float, falloff: float = 0.7
 ) -> Plane:
-    """Smooth noise of mean 0 and deviation 1, summed over octaves (cells a side) and drawn out along `slant`."""
+    """Smooth noise of mean 0 and deviation 1, summed over octaves (cells a side), drawn out along `slant`."""
     # The lattice is half as wide again as the photograph, so that the turned photograph still lies inside.
     cells = octaves[-1] * 3 // 2 + 4
     lattice = np.zeros((cells, cells), np.float32)

@@ -11,9 +11,8 @@ from crackgate.contracts.model_files import MANIFEST_FILE
 MODEL_FILE = "saved_model.pb"
 # TensorFlow Serving recognizes a model by the first of them, our readers by the second.
 _LAST = (MODEL_FILE, str(MANIFEST_FILE))
-# File systems answer so if they cannot rename folders: FUSE and 9p (ENOSYS, ENOTSUP),
-# overlays and other mounts (EXDEV), some network shares (EPERM, EINVAL),
-# and Google Cloud Storage FUSE for folders beyond a limit (EMFILE).
+# File systems answer so if they cannot rename folders. FUSE and 9p give ENOSYS or ENOTSUP, overlays and mounts EXDEV.
+# Some network shares give EPERM or EINVAL, Google Cloud Storage FUSE gives EMFILE beyond a limit.
 _NO_FOLDER_RENAME = {
     errno.EXDEV,
     errno.ENOSYS,

@@ -1,1 +1,1 @@
-"""Finding the images that are copies of one photograph: descriptors of single images, and groups of many."""
+"""Copies of one photograph: descriptors of single images, and groups of many."""

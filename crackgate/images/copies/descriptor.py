@@ -1,10 +1,8 @@
-"""Descriptors of photographs that hardly change when a file is re-encoded, resized, re-toned, mirrored or turned.
+"""Descriptors of photographs that survive re-encoding, resizing, re-toning, mirroring and turning.
 
-A descriptor is the frequency content (DCT-II) of a small thumbnail without its light. Mirroring only changes signs of
-coefficients, and turning also swaps their two axes, so that comparing all eight orientations is cheap.
-
-Copies are looked up by signs of random projections (Charikar, "Similarity Estimation Techniques from Rounding
-Algorithms", STOC 2002), in the bands of locality-sensitive hashing (Indyk & Motwani, STOC 1998).
+A descriptor is the DCT-II of a small thumbnail without its light. Mirroring changes signs of coefficients, turning
+swaps their axes. Bands of locality-sensitive hashing (Indyk & Motwani, STOC 1998) look copies up. They hash signs of
+random projections (Charikar, "Similarity Estimation Techniques from Rounding Algorithms", STOC 2002).
 """
 
 import functools
@@ -14,8 +12,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-# Two descriptors at least this similar are copies. In 10,000 real photographs of concrete every pair of copies is at
-# 0.97 or above, and every other pair at 0.82 or below: the same crack a few pixels further, or one very much like it.
+# Two descriptors at least this similar are copies. In 10,000 photographs of concrete, copies reach 0.97 or more,
+# and all other pairs 0.82 or less.
 COPY_THRESHOLD = 0.87
 
 Floats = NDArray[np.float32]
@@ -39,30 +37,25 @@ PICTURE_BYTES = 16
 
 
 def describe(grey: NDArray[np.uint8]) -> bytes:
-    """Describes one image by its grey levels, uint8 of any shape (height, width).
+    """Describes an image of grey levels, uint8 (height, width), by DCT coefficients, int8, lowest frequency first.
 
-    Returns:
-        The DCT coefficients of the image's thumbnail as int8, lowest frequency first. For a blank image, which has no
-        texture, the 32 bytes of the SHA-256 of its pixels.
-
-    Raises:
-        ValueError: `grey` is not a plane of uint8, or has no pixels.
+    A blank image, without texture, gives the 32 bytes of the SHA-256 of its pixels. Raises ValueError for any other
+    dtype or shape, and for no pixels.
     """
     if grey.ndim != 2 or grey.dtype != np.uint8 or not grey.size:
         raise ValueError(f"grey is {grey.dtype} of shape {grey.shape}; it must be uint8 of shape (height, width)")
     texture = _without_light(_thumbnail(grey))
     if texture.std() < _LEAST_TEXTURE:
         return hashlib.sha256(b"%dx%d:" % grey.shape + grey.tobytes()).digest()
-    # Concrete varies most in its lowest frequencies, and there all walls are alike: weighing by frequency evens it out.
+    # All walls are alike in the lowest, strongest frequencies: weighing by frequency evens this out.
     coefficients = (_DCT @ texture @ _DCT.T)[_ROWS, _COLUMNS] * _FREQUENCIES
     return np.rint(coefficients * (127 / np.abs(coefficients).max())).astype(np.int8).tobytes()
 
 
 def similarity(one: bytes, other: bytes) -> float:
-    """The correlation of two described images' thumbnails in the best of the eight orientations.
+    """Correlation of two images' thumbnails in the best orientation, -1 to 1; copies reach `COPY_THRESHOLD`.
 
-    Returns:
-        -1 to 1, for copies at least `COPY_THRESHOLD`. A blank image has 1 with its equal, and 0 with all others.
+    A blank image has 1 with its equal, and 0 with all others.
     """
     if is_blank(one) or is_blank(other):
         return float(one == other)
@@ -70,7 +63,7 @@ def similarity(one: bytes, other: bytes) -> float:
 
 
 def share_a_band(one: bytes, other: bytes) -> bool:
-    """Whether `FindCopies` may compare two described images; it compares no blank ones."""
+    """Whether `FindCopies` may compare two images; blank ones are never compared."""
     if is_blank(one) or is_blank(other):
         return False
     hashes, others = bands(coefficients([one, other]))
@@ -78,7 +71,7 @@ def share_a_band(one: bytes, other: bytes) -> bool:
 
 
 def similarities(ones: Coefficients, others: Coefficients) -> Floats:
-    """Similarities of many pairs of images with texture: row by row of two arrays of `coefficients`."""
+    """Similarities of pairs of textured images, row by row of two arrays of `coefficients`."""
     ones, others = ones.astype(np.float32), others.astype(np.float32)
     # Sums of whole numbers below 2^24: exact, in any order.
     straight = (ones * others) @ _MIRRORINGS.T
@@ -89,18 +82,14 @@ def similarities(ones: Coefficients, others: Coefficients) -> Floats:
 
 
 def coefficients(descriptors: Sequence[bytes]) -> Coefficients:
-    """The descriptors of images with texture as rows of int8, of shape (images, 472)."""
+    """The descriptors of textured images as rows, int8 (images, 472)."""
     return np.frombuffer(b"".join(descriptors), np.int8).reshape(len(descriptors), DESCRIPTOR_BYTES)
 
 
 def bands(images: Coefficients) -> NDArray[np.uint32]:
-    """Hashes to look copies up by: two images that share one are worth comparing.
+    """Look-up hashes (images, 20) of textured images; two images that share one are worth comparing.
 
-    A band's hash is the smallest one over the eight orientations. The descriptor alone decides it, since the sums are
-    whole numbers that float32 holds exactly.
-
-    Returns:
-        A hash for each of the 20 bands, of shape (images, 20), for `coefficients` of images with texture.
+    Each is the smallest over the eight orientations. Whole-number sums make it exact in float32.
     """
     hashes = np.empty((len(images), _BANDS), np.uint32)
     for start in range(0, len(images), _HASHED_AT_ONCE):
@@ -115,16 +104,16 @@ def picture_of(descriptor: bytes) -> bytes:
 
 
 def is_blank(descriptor: bytes) -> bool:
-    """Whether it describes an image without texture."""
+    """Whether the descriptor is of an image without texture."""
     return len(descriptor) == hashlib.sha256().digest_size
 
 
 def _thumbnail(grey: NDArray[np.uint8]) -> Floats:
-    """Means over the cells of a grid, counting each pixel by the share of it inside: exact under mirroring."""
+    """Area means over the cells of a grid, exact under mirroring."""
     height, width = grey.shape
     down, across = _shares(height), _shares(width)
     thumbnail = np.zeros((_THUMBNAIL_SIDE, _THUMBNAIL_SIDE), np.float32)
-    # In strips: all of a large image as float32 takes four times its memory.
+    # Strips save memory: a whole image as float32 takes four times its own.
     for top in range(0, height, _ROWS_AT_ONCE):
         strip = slice(top, top + _ROWS_AT_ONCE)
         thumbnail += down[:, strip] @ (grey[strip].astype(np.float32) @ across.T)
@@ -133,7 +122,7 @@ def _thumbnail(grey: NDArray[np.uint8]) -> Floats:
 
 @functools.lru_cache(maxsize=64)
 def _shares(pixels: int) -> Floats:
-    """The weight of each pixel (columns) in the mean of each cell (rows) along one side of the image."""
+    """The weight of each pixel (columns) in each cell's mean (rows) along one side."""
     edges = np.linspace(0, pixels, _THUMBNAIL_SIDE + 1)[:, None]
     starts = np.arange(pixels)
     covered = np.minimum(edges[1:], starts + 1) - np.maximum(edges[:-1], starts)
@@ -191,14 +180,14 @@ def _kept_frequencies() -> tuple[NDArray[np.intp], NDArray[np.intp]]:
 
 
 def _projections() -> Floats:
-    """Whole-numbered weights of shape (hashed coefficients, bands x bits): random signs, frequencies weighed alike."""
+    """Whole-number weights (hashed coefficients, bands x bits): random signs, frequencies weighed alike."""
     hashed = _FREQUENCIES[_FREQUENCIES <= _HIGHEST_HASHED_FREQUENCY]
     signs = np.random.default_rng(0).choice((-1, 1), (len(hashed), _BANDS * _BITS))
     return (signs * np.rint(1000 / hashed[:, None])).astype(np.float32)
 
 
 def _parities() -> list[NDArray[np.intp]]:
-    """The hashed coefficients by the parity of their row and column: even and even, even and odd, ..."""
+    """The hashed coefficients by the parities of row and column: even and even, even and odd, ..."""
     rows, columns = _ROWS[: len(_PROJECTIONS)] % 2, _COLUMNS[: len(_PROJECTIONS)] % 2
     return [np.flatnonzero((rows == row) & (columns == column)) for row in (0, 1) for column in (0, 1)]
 
@@ -215,5 +204,5 @@ _MIRRORINGS = np.stack([(-1.0) ** (_ROWS * down + _COLUMNS * across) for down in
 _TRANSPOSED = np.lexsort((_ROWS, _COLUMNS))[np.argsort(np.lexsort((_COLUMNS, _ROWS)))]
 _PROJECTIONS = _projections()
 _PARITIES = _parities()
-# The size for a picture with texture.
+# The size of a textured image's descriptor.
 DESCRIPTOR_BYTES = len(_ROWS)

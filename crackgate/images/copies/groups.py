@@ -1,4 +1,4 @@
-"""Groups of copies from pairs of them, as a Beam transform that holds no group in memory as a whole.
+"""Groups of copies from pairs, as a Beam transform that holds no whole group in memory.
 
 images: PCollection[PictureTable]
 copies = images | FindCopies(partitions)
@@ -14,29 +14,23 @@ import numpy as np
 from crackgate.images.copies.partitions import Digests, distinct_pairs, partition, to_bytes
 from crackgate.images.copies.search import Pairs
 
-# Rounds that join up a chain of about 2^rounds copies; copies are chained only where not all of them resemble each
-# other, so that real groups are joined after two or three.
+# These rounds join a chain of about 2^rounds copies; real groups need two or three.
 _ROUNDS = 10
 
-# Pictures, and the one that each is tied to, row by row.
+# Pictures and their neighbours, row by row.
 Edges = tuple[Digests, Digests]
 
 
 class IncompleteGroupsError(RuntimeError):
-    """Copies form a longer chain than the rounds of `GroupCopies` can join."""
+    """A chain of copies is longer than the rounds of `GroupCopies` can join."""
 
 
 class GroupCopies(beam.PTransform):
     """From PCollection[Pairs] to the centre of each group, PCollection[tuple[int, Edges]].
 
-    A group is a connected component of the pairs, and its centre is its smallest picture. Each partition (see
-    `partitions.partition`) gives one element at most: its pictures, sorted, that are not centres.
-
-    The method alternates large and small stars (Kiveris et al., "Connected Components in MapReduce and Beyond", SoCC
-    2014). No round has more edges than pairs, and a worker holds those of the pictures in one partition.
-
-    Args:
-        partitions: See `partitions.count_partitions`.
+    A group is a connected component of the pairs; its smallest picture is its centre. Each of the `partitions` (see
+    `count_partitions`) gives at most one element: its other pictures, sorted, with their centres. Source: alternating
+    large and small stars (Kiveris et al., "Connected Components in MapReduce and Beyond", SoCC 2014).
     """
 
     def __init__(self, partitions: int):
@@ -44,7 +38,7 @@ class GroupCopies(beam.PTransform):
         self._partitions = partitions
 
     def expand(self, pairs: beam.PCollection) -> beam.PCollection:
-        """Builds the transform. The pipeline fails with IncompleteGroupsError rather than split a group."""
+        """Builds the transform; the pipeline raises IncompleteGroupsError before it splits a group."""
         count = self._partitions
         edges = pairs | "Downwards" >> beam.Map(_downwards)
         for number in range(_ROUNDS):
@@ -88,7 +82,7 @@ def _by_centre(edges: Edges, count: int) -> Iterator[tuple[int, Digests]]:
 
 
 def _large_star(numbered: tuple[int, Iterable[Edges]], count: int) -> Iterator[tuple[int, Edges]]:
-    """Ties the larger neighbours of each picture to the smallest of the picture and its neighbours."""
+    """Ties each picture's larger neighbours to the smallest of it and its neighbours."""
     pictures, neighbours = _merge(numbered[1])
     smallest = _smallest_neighbours(pictures, neighbours)
     smallest = np.where(smallest < pictures, smallest, pictures)  # type: ignore[operator]  # not in the stubs
@@ -97,7 +91,7 @@ def _large_star(numbered: tuple[int, Iterable[Edges]], count: int) -> Iterator[t
 
 
 def _small_star(_number: int, edges: Iterable[Edges]) -> Edges:
-    """Ties the smaller neighbours of each picture, and itself, to the smallest one."""
+    """Ties each picture and its smaller neighbours to the smallest of these."""
     pictures, smaller = _merge(edges)
     smallest = _smallest_neighbours(pictures, smaller)
     others = smaller != smallest
@@ -105,17 +99,17 @@ def _small_star(_number: int, edges: Iterable[Edges]) -> Edges:
 
 
 def _merge(edges: Iterable[Edges]) -> Edges:
-    """Sorted by picture, and by neighbour."""
+    """Sorts edges by picture, then by neighbour."""
     return distinct_pairs(*(np.concatenate(side) for side in zip(*edges, strict=True)))
 
 
 def _smallest_neighbours(pictures: Digests, neighbours: Digests) -> Digests:
-    """In every row the smallest neighbour of its picture."""
+    """The smallest neighbour of each row's picture."""
     return np.asarray(neighbours[np.searchsorted(pictures, pictures)])
 
 
 def _check(_number: int, joined: dict[str, list[Any]]) -> Iterator[tuple[int, Edges]]:
-    """All edges lead straight to the smallest picture of the group, or the rounds were too few."""
+    """Raises unless all edges lead straight to their group's smallest picture."""
     if not joined["centres"]:
         return
     pictures, centres = _merge(joined["centres"])

@@ -1,7 +1,6 @@
-"""Tables of images, hundreds in one element of a Beam collection, so that the work is NumPy's and not Beam's.
+"""Tables of hundreds of images in one Beam element, so that NumPy does the work.
 
-Look-ups by picture are spread over partitions by the digest. Their number keeps both the images in one partition and
-the messages between partitions near the square root of the number of images.
+Digests spread look-ups over partitions. Both images per partition and messages stay near the square root of all images.
 """
 
 import math
@@ -22,7 +21,7 @@ from crackgate.images.copies.descriptor import (
     picture_of,
 )
 
-# 16 bytes each. NumPy cuts zeros off the end of single ones, so that only whole arrays keep them: see `to_bytes`.
+# 16 bytes each. NumPy cuts trailing zeros off single ones: see `to_bytes`.
 Digests = NDArray[np.bytes_]
 Indices = NDArray[np.intp]
 
@@ -32,16 +31,12 @@ _PAIR = np.dtype(f"S{2 * PICTURE_BYTES}")
 
 @dataclass(frozen=True)
 class DigestTable:
-    """Some images, one a row; subclasses add columns, arrays or lists.
-
-    Attributes:
-        digests: Of shape (images,).
-    """
+    """Images, one a row, with `digests` (images,); subclasses add columns, arrays or lists."""
 
     digests: Digests
 
     def take(self, rows: Indices) -> Self:
-        """The images of some rows."""
+        """The images of these rows."""
         columns: list[Any] = [
             column[rows] if isinstance(column, np.ndarray) else [column[row] for row in rows.tolist()]
             for column in vars(self).values()
@@ -49,13 +44,13 @@ class DigestTable:
         return type(self)(*columns)
 
     def spread(self, count: int) -> Iterator[tuple[int, Self]]:
-        """The images of each of `count` partitions that has any, behind its number."""
+        """The images of each of `count` partitions that is not empty, with its number."""
         for number, rows in partition(self.digests, count):
             yield number, self.take(rows)
 
     @classmethod
     def merge(cls, parts: Iterable[Self]) -> Self:
-        """All images of some tables, one at least."""
+        """All images of one or more tables."""
         columns: list[Any] = [
             np.concatenate(column) if isinstance(column[0], np.ndarray) else list(chain.from_iterable(column))
             for column in zip(*(vars(part).values() for part in parts), strict=True)
@@ -65,11 +60,9 @@ class DigestTable:
 
 @dataclass(frozen=True)
 class PictureTable(DigestTable):
-    """Images with their descriptors; the digests name their pictures (see `descriptor.picture_of`).
+    """Images with descriptors; the digests name their pictures (see `descriptor.picture_of`).
 
-    Attributes:
-        coefficients: Their descriptors, int8 of shape (images, 472); zeros for blank images.
-        names: Names that no two images share.
+    `coefficients` are int8 (images, 472), zeros for blank images. `names` are unique.
     """
 
     coefficients: Coefficients
@@ -77,30 +70,30 @@ class PictureTable(DigestTable):
 
 
 def pack(descriptors: list[bytes], names: list[bytes]) -> PictureTable:
-    """From the outputs of `describe`, and names."""
+    """Makes a table from outputs of `describe` and names."""
     textured = [bytes(DESCRIPTOR_BYTES) if is_blank(descriptor) else descriptor for descriptor in descriptors]
     return PictureTable(from_bytes(map(picture_of, descriptors)), coefficients(textured), names)
 
 
 def count_partitions(images: int) -> int:
-    """The number of partitions for a number of images, which may be an estimate: results do not depend on it."""
+    """The number of partitions; `images` may be an estimate, since results do not depend on it."""
     return max(1, round(math.sqrt(images) / 8))
 
 
 def partition(digests: Digests, count: int) -> Iterator[tuple[int, Indices]]:
-    """The rows of each partition that has any."""
+    """The rows of each partition that is not empty."""
     leading = np.ascontiguousarray(digests).view(np.uint8).reshape(-1, PICTURE_BYTES)[:, :4].copy().view(">u4")[:, 0]
     return rows_by((leading.astype(np.uint64) * np.uint64(count)) >> np.uint64(32))
 
 
 def rows_by(values: NDArray[np.uint64]) -> Iterator[tuple[int, Indices]]:
-    """Every value that occurs, with its rows."""
+    """Every distinct value, with its rows."""
     for rows in equal_rows(values):
         yield int(values[rows[0]]), rows
 
 
 def equal_rows(values: NDArray[Any]) -> Iterator[Indices]:
-    """The rows of each value, in their order."""
+    """The rows of each value, in order."""
     order = np.argsort(values, kind="stable")
     for rows in np.split(order, np.flatnonzero(values[order][1:] != values[order][:-1]) + 1):
         if len(rows):
@@ -115,7 +108,7 @@ def distinct_pairs(first: Digests, second: Digests) -> tuple[Digests, Digests]:
 
 
 def find_rows(digests: Digests, wanted: Digests) -> Indices:
-    """Rows of sorted `digests` that hold `wanted`; raises ValueError where one is not there."""
+    """Rows of sorted `digests` that hold `wanted`; raises ValueError for a missing one."""
     rows = np.searchsorted(digests, wanted)
     unknown = wanted if not len(digests) else wanted[digests[np.minimum(rows, len(digests) - 1)] != wanted]
     if len(unknown):

@@ -1,4 +1,4 @@
-"""Pairs of copies among any number of images, as a Beam transform without a step over all pairs.
+"""Pairs of copies among many images, as a Beam transform that compares few of all pairs.
 
 The result depends on the images alone, not on their order, the runner or its workers.
 """
@@ -24,17 +24,16 @@ from crackgate.images.copies.partitions import (
 
 SAME_OUTPUT = "same"
 
-# So many images of one band are compared with each other; where there are more, each is compared with the hubs.
+# Up to so many images of one band are all compared; with more, each is compared with the hubs.
 _MOST_IN_FULL = 16
 _HUBS = 4
 # Bounds the memory of comparisons: some 10 kB a pair.
 _COMPARED_AT_ONCE = 1024
 
-# The code of a band, the picture that has it, and the home of that picture, row by row. Pairs are compared at the home
-# of the first picture: the smallest of its hashes. Most copies share it, so that a group's pictures are requested once
-# or twice, and not once for each of the others.
+# A band's code, its picture and that picture's home, row by row.
+# The home is the picture's smallest hash, which most copies share; pairs are compared at the first picture's home.
 Entries = tuple[NDArray[np.uint64], Digests, NDArray[np.uint32]]
-# The pictures of pairs, the smaller ones first.
+# The two pictures of pairs, the smaller ones first.
 PairsOfDigests = tuple[Digests, Digests]
 # Pictures, and for each pair the rows of its two among them.
 NumberedPairs = tuple[Digests, NDArray[np.uint32], NDArray[np.uint32]]
@@ -42,13 +41,7 @@ NumberedPairs = tuple[Digests, NDArray[np.uint32], NDArray[np.uint32]]
 
 @dataclass(frozen=True)
 class Pairs:
-    """Some pairs of pictures that are copies of one another.
-
-    Attributes:
-        first: Digests of the smaller pictures.
-        second: Digests of the larger ones.
-        names: For each pair the smallest name of an image of each.
-    """
+    """Pairs of copies: digests of the smaller and of the larger picture, and the smallest image name of each."""
 
     first: Digests
     second: Digests
@@ -58,17 +51,12 @@ class Pairs:
 class FindCopies(beam.PTransform):
     """From images, PCollection[PictureTable], to the pairs of pictures that are copies, PCollection[Pairs].
 
-    Images with one descriptor show one picture, and are copies outright. The further output `same` has lists of pairs
-    of their names: the smallest one with each of the others.
+    The second output `same` lists pairs of names of images with one descriptor: the smallest with each other one.
 
-    Pictures that share a band are compared. Where more than 16 share it, each is compared with the 4 smallest only, so
-    that the work stays proportional to the number of images. This misses two copies if neither is among the 4 of any
-    band that they share, unless both are copies of a third picture that is.
+    Pictures that share a band are compared. If more than 16 share it, each is compared with the 4 smallest only. This
+    misses two copies outside the 4 smallest of every shared band, unless both resemble a third picture among them.
 
-    A worker holds one partition: of a million images about 8,000 descriptors, or 160,000 entries of bands.
-
-    Args:
-        partitions: See `partitions.count_partitions`.
+    A worker holds one of the `partitions` (see `count_partitions`): about 8,000 of a million descriptors.
     """
 
     def __init__(self, partitions: int):
@@ -76,9 +64,9 @@ class FindCopies(beam.PTransform):
         self._partitions = partitions
 
     def expand(self, images: beam.PCollection) -> Any:
-        """Builds the transform; the result has the outputs `similar` and `same`.
+        """Builds the transform with the outputs `similar` and `same`.
 
-        The pipeline fails with ValueError if two different descriptors have one digest.
+        The pipeline raises ValueError if two different descriptors have one digest.
         """
         count = self._partitions
         asked = (
@@ -118,7 +106,7 @@ def _pair_band(band: tuple[int, Iterable[Entries]], count: int) -> Iterator[tupl
 
 
 def pair(codes: NDArray[np.uint64], digests: Digests) -> tuple[Digests, Digests]:
-    """The pairs of pictures, the smaller one first, that are worth comparing because they share a code."""
+    """Pairs of pictures that share a code, the smaller one first."""
     order = np.argsort(codes)
     codes, digests = codes[order], digests[order]
     # Nearly all bands have a single image.
@@ -146,7 +134,7 @@ def pair(codes: NDArray[np.uint64], digests: Digests) -> tuple[Digests, Digests]
 def _ask(
     numbered: tuple[int, Iterable[NumberedPairs]], count: int
 ) -> Iterator[tuple[int, tuple[int, Digests, PairsOfDigests | None]]]:
-    """Requests for the pictures of the pairs; the first request takes the pairs along, and brings them back."""
+    """Requests the pictures of the pairs; the first request carries the pairs along."""
     number, parts = numbered
     listed = [(pictures[ones], pictures[others]) for pictures, ones, others in parts]
     pairs = first, second = distinct_pairs(*(np.concatenate(side) for side in zip(*listed, strict=True)))
@@ -164,7 +152,7 @@ def _answer(_number: int, joined: dict[str, list[Any]]) -> Iterator[Any]:
 
 
 def _distinct(pictures: PictureTable) -> tuple[PictureTable, list[tuple[bytes, bytes]]]:
-    """For each picture the image with the smallest name, sorted by digest; and pairs of that name with the others."""
+    """The image with the smallest name for each picture, sorted by digest, and pairs of that name with the others."""
     by_name = np.array(sorted(range(len(pictures.names)), key=pictures.names.__getitem__), np.intp)
     pictures = pictures.take(by_name[np.argsort(pictures.digests[by_name], kind="stable")])
     digests, firsts, numbers = np.unique(pictures.digests, return_index=True, return_inverse=True)
