@@ -67,11 +67,7 @@ class ReleaseCard(ClassifierCard):
 
 
 def find_card(folder: Path) -> ClassifierCard | None:
-    """The card of a model from anywhere; None where it has none.
-
-    Raises:
-        CardError: It cannot be read, or says too little.
-    """
+    """The card of a model from anywhere, None where it has none; raises CardError where it cannot be read."""
     return _read(ClassifierCard, folder) if (folder / CARD_FILE).is_file() else None
 
 

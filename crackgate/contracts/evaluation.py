@@ -77,12 +77,9 @@ class Requirement(MetricKey):
 
 
 class SliceMetrics(BaseModel):
-    """The metrics over one slice of the test images.
+    """The candidate's metrics over one slice of the test images.
 
-    Attributes:
-        name: `ALL_IMAGES`, "dark", "class Positive", ...
-        metrics: The candidate's.
-        baseline: The same of the model in production; empty when there is none.
+    The slice is `ALL_IMAGES`, "dark", "class Positive", ...; the `baseline` is empty without a model in production.
     """
 
     name: str

@@ -30,16 +30,12 @@ class Calibration:
 
 
 def fit_calibration(logits: np.ndarray, labels: np.ndarray) -> Calibration:
-    """Fits temperature and bias by maximum likelihood to images that the network was not trained on.
+    """Fits a calibration to logits, float (images, classes), of images that the network was not trained on.
 
-    Temperature scaling: Guo et al. (2017), "On Calibration of Modern Neural Networks". Bias per class: Alexandari et
-    al. (2020), "Maximum Likelihood with Bias-Corrected Calibration is Hard-To-Beat at Label Shift Adaptation". Smoothed
-    targets: Platt (1999), (n + 1) / (n + C) for a class of n images among C classes. Images without a single mistake
-    then do not make every score 0 or 1.
-
-    Args:
-        logits: float (images, classes).
-        labels: int (images,).
+    Maximum likelihood. Temperature scaling: Guo et al. (2017), "On Calibration of Modern Neural Networks". Bias per
+    class: Alexandari et al. (2020), "Maximum Likelihood with Bias-Corrected Calibration is Hard-To-Beat at Label Shift
+    Adaptation". Smoothed targets: Platt (1999), (n + 1) / (n + C) for a class of n images among C classes. Images
+    without a single mistake then do not make every score 0 or 1.
 
     Raises:
         ValueError: There is no image, or a logit is not finite.
@@ -80,10 +76,8 @@ def _smoothed(labels: np.ndarray, classes: int) -> np.ndarray:
 def expected_calibration_error(scores: np.ndarray, labels: np.ndarray, bins: int = 15) -> float:
     """Mean distance between highest score and accuracy, 0 (perfect) to 1, over bins of equal width (Guo et al. 2017).
 
-    Args:
-        scores: float (images, classes); those that a calibration was fitted to flatter it a little.
-        labels: int (images,).
-        bins: Number of bins between 0 and 1.
+    Scores are float (images, classes), labels int (images,). It flatters on the images that a calibration was fitted
+    to.
     """
     confidence, right = scores.max(axis=1), scores.argmax(axis=1) == labels
     number = np.minimum((confidence * bins).astype(int), bins - 1)

@@ -97,11 +97,7 @@ class ReleasedModel:
 
 
 def load_released_model(folder: Path) -> ReleasedModel:
-    """Loads the version in a folder such as `serving/<version>/`.
-
-    Raises:
-        NotAReleaseError: It is none.
-    """
+    """Loads the version in a folder such as `serving/<version>/`; raises NotAReleaseError where it is none."""
     if not (folder / "saved_model.pb").is_file():
         raise NotAReleaseError(
             f"{str(folder)!r} is no released version: it has no saved_model.pb; give the folder of one version, "

@@ -25,11 +25,7 @@ _OPACITY = 0.65
 def draw(images: NotableImages, keras_file: Path | None, examples: Path, classes: list[str]) -> dict[str, ReportImages]:
     """Draws test images, each with the heat map of the pixels that raised the score of its label; returns them by path.
 
-    Args:
-        images: The test split's.
-        keras_file: The classifier from images to logits, as the Trainer saved it.
-        examples: The folder of the stored examples.
-        classes: In label order.
+    The classifier in `keras_file` leads from images to logits. `examples` is the folder of the stored examples.
     """
     labels = {image.path: image.label for of_class in images.by_class.values() for image in of_class}
     grad_cam = GradCam(keras.models.load_model(keras_file, compile=False)) if keras_file else None

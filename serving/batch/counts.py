@@ -7,12 +7,7 @@ from crackgate.contracts.answer import Answer
 
 @dataclass
 class PredictionCounts:
-    """The content of a Beam run's `summary.json`, too.
-
-    Attributes:
-        rows: Images in all, those that could not be scored (`errors`) included.
-        labels: Images of each class.
-    """
+    """Images in all (`rows`), those that could not be scored, and those of each class; a Beam run's `summary.json`."""
 
     rows: int = 0
     errors: int = 0

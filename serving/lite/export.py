@@ -58,14 +58,7 @@ def export(
     gate: GateOptions,
     say: Callable[[str], None],
 ) -> Export:
-    """Converts and judges a released version.
-
-    Args:
-        folder: The version's.
-        data: Folder of the photographs.
-        shares: Those that calibrate, and those that judge.
-        gate: The options of the metrics and of the intervals.
-        say: Called with the step that begins.
+    """Converts a released version, judges it by the photographs in `data`, and calls `say` with each step that begins.
 
     Raises:
         NotAReleaseError: The folder holds no release.

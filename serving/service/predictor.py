@@ -35,10 +35,7 @@ class Predictor:
     async def predict(self, served: ServedVersion, signature: str, values: Sequence[bytes]) -> dict[str, list[Any]]:
         """A signature's outputs, with one value for each row; a broken or too large image has an `error`.
 
-        The values are encoded images; serialized examples for `serving_default`.
-
-        Raises:
-            ServiceError: The service is too busy.
+        The values are encoded images; serialized examples for `serving_default`. A busy service raises ServiceError.
         """
         images = [_image_of(value) for value in values] if signature == DEFAULT_SIGNATURE else values
         sound = [image for image in images if image is not None]

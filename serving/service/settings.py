@@ -15,10 +15,8 @@ class Limits:
     """Limits of requests; the defaults suit a laptop.
 
     Attributes:
-        request_bytes: Size of one request's body.
-        buffered_bytes: Size of all bodies that are held at one time.
-        queued_images: Images that may wait; more are refused.
-        batch_images: Images that are scored together.
+        request_bytes: Size of one request's body; `buffered_bytes` bounds all bodies that are held at one time.
+        queued_images: Images that may wait; more are refused. Up to `batch_images` are scored together.
         batch_wait: Seconds that a batch waits for requests that are being read.
         receive_seconds: Time for a client to send its request.
         answer_seconds: Time for an answer, once the request is there.
@@ -40,8 +38,7 @@ class ServiceSettings:
 
     Attributes:
         folder: Serving directory, whose newest version answers; or, with `is_one_version`, the folder of one version.
-        port: Port of HTTP; 0 takes any free one, as for gRPC.
-        grpc_port: None means no gRPC.
+        port: Port of HTTP; 0 takes any free one, as for gRPC, where None means no gRPC.
         name: Name of the model, in the paths.
         token: Clients have to send it; None lets everybody in.
         poll_seconds: Time between two looks at the serving directory.
