@@ -11,8 +11,8 @@ _WRITTEN = {
     metric_names.F1: "F1",
     metric_names.BRIER: "Brier score",
     metric_names.CALIBRATION_ERROR: "expected calibration error",
-    metric_names.SEEN_IN_TRAINING: "test images seen in training",
-    metric_names.UNUSABLE_SCORES: "test images with unusable scores",
+    metric_names.SEEN_IN_TRAINING: "seen in training",
+    metric_names.UNUSABLE_SCORES: "unusable scores",
 }
 # The reasons for bounds of 0.
 _REASONS = {
@@ -68,7 +68,8 @@ def say_requirement(row: Requirement) -> str:
         part = "test" if row.slice == ALL_IMAGES else f"the slice {row.slice} of test"
         return f"{subject}: cannot be judged, there is no image{of_class} in {part}; add such images"
     if row.metric in metric_names.COUNTS:
-        return f"{subject}: {say_found(row)} of {row.images:,}, required {say_required(row)}, {_REASONS[row.metric]}"
+        found = f"{say_found(row)} of {row.images:,} test images"
+        return f"{subject}: {found}, required {say_required(row)}, {_REASONS[row.metric]}"
     interval = f" ({say_found_interval(row)})" if say_found_interval(row) else ""
     baseline = f" from {say_estimate(row.baseline)}" if row.change else ""
     return (

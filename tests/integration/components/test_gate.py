@@ -340,7 +340,7 @@ def test_a_model_that_looks_good_somewhere_is_refused_for_what_it_is_not(
         assert judged.evaluation.confusion["cracked"]["sound"] == 40
     if model == "learnt by heart":
         assert judged.reasons == (
-            "test images seen in training: 2 of 120, required ≤ 0, because a model proves nothing on images that it "
+            "seen in training: 2 of 120 test images, required ≤ 0, because a model proves nothing on images that it "
             "was trained on"
         )
 
@@ -372,7 +372,7 @@ def test_scores_that_are_no_numbers_or_none_are_never_blessed_and_said_plainly(
     judged = judge(model)
     assert not judged.blessed
     assert judged.reasons == (
-        f"test images with unusable scores: {count} of 120, required ≤ 0, because no metric can be computed of scores "
+        f"unusable scores: {count} of 120 test images, required ≤ 0, because no metric can be computed of scores "
         "that are not numbers from 0 to 1"
     )
     assert ("accuracy", None, ALL_IMAGES, "") in judged.failed

@@ -83,7 +83,7 @@ def test_a_good_model_passes_until_it_turns_out_to_know_the_images(
     refused = gate(model)
     assert (refused.verdict, refused.exit_code, refused.judges_only) == (Verdict.REFUSED, 3, True)
     assert refused.reasons == [
-        "test images seen in training: 40 of 40, required ≤ 0, because a model proves nothing on images that it was "
+        "seen in training: 40 of 40 test images, required ≤ 0, because a model proves nothing on images that it was "
         "trained on"
     ]
     assert [component.state for component in refused.components if component.name == "ImageExampleGen"] == ["cached"]

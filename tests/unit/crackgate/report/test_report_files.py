@@ -107,7 +107,7 @@ def test_every_requirement_is_a_test_case_with_its_outcome() -> None:
     summary.evaluation.requirements[1].outcome = Outcome.FAILED
     gate = cases(render_gates(make_report(summary)), "gate")
     assert list(gate) == [
-        "test images seen in training ≤ 0",
+        "seen in training ≤ 0",
         "recall of Positive ≥ 0.7500",
         "change of accuracy ≥ -0.0100",
         "recall of Positive, dark ≥ 0.9700",

@@ -45,7 +45,7 @@ def test_the_page_holds_every_number(drawn_page: str) -> None:
         "recall of Positive\npassed\n0.9000\n0.8000 to 0.9600\n≥ 0.7500\nestimate",
         "change of accuracy\npassed\n+0.0125\n\N{EN DASH}\n≥ -0.0100\nestimate\n0.8500\n60",
         "recall of Positive, dark\nwarned",
-        "test images seen in training\npassed\n0\n\N{EN DASH}\n≤ 0",
+        "seen in training\npassed\n0\n\N{EN DASH}\n≤ 0",
         "Positive\n3\n10.0%\n27\n90.0%",
         "dark\n4\n\N{EN DASH}\n0.5000\nEvery metric: all images",
         "log loss\n\N{EN DASH}",
