@@ -11,7 +11,7 @@ from crackgate.config.schema import SchemaOptions
 
 
 class CuratedSchemaSpec(types.ComponentSpec):
-    """The expectations in, the schema out."""
+    """Expectations in, schema out."""
 
     PARAMETERS = {"classes": ExecutionParameter(type=list[str]), **OPTIONS_PARAMETERS}
     INPUTS: dict[str, ChannelParameter] = {}
@@ -19,9 +19,7 @@ class CuratedSchemaSpec(types.ComponentSpec):
 
 
 class CuratedSchema(base_component.BaseComponent):
-    """Writes the schema from what the configuration expects, not from what the data happens to hold.
-
-    A schema inferred from the data can only ever confirm it.
+    """Writes the schema that the configuration expects: one inferred from the data could only confirm it.
 
     Outputs:
         schema: A Schema artifact for StatisticsGen and ExampleValidator.
@@ -31,12 +29,7 @@ class CuratedSchema(base_component.BaseComponent):
     EXECUTOR_SPEC = executor_spec.ExecutorClassSpec(CuratedSchemaExecutor)
 
     def __init__(self, classes: list[str], options: SchemaOptions):
-        """Constructs the component.
-
-        Args:
-            classes: Class names in label order.
-            options: What is expected of the images.
-        """
+        """Takes the class names in label order and the expectations of the images."""
         super().__init__(
             spec=CuratedSchemaSpec(
                 classes=classes,

@@ -11,7 +11,7 @@ from components.shared.parameters import OPTIONS, Artifacts, Properties
 from crackgate.config.schema import SchemaOptions
 from crackgate.contracts import stored_example
 
-# The file name that TFX's own SchemaGen uses and its readers expect.
+# TFX's own SchemaGen and its readers use this file name.
 SCHEMA_FILE = "schema.pbtxt"
 
 
@@ -27,14 +27,9 @@ class CuratedSchemaExecutor(base_executor.BaseExecutor):
 
 
 def build_schema(classes: list[str], options: SchemaOptions) -> schema_pb2.Schema:
-    """Returns the schema of one stored image: each feature once, with its type and its domain.
+    """Returns the schema of one stored image: each feature once, with its type and domain, for classes in label order.
 
-    It leaves out the image itself, its names and its descriptor, because StatisticsGen computes statistics of whatever
-    is in the schema.
-
-    Args:
-        classes: Class names in label order.
-        options: Lowest and highest allowed values, and the fewest images in each split.
+    It omits the image, its names and its descriptor, of which StatisticsGen needs no statistics.
     """
     schema = schema_pb2.Schema()
     schema.dataset_constraints.min_examples_count = options.min_images_per_split

@@ -21,24 +21,17 @@ class DataGateSpec(types.ComponentSpec):
 
 
 class DataGate(base_component.BaseComponent):
-    """Fails when ExampleValidator found an anomaly in any split, so that nothing is trained on bad data.
-
-    TFX's ExampleValidator records anomalies and lets the run go on.
+    """Fails the run on any anomaly that ExampleValidator found, so that nothing is trained on bad data.
 
     Outputs:
-        findings: A JsonValue, the list of sentences; empty, since a run with findings ends here.
+        findings: A JsonValue, an empty list, since a run with findings ends here.
     """
 
     SPEC_CLASS = DataGateSpec
     EXECUTOR_SPEC = executor_spec.ExecutorClassSpec(DataGateExecutor)
 
     def __init__(self, examples: types.BaseChannel, anomalies: types.BaseChannel):
-        """Constructs the component.
-
-        Args:
-            examples: ImageExampleGen's output, to name the images at fault.
-            anomalies: ExampleValidator's output.
-        """
+        """Takes ImageExampleGen's examples, to name the images at fault, and ExampleValidator's anomalies."""
         super().__init__(
             spec=DataGateSpec(
                 examples=examples,

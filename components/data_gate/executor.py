@@ -14,14 +14,10 @@ from crackgate.contracts.errors import DataRejectedError
 
 
 class DataGateExecutor(base_executor.BaseExecutor):
-    """Reads the anomalies of every split and puts them into words."""
+    """Turns the anomalies of every split into sentences."""
 
     def Do(self, input_dict: Artifacts, output_dict: Artifacts, exec_properties: Properties) -> None:  # noqa: N802
-        """Passes silently, or stops the run.
-
-        Raises:
-            DataRejectedError: There is an anomaly; the reasons name split, feature and what is wrong with it.
-        """
+        """Raises DataRejectedError for any anomaly; the reasons name split, feature and fault."""
         self._log_startup(input_dict, output_dict, exec_properties)
         anomalies = artifact_utils.get_single_instance(input_dict["anomalies"])
         examples = artifact_utils.get_single_instance(input_dict["examples"])
@@ -35,7 +31,7 @@ class DataGateExecutor(base_executor.BaseExecutor):
 
 
 def describe(split: str, anomalies: anomalies_pb2.Anomalies, examples: types.Artifact) -> list[str]:
-    """One sentence per anomaly of `split`; for values out of range it names the images that are farthest outside."""
+    """One sentence for each anomaly of `split`; it names the images farthest out of range."""
     sentences = []
     for name, information in sorted(anomalies.anomaly_info.items()):
         centre = _centre_of_range(anomalies.baseline, name)

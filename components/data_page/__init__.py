@@ -1,1 +1,1 @@
-"""Shows a person the data that a model learns from: one page, to be opened in any browser."""
+"""Shows a person the data that a model learns from, on one page for any browser."""

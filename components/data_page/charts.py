@@ -11,11 +11,9 @@ _WIDTH, _ROW_HEIGHT, _AXIS_HEIGHT = 4.6, 0.62, 0.5
 
 
 def draw_histograms(measure: Measure, splits: dict[str, FeatureStatistics]) -> dict[str, str]:
-    """Draws one measure, a row per split over a common axis, the median as a line; see `draw_chart`.
+    """Draws a measure as one row per split over a common axis, the median as a line; see `draw_chart`.
 
-    Args:
-        measure: To be drawn.
-        splits: Its statistics, one or more, not all of a single value.
+    `splits` holds one or more splits, not all of a single value.
     """
 
     def draw(figure: Figure) -> None:

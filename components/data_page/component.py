@@ -11,7 +11,7 @@ from components.shared.parameters import CODE_PARAMETERS, digest_of
 
 
 class DataPageSpec(types.ComponentSpec):
-    """Everything that is known of the data in, a page out."""
+    """Examples, statistics and account in, page out."""
 
     PARAMETERS = CODE_PARAMETERS
     INPUTS = {
@@ -23,7 +23,7 @@ class DataPageSpec(types.ComponentSpec):
 
 
 class DataPage(base_beam_component.BaseBeamComponent):
-    """Lays out the images for a person: how many, how they are distributed, the extreme ones, copies, refused files.
+    """Shows the images' counts, distributions, outliers, copies and rejected files.
 
     Outputs:
         page: An HtmlPage, the folder of `data.html`.
@@ -33,13 +33,7 @@ class DataPage(base_beam_component.BaseBeamComponent):
     EXECUTOR_SPEC = executor_spec.BeamExecutorSpec(DataPageExecutor)
 
     def __init__(self, examples: types.BaseChannel, statistics: types.BaseChannel, account: types.BaseChannel):
-        """Constructs the component.
-
-        Args:
-            examples: ImageExampleGen's output.
-            statistics: StatisticsGen's output for these examples.
-            account: ImageExampleGen's account of the files.
-        """
+        """Takes ImageExampleGen's examples and account, and StatisticsGen's statistics of these examples."""
         super().__init__(
             spec=DataPageSpec(
                 examples=examples,

@@ -1,8 +1,4 @@
-"""The work of DataPage.
-
-TFDV's own view of statistics, Facets Overview, loads its code from the network, so it cannot be part of a page that
-opens anywhere; the page draws and lists TFDV's statistics instead.
-"""
+"""The work of DataPage, which draws TFDV's statistics itself: Facets Overview loads its code from the network."""
 
 from pathlib import Path
 
@@ -24,7 +20,7 @@ class DataPageExecutor(base_beam_executor.BaseBeamExecutor):
     """Writes `data.html`."""
 
     def Do(self, input_dict: Artifacts, output_dict: Artifacts, exec_properties: Properties) -> None:  # noqa: N802
-        """Picks the images to show, reads these again for their thumbnails, and renders the page."""
+        """Picks the images to show, reads them again for thumbnails, and renders the page."""
         self._log_startup(input_dict, output_dict, exec_properties)
         examples = artifact_utils.get_single_instance(input_dict["examples"])
         results = Path(self._get_tmp_dir())
@@ -35,7 +31,7 @@ class DataPageExecutor(base_beam_executor.BaseBeamExecutor):
         with self._make_beam_pipeline() as pipeline:
             pick_samples(pipeline, folders, results)
         samples = read_samples(results)
-        # A second read, for these few alone: carried along the search, images of up to 50 MB each would fill a worker.
+        # The second read is for these few alone: in the search, images of 50 MB each would fill a worker.
         with self._make_beam_pipeline() as pipeline:
             make_thumbnails(pipeline, folders, samples.paths(), results)
         page = render_page(

@@ -1,4 +1,4 @@
-"""Putting the page together."""
+"""The page as HTML."""
 
 from collections import defaultdict
 from collections.abc import Callable, Iterator
@@ -16,7 +16,7 @@ TEMPLATE = Path(__file__).with_name("page.html.jinja")
 # Files listed for each reason.
 _LISTED_FILES = 200
 
-# By the name of the list: the measure that it is sorted by, and how the value is said.
+# Measure and wording of the value, by the list's name.
 _SCALES: dict[str, tuple[str, Callable[[SampledImage], str]]] = {
     "darkest": ("lowest mean grey level", lambda image: f"{image.brightness:.1f}"),
     "brightest": ("highest mean grey level", lambda image: f"{image.brightness:.1f}"),
@@ -30,16 +30,9 @@ _SCALES: dict[str, tuple[str, Callable[[SampledImage], str]]] = {
 
 
 def render_page(account: Account, statistics: StatisticsBySplit, samples: Samples, thumbnails: dict[bytes, str]) -> str:
-    """Renders the page: the same arguments always give the same text.
+    """Renders HTML that refers to nothing outside itself; the same arguments always give the same text.
 
-    Args:
-        account: ImageExampleGen's account of the files.
-        statistics: TFDV's.
-        samples: The images to show.
-        thumbnails: Their data URIs by path; an image without one is shown by its path alone.
-
-    Returns:
-        HTML that refers to nothing outside itself.
+    `thumbnails` are data URIs by path; an image without one is shown by its path alone.
     """
 
     def shown(image: SampledImage, value: str = "") -> dict[str, str]:
@@ -76,7 +69,7 @@ def render_page(account: Account, statistics: StatisticsBySplit, samples: Sample
 
 
 def _count(images: dict[str, dict[str, int]]) -> list[dict[str, Any]]:
-    """A row per class and one for all of them; a cell is a count and its share, None of nothing."""
+    """A row for each class and for all; a cell is a count and its share, None without images."""
     sizes = [sum(counts.values()) for counts in images.values()]
     classes = list(dict.fromkeys(name for counts in images.values() for name in counts))
     rows: list[dict[str, Any]] = []
@@ -93,7 +86,7 @@ def _cell(count: int, whole: int) -> tuple[int, float | None]:
 
 
 def _describe(measure: Measure, statistics: StatisticsBySplit) -> dict[str, Any]:
-    """A measure's histograms in both colour schemes, or the only value that it has, and its table."""
+    """A measure's table, and its histograms in both colour schemes or its only value."""
     found = {split: of[measure.feature] for split, of in statistics.items() if measure.feature in of}
     values = {bound for split in found.values() for bound in (split.min, split.max)}
     medians = "; ".join(f"{name}: median {split.median:,.{measure.digits}f}" for name, split in found.items())
@@ -118,7 +111,7 @@ def _cells(found: FeatureStatistics, digits: int) -> Iterator[str]:
 
 
 def _ranked(outliers: dict[str, list[SampledImage]]) -> Iterator[tuple[str, list[SampledImage]]]:
-    """The lists that tell images apart: where all are of one size, none is small or large."""
+    """The lists that tell images apart: none is small or large if all have one size."""
     sizes = {image.pixels for name in ("smallest", "largest") for image in outliers[name]}
     for name, images in outliers.items():
         if ORDERS[name][0] != "pixels" or len(sizes) > 1:

@@ -1,4 +1,4 @@
-"""Picking the images to show, over all splits: the outliers of each measure, and the largest groups."""
+"""The images to show, from all splits: the outliers of each measure, and the largest groups."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
@@ -14,7 +14,7 @@ from crackgate.contracts import stored_example
 from crackgate.images.image_folder import readable_path
 from crackgate.pages.thumbnails import make_thumbnail
 
-# The measure that a list is sorted by, and whether it starts with the lowest (1) or the highest value (-1).
+# The measure that sorts a list, and whether the lowest (1) or the highest value (-1) is first.
 ORDERS = {
     "darkest": ("brightness", 1),
     "brightest": ("brightness", -1),
@@ -48,18 +48,15 @@ class SampledImage:
 
     @property
     def pixels(self) -> int:
-        """Their number."""
+        """Number of pixels."""
         return self.width * self.height
 
 
 @dataclass(frozen=True)
 class Group:
-    """A group of images that stay in one split.
+    """`size` images that stay in one split; `members` are the first by path.
 
-    Attributes:
-        name: As stored; bytes that are no UTF-8 are written out.
-        size: Its images.
-        members: The first of them, by path.
+    `name` is as stored, with escapes for bytes that are no UTF-8.
     """
 
     name: str
@@ -69,30 +66,24 @@ class Group:
 
 @dataclass(frozen=True)
 class Samples:
-    """The images that were picked.
+    """The images to show, equal ones by path or name.
 
     Attributes:
-        outliers: Up to 12 images by each of ORDERS, the most extreme first, equal ones by path.
-        groups: The up to 12 largest groups of two or more images, the largest first, equal ones by name.
+        outliers: Up to 12 images by each of ORDERS, the most extreme first.
+        groups: Up to 12 groups of two or more images, the largest first.
     """
 
     outliers: dict[str, list[SampledImage]]
     groups: list[Group]
 
     def paths(self) -> frozenset[bytes]:
-        """Of all images in it."""
+        """Paths of all these images."""
         lists = [*self.outliers.values(), *(group.members for group in self.groups)]
         return frozenset(image.path for images in lists for image in images)
 
 
 def pick_samples(pipeline: beam.Pipeline, folders: dict[str, str], results: Path) -> None:
-    """Adds the search to a Beam pipeline.
-
-    Args:
-        pipeline: Yet to be run.
-        folders: Where the records of each split are.
-        results: Receives what `read_samples` reads.
-    """
+    """Adds the search to a Beam pipeline; `folders` hold each split's records, and `results` is for `read_samples`."""
     images = _read(pipeline, folders) | "Measure" >> beam.MapTuple(_measure)
     outliers = images | "Rank" >> beam.FlatMapTuple(_rank) | "Outliers" >> combiners.Top.SmallestPerKey(LISTED)
     first = combiners.SingleInputTupleCombineFn(
@@ -119,7 +110,7 @@ def read_samples(results: Path) -> Samples:
 
 
 def make_thumbnails(pipeline: beam.Pipeline, folders: dict[str, str], paths: frozenset[bytes], results: Path) -> None:
-    """Adds to a Beam pipeline that the images at `paths` are made small, for `read_thumbnails`."""
+    """Adds thumbnails of the images at `paths` to a Beam pipeline, for `read_thumbnails`."""
     rows = _read(pipeline, folders) | "Thumbnails" >> beam.FlatMap(_thumbnail_row, paths)
     write_rows(rows, results, "thumbnails")
 
@@ -145,7 +136,7 @@ def _tag(record: bytes, split: str) -> tuple[str, bytes]:
 
 
 def _measure(split: str, record: bytes) -> tuple[bytes, SampledImage]:
-    """Group and measures of a stored image."""
+    """Group name and measures of a stored image."""
     feature = tf.train.Example.FromString(record).features.feature
     return feature[stored_example.GROUP].bytes_list.value[0], SampledImage(
         path=feature[stored_example.FILENAME].bytes_list.value[0],
@@ -196,7 +187,7 @@ def _thumbnail_row(image: tuple[str, bytes], paths: frozenset[bytes]) -> Iterato
 
 
 def _to_row(image: SampledImage) -> Row:
-    # The path byte by byte: neither JSON nor Beam's coders take any.
+    # Latin-1 keeps every byte: JSON and Beam's coders take no bytes.
     return asdict(image) | {"path": image.path.decode("latin-1")}
 
 

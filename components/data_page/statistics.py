@@ -9,14 +9,7 @@ from crackgate.contracts import stored_example
 
 @dataclass(frozen=True)
 class Measure:
-    """A numeric feature for people.
-
-    Attributes:
-        feature: Name of the stored feature.
-        title: Heading.
-        unit: Label of its axis.
-        digits: Decimals that a single value is worth.
-    """
+    """A numeric feature for people; `unit` labels its axis, and `digits` are decimals of a single value."""
 
     feature: str
     title: str
@@ -41,10 +34,10 @@ class FeatureStatistics:
 
     Attributes:
         count: Images that have the feature.
-        missing: Images that do not.
-        median: As TFDV approximates it.
+        missing: Images that lack it.
+        median: TFDV's approximation.
         zeros: Values that are 0.
-        edges: Bounds of the histogram's buckets, rising, one more than `heights`.
+        edges: Rising bounds of the histogram's buckets, one more than `heights`.
         heights: Values in each bucket, approximate and not whole.
     """
 
@@ -60,7 +53,7 @@ class FeatureStatistics:
     heights: tuple[float, ...]
 
 
-# By split, then by feature name; a feature that no image of the split has is left out.
+# By split, then by feature name, without features that no image of the split has.
 StatisticsBySplit = dict[str, dict[str, FeatureStatistics]]
 
 

@@ -1,1 +1,1 @@
-"""Stops the run when its images differ from those of the last released run, or its splits from each other."""
+"""Stops the run when its images differ from the last released run's, or its splits from each other."""

@@ -23,13 +23,12 @@ class DriftCheckSpec(types.ComponentSpec):
 
 
 class DriftCheck(base_component.BaseComponent):
-    """Compares distributions of the measured qualities, with TFDV's Jensen-Shannon divergence.
+    """Compares distributions of the measured qualities by TFDV's Jensen-Shannon divergence.
 
-    Other surfaces, another camera or other light make another task: the metrics of the model in production say nothing
-    about it, and a new model is to be released for it knowingly.
+    The metrics of the model in production say nothing about images of another surface, camera or light.
 
     Outputs:
-        findings: A JsonValue (see `executor`).
+        findings: A JsonValue, `DriftFindings`.
     """
 
     SPEC_CLASS = DriftCheckSpec
@@ -42,14 +41,7 @@ class DriftCheck(base_component.BaseComponent):
         released_statistics: types.BaseChannel,
         options: DriftOptions,
     ):
-        """Constructs the component.
-
-        Args:
-            examples: ImageExampleGen's output, to name the images that stand out.
-            statistics: StatisticsGen's output.
-            released_statistics: Those of the last released run; may be empty.
-            options: How far the splits may be from the released run, and from each other.
-        """
+        """Takes the examples, to name outliers, their statistics, the last released run's, if any, and the limits."""
         super().__init__(
             spec=DriftCheckSpec(
                 examples=examples,

@@ -1,4 +1,4 @@
-"""How different two sets of images are, feature by feature."""
+"""The difference of two sets of images, feature by feature."""
 
 import math
 
@@ -14,12 +14,10 @@ _EXCHANGED = {Histogram.STANDARD: Histogram.QUANTILES, Histogram.QUANTILES: Hist
 def divergences(
     statistics: DatasetFeatureStatisticsList, reference: DatasetFeatureStatisticsList, names: tuple[str, ...]
 ) -> dict[str, float]:
-    """Jensen-Shannon divergence of each feature's histograms, 0 (alike) to 1 (nothing in common), as TFDV computes it.
+    """Jensen-Shannon divergence of each numeric feature, 0 (alike) to 1 (nothing in common), as TFDV computes it.
 
-    The histograms are those of the quantiles, with a tenth of the images in every bucket. TFDV alone would compare
-    buckets of equal width, and a single image far from all others would put everything else into one of them.
-
-    Features that one of the two does not have are left out; `names` are numeric.
+    Each bucket holds a tenth of the images: a single outlier would empty buckets of equal width. Features that one set
+    lacks are left out.
     """
     schema = schema_pb2.Schema()
     for name in names:
@@ -37,7 +35,7 @@ def divergences(
 
 
 def _with_quantiles_first(statistics: DatasetFeatureStatisticsList) -> DatasetFeatureStatisticsList:
-    """A copy in which the quantiles are called the standard histogram, which is the one that TFDV compares."""
+    """A copy whose standard histogram, which TFDV compares, is that of the quantiles."""
     copy = DatasetFeatureStatisticsList()
     copy.CopyFrom(statistics)
     for feature in copy.datasets[0].features:
@@ -49,21 +47,16 @@ def _with_quantiles_first(statistics: DatasetFeatureStatisticsList) -> DatasetFe
 def divergence_by_chance(statistics: DatasetFeatureStatisticsList, reference: DatasetFeatureStatisticsList) -> float:
     """The divergence that two samples of one distribution exceed once in a thousand times, in the same ten buckets.
 
-    With n and m images in k buckets, 8 ln 2 n m / (n + m) times the divergence follows a chi-squared distribution of
-    k - 1 degrees of freedom (Grosse et al., "Analysis of symbolic sequences using the Jensen-Shannon divergence",
-    Physical Review E 65, 2002). TFDV gives each sample ten buckets of its own and lays them over each other, which adds
-    0.09 at most (measured on normal and log-normal samples of 15 to 7,000).
+    For n and m images in k buckets, 8 ln 2 n m / (n + m) times it is chi-squared with k - 1 degrees of freedom.
+    TFDV's own buckets add 0.09 at most (normal and log-normal samples, 15 to 7,000).
+    Source: Grosse et al., "Analysis of symbolic sequences using the Jensen-Shannon divergence", Phys. Rev. E 65, 2002.
     """
     n, m = (sample.datasets[0].num_examples for sample in (statistics, reference))
     return _CHI_SQUARED_999 * (n + m) / (8 * math.log(2) * n * m) if n and m else 1.0
 
 
 def mean(statistics: DatasetFeatureStatisticsList, name: str) -> float:
-    """Mean of a numeric feature.
-
-    Raises:
-        KeyError: The statistics do not have it.
-    """
+    """Mean of a numeric feature; raises KeyError if the statistics lack it."""
     for feature in statistics.datasets[0].features:
         if name in (feature.name, ".".join(feature.path.step)):
             return float(feature.num_stats.mean)

@@ -16,7 +16,7 @@ from crackgate.contracts import stored_example
 from crackgate.contracts.drift_findings import Divergences, DriftFindings
 from crackgate.contracts.errors import DataRejectedError
 
-# What a camera, light or surface changes.
+# Features that another camera, light or surface changes.
 COMPARED = (
     stored_example.BRIGHTNESS,
     stored_example.CONTRAST,
@@ -31,11 +31,7 @@ class DriftCheckExecutor(base_executor.BaseExecutor):
     """Compares each split with the released run's, and eval and test with train."""
 
     def Do(self, input_dict: Artifacts, output_dict: Artifacts, exec_properties: Properties) -> None:  # noqa: N802
-        """Passes silently, or stops the run.
-
-        Raises:
-            DataRejectedError: A divergence is too large; the reasons name split, feature, by how much, and images.
-        """
+        """Raises DataRejectedError for too large a divergence; the reasons name split, feature, amount and images."""
         self._log_startup(input_dict, output_dict, exec_properties)
         own = _load(artifact_utils.get_single_instance(input_dict["statistics"]))
         examples = artifact_utils.get_single_instance(input_dict["examples"])
@@ -57,7 +53,7 @@ class DriftCheckExecutor(base_executor.BaseExecutor):
 
 @dataclass(frozen=True)
 class Reference:
-    """What splits are compared with: its name, its statistics by split, and the largest divergence by which option."""
+    """The other side of a comparison: its statistics by split, and an option's largest divergence."""
 
     name: str
     statistics: dict[str, DatasetFeatureStatisticsList]

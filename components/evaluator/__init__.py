@@ -1,1 +1,1 @@
-"""What the Evaluator computes: TFMA metrics at the model's own decision, with intervals and comparison."""
+"""The Evaluator's metrics in TFMA at the model's own decision, with intervals and comparison."""

@@ -1,7 +1,7 @@
-"""What the Evaluator hands to the metrics; TFX calls `custom_eval_shared_model` and `custom_extractors` by name.
+"""The Evaluator's input for the metrics; TFX calls `custom_eval_shared_model` and `custom_extractors` by name.
 
-TFMA batches up to a thousand images, hands each encoded image on in several copies, and carries all features along to
-the metrics. Here a batch is of 20 MiB, the model sees 32 images at a time, and after it only its predictions go on.
+A batch has 20 MiB, the model sees 32 images at a time, and only its predictions go on. TFMA alone would batch up to a
+thousand images and copy each several times.
 """
 
 import json
@@ -24,14 +24,14 @@ from crackgate.model.training_digests import read_training_digests
 IMAGES_AT_ONCE = 32
 
 Extracts = dict[str, Any]
-# Feature, "below" or "above", and where.
+# Feature, "below" or "above", and the value.
 Boundary = tuple[str, str, float]
 
 
 def custom_eval_shared_model(
     eval_saved_model_path: str, model_name: str, eval_config: EvalConfig, **options: Any
 ) -> Any:
-    """Loads a model as TFMA does; called before the examples are read, so that they are batched by size."""
+    """Loads a model as TFMA does, and makes batches by size; TFMA calls it before it reads the examples."""
     flags.FLAGS.set_default("tfxio_use_byte_size_batching", True)
     return tfma.default_eval_shared_model(
         eval_saved_model_path=eval_saved_model_path, model_name=model_name, eval_config=eval_config, **options
@@ -41,7 +41,7 @@ def custom_eval_shared_model(
 def custom_extractors(
     eval_shared_model: Any, eval_config: EvalConfig, tensor_adapter_config: Any
 ) -> list[tfma.extractors.Extractor]:
-    """TFMA's own extractors, with one before them and one after the model."""
+    """TFMA's own extractors, with one before and one after the model."""
     models = eval_shared_model if isinstance(eval_shared_model, list) else [eval_shared_model]
     paths = {model.model_name if len(models) > 1 else "": str(model.model_path) for model in models}
     extractors: list[tfma.extractors.Extractor] = tfma.default_extractors(
@@ -57,11 +57,11 @@ def custom_extractors(
 
 
 class KeepPredictions(beam.DoFn):
-    """From the extracts of one image to its predictions and its slices, without the image.
+    """From the extracts of one image to its predictions and slices, without the image.
 
-    Predictions become a dict of "scores", "label" and "error" where the model gives them, `metric_names.PATH`, and
-    `metric_names.SEEN_IN_TRAINING` (1, 0, or NaN where the model does not say what it was trained on), by model name
-    where there are two. The only feature left is `metric_names.SLICE`: all slices that the image is in.
+    Predictions are a dict, or one by model name for two models. It holds `metric_names.PATH`, and
+    `metric_names.SEEN_IN_TRAINING` (1, 0, or NaN if unknown). "scores", "label" and "error" follow if the model gives
+    them. The only feature left is `metric_names.SLICE`: all slices of the image.
     """
 
     def __init__(self, model_paths: dict[str, str], classes: list[str], slices: SliceOptions):
@@ -76,11 +76,11 @@ class KeepPredictions(beam.DoFn):
         }
 
     def setup(self) -> None:
-        """Reads which images the models were trained on."""
+        """Reads the names of the images that the models were trained on."""
         self._trained_on = {name: read_training_digests(Path(path)) for name, path in self._model_paths.items()}
 
     def process(self, extracts: Extracts) -> Iterator[Extracts]:
-        """Yields one."""
+        """Yields the extracts of one image."""
         stored, predictions = extracts[tfma.FEATURES_KEY], extracts[tfma.PREDICTIONS_KEY]
         digests = [
             stored_example.digest(_only(stored[name])) for name in stored_example.IDENTITIES if _is_there(stored, name)
@@ -118,7 +118,7 @@ def _split_batch(extracts: Extracts) -> Iterator[Extracts]:
 
 
 def _settings(eval_config: EvalConfig) -> tuple[list[str], SliceOptions]:
-    """Classes and slices stand in the configuration of `ReleaseMetrics`, the only thing that TFX passes on."""
+    """Reads classes and slices from the configuration of `ReleaseMetrics`, which alone TFX passes on."""
     (config,) = [
         json.loads(metric.config)
         for spec in eval_config.metrics_specs
@@ -135,7 +135,7 @@ def _seen(digests: list[int], known: frozenset[int] | None) -> np.ndarray:
 
 
 def _as_dict(predictions: Any) -> dict[str, Any]:
-    """TFMA unpacks a single output."""
+    """Restores the dict of a single output, which TFMA unpacks."""
     outputs = predictions if isinstance(predictions, dict) else {"scores": predictions}
     if "scores" not in outputs:
         raise ValueError(f"serving_default gives {', '.join(outputs)}; the gate needs 'scores', one for each class")

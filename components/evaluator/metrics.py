@@ -1,7 +1,4 @@
-"""The TFMA metrics: all metrics with their intervals, and whether the candidate meets each rule of the gate.
-
-The Evaluator names them by this module, so that Beam's workers import them from the installed package.
-"""
+"""The TFMA metrics: all metrics with intervals, and each missed rule; Beam's workers import them from the package."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -31,10 +28,9 @@ _SCORED = "_scored_images"
 
 
 class ReleaseMetrics(Metric):
-    """Everything in `metric_names`, per slice and model.
+    """Everything in `metric_names`, per slice and model; the sub key of a metric is its class.
 
-    Changes, McNemar's test, the confusion matrix, curves and the notable images are of the candidate only. A metric of
-    one class has that class as its sub key.
+    Changes, McNemar's test, the confusion matrix, curves and the notable images are of the candidate only.
     """
 
     def __init__(
@@ -51,8 +47,8 @@ class ReleaseMetrics(Metric):
             classes: Class names in label order.
             positive: Label of the positive class, for the curves; None when there is none.
             gate: `GateOptions` as JSON.
-            code_digest: Of these sources, so that TFX evaluates anew when they change.
-            name: Only for TFMA; the metrics have names of their own.
+            code_digest: Digest of these sources, so that TFX evaluates anew when they change.
+            name: For TFMA only; the metrics have names of their own.
         """
         super().__init__(
             _metric_computations,
@@ -67,17 +63,11 @@ class ReleaseMetrics(Metric):
 class MissedRule(Metric):
     """1 when the candidate fails a rule of the gate, else 0; TFMA blesses a model when every one is 0.
 
-    It is the judgement that reports show, too. Without a baseline, no rule on a change is missed.
+    Reports show the same judgement. Without a baseline, no rule on a change is missed.
     """
 
     def __init__(self, name: str, rule: dict[str, Any], label: int | None):
-        """Constructs the metric, which has to follow `ReleaseMetrics` in the same `EvalConfig`.
-
-        Args:
-            name: Unique.
-            rule: The fields of a `Rule`.
-            label: Position of its class; None when it is about all.
-        """
+        """Takes a unique name, a `Rule`'s fields and its class's position (None for all); follows `ReleaseMetrics`."""
         super().__init__(_rule_computations, name=name, rule=rule, label=label)
 
 
@@ -134,7 +124,7 @@ def _rule_computations(
 
 
 def _model_names(eval_config: EvalConfig) -> tuple[str, str | None]:
-    """Candidate and baseline as TFMA calls them: a single model has no name."""
+    """TFMA's names of candidate and baseline; a single model has no name."""
     if len(eval_config.model_specs) == 1:
         return "", None
     (candidate,) = [spec.name for spec in eval_config.model_specs if not spec.is_baseline]

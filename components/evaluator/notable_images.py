@@ -1,4 +1,4 @@
-"""The test images worth a look: of each class the surest errors, or else those that were least certain."""
+"""The notable test images of each class: the surest errors, or without errors the least certain images."""
 
 import math
 from collections.abc import Iterable
@@ -14,16 +14,13 @@ from crackgate.contracts.evaluation import NotableImage, NotableImages
 
 # Shown over all classes: 12 of each where there are two.
 SHOWN = 24
-# In place of a label, where the model says that it could not decode the image.
+# Replaces the label when the model could not decode the image.
 NO_LABEL = "no label"
 
 
 @dataclass
 class Candidates:
-    """How many images there were and were misclassified, and those to choose from.
-
-    The latter by actual class, and whether they are misclassified.
-    """
+    """Counts of all and of misclassified images, and the images to choose from by (class, misclassified)."""
 
     scored: int = 0
     misclassified: int = 0
@@ -34,14 +31,14 @@ class PickNotableImages(beam.CombineFn):
     """From `StandardMetricInputs` to the JSON of `NotableImages` under one key, in a few images' memory."""
 
     def __init__(self, key: Any, model_name: str, classes: list[str]):
-        """Takes the key to put the result under, the model's name in TFMA ("" for the only one), and all classes."""
+        """Takes the result's key, the model's name in TFMA ("" for the only one), and all classes."""
         self._key = key
         self._model_name = model_name
         self._classes = classes
         self._most = max(1, SHOWN // len(classes))
 
     def create_accumulator(self) -> Candidates:
-        """Nothing yet."""
+        """Makes an empty accumulator."""
         return Candidates()
 
     def add_input(self, candidates: Candidates, element: StandardMetricInputs) -> Candidates:
@@ -57,7 +54,7 @@ class PickNotableImages(beam.CombineFn):
         return candidates
 
     def merge_accumulators(self, accumulators: Iterable[Candidates]) -> Candidates:
-        """Puts them together."""
+        """Joins the accumulators."""
         merged = Candidates()
         for candidates in accumulators:
             merged.scored += candidates.scored
@@ -67,7 +64,7 @@ class PickNotableImages(beam.CombineFn):
         return merged
 
     def extract_output(self, candidates: Candidates) -> dict[Any, str]:
-        """Chooses."""
+        """Chooses the images."""
         wrong = candidates.misclassified > 0
         chosen = NotableImages(
             scored=candidates.scored,
@@ -99,12 +96,12 @@ class PickNotableImages(beam.CombineFn):
             kept[:] = self._first(kept, wrong)
 
     def _first(self, images: list[NotableImage], wrong: bool) -> list[NotableImage]:
-        # Within a class, also where a threshold decides: the further from it, the higher the score of the label given.
+        # Within a class, the score of the given label also rises with the distance from a threshold.
         sign = -1 if wrong else 1
         return sorted(images, key=lambda image: (sign * _certainty(image), image.path))[: self._most]
 
 
 def _certainty(image: NotableImage) -> float:
     score = image.scores.get(image.label)
-    # What is no number comes first among the errors, and is never the least certain of the others.
+    # A missing score comes first among the errors, and is never the least certain of the others.
     return math.inf if score is None else score

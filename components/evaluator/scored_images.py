@@ -1,4 +1,4 @@
-"""Gathers the scores of all models over one slice, as a Beam combiner."""
+"""The scores of all models over one slice, as a Beam combiner."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -16,9 +16,7 @@ from crackgate.gate.metrics import ScoredImages
 class ScoredSlice:
     """One or two models on the same images, in the same order.
 
-    Attributes:
-        scored: By model name.
-        seen: Images that each model was trained on; None when it does not say.
+    `seen` counts the images that each model was trained on; None when it does not say.
     """
 
     scored: dict[str, ScoredImages]
@@ -27,7 +25,7 @@ class ScoredSlice:
 
 @dataclass
 class Rows:
-    """Per image the label, then for each model its decision, whether it saw the image in training, and its scores."""
+    """Per image its label, then each model's decision, whether it saw the image in training, and scores."""
 
     open: list[list[float]] = field(default_factory=list)
     closed: list[np.ndarray] = field(default_factory=list)
@@ -40,13 +38,13 @@ class CollectScores(beam.CombineFn):
     _ROWS_OPEN = 1000
 
     def __init__(self, key: Any, model_names: list[str], classes: list[str]):
-        """Takes the key to put the result under, the models' names in TFMA ("" for the only one), and all classes."""
+        """Takes the result's key, the models' names in TFMA ("" for the only one), and all classes."""
         self._key = key
         self._model_names = model_names
         self._labels = {name: label for label, name in enumerate(classes)}
 
     def create_accumulator(self) -> Rows:
-        """Nothing yet."""
+        """Makes an empty accumulator."""
         return Rows()
 
     def add_input(self, rows: Rows, element: StandardMetricInputs) -> Rows:
@@ -57,7 +55,7 @@ class CollectScores(beam.CombineFn):
             predictions = _of_model(element.get_predictions(), model_name)
             scores = np.asarray(predictions["scores"], np.float64).reshape(-1)
             if _failed(predictions):
-                # Zeros, which are numbers: but the model says that they are no scores.
+                # The model gives zeros here, but says that they are no scores.
                 scores = np.full_like(scores, np.nan)
             row += [
                 self._decide(predictions, scores),
@@ -70,7 +68,7 @@ class CollectScores(beam.CombineFn):
         return rows
 
     def merge_accumulators(self, accumulators: Iterable[Rows]) -> Rows:
-        """Puts them one after another."""
+        """Concatenates the accumulators."""
         merged = Rows()
         for rows in accumulators:
             _close(rows)
@@ -82,7 +80,7 @@ class CollectScores(beam.CombineFn):
         _close(rows)
         classes = len(self._labels)
         table = np.concatenate(rows.closed)
-        # Beam keeps no order; the bootstrap has to draw the same images every time.
+        # Beam keeps no order, but the bootstrap must draw the same images every time.
         table = table[np.lexsort(table.T)]
         scored, seen = {}, {}
         for position, model_name in enumerate(self._model_names):

@@ -1,4 +1,4 @@
-"""An evaluation artifact of TFMA, read into the gate's own terms."""
+"""TFMA's evaluation artifact, read into the gate's own terms."""
 
 from dataclasses import dataclass, field
 
@@ -14,11 +14,10 @@ from crackgate.gate.metrics import Key
 
 @dataclass(frozen=True)
 class StoredSlice:
-    """One slice of the test images.
+    """One slice of the test images, `ALL_IMAGES` or the slice's name.
 
     Attributes:
-        name: `ALL_IMAGES` or the slice's name.
-        metrics: The candidate's counts, metrics and changes; empty when there is no image in the slice.
+        metrics: The candidate's counts, metrics and changes; empty for a slice without images.
         baseline: The same of the model in production; empty when there is none.
         tables: The candidate's confusion matrix and curves, row by row, by name.
         texts: The candidate's JSON, by name.
@@ -32,11 +31,7 @@ class StoredSlice:
 
 
 def read_slices(uri: str) -> dict[str, StoredSlice]:
-    """Reads all slices by name; `ALL_IMAGES` is always there.
-
-    Args:
-        uri: The artifact's folder.
-    """
+    """Reads all slices by name from the artifact's folder; `ALL_IMAGES` is always there."""
     slices = {ALL_IMAGES: StoredSlice(ALL_IMAGES)}
     return slices | {part.name: part for part in map(_read_slice, tfma.load_metrics(uri))}
 

@@ -1,4 +1,4 @@
-"""Putting the account of a data folder together, and judging whether anything good can come of the folder."""
+"""The account of a data folder, and whether the folder is good enough to train on."""
 
 import math
 from collections.abc import Sequence
@@ -12,11 +12,7 @@ from crackgate.contracts.account import Account, AccountRow
 def read_account(
     folder: Path, found: int, classes: list[str], splits: Sequence[str] = stored_example.SPLITS
 ) -> Account:
-    """Puts the results of the Beam pipeline together.
-
-    Raises:
-        RuntimeError: Beam lost files or repeated them.
-    """
+    """Reads the Beam pipeline's results; raises RuntimeError if Beam lost or repeated files."""
     rejected = _read_rows(folder, "rejected")
     # Images that were read with a warning may have been rejected for their copies.
     refused = {row.path for row in rejected}
@@ -43,7 +39,7 @@ def _read_rows(folder: Path, name: str) -> list[AccountRow]:
 
 
 def find_faults(account: Account, classes: list[str], max_rejected_share: float, max_imbalance: float) -> list[str]:
-    """One sentence per reason why nothing good can come from these images."""
+    """One sentence for each reason not to train on these images."""
     found, rejected = account.found, account.rejected
     examples = "; ".join(f"{row.path!r} ({row.reason})" for row in rejected[:3])
     if account.ingested == 0:

@@ -18,7 +18,7 @@ from crackgate.contracts import stored_example
 
 
 class ImageExampleGenSpec(types.ComponentSpec):
-    """FileBasedExampleGen's specification, the image limits, and the account of the files."""
+    """FileBasedExampleGen's specification, with the image limits and the account of the files."""
 
     PARAMETERS = {
         **standard_component_specs.FileBasedExampleGenSpec.PARAMETERS,
@@ -37,7 +37,7 @@ class ImageExampleGen(base_beam_component.BaseBeamComponent):
     """A file-based ExampleGen for a folder-per-class tree of image files, nested to any depth.
 
     Outputs:
-        examples: One `tf.train.Example` per image (see `crackgate.contracts.stored_example`), in the splits asked for.
+        examples: One `tf.train.Example` per image (see `crackgate.contracts.stored_example`), in the splits.
         account: A JsonValue, `crackgate.contracts.account.Account`.
     """
 
@@ -52,9 +52,9 @@ class ImageExampleGen(base_beam_component.BaseBeamComponent):
 
         Args:
             folder: Absolute path of the data folder; its sub-folders are the classes.
-            classes: Class names in label order.
-            options: Bounds on single images and on all of them, and their groups; its `classes` are not looked at.
-            split_ratios: Hash buckets of some of "train", "eval" and "test"; those of `options` without.
+            classes: Class names in label order; `options.classes` is ignored.
+            options: Bounds on single images and on all of them, and their groups.
+            split_ratios: Hash buckets of some of "train", "eval" and "test"; by default those of `options`.
         """
         split_ratios = split_ratios or options.split.model_dump()
         input_config = example_gen_utils.make_default_input_config()

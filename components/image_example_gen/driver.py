@@ -1,4 +1,4 @@
-"""The driver of ImageExampleGen, which tells TFX when the image folder has changed."""
+"""The driver of ImageExampleGen, which detects changes of the image folder."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -12,7 +12,7 @@ from crackgate.images.image_folder import fingerprint
 class ImageFolderProcessor(input_processor.InputProcessor):
     """One unversioned span: the whole folder.
 
-    TFX's own processor sums up modification times in whole seconds, so it misses an image that moved to another class.
+    TFX's own processor sums up whole seconds, so it misses an image that moved to another class.
     """
 
     def __init__(self, folder: Path, splits: Iterable[example_gen_pb2.Input.Split]):
@@ -20,7 +20,7 @@ class ImageFolderProcessor(input_processor.InputProcessor):
         self._folder = folder
 
     def get_pattern_for_span_version(self, pattern: str, span: int, version: int | None) -> str:  # noqa: ARG002
-        """The pattern as it is: it names no span."""
+        """The pattern unchanged, since it names no span."""
         return pattern
 
     def get_latest_span(self) -> int:
@@ -33,7 +33,7 @@ class ImageFolderProcessor(input_processor.InputProcessor):
 
 
 class ImageFolderDriver(driver.Driver):
-    """Resolves the folder's fingerprint before the cache is asked."""
+    """Resolves the folder's fingerprint before the cache look-up."""
 
     def get_input_processor(
         self,

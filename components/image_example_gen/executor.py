@@ -1,8 +1,7 @@
 """The work of ImageExampleGen: read, check, group, split and count the images, as one Beam pipeline.
 
-Batches of files are read and decoded once, into staging files of examples. Small descriptors show which images belong
-together; then each staging file is split by the groups of its images. So the encoded images are never shuffled or held
-in memory, only their places.
+Batches of files are decoded once, into staging files of examples. Descriptors decide the groups. Each staging file is
+then split by group, so that no encoded image is shuffled or held in memory.
 """
 
 import hashlib
@@ -34,9 +33,9 @@ from crackgate.contracts.errors import DataRejectedError
 from crackgate.images.copies.partitions import count_partitions
 from crackgate.images.image_folder import FoundFile, find_files
 
-# Read into one staging file; few, so that workers end at about the same time.
+# One staging file holds these; they are few, so that workers end at about the same time.
 _FILES_IN_BATCH = 128
-# Written out into one file of each split.
+# One file of each split holds these.
 _BATCHES_IN_SHARD = 8
 
 
@@ -46,9 +45,8 @@ class ImageExampleGenExecutor(base_beam_executor.BaseBeamExecutor):
     def Do(self, input_dict: Artifacts, output_dict: Artifacts, exec_properties: Properties) -> None:  # noqa: N802
         """Runs the Beam pipeline, then checks its outcome.
 
-        Raises:
-            DataRejectedError: No images, fewer than two classes, a class missing from a split or out of balance there,
-                too many rejected, or a class folder whose name is not UTF-8.
+        Raises DataRejectedError for no images, fewer than two classes, or a class folder whose name is not UTF-8. So do
+        too many rejected files, and a class that is missing or out of balance in a split.
         """
         self._log_startup(input_dict, output_dict, exec_properties)
         classes: list[str] = json.loads(exec_properties["classes"])
@@ -79,7 +77,7 @@ class ImageExampleGenExecutor(base_beam_executor.BaseBeamExecutor):
 
 
 def _batches(files: Iterable[FoundFile]) -> list[tuple[int, list[bytes]]]:
-    """Numbered paths in the order of their hashes, so that every batch has images of every class and size."""
+    """Numbered paths in the order of their hashes: every batch has images of every class and size."""
     paths = sorted((os.fsencode(file.path) for file in files), key=lambda path: hashlib.sha256(path).digest())
     starts = range(0, len(paths), _FILES_IN_BATCH)
     return [(number, paths[start : start + _FILES_IN_BATCH]) for number, start in enumerate(starts)]

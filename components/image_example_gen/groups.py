@@ -1,4 +1,4 @@
-"""Groups of images that must be in one split: copies of one picture, or as the user's pattern says."""
+"""Groups of images that must share a split: copies of one picture, or matches of the user's pattern."""
 
 import hashlib
 import re
@@ -34,11 +34,9 @@ Assigned = tuple[Place, bytes, str]
 
 @dataclass(frozen=True)
 class ImageTable(DigestTable):
-    """Staged images; the digests name their pictures or, once they are grouped, the centres of their groups.
+    """Staged images: paths below the data folder, and places of their examples in staging files.
 
-    Attributes:
-        paths: Below the data folder.
-        places: Places of their examples in the staging files.
+    Their digests name pictures or, after grouping, the centres of their groups.
     """
 
     paths: list[bytes]
@@ -48,9 +46,8 @@ class ImageTable(DigestTable):
 class AssignGroups(beam.PTransform):
     """From the output of `ReadImages` to the groups of its images, (shard, [(place, group, class), ...]).
 
-    Tagged outputs: `rejected`, rows of the account; `names`, digests of the groups' names by partition.
-
-    Copies whose classes disagree are all rejected: one label is wrong, and only a person can tell which.
+    Tagged outputs: `rejected`, rows of the account; `names`, digests of the groups' names by partition. Copies whose
+    classes disagree are all rejected, since one label is wrong.
 
     Args:
         group_by: Pattern whose first group (or whole match) in a path names an image's group; "" to group copies.
@@ -65,7 +62,7 @@ class AssignGroups(beam.PTransform):
         self._batches_in_shard = batches_in_shard
 
     def expand(self, seen: beam.PCollection) -> Any:
-        """Builds the transform; the result has the outputs `assigned`, `rejected` and `names`."""
+        """Builds the transform with the outputs `assigned`, `rejected` and `names`."""
         count = self._partitions
         copies = seen | "Pictures" >> beam.Keys() | FindCopies(count)
         centres = copies["similar"] | GroupCopies(count)
@@ -82,7 +79,7 @@ class AssignGroups(beam.PTransform):
 
 
 def count_distinct(_number: int, digests: Iterable[Digests]) -> int:
-    """How many groups have their names in one partition; here, since workers that import the executor import TFX."""
+    """Distinct groups in one partition; it is here because workers that import the executor import TFX."""
     return len(np.unique(np.concatenate(list(digests))))
 
 
@@ -105,7 +102,7 @@ def _by_group(numbered: tuple[int, dict[str, list[Any]]], count: int) -> Iterato
 
 
 class _JudgeGroups(beam.DoFn):
-    """From whole groups of copies to the place and group of each image, or to rejections."""
+    """From whole groups of copies to each image's place and group, or to rejections."""
 
     def __init__(self, group_by: str, partitions: int, batches_in_shard: int):
         self._group_by = re.compile(group_by) if group_by else None
@@ -118,7 +115,7 @@ class _JudgeGroups(beam.DoFn):
         shards: dict[int, list[Assigned]] = {}
         for rows in equal_rows(images.digests):
             (digest,) = to_bytes(images.digests[rows[:1]])
-            # The first path of each class, for the rejections.
+            # The rejections name the first path of each class.
             first: dict[str, bytes] = {}
             for path in (images.paths[row] for row in rows):
                 class_name = class_of(path)
@@ -139,9 +136,9 @@ class _JudgeGroups(beam.DoFn):
             yield beam.pvalue.TaggedOutput(NAMES_OUTPUT, (number, digests[chosen]))
 
     def _name(self, digest: bytes, path: bytes) -> bytes:
-        """The name of an image's group; empty where the pattern, or its first group, matches nothing."""
+        """The name of an image's group; empty if the pattern, or its first group, matches nothing."""
         if self._group_by is None:
-            # The picture's digest and no path: an image that is renamed stays in its split.
+            # A picture's digest, not its path, names it: a renamed image stays in its split.
             return digest.hex().encode()
         match = self._group_by.search(readable_path(path))
         return (match[1 if match.re.groups else 0] or "").encode() if match else b""

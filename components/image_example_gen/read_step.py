@@ -22,12 +22,10 @@ WARNINGS_OUTPUT = "warnings"
 
 
 class ReadImages(beam.DoFn):
-    """From numbered batches of paths below the folder (bytes) to the pictures of their images, and staged examples.
+    """From numbered batches of paths below the folder (bytes) to pictures and staged examples.
 
-    Output: for each batch a `PictureTable` with paths as names, and the `Place` of each image's example, which has no
-    group yet.
-
-    Tagged outputs: `rejected` and `warnings`, rows of the account; the latter of images that were not taken whole.
+    Output: for each batch a `PictureTable` with paths as names, and the `Place` of each example, still without a group.
+    Tagged outputs: `rejected` and `warnings`, rows of the account.
     """
 
     def __init__(self, folder: str, classes: list[str], limits: ImageLimits, staging: str):
@@ -35,7 +33,7 @@ class ReadImages(beam.DoFn):
         self._staging = staging
 
     def setup(self) -> None:
-        """Lets products of small matrices use one thread: more would wait for each other, and for other workers."""
+        """Limits products of small matrices to one thread: more would wait for each other."""
         self._threads = threadpool_limits(limits=1, user_api="blas")
 
     def teardown(self) -> None:
@@ -43,13 +41,13 @@ class ReadImages(beam.DoFn):
         self._threads.restore_original_limits()
 
     def start_bundle(self) -> None:
-        """Takes the reader processes that were started, if any."""
+        """Takes the started reader processes, if any."""
         self._readers: list[ReaderProcess] = take_reader_processes()
 
     def process(self, numbered: tuple[int, list[bytes]]) -> Iterator[Any]:
         """Never raises for a file's content or faults."""
         number, paths = numbered
-        # Another name at every attempt: an abandoned one may still be writing.
+        # Every attempt has its own name: an abandoned one may still be writing.
         file = os.path.join(self._staging, f"{uuid.uuid4().hex}.staged")
         batch = Batch(self._reader, number, paths, file)
         for reader in self._readers:
@@ -59,7 +57,7 @@ class ReadImages(beam.DoFn):
             yield from _outputs(_read(batch))
 
     def finish_bundle(self) -> Iterator[Any]:
-        """Waits for the reader processes, and reads what those that ended have left."""
+        """Waits for the reader processes, and reads the batches that ended ones left."""
         for reader in self._readers:
             staged = [*reader.finish(), *map(_read, reader.left())]
             for output in (output for each in staged for output in _outputs(each)):
@@ -81,7 +79,7 @@ def _outputs(staged: Staged) -> Iterator[Any]:
 
 
 def _at_the_end(output: Any) -> Any:
-    """An output of `finish_bundle`, which Beam wants with its time and window, here the only ones."""
+    """An output of `finish_bundle` with the time and window that Beam requires."""
     if isinstance(output, beam.pvalue.TaggedOutput):
         return beam.pvalue.TaggedOutput(output.tag, _at_the_end(output.value))
     return WindowedValue(output, MIN_TIMESTAMP, [GlobalWindow()])

@@ -1,9 +1,9 @@
-"""The program of a reader process (see `reader_processes`): it reads batches, one after the other.
+"""The program of a reader process (see `reader_processes`), which reads batches one by one.
 
     python -P -m components.image_example_gen.reader_process CONNECTION
 
-CONNECTION is the file descriptor of a `multiprocessing.Pipe`. It sends None when the imports are done, and then a
-`Staged` for each `Batch` that it receives.
+CONNECTION is the file descriptor of a `multiprocessing.Pipe`. It sends None after the imports, then a `Staged` for each
+`Batch` that it receives.
 """
 
 import gc
@@ -22,7 +22,7 @@ _SECONDS_IDLE = 60
 
 
 def main(descriptor: int) -> None:
-    """Reads until the other end is closed, or has long had nothing to read."""
+    """Reads until the other end closes or has long been idle."""
     connection = Connection(descriptor)
     batches: queue.SimpleQueue[Batch] = queue.SimpleQueue()
     threading.Thread(target=_receive, args=(connection, batches), daemon=True).start()
@@ -47,7 +47,7 @@ def main(descriptor: int) -> None:
 
 
 def _receive(connection: Connection, batches: "queue.SimpleQueue[Batch]") -> None:
-    """Receives in a thread of its own: the other end never waits to send, and its end ends this process at once."""
+    """Receives in a separate thread, so that senders never wait, and ends this process with the sender."""
     while True:
         try:
             batches.put(connection.recv())

@@ -1,8 +1,7 @@
-"""Processes that read images beside this one, on cores that it leaves idle.
+"""Processes that read images beside this one, on idle cores; Python's threads would wait for each other.
 
-Threads would be slower: a small photograph takes many short steps, between which Python's threads wait for each other.
-A reader process imports TensorFlow for seconds, so it is started well ahead. It reads whole batches and writes their
-staging files, with the same outcome as this process. When one ends early, this process reads what it had been given.
+Each is started ahead, since it imports TensorFlow for seconds. It writes whole staging files, as this process would.
+This process reads what an ended one leaves.
 """
 
 import logging
@@ -19,7 +18,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from components.image_example_gen.staged_examples import Reader, Staged
 
-# One that it reads and one that waits, so that it need not wait for this process.
+# It reads one while the other waits, so that it need not wait for this process.
 _GIVEN_AT_ONCE = 2
 _SECONDS_TO_END = 5
 
@@ -28,7 +27,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Batch:
-    """Files to read, by their paths below the data folder, and the staging file to write."""
+    """Files to read, by path below the data folder, and the staging file to write."""
 
     reader: "Reader"
     number: int
@@ -37,12 +36,12 @@ class Batch:
 
 
 class ReaderProcess:
-    """One process, from its start to `end`."""
+    """One process, until `end`."""
 
     def __init__(self) -> None:
         self._connection, theirs = Pipe()
         with theirs:
-            # Its own group, so that Ctrl-C reaches this process alone; the pipe tells the other one of its end.
+            # Its own group keeps Ctrl-C to this process; the pipe tells the other one of its end.
             self._process = subprocess.Popen(
                 [sys.executable, "-P", "-m", "components.image_example_gen.reader_process", str(theirs.fileno())],
                 env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
@@ -54,7 +53,7 @@ class ReaderProcess:
         self._given: deque[Batch] = deque()
 
     def has_room(self) -> bool:
-        """Whether it has done its imports and can take a batch."""
+        """Whether it can take a batch; False during its imports."""
         return self._ready and not self._ended and len(self._given) < _GIVEN_AT_ONCE
 
     def give(self, batch: Batch) -> bool:
@@ -68,18 +67,18 @@ class ReaderProcess:
         return True
 
     def finished(self) -> "Iterator[Staged]":
-        """Batches that it has finished since the last call."""
+        """Batches finished since the last call."""
         while not self._ended and self._has_answered():
             yield from self._receive()
 
     def finish(self) -> "Iterator[Staged]":
-        """Waits for all batches that it was given, and ends it."""
+        """Waits for all its batches, and ends it."""
         while self._given and not self._ended:
             yield from self._receive()
         self.end()
 
     def left(self) -> list[Batch]:
-        """Batches that it was given and did not finish before it ended."""
+        """Batches that it ended without finishing."""
         return list(self._given)
 
     def end(self) -> None:
@@ -121,7 +120,7 @@ _started: list[ReaderProcess] = []
 
 @contextmanager
 def reader_processes(count: int) -> Iterator[list[ReaderProcess]]:
-    """Starts reader processes for the first ingest in the block; they end with that ingest or with the block."""
+    """Starts reader processes for the block's first ingest; they end with the ingest or the block."""
     processes = [ReaderProcess() for _ in range(count)]
     _started[:] = processes
     try:
@@ -133,7 +132,7 @@ def reader_processes(count: int) -> Iterator[list[ReaderProcess]]:
 
 
 def take_reader_processes() -> list[ReaderProcess]:
-    """The reader processes that were started, which belong to the caller from now on."""
+    """The started reader processes, which the caller owns from now on."""
     taken = _started[:]
     _started.clear()
     return taken

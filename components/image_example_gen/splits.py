@@ -1,4 +1,4 @@
-"""The splits: staged examples are written out with their group, which decides the split."""
+"""The splits: staged examples receive their group, whose hash decides the split."""
 
 import bisect
 import hashlib
@@ -22,12 +22,10 @@ _GZIP_UNCOMPRESSED = tf.io.TFRecordOptions(compression_type="GZIP", compression_
 
 
 class SplitStaged(beam.DoFn):
-    """From the places and groups of a shard's images to its files, one for each split.
+    """From the places and groups of a shard's images to one file per split, and counts by split and class.
 
-    As in TFX, the hash of the group decides the split. A file appears complete or not at all, under the same name at
-    every attempt, so that a repeated one leaves nothing twice.
-
-    Output: split and class name, and the number of their examples in this shard.
+    The hash of the group decides the split, as in TFX. A file appears complete or not at all. Its name never changes,
+    so that a repeated attempt leaves nothing twice.
 
     Args:
         buckets: Hash buckets of each split.
@@ -44,7 +42,7 @@ class SplitStaged(beam.DoFn):
         self._staging = staging
 
     def process(self, assigned: tuple[int, Iterable[list[Assigned]]]) -> Iterator[tuple[tuple[str, str], int]]:
-        """Goes through the staging files from front to back."""
+        """Reads the staging files from front to back."""
         shard, parts = assigned
         images = sorted(itertools.chain.from_iterable(parts), key=lambda image: (image[0].batch, image[0].offset))
         written = {split: os.path.join(self._staging, f"{uuid.uuid4().hex}.shard") for split in self._splits}

@@ -1,4 +1,4 @@
-"""A batch of files as staged examples, with descriptors for the grouping, or as rejections."""
+"""A batch of files as staged examples with descriptors, or as rejections."""
 
 import os
 from dataclasses import dataclass, field
@@ -19,14 +19,7 @@ Row = dict[str, str]
 
 @dataclass(frozen=True)
 class Place:
-    """The place of an image's example in a staging file.
-
-    Attributes:
-        batch: Number of the batch of images.
-        file: Staging file.
-        offset: Bytes before the example.
-        size: Bytes of the example.
-    """
+    """The place of an example in a staging file: number of its batch, file, byte offset and bytes."""
 
     batch: int
     file: str
@@ -41,9 +34,8 @@ class Staged:
     Attributes:
         names: Paths of the images below the data folder.
         descriptors: See `crackgate.images.copies.descriptor`.
-        places: Places of their serialized `tf.train.Example`s, which have no group yet.
-        rejected: Rows of the account.
-        warnings: Likewise, of images that were not taken whole.
+        places: Places of serialized `tf.train.Example`s, still without a group.
+        rejected: Rows of the account, as are `warnings`.
     """
 
     names: list[bytes] = field(default_factory=list)
@@ -62,7 +54,7 @@ class Reader:
     limits: ImageLimits
 
     def stage(self, number: int, paths: list[bytes], file: str, content: BinaryIO) -> Staged:
-        """Reads a batch into the open staging file `content`, and never raises for an image's content or faults."""
+        """Reads a batch into the open staging file `content`; no image's content or faults make it raise."""
         staged, offset = Staged(), 0
         for path in paths:
             class_name = class_of(path)
@@ -95,7 +87,7 @@ class Reader:
 
 
 def class_of(path: bytes) -> str:
-    """The class folder that holds a file, or "" when the file lies beside them."""
+    """The class folder of a file, or "" beside the class folders."""
     return os.fsdecode(path).partition(os.sep)[0] if os.sep.encode() in path else ""
 
 
@@ -109,7 +101,7 @@ def account_row(path: bytes, class_name: str, **said: str) -> Row:
 
 
 def _to_example(path: bytes, class_name: str, label: int, image: CanonicalImage, descriptor: bytes) -> tf.train.Example:
-    # Filled in place: one message per feature takes three times as long.
+    # It is filled in place: one message per feature takes three times as long.
     example = tf.train.Example()
     feature = example.features.feature
     feature[stored_example.ENCODED].bytes_list.value.append(image.encoded)

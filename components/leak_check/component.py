@@ -18,9 +18,7 @@ class LeakCheckSpec(types.ComponentSpec):
 
 
 class LeakCheck(base_beam_component.BaseBeamComponent):
-    """Looks for copies across splits in the examples as they are stored, however they were split.
-
-    A model that has trained on copies of its test images passes any gate.
+    """Looks for copies across splits in the stored examples; a model trained on copies of test images passes any gate.
 
     Outputs:
         findings: A JsonValue (see `executor`).
@@ -30,11 +28,7 @@ class LeakCheck(base_beam_component.BaseBeamComponent):
     EXECUTOR_SPEC = executor_spec.BeamExecutorSpec(LeakCheckExecutor)
 
     def __init__(self, examples: types.BaseChannel):
-        """Constructs the component.
-
-        Args:
-            examples: ImageExampleGen's output.
-        """
+        """Takes ImageExampleGen's output."""
         super().__init__(
             spec=LeakCheckSpec(
                 examples=examples,

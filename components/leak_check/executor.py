@@ -1,6 +1,4 @@
-"""The work of LeakCheck.
-
-Its findings:
+"""The work of LeakCheck, which finds
 
     {"pairs": 3412, "leaks": 1, "examples": [["train: Positive/a.jpg", "test: Positive/b.jpg"]],
      "groups_in_two_splits": 0}

@@ -33,12 +33,9 @@ class ReleasePusherSpec(types.ComponentSpec):
 class ReleasePusher(base_component.BaseComponent):
     """Releases a model that passed its gates as a numbered version, complete or absent at every instant.
 
-    TFX's own Pusher copies file by file under the final name, and knows of no manifest, signature, rollback or
-    retention.
-
     Outputs:
-        pushed_model: A PushedModel with the custom properties that TFX's Pusher gives it: `pushed` (1 or 0),
-            `pushed_destination` (the version's folder) and `pushed_version`; see `executor` for those withdrawn.
+        pushed_model: A PushedModel with the custom properties of TFX's Pusher: `pushed` (1 or 0), `pushed_destination`
+            (the version's folder) and `pushed_version`; see `executor` for withdrawn models.
     """
 
     SPEC_CLASS = ReleasePusherSpec
@@ -60,12 +57,12 @@ class ReleasePusher(base_component.BaseComponent):
         Args:
             model: The Trainer's output.
             model_blessing: The Evaluator's verdict.
-            evaluation: What the Evaluator found; its metrics go into the manifest.
-            examples: What the model was made of; the data's fingerprint goes into the manifest.
+            evaluation: The Evaluator's output, whose metrics go into the manifest.
+            examples: ImageExampleGen's output; the data's fingerprint goes into the manifest.
             serving_dir: Absolute path that receives `<version>/`.
-            options: Where the signing key is (see `crackgate.releases.signatures`), and how many versions to keep.
-            config_digest: Of the configuration that decides about the model.
-            infra_blessing: The verdict of a check that the model can be served; None where there is no such check.
+            options: The signing key (see `crackgate.releases.signatures`) and the number of versions to keep.
+            config_digest: Digest of the configuration that decides about the model.
+            infra_blessing: The verdict of a serving check; None without such a check.
         """
         super().__init__(
             spec=ReleasePusherSpec(

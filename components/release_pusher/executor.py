@@ -1,7 +1,7 @@
 """The work of ReleasePusher.
 
-A model that was rolled back is not released again: `pushed` is 0 then, and `pushed_version` and `pushed_destination`
-name its withdrawn version. The outcome may be read from the cache much later, when that version has been reinstated.
+A withdrawn model is not released again: `pushed` is 0, and `pushed_version` and `pushed_destination` name its version.
+The cache may return this outcome after that version was reinstated.
 """
 
 import logging
@@ -39,14 +39,13 @@ log = logging.getLogger("crackgate")
 
 
 class ReleasePusherExecutor(base_executor.BaseExecutor):
-    """Releases the model, unless it did not pass, was withdrawn, or is in production already."""
+    """Releases the model unless it did not pass, was withdrawn, or is in production already."""
 
     def Do(self, input_dict: Artifacts, output_dict: Artifacts, exec_properties: Properties) -> None:  # noqa: N802
         """Releases the model and records that in `pushed_model`.
 
-        Raises:
-            ServingDirectoryError: The serving directory cannot be written to; nothing was released.
-            KeyFileError: The signing key cannot be used; nothing was released.
+        Raises ServingDirectoryError for an unwritable serving directory, KeyFileError for an unusable signing key.
+        Nothing was released then.
         """
         self._log_startup(input_dict, output_dict, exec_properties)
         pushed = artifact_utils.get_single_instance(output_dict["pushed_model"])
@@ -112,7 +111,7 @@ def _passed(input_dict: Artifacts) -> bool:
 
 
 def _find_in_production(serving_dir: Path, digest: str, signer: Signer | None) -> Path | None:
-    """The version in production if it is this model, which is not released twice when other options judge it again."""
+    """The version in production if it is this model, which other options may judge again."""
     folder = production_version(serving_dir)
     found = verify(folder) if folder else None
     if folder is None or found is None or found.manifest is None or not found.intact:
@@ -124,7 +123,7 @@ def _find_in_production(serving_dir: Path, digest: str, signer: Signer | None) -
 
 
 def _remove_old(serving_dir: Path, keep: int) -> None:
-    """Removes old versions; an error of that does not undo the release."""
+    """Removes old versions; an error does not undo the release."""
     try:
         removed = remove_old_versions(serving_dir, keep)
     except ServingDirectoryError as error:

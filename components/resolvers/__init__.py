@@ -1,1 +1,1 @@
-"""Resolvers: what a run is compared with, from the release in production."""
+"""Resolvers: a run's counterparts from the release in production."""

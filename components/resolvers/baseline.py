@@ -9,13 +9,12 @@ from components.resolvers.in_production import find_releases
 
 
 class ModelInProductionStrategy(resolver.ResolverStrategy):
-    """Finds the model in production, or the one before where that is the candidate itself.
+    """Finds the model in production, or the one before if that is the candidate itself.
 
-    When nothing changed, the Trainer's cached model is the one in production. TFX's LatestBlessedModelStrategy would
-    compare it with itself, and evaluate and push it again. It knows no rollback either, and takes models that were
-    blessed and never released.
+    The Trainer's cached model may be the one in production. TFX's LatestBlessedModelStrategy would compare it with
+    itself. It also knows no rollback, and takes models that were never released.
 
-    The Resolver's inputs are `model`, `pushed_model` and `candidate`.
+    The inputs are `model`, `pushed_model` and `candidate`.
     """
 
     def resolve_artifacts(

@@ -1,4 +1,4 @@
-"""The releases that count: those that were not rolled back."""
+"""The releases that were not rolled back."""
 
 from pathlib import Path
 
@@ -9,10 +9,7 @@ from crackgate.releases import State, find_version
 
 
 def find_releases(pushed_models: list[types.Artifact]) -> list[types.Artifact]:
-    """Returns the releases that are not withdrawn, the newest version first.
-
-    A version that retention removed still counts.
-    """
+    """Returns the releases that are not withdrawn, the newest first; versions that retention removed still count."""
     released = [artifact for artifact in pushed_models if artifact.get_int_custom_property(PUSHED)]
     standing = [artifact for artifact in released if not _is_withdrawn(artifact)]
     return sorted(standing, key=lambda artifact: (_version(artifact), artifact.id), reverse=True)

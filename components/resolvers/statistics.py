@@ -10,7 +10,7 @@ from components.resolvers.in_production import find_releases
 class ReleasedStatisticsStrategy(resolver.ResolverStrategy):
     """Finds the statistics of the run that released the version in production, unless they are this run's own.
 
-    The Resolver's inputs are `statistics`, `pushed_model` and `candidate`, this run's statistics.
+    The inputs are `statistics`, `pushed_model` and `candidate`, this run's statistics.
     """
 
     def resolve_artifacts(

@@ -1,1 +1,1 @@
-"""ServingCheck: whether the exported model serves as it is, in a process that has nothing but TensorFlow."""
+"""ServingCheck: whether the exported model serves in a process that has only TensorFlow."""

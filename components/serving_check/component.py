@@ -12,7 +12,7 @@ from crackgate.config.serving_check import ServingCheckOptions
 
 
 class ServingCheckSpec(types.ComponentSpec):
-    """A model and what its training recorded in, a blessing and findings out."""
+    """A model and its training record in, blessing and findings out."""
 
     PARAMETERS = {
         "classes": ExecutionParameter(type=list[str]),
@@ -31,13 +31,12 @@ class ServingCheckSpec(types.ComponentSpec):
 
 
 class ServingCheck(base_component.BaseComponent):
-    """Loads the exported model in a fresh process that has only TensorFlow, and asks it what serving will ask it.
+    """Loads the exported model in a fresh process that has only TensorFlow, and sends it serving's requests.
 
-    A model that is refused only for time or memory, which a busy machine may lack for a while, is measured anew by the
-    next run; every other outcome is cached. TFX's own InfraValidator needs Docker.
+    The next run measures again a model that was refused only for time or memory; other outcomes are cached.
 
     Outputs:
-        blessing: An InfraBlessing; the custom property `blessed` is 1 when everything is as it should be.
+        blessing: An InfraBlessing; the custom property `blessed` is 1 when every check passes.
         findings: A JsonValue, `ServingFindings`.
     """
 
@@ -54,15 +53,9 @@ class ServingCheck(base_component.BaseComponent):
         positive_class: str | None,
         options: ServingCheckOptions,
     ):
-        """Constructs the component.
+        """Takes the Trainer's `model` and `model_run`, which holds the reference images and their scores.
 
-        Args:
-            model: The Trainer's.
-            model_run: The Trainer's, with the reference images and their scores.
-            model_blessing: The Evaluator's; a model that is not blessed is not checked.
-            classes: Names in label order.
-            positive_class: None when there is none.
-            options: Limits on scores, time and memory.
+        A model without the Evaluator's blessing is not checked. `classes` are in label order.
         """
         super().__init__(
             spec=ServingCheckSpec(

@@ -1,4 +1,4 @@
-"""Keeps TFX's cache from repeating a refusal that was the machine's fault."""
+"""The driver that keeps TFX's cache from repeating a refusal that was the machine's fault."""
 
 from tfx.dsl.components.base import base_driver as component_driver
 from tfx.orchestration import metadata
@@ -6,19 +6,18 @@ from tfx.orchestration.portable import base_driver, data_types
 from tfx.proto.orchestration import driver_output_pb2
 from tfx.types import artifact_utils, standard_artifacts
 
-# The blessing's property with the id in ML Metadata of the model, where only time or memory was lacking.
+# The blessing's property for a lack of time or memory only: the model's id in ML Metadata.
 MEASURE_AGAIN = "measure_again"
 
 
 class ServingCheckDriver(component_driver.BaseDriver, base_driver.BaseDriver):
     """Makes the latest such refusal of the model a parameter, and so a part of the cache's key.
 
-    After it, the next run measures anew, and what comes of that is cached under the new key. A model that was never
-    refused so, or for a fault of its own, is looked up as always.
+    The next run then measures again and caches its outcome under the new key. Other outcomes are looked up as usual.
     """
 
     def __init__(self, connection: metadata.Metadata):
-        """Components demand one of the two, the launcher runs the other; TFX's own drivers do the same."""
+        """Initializes both bases, as TFX's own drivers do: components need one, the launcher the other."""
         component_driver.BaseDriver.__init__(self, connection)
         base_driver.BaseDriver.__init__(self, connection)
 

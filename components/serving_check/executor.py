@@ -26,7 +26,7 @@ from crackgate.contracts.model_files import CARD_FILE, MODEL_VERSION_FILE, REFER
 from crackgate.contracts.serving_findings import ServingCheckResult, ServingFindings
 
 INPUTS = {"serving_default": "examples", "predict_images": "image_bytes"}
-# Asked one by one; more would only take longer.
+# Images that are sent one by one.
 _SINGLE = 4
 _MANY = 32
 _MEASURED_CALLS = 50
@@ -39,7 +39,7 @@ LATENCY = "latency limit"
 
 @dataclass
 class _ProbeResult:
-    """The probe's result; `cut_short` where it ran out of time or was killed, as a machine without memory does."""
+    """The probe's result; `cut_short` holds the check that a timeout or a kill ended, as for lack of memory."""
 
     checks: list[ServingCheckResult]
     metrics: dict[str, float]
@@ -47,10 +47,10 @@ class _ProbeResult:
 
 
 class ServingCheckExecutor(base_executor.BaseExecutor):
-    """Runs the probe, holds its metrics against the limits, and blesses the model or refuses it."""
+    """Runs the probe, holds its metrics against the limits, and blesses or refuses the model."""
 
     def Do(self, input_dict: Artifacts, output_dict: Artifacts, exec_properties: Properties) -> None:  # noqa: N802
-        """Writes findings and blessing; a model that does not serve is an outcome, not an error."""
+        """Writes findings and blessing; a refused model is an outcome, not an error."""
         self._log_startup(input_dict, output_dict, exec_properties)
         evaluated = artifact_utils.get_single_instance(input_dict["model_blessing"])
         if evaluated.get_int_custom_property(ARTIFACT_PROPERTY_BLESSED_KEY) == 1:
@@ -70,12 +70,9 @@ class ServingCheckExecutor(base_executor.BaseExecutor):
 
 
 def check_serving(model: Path, reference: Path, limits: dict[str, Any]) -> ServingFindings:
-    """Asks the model everything, and again when it was only too slow.
+    """Sends the model all requests, and again when it was only too slow.
 
-    Args:
-        model: The SavedModel's folder.
-        reference: Examples with recorded scores.
-        limits: The component's parameters, by name.
+    `reference` holds examples with recorded scores; `limits` are the component's parameters by name.
     """
     for _ in range(_TRIES):
         result = _probe(model, reference, limits)
@@ -100,10 +97,10 @@ def check_serving(model: Path, reference: Path, limits: dict[str, Any]) -> Servi
 
 
 def _probe(model: Path, reference: Path, limits: dict[str, Any]) -> _ProbeResult:
-    """Runs the probe; there is one failed check more where it did not come to its end."""
+    """Runs the probe; an incomplete run adds a failed check."""
     try:
         plan = _plan(model, reference, limits)
-    # Files of the model that are missing or damaged.
+    # The model's files may be missing or damaged.
     except (OSError, ValueError) as error:
         return _ProbeResult([_failed("files of the model", f"{type(error).__name__}: {error}")], {})
     ended = cut_short = ""
@@ -164,7 +161,7 @@ def _plan(model: Path, reference: Path, limits: dict[str, Any]) -> dict[str, Any
 
 
 def _read_warmup(file: Path) -> list[dict[str, Any]]:
-    """The requests as JSON: the protocol's own package is not in the process that replays them."""
+    """The requests as JSON: the replaying process lacks the protocol's package."""
     import tensorflow as tf
     from tensorflow_serving.apis import prediction_log_pb2
 
@@ -198,7 +195,7 @@ def _over_limits(metrics: dict[str, float], limits: dict[str, Any]) -> list[Serv
 def _say_end(code: int, said: bytes) -> str:
     how = f"killed by {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
     lines = said.decode("utf-8", "backslashreplace").strip().splitlines()
-    # Without the frames of a native crash, which say nothing and are many.
+    # The many frames of a native crash say nothing.
     words = "\n".join(line for line in lines if not line.startswith("    @"))[-_SHOWN_OF_STDERR:]
     return f"the process ended with {how}: {words}"
 
@@ -212,7 +209,7 @@ def _failed(name: str, detail: str) -> ServingCheckResult:
 
 
 def _bless(blessing: types.Artifact, passed: bool) -> None:
-    """As TFX's InfraValidator does it."""
+    """Sets the properties that TFX's InfraValidator sets."""
     folder = Path(blessing.uri)
     folder.mkdir(parents=True, exist_ok=True)
     (folder / ("INFRA_BLESSED" if passed else "INFRA_NOT_BLESSED")).touch()

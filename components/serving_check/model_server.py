@@ -1,4 +1,4 @@
-"""The same requests through TensorFlow Serving itself, where there is one: over REST and over gRPC."""
+"""The same requests through TensorFlow Serving itself, if it is installed: over REST and over gRPC."""
 
 import base64
 import json
@@ -23,16 +23,10 @@ _DAMAGED = b"not an image"
 
 
 def check(model: Path, reference: Path, inputs: dict[str, str], limits: dict[str, Any]) -> list[ServingCheckResult]:
-    """Starts the server with the model and compares its answers with the recorded scores.
+    """Starts the server with the model and compares its scores with those recorded in `reference`.
 
-    Args:
-        model: The SavedModel's folder.
-        reference: Examples with recorded scores.
-        inputs: Name of the argument by signature.
-        limits: With `score_tolerance` and `max_seconds`.
-
-    Returns:
-        Two checks, over REST and over gRPC; one that was skipped where `tensorflow_model_server` is not on the PATH.
+    `inputs` names each signature's argument; `limits` holds `score_tolerance` and `max_seconds`. Returns two checks,
+    REST and gRPC, or one skipped check if `tensorflow_model_server` is not on the PATH.
     """
     name = "TensorFlow Serving"
     binary = shutil.which(BINARY)
@@ -72,11 +66,11 @@ def check(model: Path, reference: Path, inputs: dict[str, str], limits: dict[str
 
 
 class _NotServingError(Exception):
-    """The server ended, or does not come up."""
+    """The server ended or does not start."""
 
 
 def _requests(reference: Path) -> tuple[dict[str, list[bytes]], np.ndarray]:
-    """By signature, what is sent; and the scores that have to come back. The last row of each is damaged."""
+    """Requests by signature, and the expected scores; the last row of each is damaged."""
     import tensorflow as tf
 
     records = list(tf.data.TFRecordDataset([str(reference)], "GZIP").as_numpy_iterator())
@@ -109,7 +103,7 @@ def _compare(
     except Exception as error:  # whatever two protocols can raise
         return ServingCheckResult(name=name, outcome="failed", detail=f"{type(error).__name__}: {str(error)[:500]}")
     tolerance = limits["score_tolerance"]
-    # Not >, which is false of NaN.
+    # `>` would be false for NaN.
     if not furthest <= tolerance:
         detail = f"scores are up to {furthest:.2g} from those recorded at training; allowed are {tolerance:g}"
         return ServingCheckResult(name=name, outcome="failed", detail=detail)
@@ -154,7 +148,7 @@ def _ask_grpc(
 
 
 def _wait(server: "subprocess.Popen[bytes]", port: int, seconds: float) -> None:
-    """Until the model is available."""
+    """Waits until the model is available."""
     ends = time.monotonic() + seconds
     while time.monotonic() < ends:
         if server.poll() is not None:

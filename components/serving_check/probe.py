@@ -1,10 +1,10 @@
-"""Asks an exported model everything that serving will ask it. A program of its own, with nothing but TensorFlow.
+"""Sends an exported model all requests of serving, as a program with nothing but TensorFlow.
 
     python -I probe.py [PACKAGE ...]
 
-Standard input is the plan, JSON, described in `executor`; it names the file of the result, JSON as well. Whatever goes
-wrong with a question is written down and the next one is asked; a model that cannot even be loaded, crashes or hangs
-leaves no result, or one that ends there. The PACKAGEs cannot be imported.
+Standard input is the plan, JSON, described in `executor`; it names the file of the result, JSON as well. A failed check
+is recorded, and the next one follows. A model that does not load, crashes or hangs leaves a partial result or none. The
+PACKAGEs cannot be imported.
 """
 
 import base64
@@ -32,23 +32,23 @@ class _Refused:
 
 
 def main(*forbidden: str) -> None:
-    """Asks, and writes the result after every answer, so that a crash says where it was."""
+    """Runs all checks and writes the result after each, so that a crash shows its place."""
     sys.meta_path.insert(0, _Refused(forbidden))
-    # No model server has Keras, either. TensorFlow would import it, and takes this for a Keras that is not installed.
+    # Model servers lack Keras. TensorFlow takes None for a Keras that is not installed.
     sys.modules |= {"keras": None, "tf_keras": None}  # type: ignore[dict-item]
-    # The imports and the model make nothing that could be collected.
+    # The imports and the model leave nothing to collect.
     gc.disable()
-    # Only now: TensorFlow must not bring the project in, either. And before the plan is there, which may take a while:
-    # the import takes seconds, but no device from the process that may need it until then.
+    # The import precedes the plan, since it takes seconds, and follows the ban, which binds TensorFlow too.
+    # The import takes no device from the process that may still need it.
     import tensorflow  # noqa: F401
 
     given = sys.stdin.buffer.read()
-    # The other process ended, or has no model to check.
+    # The other process has ended, or has no model to check.
     if not given:
         return
     plan = json.loads(given)
     result_file = Path(plan["result"])
-    # A folder to itself, whatever the model may write.
+    # The model may write into a folder of its own.
     os.chdir(result_file.parent)
     Probe(plan, result_file).ask_everything()
     # Python's end would collect all the same, for most of a second.
@@ -56,7 +56,7 @@ def main(*forbidden: str) -> None:
 
 
 class Probe:
-    """One model and the answers that it has to give."""
+    """One model and its expected output."""
 
     def __init__(self, plan: dict[str, Any], result_file: Path):
         import numpy as np
@@ -76,7 +76,7 @@ class Probe:
         )
 
     def ask_everything(self) -> None:
-        """In the order in which a fault explains the next ones; nothing else is asked of what cannot be loaded."""
+        """Runs the checks so that a fault explains later ones; a model that does not load ends them."""
         if not self._check("it loads", self._load):
             return
         if not self._check("signatures", self._compare_signatures):
@@ -93,7 +93,7 @@ class Probe:
         self._check("latency", self._measure)
 
     def _check(self, name: str, question: Callable[[], str]) -> bool:
-        """Asks one question; the detail says what was found, or what was wrong."""
+        """Runs one check; the detail tells its result or its fault."""
         self._write(asking=name)
         try:
             outcome, detail = "passed", question()
@@ -143,7 +143,7 @@ class Probe:
         return f"{spec.dtype.name} ({', '.join(sides)})"
 
     def _ask_both(self) -> str:
-        """From two threads, as callers do; a signature's first call takes longest. Their answers are judged next."""
+        """Calls both signatures from two threads, as callers do; the first call takes longest."""
         with ThreadPoolExecutor(2) as callers:
             self._stored_answer = callers.submit(self._ask, "serving_default", self._stored(self._images))
             self._bytes_answer = callers.submit(self._ask, "predict_images", self._images)
@@ -172,7 +172,7 @@ class Probe:
         return "answered with nothing"
 
     def _compare_formats(self) -> str:
-        """Both formats, whichever is stored: a PNG file holds the pixels of a stored image without loss."""
+        """Compares both formats: a PNG file holds the pixels of a stored image without loss."""
         tf = self._tf
         pixels = [
             tf.io.decode_jpeg(image, channels=3, dct_method="INTEGER_ACCURATE")
@@ -270,14 +270,14 @@ class Probe:
         assert shape == wanted.shape, f"scores of shape {shape}; recorded are {wanted.shape}"
         distance = self._np.abs(answer["scores"] - wanted)
         furthest = float(distance.max())
-        # Not >, which is false of NaN.
+        # `>` would be false for NaN.
         assert furthest <= self._plan["tolerance"], (
             f"scores are up to {furthest:.2g} from those recorded at training; allowed are {self._plan['tolerance']:g}"
         )
         return furthest
 
     def _ask(self, name: str, rows: list[bytes], errors: bytes | None = b"") -> dict[str, Any]:
-        """Asks one signature; `errors` is what every row's error has to be, None where there may be any."""
+        """Calls one signature; every row's error must equal `errors`, if that is not None."""
         tf = self._tf
         answer = self._signatures[name](**{self._plan["inputs"][name]: tf.constant(rows, tf.string, (len(rows),))})
         given = {key: value.numpy() for key, value in answer.items()}
@@ -307,7 +307,7 @@ def _names(values: list[str]) -> str:
 
 
 def _peak_memory_mib() -> float:
-    """Most resident memory of this process, of this program only: `getrusage` would count its parent's, too."""
+    """Most resident memory of this program: `getrusage` would count its parent's, too."""
     for line in Path("/proc/self/status").read_text(encoding="ascii").splitlines():
         if line.startswith("VmHWM:"):
             return int(line.split()[1]) / 1024

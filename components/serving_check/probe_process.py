@@ -1,4 +1,4 @@
-"""The process that asks the model: started when it is needed, or ahead, so that TensorFlow is imported by then."""
+"""The probe's process, started on demand, or ahead to import TensorFlow in time."""
 
 import json
 import subprocess
@@ -12,10 +12,7 @@ from crackgate.source_digest import PACKAGES
 
 
 class ProbeProcess:
-    """An interpreter with TensorFlow and no plan yet.
-
-    It waits for one on a pipe, which is closed where this process ends, however it does: it then ends, too.
-    """
+    """An interpreter with TensorFlow that waits for a plan; it ends when this process does."""
 
     def __init__(self) -> None:
         self._process = subprocess.Popen(
@@ -36,21 +33,13 @@ class ProbeProcess:
 
     @property
     def has_ended(self) -> bool:
-        """Whether it cannot be given a plan any more."""
+        """Whether it can no longer take a plan."""
         return self._process.poll() is not None
 
     def work(self, plan: dict[str, Any], seconds: float) -> tuple[int, bytes]:
-        """Gives it the plan and waits for its end.
+        """Gives it the plan (see `executor`) and waits; returns exit code, as from `subprocess`, and standard error.
 
-        Args:
-            plan: See `executor`.
-            seconds: For the whole plan.
-
-        Returns:
-            Exit code, as `subprocess` gives it, and standard error.
-
-        Raises:
-            subprocess.TimeoutExpired: It takes longer.
+        Raises subprocess.TimeoutExpired after `seconds` for the whole plan.
         """
         _, said = self._process.communicate(json.dumps(plan).encode(), seconds)
         return self._process.returncode, said
@@ -61,10 +50,7 @@ _ahead: list[ProbeProcess] = []
 
 @contextmanager
 def started_ahead() -> Iterator[Callable[[], None]]:
-    """Gives a function that starts a process for the next check of this interpreter.
-
-    A process that no check has taken ends with the block.
-    """
+    """Gives a function that starts a process for the next check; an unused one ends with the block."""
     try:
         yield lambda: _ahead.append(ProbeProcess())
     finally:
@@ -74,7 +60,7 @@ def started_ahead() -> Iterator[Callable[[], None]]:
 
 
 def take_process() -> ProbeProcess:
-    """Returns the process that was started ahead, or else a new one; the caller leaves it as a context."""
+    """Returns the process that was started ahead, or a new one, as a context to leave."""
     while _ahead:
         process = _ahead.pop()
         # A machine short of memory may have killed it.

@@ -14,10 +14,7 @@ _NAMED = 5
 
 
 def find_outliers(examples: types.Artifact, split: str, feature: str, centre: float) -> str:
-    """The images of a split whose value of a numeric feature is farthest from `centre`, as "'path' (value), ...".
-
-    It reads the whole split.
-    """
+    """Reads a split for the images whose feature is farthest from `centre`, as "'path' (value), ..."."""
     values = _values(examples, split, feature)
     farthest = heapq.nsmallest(_NAMED, values, key=lambda row: (-abs(row[1] - centre), row[0]))
     return ", ".join(f"{path!r} ({value:.4g})" for path, value in farthest)

@@ -1,4 +1,4 @@
-"""What decides a component's outcome besides its inputs, as TFX stores and compares it: options and code."""
+"""The parameters of a component that TFX stores and compares besides its inputs: options and code."""
 
 from typing import Any
 
@@ -22,14 +22,10 @@ OPTIONS_PARAMETERS = {OPTIONS: ExecutionParameter(type=str), **CODE_PARAMETERS}
 
 
 def digest_of(*code: type) -> dict[str, str]:
-    """The parameter that makes TFX run a component anew after an edit or an upgrade of what decides its outcome.
-
-    Args:
-        code: The executor, and the driver where it is ours.
-    """
+    """The parameter that makes TFX rerun a component after a change of its executor (and own driver)."""
     return {CODE_DIGEST: code_digest(*(each.__module__ for each in code))}
 
 
 def options_and_digest(options: BaseModel, *code: type) -> dict[str, str]:
-    """Both parameters."""
+    """The options and the digest of the code."""
     return {OPTIONS: options.model_dump_json(), **digest_of(*code)}

@@ -2,7 +2,7 @@
 
 RGB and grayscale JPEG and PNG files keep their bytes, and TensorFlow decodes them. Other files that Pillow reads become
 lossless RGB PNG of the pixels that a viewer shows. These are WebP, TIFF, GIF, BMP, CMYK, palettes, alpha, 16 bits,
-EXIF-turned images, first frames of several, and slightly damaged files.
+EXIF-turned images, first frames, and slightly damaged files.
 """
 
 import functools
