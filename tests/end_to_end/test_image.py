@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from crackgate.source_digest import PACKAGES
 from tests.helpers.command import PROJECT, QUICK
 
 pytestmark = pytest.mark.image
@@ -114,17 +115,16 @@ def test_it_has_no_rights_and_no_compiler(image: str) -> None:
 
 
 def test_it_holds_every_file_of_the_project_and_compiled_bytecode(image: str) -> None:
-    folders = ("components", "kubeflow", "pipeline", "serving", "trainer")
     script = (
         "import pathlib, sysconfig\n"
         "root = pathlib.Path(sysconfig.get_path('purelib'))\n"
-        f"for folder in {folders}:\n"
+        f"for folder in {PACKAGES}:\n"
         "    for file in (root / folder).rglob('*'):\n"
         "        print(file.relative_to(root))\n"
     )
     found = set(_run(image, "python", "-c", script).splitlines())
     tracked = subprocess.run(
-        ["git", "ls-files", *folders], cwd=PROJECT, capture_output=True, text=True, check=True
+        ["git", "ls-files", *PACKAGES], cwd=PROJECT, capture_output=True, text=True, check=True
     ).stdout.splitlines()
     wanted = {file for file in tracked if not file.startswith(("kubeflow/image/", "kubeflow/manifests/"))}
     assert wanted <= found, wanted - found
