@@ -1,4 +1,4 @@
-"""What all benchmarks share: photographs, measurements in processes, tables."""
+"""Tests of the code that benchmarks share: photographs, measurements in processes, tables."""
 
 from pathlib import Path
 
