@@ -1,5 +1,6 @@
 import io
 import logging
+import re
 
 import pytest
 from rich.console import Console
@@ -35,11 +36,11 @@ def test_components_are_told_by_what_local_dag_runner_logs(console: Console) -> 
     send(events, TFX, "Component %s is finished.", "Pusher")
     assert list(events.seconds) == list(events.peak_memory) == ["Trainer", "Pusher"]
     assert all(memory > 10_000_000 for memory in events.peak_memory.values())
-    assert shown(console).splitlines() == [
+    assert re.sub(r"\d+\.\d s", "N s", shown(console)).splitlines() == [
         "Trainer ...",
-        "Trainer cached in 0.0 s",
+        "Trainer cached in N s",
         "Pusher ...",
-        "Pusher done in 0.0 s",
+        "Pusher done in N s",
     ]
 
 
