@@ -56,12 +56,12 @@ def run_fn(fn_args: FnArgs) -> None:
 def _train(fn_args: FnArgs, options: TrainOptions, strategy: tf.distribute.Strategy, checkpoints: Path | None) -> None:
     classes: list[str] = fn_args.custom_config["classes"]
     positive_class = resolve_positive_class(options.positive_class, classes)
-    positive = None if positive_class is None else classes.index(positive_class)
+    positives = () if positive_class is None else (classes.index(positive_class),)
     run_dir = Path(fn_args.model_run_dir)
     run_dir.mkdir(parents=True, exist_ok=True)
     keras.utils.set_random_seed(options.seed)
-    if positive is not None:
-        check_decidable(read_labels(fn_args.eval_files), positive, classes)
+    if positives:
+        check_decidable(read_labels(fn_args.eval_files), positives, classes)
 
     with _views_folder(fn_args, options, strategy) as folder:
         with strategy.scope(), precision(options.mixed_precision):
@@ -78,7 +78,7 @@ def _train(fn_args: FnArgs, options: TrainOptions, strategy: tf.distribute.Strat
 
     classifier = assemble(backbone, head)
     calibration = fit_calibration(logits, labels)
-    decision = fit_decision(calibration.scores(logits), labels, positive, options.target_recall)
+    decision = fit_decision(calibration.scores(logits), labels, positives, options.target_recall)
     log.info("exporting the classifier")
     model_dir = Path(fn_args.serving_model_dir)
     max_pixels = fn_args.custom_config.get("max_pixels", MAX_PIXELS)

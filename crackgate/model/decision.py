@@ -1,7 +1,9 @@
-"""From scores to a decision: the positive class from a threshold on, which is chosen on eval for a wanted recall."""
+"""From scores to a decision: positive from a threshold on, which is chosen on eval for a wanted recall."""
 
+import functools
 import logging
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,53 +19,71 @@ _ROUNDING = 1e-3
 
 @dataclass(frozen=True)
 class Decision:
-    """An image is positive when its score of the class `label` is `threshold` (float32, 0 to 1) or more."""
+    """An image is positive when its scores of the classes `labels` sum to `threshold` (float32, 0 to 1) or more.
 
-    label: int
+    `labels` are the positive classes in ascending order: one or more, and not all.
+    """
+
+    labels: tuple[int, ...]
     threshold: float
 
     def is_positive(self, scores: np.ndarray) -> np.ndarray:
         """From scores (images, classes) to bool (images,). A score that is no number is positive: it needs a look."""
-        return ~(scores[:, self.label] < np.float32(self.threshold))
+        return ~(positive_score(scores, self.labels) < np.float32(self.threshold))
+
+
+def positive_score(scores: np.ndarray, positives: Sequence[int]) -> np.ndarray:
+    """The score of being positive, 0 to 1 (images,): the sum of the positive classes', from (images, classes)."""
+    # One by one: the served graph adds in this order, too, and the sums are equal to the last bit.
+    return np.minimum(functools.reduce(np.add, [scores[:, label] for label in positives]), 1)
 
 
 def decide(scores: np.ndarray, decision: Decision | None) -> np.ndarray:
     """The label of each image, int (images,), from float32 scores (images, classes).
 
-    Images that are not positive get the best of the other classes. Without a decision the highest score decides.
+    Images that are positive get the best of the positive classes, all others the best of the other classes. Without a
+    decision the highest score decides.
     """
     if decision is None:
         return scores.argmax(axis=1)
-    others = scores.copy()
-    others[:, decision.label] = -1
-    return np.where(decision.is_positive(scores), decision.label, others.argmax(axis=1))
+    others = np.setdiff1d(np.arange(scores.shape[1]), decision.labels)
+    best_positive, best_other = (
+        np.asarray(labels)[scores[:, labels].argmax(axis=1)] for labels in (decision.labels, others)
+    )
+    return np.where(decision.is_positive(scores), best_positive, best_other)
 
 
-def check_decidable(labels: np.ndarray, positive: int, classes: list[str]) -> None:
-    """Raises ValueError when eval's labels, int (images,), lack the positive class or any other: no threshold fits
+def check_decidable(labels: np.ndarray, positives: Sequence[int], classes: list[str]) -> None:
+    """Raises ValueError when eval's labels, int (images,), lack a positive class or all others: no threshold fits
     then.
     """
-    found = int((labels == positive).sum())
-    if found in (0, len(labels)):
+    found = [int((labels == label).sum()) for label in positives]
+    others = len(labels) - sum(found)
+    if not all((*found, others)):
+        counted = " and ".join(
+            f"{count} images of the positive class {classes[label]!r}"
+            for label, count in zip(positives, found, strict=True)
+        )
         raise ValueError(
-            f"the decision threshold is chosen on eval, which has {found} images of the positive class "
-            f"{classes[positive]!r} and {len(labels) - found} others: both are needed; add images, or set "
-            "data.split.eval higher, or set train.positive_class to another class"
+            f"the decision threshold is chosen on eval, which has {counted} and {others} others: each is needed; add "
+            "images, or set data.split.eval higher, or set train.positive_class to another class"
         )
 
 
-def fit_decision(scores: np.ndarray, labels: np.ndarray, positive: int | None, target_recall: float) -> Decision | None:
+def fit_decision(
+    scores: np.ndarray, labels: np.ndarray, positives: Sequence[int], target_recall: float
+) -> Decision | None:
     """Chooses the threshold and logs the recall and precision that these images show; None without a positive class.
 
     Args:
         scores: float32 (images, classes), calibrated.
-        labels: int (images,); both positive and others, see `check_decidable`.
-        positive: Label of the positive class.
+        labels: int (images,); of every positive class and others, see `check_decidable`.
+        positives: Labels of the positive classes, ascending.
         target_recall: Above 0, 1 at most.
     """
-    if positive is None:
+    if not positives:
         return None
-    decision = Decision(positive, choose_threshold(scores[:, positive], labels == positive, target_recall))
+    decision = Decision(tuple(positives), choose_threshold(scores, labels, positives, target_recall))
     estimate = measure_recall(decision, scores, labels, target_recall)
     log.info(
         "decision threshold %.6f: on eval, %d of %d positive images are found at a precision of %.4f",
@@ -84,23 +104,27 @@ def fit_decision(scores: np.ndarray, labels: np.ndarray, positive: int | None, t
     return decision
 
 
-def choose_threshold(scores: np.ndarray, is_positive: np.ndarray, target_recall: float) -> float:
+def choose_threshold(scores: np.ndarray, labels: np.ndarray, positives: Sequence[int], target_recall: float) -> float:
     """The threshold (float32, 0 to 1) of the best precision among those that reach the recall on these images.
 
-    It lies midway, in log odds, between the lowest positive score and the next lower one.
+    Each positive class has to reach it: rare hairline cracks may all be missed where wide ones make up for them. The
+    threshold lies midway, in log odds, between the lowest positive score and the next lower one.
 
     Args:
-        scores: float32 (images,), of the positive class.
-        is_positive: bool (images,): the truth; with both values.
+        scores: float32 (images, classes).
+        labels: int (images,): the truth; of every positive class and others.
+        positives: Labels of the positive classes.
         target_recall: Above 0, 1 at most.
     """
-    values, position = np.unique(scores, return_inverse=True)
-    # Counts at or above each value.
-    hits = np.bincount(position, is_positive)[::-1].cumsum()[::-1]
-    flagged = np.bincount(position)[::-1].cumsum()[::-1]
+    values, position = np.unique(positive_score(scores, positives), return_inverse=True)
+    # Counts at or above each value, in all and of each positive class.
+    flagged, *hits = (
+        np.bincount(position, counted, len(values))[::-1].cumsum()[::-1]
+        for counted in (np.ones(len(labels)), *(labels == label for label in positives))
+    )
     # The product may come out above a whole number by a rounding error.
-    enough = hits >= math.ceil(target_recall * is_positive.sum() - 1e-9)
-    precision = np.where(enough, hits / flagged, -1)
+    enough = np.all([found >= math.ceil(target_recall * found[0] - 1e-9) for found in hits], axis=0)
+    precision = np.where(enough, np.sum(hits, axis=0) / flagged, -1)
     # Values rise, so the first of the best has the highest recall.
     best = int(precision.argmax())
     lowest = _log_odds(values[best])
@@ -140,7 +164,7 @@ def measure_recall(decision: Decision, scores: np.ndarray, labels: np.ndarray, t
     The recall shown is Clopper and Pearson's lower bound. A threshold chosen on the same images leaves it valid: the
     share of a population above its sample's k-th lowest value has the same beta distribution (Wilks 1941).
     """
-    truly, called = labels == decision.label, decision.is_positive(scores)
+    truly, called = np.isin(labels, decision.labels), decision.is_positive(scores)
     positives, found = int(truly.sum()), int((truly & called).sum())
     return RecallEstimate(
         positives=positives,

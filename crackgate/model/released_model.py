@@ -10,7 +10,7 @@ import tensorflow as tf
 from crackgate.contracts.answer import Answer
 from crackgate.contracts.card import NotAReleaseError, ReleaseCard, read_card
 from crackgate.contracts.model_files import MODEL_VERSION_FILE
-from crackgate.model.decision import Decision, decide
+from crackgate.model.decision import Decision, decide, positive_score
 from crackgate.model.engine import TOLERANCE, Running, build_network
 
 # Images that are decoded together: bounds the memory, whatever a caller sends.
@@ -40,7 +40,7 @@ class ReleasedModel:
         self.positive_class, self.threshold = card.positive_class, card.threshold
         self.decision = None
         if card.positive_class is not None and card.threshold is not None:
-            self.decision = Decision(card.classes.index(card.positive_class), card.threshold)
+            self.decision = Decision((card.classes.index(card.positive_class),), card.threshold)
         self.version = (folder / MODEL_VERSION_FILE).read_text(encoding="utf-8").strip()
         self._network = build_network(loaded, card.image_size, folder)
         self.engine = self._network.engine
@@ -122,12 +122,15 @@ def _load(folder: Path) -> Any:
 
 def _doubtful(scores: np.ndarray, decision: Decision | None) -> np.ndarray:
     """Rows whose label may be another within the tolerance: bool (images,)."""
-    others = scores
+    rivals = [scores]
     doubtful = np.zeros(len(scores), bool)
     if decision is not None:
-        doubtful = np.abs(scores[:, decision.label] - np.float32(decision.threshold)) <= TOLERANCE
-        others = np.delete(scores, decision.label, axis=1)
-    if others.shape[1] > 1:
-        best = np.partition(others, -2, axis=1)
-        doubtful |= best[:, -1] - best[:, -2] <= 2 * TOLERANCE
+        # Each of the summed scores may be off.
+        apart = np.abs(positive_score(scores, decision.labels) - np.float32(decision.threshold))
+        doubtful = apart <= len(decision.labels) * TOLERANCE
+        rivals = [scores[:, decision.labels], np.delete(scores, decision.labels, axis=1)]
+    for rows in rivals:
+        if rows.shape[1] > 1:
+            best = np.partition(rows, -2, axis=1)
+            doubtful |= best[:, -1] - best[:, -2] <= 2 * TOLERANCE
     return doubtful

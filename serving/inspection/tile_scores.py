@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from crackgate.model.decision import positive_score
 from crackgate.model.released_model import ReleasedModel
 from serving.inspection.grid import Grid
 
@@ -13,9 +14,9 @@ def score_tiles(model: ReleasedModel, pixels: np.ndarray, grid: Grid) -> np.ndar
         float32 (rows, columns), the positive class's score of each tile, 0 to 1.
     """
     assert model.decision is not None
-    positive, size = model.decision.label, model.image_size
+    positives, size = model.decision.labels, model.image_size
     scores = np.empty(grid.shape, np.float32)
     for row, y in enumerate(grid.rows.starts):
         tiles = np.stack([pixels[y : y + size, x : x + size] for x in grid.columns.starts])
-        scores[row] = model.score_pixels(tiles.astype(np.float32))[:, positive]
+        scores[row] = positive_score(model.score_pixels(tiles.astype(np.float32)), positives)
     return scores

@@ -32,7 +32,7 @@ def export_toy(folder: Path) -> None:
     head = keras.Model(features, keras.layers.Dense(2, name="logits")(features), name="head")
     head.set_weights([np.array([[-6, 6]] * 3, np.float32), np.array([9, -9], np.float32)])
     classifier = keras.Model(images, head(keras.layers.GlobalAveragePooling2D()(backbone(images))))
-    calibration, decision = Calibration(1.0, (0.0, 0.0)), Decision(1, THRESHOLD)
+    calibration, decision = Calibration(1.0, (0.0, 0.0)), Decision((1,), THRESHOLD)
     export_classifier(classifier, CLASSES, SIZE, folder, calibration, decision, backbone=backbone, head=head)
 
 

@@ -1,6 +1,8 @@
 """The released artifact: a SavedModel with two signatures that decode exactly as training did."""
 
+import functools
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 import keras
@@ -130,12 +132,12 @@ class ServedClassifier(tf.Module):
         label = tf.argmax(scores, axis=1)
         outputs = {"scores": scores, "error": error}
         if self._decision is not None:
-            positive = self._decision.label
-            score = scores[:, positive]
+            positives = self._decision.labels
+            others = [label for label in range(scores.shape[1]) if label not in positives]
+            score = functools.reduce(tf.add, [scores[:, positive] for positive in positives])
             # Not `logical_not(score < threshold)`: TensorFlow rewrites that to >=, which is false of NaN.
             outputs["is_positive"] = (score >= self._decision.threshold) | tf.math.is_nan(score) | failed
-            others = tf.where(tf.one_hot(positive, scores.shape[1], on_value=True, off_value=False), -1.0, scores)
-            label = tf.where(outputs["is_positive"], tf.constant(positive, label.dtype), tf.argmax(others, axis=1))
+            label = tf.where(outputs["is_positive"], _best(scores, positives), _best(scores, others))
         outputs["label"] = tf.where(failed, "", tf.gather(self._classes, label))
         outputs["probability"] = tf.gather(scores, label, batch_dims=1)
         outputs["model_version"] = tf.fill(tf.shape(error), self._version.lookup(tf.constant(0, tf.int64)))
@@ -161,6 +163,11 @@ class ServedClassifier(tf.Module):
             parallel_iterations=1,
         )
         return scores, errors
+
+
+def _best(scores: tf.Tensor, labels: Sequence[int]) -> tf.Tensor:
+    """The best of some labels, int64 (N,), from scores (N, C); one of them even where no score is a number."""
+    return tf.gather(tf.constant(labels, tf.int64), tf.argmax(tf.gather(scores, labels, axis=1), axis=1))
 
 
 def export_classifier(
@@ -192,7 +199,7 @@ def export_classifier(
         tf.saved_model.save(served, str(folder), signatures=signatures)
     ReleaseCard(
         classes=classes,
-        positive_class=None if decision is None else classes[decision.label],
+        positive_class=None if decision is None else classes[decision.labels[0]],
         threshold=None if decision is None else decision.threshold,
         image_size=image_size,
         temperature=calibration.temperature,

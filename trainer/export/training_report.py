@@ -12,7 +12,7 @@ from sklearn.metrics import classification_report
 
 from crackgate.config.train import TrainOptions
 from crackgate.model.calibration import Calibration, expected_calibration_error
-from crackgate.model.decision import Decision, decide, measure_recall
+from crackgate.model.decision import Decision, decide, measure_recall, positive_score
 from trainer.fit.stages import Stages
 
 CURVES_FILE = "training_curves.png"
@@ -82,7 +82,7 @@ def write_classification_report(
     }
     if decision is not None:
         report["decision"] = {
-            "positive_class": classes[decision.label],
+            "positive_class": classes[decision.labels[0]],
             "threshold": decision.threshold,
             "target_recall": options.target_recall,
             **asdict(measure_recall(decision, scores, labels, options.target_recall)),
@@ -108,15 +108,15 @@ def write_reliability(
         if decision is None:
             score, happened = scores.max(axis=1), scores.argmax(axis=1) == labels
         else:
-            score, happened = scores[:, decision.label], labels == decision.label
+            score, happened = positive_score(scores, decision.labels), np.isin(labels, decision.labels)
         share, mean = calibration_curve(happened, score, n_bins=10)
         axes.plot(mean, share, marker="o", label=name)
     axes.plot([0, 1], [0, 1], color="grey", linestyle=":", label="perfectly calibrated")
     if decision is not None:
         axes.axvline(decision.threshold, color="black", linewidth=1, label=f"threshold {decision.threshold:.4g}")
     axes.set(
-        xlabel="highest score" if decision is None else f"score of {classes[decision.label]}",
-        ylabel="accuracy" if decision is None else f"share of {classes[decision.label]}",
+        xlabel="highest score" if decision is None else f"score of {classes[decision.labels[0]]}",
+        ylabel="accuracy" if decision is None else f"share of {classes[decision.labels[0]]}",
         title=f"{len(labels)} eval images",
     )
     axes.legend()

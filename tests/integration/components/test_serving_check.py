@@ -97,7 +97,7 @@ CALIBRATION = Calibration(0.4, (0.1, -0.1))
 
 
 def export(classifier: keras.Model, folder: Path, patterns: list[str]) -> None:
-    export_classifier(classifier, CLASSES, SIZE, folder, CALIBRATION, Decision(1, float(np.float32(0.5))))
+    export_classifier(classifier, CLASSES, SIZE, folder, CALIBRATION, Decision((1,), float(np.float32(0.5))))
     write_warmup_requests(SIZE, patterns, folder)
 
 

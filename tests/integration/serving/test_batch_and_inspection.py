@@ -59,7 +59,7 @@ def release(tmp_path_factory: pytest.TempPathFactory) -> Path:
     head = build_head(features.shape[1], 2, TrainOptions(seed=0))
     head.set_weights([np.hstack([-fitted.coef_.T, fitted.coef_.T]) / 2, np.r_[-1, 1] * fitted.intercept_ / 2])
     folder = tmp_path_factory.mktemp("release") / "1"
-    calibration, decision = Calibration(1.0, (0.0, 0.0)), Decision(1, 0.5)
+    calibration, decision = Calibration(1.0, (0.0, 0.0)), Decision((1,), 0.5)
     classifier = assemble(backbone, head)
     export_classifier(classifier, CLASSES, SIZE, folder, calibration, decision, backbone=backbone, head=head)
     keras.backend.clear_session()

@@ -137,7 +137,7 @@ def test_calibrated_scores_are_probabilities_whatever_was_done(way: str, trained
 def test_the_decision_reaches_its_recall_on_later_images(way: str, trained: dict[str, Trained]) -> None:
     model = trained[way]
     calibration = fit_calibration(model.eval_logits, EVAL.labels)
-    decision = fit_decision(calibration.scores(model.eval_logits), EVAL.labels, 1, 0.95)
+    decision = fit_decision(calibration.scores(model.eval_logits), EVAL.labels, (1,), 0.95)
     found = decide(calibration.scores(model.logits), decision) == 1
     # Measured: 0.93 to 0.98.
     assert found[LATER.labels == 1].mean() > 0.85

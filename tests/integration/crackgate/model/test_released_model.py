@@ -106,7 +106,7 @@ def test_rounding_of_an_engine_turns_no_decision(model: ReleasedModel, monkeypat
     (expected,) = of_signature(model, [IMAGES[10]])
     below = np.float32(expected.scores[1])
     for threshold, wrong in ((below, below - 5e-5), (np.nextafter(below, 2, dtype=np.float32), below + 5e-5)):
-        monkeypatch.setattr(model, "decision", Decision(1, float(threshold)))
+        monkeypatch.setattr(model, "decision", Decision((1,), float(threshold)))
         scores = np.array([[1 - wrong, wrong]], np.float32)
         monkeypatch.setattr(model._network, "start", lambda _, scores=scores: lambda: scores.copy())
         (answer,) = model.answer([IMAGES[10]])

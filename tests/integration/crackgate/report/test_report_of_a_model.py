@@ -100,7 +100,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     _write_examples(_surfaces(), folder / "examples")
     classifier = _darkness_classifier()
     export_classifier(
-        classifier, CLASSES, SIDE, folder / "model", Calibration(1.0, (0.0, 0.0)), Decision(label=1, threshold=0.4)
+        classifier, CLASSES, SIDE, folder / "model", Calibration(1.0, (0.0, 0.0)), Decision((1,), threshold=0.4)
     )
     (folder / "run").mkdir()
     classifier.save(folder / "run" / "classifier.keras")

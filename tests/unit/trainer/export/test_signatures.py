@@ -38,7 +38,7 @@ CLASSES = ["Crack", "Größer", "Sound"]
 SIZE = 32
 CALIBRATION = Calibration(1.7, (0.5, -0.3, -0.2))
 # Of one class in three, so that some images are positive without the highest score.
-DECISION = Decision(CLASSES.index("Crack"), float(np.float32(0.25)))
+DECISION = Decision((CLASSES.index("Crack"),), float(np.float32(0.25)))
 
 Answer = dict[str, np.ndarray]
 Signature = Callable[..., dict[str, tf.Tensor]]
@@ -218,9 +218,11 @@ def test_scores_are_the_calibrated_ones_of_the_trained_model(
 def test_an_image_is_positive_from_the_threshold_on(signatures: dict[str, Signature], encoded: list[bytes]) -> None:
     answer = _ask(signatures, encoded)
     scores = answer["scores"]
-    np.testing.assert_array_equal(answer["is_positive"], scores[:, DECISION.label] >= np.float32(DECISION.threshold))
+    np.testing.assert_array_equal(
+        answer["is_positive"], scores[:, DECISION.labels[0]] >= np.float32(DECISION.threshold)
+    )
     # Some are positive although another class scores higher, and some are not.
-    assert (answer["is_positive"] & (scores.argmax(axis=1) != DECISION.label)).any()
+    assert (answer["is_positive"] & (scores.argmax(axis=1) != DECISION.labels[0])).any()
     labels = [CLASSES.index(label.decode()) for label in answer["label"]]
     assert labels == decide(scores, DECISION).tolist()
     assert set(labels) == set(range(len(CLASSES)))

@@ -105,7 +105,7 @@ def test_the_report_is_about_the_decision_at_its_threshold(tmp_path: Path) -> No
     calibration = Calibration(2.0, (1.0, -0.5, -0.5))
     logits, labels = 2 * (np.log(scores) - calibration.bias), np.array([0, 0, 0, 2, 2])
     options = TrainOptions(target_recall=0.6)
-    write_classification_report(labels, logits, CLASSES, calibration, Decision(0, 0.25), options, tmp_path)
+    write_classification_report(labels, logits, CLASSES, calibration, Decision((0,), 0.25), options, tmp_path)
     report = json.loads((tmp_path / "classification_report.json").read_text(encoding="utf-8"))
     assert report["accuracy"] == pytest.approx(3 / 5)
     assert report["Crack"] == pytest.approx({"precision": 2 / 3, "recall": 2 / 3, "f1-score": 2 / 3, "support": 3})
@@ -125,7 +125,7 @@ def test_without_a_positive_class_the_report_has_no_decision(tmp_path: Path) -> 
     assert "decision" not in _report(labels=[0, 1, 2], predicted=[0, 1, 2], folder=tmp_path)
 
 
-@pytest.mark.parametrize("decision", [Decision(0, 0.25), None], ids=["positive class", "none"])
+@pytest.mark.parametrize("decision", [Decision((0,), 0.25), None], ids=["positive class", "none"])
 def test_the_reliability_diagram_shows_before_and_after(decision: Decision | None, tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     labels = rng.integers(3, size=200)
