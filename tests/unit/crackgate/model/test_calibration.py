@@ -52,15 +52,28 @@ def test_one_row_of_other_images_is_calibrated_as_well() -> None:
     assert expected_calibration_error(unseen, truth) < 0.05 < 0.1 < before
 
 
-def test_images_without_a_mistake_leave_room_for_doubt() -> None:
-    labels = np.arange(200) % 2
-    logits = np.eye(2)[labels] * 10 + np.random.default_rng(0).normal(0, 0.5, (200, 2))
-    fitted = fit_calibration(logits, labels)
-    scores = fitted.scores(logits)
-    assert (scores.argmax(axis=1) == labels).all()
-    # 100 of 100 show no more than 101 of 102.
-    assert scores.max(axis=1).mean() == pytest.approx(101 / 102, abs=2e-3)
-    assert len(np.unique(scores[:, 0])) == 200
+@pytest.mark.parametrize("images", [40, 200, 2000])
+@pytest.mark.parametrize("sureness", [0.3, 1, 3])
+def test_without_a_mistake_the_calibration_error_does_not_rise(images: int, sureness: float) -> None:
+    rng = np.random.default_rng(images)
+    labels = np.arange(4000) % 2
+    logits = sureness * (np.eye(2)[labels] * 7 + rng.normal(0, 1, (4000, 2)))
+    fitted = fit_calibration(logits[:images], labels[:images])
+    before, after = softmax(logits, axis=1), fitted.scores(logits)
+    assert expected_calibration_error(after, labels) <= expected_calibration_error(before, labels)
+    # Nor do the scores become all 0 and 1.
+    assert len(np.unique(after[:, 0])) > 2000
+
+
+@pytest.mark.parametrize("swapped", [0, 0.01, 0.05])
+def test_the_log_loss_never_rises_whatever_the_labels(swapped: float) -> None:
+    rng = np.random.default_rng(1)
+    for images in (40, 200):
+        truth = rng.integers(2, size=images)
+        logits = np.eye(2)[truth] * 8 + rng.normal(0, 1.5, (images, 2))
+        labels = np.where(rng.uniform(size=images) < swapped, 1 - truth, truth)
+        fitted = fit_calibration(logits, labels)
+        assert _loss(fitted.scores(logits), labels) <= _loss(softmax(logits, axis=1), labels) + 1e-9
 
 
 @settings(deadline=None, max_examples=50)
