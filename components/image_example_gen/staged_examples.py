@@ -10,8 +10,9 @@ from crackgate.contracts import stored_example
 from crackgate.contracts.account import NOT_IN_CLASS_FOLDER
 from crackgate.contracts.image_limits import ImageLimits
 from crackgate.images.copies.descriptor import describe
-from crackgate.images.image_file import CanonicalImage, RejectedImageError, canonical_image
+from crackgate.images.image_file import CanonicalImage, canonical_image
 from crackgate.images.image_folder import read_regular_file, readable_path
+from crackgate.images.rejection import RejectedImageError
 
 # An `AccountRow` as JSON.
 Row = dict[str, str]

@@ -1,13 +1,12 @@
 """One image file: accepted in a canonical form, or rejected with a reason.
 
 RGB and grayscale JPEG and PNG files keep their bytes, and TensorFlow decodes them. Other files that Pillow reads become
-lossless RGB PNG of the pixels that a viewer shows. These are WebP, TIFF, GIF, BMP, CMYK, palettes, alpha, 16 bits,
-EXIF-turned images, first frames, and slightly damaged files.
+lossless RGB PNG of the pixels that a viewer shows. These are WebP, TIFF, GIF, BMP, AVIF, HEIC, CMYK, palettes, alpha,
+16 bits, EXIF-turned images, colours of another profile, first frames, and slightly damaged files.
 """
 
 import functools
 import io
-import re
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -19,25 +18,24 @@ from PIL import ExifTags, Image, ImageOps, TiffImagePlugin, UnidentifiedImageErr
 from tensorflow.core.protobuf import config_pb2
 
 from crackgate.contracts.image_limits import ImageLimits
+from crackgate.images import heic
+from crackgate.images.colour_profile import in_srgb
+from crackgate.images.file_kinds import unopened
+from crackgate.images.jpeg_scan import check_scan
 from crackgate.images.quality import Quality, measure
+from crackgate.images.rejection import RejectedImageError, too_many_bytes
+from crackgate.images.sixteen_bits import check_fill, declared_range, grey_levels
+from crackgate.images.tiff_directories import check_first_page, check_planes, has_further_pages, is_tiff
 
-FORMATS = ("JPEG", "PNG", "BMP", "WEBP", "TIFF", "GIF")
+FORMATS = ("JPEG", "PNG", "BMP", "WEBP", "TIFF", "GIF", "AVIF", *(("HEIF",) if heic.IS_READ else ()))
 # Phones write MPO, a JPEG with a second picture (a depth map, a preview) behind the first.
 _JPEG_FORMATS = ("JPEG", "MPO")
-# The first bytes of files of each format, and the end marks of those that have one.
-_BEGINNINGS = {
-    "JPEG": re.compile(rb"\xff\xd8\xff"),
-    "PNG": re.compile(rb"\x89PNG\r\n"),
-    "BMP": re.compile(rb"BM....\0{4}", re.DOTALL),
-    "WEBP": re.compile(rb"RIFF....WEBP", re.DOTALL),
-    "TIFF": re.compile(rb"II[*+]\0|MM\0[*+]"),
-    "GIF": re.compile(rb"GIF8[79]a"),
-}
-_END_MARKS = {"JPEG": b"\xff\xd9", "PNG": b"IEND", "GIF": b"\0;"}
 # Pillow's messages about a file that is damaged, but not at its end.
 _DAMAGE = ("broken data stream", "unrecognized data stream")
 # TensorFlow's libpng reads no longer rows.
 _LONGEST_SIDE = 1_000_000
+# Offset of a PNG file's bits for each sample.
+_PNG_DEPTH_AT = 24
 _SEVERAL_FRAMES = "first of several frames"
 
 
@@ -65,15 +63,6 @@ class CanonicalImage:
     luma: np.ndarray = field(repr=False, compare=False)
 
 
-class RejectedImageError(Exception):
-    """An unusable file: `reason` is one of a few fixed words, `detail` the exact fault."""
-
-    def __init__(self, reason: str, detail: str):
-        super().__init__(f"{reason}: {detail}")
-        self.reason = reason
-        self.detail = detail
-
-
 def canonical_image(data: bytes, limits: ImageLimits) -> CanonicalImage:
     """Checks and decodes the bytes of one image file.
 
@@ -82,7 +71,7 @@ def canonical_image(data: bytes, limits: ImageLimits) -> CanonicalImage:
     with _quiet():
         image = _accept(data, limits)
         pixels, kept_as_is = _decode(image, data)
-        warning = _warning(image)
+        warning = _warning(image, data)
     height, width, _ = pixels.shape
     # A copy: a view would keep Pillow's picture in memory.
     luma = np.array(Image.fromarray(pixels).convert("L"))
@@ -96,6 +85,13 @@ def canonical_image(data: bytes, limits: ImageLimits) -> CanonicalImage:
         warning=warning,
         luma=luma,
     )
+
+
+def canonical_bytes(data: bytes, limits: ImageLimits) -> bytes:
+    """`encoded` of `canonical_image` alone; raises RejectedImageError likewise."""
+    with _quiet():
+        pixels, kept_as_is = _decode(_accept(data, limits), data)
+    return data if kept_as_is else _encode_png(pixels)
 
 
 def viewer_pixels(data: bytes, limits: ImageLimits) -> np.ndarray:
@@ -116,10 +112,14 @@ def _accept(data: bytes, limits: ImageLimits) -> Image.Image:
     if not data:
         raise RejectedImageError("empty file", "0 bytes")
     if len(data) > limits.max_bytes:
-        raise RejectedImageError("too large", f"{len(data)} bytes, allowed are {limits.max_bytes}")
+        raise too_many_bytes(len(data), limits.max_bytes)
+    if is_tiff(data):
+        check_first_page(data)
     image = _open(data, limits)
     _check_format(image)
     _check_size(image, limits)
+    if image.format in _JPEG_FORMATS:
+        check_scan(data)
     return image
 
 
@@ -127,13 +127,13 @@ def _open(data: bytes, limits: ImageLimits) -> Image.Image:
     try:
         return Image.open(io.BytesIO(data))
     except UnidentifiedImageError:
-        raise _unopened(data, "the header cannot be read") from None
+        raise unopened(data, "the header cannot be read") from None
     except Image.DecompressionBombError as error:
         raise RejectedImageError("too large", f"{error} Allowed are {limits.max_pixels} pixels") from None
     except Exception as error:
         if _is_bomb(error):
             raise RejectedImageError("too large", str(error)) from None
-        raise _unopened(data, f"{type(error).__name__}: {error}") from None
+        raise unopened(data, f"{type(error).__name__}: {error}") from None
 
 
 def _is_bomb(error: Exception) -> bool:
@@ -141,38 +141,28 @@ def _is_bomb(error: Exception) -> bool:
     return isinstance(error, ValueError) and "too large" in str(error)
 
 
-def _unopened(data: bytes, fault: str) -> RejectedImageError:
-    """Explains from the first bytes and the end why a file did not open."""
-    kind = next((kind for kind, beginning in _BEGINNINGS.items() if beginning.match(data)), None)
-    if kind is None:
-        return RejectedImageError("not an image", f"starts with {data[:12]!r}")
-    return RejectedImageError("truncated" if _is_cut(data, kind) else "unreadable", f"begins like {kind}: {fault}")
-
-
-def _is_cut(data: bytes, kind: str) -> bool:
-    """Whether the end mark, or bytes that the header counts, are missing."""
-    if kind in _END_MARKS:
-        return _END_MARKS[kind] not in data
-    if kind == "BMP":
-        return len(data) < int.from_bytes(data[2:6], "little")
-    if kind == "WEBP":
-        return len(data) < 8 + int.from_bytes(data[4:8], "little")
-    return len(data) <= int.from_bytes(data[4:8], "little" if data[:2] == b"II" else "big")
-
-
 def _check_format(image: Image.Image) -> None:
     if image.format not in (*FORMATS, *_JPEG_FORMATS):
-        raise RejectedImageError("format not supported", f"{image.format}, allowed are {', '.join(FORMATS)}")
+        raise RejectedImageError(
+            "format not supported", f"{image.format}, allowed are {', '.join(FORMATS)}: convert it to one of them"
+        )
     if image.mode in ("I", "F"):
-        raise RejectedImageError("format not supported", "signed, 32-bit or real samples: which of them is white?")
-    if isinstance(image, TiffImagePlugin.TiffImageFile) and image.mode.startswith("I;16"):
+        raise RejectedImageError(
+            "format not supported", "signed, 32-bit or real samples: which of them is white? Convert it to 8 bits"
+        )
+    if not isinstance(image, TiffImagePlugin.TiffImageFile):
+        return
+    check_planes(image)
+    if image.mode.startswith("I;16"):
         # Pillow takes 12 bits for 16, which gives a nearly black picture, and does not invert.
         bits, photometric = (
             image.tag_v2.get(TiffImagePlugin.BITSPERSAMPLE),
             image.tag_v2.get(TiffImagePlugin.PHOTOMETRIC_INTERPRETATION, 0),
         )
         if bits != (16,) or photometric != 1:
-            raise RejectedImageError("format not supported", f"TIFF of {bits} bits, photometric {photometric}")
+            raise RejectedImageError(
+                "format not supported", f"TIFF of {bits} bits, photometric {photometric}: save it with 8 bits"
+            )
 
 
 def _check_size(image: Image.Image, limits: ImageLimits) -> None:
@@ -198,14 +188,34 @@ def _check_tiles(image: TiffImagePlugin.TiffImageFile, limits: ImageLimits) -> N
 
 def _decode(image: Image.Image, data: bytes) -> tuple[np.ndarray, bool]:
     """The viewer's pixels, uint8 (height, width, 3), and whether TensorFlow decodes `data` to the same."""
-    if _is_plain(image):
-        if _has_late_metadata(image, data):
-            _load(image)
-        if not _is_turned(image):
-            pixels = _tensorflow_pixels(data, image.size)
-            if pixels is not None:
-                return pixels, True
-    return _pillow_pixels(image), False
+    pixels, kept_as_is = _plain_pixels(image, data) or (_pillow_pixels(image, data), False)
+    if _has_sixteen_bit_colours(image, data):
+        check_fill(pixels, int(pixels.min()) << 8, int(pixels.max()) << 8 | 255)
+    return pixels, kept_as_is
+
+
+def _plain_pixels(image: Image.Image, data: bytes) -> tuple[np.ndarray, bool] | None:
+    """TensorFlow's pixels in sRGB, and whether they were so from the start; None where Pillow has to decode."""
+    if not _is_plain(image):
+        return None
+    if _has_late_metadata(image, data):
+        _load(image)
+    pixels = None if _is_turned(image) else _tensorflow_pixels(data, image.size)
+    if pixels is None:
+        return None
+    shown = None
+    if profile := image.info.get("icc_profile"):
+        shown = in_srgb(Image.fromarray(pixels[..., 0] if image.mode == "L" else pixels), profile)
+    return (pixels, True) if shown is None else (np.asarray(shown), False)
+
+
+def _has_sixteen_bit_colours(image: Image.Image, data: bytes) -> bool:
+    """Whether Pillow and TensorFlow dropped the lower eight bits of 16."""
+    if image.mode.startswith("I;16"):
+        return False
+    if isinstance(image, TiffImagePlugin.TiffImageFile):
+        return 16 in image.tag_v2.get(TiffImagePlugin.BITSPERSAMPLE, ())
+    return image.format == "PNG" and data[_PNG_DEPTH_AT] == 16
 
 
 def _is_plain(image: Image.Image) -> bool:
@@ -257,13 +267,21 @@ def _tensorflow_decoder() -> Callable[[bytes], np.ndarray]:
     return lambda data: fetch(data)[0]
 
 
-def _pillow_pixels(image: Image.Image) -> np.ndarray:
+def _pillow_pixels(image: Image.Image, data: bytes) -> np.ndarray:
     _load(image)
     with _faults_named():
+        profile = image.info.get("icc_profile")
         turned = ImageOps.exif_transpose(image) if _is_turned(image) else image
         # Pillow would fail to convert a transparent colour that does not fit.
         turned.info.clear()
-        return _eight_bit_rgb(turned)
+        if turned.mode.startswith("I;16"):
+            # Pillow's own conversion would clip to white.
+            samples = np.asarray(turned)
+            turned = Image.fromarray(grey_levels(samples, declared_range(image, data, int(samples.max()))))
+        elif turned.mode != "CMYK":
+            turned = turned.convert("L" if turned.mode in ("1", "L", "LA") else "RGB")
+        shown = in_srgb(turned, profile) if profile else None
+        return np.asarray(turned.convert("RGB") if shown is None else shown)
 
 
 def _load(image: Image.Image) -> None:
@@ -275,6 +293,8 @@ def _load(image: Image.Image) -> None:
 def _faults_named() -> Iterator[None]:
     try:
         yield
+    except RejectedImageError:
+        raise
     except OSError as error:
         reason = "unreadable" if str(error).startswith(_DAMAGE) else "truncated"
         raise RejectedImageError(reason, str(error)) from None
@@ -283,19 +303,11 @@ def _faults_named() -> Iterator[None]:
         raise RejectedImageError(reason, f"{type(error).__name__}: {error}") from None
 
 
-def _eight_bit_rgb(image: Image.Image) -> np.ndarray:
-    if image.mode.startswith("I;16"):
-        # Pillow's own conversion would clip to white.
-        grey = (np.asarray(image) >> 8).astype(np.uint8)
-        return np.repeat(grey[..., np.newaxis], 3, axis=-1)
-    return np.asarray(image.convert("RGB"))
-
-
-def _warning(image: Image.Image) -> str:
+def _warning(image: Image.Image, data: bytes) -> str:
     if image.format in _JPEG_FORMATS:
         return ""
     try:
-        several = getattr(image, "is_animated", False)
+        several = has_further_pages(data) if is_tiff(data) else getattr(image, "is_animated", False)
     except Exception:  # of any kind: the damage lies behind the frame that was read
         several = True
     return _SEVERAL_FRAMES if several else ""

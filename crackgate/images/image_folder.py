@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from crackgate.images.rejection import too_many_bytes
+
 
 @dataclass(frozen=True)
 class FoundFile:
@@ -55,9 +57,10 @@ def find_files(folder: Path) -> Iterator[FoundFile]:
 
 
 def read_regular_file(path: str | bytes, max_bytes: int) -> bytes:
-    """Content of a file, cut after `max_bytes` + 1 bytes.
+    """Content of a file of `max_bytes` at most; one that grows meanwhile is cut one byte behind them.
 
-    Raises OSError for unreadable files, and for pipes, devices and folders, which might never end.
+    Raises RejectedImageError for a larger file, by its size and unread. Raises OSError for unreadable files, and for
+    pipes, devices and folders, which might never end.
     """
     status = os.stat(path)
     if stat.S_ISDIR(status.st_mode):
@@ -65,9 +68,11 @@ def read_regular_file(path: str | bytes, max_bytes: int) -> bytes:
         os.listdir(path)
     if not stat.S_ISREG(status.st_mode):
         raise OSError(errno.EINVAL, "not a regular file")
+    if status.st_size > max_bytes:
+        raise too_many_bytes(status.st_size, max_bytes)
     with open(path, "rb") as file:
         # `read(max_bytes)` would take that much memory for every file, however small.
-        read = file.read(min(status.st_size, max_bytes) + 1)
+        read = file.read(status.st_size + 1)
         return read if len(read) <= status.st_size else read + file.read(max_bytes + 1 - len(read))
 
 

@@ -1,6 +1,8 @@
-"""A released model: decodes as its SavedModel does, scores by the fastest engine that agrees with it."""
+"""A released model: decodes as training did, scores by the fastest engine that agrees with its SavedModel."""
 
+import os
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +11,10 @@ import tensorflow as tf
 
 from crackgate.contracts.answer import Answer
 from crackgate.contracts.card import NotAReleaseError, ReleaseCard, read_card
+from crackgate.contracts.image_limits import ImageLimits
 from crackgate.contracts.model_files import MODEL_VERSION_FILE
+from crackgate.images.image_file import canonical_bytes
+from crackgate.images.rejection import RejectedImageError
 from crackgate.model.decision import Decision, decide, positive_score
 from crackgate.model.engine import TOLERANCE, Running, build_network
 
@@ -44,16 +49,23 @@ class ReleasedModel:
         self.version = (folder / MODEL_VERSION_FILE).read_text(encoding="utf-8").strip()
         self._network = build_network(loaded, card.image_size, folder)
         self.engine = self._network.engine
+        self._readers = ThreadPoolExecutor(os.cpu_count(), thread_name_prefix="reading images")
 
     def answer(self, images: Sequence[bytes]) -> list[Answer]:
-        """Scores any number of encoded JPEG, PNG or BMP images: one answer for each, in their order."""
+        """Scores image files of every format that ingest takes, any number: one answer for each, in their order.
+
+        Each is first brought into the form that ingest would have stored; what ingest refuses has that error.
+        """
         answers: list[Answer] = []
         scoring = None
         # While one chunk is scored the next is decoded.
         for first in range(0, len(images), _CHUNK):
-            pixels, errors = self.loaded.decode(tf.constant(images[first : first + _CHUNK]))
+            contents, faults = zip(*self._readers.map(_read, images[first : first + _CHUNK]), strict=True)
+            pixels, errors = self.loaded.decode(tf.constant(contents))
             pixels = pixels.numpy()
-            following = (pixels, errors.numpy(), self._network.start(pixels))
+            # The model may take fewer pixels than ingest.
+            errors = [fault or error.decode() for fault, error in zip(faults, errors.numpy(), strict=True)]
+            following = (pixels, errors, self._network.start(pixels))
             if scoring is not None:
                 answers.extend(self._finish(*scoring))
             scoring = following
@@ -74,7 +86,7 @@ class ReleasedModel:
         is_positive = None if self.decision is None else True
         return Answer("", 0.0, (0.0,) * len(self.classes), is_positive, self.version, error)
 
-    def _finish(self, pixels: np.ndarray, errors: np.ndarray, running: Running) -> Iterator[Answer]:
+    def _finish(self, pixels: np.ndarray, errors: list[str], running: Running) -> Iterator[Answer]:
         scores = running()
         # TensorFlow decides where the engine's rounding could turn the decision: the gate judged TensorFlow.
         doubtful = _doubtful(scores, self.decision)
@@ -84,7 +96,7 @@ class ReleasedModel:
         positives = None if self.decision is None else self.decision.is_positive(scores)
         for row, error in enumerate(errors):
             if error:
-                yield self.failure(error.decode())
+                yield self.failure(error)
                 continue
             yield Answer(
                 label=self.classes[labels[row]],
@@ -104,6 +116,14 @@ def load_released_model(folder: Path) -> ReleasedModel:
             "such as workspace/serving/1795374861"
         )
     return ReleasedModel(folder, _load(folder), read_card(folder))
+
+
+def _read(image: bytes) -> tuple[bytes, str]:
+    """What ingest would have stored, or why it would store nothing."""
+    try:
+        return canonical_bytes(image, ImageLimits()), ""
+    except RejectedImageError as rejection:
+        return b"", str(rejection)
 
 
 def _load(folder: Path) -> Any:

@@ -10,8 +10,8 @@ from pathlib import Path
 
 from crackgate.contracts.answer import Answer
 from crackgate.contracts.image_limits import ImageLimits
-from crackgate.images.image_file import RejectedImageError, canonical_image
 from crackgate.images.image_folder import read_regular_file, readable_path
+from crackgate.images.rejection import RejectedImageError
 from crackgate.model.released_model import ReleasedModel
 
 # The model is asked for so many images at a time, or fewer that have so many bytes together.
@@ -32,10 +32,7 @@ class PredictionRow:
 
 
 def predict(model: ReleasedModel, files: Iterable[Path]) -> Iterator[PredictionRow]:
-    """Scores files in the given order, some dozens at a time; rows come out as soon as their batch is scored.
-
-    Every file is first brought into the form that ingest would have stored.
-    """
+    """Scores files in the given order, some dozens at a time; rows come out as soon as their batch is scored."""
     batch: list[tuple[Path, bytes | str]] = []
     size = 0
     for file, content in _read_ahead(files):
@@ -63,9 +60,8 @@ def _read_ahead(files: Iterable[Path]) -> Iterator[tuple[Path, bytes | str]]:
 
 
 def _read(file: Path) -> bytes | str:
-    limits = ImageLimits()
     try:
-        return canonical_image(read_regular_file(str(file), limits.max_bytes), limits).encoded
+        return read_regular_file(str(file), ImageLimits().max_bytes)
     except RejectedImageError as rejection:
         return str(rejection)
     except OSError as error:

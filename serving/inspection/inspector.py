@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 
 from crackgate.atomic_files import whole_file
-from crackgate.images.image_file import RejectedImageError
 from crackgate.images.image_folder import readable_path
+from crackgate.images.rejection import RejectedImageError
 from crackgate.model.released_model import ReleasedModel
 from serving.inspection.grid import Grid, lay_grid
 from serving.inspection.measures import Measures, measure

@@ -114,8 +114,9 @@ def read_photographs(
 def _read(file: Path, limits: "ImageLimits") -> tuple[bytes, int | None, str]:
     """The bytes to decode, the digest of the picture's descriptor, and why there are neither, or ""."""
     from crackgate.images.copies.descriptor import describe
-    from crackgate.images.image_file import RejectedImageError, canonical_image
+    from crackgate.images.image_file import canonical_image
     from crackgate.images.image_folder import read_regular_file
+    from crackgate.images.rejection import RejectedImageError
 
     try:
         image = canonical_image(read_regular_file(os.fspath(file), limits.max_bytes), limits)

@@ -57,7 +57,8 @@ class HeatMapper:
 
     def _map(self, model: "ReleasedModel", photograph: bytes) -> dict[str, Any]:
         from crackgate.contracts.image_limits import ImageLimits
-        from crackgate.images.image_file import RejectedImageError, viewer_pixels
+        from crackgate.images.image_file import viewer_pixels
+        from crackgate.images.rejection import RejectedImageError
         from serving.inspection.grid import lay_grid
         from serving.inspection.measures import measure
         from serving.inspection.photograph import scale

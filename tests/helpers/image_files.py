@@ -1,5 +1,6 @@
 """Image files of every format and kind for the tests, made as they are needed, and what is expected of them."""
 
+import base64
 import io
 import struct
 import zlib
@@ -10,7 +11,8 @@ import tensorflow as tf
 from PIL import ExifTags, Image
 
 from crackgate.contracts.image_limits import ImageLimits
-from crackgate.images.image_file import CanonicalImage, RejectedImageError, canonical_image
+from crackgate.images.image_file import CanonicalImage, canonical_image
+from crackgate.images.rejection import RejectedImageError
 
 TINY = ImageLimits(min_side=1)
 
@@ -126,6 +128,48 @@ def rejection_of(data: bytes, limits: ImageLimits = TINY) -> RejectedImageError:
     return caught.value
 
 
+def matrix_profile(colorants: list[tuple[float, float, float]], gamma: float | None) -> bytes:
+    """An ICC profile of colours as sums of three XYZ (D50), of `gamma` or with sRGB's own curve; grey without any."""
+    points = np.linspace(0, 1, 1024)
+    curve = np.where(points <= 0.04045, points / 12.92, ((points + 0.055) / 1.055) ** 2.4)
+    curve = points**gamma if gamma else curve
+    packed = struct.pack(">4s4xI1024H", b"curv", 1024, *np.round(curve * 65535).astype(int).tolist())
+    xyz = [b"XYZ \0\0\0\0" + struct.pack(">3i", *(round(v * 65536) for v in c)) for c in colorants]
+    described = b"desc\0\0\0\0" + struct.pack(">I", 5) + b"test\0" + bytes(78)
+    tags = {b"desc": described, b"wtpt": b"XYZ \0\0\0\0" + struct.pack(">3i", 63190, 65536, 54061)}
+    tags |= dict.fromkeys((b"rTRC", b"gTRC", b"bTRC") if colorants else (b"kTRC",), packed)
+    tags |= dict(zip((b"rXYZ", b"gXYZ", b"bXYZ"), xyz, strict=False))
+    table, body, place = struct.pack(">I", len(tags)), b"", 132 + 12 * len(tags)
+    for name, content in tags.items():
+        content += bytes(-len(content) % 4)
+        table += name + struct.pack(">II", place + len(body), len(content))
+        body += content
+    space = b"RGB " if colorants else b"GRAY"
+    header = struct.pack(
+        ">I4sI4s4s4s12s4s", place + len(body), bytes(4), 0x02400000, b"mntr", space, b"XYZ ", bytes(12), b"acsp"
+    )
+    return header + bytes(28) + struct.pack(">3i", 63190, 65536, 54061) + bytes(48) + table + body
+
+
+SRGB = [(0.4361, 0.2225, 0.0139), (0.3851, 0.7169, 0.0971), (0.1431, 0.0606, 0.7141)]
+PRO_PHOTO = [(0.7977, 0.2880, 0.0), (0.1352, 0.7119, 0.0), (0.0313, 0.0001, 0.8249)]
+ADOBE_RGB = [(0.6097, 0.3111, 0.0195), (0.2053, 0.6257, 0.0609), (0.1492, 0.0632, 0.7446)]
+DISPLAY_P3 = [(0.5151, 0.2412, -0.0011), (0.2919, 0.6922, 0.0419), (0.1571, 0.0666, 0.7841)]
+
+# `small_picture`, as an encoder of HEIC wrote it: the decoder that the project uses does not write.
+HEIC = base64.b64decode(
+    "AAAAGGZ0eXBoZWljAAAAAG1pZjFoZWljAAABfW1ldGEAAAAAAAAAIWhkbHIAAAAAAAAAAHBpY3QAAAAAAAAAAAAAAAAAAAAAImlsb2MAAAAAREAA"
+    "AQABAAAAAAGdAAEAAAAAAAABkAAAACNpaW5mAAAAAAABAAAAFWluZmUCAAAAAAEAAGh2YzEAAAAADnBpdG0AAAAAAAEAAAD9aXBycAAAAN1pcGNv"
+    "AAAAdmh2Y0MBA3AAAACQAAAAAAAe8AD8/fj4AAAPA2AAAQAYQAEMAf//A3AAAAMAkAAAAwAAAwAeugJAYQABACpCAQEDcAAAAwCQAAADAAADAB6g"
+    "IIEFlurkprm4CGgwIAAAAwMgAAADACFiAAEABkQBwXPAiQAAABNjb2xybmNseAABAA0ABoAAAAAUaXNwZQAAAAAAAABAAAAAQAAAAChjbGFwAAAA"
+    "KAAAAAEAAAAhAAAAAf///+gAAAAC////4QAAAAIAAAAQcGl4aQAAAAADCAgIAAAAGGlwbWEAAAAAAAAAAQABBYECAwWEAAABmG1kYXQAAAGMKAGv"
+    "CeDl6qbzi9vff05oaZoV7CVQA6P0YkByZdMPn/PepOVhJI/+15NbiIl6DzMEDWs3LUe/+JBZIGyBkEa6rhc0UODWpsEn2GWdPxl7KNK8y3g5gAWA"
+    "hVSwjwmVifAtuA3ywsUdoOaO0lFEWf67Nw+IFernHVZ9M+fqNfJK7jL3N+IaY7r/TxSL08aHImHm+pgIhO4KlSxs71Hk/gUepfgOWPDY8tEC/m2h"
+    "YtHKQTK2Zs92xpn3J3dFOZtJ4Jht6R4s74ukwzJaNy2jdiLA3xkw0H3vvHqiTfmbkXaBPynPWzumxz2pFnUJv6gyM0oKSbaStXWKAAYER78R0Ofz"
+    "Wfl6lIk68x0llmOa6/LkEjuEe3J36lhYhdCW5LsQAG7nw4Wplxa+N68J7DVBBnp2YaW8l4ZfOlr7lli9fQl1GI69Fmcnq5Ho5yBspJP5ZQh7nxi4"
+    "5P+NS4DtJDVeOOxY16k5I4RjGylk5PPWPybx8LOk+U85tzGsuVn9gK7uhG57x63FhPW709bYNRxL"
+)
+
 KEPT: dict[str, bytes] = {
     "RGB JPEG": encode(small_picture(), "JPEG"),
     "progressive JPEG": encode(small_picture(), "JPEG", progressive=True),
@@ -186,6 +230,8 @@ REWRITTEN: dict[str, bytes] = {
     "TIFF in a tile": grey_tiff(noise(48, 64), t256=(40,), t257=(33,), t322=(64,), t323=(48,)),
     "GIF": encode(small_picture(), "GIF"),
     "grayscale GIF": encode(small_picture("L"), "GIF", interlace=False),
+    "AVIF": encode(small_picture(), "AVIF"),
+    "HEIC": HEIC,
     "GIF with a transparent colour": encode(small_picture("P"), "GIF", transparency=3),
 }
 # The first of several frames.

@@ -8,6 +8,7 @@ from typing import Any
 import httpx
 import pytest
 from google.protobuf import json_format
+from PIL import Image
 
 from tests.helpers.asking import DARK, LIGHT, b64, encoded, example, newest, predict
 from tests.helpers.service_process import Service
@@ -47,7 +48,7 @@ def test_examples_are_the_default_signature(service: Service) -> None:
 def test_the_answers_are_those_of_the_saved_model(service: Service, serving_dir: Path) -> None:
     import tensorflow as tf
 
-    images = [DARK, encoded(120, "JPEG"), b"no image", LIGHT, encoded(133, "JPEG", 200)]
+    images = [DARK, encoded(120, "JPEG"), LIGHT, encoded(133, "JPEG", 200)]
     loaded = tf.saved_model.load(str(serving_dir / str(newest(serving_dir))))
     outputs = loaded.signatures["predict_images"](image_bytes=tf.constant(images))
     answer = predict(service, {"signature_name": "predict_images", "inputs": [b64(image) for image in images]})
@@ -63,6 +64,41 @@ def test_the_answers_are_those_of_the_saved_model(service: Service, serving_dir:
         else:
             texts = [text.decode() if isinstance(text, bytes) else text for text in expected.tolist()]
             assert columns[name] == texts
+
+
+@pytest.mark.parametrize(
+    "name", ["AVIF", "HEIC", "lossy WebP", "16-bit TIFF", "turned JPEG", "CMYK JPEG", "cut JPEG", "low 16-bit PNG"]
+)
+def test_every_format_is_answered_alike_over_rest_and_grpc_and_by_predict(
+    service: Service, serving_dir: Path, tmp_path: Path, name: str
+) -> None:
+    import grpc
+    import tensorflow as tf
+    from tensorflow_serving.apis import predict_pb2, prediction_service_pb2_grpc
+
+    from crackgate.model.released_model import load_released_model
+    from serving.batch.predictions import predict as predict_files
+    from tests.helpers.image_files import SIXTEEN_BITS, SOURCES, encode
+
+    low = encode(Image.fromarray(SIXTEEN_BITS >> 4), "PNG")
+    data = {**SOURCES, "cut JPEG": SOURCES["RGB JPEG"][:-300] + b"\xff\xd9", "low 16-bit PNG": low}[name]
+    (tmp_path / "image").write_bytes(data)
+    model = load_released_model(serving_dir / str(newest(serving_dir)))
+    (expected,) = predict_files(model, [tmp_path / "image"])
+    assert bool(expected.answer.error) == (name in ("cut JPEG", "low 16-bit PNG"))
+
+    for signature, content in (("predict_images", data), ("serving_default", example(data))):
+        answer = predict(service, {"signature_name": signature, "instances": [b64(content)]}).raise_for_status()
+        (row,) = answer.json()["predictions"]
+        assert (row["label"], row["error"]) == (expected.answer.label, expected.answer.error)
+        assert row["scores"] == pytest.approx(expected.answer.scores, abs=1e-6)
+    request = predict_pb2.PredictRequest()
+    request.model_spec.name, request.model_spec.signature_name = "crackgate", "predict_images"
+    request.inputs["image_bytes"].CopyFrom(tf.make_tensor_proto([data]))
+    with grpc.insecure_channel(service.grpc) as channel:
+        outputs = prediction_service_pb2_grpc.PredictionServiceStub(channel).Predict(request, timeout=30).outputs
+    assert tf.make_ndarray(outputs["error"])[0].decode() == expected.answer.error
+    assert tf.make_ndarray(outputs["scores"])[0] == pytest.approx(expected.answer.scores, abs=1e-6)
 
 
 def test_status_and_metadata_are_tensorflow_servings_protos(service: Service, serving_dir: Path) -> None:

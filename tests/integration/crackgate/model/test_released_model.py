@@ -12,10 +12,13 @@ from PIL import Image
 
 from crackgate.contracts.answer import Answer
 from crackgate.contracts.card import NotAReleaseError
+from crackgate.contracts.image_limits import ImageLimits
 from crackgate.contracts.model_files import MODEL_VERSION_FILE
+from crackgate.images.image_file import canonical_image
 from crackgate.model import engine
 from crackgate.model.decision import Decision
 from crackgate.model.released_model import ReleasedModel, load_released_model
+from tests.helpers.image_files import SIXTEEN_BITS, SOURCES, grey_tiff
 from tests.helpers.toy_release import CLASSES, SIZE, THRESHOLD
 
 
@@ -70,9 +73,37 @@ def test_what_it_says_of_itself(model: ReleasedModel, toy_model: Path) -> None:
 
 @pytest.mark.parametrize("count", [0, 1, 2, 32, 33, 100])
 def test_any_number_of_images_is_answered_as_by_the_signature(model: ReleasedModel, count: int) -> None:
-    images = [*IMAGES, b"", b"no image", IMAGES[-1][:-30]] * 3
+    images = [*IMAGES, *IMAGES, *IMAGES]
     chosen = images[-count:] if count else []
     check_same(model.answer(chosen), of_signature(model, chosen) if chosen else [])
+
+
+@pytest.mark.parametrize("name", SOURCES)
+def test_every_format_is_answered_as_what_ingest_stores(model: ReleasedModel, name: str) -> None:
+    image = Image.open(io.BytesIO(SOURCES[name]))
+    assert min(image.size) >= ImageLimits().min_side or name == "PNG of one column"
+    (answer,) = model.answer([SOURCES[name]])
+    if name == "PNG of one column":
+        assert answer.error == "too small: 1x7 pixels, each side needs 32"
+    else:
+        check_same([answer], of_signature(model, [canonical_image(SOURCES[name], ImageLimits()).encoded]))
+        assert not answer.error
+
+
+@pytest.mark.parametrize(
+    ("data", "error"),
+    [
+        (b"", "empty file: 0 bytes"),
+        (b"no image", "not an image: starts with b'no image'"),
+        (SOURCES["RGB JPEG"][:-300] + b"\xff\xd9", "truncated: the JPEG's scan is truncated"),
+        (grey_tiff(SIXTEEN_BITS >> 4), "format not supported: 16-bit samples fill 0 to 4095"),
+    ],
+)
+def test_what_ingest_refuses_fails_its_own_row_with_that_reason(model: ReleasedModel, data: bytes, error: str) -> None:
+    before, answer, after = model.answer([IMAGES[0], data, IMAGES[-1]])
+    assert answer.error.startswith(error)
+    assert (answer.label, answer.probability, answer.scores, answer.is_positive) == ("", 0.0, (0.0, 0.0), True)
+    check_same([before, after], of_signature(model, [IMAGES[0], IMAGES[-1]]))
 
 
 def test_threads_may_ask_at_once(model: ReleasedModel) -> None:

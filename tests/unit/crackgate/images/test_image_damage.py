@@ -6,7 +6,8 @@ import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from crackgate.images.image_file import CanonicalImage, RejectedImageError, canonical_image
+from crackgate.images.image_file import CanonicalImage, canonical_image
+from crackgate.images.rejection import RejectedImageError
 from crackgate.model.decoding import decode_image
 from tests.helpers.image_files import ANIMATED, SOURCES, TINY, assert_tensorflow_agrees
 

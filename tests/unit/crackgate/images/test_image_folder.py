@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from crackgate.images.image_folder import FoundFile, find_classes, find_files, fingerprint, read_regular_file
+from crackgate.images.rejection import RejectedImageError
 
 # Any name that Linux allows and that is not hidden: no "/", no NUL, at most 255 bytes, and not necessarily UTF-8.
 NAMES = (
@@ -163,14 +164,18 @@ def test_a_folder_is_no_regular_file(tmp_path: Path) -> None:
         read_regular_file(f"{tmp_path}/", 100)
 
 
-@pytest.mark.parametrize(
-    ("size", "allowed", "read"), [(0, 10, 0), (9, 10, 9), (10, 10, 10), (11, 10, 11), (99, 10, 11)]
-)
-def test_a_file_is_read_whole_or_one_byte_beyond_what_is_allowed(
-    tmp_path: Path, size: int, allowed: int, read: int
-) -> None:
+@pytest.mark.parametrize(("size", "allowed"), [(0, 10), (9, 10), (10, 10)])
+def test_a_file_within_the_limit_is_read_whole(tmp_path: Path, size: int, allowed: int) -> None:
     (tmp_path / "1.jpg").write_bytes(bytes(range(size)))
-    assert read_regular_file(str(tmp_path / "1.jpg"), allowed) == bytes(range(read))
+    assert read_regular_file(str(tmp_path / "1.jpg"), allowed) == bytes(range(size))
+
+
+def test_a_larger_file_is_refused_by_its_true_size_and_unread(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with open(tmp_path / "1.jpg", "wb") as file:
+        file.truncate(3_000_000_000)
+    monkeypatch.setattr("builtins.open", lambda *_: pytest.fail("it was opened"))
+    with pytest.raises(RejectedImageError, match="too large: 3000000000 bytes, allowed are 10"):
+        read_regular_file(str(tmp_path / "1.jpg"), 10)
 
 
 def test_a_file_that_has_grown_since_its_size_was_asked_for_is_read_whole() -> None:

@@ -1,0 +1,60 @@
+"""JPEGs that lost a part of their scan are refused, and no others."""
+
+import io
+
+import pytest
+from PIL import Image
+
+from crackgate.contracts.image_limits import ImageLimits
+from crackgate.images.image_file import canonical_image
+from tests.helpers.image_files import TINY, encode, noise, rejection_of
+
+_END = b"\xff\xd9"
+_PICTURE = Image.fromarray(noise(64, 80, 3))
+_KINDS: dict[str, bytes] = {
+    "baseline": encode(_PICTURE, "JPEG"),
+    "progressive": encode(_PICTURE, "JPEG", progressive=True),
+    "grayscale": encode(_PICTURE.convert("L"), "JPEG"),
+    "CMYK": encode(_PICTURE.convert("CMYK"), "JPEG"),
+    "with restarts": encode(_PICTURE, "JPEG", restart_marker_rows=1),
+    "two pictures": encode(_PICTURE, "MPO", save_all=True, append_images=[_PICTURE.convert("L")]),
+}
+
+
+@pytest.mark.parametrize("data", _KINDS.values(), ids=_KINDS)
+@pytest.mark.parametrize("share", [0.45, 0.6, 0.9])
+def test_a_scan_that_ends_early_is_refused_although_the_end_is_marked(data: bytes, share: float) -> None:
+    if data is _KINDS["two pictures"]:
+        data = data[: data.index(b"\xff\xd8\xff", 2)]
+    rejection = rejection_of(data[: int(share * len(data))].rstrip(b"\xff") + _END)
+    assert rejection.reason == "truncated"
+    assert "premature end" in rejection.detail.lower()
+    assert "copy the file again" in rejection.detail
+
+
+def test_a_hole_in_the_middle_is_refused() -> None:
+    data = _KINDS["with restarts"]
+    restart = data.index(b"\xff\xd1")
+    rejection = rejection_of(data[: restart - 200] + data[restart + 400 :])
+    assert rejection.reason in ("unreadable", "truncated")
+    assert "libjpeg" in rejection.detail
+
+
+@pytest.mark.parametrize("data", _KINDS.values(), ids=_KINDS)
+def test_whole_scans_are_taken(data: bytes) -> None:
+    whole = canonical_image(data, TINY)
+    assert (whole.width, whole.height) == (80, 64)
+
+
+def test_bytes_too_many_cost_no_picture() -> None:
+    data = _KINDS["baseline"]
+    whole = canonical_image(data, TINY).luma
+    for harmless in (data[:-2] + b"\0\0" + _END, data + b"camera", data + _END):
+        assert (canonical_image(harmless, TINY).luma == whole).all()
+
+
+def test_photographs_of_any_size_are_taken() -> None:
+    for side in (32, 33, 47, 512):
+        buffer = io.BytesIO()
+        Image.fromarray(noise(side, side + 3, 3)).save(buffer, "JPEG")
+        assert canonical_image(buffer.getvalue(), ImageLimits()).height == side
