@@ -11,6 +11,7 @@ from components.data_page.executor import PAGE_FILE
 from crackgate.config.configuration import Config
 from crackgate.contracts.drift_findings import DriftFindings
 from crackgate.contracts.serving_findings import ServingFindings
+from crackgate.contracts.threshold_findings import ThresholdFindings
 from crackgate.gate.rules import gate_rules
 from crackgate.runs.lineage import Execution
 from crackgate.runs.summary import Images, Summary
@@ -77,3 +78,5 @@ def _add_outputs(summary: Summary, done: dict[str, Execution]) -> None:
         summary.outputs["tensorboard"] = str(folder)
         summary.outputs["model"] = path_utils.serving_model_path(outputs["model"][0].uri)
         summary.outputs |= {name: str(folder / file) for name, file in _TRAINING_FILES.items()}
+        decision = json.loads((folder / REPORT_FILE).read_text(encoding="utf-8")).get("decision")
+        summary.threshold = None if decision is None else ThresholdFindings.model_validate(decision)

@@ -12,9 +12,11 @@ from tfx.components.trainer.fn_args_utils import FnArgs
 
 from crackgate.config.train import TrainOptions
 from crackgate.model.calibration import fit_calibration
-from crackgate.model.decision import check_decidable, fit_decision
+from crackgate.model.decision import Decision
 from crackgate.model.decoding import MAX_PIXELS
 from crackgate.model.positive_class import resolve_positive_class
+from crackgate.model.threshold import check_decidable, choose_threshold, describe_threshold
+from trainer.export.image_paths import read_paths
 from trainer.export.reference import write_reference
 from trainer.export.signatures import export_classifier
 from trainer.export.training_digests import write_training_digests
@@ -78,7 +80,12 @@ def _train(fn_args: FnArgs, options: TrainOptions, strategy: tf.distribute.Strat
 
     classifier = assemble(backbone, head)
     calibration = fit_calibration(logits, labels)
-    decision = fit_decision(calibration.scores(logits), labels, positives, options.target_recall)
+    scores, limits = calibration.scores(logits), (options.target_recall, options.least_precision)
+    decision, findings = None, None
+    if positives:
+        decision = Decision(positives, choose_threshold(scores, labels, positives, *limits))
+        findings = describe_threshold(decision, scores, labels, classes, read_paths(fn_args.eval_files), *limits)
+        log.info("%s", " ".join(findings.sentences()))
     log.info("exporting the classifier")
     model_dir = Path(fn_args.serving_model_dir)
     max_pixels = fn_args.custom_config.get("max_pixels", MAX_PIXELS)
@@ -91,7 +98,7 @@ def _train(fn_args: FnArgs, options: TrainOptions, strategy: tf.distribute.Strat
     write_reference(classifier, calibration, options.image_size, fn_args.eval_files, run_dir)
     write_curves(stages, options, run_dir)
     write_history(stages, run_dir)
-    write_classification_report(labels, logits, classes, calibration, decision, options, run_dir)
+    write_classification_report(labels, logits, classes, calibration, decision, findings, run_dir)
     write_reliability(labels, logits, classes, calibration, decision, run_dir)
 
 

@@ -90,6 +90,15 @@ class TrainOptions(BaseModel):
         float,
         Field(gt=0, le=1, description="recall of the positive class on eval that the decision threshold is chosen for"),
     ] = 0.995
+    least_precision: Annotated[
+        float,
+        Field(
+            ge=0,
+            le=1,
+            description="precision of the positive class on eval down to which target_recall is followed: if it is not "
+            "enough, the threshold has the best recall within it; 0 follows target_recall at any price",
+        ),
+    ] = 0.9
     strategy: Annotated[
         Literal["one", "mirrored", "multi_worker"],
         Field(description="one device, all GPUs of this machine, or those of several machines (TF_CONFIG names them)"),

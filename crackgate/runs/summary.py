@@ -14,6 +14,7 @@ from crackgate.contracts.account import Account
 from crackgate.contracts.drift_findings import DriftFindings
 from crackgate.contracts.evaluation import Evaluation
 from crackgate.contracts.serving_findings import ServingFindings
+from crackgate.contracts.threshold_findings import ThresholdFindings
 from crackgate.contracts.verdict import EXIT_CODES, Verdict
 
 SUMMARY_FILE = "summary.json"
@@ -59,6 +60,7 @@ class Summary(BaseModel):
         seconds: From start to end, imports included.
         judges_only: Whether `crackgate gate` made the run, which releases nothing.
         exit_code: See `EXIT_CODES`.
+        threshold: How the model's decision threshold was chosen; None, too, where the highest score decides.
         reasons: Sentences that say why the model was not released, or refused by `crackgate gate`.
         pushed_version: The released version; None without a release.
         pushed_to: Its folder.
@@ -79,6 +81,7 @@ class Summary(BaseModel):
     reasons: list[str] = Field(default_factory=list)
     images: Images = Images()
     drift: DriftFindings | None = None
+    threshold: ThresholdFindings | None = None
     evaluation: Evaluation | None = None
     serving: ServingFindings | None = None
     pushed_version: int | None = None

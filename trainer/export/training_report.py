@@ -11,8 +11,9 @@ from sklearn.calibration import calibration_curve
 from sklearn.metrics import classification_report
 
 from crackgate.config.train import TrainOptions
+from crackgate.contracts.threshold_findings import ThresholdFindings
 from crackgate.model.calibration import Calibration, expected_calibration_error
-from crackgate.model.decision import Decision, decide, measure_recall, positive_score
+from crackgate.model.decision import Decision, decide, positive_score
 from trainer.fit.stages import Stages
 
 CURVES_FILE = "training_curves.png"
@@ -50,14 +51,14 @@ def write_classification_report(
     classes: list[str],
     calibration: Calibration,
     decision: Decision | None,
-    options: TrainOptions,
+    findings: ThresholdFindings | None,
     folder: Path,
 ) -> None:
     """Writes metrics of the exported model on the eval split to `classification_report.json`.
 
     Per class: precision, recall, F1 and support. Under `calibration`: temperature, bias, and the expected calibration
     error before and after. The error after is optimistic, because these images fitted the calibration. Under
-    `decision`, with a positive class: the threshold and its recall on eval (see `RecallEstimate`).
+    `decision`, with a positive class: the threshold and what it does on eval.
     `labels` are int (images,), `logits` float (images, classes).
     """
     scores = calibration.scores(logits)
@@ -80,13 +81,8 @@ def write_classification_report(
             },
         },
     }
-    if decision is not None:
-        report["decision"] = {
-            "positive_class": classes[decision.labels[0]],
-            "threshold": decision.threshold,
-            "target_recall": options.target_recall,
-            **asdict(measure_recall(decision, scores, labels, options.target_recall)),
-        }
+    if findings is not None:
+        report["decision"] = findings.model_dump()
     (folder / REPORT_FILE).write_text(json.dumps(report, indent=2))
 
 

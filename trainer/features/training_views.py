@@ -30,6 +30,7 @@ _LATER_OPTIONS = {
     "head_epochs",
     "head_learning_rate",
     "imbalance",
+    "least_precision",
     "most_views",
     "patience",
     "positive_class",
@@ -75,6 +76,7 @@ def training_views(
         train=source.get("train", train_files, learnt_from, each, options.views),
         validation=source.get("eval", eval_files, choosing, min(options.views, 2)),
         validation_once=None if choosing.all() else source.get("eval", eval_files, ~choosing, 1),
+        choosing=choosing,
     )
     cache.prune()
     return views

@@ -32,12 +32,14 @@ class TrainingViews:
     """Views of the train and the eval split, or of samples.
 
     `validation` has each eval image as it is and augmented, and chooses the epoch. `validation_once` has one view of
-    each other eval image, or is None. All eval images calibrate.
+    each other eval image, or is None. All eval images calibrate. `choosing`, bool (eval images,), marks those of
+    `validation` in the stored order; None: all are.
     """
 
     train: Views
     validation: Views
     validation_once: Views | None = None
+    choosing: np.ndarray | None = None
 
 
 def compute_views(

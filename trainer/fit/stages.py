@@ -67,17 +67,24 @@ def train_stages(
 def predict_eval(
     upper: keras.Model, head: keras.Model, views: TrainingViews, stages: Stages
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Logits, float32 (images, classes), and labels, int64 (images,), of all eval images after `train_stages`."""
+    """Logits, float32 (images, classes), and labels, int64 (images,), of all eval images after `train_stages`.
+
+    They come in the stored order.
+    """
     parts = [part for part in (views.validation, views.validation_once) if part is not None]
     labels = np.concatenate([part.labels for part in parts])
+    chosen = np.ones(len(labels), bool) if views.choosing is None else views.choosing
+    # The place of each stored image in `parts`.
+    order = np.argsort(np.argsort(~chosen, kind="stable"))
     if not stages.fine_tune_kept:
-        return head.predict(np.concatenate([part.features[:, 0] for part in parts]), verbose=0), labels
-    top = assemble(upper, head)
-    logits = []
-    for part in parts:
-        assert part.activations is not None, "fine-tuning needs stored activations"
-        logits.append(_logits(top, part.activations[:, 0]))
-    return np.concatenate(logits), labels
+        logits = [head.predict(np.concatenate([part.features[:, 0] for part in parts]), verbose=0)]
+    else:
+        top = assemble(upper, head)
+        logits = []
+        for part in parts:
+            assert part.activations is not None, "fine-tuning needs stored activations"
+            logits.append(_logits(top, part.activations[:, 0]))
+    return np.concatenate(logits)[order], labels[order]
 
 
 def _train_head(

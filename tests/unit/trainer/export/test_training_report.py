@@ -9,8 +9,10 @@ import pytest
 from PIL import Image
 
 from crackgate.config.train import TrainOptions
+from crackgate.contracts.threshold_findings import ThresholdFindings
 from crackgate.model.calibration import Calibration
 from crackgate.model.decision import Decision
+from crackgate.model.threshold import describe_threshold
 from trainer.export.training_report import write_classification_report, write_curves, write_history, write_reliability
 from trainer.fit.stages import History, Stages
 
@@ -34,7 +36,7 @@ def _logits(predicted: list[int]) -> np.ndarray:
 
 
 def _report(labels: list[int], predicted: list[int], folder: Path) -> Any:
-    write_classification_report(np.array(labels), _logits(predicted), CLASSES, AS_IS, None, TrainOptions(), folder)
+    write_classification_report(np.array(labels), _logits(predicted), CLASSES, AS_IS, None, None, folder)
     return json.loads((folder / "classification_report.json").read_text(encoding="utf-8"))
 
 
@@ -104,16 +106,19 @@ def test_the_report_is_about_the_decision_at_its_threshold(tmp_path: Path) -> No
     # The logits of a network too sure of itself, and with a prior of its own.
     calibration = Calibration(2.0, (1.0, -0.5, -0.5))
     logits, labels = 2 * (np.log(scores) - calibration.bias), np.array([0, 0, 0, 2, 2])
-    options = TrainOptions(target_recall=0.6)
-    write_classification_report(labels, logits, CLASSES, calibration, Decision((0,), 0.25), options, tmp_path)
+    decision = Decision((0,), 0.25)
+    paths = [f"{number}.jpg" for number in range(5)]
+    findings = describe_threshold(decision, calibration.scores(logits), labels, CLASSES, paths, 0.6, 0.5)
+    write_classification_report(labels, logits, CLASSES, calibration, decision, findings, tmp_path)
     report = json.loads((tmp_path / "classification_report.json").read_text(encoding="utf-8"))
     assert report["accuracy"] == pytest.approx(3 / 5)
     assert report["Crack"] == pytest.approx({"precision": 2 / 3, "recall": 2 / 3, "f1-score": 2 / 3, "support": 3})
     assert report["Sound"] == pytest.approx({"precision": 1 / 2, "recall": 1 / 2, "f1-score": 1 / 2, "support": 2})
-    decision = report["decision"]
-    assert decision["positive_class"] == "Crack" and decision["threshold"] == 0.25
-    assert (decision["positives"], decision["found"], decision["target_recall"]) == (3, 2, 0.6)
-    assert (decision["precision"], decision["recall"]) == pytest.approx((2 / 3, 2 / 3))
+    assert ThresholdFindings.model_validate(report["decision"]) == findings
+    assert findings.positive_classes == ["Crack"] and findings.threshold == 0.25
+    assert (findings.positives, findings.found, findings.target_recall, findings.given_up) == (3, 2, 0.6, 0)
+    assert (findings.precision, findings.recall) == pytest.approx((2 / 3, 2 / 3))
+    assert [(image.path, image.actual) for image in findings.check_labels] == [("3.jpg", "Sound"), ("2.jpg", "Crack")]
     error = report["calibration"]["expected_calibration_error"]
     # Of the highest scores 0.7, 0.6, 0.8, 0.6 and 0.9 those of the first, the fourth and the last are right.
     assert error["after"] == pytest.approx((0.3 + 0.2 + 0.8 + 0.1) / 5)

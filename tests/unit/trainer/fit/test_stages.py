@@ -164,18 +164,21 @@ def test_fine_tuning_improves_the_whole_classifier_by_what_its_history_says(fine
     assert loss < min(stages.head["val_loss"])
 
 
-def test_every_eval_image_is_predicted_once_as_it_is(fine_tuned: Fit) -> None:
+def test_every_eval_image_is_predicted_once_as_it_is_in_the_stored_order(fine_tuned: Fit) -> None:
     classifier = fine_tuned.classifier
     whole = classifier.validation
     assert whole.activations is not None
-    noise = np.random.default_rng(0).normal(size=(10, 1, *whole.activations.shape[2:])).astype(np.float16)
+    # Every other image chooses the epoch, and has an augmented view.
+    choosing = np.arange(len(whole.labels)) % 2 == 1
+    count = choosing.sum()
+    noise = np.random.default_rng(0).normal(size=(count, 1, *whole.activations.shape[2:])).astype(np.float16)
     chosen = Views(
-        np.concatenate([whole.activations[:10], noise], axis=1),
-        whole.features[:10].repeat(2, axis=1),
-        whole.labels[:10],
+        np.concatenate([whole.activations[choosing], noise], axis=1),
+        whole.features[choosing].repeat(2, axis=1),
+        whole.labels[choosing],
     )
-    others = Views(whole.activations[10:], whole.features[10:], whole.labels[10:])
-    views = TrainingViews(classifier.train, chosen, validation_once=others)
+    others = Views(whole.activations[~choosing], whole.features[~choosing], whole.labels[~choosing])
+    views = TrainingViews(classifier.train, chosen, others, choosing)
     logits, labels = predict_eval(classifier.upper, classifier.head, views, fine_tuned.stages)
     np.testing.assert_array_equal(labels, whole.labels)
     model = assemble(classifier.backbone, classifier.head)
