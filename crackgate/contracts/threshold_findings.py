@@ -56,40 +56,42 @@ class ThresholdFindings(BaseModel):
     def sentences(self) -> list[str]:
         """The findings, sentence by sentence."""
         said = [
-            f"The decision threshold is {self.threshold:.6f}: on eval, {self.found:,} of {self.positives:,} positive "
-            f"images are found at a precision of {self.precision:.4f}. The lowest of them is "
-            f"{self.lowest_found.in_words()}."
+            f"the decision threshold is {self.threshold:.6f}: on eval, {self.found:,} of {self.positives:,} positive "
+            f"images are found at a precision of {self.precision:.4f}, of which the lowest is "
+            f"{self.lowest_found.in_words()}"
         ]
         if self.given_up:
-            said += [self.say_given_up(), *filter(None, [self.say_labels()])]
+            said += self.say_given_up() + self.say_labels()
         if self.recall_shown < self.target_recall:
             needed = "no number of them" if self.positives_needed is None else f"{self.positives_needed:,} or more"
             said.append(
                 f"{self.positives:,} positive images show a recall of {self.recall_shown:.4f} with 95 % confidence, "
-                f"not the wanted {self.target_recall:g}: that takes {needed}."
+                f"not the wanted {self.target_recall:g}: that takes {needed}"
             )
-        return said
+        return [f"{sentence[0].upper()}{sentence[1:]}." for sentence in said]
 
-    def say_given_up(self) -> str:
-        """How far `target_recall` was not followed, and why."""
+    def say_given_up(self) -> list[str]:
+        """How far `target_recall` was not followed, and why; nothing when it was."""
+        if not self.given_up:
+            return []
         reason = (
             f"train.least_precision is {self.least_precision:g}"
             if self.precision_at_target < self.least_precision
             else "hardly any image that this adds is a positive one"
         )
-        return (
-            f"train.target_recall = {self.target_recall:g} is not followed: it asks for {self.given_up:,} more of "
-            f"them, with which the precision would be {self.precision_at_target:.4f}, and {reason}."
-        )
+        return [
+            f"the wanted recall, train.target_recall = {self.target_recall:g}, is not followed: it asks for "
+            f"{self.given_up:,} more positive images, with which the precision would be "
+            f"{self.precision_at_target:.4f}, and {reason}"
+        ]
 
-    def say_labels(self) -> str:
-        """The eval images whose labels are worth a look; "" when the threshold gets all of them right."""
+    def say_labels(self) -> list[str]:
+        """The eval images whose labels are worth a look; nothing when the threshold gets all of them right."""
         if not self.check_labels:
-            return ""
+            return []
         named = ", ".join(image.in_words() for image in self.check_labels[:_NAMED])
         more = self.misclassified - len(self.check_labels[:_NAMED])
-        return (
-            f"Check these labels of eval, which the model contradicts most surely: {named}"
+        return [
+            f"check these labels of eval, which the model contradicts most surely: {named}"
             + (f", and {more:,} more" if more else "")
-            + "."
-        )
+        ]

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from crackgate.contracts.pushed_model import PUSHED_DESTINATION
 from crackgate.contracts.verdict import Verdict
+from crackgate.gate.threshold_fault import say_threshold_fault
 from crackgate.gate.wording import say_failures
 from crackgate.releases import State, find_version
 from crackgate.runs.lineage import Execution
@@ -43,6 +44,9 @@ def _pushed_to(pusher: Execution) -> str | None:
 
 def _refusals(summary: Summary) -> list[str]:
     reasons = say_failures(summary.evaluation) if summary.evaluation else []
+    if summary.evaluation and (fault := say_threshold_fault(summary.evaluation)):
+        findings = summary.threshold
+        reasons += [fault, *(findings.say_given_up() + findings.say_labels() if findings else [])]
     return reasons + [f"serving check: {reason}" for reason in (summary.serving.reasons if summary.serving else [])]
 
 

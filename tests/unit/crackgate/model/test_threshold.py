@@ -171,7 +171,7 @@ def test_one_wrong_label_among_forty_decides_nothing_and_is_named() -> None:
     assert (wrong.path, wrong.actual, wrong.score) == ("39.jpg", "Crack", pytest.approx(0.011))
     assert findings.lowest_found.path == "0.jpg"
     said = " ".join(findings.sentences())
-    assert "train.target_recall = 0.995 is not followed: it asks for 1 more" in said
+    assert "train.target_recall = 0.995, is not followed: it asks for 1 more" in said
     assert "Check these labels" in said and "'39.jpg' (Crack, score 0.0110)" in said
 
 

@@ -53,7 +53,7 @@ def test_the_page_holds_every_number(drawn_page: str) -> None:
         "False negatives: Positive taken for Negative",
         "Negative 0.8765\nis Positive, scored 0.1235\nPositive/a.jpg",
         "ImageExampleGen\n1.2\n3,072 MiB",
-        "train.target_recall = 0.995 is not followed: it asks for 2 more of them",
+        "train.target_recall = 0.995, is not followed: it asks for 2 more positive images",
         "Positive/<b>sound.jpg\nPositive\n0.0012\nNegative/cracked.jpg\nNegative\n0.9971",
         "gate.min_accuracy",
         "c0ffee",
