@@ -219,6 +219,7 @@ def test_a_value_of_several_lines_sets_nothing_else() -> None:
     assert "min_side" in _complaint(None, "data.min_side=40\nmax_bytes = 1")
 
 
+@settings(deadline=None)
 @given(st.tuples(*[st.integers(1, 1000)] * 3))
 def test_any_valid_split_comes_back_from_options(ratios: tuple[int, int, int]) -> None:
     train, evaluation, test = ratios
@@ -226,6 +227,7 @@ def test_any_valid_split_comes_back_from_options(ratios: tuple[int, int, int]) -
     assert load_config(None, assignments).data.split == SplitRatios(train=train, eval=evaluation, test=test)
 
 
+@settings(deadline=None)
 @given(st.floats(0, 1))
 def test_any_share_comes_back_exactly(share: float) -> None:
     assert load_config(None, [f"gate.max_accuracy_drop={share!r}"]).gate.max_accuracy_drop == share
