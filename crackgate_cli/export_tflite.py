@@ -61,7 +61,7 @@ def export_tflite(
         classes = card.classes
         check_empty(output)
         check_outside(output, data, "where it would be taken for a class")
-        rules = gate_rules(classes, card.positive_class, settings.gate)
+        rules = gate_rules(classes, card.positive_classes, settings.gate)
         shares = _share_out(data, classes, settings)
         output.mkdir(parents=True, exist_ok=True)
         result = _export(folder, data, shares, settings)
@@ -160,7 +160,7 @@ def _say(
     print_networks(console, result)
     if requirements:
         say("[bold]Gate[/] of int8")
-        print_requirements(console, requirements, result.model.positive_class)
+        print_requirements(console, requirements, result.model.positive_classes)
     if result.seen_in_training:
         say(
             f"[yellow]warning[/] the model was trained on {result.seen_in_training} of the {images} photographs: "

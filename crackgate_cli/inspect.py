@@ -50,10 +50,10 @@ def inspect(
     try:
         check_inputs(photographs)
         folder = chosen_model(workspace, model)
-        if read_card(folder).positive_class is None:
+        if not read_card(folder).positive_classes:
             fail(
                 f"the model in {str(folder)!r} has no positive class, so there is nothing to look for: release one "
-                "with train.positive_class set to the class of cracks",
+                "with train.positive_classes set to the classes of cracks",
                 EXIT_USAGE,
             )
         _prepare(output, photographs)

@@ -23,7 +23,7 @@ from crackgate_cli.options import (
     fail,
 )
 from crackgate_cli.run_end import exit_with_verdict
-from pipeline.preconditions import check_weights, find_positive_class, resolve_classes
+from pipeline.preconditions import check_weights, find_positive_classes, resolve_classes
 
 kubeflow_app = typer.Typer(no_args_is_help=True, help="Run the pipeline on Kubeflow Pipelines v2.")
 
@@ -56,7 +56,8 @@ def compile_command(
         settings = load_config(config, assignments)
         classes = _classes(settings, data)
         check_weights(settings)
-        gate_rules(classes, find_positive_class(settings, classes), settings.gate)
+        positive = find_positive_classes(settings, classes)
+        gate_rules(classes, positive.names, settings.gate)
         if output.suffix not in (".yaml", ".yml"):
             raise ConfigError(f"--output: received {str(output)!r}, allowed are names that end with .yaml or .yml")
         if not output.parent.is_dir():
@@ -71,7 +72,7 @@ def compile_command(
             _compile(classes, settings, cache, output)
     except ConfigError as error:
         fail(str(error), EXIT_USAGE)
-    print(f"{output}: classes {', '.join(classes)}")
+    print(f"{output}: {positive.in_words(classes)}")
 
 
 def _compile(classes: list[str], config: Config, cache: bool, output: Path) -> None:

@@ -12,6 +12,7 @@ from rich.console import Console
 from crackgate.atomic_files import whole_file
 from crackgate.config.configuration import ConfigError, load_config
 from crackgate.contracts.card import NotAReleaseError, ReleaseCard, read_card
+from crackgate.contracts.positive_names import say_rule
 from crackgate.runs.log_file import silence_output
 from crackgate_cli.options import (
     EXIT_FAILED,
@@ -66,7 +67,7 @@ def predict(
         kind = _choose_format(kind, as_json, output, beam)
         folder = chosen_model(workspace, model)
         card = read_card(folder)
-        failing = resolve_labels(fail_on or [], card.classes, card.positive_class)
+        failing = resolve_labels(fail_on or [], card.classes, card.positive_classes)
         settings = load_config(config, assignments)
         if not beam and (config or assignments):
             fail("--config and --set: they configure Beam here; give --beam, too", EXIT_USAGE)
@@ -130,8 +131,8 @@ def _predict_here(
             counts.add(row.answer)
             if counts.rows % _ROWS_BETWEEN_UPDATES == 0:
                 status.update(f"scoring ... {counts.rows} images")
-    if kind is Format.TABLE and output is None and card.positive_class is not None:
-        rule = f"{card.positive_class!r} from a score of {card.threshold:.4g} on"
+    if kind is Format.TABLE and output is None and card.threshold is not None:
+        rule = say_rule(card.positive_classes, card.threshold)
         Console().print(rule, highlight=False, soft_wrap=True, markup=False)
     return counts
 

@@ -30,7 +30,7 @@ from crackgate.contracts.stored_example import (
     TEST_SPLIT,
     TRAIN_SPLIT,
 )
-from crackgate.model.positive_class import resolve_positive_class
+from crackgate.model.positive_classes import resolve_positive_classes
 from crackgate.source_digest import code_digest
 from pipeline.beam_profiles import add_component_args, beam_pipeline_args
 from pipeline.eval_config import EXTRACTION_MODULE, build_eval_config
@@ -64,6 +64,7 @@ def create_pipeline(
     `classes` are the class folders in label order, and replace `config.data.classes`. With `enable_cache`, a component
     may take over the outputs of an earlier, identical execution.
     """
+    positive_classes = list(resolve_positive_classes(config.train.positive_classes, classes).names)
     example_gen = ImageExampleGen(data, classes, config.data)
     schema = CuratedSchema(classes, config.data_schema)
     statistics_gen = expected_statistics(example_gen, schema)
@@ -109,9 +110,7 @@ def create_pipeline(
         examples=example_gen.outputs["examples"],
         model=trainer.outputs["model"],
         baseline_model=baseline_resolver.outputs["model"],
-        eval_config=build_eval_config(
-            classes, resolve_positive_class(config.train.positive_class, classes), config.gate
-        ),
+        eval_config=build_eval_config(classes, positive_classes, config.gate),
         example_splits=[TEST_SPLIT],
         module_path=EXTRACTION_MODULE,
     )
@@ -120,7 +119,7 @@ def create_pipeline(
         model_run=trainer.outputs["model_run"],
         model_blessing=evaluator.outputs["blessing"],
         classes=classes,
-        positive_class=resolve_positive_class(config.train.positive_class, classes),
+        positive_classes=positive_classes,
         options=config.serving_check,
     )
     pusher = ReleasePusher(

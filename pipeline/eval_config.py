@@ -1,6 +1,7 @@
 """The gate as TFMA's configuration: the metrics, the slices and the rules."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import asdict
 
 from google.protobuf.wrappers_pb2 import BoolValue, DoubleValue
@@ -30,10 +31,11 @@ EXTRACTION_MODULE = "components.evaluator.extractor"
 METRICS_MODULE = "components.evaluator.metrics"
 
 
-def build_eval_config(classes: list[str], positive: str | None, gate: GateOptions) -> EvalConfig:
+def build_eval_config(classes: list[str], positive_classes: Sequence[str], gate: GateOptions) -> EvalConfig:
     """Returns the metrics that the Evaluator computes through `serving_default`, and the rules for its blessing.
 
-    The Evaluator blesses a model that misses no rule, if no slice of a rule is empty. `classes` are in label order.
+    The Evaluator blesses a model that misses no rule, if no slice of a rule is empty. `classes` and,
+    among them, `positive_classes` are in label order.
     """
     metrics = MetricConfig(
         class_name="ReleaseMetrics",
@@ -41,13 +43,13 @@ def build_eval_config(classes: list[str], positive: str | None, gate: GateOption
         config=json.dumps(
             {
                 "classes": classes,
-                "positive": None if positive is None else classes.index(positive),
+                "positives": list(map(classes.index, positive_classes)),
                 "gate": gate.model_dump(mode="json"),
                 CODE_DIGEST: code_digest(METRICS_MODULE, EXTRACTION_MODULE, packages=("tfx", "tfx-bsl", "tensorflow")),
             }
         ),
     )
-    missed = [_missed(rule, classes) for rule in gate_rules(classes, positive, gate)]
+    missed = [_missed(rule, classes) for rule in gate_rules(classes, positive_classes, gate)]
     return EvalConfig(
         model_specs=[
             ModelSpec(signature_name="serving_default", label_key=stored_example.CLASS_LABEL, prediction_key="scores")

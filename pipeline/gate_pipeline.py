@@ -2,6 +2,7 @@
 
 import hashlib
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 
 from tfx.components import Evaluator
@@ -23,20 +24,18 @@ from pipeline.progress import ComponentEvents
 from pipeline.request import RunRequest
 
 
-def execute_gate_pipeline(
-    request: RunRequest, summary: Summary, model: Path, positive_class: str | None, events: ComponentEvents
-) -> None:
+def execute_gate_pipeline(request: RunRequest, summary: Summary, model: Path, events: ComponentEvents) -> None:
     """Runs the gate on the SavedModel in `model` and fills the summary in, however the run ends.
 
     `events` is attached to the root logger, and knows the components' durations.
     """
     artifact = _copy_as_artifact(model, request.workspace.gated)
     summary.outputs["model"] = path_utils.serving_model_path(str(artifact))
-    pipeline = _create_pipeline(request, summary.classes, artifact, positive_class)
-    execute_pipeline(pipeline, request.config, positive_class, summary, events)
+    pipeline = _create_pipeline(request, summary.classes, artifact, summary.positive.names)
+    execute_pipeline(pipeline, request.config, summary, events)
 
 
-def _create_pipeline(request: RunRequest, classes: list[str], model: Path, positive_class: str | None) -> Pipeline:
+def _create_pipeline(request: RunRequest, classes: list[str], model: Path, positive_classes: Sequence[str]) -> Pipeline:
     """ImageExampleGen with every image in test, the model as it is, and the Evaluator.
 
     Its own name keeps models that are judged here from being a baseline of runs that release.
@@ -47,7 +46,7 @@ def _create_pipeline(request: RunRequest, classes: list[str], model: Path, posit
     evaluator = Evaluator(
         examples=example_gen.outputs["examples"],
         model=importer.with_id("ModelImporter").outputs["result"],
-        eval_config=build_eval_config(classes, positive_class, config.gate),
+        eval_config=build_eval_config(classes, positive_classes, config.gate),
         example_splits=[TEST_SPLIT],
         module_path=EXTRACTION_MODULE,
     )

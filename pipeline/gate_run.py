@@ -4,11 +4,12 @@ from pathlib import Path
 
 from crackgate.config.configuration import ConfigError
 from crackgate.contracts.card import CardError, ClassifierCard, find_card
+from crackgate.contracts.positive_names import PositiveClasses
 from crackgate.gate.rules import gate_rules
 from crackgate.runs.log_file import silence_output
 from crackgate.runs.summary import Summary
 from pipeline.heavy_imports import garbage_collection_paused
-from pipeline.preconditions import find_positive_class, resolve_classes
+from pipeline.preconditions import find_positive_classes, resolve_classes
 from pipeline.progress import ComponentEvents
 from pipeline.request import RunRequest
 from pipeline.run_record import record_run
@@ -19,7 +20,7 @@ _SIGNATURES = ("serving_default", "predict_images")
 def judge_model(request: RunRequest, model: Path) -> Summary:
     """Judges a SavedModel with our two signatures by all images in the data folder.
 
-    The model's card gives class names, their order and the positive class; without a card, the sorted folders are the
+    The model's card gives class names, their order and the positive classes; without a card, the sorted folders are the
     classes. `[data]`, but for the split, and `[gate]` matter.
 
     Raises:
@@ -41,18 +42,21 @@ def judge_model(request: RunRequest, model: Path) -> Summary:
         )
     if len(classes) < 2:
         raise ConfigError(f"--data: {str(data)!r} has {len(classes)} class: a classifier has two or more")
-    says_positive = "positive_class" in card.model_fields_set
-    positive = card.positive_class if says_positive else find_positive_class(config, classes)
-    gate_rules(classes, positive, config.gate)
+    says_positive = "positive_classes" in card.model_fields_set
+    if says_positive:
+        positive = PositiveClasses(names=card.positive_classes, chosen_by="card" if card.positive_classes else None)
+    else:
+        positive = find_positive_classes(config, classes)
+    gate_rules(classes, positive.names, config.gate)
     _check_signatures(model, classes)
 
     def work(summary: Summary, events: ComponentEvents) -> None:
         summary.judges_only = True
         with events.timed("starting TFX"), garbage_collection_paused():
             from pipeline.gate_pipeline import execute_gate_pipeline
-        execute_gate_pipeline(request, summary, model, positive, events)
+        execute_gate_pipeline(request, summary, model, events)
 
-    return record_run(request, classes, work)
+    return record_run(request, classes, positive, work)
 
 
 def _read_card(model: Path) -> ClassifierCard | None:

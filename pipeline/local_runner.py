@@ -12,7 +12,6 @@ from tfx.orchestration.portable import runtime_parameter_utils
 from components.serving_check.probe_process import started_ahead
 from crackgate.config.configuration import Config
 from crackgate.contracts.errors import DataRejectedError
-from crackgate.model.positive_class import resolve_positive_class
 from crackgate.runs.conclusion import conclude
 from crackgate.runs.lineage import Execution, read_run
 from crackgate.runs.summary import ComponentTime, Images, Summary
@@ -42,17 +41,14 @@ def execute_release_pipeline(request: RunRequest, summary: Summary, events: Comp
         metadata=sqlite_metadata_connection_config(str(workspace.metadata_file)),
         enable_cache=request.enable_cache,
     )
-    positive_class = resolve_positive_class(config.train.positive_class, summary.classes)
     with started_ahead() as start_probe:
         # The Evaluator does not use the whole machine, and most models that it judges are checked next.
         events.on_work["Evaluator"] = start_probe
-        execute_pipeline(pipeline, config, positive_class, summary, events)
+        execute_pipeline(pipeline, config, summary, events)
 
 
-def execute_pipeline(
-    pipeline: Pipeline, config: Config, positive_class: str | None, summary: Summary, events: ComponentEvents
-) -> None:
-    """Runs any of our pipelines, as `execute_release_pipeline` does; `positive_class` is None where there is none."""
+def execute_pipeline(pipeline: Pipeline, config: Config, summary: Summary, events: ComponentEvents) -> None:
+    """Runs any of our pipelines, as `execute_release_pipeline` does."""
     definition = compiler.Compiler().compile(pipeline)
     # LocalDagRunner would name the run by a time of its own.
     runtime_parameter_utils.substitute_runtime_parameter(
@@ -68,7 +64,7 @@ def execute_pipeline(
     failed_component = events.end("failed")
     executions = read_run(pipeline.metadata_connection_config, summary.run_id)
     _add_components(summary, executions, events)
-    gather_results(summary, executions, config, positive_class)
+    gather_results(summary, executions, config)
     rejections, failures = [], []
     if isinstance(failure, DataRejectedError):
         rejections = failure.reasons

@@ -1,10 +1,12 @@
 """Checks before a run begins: classes, weights and the signing key."""
 
+import json
 from pathlib import Path
 
 from crackgate.config.configuration import Config, ConfigError
+from crackgate.contracts.positive_names import PositiveClasses
 from crackgate.images.image_folder import find_classes
-from crackgate.model.positive_class import resolve_positive_class
+from crackgate.model.positive_classes import resolve_positive_classes
 
 
 def resolve_classes(data: Path, config: Config) -> list[str]:
@@ -23,12 +25,23 @@ def resolve_classes(data: Path, config: Config) -> list[str]:
     return list(config.data.classes) or found
 
 
-def find_positive_class(config: Config, classes: list[str]) -> str | None:
-    """Returns the positive class, or None; raises ConfigError if there is no such class, or several may be meant."""
+def find_positive_classes(config: Config, classes: list[str]) -> PositiveClasses:
+    """Returns the positive classes.
+
+    Raises ConfigError if there is no such class or no other, and if which of two classes it is cannot be told by name:
+    with two, one is nearly always to be found.
+    """
     try:
-        return resolve_positive_class(config.train.positive_class, classes)
+        positive = resolve_positive_classes(config.train.positive_classes, classes)
     except ValueError as error:
         raise ConfigError(str(error)) from None
+    if len(classes) == 2 and not positive.names:
+        example = json.dumps(classes[:1], ensure_ascii=False)
+        raise ConfigError(
+            f"train.positive_classes: received nothing, and the names {classes[0]!r} and {classes[1]!r} do not say "
+            f"which class must not be missed: set it, for example --set 'train.positive_classes={example}'"
+        )
+    return positive
 
 
 def check_weights(config: Config) -> None:

@@ -28,9 +28,7 @@ _TRAINING_FILES = {
 }
 
 
-def gather_results(
-    summary: Summary, executions: dict[str, Execution], config: Config, positive_class: str | None
-) -> None:
+def gather_results(summary: Summary, executions: dict[str, Execution], config: Config) -> None:
     """Fills in findings, evaluation, and where the outputs are, as far as the run came.
 
     `executions` are by component. The summary's outputs name the model, where the run has no Trainer.
@@ -43,8 +41,8 @@ def gather_results(
             done["Evaluator"].outputs["evaluation"][0].uri,
             Path(summary.outputs["model"]),
             summary.classes,
-            positive_class,
-            gate_rules(summary.classes, positive_class, config.gate),
+            summary.positive.names,
+            gate_rules(summary.classes, summary.positive.names, config.gate),
         )
 
 

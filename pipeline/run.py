@@ -10,7 +10,7 @@ from crackgate.runs.conclusion import conclude
 from crackgate.runs.summary import Images, Summary
 from pipeline.beam_profiles import count_reader_processes
 from pipeline.heavy_imports import garbage_collection_paused
-from pipeline.preconditions import check_signing_key, check_weights, find_positive_class, resolve_classes
+from pipeline.preconditions import check_signing_key, check_weights, find_positive_classes, resolve_classes
 from pipeline.progress import ComponentEvents
 from pipeline.request import RunRequest
 from pipeline.run_record import record_run
@@ -20,7 +20,7 @@ def run_pipeline(request: RunRequest) -> Summary:
     """Runs the pipeline, shows its progress and writes the summary and the report to `runs/<run id>/`.
 
     Raises:
-        ConfigError: Data folder, classes, weights file, signing key, positive class or gate do not fit, or the Beam
+        ConfigError: Data folder, classes, weights file, signing key, positive classes or gate do not fit, or the Beam
             cluster does not answer.
         WorkspaceBusyError: Another run holds the workspace.
         WorkspaceMovedError: The workspace was made elsewhere.
@@ -29,7 +29,8 @@ def run_pipeline(request: RunRequest) -> Summary:
     classes = resolve_classes(request.data, config)
     check_weights(config)
     check_signing_key(config)
-    gate_rules(classes, find_positive_class(config, classes), config.gate)
+    positive = find_positive_classes(config, classes)
+    gate_rules(classes, positive.names, config.gate)
 
     def work(summary: Summary, events: ComponentEvents) -> None:
         if len(classes) < 2:
@@ -40,7 +41,7 @@ def run_pipeline(request: RunRequest) -> Summary:
                 from pipeline.local_runner import execute_release_pipeline
             execute_release_pipeline(request, summary, events)
 
-    return record_run(request, classes, work)
+    return record_run(request, classes, positive, work)
 
 
 def _reject_classes(summary: Summary) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from rich.markup import escape
 
+from crackgate.contracts.positive_names import PositiveClasses
 from crackgate.runs.log_file import log_to_file
 from crackgate.runs.summary import Summary, begin_summary
 from pipeline.beam_profiles import check_beam
@@ -18,8 +19,15 @@ from pipeline.request import RunRequest
 log = logging.getLogger("crackgate")
 
 
-def record_run(request: RunRequest, classes: list[str], work: Callable[[Summary, ComponentEvents], None]) -> Summary:
+def record_run(
+    request: RunRequest,
+    classes: list[str],
+    positive: PositiveClasses,
+    work: Callable[[Summary, ComponentEvents], None],
+) -> Summary:
     """Locks the workspace, lets `work` fill the summary in, and leaves log, summary and report behind.
+
+    It first says which of the classes are positive.
 
     Raises:
         ConfigError: The Beam cluster does not answer.
@@ -29,11 +37,14 @@ def record_run(request: RunRequest, classes: list[str], work: Callable[[Summary,
     console, workspace = request.console, request.workspace
     for warning in check_beam(request.config.beam, [request.data, workspace.pipeline_root]):
         console.print(f"[yellow]warning:[/] {escape(warning)}", highlight=False, soft_wrap=True)
+    if len(classes) > 1:
+        warning = "" if positive.names else "[yellow]warning:[/] "
+        console.print(warning + escape(positive.in_words(classes)), highlight=False, soft_wrap=True)
     with workspace.locked():
         began = time.monotonic()
         folder = workspace.create_run_folder()
         log_file = workspace.logs / f"{folder.name}.log"
-        summary = begin_summary(folder.name, request.data, classes, request.config, log_file)
+        summary = begin_summary(folder.name, request.data, classes, positive, request.config, log_file)
         display = LiveDisplay(console) if console.is_terminal and not request.verbose else PlainDisplay(console)
         events = ComponentEvents(display)
         with display, log_to_file(log_file, events, request.verbose):

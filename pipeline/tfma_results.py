@@ -1,5 +1,6 @@
 """The Evaluator's output, with the gate's judgement of it."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from components.evaluator.stored_metrics import StoredSlice, read_slices
@@ -19,7 +20,9 @@ from crackgate.gate.measurement import read_metrics
 from crackgate.gate.rules import Rule
 
 
-def read_evaluation(uri: str, model: Path, classes: list[str], positive: str | None, rules: list[Rule]) -> Evaluation:
+def read_evaluation(
+    uri: str, model: Path, classes: list[str], positive_classes: Sequence[str], rules: list[Rule]
+) -> Evaluation:
     """Reads an evaluation artifact in the folder `uri`, and judges it by the rules of the Evaluator.
 
     The candidate's SavedModel, `model`, may name the threshold by which it decides.
@@ -34,11 +37,15 @@ def read_evaluation(uri: str, model: Path, classes: list[str], positive: str | N
             requirements.append(judge(rule, rule.position(classes), part.metrics, part.baseline))
     card = find_card(model)
     return Evaluation(
-        positive_class=positive,
+        positive_classes=tuple(positive_classes),
         threshold=None if card is None else card.threshold,
         requirements=requirements,
         warnings=_find_warnings(overall),
-        slices=[_slice_metrics(slices[name], classes) for name in sorted(slices, key=_order) if slices[name].metrics],
+        slices=[
+            _slice_metrics(slices[name], classes, positive_classes)
+            for name in sorted(slices, key=_order)
+            if slices[name].metrics
+        ],
         confusion=_read_confusion(overall, classes),
         comparison=_read_comparison(overall),
         curve=[
@@ -57,12 +64,12 @@ def _order(name: str) -> tuple[bool, bool, str]:
     return name != ALL_IMAGES, name in metric_names.QUALITY_SLICES, name
 
 
-def _slice_metrics(part: StoredSlice, classes: list[str]) -> SliceMetrics:
+def _slice_metrics(part: StoredSlice, classes: list[str], positive_classes: Sequence[str]) -> SliceMetrics:
     return SliceMetrics(
         name=part.name,
         images=round(part.metrics.get((metric_names.IMAGES, None), 0)),
-        metrics=read_metrics(part.metrics, classes),
-        baseline=read_metrics(part.baseline, classes) if part.baseline else [],
+        metrics=read_metrics(part.metrics, classes, positive_classes),
+        baseline=read_metrics(part.baseline, classes, positive_classes) if part.baseline else [],
     )
 
 

@@ -14,7 +14,7 @@ from crackgate.config.train import TrainOptions
 from crackgate.model.calibration import fit_calibration
 from crackgate.model.decision import Decision
 from crackgate.model.decoding import MAX_PIXELS
-from crackgate.model.positive_class import resolve_positive_class
+from crackgate.model.positive_classes import resolve_positive_classes
 from crackgate.model.threshold import check_decidable, choose_threshold, describe_threshold
 from trainer.export.image_paths import read_paths
 from trainer.export.reference import write_reference
@@ -57,8 +57,7 @@ def run_fn(fn_args: FnArgs) -> None:
 
 def _train(fn_args: FnArgs, options: TrainOptions, strategy: tf.distribute.Strategy, checkpoints: Path | None) -> None:
     classes: list[str] = fn_args.custom_config["classes"]
-    positive_class = resolve_positive_class(options.positive_class, classes)
-    positives = () if positive_class is None else (classes.index(positive_class),)
+    positives = tuple(map(classes.index, resolve_positive_classes(options.positive_classes, classes).names))
     run_dir = Path(fn_args.model_run_dir)
     run_dir.mkdir(parents=True, exist_ok=True)
     keras.utils.set_random_seed(options.seed)

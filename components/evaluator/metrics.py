@@ -36,7 +36,7 @@ class ReleaseMetrics(Metric):
     def __init__(
         self,
         classes: list[str],
-        positive: int | None,
+        positives: list[int],
         gate: dict[str, Any],
         code_digest: str,
         name: str = "release_metrics",
@@ -45,7 +45,7 @@ class ReleaseMetrics(Metric):
 
         Args:
             classes: Class names in label order.
-            positive: Label of the positive class, for the curves; None when there is none.
+            positives: Labels of the positive classes.
             gate: `GateOptions` as JSON.
             code_digest: Digest of these sources, so that TFX evaluates anew when they change.
             name: For TFMA only; the metrics have names of their own.
@@ -54,7 +54,7 @@ class ReleaseMetrics(Metric):
             _metric_computations,
             name=name,
             classes=classes,
-            positive=positive,
+            positives=positives,
             gate=gate,
             code_digest=code_digest,
         )
@@ -74,7 +74,7 @@ class MissedRule(Metric):
 def _metric_computations(
     name: str,  # noqa: ARG001 - TFMA passes all of the metric's configuration
     classes: list[str],
-    positive: int | None,
+    positives: list[int],
     gate: dict[str, Any],
     code_digest: str,  # noqa: ARG001
     eval_config: EvalConfig,
@@ -93,16 +93,16 @@ def _metric_computations(
         if measured[candidate].samples:
             scored = found.scored[candidate]
             computed[MetricKey(metric_names.CONFUSION, candidate)] = count_confusion(scored)
-            if positive is not None:
-                computed[MetricKey(metric_names.CURVE, candidate)] = draw_curve(scored, positive)
-                computed[MetricKey(metric_names.RELIABILITY, candidate)] = bin_reliability(scored, positive)
+            if positives:
+                computed[MetricKey(metric_names.CURVE, candidate)] = draw_curve(scored)
+                computed[MetricKey(metric_names.RELIABILITY, candidate)] = bin_reliability(scored)
         if baseline is not None:
-            changes = measure_changes(measured[candidate], measured[baseline], len(classes), options)
+            changes = measure_changes(measured[candidate], measured[baseline], options)
             computed |= _keyed(changes | compare(found.scored[candidate], found.scored[baseline]), candidate)
         return computed
 
     return [
-        MetricComputation([scored_key], None, CollectScores(scored_key, models, classes)),
+        MetricComputation([scored_key], None, CollectScores(scored_key, models, classes, tuple(positives))),
         MetricComputation([notable_key], None, PickNotableImages(notable_key, candidate, classes)),
         DerivedMetricComputation([MetricKey("metrics")], result),
     ]

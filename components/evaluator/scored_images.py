@@ -37,10 +37,11 @@ class CollectScores(beam.CombineFn):
     # Lists of Python numbers take ten times the memory of an array.
     _ROWS_OPEN = 1000
 
-    def __init__(self, key: Any, model_names: list[str], classes: list[str]):
-        """Takes the result's key, the models' names in TFMA ("" for the only one), and all classes."""
+    def __init__(self, key: Any, model_names: list[str], classes: list[str], positives: tuple[int, ...]):
+        """Takes the result's key, the models' names in TFMA ("" for the only one), all classes, positive labels."""
         self._key = key
         self._model_names = model_names
+        self._positives = positives
         self._labels = {name: label for label, name in enumerate(classes)}
 
     def create_accumulator(self) -> Rows:
@@ -87,7 +88,10 @@ class CollectScores(beam.CombineFn):
             start = 1 + position * (classes + 2)
             decisions, flags = table[:, start : start + 2].T
             scored[model_name] = ScoredImages(
-                table[:, 0].astype(np.int64), decisions.astype(np.int64), table[:, start + 2 : start + 2 + classes]
+                table[:, 0].astype(np.int64),
+                decisions.astype(np.int64),
+                table[:, start + 2 : start + 2 + classes],
+                self._positives,
             )
             seen[model_name] = None if np.isnan(flags).any() else int(flags.sum())
         return {self._key: ScoredSlice(scored, seen)}

@@ -18,7 +18,7 @@ from components.evaluator.stored_metrics import read_slices
 from components.shared.parameters import OPTIONS, Artifacts, Properties
 from crackgate.config.release import ReleaseOptions
 from crackgate.contracts import metric_names
-from crackgate.contracts.card import find_card
+from crackgate.contracts.card import ClassifierCard, find_card
 from crackgate.contracts.evaluation import ALL_IMAGES, MetricValue
 from crackgate.contracts.pushed_model import PUSHED, PUSHED_DESTINATION, PUSHED_VERSION
 from crackgate.gate.measurement import read_metrics
@@ -89,9 +89,10 @@ class ReleasePusherExecutor(base_executor.BaseExecutor):
 
 def _read_metrics(evaluation: str, model: Path) -> list[MetricValue]:
     """The number of test images, and all metrics on them."""
-    found, card = read_slices(evaluation)[ALL_IMAGES].metrics, find_card(model)
+    found = read_slices(evaluation)[ALL_IMAGES].metrics
+    card = find_card(model) or ClassifierCard(classes=[])
     images = MetricValue(metric=metric_names.IMAGES, value=found.get((metric_names.IMAGES, None)))
-    return [images, *read_metrics(found, [] if card is None else card.classes)]
+    return [images, *read_metrics(found, card.classes, card.positive_classes)]
 
 
 def _record(pushed: types.Artifact, whether: int, folder: Path) -> None:

@@ -16,7 +16,7 @@ class ServingCheckSpec(types.ComponentSpec):
 
     PARAMETERS = {
         "classes": ExecutionParameter(type=list[str]),
-        "positive_class": ExecutionParameter(type=str),
+        "positive_classes": ExecutionParameter(type=list[str]),
         **OPTIONS_PARAMETERS,
     }
     INPUTS = {
@@ -50,12 +50,13 @@ class ServingCheck(base_component.BaseComponent):
         model_run: types.BaseChannel,
         model_blessing: types.BaseChannel,
         classes: list[str],
-        positive_class: str | None,
+        positive_classes: list[str],
         options: ServingCheckOptions,
     ):
         """Takes the Trainer's `model` and `model_run`, which holds the reference images and their scores.
 
-        A model without the Evaluator's blessing is not checked. `classes` are in label order.
+        A model without the Evaluator's blessing is not checked. `classes` and, among them,
+        `positive_classes` are in label order.
         """
         super().__init__(
             spec=ServingCheckSpec(
@@ -63,7 +64,7 @@ class ServingCheck(base_component.BaseComponent):
                 model_run=model_run,
                 model_blessing=model_blessing,
                 classes=classes,
-                positive_class=positive_class or "",
+                positive_classes=positive_classes,
                 **options_and_digest(options, ServingCheckExecutor, ServingCheckDriver),
                 blessing=types.Channel(type=standard_artifacts.InfraBlessing),
                 findings=types.Channel(type=standard_artifacts.JsonValue),

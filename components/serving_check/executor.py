@@ -58,7 +58,7 @@ class ServingCheckExecutor(base_executor.BaseExecutor):
             model = Path(path_utils.serving_model_path(artifact.uri))
             reference = Path(artifact_utils.get_single_uri(input_dict["model_run"])) / REFERENCE_FILE
             limits = ServingCheckOptions.model_validate_json(exec_properties[OPTIONS]).model_dump()
-            expected = {name: exec_properties[name] for name in ("classes", "positive_class")}
+            expected = {name: exec_properties[name] for name in ("classes", "positive_classes")}
             findings = check_serving(model, reference, limits | expected)
         else:
             findings = ServingFindings(passed=False)
@@ -128,8 +128,8 @@ def _plan(model: Path, reference: Path, limits: dict[str, Any]) -> dict[str, Any
     if not reference.is_file():
         raise FileNotFoundError(f"no {reference}: the Trainer writes it beside the model")
     card = read_card(model)
-    expected = {"classes": limits["classes"], "positive_class": limits["positive_class"] or None}
-    said = {"classes": card.classes, "positive_class": card.positive_class}
+    expected = {name: limits[name] for name in ("classes", "positive_classes")}
+    said = {"classes": card.classes, "positive_classes": list(card.positive_classes)}
     if said != expected:
         raise ValueError(f"{CARD_FILE} says {said}; the run has {expected}")
     outputs = {
@@ -138,7 +138,7 @@ def _plan(model: Path, reference: Path, limits: dict[str, Any]) -> dict[str, Any
         "scores": f"float32 (N, {len(limits['classes'])})",
         "model_version": "string (N)",
         "error": "string (N)",
-        **({"is_positive": "bool (N)"} if limits["positive_class"] else {}),
+        **({"is_positive": "bool (N)"} if limits["positive_classes"] else {}),
     }
     return {
         "model": str(model),
@@ -146,7 +146,7 @@ def _plan(model: Path, reference: Path, limits: dict[str, Any]) -> dict[str, Any
         "image": stored_example.ENCODED,
         "scores": stored_example.REFERENCE_SCORES,
         "classes": limits["classes"],
-        "positive_class": limits["positive_class"],
+        "positive_classes": limits["positive_classes"],
         "inputs": INPUTS,
         "outputs": outputs,
         "tolerance": limits["score_tolerance"],

@@ -260,7 +260,7 @@ class Probe:
         own = answer["scores"][np.arange(len(labels)), labels]
         assert np.array_equal(own, answer["probability"]), "probability is not the label's score"
         if "is_positive" in answer:
-            positive = labels == classes.index(self._plan["positive_class"])
+            positive = np.isin(labels, [classes.index(name) for name in self._plan["positive_classes"]])
             assert (positive == answer["is_positive"]).all(), "is_positive and label contradict each other"
         return f"{len(labels)} images, at most {furthest:.1g} from the recorded scores"
 

@@ -109,8 +109,14 @@ def _one_line(error: ValidationError) -> str:
 _PLAIN = {"tuple_type": 'Input should be a list, for example ["Negative", "Positive"]', "model_type": "It is a section"}
 
 
+# Fields that earlier versions had, and what to write instead.
+_REPLACED = {"train.positive_class": 'train.positive_classes, a list of names, for example ["Crack"]'}
+
+
 def _describe(problem: Any) -> str:
     path = [part if part.isprintable() else repr(part) for part in map(str, problem["loc"])]
+    if replaced := _REPLACED.get(".".join(path)):
+        return f"{'.'.join(path)}: received {problem['input']!r}, but it is no field any more; set {replaced}"
     if problem["type"] == "extra_forbidden":
         return f"{'.'.join(path)} is not a field; {_allowed_names(path[:-1])}"
     message = _PLAIN.get(problem["type"], problem["msg"]).removeprefix("Value error, ")

@@ -6,7 +6,9 @@ from pydantic import Field, field_validator, model_validator
 
 from crackgate.config.section import Section, Share
 from crackgate.contracts.evaluation import ALL_IMAGES
-from crackgate.contracts.metric_names import OVERALL, PER_CLASS, PROPORTIONS
+from crackgate.contracts.metric_names import OVERALL, PER_CLASS, POSITIVE_RECALL, PROPORTIONS
+
+_OF_A_CLASS = (*PER_CLASS, POSITIVE_RECALL)
 
 
 class SliceOptions(Section):
@@ -22,7 +24,10 @@ class RequireOptions(Section):
     """One more requirement, on any metric, over all test images or a slice."""
 
     metric: Annotated[str, Field(description="what is measured: a name in crackgate/contracts/metric_names.py")]
-    label: Annotated[str, Field(description="the class that it is about, for metrics of one class")] = ""
+    label: Annotated[
+        str,
+        Field(description="the class that it is about, for metrics of one class; 'positive' for several positive ones"),
+    ] = ""
     slice: Annotated[str, Field(description="'all images', 'dark', 'class Positive', ...")] = ALL_IMAGES
     min: Annotated[float | None, Field(description="least allowed")] = None
     max: Annotated[float | None, Field(description="most allowed")] = None
@@ -39,14 +44,14 @@ class RequireOptions(Section):
     @field_validator("metric")
     @classmethod
     def _known(cls, name: str) -> str:
-        if name not in OVERALL + PER_CLASS:
-            raise ValueError(f"allowed are {', '.join(OVERALL + PER_CLASS)}")
+        if name not in OVERALL + _OF_A_CLASS:
+            raise ValueError(f"allowed are {', '.join(OVERALL + _OF_A_CLASS)}")
         return name
 
     @model_validator(mode="after")
     def _decidable(self) -> Self:
-        if (self.metric in PER_CLASS) != bool(self.label):
-            need = "a label, the class that it is about" if self.metric in PER_CLASS else "no label: it is about all"
+        if (self.metric in _OF_A_CLASS) != bool(self.label):
+            need = "a label, the class that it is about" if self.metric in _OF_A_CLASS else "no label: it is about all"
             raise ValueError(f"{self.metric} takes {need}; received label {self.label!r}")
         if {self.min, self.max, self.max_drop, self.max_relative_drop} == {None}:
             raise ValueError("nothing is required: set min, max, max_drop or max_relative_drop")
@@ -67,13 +72,13 @@ class GateOptions(Section):
     min_recall: Annotated[Share, Field(description="recall of each class")] = 0.8
     positive_recall_by: Annotated[
         Literal["estimate", "lower bound"],
-        Field(description="estimate or lower bound of the positive class's recall has to reach min_recall"),
+        Field(description="what of each positive class's recall has to reach min_recall, and of all of them together"),
     ] = "lower bound"
     max_accuracy_drop: Annotated[
         Share, Field(description="accuracy that may be lost against the last released model, on the same images")
     ] = 0.01
     max_recall_drop: Annotated[
-        Share, Field(description="the same for the recall of the positive class, or of each class when there is none")
+        Share, Field(description="the same for the recall of each positive class, or of every class when there is none")
     ] = 0.02
     max_slice_drop: Annotated[
         Share, Field(description="the same for each metric that gate.require names, in its slice")

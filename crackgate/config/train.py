@@ -82,13 +82,15 @@ class TrainOptions(BaseModel):
             "images, or 'none'"
         ),
     ] = "class_weights"
-    positive_class: Annotated[
-        str,
-        Field(description="the class that must not be missed; empty: the one named Positive, Crack, Cracks or Cracked"),
-    ] = ""
+    positive_classes: Annotated[
+        tuple[str, ...],
+        Field(description="the classes that must not be missed; empty: those with a known name, such as Crack"),
+    ] = ()
     target_recall: Annotated[
         float,
-        Field(gt=0, le=1, description="recall of the positive class on eval that the decision threshold is chosen for"),
+        Field(
+            gt=0, le=1, description="recall of each positive class on eval that the decision threshold is chosen for"
+        ),
     ] = 0.995
     least_precision: Annotated[
         float,

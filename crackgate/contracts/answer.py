@@ -13,8 +13,8 @@ class Answer:
         label: The decision; "" where there is an error.
         probability: The calibrated score of that label, 0 to 1; 0 where there is an error.
         scores: The calibrated scores of all classes, in label order; they sum to 1, or are 0 where there is an error.
-        is_positive: Whether the positive class's score reaches the threshold; None without a positive class. True where
-            there is an error or a score is no number.
+        is_positive: Whether the positive classes' scores sum to the threshold or more; None without such a class. True
+            where there is an error or a score is no number.
         model_version: Number of the version, or "unreleased".
         error: Why the image could not be scored; "" where it could.
     """

@@ -7,6 +7,7 @@ from typing import Self, TypeVar
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
 from crackgate.contracts.model_files import CARD_FILE
+from crackgate.contracts.positive_names import PositiveNames
 
 
 class CardError(ValueError):
@@ -22,21 +23,31 @@ class ClassifierCard(BaseModel):
 
     Attributes:
         classes: Names in label order.
-        positive_class: The class that must not be missed; None: the highest score decides.
-        threshold: The positive class's score from which on an image is positive, 0 to 1; None where there is none.
+        positive_classes: Those that must not be missed, in label order; empty: the highest score decides.
+        threshold: The sum of their scores from which on an image is positive, 0 to 1; None where there are none.
     """
 
     model_config = ConfigDict(frozen=True, strict=True)
 
     classes: list[str]
-    positive_class: str | None = None
+    positive_classes: PositiveNames = ()
     threshold: float | None = None
 
     @model_validator(mode="after")
-    def _check_positive_class(self) -> Self:
-        if self.positive_class not in (None, *self.classes):
-            raise ValueError(f"its positive_class, {self.positive_class!r}, is none of its classes")
+    def _check_positive_classes(self) -> Self:
+        if self.positive_classes != tuple(name for name in self.classes if name in self.positive_classes):
+            raise ValueError(
+                f"its positive classes, {', '.join(map(repr, self.positive_classes))}, are not some of its classes, in "
+                "their order"
+            )
+        if self.positive_classes and len(self.positive_classes) == len(self.classes):
+            raise ValueError("all of its classes are positive, which leaves nothing to decide")
         return self
+
+    @property
+    def positive_labels(self) -> tuple[int, ...]:
+        """Labels of the positive classes, ascending."""
+        return tuple(map(self.classes.index, self.positive_classes))
 
 
 class ReleaseCard(ClassifierCard):
@@ -55,8 +66,8 @@ class ReleaseCard(ClassifierCard):
 
     @model_validator(mode="after")
     def _check_decision(self) -> Self:
-        if (self.positive_class is None) != (self.threshold is None):
-            raise ValueError("it names one of positive_class and threshold: both are needed, or neither")
+        if bool(self.positive_classes) != (self.threshold is not None):
+            raise ValueError("it has one of positive_classes and threshold: both are needed, or neither")
         return self
 
     def write(self, folder: Path) -> None:

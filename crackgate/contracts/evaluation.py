@@ -5,6 +5,8 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from crackgate.contracts.positive_names import PositiveNames, positive_label
+
 # The name of the slice that holds every test image.
 ALL_IMAGES = "all images"
 
@@ -89,7 +91,7 @@ class SliceMetrics(BaseModel):
 
 
 class ThresholdPoint(BaseModel):
-    """Confusion counts of the positive class when images scoring `threshold` (0 to 1) or more are called positive."""
+    """Confusion counts when images whose positive score is `threshold` (0 to 1) or more are called positive."""
 
     threshold: float
     true_positives: float
@@ -99,7 +101,7 @@ class ThresholdPoint(BaseModel):
 
 
 class ReliabilityBin(BaseModel):
-    """Images whose score of the positive class is alike: mean score and the share that is really positive, 0 to 1."""
+    """Images whose positive scores are alike: mean score and the share that is really positive, 0 to 1."""
 
     mean_score: float
     share_positive: float
@@ -149,7 +151,8 @@ class Evaluation(BaseModel):
     """The Evaluator's output.
 
     Attributes:
-        positive_class: The class whose score the decision threshold is held against; None: the highest score decides.
+        positive_classes: Those whose summed scores, the positive score, are held against the decision threshold; empty:
+            the highest score decides.
         threshold: The model's own decision threshold; None as above.
         warnings: In sentences.
         slices: All metrics, `ALL_IMAGES` first; slices without an image are left out.
@@ -159,7 +162,7 @@ class Evaluation(BaseModel):
         reliability: By rising score; empty without a positive class.
     """
 
-    positive_class: str | None = None
+    positive_classes: PositiveNames = ()
     threshold: float | None = None
     requirements: list[Requirement] = Field(default_factory=list)
     warnings: list[str] = Field(default_factory=list)
@@ -170,3 +173,8 @@ class Evaluation(BaseModel):
     reliability: list[ReliabilityBin] = Field(default_factory=list)
     # The report has them beside the evaluation; None where that was read from a summary.
     notable_images: NotableImages | None = Field(default=None, exclude=True)
+
+    @property
+    def positive(self) -> str | None:
+        """The label of metrics about being positive; see `positive_label`."""
+        return positive_label(self.positive_classes)

@@ -12,12 +12,14 @@ AUC = "auc"
 PR_AUC = "pr_auc"
 RECALL_AT_PRECISION = "recall_at_precision"
 PRECISION_AT_RECALL = "precision_at_recall"
+# Share of the images of one of several positive classes that are called positive, whichever of them is their label.
+POSITIVE_RECALL = "positive_recall"
 
 OVERALL = (ACCURACY, BALANCED_ACCURACY, LOG_LOSS, BRIER, CALIBRATION_ERROR)
 PER_CLASS = (PRECISION, RECALL, F1, AUC, PR_AUC, RECALL_AT_PRECISION, PRECISION_AT_RECALL)
 LESS_IS_BETTER = (LOG_LOSS, BRIER, CALIBRATION_ERROR)
 # Shares of images, whose interval needs no resampling and holds at 0 and 1, too.
-PROPORTIONS = (ACCURACY, PRECISION, RECALL)
+PROPORTIONS = (ACCURACY, PRECISION, RECALL, POSITIVE_RECALL)
 
 # Counts of images, beside the metrics. The gate allows none of `COUNTS`.
 IMAGES = "images"

@@ -4,7 +4,7 @@
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -13,6 +13,7 @@ import numpy as np
 from crackgate.config.gate import GateOptions
 from crackgate.contracts import metric_names
 from crackgate.contracts.evaluation import Estimate, MetricValue
+from crackgate.contracts.positive_names import POSITIVE
 from crackgate.gate.intervals import bootstrap, mcnemar_p, percentile_interval, proportion_interval
 from crackgate.gate.metrics import Floats, Key, ScoredImages, compute_metrics, metric_keys
 
@@ -22,10 +23,12 @@ class Measurement:
     """One model on some images.
 
     Attributes:
+        keys: All metrics; see `metric_keys`.
         metrics: Counts of images, and metrics with their intervals; NaN without intervals if any score is unusable.
         samples: The bootstrap's, float64 (400,) by metric; empty if any score is unusable.
     """
 
+    keys: list[Key]
     metrics: dict[Key, float]
     samples: dict[Key, Floats]
 
@@ -35,10 +38,9 @@ def measure(scored: ScoredImages, seen: int | None, gate: GateOptions) -> Measur
 
     `seen` counts the images that the model was trained on; None when it does not say.
     """
-    classes = scored.scores.shape[1]
-    metrics = _counts(scored, classes, seen)
+    metrics = _counts(scored, seen)
     if scored.unusable:
-        return Measurement(metrics | dict.fromkeys(metric_keys(classes), math.nan), {})
+        return Measurement(scored.keys, metrics | dict.fromkeys(scored.keys, math.nan), {})
     compute = partial(compute_metrics, scored, fixed_precision=gate.fixed_precision, fixed_recall=gate.fixed_recall)
     samples = bootstrap(compute, len(scored.labels))
     for (name, label), value in compute(np.ones((1, len(scored.labels)))).items():
@@ -48,13 +50,13 @@ def measure(scored: ScoredImages, seen: int | None, gate: GateOptions) -> Measur
             low, high = percentile_interval(samples[name, label], gate.confidence)
         metrics[name, label] = float(value[0])
         metrics[name + metric_names.LOW, label], metrics[name + metric_names.HIGH, label] = low, high
-    return Measurement(metrics, samples)
+    return Measurement(scored.keys, metrics, samples)
 
 
-def measure_changes(candidate: Measurement, baseline: Measurement, classes: int, gate: GateOptions) -> dict[Key, float]:
+def measure_changes(candidate: Measurement, baseline: Measurement, gate: GateOptions) -> dict[Key, float]:
     """Differences of all metrics, with intervals from the same drawn images."""
     changes: dict[Key, float] = {}
-    for key in metric_keys(classes):
+    for key in candidate.keys:
         name, label = key
         change = name + metric_names.CHANGE
         changes[change, label] = candidate.metrics[key] - baseline.metrics[key]
@@ -85,21 +87,25 @@ def read_estimate(metrics: Mapping[Key, float], name: str, label: int | None) ->
     return Estimate(value=read(""), low=read(metric_names.LOW), high=read(metric_names.HIGH))
 
 
-def read_metrics(metrics: Mapping[Key, float], classes: list[str]) -> list[MetricValue]:
-    """Reads all metrics of `metric_keys`; `classes` are in label order."""
+def read_metrics(
+    metrics: Mapping[Key, float], classes: Sequence[str], positive_classes: Sequence[str]
+) -> list[MetricValue]:
+    """Reads all metrics of `metric_keys`; `classes` are in label order, and `positive_classes` among them."""
+    names = [*classes, POSITIVE]
     return [
         MetricValue(
             metric=name,
-            label=None if label is None else classes[label],
+            label=None if label is None else names[label],
             **read_estimate(metrics, name, label).model_dump(),
         )
-        for name, label in metric_keys(len(classes))
+        for name, label in metric_keys(len(classes), tuple(map(classes.index, positive_classes)))
     ]
 
 
-def _counts(scored: ScoredImages, classes: int, seen: int | None) -> dict[Key, float]:
+def _counts(scored: ScoredImages, seen: int | None) -> dict[Key, float]:
+    labels = {label for _, label in scored.keys if label is not None}
     counts: dict[Key, float] = {
-        (metric_names.IMAGES, label): float((scored.labels == label).sum()) for label in range(classes)
+        (metric_names.IMAGES, label): float(np.isin(scored.labels, scored.members(label)).sum()) for label in labels
     }
     counts[metric_names.IMAGES, None] = float(len(scored.labels))
     counts[metric_names.UNUSABLE_SCORES, None] = float(scored.unusable)
@@ -110,8 +116,10 @@ def _counts(scored: ScoredImages, classes: int, seen: int | None) -> dict[Key, f
 
 def _share(name: str, label: int | None, scored: ScoredImages) -> tuple[int, int]:
     """Numerator and denominator of a proportion, in images."""
-    if name == metric_names.ACCURACY:
-        of = np.ones(len(scored.labels), bool)
-    else:
-        of = (scored.labels if name == metric_names.RECALL else scored.decisions) == label
-    return int((of & scored.right).sum()), int(of.sum())
+    if label is None:
+        return int(scored.right.sum()), len(scored.labels)
+    truth = np.isin(scored.labels, scored.members(label))
+    called = np.isin(
+        scored.decisions, scored.positives if name == metric_names.POSITIVE_RECALL else scored.members(label)
+    )
+    return int((truth & called).sum()), int((called if name == metric_names.PRECISION else truth).sum())

@@ -1,6 +1,6 @@
 """Every metric of a classifier from its scores; each row of weights is one replicate of the images."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,7 +10,8 @@ from crackgate.contracts import metric_names
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
-# A metric's name and the label of its class; None for all classes.
+# A metric's name and the label of its class; None for all classes. Of C classes several may be positive: then C is the
+# label of these together.
 Key = tuple[str, int | None]
 
 # Lower probabilities count as this one, which keeps the log loss finite. TFMA uses the same value.
@@ -29,11 +30,13 @@ class ScoredImages:
         labels: int64 (N,), the truth, 0 to C - 1.
         decisions: int64 (N,), the model's; -1 for no known class.
         scores: float64 (N, C), 0 to 1.
+        positives: Labels of the positive classes.
     """
 
     labels: Integers
     decisions: Integers
     scores: Floats
+    positives: tuple[int, ...] = ()
 
     @property
     def right(self) -> NDArray[np.bool_]:
@@ -46,11 +49,28 @@ class ScoredImages:
         # A comparison with NaN is false.
         return int((~((self.scores >= -1e-4) & (self.scores <= 1 + 1e-4)).all(axis=1)).sum())
 
+    @property
+    def keys(self) -> list[Key]:
+        """All metrics of these images: see `metric_keys`."""
+        return metric_keys(self.scores.shape[1], self.positives)
 
-def metric_keys(classes: int) -> list[Key]:
-    """All metrics of `metric_names.OVERALL` and, for each class, of `metric_names.PER_CLASS`."""
+    def members(self, label: int) -> list[int]:
+        """The classes that a `Key`'s label stands for."""
+        return [label] if label < self.scores.shape[1] else list(self.positives)
+
+
+def metric_keys(classes: int, positives: Sequence[int]) -> list[Key]:
+    """All metrics of `metric_names.OVERALL` and, for each class, of `metric_names.PER_CLASS`.
+
+    With several positive classes, those of them together and each one's `metric_names.POSITIVE_RECALL` follow.
+    """
     keys: list[Key] = [(name, None) for name in metric_names.OVERALL]
-    return keys + [(name, label) for label in range(classes) for name in metric_names.PER_CLASS]
+    keys += [(name, label) for label in _labels(classes, positives) for name in metric_names.PER_CLASS]
+    return keys + [(metric_names.POSITIVE_RECALL, label) for label in positives if len(positives) > 1]
+
+
+def _labels(classes: int, positives: Sequence[int]) -> range:
+    return range(classes + (len(positives) > 1))
 
 
 def compute_metrics(
@@ -69,22 +89,27 @@ def compute_metrics(
     counts = _confusion_counts(scored, weights)
     total = weights.sum(axis=1)
     found = np.stack([counts[:, label, label] for label in range(classes)], axis=1)
-    actual, given = counts.sum(axis=2), counts.sum(axis=1)[:, :classes]
     with np.errstate(divide="ignore", invalid="ignore"):
-        recall = found / actual
         metrics: dict[Key, Floats] = {
             (metric_names.ACCURACY, None): found.sum(axis=1) / total,
-            (metric_names.BALANCED_ACCURACY, None): recall.mean(axis=1),
+            (metric_names.BALANCED_ACCURACY, None): (found / counts.sum(axis=2)).mean(axis=1),
             (metric_names.LOG_LOSS, None): weights @ _log_losses(scored) / total,
             (metric_names.BRIER, None): weights @ _squared_errors(scored) / total,
             (metric_names.CALIBRATION_ERROR, None): _calibration_error(scored, weights) / total,
         }
-        for label in range(classes):
-            metrics[metric_names.PRECISION, label] = found[:, label] / given[:, label]
-            metrics[metric_names.RECALL, label] = recall[:, label]
-            metrics[metric_names.F1, label] = 2 * found[:, label] / (actual[:, label] + given[:, label])
-            for name, values in _curve_metrics(scored, label, weights, fixed_precision, fixed_recall):
+        for label in _labels(classes, scored.positives):
+            members = scored.members(label)
+            actual, given = counts[:, members].sum(axis=(1, 2)), counts[:, :, members].sum(axis=(1, 2))
+            hits = counts[:, members][:, :, members].sum(axis=(1, 2))
+            metrics[metric_names.PRECISION, label] = hits / given
+            metrics[metric_names.RECALL, label] = hits / actual
+            metrics[metric_names.F1, label] = 2 * hits / (actual + given)
+            for name, values in _curve_metrics(scored, members, weights, fixed_precision, fixed_recall):
                 metrics[name, label] = values
+        if len(scored.positives) > 1:
+            for label in scored.positives:
+                flagged = counts[:, label, list(scored.positives)].sum(axis=1)
+                metrics[metric_names.POSITIVE_RECALL, label] = flagged / counts[:, label].sum(axis=1)
     return metrics
 
 
@@ -93,13 +118,13 @@ def count_confusion(scored: ScoredImages) -> Integers:
     return _confusion_counts(scored, np.ones((1, len(scored.labels))))[0].astype(np.int64)
 
 
-def draw_curve(scored: ScoredImages, positive: int) -> Floats:
+def draw_curve(scored: ScoredImages) -> Floats:
     """Confusion counts at about 100 even thresholds and up to 200 scores, float64 (points, 5).
 
     Columns: rising threshold, true positives, false positives, true negatives, false negatives. An image counts as
-    positive from the threshold upwards.
+    positive from the threshold upwards. There is a positive class at least.
     """
-    score, truth = scored.scores[:, positive], scored.labels == positive
+    score, truth = _one_against_rest(scored, scored.positives)
     distinct = np.unique(score)
     chosen = distinct[np.unique(np.linspace(0, len(distinct) - 1, min(len(distinct), _CURVE_POINTS)).astype(int))]
     thresholds = np.unique(np.concatenate([np.linspace(0, 1, 101), chosen]))
@@ -110,14 +135,19 @@ def draw_curve(scored: ScoredImages, positive: int) -> Floats:
     ).astype(np.float64)
 
 
-def bin_reliability(scored: ScoredImages, positive: int) -> Floats:
+def bin_reliability(scored: ScoredImages) -> Floats:
     """Mean positive score, share of positives and images, float64 (bins, 3), by rising score."""
-    score, truth = scored.scores[:, positive], scored.labels == positive
+    score, truth = _one_against_rest(scored, scored.positives)
     position = _bins(score, _RELIABILITY_BINS)
     images = np.bincount(position, minlength=_RELIABILITY_BINS)
     filled = images > 0
     means = [np.bincount(position, part, _RELIABILITY_BINS)[filled] / images[filled] for part in (score, truth)]
     return np.column_stack([*means, images[filled]]).astype(np.float64)
+
+
+def _one_against_rest(scored: ScoredImages, members: Sequence[int]) -> tuple[Floats, NDArray[np.bool_]]:
+    """Summed scores of some classes, (N,), and the images that are of one of them."""
+    return scored.scores[:, members].sum(axis=1), np.isin(scored.labels, members)
 
 
 def _confusion_counts(scored: ScoredImages, weights: Floats) -> Floats:
@@ -157,11 +187,12 @@ def _bins(score: Floats, count: int) -> Integers:
 
 
 def _curve_metrics(
-    scored: ScoredImages, label: int, weights: Floats, fixed_precision: float, fixed_recall: float
+    scored: ScoredImages, members: Sequence[int], weights: Floats, fixed_precision: float, fixed_recall: float
 ) -> Iterator[tuple[str, Floats]]:
-    """ROC AUC (trapezoids), PR AUC (average precision), and points on the precision-recall curve."""
-    order = np.argsort(-scored.scores[:, label], kind="stable")
-    score, truth = scored.scores[order, label], scored.labels[order] == label
+    """ROC AUC (trapezoids), PR AUC (average precision), and points on the precision-recall curve of some classes."""
+    score, truth = _one_against_rest(scored, members)
+    order = np.argsort(-score, kind="stable")
+    score, truth = score[order], truth[order]
     # Images of one score can only be called positive together.
     last_of_score = np.append(score[1:] != score[:-1], True)
     ordered = weights[:, order]

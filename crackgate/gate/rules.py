@@ -1,6 +1,6 @@
 """The gate's requirements from the configuration, without heavy imports."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -8,6 +8,7 @@ from crackgate.config.configuration import ConfigError
 from crackgate.config.gate import GateOptions, RequireOptions
 from crackgate.contracts import metric_names
 from crackgate.contracts.evaluation import ALL_IMAGES
+from crackgate.contracts.positive_names import POSITIVE
 
 
 @dataclass(frozen=True)
@@ -45,51 +46,59 @@ class Rule:
         return " ".join(part for part in (*parts, repr(self.bound)) if part)
 
     def position(self, classes: list[str]) -> int | None:
-        """Label of the rule's class; None for all classes."""
-        return None if self.label is None else classes.index(self.label)
+        """Label of the rule's class, as in `metrics.Key`; None for all classes."""
+        return None if self.label is None else [*classes, POSITIVE].index(self.label)
 
 
-def gate_rules(classes: list[str], positive: str | None, gate: GateOptions) -> list[Rule]:
-    """Returns all rules for these classes in label order.
+def gate_rules(classes: Sequence[str], positive_classes: Sequence[str], gate: GateOptions) -> list[Rule]:
+    """Returns all rules for these classes in label order; `positive_classes` are some of them.
 
     1. The model has seen no test image in training, and all scores are numbers.
     2. Accuracy, and AUC, precision and recall of each class, reach their bounds on all test images.
     3. Accuracy, and recall of the positive class (else of each), keep up with the baseline.
-    4. `gate.require` adds rules; none of its metrics may fall by more than `gate.max_slice_drop`.
+    4. Several positive classes are one more class, `POSITIVE`, in 2 and 3. The share of each that is called positive
+       reaches the bound of recall, and keeps up, too: good recall of all may hide that every hairline is missed.
+    5. `gate.require` adds rules; none of its metrics may fall by more than `gate.max_slice_drop`.
 
     Raises:
         ConfigError: A requirement names an unknown class or slice.
     """
+    protected = protected_recalls(positive_classes)
+    labels = [*classes, POSITIVE] if len(positive_classes) > 1 else classes
     rules = [Rule(metric, None, ALL_IMAGES, 0, "at most") for metric in metric_names.COUNTS]
     rules.append(Rule(metric_names.ACCURACY, None, ALL_IMAGES, gate.min_accuracy, "at least"))
     for metric, lowest in ((metric_names.AUC, gate.min_auc), (metric_names.PRECISION, gate.min_precision)):
-        rules += [Rule(metric, label, ALL_IMAGES, lowest, "at least") for label in classes]
-    for label in classes:
-        judged_by = gate.positive_recall_by if label == positive else "estimate"
-        rules.append(Rule(metric_names.RECALL, label, ALL_IMAGES, gate.min_recall, "at least", judged_by=judged_by))
+        rules += [Rule(metric, label, ALL_IMAGES, lowest, "at least") for label in labels]
+    for key in dict.fromkeys([*((metric_names.RECALL, label) for label in labels), *protected]):
+        judged_by = gate.positive_recall_by if key in protected else "estimate"
+        rules.append(Rule(*key, ALL_IMAGES, gate.min_recall, "at least", judged_by=judged_by))
     rules.append(_drop(metric_names.ACCURACY, None, ALL_IMAGES, gate.max_accuracy_drop))
-    for label in classes if positive is None else [positive]:
-        rules.append(_drop(metric_names.RECALL, label, ALL_IMAGES, gate.max_recall_drop))
+    kept = protected or [(metric_names.RECALL, label) for label in classes]
+    rules += [_drop(*key, ALL_IMAGES, gate.max_recall_drop) for key in kept]
     for position, require in enumerate(gate.require):
-        _check(f"gate.require.{position}", require, classes)
-        rules += _required(require, positive, gate)
+        _check(f"gate.require.{position}", require, classes, positive_classes)
+        rules += _required(require, protected, gate)
     return list(dict.fromkeys(rules))
 
 
-def all_slices(classes: list[str]) -> list[str]:
+def protected_recalls(positive_classes: Sequence[str]) -> list[tuple[str, str]]:
+    """Metric and label of the recalls that `gate.positive_recall_by` is about."""
+    if len(positive_classes) < 2:
+        return [(metric_names.RECALL, label) for label in positive_classes]
+    return [(metric_names.RECALL, POSITIVE), *((metric_names.POSITIVE_RECALL, label) for label in positive_classes)]
+
+
+def all_slices(classes: Sequence[str]) -> list[str]:
     """Every slice's name, `ALL_IMAGES` first."""
     return [ALL_IMAGES, *map(metric_names.class_slice, classes), *metric_names.QUALITY_SLICES]
 
 
-def _required(require: RequireOptions, positive: str | None, gate: GateOptions) -> Iterator[Rule]:
+def _required(require: RequireOptions, protected: list[tuple[str, str]], gate: GateOptions) -> Iterator[Rule]:
     label = require.label or None
     min_images = 0 if require.slice == ALL_IMAGES else gate.min_images
     about = (require.metric, label, require.slice)
     by_bound = require.judged_by == "bound" or (
-        require.judged_by is None
-        and require.metric == metric_names.RECALL
-        and label == positive
-        and gate.positive_recall_by == "lower bound"
+        require.judged_by is None and (require.metric, label) in protected and gate.positive_recall_by == "lower bound"
     )
     if require.min is not None:
         judged_by: Literal["lower bound", "estimate"] = "lower bound" if by_bound else "estimate"
@@ -121,9 +130,15 @@ def _drop(
     )
 
 
-def _check(path: str, require: RequireOptions, classes: list[str]) -> None:
-    if require.label and require.label not in classes:
-        raise ConfigError(f"{path}.label: received {require.label!r}, allowed are {', '.join(map(repr, classes))}")
+def _check(path: str, require: RequireOptions, classes: Sequence[str], positive_classes: Sequence[str]) -> None:
+    several = len(positive_classes) > 1
+    if require.metric == metric_names.POSITIVE_RECALL:
+        allowed_labels = positive_classes if several else ()
+    else:
+        allowed_labels = [*classes, POSITIVE] if several else classes
+    if require.label and require.label not in allowed_labels:
+        said = ", ".join(map(repr, allowed_labels)) or "none: recall says the same without several positive classes"
+        raise ConfigError(f"{path}.label: received {require.label!r}, allowed for {require.metric} are {said}")
     if require.slice not in all_slices(classes):
         allowed = ", ".join(map(repr, all_slices(classes)))
         raise ConfigError(f"{path}.slice: received {require.slice!r}, allowed are {allowed}")

@@ -59,7 +59,7 @@ def _value(row: Requirement, point: ThresholdPoint, evaluation: Evaluation) -> f
     hits, wrong, missed = point.true_positives, point.false_positives, point.false_negatives
     rejected = point.true_negatives
     two_classes = len(evaluation.confusion) == 2
-    if row.label is not None and row.label != evaluation.positive_class:
+    if row.label is not None and row.label != evaluation.positive:
         if not two_classes:
             return None
         hits, rejected, wrong, missed = rejected, hits, missed, wrong

@@ -30,8 +30,8 @@ class ReleasedModel:
     Attributes:
         classes: Names in label order.
         image_size: Side of the network's square input, in pixels.
-        positive_class: The class that must not be missed; None when there is none.
-        threshold: The score from which on an image is positive, 0 to 1; None without a positive class.
+        positive_classes: Those that must not be missed, in label order; empty: the highest score decides.
+        threshold: The sum of their scores from which on an image is positive, 0 to 1; None without a positive class.
         decision: The same by label; None without a positive class.
         version: Number of the version, or "unreleased".
         engine: "OpenVINO" or "TensorFlow".
@@ -42,10 +42,8 @@ class ReleasedModel:
         """See `load_released_model`."""
         self.folder, self.loaded = folder, loaded
         self.classes, self.image_size = card.classes, card.image_size
-        self.positive_class, self.threshold = card.positive_class, card.threshold
-        self.decision = None
-        if card.positive_class is not None and card.threshold is not None:
-            self.decision = Decision((card.classes.index(card.positive_class),), card.threshold)
+        self.positive_classes, self.threshold = card.positive_classes, card.threshold
+        self.decision = None if card.threshold is None else Decision(card.positive_labels, card.threshold)
         self.version = (folder / MODEL_VERSION_FILE).read_text(encoding="utf-8").strip()
         self._network = build_network(loaded, card.image_size, folder)
         self.engine = self._network.engine

@@ -32,7 +32,7 @@ def check_decidable(labels: np.ndarray, positives: Sequence[int], classes: list[
         )
         raise ValueError(
             f"the decision threshold is chosen on eval, which has {counted} and {others} others: each is needed; add "
-            "images, or set data.split.eval higher, or set train.positive_class to another class"
+            "images, or set data.split.eval higher, or set train.positive_classes to others"
         )
 
 

@@ -105,7 +105,8 @@ def draw_training(training: Training, measure: str) -> dict[str, str]:
             axes.axvline(start, color=Colour.LINE, linestyle=":", label="fine-tuning starts")
         axes.set_xlabel("epoch")
         axes.locator_params(axis="x", integer=True)
-        axes.legend()
+        # A place that is sought ("best") takes its time, which Matplotlib warns of on a busy machine.
+        axes.legend(loc="upper right" if measure == "loss" else "lower right")
 
     return draw_chart(_WIDE, draw)
 

@@ -85,7 +85,7 @@ class Report(BaseModel):
         images_missing: Why the images are not drawn; "" when they are.
     """
 
-    schema_version: Literal[1] = 1
+    schema_version: Literal[2] = 2
     headline: str
     explanation: list[str]
     checks: list[Check]
@@ -137,6 +137,8 @@ def _findings(component: str, summary: Summary) -> list[str]:
 def explain(summary: Summary) -> list[str]:
     """Why the run ended as it did, in sentences."""
     sentences = list(summary.reasons)
+    if len(summary.classes) > 1 and not summary.positive.names:
+        sentences.append(f"Warning: {summary.positive.in_words(summary.classes)}.")
     evaluation = summary.evaluation
     if evaluation is None or not evaluation.requirements:
         return sentences or ["The run ended before anything was decided: see the log."]

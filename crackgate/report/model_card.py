@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from crackgate.contracts.evaluation import Outcome, find_metric
+from crackgate.contracts.positive_names import say_score
 from crackgate.gate import wording
 from crackgate.pages.templates import render_markdown
 from crackgate.report.content import Report, say_comparison
@@ -24,6 +25,7 @@ def render_model_card(report: Report) -> str:
         run=run,
         train=train,
         evaluation=evaluation,
+        positive_score=say_score(evaluation.positive_classes),
         provenance=report.provenance,
         weights=_weights(train["backbone"], train["weights"]),
         weights_licence=_weights_licence(train["backbone"], train["weights"]),

@@ -8,13 +8,14 @@ from typing import Any
 from crackgate.config.configuration import Config
 from crackgate.contracts import metric_names
 from crackgate.contracts.evaluation import Evaluation, ThresholdPoint, find_metric
+from crackgate.contracts.positive_names import say_score
 from crackgate.gate import wording
 from crackgate.pages.templates import render_html
 from crackgate.report import charts
 from crackgate.report.content import Report, ReportImages, Training
 
 TEMPLATE = Path(__file__).with_name("report.html.jinja")
-# Shown first, and of each slice; those of one class of the positive one.
+# Shown first, and of each slice; those of one class of the positive ones.
 _KEY_METRICS = (
     metric_names.RECALL,
     metric_names.PRECISION,
@@ -41,6 +42,7 @@ def render_page(report: Report, drawn: dict[str, ReportImages], links: dict[str,
         report=report,
         run=report.run,
         evaluation=evaluation,
+        positive_score=say_score(evaluation.positive_classes),
         links=links,
         sections=list(_sections(report)),
         key_metrics=key_metrics,
@@ -75,7 +77,8 @@ def _sections(report: Report) -> Iterator[str]:
 
 def _key_metrics(evaluation: Evaluation) -> list[tuple[str, str | None]]:
     known = {value.key for value in evaluation.slices[0].metrics} if evaluation.slices else set()
-    wanted = [(name, evaluation.positive_class if name in metric_names.PER_CLASS else None) for name in _KEY_METRICS]
+    wanted = [(name, evaluation.positive if name in metric_names.PER_CLASS else None) for name in _KEY_METRICS]
+    wanted[1:1] = [(metric_names.POSITIVE_RECALL, name) for name in evaluation.positive_classes]
     return [key for key in wanted if key in known]
 
 
@@ -133,14 +136,14 @@ def _image_groups(report: Report) -> Iterator[dict[str, Any]]:
     if report.notable_images is None:
         return
     evaluation = report.run.evaluation
-    positive = evaluation.positive_class if evaluation else None
+    positives = evaluation.positive_classes if evaluation else ()
     for name, images in report.notable_images.by_class.items():
         others = [other for other in report.notable_images.by_class if other != name]
         title = f"{name} taken for {others[0] if len(others) == 1 else 'another class'}"
         if report.notable_images.shown == "least certain":
             title = f"{name}, classified correctly but barely"
-        elif positive is not None:
-            title = f"False {'negatives' if name == positive else 'positives'}: {title}"
+        elif positives and all((image.label in positives) != (name in positives) for image in images):
+            title = f"False {'negatives' if name in positives else 'positives'}: {title}"
         yield {"name": name, "title": title, "images": images}
 
 

@@ -49,7 +49,7 @@ class RunEntry(BaseModel):
         released_by: The run that released the version first; an earlier one when nothing has changed since.
         removed: Whether the version left the serving folder without a rollback.
         test_images: Number of evaluated images.
-        metrics: Accuracy and the recall of the positive class, or balanced accuracy without such a class.
+        metrics: Accuracy and the recall of the positive classes, or balanced accuracy without such a class.
         problems: Sentences about unreadable records.
     """
 
@@ -261,7 +261,7 @@ def _verdict(run: Run) -> tuple[Verdict | Unconcluded, _Source, list[str]]:
 def _main_metrics(run: Run) -> list[MetricValue]:
     if run.evaluation is None or run.overall is None:
         return []
-    positive = run.evaluation.positive_class
+    positive = run.evaluation.positive
     second = metric_names.BALANCED_ACCURACY if positive is None else metric_names.RECALL
     values = run.overall.metrics
     return [

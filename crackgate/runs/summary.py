@@ -13,6 +13,7 @@ from crackgate.config.configuration import Config
 from crackgate.contracts.account import Account
 from crackgate.contracts.drift_findings import DriftFindings
 from crackgate.contracts.evaluation import Evaluation
+from crackgate.contracts.positive_names import PositiveClasses
 from crackgate.contracts.serving_findings import ServingFindings
 from crackgate.contracts.threshold_findings import ThresholdFindings
 from crackgate.contracts.verdict import EXIT_CODES, Verdict
@@ -58,6 +59,7 @@ class Summary(BaseModel):
     Attributes:
         started: Local time, ISO 8601.
         seconds: From start to end, imports included.
+        positive: The classes that must not be missed, and who said so.
         judges_only: Whether `crackgate gate` made the run, which releases nothing.
         exit_code: See `EXIT_CODES`.
         threshold: How the model's decision threshold was chosen; None, too, where the highest score decides.
@@ -74,6 +76,7 @@ class Summary(BaseModel):
     seconds: float = 0
     data: str
     classes: list[str]
+    positive: PositiveClasses = PositiveClasses()
     config: dict[str, Any]
     judges_only: bool = False
     verdict: Verdict = Verdict.FAILED
@@ -114,7 +117,13 @@ class Summary(BaseModel):
 
 
 def begin_summary(
-    run_id: str, data: Path, classes: list[str], config: Config, log: Path, began: float | None = None
+    run_id: str,
+    data: Path,
+    classes: list[str],
+    positive: PositiveClasses,
+    config: Config,
+    log: Path,
+    began: float | None = None,
 ) -> Summary:
     """Returns the summary of a run that starts now, or at `began` in seconds since 1970."""
     return Summary(
@@ -123,6 +132,7 @@ def begin_summary(
         started=time.strftime("%Y-%m-%dT%H:%M:%S%z", time.localtime(began)),
         data=str(data),
         classes=classes,
+        positive=positive,
         config=config.model_dump(mode="json", by_alias=True),
         log=str(log),
     )

@@ -1,15 +1,18 @@
 """The gate's requirements as a table."""
 
+from collections.abc import Sequence
+
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Column, Table
 
 from crackgate.contracts import metric_names
 from crackgate.contracts.evaluation import ALL_IMAGES, Evaluation, Outcome, Requirement, find_metric
+from crackgate.contracts.positive_names import POSITIVE
 from crackgate.gate.wording import say_estimate, say_found, say_found_interval, say_required, say_subject
 
 _STYLES = {Outcome.PASSED: "green", Outcome.FAILED: "bold red", Outcome.WARNED: "yellow"}
-# Beyond these lines, only what did not pass, and what concerns all images or the positive class, is shown.
+# Beyond these lines, only what did not pass, and what concerns all images or positive ones, is shown.
 _MOST_LINES = 16
 
 
@@ -17,17 +20,18 @@ def print_gate(console: Console, evaluation: Evaluation) -> None:
     """Prints the requirements with their outcomes, the warnings, and the comparison with the model in production."""
     images = next((part.images for part in evaluation.slices if part.name == ALL_IMAGES), 0)
     console.print(f"[bold]Gate: {images} test images[/]", highlight=False)
-    print_requirements(console, evaluation.requirements, evaluation.positive_class)
+    print_requirements(console, evaluation.requirements, evaluation.positive_classes)
     _print_comparison(console, evaluation)
     for warning in evaluation.warnings:
         console.print(f"[yellow]warning[/] {escape(warning)}", highlight=False, soft_wrap=True)
 
 
-def print_requirements(console: Console, rows: list[Requirement], positive: str | None) -> None:
-    """Prints requirements; of many, those that did not pass, or are about all images or the positive class."""
+def print_requirements(console: Console, rows: list[Requirement], positive_classes: Sequence[str]) -> None:
+    """Prints requirements; of many, those that did not pass, or are about all images or positive ones."""
     shown = rows
     if len(rows) > _MOST_LINES:
-        shown = [row for row in rows if row.outcome != Outcome.PASSED or row.label in (None, positive)]
+        told = {None, POSITIVE, *positive_classes} if len(positive_classes) > 1 else {None, *positive_classes}
+        shown = [row for row in rows if row.outcome != Outcome.PASSED or row.label in told]
     table = Table(
         "metric", *(Column(name, justify="right", no_wrap=True) for name in ("value", "interval", "required"))
     )

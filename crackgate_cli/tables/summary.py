@@ -59,7 +59,14 @@ def _print_images(console: Console, summary: Summary) -> None:
     for split, counts in images.splits.items():
         table.add_row(split, *(str(counts[label]) for label in summary.classes), str(sum(counts.values())))
     if images.splits:
+        told = ("yes" if label in summary.positive.names else "no" for label in summary.classes)
+        table.add_section()
+        table.add_row("positive", *told, "")
         console.print(table)
+    if len(summary.classes) > 1:
+        warning = "" if summary.positive.names else "[yellow]warning[/] "
+        words = escape(summary.positive.in_words(summary.classes))
+        console.print(warning + words, highlight=False, soft_wrap=True)
     if images.groups:
         console.print(f"they form {images.groups} groups, each in one split", highlight=False)
     if images.copies is not None:

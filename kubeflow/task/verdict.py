@@ -12,7 +12,7 @@ from pydantic import BaseModel
 
 from crackgate.config.configuration import Config
 from crackgate.contracts.verdict import Verdict
-from crackgate.model.positive_class import resolve_positive_class
+from crackgate.model.positive_classes import resolve_positive_classes
 from crackgate.runs.conclusion import conclude
 from crackgate.runs.lineage import Execution, read_run
 from crackgate.runs.summary import ComponentTime, Images, Summary, begin_summary
@@ -79,14 +79,14 @@ def _conclude(compiled: Definition, run_id: str, parameters: RunParameters) -> S
     records = read_records(records_folder(workspace, run_id))
     began = min((record.began for record in records.values()), default=time.time())
     logs = log_folder(workspace, run_id)
-    summary = begin_summary(run_id, Path(parameters.data), compiled.classes, config, logs, began)
+    positive = resolve_positive_classes(config.train.positive_classes, compiled.classes)
+    summary = begin_summary(run_id, Path(parameters.data), compiled.classes, positive, config, logs, began)
     summary.seconds = round(time.time() - began, 2)
     connection = connection_config(store_settings())
     open_store(connection)
     executions = read_run(connection, run_id)
     summary.components = [_step(records[node]) for node in compiled.nodes if node in records]
-    positive_class = resolve_positive_class(config.train.positive_class, compiled.classes)
-    gather_results(summary, executions, config, positive_class)
+    gather_results(summary, executions, config)
     for record in records.values():
         if record.account:
             summary.images = Images(**dict(record.account))

@@ -2,27 +2,27 @@
 
 from collections.abc import Sequence
 
-from crackgate.model.positive_class import LIKELY_NAMES
+from crackgate.contracts.class_names import match_class
+from crackgate.model.positive_classes import names_cracks
 
 
 class UnknownLabelError(ValueError):
     """A label that the model never gives."""
 
 
-def resolve_labels(wanted: Sequence[str], classes: Sequence[str], positive_class: str | None) -> frozenset[str]:
+def resolve_labels(wanted: Sequence[str], classes: Sequence[str], positive_classes: Sequence[str]) -> frozenset[str]:
     """Returns the classes that labels stand for; raises UnknownLabelError for one that the model has not.
 
-    "positive", "crack", "cracks" and "cracked", in any case, stand for the positive class, unless a class has that very
-    name.
+    A name of cracks, such as "positive" or "crack", stands for all positive classes, unless a class has that very name.
     """
     found = set()
     for label in wanted:
-        if label in classes:
-            found.add(label)
-        elif positive_class is not None and LIKELY_NAMES.fullmatch(label):
-            found.add(positive_class)
+        if named := match_class(label, classes):
+            found.update(named)
+        elif positive_classes and names_cracks(label):
+            found.update(positive_classes)
         else:
-            also = "" if positive_class is None else f", and 'crack' for {positive_class!r}"
+            also = f", and 'crack' for {' and '.join(map(repr, positive_classes))}" if positive_classes else ""
             raise UnknownLabelError(
                 f"--fail-on: received {label!r}, which this model never gives; "
                 f"allowed are {', '.join(map(repr, classes))}{also}"

@@ -23,10 +23,10 @@ class Inspector:
     """Inspects one photograph after the other; nothing of one is kept for the next."""
 
     def __init__(self, model: ReleasedModel, tile: int, overlap: float):
-        """Takes a model with a positive class; see `InspectionSettings` for the others."""
-        assert model.positive_class is not None and model.threshold is not None
+        """Takes a model with positive classes; see `InspectionSettings` for the others."""
+        assert model.threshold is not None
         self._model, self._threshold = model, model.threshold
-        self.settings = InspectionSettings(model.version, model.positive_class, model.threshold, tile, overlap)
+        self.settings = InspectionSettings(model.version, model.positive_classes, model.threshold, tile, overlap)
 
     def inspect(self, files: Iterable[Path], output: Path) -> Iterator[Inspection]:
         """Inspects photographs; reports those that cannot be read, and goes on.
@@ -52,7 +52,7 @@ class Inspector:
     def score(self, pixels: np.ndarray) -> tuple[np.ndarray, Grid]:
         """Scores a photograph, uint8 (height, width, 3).
 
-        Returns the positive class's score of each tile, float32 (rows, columns), and where the tiles lie.
+        Returns the positive score of each tile, float32 (rows, columns), and where the tiles lie.
         """
         tile, overlap = self.settings.tile_px, self.settings.overlap
         grid = lay_grid(pixels.shape[1], pixels.shape[0], tile, self._model.image_size, overlap)

@@ -25,7 +25,7 @@ class Measures:
             is the longest of the shortest ways between two tiles of a region. It leads through the centres of
             neighbouring cells, and half a cell beyond each end. Exact in regions without loops, else a lower bound.
         longest_run_tiles: Number of tiles on that way.
-        highest_score: The highest score of the positive class over all tiles, 0 to 1.
+        highest_score: The highest positive score over all tiles, 0 to 1.
     """
 
     is_positive: bool
@@ -52,7 +52,7 @@ def find_regions(positive: np.ndarray) -> np.ndarray:
 
 
 def measure(scores: np.ndarray, threshold: float, grid: Grid) -> Measures:
-    """Sums up a photograph's scores of the positive class: float (rows, columns), 0 to 1."""
+    """Sums up the positive scores of a photograph's tiles: float (rows, columns), 0 to 1."""
     positive = is_positive(scores, threshold)
     areas = grid.cell_areas()
     regions = find_regions(positive)

@@ -11,6 +11,7 @@ from typing import Any
 from urllib.parse import quote
 
 from crackgate.atomic_files import whole_file
+from crackgate.contracts.positive_names import say_rule
 from serving.inspection.measures import Measures
 
 _HEAD = """<!doctype html><html lang="en"><meta charset="utf-8"><title>Inspection</title>
@@ -55,13 +56,14 @@ class InspectionSettings:
 
     Attributes:
         model_version: Number of the version, or "unreleased".
-        threshold: Score of the positive class from which on a tile is positive, 0 to 1.
+        positive_classes: Those that are looked for.
+        threshold: Sum of their scores from which on a tile is positive, 0 to 1.
         tile_px: Side of a tile, in pixels of the photographs.
         overlap: Share of a tile that its neighbour covers at least.
     """
 
     model_version: str
-    positive_class: str
+    positive_classes: tuple[str, ...]
     threshold: float
     tile_px: int
     overlap: float
@@ -69,7 +71,7 @@ class InspectionSettings:
     def __str__(self) -> str:
         """For a line of text."""
         return (
-            f"Model {self.model_version}, {self.positive_class!r} from a score of {self.threshold:.4g} on; "
+            f"Model {self.model_version}, {say_rule(self.positive_classes, self.threshold)}; "
             f"tiles of {self.tile_px} px, of which neighbours share {self.overlap:.0%}"
         )
 

@@ -8,10 +8,10 @@ from serving.inspection.grid import Grid
 
 
 def score_tiles(model: ReleasedModel, pixels: np.ndarray, grid: Grid) -> np.ndarray:
-    """Runs every tile of a scaled photograph, uint8 (height, width, 3), through a network with a positive class.
+    """Runs every tile of a scaled photograph, uint8 (height, width, 3), through a network with positive classes.
 
     Returns:
-        float32 (rows, columns), the positive class's score of each tile, 0 to 1.
+        float32 (rows, columns), the positive score of each tile, 0 to 1: its scores of the positive classes together.
     """
     assert model.decision is not None
     positives, size = model.decision.labels, model.image_size

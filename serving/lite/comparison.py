@@ -77,7 +77,7 @@ def judge_network(
     The rule on images seen in training is left out: it is about the model, and not about its conversion.
     """
     baseline = original.measurement
-    changes = measure_changes(network.measurement, baseline, len(classes), gate)
+    changes = measure_changes(network.measurement, baseline, gate)
     return [
         judge(rule, rule.position(classes), network.measurement.metrics | changes, baseline.metrics)
         for rule in rules
@@ -93,7 +93,8 @@ def largest_difference(scores: np.ndarray, others: np.ndarray) -> float:
 
 def _decided(labels: np.ndarray, scores: np.ndarray, decision: Decision | None) -> ScoredImages:
     # The decision is made in float32, as served.
-    return ScoredImages(labels, decide(scores, decision).astype(np.int64), scores.astype(np.float64))
+    positives = () if decision is None else decision.labels
+    return ScoredImages(labels, decide(scores, decision).astype(np.int64), scores.astype(np.float64), positives)
 
 
 def _images_per_second(networks: Mapping[str, Score], pixels: np.ndarray) -> dict[str, float]:

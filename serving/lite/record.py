@@ -12,6 +12,7 @@ import tensorflow as tf
 
 from crackgate.contracts.evaluation import Requirement
 from crackgate.gate.measurement import read_metrics
+from crackgate.model.released_model import ReleasedModel
 from serving.lite.comparison import MeasuredNetwork
 from serving.lite.conversion import INPUT, OUTPUT, THREADS
 from serving.lite.export import FLOAT32, INT8, SAVED_MODEL, Export
@@ -28,7 +29,7 @@ def make_record(result: Export, requirements: Sequence[Requirement], refused_for
     if result.int8 is not None:
         networks[INT8] |= _file(result.int8)
     for name, network in result.networks.items():
-        networks[name] |= _describe(network, model.classes)
+        networks[name] |= _describe(network, model)
     networks[INT8] |= {
         "refused_for": list(refused_for),
         "requirements": [row.model_dump(mode="json") for row in requirements],
@@ -36,7 +37,7 @@ def make_record(result: Export, requirements: Sequence[Requirement], refused_for
     return {
         "model_version": model.version,
         "classes": model.classes,
-        "positive_class": model.positive_class,
+        "positive_classes": list(model.positive_classes),
         "threshold": model.threshold,
         "input": {
             "name": INPUT,
@@ -49,8 +50,9 @@ def make_record(result: Export, requirements: Sequence[Requirement], refused_for
             "name": OUTPUT,
             "dtype": "float32",
             "shape": [1, len(model.classes)],
-            "content": "calibrated score of every class, in the order of 'classes'; an image is of 'positive_class' "
-            "where its score is 'threshold' or more, else of the best of the others",
+            "content": "calibrated score of every class, in the order of 'classes'; where the scores of "
+            "'positive_classes' sum to 'threshold' or more, the image is of the best of them, else of the best of the "
+            "others",
         },
         "photographs": {
             "calibrated_on": result.calibrated_on,
@@ -78,13 +80,16 @@ def _file(content: bytes) -> dict[str, Any]:
     return {"bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
 
 
-def _describe(network: MeasuredNetwork, classes: list[str]) -> dict[str, Any]:
+def _describe(network: MeasuredNetwork, model: ReleasedModel) -> dict[str, Any]:
     difference = network.largest_difference
     return {
         "images_per_second": round(network.images_per_second, 1),
         "label_agreement": network.agreement,
         "largest_score_difference": difference if math.isfinite(difference) else None,
-        "metrics": [value.model_dump() for value in read_metrics(network.measurement.metrics, classes)],
+        "metrics": [
+            value.model_dump()
+            for value in read_metrics(network.measurement.metrics, model.classes, model.positive_classes)
+        ],
     }
 
 

@@ -29,8 +29,8 @@ class HeatMapper:
 
         Returns:
             `width` and `height` in pixels; `whole`, the outputs of `predict_images` with scores by class; and `map`,
-            None without a positive class: `rows` and `columns`, where its cells begin and end in pixels; `scores` of
-            the positive class, row by row; the `highest` of them; how many tiles are `positive`; `cracked_share`.
+            None without a positive class: `rows` and `columns`, where its cells begin and end in pixels; positive
+            `scores`, row by row; the `highest` of them; how many tiles are `positive`; `cracked_share`.
 
         Raises:
             ServiceError: It is no photograph, it is too large, or too many are being scored.
@@ -70,14 +70,14 @@ class HeatMapper:
             raise invalid(str(rejection)) from None
         height, width, _ = pixels.shape
         size = {"width": width, "height": height}
-        if model.positive_class is None or model.threshold is None:
+        if model.threshold is None:
             return {**size, "map": None, "map_missing": "There is no heat map: this model has no positive class."}
         grid = lay_grid(width, height, TILE, model.image_size, OVERLAP)
         scores = score_tiles(model, scale(pixels, grid), grid)
         measures = measure(scores, model.threshold, grid)
         return {
             **size,
-            "positive_class": model.positive_class,
+            "positive_classes": model.positive_classes,
             "threshold": model.threshold,
             "map": {
                 "rows": grid.rows.edges.tolist(),

@@ -61,10 +61,10 @@ async function show(file, answer) {
   find("verdict").focus();
 }
 
-function sayVerdict({ whole, map, positive_class }) {
+function sayVerdict({ whole, map, positive_classes }) {
   const tiles = map ? map.scores.length * map.scores[0].length : 1;
   // A photograph of a whole wall, shrunk to the input, shows the network no crack: its tiles decide.
-  if (tiles > 1) return `${positive_class} in ${map.positive || "none"} of ${tiles} tiles`;
+  if (tiles > 1) return `${positive_classes.join(" or ")} in ${map.positive || "none"} of ${tiles} tiles`;
   return whole.error ? `Not scored as a whole: ${whole.error}` : `${whole.label}, ${percent(whole.probability)}`;
 }
 
@@ -78,7 +78,7 @@ function drawHeat(answer) {
     return;
   }
   const tiles = map.scores.length * map.scores[0].length;
-  const said = `${map.positive} of ${tiles} tiles reach the threshold of ${answer.positive_class}, `
+  const said = `${map.positive} of ${tiles} tiles reach the threshold of ${answer.positive_classes.join(" or ")}, `
     + `${percent(answer.threshold)}; together they are ${percent(map.cracked_share)} of the area. `
     + `The highest score of a tile is ${percent(map.highest)}.`;
   find("tiles").textContent = said;

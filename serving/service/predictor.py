@@ -55,7 +55,7 @@ class Predictor:
         self._metrics.images.labels("scored").inc(len(rows) - failed)
         self._metrics.images.labels("error").inc(failed)
         names = [field.name for field in fields(Answer)]
-        if model.positive_class is None:
+        if not model.positive_classes:
             names.remove("is_positive")
         return {name: [getattr(row, name) for row in rows] for name in names}
 

@@ -97,7 +97,10 @@ def test_fewer_than_two_classes_are_refused_at_once(
         (["run", "--data", "no such folder"], "no such folder"),
         (["run", "--data", ".", "--set", "train.backbone=VGG"], "train.backbone: received 'VGG'"),
         (["run", "--data", ".", "--set", "train.weights=absent.h5"], "train.weights: received 'absent.h5'"),
-        (["run", "--data", ".", "--set", "train.positive_class=absent"], "train.positive_class: received 'absent'"),
+        (
+            ["run", "--data", ".", "--set", 'train.positive_classes=["absent"]'],
+            "train.positive_classes: received 'absent'",
+        ),
         (["run", "--data", ".", "--set", "train.imbalance=maybe"], "train.imbalance: received 'maybe'"),
         (["run", "--data", ".", "--config", "absent.toml"], "absent.toml"),
         (["run", "--data", ".", "--set", "data.classes=['absent', 'gone']"], "received 'absent', 'gone'"),

@@ -68,7 +68,7 @@ def test_a_first_run_releases_a_model_and_accounts_for_everything(first_run: Run
     assert {row["outcome"] for row in first_run.requirements.values()} == {"passed"}
     assert first_run.requirements["seen_in_training", None, ""]["estimate"]["value"] == 0
     evaluation = summary["evaluation"]
-    assert evaluation["positive_class"] == "Positive" and 0 < evaluation["threshold"] < 1
+    assert evaluation["positive_classes"] == ["Positive"] and 0 < evaluation["threshold"] < 1
     assert {actual: sum(row.values()) for actual, row in evaluation["confusion"].items()} == images["splits"]["test"]
 
 

@@ -16,6 +16,7 @@ from crackgate.contracts.evaluation import (
     SliceMetrics,
     ThresholdPoint,
 )
+from crackgate.contracts.positive_names import PositiveClasses
 from crackgate.contracts.serving_findings import ServingCheckResult, ServingFindings
 from crackgate.contracts.threshold_findings import EvalImage, ThresholdFindings
 from crackgate.contracts.verdict import Verdict
@@ -28,9 +29,9 @@ CHECKED = ("ImageExampleGen", "DataGate", "DriftCheck", "LeakCheck")
 
 def fill_summary(verdict: Verdict = Verdict.RELEASED, classes: list[str] | None = None) -> Summary:
     """Of 60 test images, half of them positive, of which 27 are found."""
-    summary = begin_summary(
-        "20260102-030405", Path("/photographs"), classes or CLASSES, Config(), Path("/w/logs/a.log")
-    )
+    classes = classes or CLASSES
+    positive = PositiveClasses(names=(POSITIVE,), chosen_by="names") if POSITIVE in classes else PositiveClasses()
+    summary = begin_summary("20260102-030405", Path("/photographs"), classes, positive, Config(), Path("/w/logs/a.log"))
     summary.judges_only = verdict == Verdict.PASSED
     counts = dict.fromkeys(summary.classes, 30)
     summary.images = Images.model_validate(
@@ -96,7 +97,7 @@ def fill_threshold() -> ThresholdFindings:
 def fill_evaluation() -> Evaluation:
     """One requirement of each kind and outcome; scores of 0.1, 0.2, ... 0.9."""
     return Evaluation(
-        positive_class=POSITIVE,
+        positive_classes=(POSITIVE,),
         threshold=0.4,
         requirements=[
             requirement("seen_in_training", Outcome.PASSED, value=0, bound=0, direction="at most"),

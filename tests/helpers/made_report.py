@@ -4,6 +4,7 @@ from pathlib import Path
 
 from crackgate.config.configuration import Config
 from crackgate.contracts.evaluation import NotableImage, NotableImages
+from crackgate.contracts.positive_names import PositiveClasses
 from crackgate.contracts.verdict import Verdict
 from crackgate.report.content import Provenance, Report, ReportImages, Training, describe_checks, explain
 from crackgate.runs.summary import Summary, begin_summary
@@ -49,7 +50,9 @@ def make_notable_images(path: str = "Positive/a.jpg") -> NotableImages:
 
 
 def empty_summary(verdict: Verdict) -> Summary:
-    summary = begin_summary("id", Path("/d"), CLASSES, Config(), Path("/l"))
+    summary = begin_summary(
+        "id", Path("/d"), CLASSES, PositiveClasses(names=(POSITIVE,), chosen_by="names"), Config(), Path("/l")
+    )
     summary.judges_only = verdict == Verdict.PASSED
     summary.conclude(verdict, ["interrupted during Trainer"])
     return summary

@@ -21,6 +21,7 @@ from ml_metadata.proto.metadata_store_pb2 import (
 from crackgate.config.configuration import Config, load_config
 from crackgate.contracts.evaluation import ALL_IMAGES, Evaluation, MetricValue, SliceMetrics
 from crackgate.contracts.model_files import MANIFEST_FILE
+from crackgate.contracts.positive_names import PositiveClasses
 from crackgate.contracts.verdict import Verdict
 from crackgate.releases.manifest import Lineage, Release, build_manifest, digest_model, file_names, measure_file
 from crackgate.runs.summary import Images, Summary, begin_summary
@@ -113,14 +114,21 @@ class RecordedRuns:
     ) -> Summary:
         """Writes a summary."""
         config = load_config(None, list(settings)) if settings else Config()
-        summary = begin_summary(run_id, Path("/photographs"), ["Negative", "Positive"], config, Path("/log"))
+        summary = begin_summary(
+            run_id,
+            Path("/photographs"),
+            ["Negative", "Positive"],
+            PositiveClasses(names=("Positive",), chosen_by="names"),
+            config,
+            Path("/log"),
+        )
         summary.started = f"2026-11-22T16:{minute:02}:00+0000"
         summary.seconds = 75.4
         summary.images = Images(found=30, ingested=30, groups=30, splits={"test": {"Negative": 4, "Positive": 6}})
         if metrics is not None:
             overall = SliceMetrics(name=ALL_IMAGES, images=10, metrics=metrics)
             dark = SliceMetrics(name="dark", images=2, metrics=[MetricValue(metric="accuracy", value=0.0)])
-            summary.evaluation = Evaluation(positive_class="Positive", slices=[dark, overall])
+            summary.evaluation = Evaluation(positive_classes=("Positive",), slices=[dark, overall])
         summary.conclude(verdict, [] if verdict == Verdict.RELEASED else [f"it is {verdict}"])
         folder = self.workspace.runs / run_id
         folder.mkdir(parents=True, exist_ok=True)

@@ -58,7 +58,7 @@ def main() -> None:
 
 def evaluate(model: Path, examples: Path, output: Path, options: BeamOptions | None = None) -> float:
     """Evaluates as the Evaluator does, and returns the seconds."""
-    config = tfma.utils.update_eval_config_with_defaults(build_eval_config(CLASSES, "Positive", GateOptions()))
+    config = tfma.utils.update_eval_config_with_defaults(build_eval_config(CLASSES, ["Positive"], GateOptions()))
     shared = custom_eval_shared_model(str(model), "", config)
     source = tfxio.TFExampleRecord(str(examples), raw_record_column_name=tfma.ARROW_INPUT_COLUMN)
     began = time.monotonic()

@@ -30,8 +30,8 @@ class ServedClassifier(tf.Module):
     Both signatures return, for N images of C classes:
     `scores` (float32, N x C), calibrated, each row summing to 1, in label order; `label` (string, N), the decision;
     `probability` (float32, N), the label's score; `model_version` (string, N), read when the model is loaded.
-    With a positive class, `is_positive` (bool, N) says whether its score reaches the threshold.
-    `label` is the positive class then, else the class of the highest score among the others.
+    With positive classes, `is_positive` (bool, N) says whether their scores sum to the threshold or more.
+    `label` is the best of the positive classes then, else the best of the others.
 
     `error` (string, N) says why an image could not be decoded, else it is "". Such an image fails only its own row:
     its label is "", its scores are 0, and it is positive. NaN logits give NaN scores, and a positive image.
@@ -199,7 +199,7 @@ def export_classifier(
         tf.saved_model.save(served, str(folder), signatures=signatures)
     ReleaseCard(
         classes=classes,
-        positive_class=None if decision is None else classes[decision.labels[0]],
+        positive_classes=() if decision is None else tuple(classes[label] for label in decision.labels),
         threshold=None if decision is None else decision.threshold,
         image_size=image_size,
         temperature=calibration.temperature,

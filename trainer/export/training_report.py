@@ -11,6 +11,7 @@ from sklearn.calibration import calibration_curve
 from sklearn.metrics import classification_report
 
 from crackgate.config.train import TrainOptions
+from crackgate.contracts.positive_names import say_score
 from crackgate.contracts.threshold_findings import ThresholdFindings
 from crackgate.model.calibration import Calibration, expected_calibration_error
 from crackgate.model.decision import Decision, decide, positive_score
@@ -96,7 +97,7 @@ def write_reliability(
 ) -> None:
     """Draws the reliability diagram, before and after calibration, over ten bins of the score.
 
-    The score is the positive class's, or without one the highest of each image.
+    The score is the sum of the positive classes', or without one the highest of each image.
     """
     figure = Figure(figsize=(5, 5), layout="constrained")
     axes = figure.subplots()
@@ -111,9 +112,13 @@ def write_reliability(
     if decision is not None:
         axes.axvline(decision.threshold, color="black", linewidth=1, label=f"threshold {decision.threshold:.4g}")
     axes.set(
-        xlabel="highest score" if decision is None else f"score of {classes[decision.labels[0]]}",
-        ylabel="accuracy" if decision is None else f"share of {classes[decision.labels[0]]}",
+        xlabel="highest score" if decision is None else say_score(_names(decision, classes)),
+        ylabel="accuracy" if decision is None else f"share of {' or '.join(_names(decision, classes))}",
         title=f"{len(labels)} eval images",
     )
     axes.legend()
     figure.savefig(folder / RELIABILITY_FILE, dpi=120)
+
+
+def _names(decision: Decision, classes: list[str]) -> list[str]:
+    return [classes[label] for label in decision.labels]

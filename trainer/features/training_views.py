@@ -33,7 +33,7 @@ _LATER_OPTIONS = {
     "least_precision",
     "most_views",
     "patience",
-    "positive_class",
+    "positive_classes",
     "reuse_views",
     "strategy",
     "target_recall",

@@ -1,7 +1,7 @@
 """The gate on real TFMA evaluations, in both directions: models that answer well, badly, and with nonsense."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -107,6 +107,8 @@ MODELS = {
     "swapped": answering(np.array([1, 0, 2])[LABELS]),
     "right scores, other decision": Model(np.zeros_like(LABELS), perfect.scores),
     "scores alone": Model(LABELS, perfect.scores, decides=False),
+    "kinds confused": answering(np.where(np.arange(len(LABELS)) == 80, 2, np.minimum(LABELS, 1))),
+    "blind to one kind": wrong_on(*choose(LABELS == 2, 10)),
     "unsure": Model(LABELS, answering(LABELS, sure=0.4).scores),
     "not a number": Model(LABELS, never),
     "one score no number": Model(LABELS, np.where(np.arange(len(LABELS))[:, None] == 7, never, perfect.scores)),
@@ -192,7 +194,7 @@ def judge(saved: Path, tmp_path: Path) -> Judge:
         candidate: str,
         baseline: str | None = None,
         examples: str = "all",
-        positive: str | None = POSITIVE,
+        positive: Sequence[str] = (POSITIVE,),
         **gate: object,
     ) -> Judgement:
         options = GateOptions.model_validate({**LENIENT, **NO_CHANGE_JUDGED, **gate})
@@ -250,7 +252,7 @@ def test_a_good_model_passes_and_all_is_told_of_it(judge: Judge) -> None:
     evaluation = judged.evaluation
     assert judged.blessed and judged.reasons == "" and evaluation.warnings == []
     assert evaluation.comparison is None and not any(row.change for row in evaluation.requirements)
-    assert evaluation.positive_class == POSITIVE and evaluation.threshold == 0.5
+    assert evaluation.positive_classes == (POSITIVE,) and evaluation.threshold == 0.5
     # Row 0 is sound and answered "cracked".
     assert evaluation.confusion["sound"] == {"sound": 39, "cracked": 1, "spalled": 0}
     images = evaluation.notable_images
@@ -281,6 +283,34 @@ def test_a_good_model_passes_and_all_is_told_of_it(judge: Judge) -> None:
     assert (at_half.true_negatives, at_half.false_negatives) == (79, 0)
     assert sum(part.images for part in evaluation.reliability) == 120
     assert evaluation.reliability[-1].share_positive == pytest.approx(40 / 41)
+
+
+def test_several_positive_classes_are_judged_together_and_each_for_itself(judge: Judge) -> None:
+    both = ["cracked", "spalled"]
+    confused = judge("kinds confused", positive=both, min_recall=0.7)
+    # One spalled image has its own label, and all of them are called positive.
+    assert confused.failed == {("recall", "spalled", ALL_IMAGES, "")}
+    together = confused.requirement("recall", "positive")
+    assert (together.estimate.value, together.images, together.judged_by) == (1, 80, "lower bound")
+    found = confused.requirement("positive_recall", "spalled")
+    assert (found.estimate.value, found.images, found.judged_by) == (1, 40, "lower bound")
+    assert found.estimate.low == pytest.approx(0.025 ** (1 / 40))
+    at_half = next(point for point in confused.evaluation.curve if point.threshold == 0.5)
+    assert (at_half.true_positives, at_half.false_positives) == (80, 0)
+
+    blind = judge("blind to one kind", positive=both, min_recall=0.7)
+    # 70 of 80 are enough, 30 of 40 are not.
+    assert blind.requirement("recall", "positive").outcome == Outcome.PASSED
+    assert blind.failed == {("positive_recall", "spalled", ALL_IMAGES, "")} and not blind.blessed
+    assert "positive recall of spalled: 0.7500 (0.5880 to 0.8731), required" in blind.reasons
+    dark = next(part for part in blind.evaluation.slices if part.name == "dark")
+    assert find_metric(dark.metrics, "recall", "positive").value == pytest.approx(35 / 40)
+    # It lost nothing against a model that sees no kind apart, and against a better one it did.
+    assert judge("kinds confused", "blind to one kind", positive=both, max_recall_drop=0.01).blessed
+    assert judge("blind to one kind", "kinds confused", positive=both, max_recall_drop=0.01).failed == {
+        ("recall", "positive", ALL_IMAGES, "absolute"),
+        ("positive_recall", "spalled", ALL_IMAGES, "absolute"),
+    }
 
 
 def test_our_metrics_are_tfmas_where_tfma_has_them(judge: Judge, saved: Path, tmp_path: Path) -> None:

@@ -21,6 +21,7 @@ from components.resolvers.baseline import ModelInProductionStrategy
 from crackgate.config.configuration import Config
 from crackgate.config.release import ReleaseOptions
 from crackgate.contracts.model_files import CARD_FILE, MODEL_VERSION_FILE
+from crackgate.contracts.positive_names import PositiveClasses
 from crackgate.contracts.verdict import Verdict
 from crackgate.releases import State, list_versions, read_manifest, roll_back, verify
 from crackgate.runs.conclusion import conclude
@@ -144,7 +145,9 @@ class Releases:
 
     def conclude(self, pushed: Any) -> Summary:
         """What a run says that ended with this note."""
-        summary = begin_summary("run", Path("/data"), ["Negative", "Positive"], Config(), Path("/log"))
+        summary = begin_summary(
+            "run", Path("/data"), ["Negative", "Positive"], PositiveClasses(), Config(), Path("/log")
+        )
         properties = {"pushed_destination": pushed.get_string_custom_property("pushed_destination")}
         note = Artifact(pushed.id, "PushedModel", pushed.uri, properties)
         pusher = Execution(1, "run", "Pusher", "complete", 1.0, {}, outputs={"pushed_model": [note]})

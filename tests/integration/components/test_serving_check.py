@@ -41,7 +41,7 @@ CLASSES = ["Negative", "Positive"]
 SIZE = 32
 LIMITS: dict[str, Any] = {
     "classes": CLASSES,
-    "positive_class": "Positive",
+    "positive_classes": ["Positive"],
     "score_tolerance": 1e-5,
     "max_p50_ms": 60_000.0,
     "max_p99_ms": 60_000.0,
@@ -125,7 +125,7 @@ def _check(bench: "Bench", model: Path, trained: Trained, blessed: int = 1, **li
     check = ServingCheck(
         **{name: node.outputs["result"] for name, node in imported.items()},
         classes=LIMITS["classes"],
-        positive_class=LIMITS["positive_class"],
+        positive_classes=LIMITS["positive_classes"],
         options=ServingCheckOptions(**{name: {**LIMITS, **limits}[name] for name in ServingCheckOptions.model_fields}),
     )
     bench.run(*imported.values(), check)
@@ -364,7 +364,7 @@ def test_a_model_that_cannot_be_loaded_is_found(trained: Trained, tmp_path: Path
 
 def test_files_that_contradict_the_run_are_named_without_asking(trained: Trained, tmp_path: Path) -> None:
     model = trained.copy(tmp_path)
-    other = {**LIMITS, "classes": ["a", "b"], "positive_class": "b"}
+    other = {**LIMITS, "classes": ["a", "b"], "positive_classes": ["b"]}
     (reason,) = check_serving(model, trained.reference, other).reasons
     assert "Negative" in reason and "'a'" in reason
     (model / CARD_FILE).unlink()

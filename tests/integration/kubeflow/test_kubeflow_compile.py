@@ -36,7 +36,7 @@ def compiled(tmp_path_factory: pytest.TempPathFactory) -> Path:
             "kubeflow.nodes.Report.timeout=600",
             'kubeflow.signing_secret="crackgate-signing"',
             'release.signing_key="/etc/crackgate/signing/release.key"',
-            'train.positive_class="裂缝: ß"',
+            'train.positive_classes=["裂缝: ß"]',
         ],
     )
     file = tmp_path_factory.mktemp("compiled") / "pipeline.yaml"
@@ -75,7 +75,7 @@ def test_each_node_is_one_task_in_the_order_of_the_ir_and_the_report_follows_wha
     from kubeflow.compile.definition import remote_pipeline
     from kubeflow.task.names import task_name
 
-    config = load_config(None, ['train.positive_class="裂缝: ß"'])
+    config = load_config(None, ['train.positive_classes=["裂缝: ß"]'])
     ir = compiler.Compiler().compile(remote_pipeline(CLASSES, config, enable_cache=True))
     nodes = [node.pipeline_node for node in ir.nodes]
     tasks = tasks_of(documents[0])

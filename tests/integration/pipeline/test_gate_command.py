@@ -75,7 +75,7 @@ def test_a_good_model_passes_until_it_turns_out_to_know_the_images(
     passed = gate(model)
     assert (passed.verdict, passed.exit_code, passed.reasons) == (Verdict.PASSED, 0, [])
     assert passed.images.splits == {"test": {"Negative": 20, "Positive": 20}}
-    assert passed.evaluation is not None and passed.evaluation.positive_class == "Positive"
+    assert passed.evaluation is not None and passed.evaluation.positive_classes == ("Positive",)
     assert "does not say which images it was trained on" in passed.evaluation.warnings[0]
     assert not workspace.serving.exists(), "nothing is released"
 
@@ -91,9 +91,9 @@ def test_a_good_model_passes_until_it_turns_out_to_know_the_images(
 
 def test_a_model_that_always_says_crack_is_refused(gate: Gate, tmp_path: Path) -> None:
     model = save(Elsewhere(always="Positive"), tmp_path / "always")
-    summary = gate(model, "train.positive_class=Negative")
+    summary = gate(model, 'train.positive_classes=["Negative"]')
     assert summary.exit_code == 3 and summary.evaluation is not None
-    assert summary.evaluation.positive_class == "Negative"
+    assert summary.evaluation.positive_classes == ("Negative",)
     failed = {(row.metric, row.label) for row in summary.evaluation.requirements if row.outcome == Outcome.FAILED}
     assert {("accuracy", None), ("recall", "Negative"), ("precision", "Positive")} <= failed
     assert ("recall", "Positive") not in failed
@@ -126,11 +126,11 @@ def test_a_model_that_cannot_be_judged_is_refused_before_anything_begins(photogr
 
     card = model / CARD_FILE
     card.parent.mkdir(exist_ok=True)
-    card.write_text(json.dumps({"classes": ["Negative", "Positive", "Spalled"], "positive_class": "Positive"}))
+    card.write_text(json.dumps({"classes": ["Negative", "Positive", "Spalled"], "positive_classes": ["Positive"]}))
     assert "has the classes 'Negative', 'Positive', the model has 'Negative', 'Positive', 'Spalled'" in complaint(
         model, photographs
     )
-    card.write_text(json.dumps({"classes": CLASSES, "positive_class": "Spalled"}))
-    assert "its positive_class, 'Spalled', is none of its classes" in complaint(model, photographs)
+    card.write_text(json.dumps({"classes": CLASSES, "positive_classes": ["Spalled"]}))
+    assert "its positive classes, 'Spalled', are not some of its classes" in complaint(model, photographs)
     card.write_text("[]")
     assert "it holds no 'classes'" in complaint(model, photographs)

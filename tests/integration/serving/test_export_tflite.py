@@ -88,7 +88,7 @@ def test_both_files_appear_where_int8_is_good_enough(exported: Exported) -> None
     assert exported.files == FILES
     record = exported.record
     assert (record["model_version"], record["classes"]) == ("unreleased", CLASSES)
-    assert (record["positive_class"], record["threshold"]) == ("Positive", THRESHOLD)
+    assert (record["positive_classes"], record["threshold"]) == (["Positive"], THRESHOLD)
     assert record["input"]["shape"] == [1, SIZE, SIZE, 3]
     photographs = record["photographs"]
     assert photographs["calibrated_on"] == 2 * EACH / 5
@@ -187,7 +187,7 @@ class Network(tf.Module):
 
 def save(network: tf.Module, model: Path) -> None:
     tf.saved_model.save(network, str(model), signatures={"predict_images": network.predict_images})
-    card = {"classes": CLASSES, "image_size": SIZE, "positive_class": "Positive", "threshold": THRESHOLD}
+    card = {"classes": CLASSES, "image_size": SIZE, "positive_classes": ["Positive"], "threshold": THRESHOLD}
     (model / "assets.extra").mkdir()
     (model / "assets.extra" / "classifier.json").write_text(json.dumps(card))
     (model / MODEL_VERSION_FILE).write_text("1")

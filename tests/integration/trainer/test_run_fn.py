@@ -134,7 +134,7 @@ def _train_again(outcome: Outcome, folder: Path, work_dir: Path | None = None, *
 def test_every_output_is_where_it_should_be(outcome: Outcome) -> None:
     assert (outcome.model / "saved_model.pb").is_file()
     card = outcome.card()
-    assert (card["classes"], card["image_size"], card["positive_class"]) == (CLASSES, SIZE, "Positive")
+    assert (card["classes"], card["image_size"], card["positive_classes"]) == (CLASSES, SIZE, ["Positive"])
     assert 0 < card["threshold"] < 1 and card["temperature"] > 0 and len(card["bias"]) == 2
     # Nothing else: the stored activations are gone, and with them gigabytes.
     assert sorted(path.name for path in outcome.model_run.iterdir()) == [
@@ -240,7 +240,7 @@ def test_the_reported_calibration_is_the_one_served(outcome: Outcome) -> None:
 
 
 def test_a_positive_class_can_be_chosen_and_its_recall_is_the_goal(frozen: Outcome) -> None:
-    assert frozen.card()["positive_class"] == "Negative"
+    assert frozen.card()["positive_classes"] == ["Negative"]
     decision = frozen.report()["decision"]
     assert decision["recall"] >= 0.8 and decision["positive_classes"] == ["Negative"]
     answer = frozen.predict(frozen.stored("eval"))
@@ -279,7 +279,7 @@ def frozen(outcome: Outcome, tmp_path_factory: pytest.TempPathFactory) -> Outcom
     changes = {
         "fine_tune_epochs": 0,
         "views": 1,
-        "positive_class": "Negative",
+        "positive_classes": ["Negative"],
         "target_recall": 0.8,
         "least_precision": 0,
     }

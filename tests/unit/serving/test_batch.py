@@ -40,9 +40,9 @@ def test_files_folders_and_patterns_stand_for_files(tmp_path: Path) -> None:
 
 
 def test_labels_to_fail_on() -> None:
-    assert resolve_labels(["crack", "Negative"], CLASSES, "Positive") == {"Positive", "Negative"}
-    assert resolve_labels(["crack"], ["crack", "spall"], "spall") == {"crack"}, "a class's own name goes first"
-    for labels, positive in ((["dent"], "Positive"), (["crack"], None)):
+    assert resolve_labels(["crack", "Negative"], CLASSES, ["Positive"]) == {"Positive", "Negative"}
+    assert resolve_labels(["crack"], ["crack", "spall"], ["spall"]) == {"crack"}, "a class's own name goes first"
+    for labels, positive in ((["dent"], ["Positive"]), (["crack"], [])):
         with pytest.raises(UnknownLabelError, match="allowed are 'Negative', 'Positive'"):
             resolve_labels(labels, CLASSES, positive)
 

@@ -66,7 +66,7 @@ def check_same(answers: list[Answer], expected: list[Answer]) -> None:
 def test_what_it_says_of_itself(model: ReleasedModel, toy_model: Path) -> None:
     assert model.engine == "OpenVINO"
     assert (model.classes, model.image_size) == (CLASSES, SIZE)
-    assert (model.positive_class, model.threshold) == ("Positive", THRESHOLD)
+    assert (model.positive_classes, model.threshold) == (("Positive",), THRESHOLD)
     assert model.version == "unreleased"
     assert model.folder == toy_model
 

@@ -10,7 +10,7 @@ from crackgate.contracts.model_files import CARD_FILE
 
 CARD = ReleaseCard(
     classes=["Negative", "Fissuré"],
-    positive_class="Fissuré",
+    positive_classes=("Fissuré",),
     threshold=0.31640625,
     image_size=224,
     temperature=1.25,
@@ -28,7 +28,7 @@ def test_what_is_written_is_read(tmp_path: Path) -> None:
     CARD.write(tmp_path)
     assert read_card(tmp_path) == CARD
     assert find_card(tmp_path) == ClassifierCard(
-        classes=CARD.classes, positive_class=CARD.positive_class, threshold=CARD.threshold
+        classes=CARD.classes, positive_classes=CARD.positive_classes, threshold=CARD.threshold
     )
 
 
@@ -39,10 +39,24 @@ def test_fields_that_are_not_known_do_no_harm(tmp_path: Path) -> None:
 
 def test_a_model_from_elsewhere_may_have_no_card_and_says_which_fields_it_has(tmp_path: Path) -> None:
     assert find_card(tmp_path) is None
-    for content, says_positive in (({"classes": ["a"]}, False), ({"classes": ["a"], "positive_class": None}, True)):
+    for content, says_positive in (({"classes": ["a"]}, False), ({"classes": ["a"], "positive_classes": []}, True)):
         write(tmp_path, json.dumps(content))
         card = find_card(tmp_path)
-        assert card is not None and ("positive_class" in card.model_fields_set) is says_positive
+        assert card is not None and ("positive_classes" in card.model_fields_set) is says_positive
+
+
+def test_a_card_of_an_earlier_version_names_its_one_positive_class(tmp_path: Path) -> None:
+    earlier = {"classes": ["a", "b"], "image_size": 64, "positive_class": "b", "threshold": 0.5}
+    for said, read in (("b", ("b",)), (None, ())):
+        write(tmp_path, json.dumps(earlier | {"positive_class": said, "threshold": 0.5 if said else None}))
+        assert read_card(tmp_path).positive_classes == read
+        card = find_card(tmp_path)
+        assert card is not None and "positive_classes" in card.model_fields_set
+
+
+def test_it_knows_the_labels_of_its_positive_classes() -> None:
+    card = ClassifierCard(classes=["Hairline", "Sound", "Wide"], positive_classes=("Hairline", "Wide"))
+    assert card.positive_labels == (0, 2)
 
 
 @pytest.mark.parametrize(
@@ -52,8 +66,14 @@ def test_a_model_from_elsewhere_may_have_no_card_and_says_which_fields_it_has(tm
         ('{"classes": ["a", "b"]}', "it holds no 'image_size'"),
         ('{"classes": "ab", "image_size": 64}', "classes: received 'ab'"),
         ('{"classes": ["a"], "image_size": "64"}', "image_size: received '64'"),
-        ('{"classes": ["a"], "image_size": 64, "positive_class": "b"}', "'b', is none of its classes"),
-        ('{"classes": ["a"], "image_size": 64, "threshold": 0.5}', "one of positive_class and threshold"),
+        ('{"classes": ["a"], "image_size": 64, "positive_classes": ["b"]}', "'b', are not some of its classes"),
+        ('{"classes": ["a", "b"], "image_size": 64, "positive_classes": ["b", "a"]}', "in their order"),
+        (
+            '{"classes": ["a", "b"], "image_size": 64, "positive_classes": ["a", "b"]}',
+            "all of its classes are",
+        ),
+        ('{"classes": ["a", "b"], "image_size": 64, "positive_classes": 3}', "positive_classes: received 3"),
+        ('{"classes": ["a"], "image_size": 64, "threshold": 0.5}', "one of positive_classes and threshold"),
         ("{", "Invalid JSON"),
     ],
 )

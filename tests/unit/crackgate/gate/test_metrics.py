@@ -1,5 +1,7 @@
 """The gate's metrics as functions of arrays: against scikit-learn, against themselves, and in their intervals."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -21,7 +23,8 @@ def scored_images(draw: st.DrawFn) -> ScoredImages:
     levels = draw(st.lists(st.integers(1, 6), min_size=CLASSES * len(labels), max_size=CLASSES * len(labels)))
     weights = np.array(levels, float).reshape(-1, CLASSES)
     decisions = draw(st.lists(st.integers(-1, 2), min_size=len(labels), max_size=len(labels)))
-    return ScoredImages(labels, np.array(decisions), weights / weights.sum(axis=1, keepdims=True))
+    positives = draw(st.sampled_from([(), (1,), (0, 2)]))
+    return ScoredImages(labels, np.array(decisions), weights / weights.sum(axis=1, keepdims=True), positives)
 
 
 def compute(given: ScoredImages, weights: np.ndarray | None = None) -> dict[Key, np.ndarray]:
@@ -60,13 +63,34 @@ def test_metrics_are_those_of_scikit_learn(given: ScoredImages) -> None:
 
 
 @settings(deadline=None)
+@given(scored_images())
+def test_several_positive_classes_are_one_more_class(given: ScoredImages) -> None:
+    positives = (0, 2)
+    several = replace(given, positives=positives)
+    # The same images as a problem of two classes, with the sound ones first.
+    summed = given.scores[:, positives].sum(axis=1)
+    truth, called = np.isin(given.labels, positives).astype(int), np.isin(given.decisions, positives).astype(int)
+    merged = compute(ScoredImages(truth, called, np.stack([1 - summed, summed], axis=1)))
+    computed = compute(several)
+    assert set(computed) == set(several.keys) and set(several.keys) - set(replace(given, positives=(0,)).keys) == {
+        *((name, CLASSES) for name in metric_names.PER_CLASS),
+        *((metric_names.POSITIVE_RECALL, label) for label in positives),
+    }
+    for name in metric_names.PER_CLASS:
+        assert computed[name, CLASSES] == pytest.approx(merged[name, 1], abs=1e-9, nan_ok=True), name
+    for label in positives:
+        # Whichever of the positive classes is given.
+        assert computed[metric_names.POSITIVE_RECALL, label] == pytest.approx(called[given.labels == label].mean())
+
+
+@settings(deadline=None)
 @given(scored_images(), st.data())
 def test_a_weight_is_as_many_copies_of_the_image(given: ScoredImages, data: st.DataObject) -> None:
     count = len(given.labels)
     weights = np.array(data.draw(st.lists(st.integers(0, 3), min_size=count, max_size=count)))
     weights[:CLASSES] += 1
     copied = np.repeat(np.arange(count), weights)
-    alike = ScoredImages(given.labels[copied], given.decisions[copied], given.scores[copied])
+    alike = ScoredImages(given.labels[copied], given.decisions[copied], given.scores[copied], given.positives)
     for key, value in compute(alike).items():
         assert compute(given, weights[None])[key] == pytest.approx(value, abs=1e-9, nan_ok=True), key
 
@@ -96,17 +120,18 @@ def test_a_score_that_is_no_probability_is_unusable(bad: float) -> None:
 
 
 @settings(deadline=None)
-@given(scored_images())
-def test_curve_and_reliability_account_for_every_image(given: ScoredImages) -> None:
-    curve = draw_curve(given, positive=1)
-    truth, score = given.labels == 1, given.scores[:, 1]
+@given(scored_images(), st.sampled_from([(1,), (0, 2)]))
+def test_curve_and_reliability_account_for_every_image(given: ScoredImages, positives: tuple[int, ...]) -> None:
+    given = replace(given, positives=positives)
+    curve = draw_curve(given)
+    truth, score = np.isin(given.labels, positives), given.scores[:, positives].sum(axis=1)
     assert (np.diff(curve[:, 0]) > 0).all() and curve[0, 0] == 0 and curve[-1, 0] == 1
     assert set(score) <= set(curve[:, 0])
     for threshold, *counts in curve:
         called = score >= threshold
         parts = (called & truth, called & ~truth, ~called & ~truth, ~called & truth)
         assert counts == [part.sum() for part in parts]
-    bins = bin_reliability(given, positive=1)
+    bins = bin_reliability(given)
     assert bins[:, 2].sum() == len(truth) and (bins[:, 2] > 0).all()
     assert (bins[:, :2] * bins[:, 2:]).sum(axis=0) == pytest.approx([score.sum(), truth.sum()])
 

@@ -1,5 +1,7 @@
 """From the configuration to the lines of the gate."""
 
+from collections.abc import Sequence
+
 import pytest
 
 from crackgate.config.configuration import ConfigError
@@ -11,7 +13,7 @@ from crackgate.gate.rules import Rule, gate_rules
 CLASSES = ["sound", "cracked"]
 
 
-def rules_of(positive: str | None = "cracked", **gate: object) -> list[Rule]:
+def rules_of(positive: Sequence[str] = ("cracked",), **gate: object) -> list[Rule]:
     return gate_rules(CLASSES, positive, GateOptions.model_validate(gate))
 
 
@@ -40,9 +42,42 @@ def test_the_gate_without_further_ado() -> None:
 
 
 def test_without_a_positive_class_no_recall_may_fall() -> None:
-    drops = [rule for rule in rules_of(positive=None) if rule.change and rule.metric == "recall"]
+    drops = [rule for rule in rules_of(positive=()) if rule.change and rule.metric == "recall"]
     assert [rule.label for rule in drops] == CLASSES
-    assert all(rule.judged_by == "estimate" for rule in rules_of(positive=None))
+    assert all(rule.judged_by == "estimate" for rule in rules_of(positive=()))
+
+
+def test_each_of_several_positive_classes_is_protected_and_all_of_them_together() -> None:
+    rules = gate_rules(["hairline", "sound", "wide"], ["hairline", "wide"], GateOptions(min_recall=0.9))
+    recalls = {(rule.metric, rule.label): rule for rule in rules if "recall" in rule.metric and not rule.change}
+    assert {key: (rule.judged_by, rule.bound) for key, rule in recalls.items()} == {
+        # Of a hairline crack that is called wide, the label is wrong, but it is found.
+        ("recall", "hairline"): ("estimate", 0.9),
+        ("recall", "sound"): ("estimate", 0.9),
+        ("recall", "wide"): ("estimate", 0.9),
+        ("recall", "positive"): ("lower bound", 0.9),
+        ("positive_recall", "hairline"): ("lower bound", 0.9),
+        ("positive_recall", "wide"): ("lower bound", 0.9),
+    }
+    protected = [("recall", "positive"), ("positive_recall", "hairline"), ("positive_recall", "wide")]
+    assert [(rule.metric, rule.label) for rule in rules if rule.change == "absolute"][1:] == protected
+    for metric in ("auc", "precision"):
+        assert [rule.label for rule in rules if rule.metric == metric] == ["hairline", "sound", "wide", "positive"]
+    positions = {rule.label: rule.position(["hairline", "sound", "wide"]) for rule in rules}
+    assert positions == {None: None, "hairline": 0, "sound": 1, "wide": 2, "positive": 3}
+
+
+def test_several_positive_classes_can_be_required_as_one() -> None:
+    require = [
+        RequireOptions(metric="recall", label="positive", slice="dark", min=0.8),
+        RequireOptions(metric="positive_recall", label="wide", slice="dark", min=0.8, max_drop=0.5),
+    ]
+    rules = gate_rules(["hairline", "sound", "wide"], ["hairline", "wide"], GateOptions(require=tuple(require)))
+    dark = [rule for rule in rules if rule.slice == "dark"]
+    assert [(rule.label, rule.judged_by) for rule in dark if not rule.change] == [
+        ("positive", "lower bound"),
+        ("wide", "lower bound"),
+    ]
 
 
 def test_a_slice_is_bounded_and_may_not_fall_either() -> None:
@@ -74,7 +109,10 @@ def test_names_are_unique_and_doubles_are_left_out() -> None:
 @pytest.mark.parametrize(
     ("require", "said"),
     [
-        ({"metric": "recall", "label": "crack"}, "gate.require.0.label: received 'crack', allowed are 'sound'"),
+        ({"metric": "recall", "label": "crack"}, "label: received 'crack', allowed for recall are 'sound', 'cracked'$"),
+        # Of one positive class, it says what recall says.
+        ({"metric": "positive_recall", "label": "cracked"}, "allowed for positive_recall are none: recall says"),
+        ({"metric": "recall", "label": "positive"}, "gate.require.0.label: received 'positive', allowed for recall"),
         ({"metric": "accuracy", "slice": "drak"}, "gate.require.0.slice: received 'drak', allowed are 'all images'"),
     ],
 )
@@ -90,7 +128,7 @@ def test_a_class_or_slice_that_does_not_exist_is_named(require: dict[str, object
         ({"metric": "recall", "min": 1}, "takes a label"),
         ({"metric": "accuracy", "label": "a", "min": 1}, "takes no label"),
         ({"metric": "accuracy"}, "nothing is required: set min, max, max_drop or max_relative_drop"),
-        ({"metric": "brier", "max": 1, "judged_by": "bound"}, "accuracy, precision, recall have one, brier has not"),
+        ({"metric": "brier", "max": 1, "judged_by": "bound"}, "recall, positive_recall have one, brier has not"),
     ],
 )
 def test_a_requirement_that_decides_nothing_is_refused(require: dict[str, object], said: str) -> None:

@@ -36,7 +36,7 @@ def _evaluation(*rows: Requirement, apart: float = 4, classes: int = 2) -> Evalu
     columns = ("threshold", "true_positives", "false_positives", "true_negatives", "false_negatives")
     return Evaluation.model_validate(
         {
-            "positive_class": "Positive",
+            "positive_classes": ["Positive"],
             "threshold": 0.018,
             "requirements": [row.model_dump() for row in (AUC, *rows)],
             "confusion": {name: dict.fromkeys(names, 10) for name in names},

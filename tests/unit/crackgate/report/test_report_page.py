@@ -5,7 +5,7 @@ from itertools import pairwise
 
 import pytest
 
-from crackgate.contracts.evaluation import NotableImage, NotableImages
+from crackgate.contracts.evaluation import MetricValue, NotableImage, NotableImages
 from crackgate.contracts.verdict import Verdict
 from crackgate.report import charts
 from crackgate.report.page import render_page
@@ -90,19 +90,50 @@ def test_many_classes_without_a_positive_one_have_no_curves_and_it_is_said() -> 
     summary = fill_summary(classes=names)
     assert summary.evaluation is not None
     evaluation = summary.evaluation
-    evaluation.positive_class = evaluation.threshold = None
+    evaluation.positive_classes, evaluation.threshold = (), None
     evaluation.curve, evaluation.reliability = [], []
     evaluation.confusion = {actual: dict.fromkeys([*names, ""], 1) for actual in names}
     page = LinedPage(render_page(make_report(summary), {}, {}))
-    assert "no class counts as the positive one" in page.text
+    assert "no class counts as positive" in page.text
     assert page.text.count("12.5%") == 7 * 8 and "no class\n" in page.text
+
+
+def test_several_positive_classes_are_told_together_and_each_by_its_recall() -> None:
+    names = ["Hairline", "Sound", "Wide"]
+    summary = fill_summary(classes=names)
+    evaluation = summary.evaluation
+    assert evaluation is not None
+    evaluation.positive_classes = ("Hairline", "Wide")
+    evaluation.slices[0].metrics = [
+        MetricValue(metric="recall", label="positive", value=0.99),
+        MetricValue(metric="positive_recall", label="Hairline", value=0.71),
+        MetricValue(metric="positive_recall", label="Wide", value=1.0),
+    ]
+
+    def wrong(actual: str, label: str) -> NotableImage:
+        return NotableImage(path=f"{actual}.jpg", actual=actual, label=label, scores=dict.fromkeys(names, 0.3))
+
+    missed, confused = wrong("Hairline", "Sound"), wrong("Wide", "Hairline")
+    images = NotableImages(
+        scored=60,
+        misclassified=2,
+        shown="misclassified",
+        by_class={"Hairline": [missed], "Sound": [wrong("Sound", "Wide")], "Wide": [confused]},
+    )
+    text = LinedPage(render_page(make_report(summary, images), {}, {})).text
+    assert "recall of positive\n0.9900\npositive recall of Hairline\n0.7100\npositive recall of Wide\n1.0000" in text
+    assert "is called positive when its summed scores of Hairline and Wide are 0.4000 or more" in text
+    assert "False negatives: Hairline taken for another class" in text
+    assert "False positives: Sound taken for another class" in text
+    # It was called positive, if by the wrong name.
+    assert "\nWide taken for another class" in text
 
 
 def test_hostile_names_stay_text_in_the_page() -> None:
     summary = fill_summary(Verdict.REFUSED, classes=[HOSTILE, POSITIVE])
     assert summary.evaluation is not None
     summary.reasons = summary.data, *_ = [HOSTILE]
-    summary.evaluation.positive_class = HOSTILE
+    summary.evaluation.positive_classes = (HOSTILE,)
     summary.evaluation.requirements[0].slice = summary.evaluation.slices[0].name = HOSTILE
     summary.evaluation.confusion = {HOSTILE: {HOSTILE: 1}}
     images = make_notable_images(HOSTILE)

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from crackgate.config.configuration import Config
+from crackgate.contracts.positive_names import PositiveClasses
 from crackgate.contracts.serving_findings import ServingFindings
 from crackgate.contracts.verdict import Verdict
 from crackgate.runs.conclusion import conclude
@@ -14,7 +15,7 @@ from crackgate.runs.summary import Summary, begin_summary
 
 @pytest.fixture
 def summary() -> Summary:
-    return begin_summary("run", Path("/data"), ["Negative", "Positive"], Config(), Path("/log"))
+    return begin_summary("run", Path("/data"), ["Negative", "Positive"], PositiveClasses(), Config(), Path("/log"))
 
 
 def execution(component: str, output: str, **properties: object) -> Execution:

@@ -102,7 +102,7 @@ def test_without_a_positive_class_the_balanced_accuracy_is_shown(recorded: Recor
         metrics=[MetricValue(metric="accuracy", value=0.9), MetricValue(metric="balanced_accuracy", value=0.6)],
     )
     assert summary.evaluation is not None
-    summary.evaluation.positive_class = None
+    summary.evaluation.positive_classes = ()
     summary.write(recorded.workspace.runs / "no positive")
     assert [value.metric for value in entries(recorded)["no positive"].metrics] == ["accuracy", "balanced_accuracy"]
 

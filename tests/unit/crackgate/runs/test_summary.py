@@ -1,10 +1,11 @@
 import io
 import json
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from rich.console import Console
 
@@ -19,6 +20,7 @@ from crackgate.contracts.evaluation import (
     Requirement,
     SliceMetrics,
 )
+from crackgate.contracts.positive_names import PositiveClasses
 from crackgate.contracts.serving_findings import ServingCheckResult, ServingFindings
 from crackgate.contracts.verdict import EXIT_CODES, Verdict
 from crackgate.runs.summary import (
@@ -44,7 +46,14 @@ ACCOUNT = {
 
 @pytest.fixture
 def summary() -> Summary:
-    summary = begin_summary("run 1", Path("/data"), ["a", "b"], Config(), Path("/logs/run 1.log"))
+    summary = begin_summary(
+        "run 1",
+        Path("/data"),
+        ["a", "b"],
+        PositiveClasses(names=("b",), chosen_by="configuration"),
+        Config(),
+        Path("/logs/run 1.log"),
+    )
     summary.images = Images.model_validate(ACCOUNT)
     summary.components = [ComponentTime(name="Trainer", state="cached", seconds=0.04)]
     return summary
@@ -81,12 +90,13 @@ def test_the_account_of_ingest_is_taken_over_with_splits_in_their_own_order(summ
     assert summary.images.rejected_by_reason == {"truncated": 1, "empty file": 1}
 
 
+@settings(deadline=None)
 @given(st.sampled_from(list(Verdict)), st.lists(st.text()))
 def test_what_is_written_reads_back(
     tmp_path_factory: pytest.TempPathFactory, verdict: Verdict, reasons: list[str]
 ) -> None:
     folder = tmp_path_factory.mktemp("run")
-    written = begin_summary("id", Path("/d"), ["a"], Config(), Path("/l"))
+    written = begin_summary("id", Path("/d"), ["a"], PositiveClasses(), Config(), Path("/l"))
     written.conclude(verdict, [reason.encode("utf-8", "replace").decode() for reason in reasons])
     written.write(folder)
     assert [path.name for path in folder.iterdir()] == [SUMMARY_FILE]
@@ -122,6 +132,15 @@ def test_the_closing_words_of_a_release(summary: Summary) -> None:
         assert part in text
     assert max(map(len, text.splitlines())) <= 100
     assert "'a/[b].jpg'" in text, "brackets in paths are no markup"
+
+
+def test_the_closing_words_say_which_classes_are_positive(summary: Summary) -> None:
+    text = closing(summary)
+    assert re.search(r"positive +│ no │ yes │", text)
+    assert "\npositive, so not to be missed: 'b' (as configured); not positive: 'a'\n" in text
+    summary.positive = PositiveClasses()
+    text = closing(summary)
+    assert re.search(r"positive +│ no │ no │", text) and "warning no class of 'a' and 'b' counts as positive" in text
 
 
 def test_the_closing_words_of_a_refusal(summary: Summary) -> None:

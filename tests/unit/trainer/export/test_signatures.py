@@ -229,6 +229,27 @@ def test_an_image_is_positive_from_the_threshold_on(signatures: dict[str, Signat
     np.testing.assert_array_equal(answer["probability"], scores[np.arange(len(labels)), labels])
 
 
+def test_scores_of_several_positive_classes_are_summed_everywhere_alike(
+    classifier: keras.Model, encoded: list[bytes], tmp_path: Path
+) -> None:
+    decision = Decision((0, 2), float(np.float32(0.4)))
+    export_classifier(classifier, CLASSES, SIZE, tmp_path, CALIBRATION, decision)
+    answer = _ask({**tf.saved_model.load(str(tmp_path)).signatures}, encoded)
+    scores = answer["scores"]
+    np.testing.assert_array_equal(answer["is_positive"], scores[:, 0] + scores[:, 2] >= np.float32(0.4))
+    # Some are positive by the sum alone, and some although the other class scores highest of all three.
+    assert (answer["is_positive"] & (scores[:, (0, 2)].max(axis=1) < 0.4)).any()
+    assert (answer["is_positive"] & (scores.argmax(axis=1) == 1)).any() and not answer["is_positive"].all()
+    labels = [CLASSES.index(label.decode()) for label in answer["label"]]
+    assert labels == decide(scores, decision).tolist() and set(labels) == {0, 1, 2}
+    assert (np.isin(labels, (0, 2)) == answer["is_positive"]).all()
+    model = load_released_model(tmp_path)
+    assert model.positive_classes == ("Crack", "Sound") and model.decision == decision
+    served = model.answer(encoded)
+    assert [row.label for row in served] == [CLASSES[label] for label in labels]
+    assert [row.is_positive for row in served] == answer["is_positive"].tolist()
+
+
 def test_without_a_positive_class_the_highest_score_decides(
     undecided: Path, signatures: dict[str, Signature], encoded: list[bytes]
 ) -> None:
@@ -240,7 +261,7 @@ def test_without_a_positive_class_the_highest_score_decides(
     assert [CLASSES.index(label.decode()) for label in answer["label"]] == answer["scores"].argmax(axis=1).tolist()
     np.testing.assert_array_equal(answer["probability"], answer["scores"].max(axis=1))
     card = json.loads((undecided / "assets.extra" / "classifier.json").read_text(encoding="utf-8"))
-    assert card["positive_class"] is None and card["threshold"] is None
+    assert card["positive_classes"] == [] and card["threshold"] is None
 
 
 def test_logits_that_are_no_numbers_are_not_hidden(tmp_path: Path, encoded: list[bytes]) -> None:
@@ -436,7 +457,7 @@ def test_the_card_beside_the_model_says_how_it_decides(folder: Path) -> None:
     assert card == {
         "classes": CLASSES,
         "image_size": SIZE,
-        "positive_class": "Crack",
+        "positive_classes": ["Crack"],
         "threshold": 0.25,
         "temperature": 1.7,
         "bias": [0.5, -0.3, -0.2],
