@@ -83,17 +83,18 @@ def export_tflite(
 
 
 def _share_out(data: Path, classes: list[str], settings: Config) -> "Shares":
-    from pipeline.preconditions import resolve_classes
+    from pipeline.preconditions import resolve_data_set
     from serving.lite.photographs import share_out
 
-    found = resolve_classes(data, settings)
+    data_set = resolve_data_set(data, settings)
+    found = data_set.classes
     if sorted(classes) != sorted(found):
         raise ConfigError(
             f"--data: {str(data)!r} has the classes {', '.join(map(repr, found)) or 'none'}, the model has "
             f"{', '.join(map(repr, classes))}: give a folder with a sub-folder of photographs for each of them, and no "
             "other"
         )
-    shares = share_out(data, classes)
+    shares = share_out(data_set.images, classes)
     counts = Counter(file.label for file in shares.judging)
     for label, name in enumerate(classes):
         if not counts[label]:

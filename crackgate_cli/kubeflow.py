@@ -23,7 +23,7 @@ from crackgate_cli.options import (
     fail,
 )
 from crackgate_cli.run_end import exit_with_verdict
-from pipeline.preconditions import check_weights, find_positive_classes, resolve_classes
+from pipeline.preconditions import check_weights, find_positive_classes, resolve_data_set
 
 kubeflow_app = typer.Typer(no_args_is_help=True, help="Run the pipeline on Kubeflow Pipelines v2.")
 
@@ -171,9 +171,9 @@ def _check_signing(config: Config) -> None:
 
 def _classes(config: Config, data: Path | None) -> list[str]:
     if data is not None:
-        classes = resolve_classes(data.resolve(), config)
+        classes = resolve_data_set(data.resolve(), config).classes
     elif config.data.classes:
-        classes = list(config.data.classes)
+        classes = list(dict.fromkeys(config.data.class_of_folder.values()))
     else:
         raise ConfigError(
             "data.classes: received none, and they are part of the compiled pipeline: name them, for example --set "

@@ -15,6 +15,14 @@ def run(
     workspace: WorkspaceOption = Path("workspace"),
     config: ConfigOption = None,
     assignments: SetOption = None,
+    labels: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="A CSV file with the columns path and label, and split and group where you have them. Without it, the "
+            "folders name the classes.",
+        ),
+    ] = None,
     group_by: Annotated[
         str | None,
         typer.Option(
@@ -29,6 +37,8 @@ def run(
     """Run the pipeline: from a folder of photographs to a released model."""
     from pipeline.run import run_pipeline
 
+    if labels is not None:
+        assignments = [*(assignments or []), f"data.labels={json.dumps(str(labels.absolute()))}"]
     if group_by is not None:
         assignments = [*(assignments or []), f"data.group_by={json.dumps(group_by)}"]
     run_and_exit(run_pipeline, data, workspace, config, assignments, cache, verbose)

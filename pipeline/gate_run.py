@@ -9,7 +9,7 @@ from crackgate.gate.rules import gate_rules
 from crackgate.runs.log_file import silence_output
 from crackgate.runs.summary import Summary
 from pipeline.heavy_imports import garbage_collection_paused
-from pipeline.preconditions import find_positive_classes, resolve_classes
+from pipeline.preconditions import find_positive_classes, resolve_data_set
 from pipeline.progress import ComponentEvents
 from pipeline.request import RunRequest
 from pipeline.run_record import record_run
@@ -32,7 +32,9 @@ def judge_model(request: RunRequest, model: Path) -> Summary:
     data, config = request.data, request.config
     if not (model / "saved_model.pb").is_file():
         raise ConfigError(f"--model: received {str(model)!r}, which is no SavedModel: it has no saved_model.pb")
-    found = resolve_classes(data, config)
+    data_set = resolve_data_set(data, config)
+    request.warn(data_set.notes)
+    found = data_set.classes
     card = _read_card(model) or ClassifierCard(classes=found)
     classes = card.classes
     if sorted(classes) != sorted(found):

@@ -1,28 +1,35 @@
 """Checks before a run begins: classes, weights and the signing key."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 from crackgate.config.configuration import Config, ConfigError
+from crackgate.contracts.errors import WrongQuestionError
 from crackgate.contracts.positive_names import PositiveClasses
-from crackgate.images.image_folder import find_classes
+from crackgate.data_set.data_set import DataSet, find_data_set
+from crackgate.data_set.plausibility import check_plausible
 from crackgate.model.positive_classes import resolve_positive_classes
 
 
-def resolve_classes(data: Path, config: Config) -> list[str]:
-    """Returns the class names in label order; raises ConfigError if `data` is no folder or lacks a configured class."""
+def resolve_data_set(data: Path, config: Config) -> DataSet:
+    """Returns the images of `data` with their classes in label order; its notes hold the warnings, too.
+
+    Raises ConfigError if `data` is no folder, or does not say what is to be learnt.
+    """
     if not data.is_dir():
         raise ConfigError(f"--data: received {str(data)!r}, which is no folder; give one with a sub-folder per class")
     if not str(data).isprintable():
         raise ConfigError(f"--data: received {str(data)!r}; TFX needs a path of printable UTF-8: rename or link it")
-    found = find_classes(data)
-    missing = [name for name in config.data.classes if name not in found]
-    if missing:
-        raise ConfigError(
-            f"data.classes: received {', '.join(map(repr, missing))}, but {str(data)!r} has no such folder of files; "
-            f"it has {', '.join(map(repr, found)) or 'none'}"
-        )
-    return list(config.data.classes) or found
+    options = config.data
+    try:
+        found = find_data_set(data, options)
+        warnings = check_plausible(data, found, bool(options.classes or options.labels), options.max_rejected_share)
+    except WrongQuestionError as error:
+        raise ConfigError(f"--data {str(data)!r}: {error}") from None
+    except OSError as error:
+        raise ConfigError(f"--data: cannot list {str(data)!r}: {error.strerror}") from None
+    return replace(found, notes=[*found.notes, *warnings])
 
 
 def find_positive_classes(config: Config, classes: list[str]) -> PositiveClasses:

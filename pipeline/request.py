@@ -1,9 +1,11 @@
 """A user's request for a run on this machine."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 from rich.console import Console
+from rich.markup import escape
 
 from crackgate.config.configuration import Config
 from crackgate.runs.workspace import Workspace
@@ -23,3 +25,8 @@ class RunRequest:
     workspace: Workspace
     enable_cache: bool = True
     verbose: bool = False
+
+    def warn(self, sentences: Iterable[str]) -> None:
+        """Prints warnings, one a line."""
+        for sentence in sentences:
+            self.console.print(f"[yellow]warning:[/] {escape(sentence)}", highlight=False, soft_wrap=True)

@@ -1,16 +1,18 @@
 """`crackgate run`: from a folder of photographs to a released model, on this machine."""
 
-from pathlib import Path
+import os
 
 from components.image_example_gen.reader_processes import reader_processes
+from crackgate.config.configuration import ConfigError
 from crackgate.contracts.account import NOT_IN_CLASS_FOLDER, AccountRow
+from crackgate.data_set.data_set import DataSet
 from crackgate.gate.rules import gate_rules
-from crackgate.images.image_folder import find_files
+from crackgate.images.image_folder import readable_path
 from crackgate.runs.conclusion import conclude
 from crackgate.runs.summary import Images, Summary
 from pipeline.beam_profiles import count_reader_processes
 from pipeline.heavy_imports import garbage_collection_paused
-from pipeline.preconditions import check_signing_key, check_weights, find_positive_classes, resolve_classes
+from pipeline.preconditions import check_signing_key, check_weights, find_positive_classes, resolve_data_set
 from pipeline.progress import ComponentEvents
 from pipeline.request import RunRequest
 from pipeline.run_record import record_run
@@ -26,15 +28,19 @@ def run_pipeline(request: RunRequest) -> Summary:
         WorkspaceMovedError: The workspace was made elsewhere.
     """
     config = request.config
-    classes = resolve_classes(request.data, config)
+    if request.workspace.root == request.data:
+        raise ConfigError(f"--workspace: received {str(request.data)!r}, which is --data itself: choose another folder")
     check_weights(config)
     check_signing_key(config)
+    data_set = resolve_data_set(request.data, config)
+    request.warn(data_set.notes)
+    classes = data_set.classes
     positive = find_positive_classes(config, classes)
     gate_rules(classes, positive.names, config.gate)
 
     def work(summary: Summary, events: ComponentEvents) -> None:
         if len(classes) < 2:
-            _reject_classes(summary)
+            _reject_classes(summary, data_set)
             return
         with reader_processes(count_reader_processes(config.beam, request.data)):
             with events.timed("starting TFX"), garbage_collection_paused():
@@ -44,11 +50,11 @@ def run_pipeline(request: RunRequest) -> Summary:
     return record_run(request, classes, positive, work)
 
 
-def _reject_classes(summary: Summary) -> None:
-    files = [file.path.encode("utf-8", "backslashreplace").decode() for file in find_files(Path(summary.data))]
+def _reject_classes(summary: Summary, data_set: DataSet) -> None:
+    files = [readable_path(os.fsencode(image.path)) for image in data_set.images]
     reason = "no second class" if summary.classes else NOT_IN_CLASS_FOLDER
     rejected = [AccountRow(path=path, class_name="".join(summary.classes), reason=reason) for path in files]
-    summary.images = Images(found=len(files), rejected=rejected)
+    summary.images = Images(found=len(files), ignored=data_set.ignored, rejected=rejected)
     found = f"one class, {summary.classes[0]!r}" if summary.classes else "no class folder with a file in it"
     sentence = (
         f"{summary.data!r} has {found} ({len(files)} files in all): a classifier needs a folder with at least two "

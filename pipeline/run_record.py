@@ -35,8 +35,7 @@ def record_run(
         WorkspaceMovedError: The workspace was made elsewhere.
     """
     console, workspace = request.console, request.workspace
-    for warning in check_beam(request.config.beam, [request.data, workspace.pipeline_root]):
-        console.print(f"[yellow]warning:[/] {escape(warning)}", highlight=False, soft_wrap=True)
+    request.warn(check_beam(request.config.beam, [request.data, workspace.pipeline_root]))
     if len(classes) > 1:
         warning = "" if positive.names else "[yellow]warning:[/] "
         console.print(warning + escape(positive.in_words(classes)), highlight=False, soft_wrap=True)

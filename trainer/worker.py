@@ -28,7 +28,7 @@ def train_worker(examples: Path, output: Path, config: Config) -> bool:
     Raises:
         ConfigError: TF_CONFIG, `data.classes` or `examples` cannot be used.
     """
-    classes = config.data.classes
+    classes = tuple(config.data.classes)
     if not classes:
         raise ConfigError(
             "data.classes: received nothing, and there is no image folder here to find them in: give them in the order "

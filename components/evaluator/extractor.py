@@ -108,6 +108,8 @@ class KeepPredictions(beam.DoFn):
                 value = float(_only(stored[feature]))
                 if value < boundary if side == "below" else value > boundary:
                     found.append(name)
+        if _is_there(stored, stored_example.PART):
+            found.append(metric_names.part_slice(readable_path(_only(stored[stored_example.PART]))))
         return found
 
 

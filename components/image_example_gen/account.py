@@ -81,6 +81,6 @@ def _find_split_faults(account: Account, split: str, totals: dict[str, int], max
             faults.append(
                 f"class {name!r} makes up {share:.1%} of split {split!r} and {expected:.1%} of all images, allowed "
                 f"is a difference of {max_imbalance:.1%} (data.max_imbalance) beyond chance: a few large groups, of "
-                "copies or of data.group_by, decide this split"
+                "copies or of data.group_by, or given splits, decide this split"
             )
     return faults

@@ -34,7 +34,7 @@ class ImageExampleGenSpec(types.ComponentSpec):
 
 
 class ImageExampleGen(base_beam_component.BaseBeamComponent):
-    """A file-based ExampleGen for a folder-per-class tree of image files, nested to any depth.
+    """A file-based ExampleGen for the data set in a folder (see `crackgate.data_set.data_set`).
 
     Outputs:
         examples: One `tf.train.Example` per image (see `crackgate.contracts.stored_example`), in the splits.
@@ -51,9 +51,9 @@ class ImageExampleGen(base_beam_component.BaseBeamComponent):
         """Constructs the component.
 
         Args:
-            folder: Absolute path of the data folder; its sub-folders are the classes.
-            classes: Class names in label order; `options.classes` is ignored.
-            options: Bounds on single images and on all of them, and their groups.
+            folder: Absolute path of the data folder.
+            classes: Class names in label order; images of other classes are rejected.
+            options: Where the labels are, bounds on single images and on all of them, and their groups.
             split_ratios: Hash buckets of some of "train", "eval" and "test"; by default those of `options`.
         """
         split_ratios = split_ratios or options.split.model_dump()
@@ -68,8 +68,8 @@ class ImageExampleGen(base_beam_component.BaseBeamComponent):
                 partition_feature_name=stored_example.GROUP,
             )
         )
-        # Classes and splits stand in parameters of their own.
-        decisive = options.model_copy(update={"classes": (), "split": SplitRatios()})
+        # The splits stand in a parameter of their own.
+        decisive = options.model_copy(update={"split": SplitRatios()})
         super().__init__(
             spec=ImageExampleGenSpec(
                 input_base=str(folder),

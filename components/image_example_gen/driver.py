@@ -2,11 +2,16 @@
 
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 from tfx.components.example_gen import driver, input_processor
+from tfx.orchestration import data_types
 from tfx.proto import example_gen_pb2, range_config_pb2
 
-from crackgate.images.image_folder import fingerprint
+from components.shared.parameters import OPTIONS
+from crackgate.config.data import DataOptions
+from crackgate.contracts.errors import DataRejectedError, WrongQuestionError
+from crackgate.data_set.data_set import find_data_set
 
 
 class ImageFolderProcessor(input_processor.InputProcessor):
@@ -15,9 +20,10 @@ class ImageFolderProcessor(input_processor.InputProcessor):
     TFX's own processor sums up whole seconds, so it misses an image that moved to another class.
     """
 
-    def __init__(self, folder: Path, splits: Iterable[example_gen_pb2.Input.Split]):
+    def __init__(self, folder: Path, options: DataOptions, splits: Iterable[example_gen_pb2.Input.Split]):
         super().__init__(splits)
         self._folder = folder
+        self._options = options
 
     def get_pattern_for_span_version(self, pattern: str, span: int, version: int | None) -> str:  # noqa: ARG002
         """The pattern unchanged, since it names no span."""
@@ -28,12 +34,29 @@ class ImageFolderProcessor(input_processor.InputProcessor):
         return 0
 
     def get_input_fingerprint(self, span: int, version: int | None) -> str:  # noqa: ARG002
-        """Changes whenever a file is added, removed, renamed, moved or rewritten."""
-        return fingerprint(self._folder)
+        """Changes whenever an image is added, removed, renamed, moved, rewritten or labelled otherwise.
+
+        Raises DataRejectedError where the folder does not say what is to be learnt.
+        """
+        try:
+            return find_data_set(self._folder, self._options).fingerprint(self._folder)
+        except WrongQuestionError as error:
+            raise DataRejectedError([str(error)]) from None
 
 
 class ImageFolderDriver(driver.Driver):
     """Resolves the folder's fingerprint before the cache look-up."""
+
+    def resolve_exec_properties(
+        self,
+        exec_properties: dict[str, Any],
+        pipeline_info: data_types.PipelineInfo,
+        component_info: data_types.ComponentInfo,
+    ) -> dict[str, Any]:
+        """Keeps the options, which say where labels and classes are, for the processor."""
+        self._options = DataOptions.model_validate_json(exec_properties[OPTIONS])
+        resolved: dict[str, Any] = super().resolve_exec_properties(exec_properties, pipeline_info, component_info)
+        return resolved
 
     def get_input_processor(
         self,
@@ -43,4 +66,4 @@ class ImageFolderDriver(driver.Driver):
     ) -> ImageFolderProcessor:
         """Returns the processor of the component's `input_base`."""
         assert input_base_uri is not None, "the component's specification requires it"
-        return ImageFolderProcessor(Path(input_base_uri), splits)
+        return ImageFolderProcessor(Path(input_base_uri), self._options, splits)

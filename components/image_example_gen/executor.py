@@ -30,8 +30,8 @@ from components.shared.beam_results import write_rows
 from components.shared.parameters import OPTIONS, Artifacts, Properties
 from crackgate.config.data import DataOptions
 from crackgate.contracts.errors import DataRejectedError
+from crackgate.data_set.data_set import ListedImage, find_data_set
 from crackgate.images.copies.partitions import count_partitions
-from crackgate.images.image_folder import FoundFile, find_files
 
 # One staging file holds these; they are few, so that workers end at about the same time.
 _FILES_IN_BATCH = 128
@@ -54,10 +54,10 @@ class ImageExampleGenExecutor(base_beam_executor.BaseBeamExecutor):
         if misnamed := [os.fsencode(name) for name in classes if not _is_utf8(name)]:
             raise DataRejectedError([f"the name of class folder {name!r} is not UTF-8: rename it" for name in misnamed])
         staging = Path(self._get_tmp_dir())
-        files = list(find_files(Path(exec_properties["input_base"])))
         examples = artifact_utils.get_single_instance(output_dict[standard_component_specs.EXAMPLES_KEY])
         buckets, splits = _buckets(exec_properties), list(_buckets(exec_properties))
-        batches = _batches(files)
+        data_set = find_data_set(Path(exec_properties["input_base"]), options).within(splits)
+        files, batches = data_set.images, _batches(data_set.images)
         with self._make_beam_pipeline() as pipeline:
             outcomes = _read(pipeline, batches, exec_properties["input_base"], classes, options, staging)
             groups = outcomes.seen | AssignGroups(options.group_by, count_partitions(len(files)), _BATCHES_IN_SHARD)
@@ -70,22 +70,23 @@ class ImageExampleGenExecutor(base_beam_executor.BaseBeamExecutor):
         _describe_artifact(examples, splits)
 
         account = read_account(staging, len(files), classes, splits)
+        account.ignored = data_set.ignored
         artifact_utils.get_single_instance(output_dict["account"]).write(account.model_dump(mode="json"))
         faults = find_faults(account, classes, options.max_rejected_share, options.max_imbalance)
         if faults:
             raise DataRejectedError(faults, account)
 
 
-def _batches(files: Iterable[FoundFile]) -> list[tuple[int, list[bytes]]]:
-    """Numbered paths in the order of their hashes: every batch has images of every class and size."""
-    paths = sorted((os.fsencode(file.path) for file in files), key=lambda path: hashlib.sha256(path).digest())
-    starts = range(0, len(paths), _FILES_IN_BATCH)
-    return [(number, paths[start : start + _FILES_IN_BATCH]) for number, start in enumerate(starts)]
+def _batches(images: Iterable[ListedImage]) -> list[tuple[int, list[ListedImage]]]:
+    """Numbered images in the order of their paths' hashes: every batch has images of every class and size."""
+    ordered = sorted(images, key=lambda image: hashlib.sha256(os.fsencode(image.path)).digest())
+    starts = range(0, len(ordered), _FILES_IN_BATCH)
+    return [(number, ordered[start : start + _FILES_IN_BATCH]) for number, start in enumerate(starts)]
 
 
 def _read(
     pipeline: beam.Pipeline,
-    batches: list[tuple[int, list[bytes]]],
+    batches: list[tuple[int, list[ListedImage]]],
     folder: str,
     classes: list[str],
     options: DataOptions,

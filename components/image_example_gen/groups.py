@@ -1,6 +1,7 @@
 """Groups of images that must share a split: copies of one picture, or matches of the user's pattern."""
 
 import hashlib
+import os
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -10,7 +11,8 @@ import apache_beam as beam
 import numpy as np
 
 from components.image_example_gen.read_step import REJECTED_OUTPUT
-from components.image_example_gen.staged_examples import Place, account_row, class_of
+from components.image_example_gen.staged_examples import Place, account_row
+from crackgate.data_set.data_set import find_group
 from crackgate.images.copies.descriptor import PICTURE_BYTES
 from crackgate.images.copies.groups import GroupCopies
 from crackgate.images.copies.partitions import (
@@ -28,8 +30,8 @@ from crackgate.images.image_folder import readable_path
 
 NAMES_OUTPUT = "names"
 
-# The place of an image in a staging file, the name of its group, and its class.
-Assigned = tuple[Place, bytes, str]
+# The place of an image in a staging file, and the name of its group.
+Assigned = tuple[Place, bytes]
 
 
 @dataclass(frozen=True)
@@ -44,7 +46,7 @@ class ImageTable(DigestTable):
 
 
 class AssignGroups(beam.PTransform):
-    """From the output of `ReadImages` to the groups of its images, (shard, [(place, group, class), ...]).
+    """From the output of `ReadImages` to the groups of its images, (shard, [(place, group), ...]).
 
     Tagged outputs: `rejected`, rows of the account; `names`, digests of the groups' names by partition. Copies whose
     classes disagree are all rejected, since one label is wrong.
@@ -117,40 +119,41 @@ class _JudgeGroups(beam.DoFn):
             (digest,) = to_bytes(images.digests[rows[:1]])
             # The rejections name the first path of each class.
             first: dict[str, bytes] = {}
-            for path in (images.paths[row] for row in rows):
-                class_name = class_of(path)
+            for row in rows:
+                path, class_name = images.paths[row], images.places[row].class_name
                 first[class_name] = min(path, first.get(class_name, path))
             for row in rows:
                 path, place = images.paths[row], images.places[row]
-                name = self._name(digest, path)
+                name = self._name(digest, path, place)
                 if len(first) > 1:
-                    yield _conflict(path, first)
+                    yield _conflict(path, place.class_name, first)
                 elif not name:
-                    yield self._nameless(path)
+                    yield self._nameless(path, place.class_name)
                 else:
-                    shards.setdefault(place.batch // self._batches_in_shard, []).append((place, name, class_of(path)))
+                    shards.setdefault(place.batch // self._batches_in_shard, []).append((place, name))
         yield from shards.items()
-        names = {name for assigned in shards.values() for _, name, _ in assigned}
+        names = {name for assigned in shards.values() for _, name in assigned}
         digests = from_bytes(hashlib.sha256(name).digest()[:PICTURE_BYTES] for name in names)
         for number, chosen in partition(digests, self._partitions):
             yield beam.pvalue.TaggedOutput(NAMES_OUTPUT, (number, digests[chosen]))
 
-    def _name(self, digest: bytes, path: bytes) -> bytes:
+    def _name(self, digest: bytes, path: bytes, place: Place) -> bytes:
         """The name of an image's group; empty if the pattern, or its first group, matches nothing."""
+        if place.group:
+            return os.fsencode(place.group)
         if self._group_by is None:
-            # A picture's digest, not its path, names it: a renamed image stays in its split.
-            return digest.hex().encode()
-        match = self._group_by.search(readable_path(path))
-        return (match[1 if match.re.groups else 0] or "").encode() if match else b""
+            # A picture's digest, not its path, names it: a renamed image stays in its split. Copies in two given splits
+            # are left to LeakCheck, which names them.
+            return "-".join([digest.hex(), *place.splits]).encode()
+        return find_group(self._group_by, os.fsdecode(path)).encode()
 
-    def _nameless(self, path: bytes) -> beam.pvalue.TaggedOutput:
+    def _nameless(self, path: bytes, class_name: str) -> beam.pvalue.TaggedOutput:
         pattern = self._group_by.pattern if self._group_by else ""
         detail = f"data.group_by {pattern!r} finds no name in the path"
-        return _rejected(path, class_of(path), reason="no group", detail=detail)
+        return _rejected(path, class_name, reason="no group", detail=detail)
 
 
-def _conflict(path: bytes, first: dict[str, bytes]) -> beam.pvalue.TaggedOutput:
-    own = class_of(path)
+def _conflict(path: bytes, own: str, first: dict[str, bytes]) -> beam.pvalue.TaggedOutput:
     others = sorted((other, first[other]) for other in first if other != own)
     said = ", ".join(f"{readable_path(other)!r}, as {label!r}" for label, other in others)
     detail = f"the same picture is in {said}"

@@ -15,6 +15,7 @@ from threadpoolctl import threadpool_limits
 from components.image_example_gen.reader_processes import Batch, ReaderProcess, take_reader_processes
 from components.image_example_gen.staged_examples import Reader, Staged
 from crackgate.contracts.image_limits import ImageLimits
+from crackgate.data_set.data_set import ListedImage
 from crackgate.images.copies.partitions import pack
 
 REJECTED_OUTPUT = "rejected"
@@ -22,7 +23,7 @@ WARNINGS_OUTPUT = "warnings"
 
 
 class ReadImages(beam.DoFn):
-    """From numbered batches of paths below the folder (bytes) to pictures and staged examples.
+    """From numbered batches of listed images to pictures and staged examples.
 
     Output: for each batch a `PictureTable` with paths as names, and the `Place` of each example, still without a group.
     Tagged outputs: `rejected` and `warnings`, rows of the account.
@@ -44,12 +45,12 @@ class ReadImages(beam.DoFn):
         """Takes the started reader processes, if any."""
         self._readers: list[ReaderProcess] = take_reader_processes()
 
-    def process(self, numbered: tuple[int, list[bytes]]) -> Iterator[Any]:
+    def process(self, numbered: tuple[int, list[ListedImage]]) -> Iterator[Any]:
         """Never raises for a file's content or faults."""
-        number, paths = numbered
+        number, images = numbered
         # Every attempt has its own name: an abandoned one may still be writing.
         file = os.path.join(self._staging, f"{uuid.uuid4().hex}.staged")
-        batch = Batch(self._reader, number, paths, file)
+        batch = Batch(self._reader, number, images, file)
         for reader in self._readers:
             for done in reader.finished():
                 yield from _outputs(done)
@@ -66,7 +67,7 @@ class ReadImages(beam.DoFn):
 
 def _read(batch: Batch) -> Staged:
     with beam.io.filesystems.FileSystems.create(batch.file, compression_type=CompressionTypes.UNCOMPRESSED) as content:
-        return batch.reader.stage(batch.number, batch.paths, batch.file, content)
+        return batch.reader.stage(batch.number, batch.images, batch.file, content)
 
 
 def _outputs(staged: Staged) -> Iterator[Any]:

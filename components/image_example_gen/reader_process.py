@@ -42,7 +42,7 @@ def main(descriptor: int) -> None:
             except queue.Empty:
                 return
             with open(batch.file, "wb") as content:
-                staged = batch.reader.stage(batch.number, batch.paths, batch.file, content)
+                staged = batch.reader.stage(batch.number, batch.images, batch.file, content)
             connection.send(staged)
 
 

@@ -15,6 +15,8 @@ from dataclasses import dataclass
 from multiprocessing import Pipe
 from typing import TYPE_CHECKING
 
+from crackgate.data_set.data_set import ListedImage
+
 if TYPE_CHECKING:
     from components.image_example_gen.staged_examples import Reader, Staged
 
@@ -27,11 +29,11 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Batch:
-    """Files to read, by path below the data folder, and the staging file to write."""
+    """Files to read, and the staging file to write."""
 
     reader: "Reader"
     number: int
-    paths: list[bytes]
+    images: list[ListedImage]
     file: str
 
 

@@ -24,8 +24,8 @@ _GZIP_UNCOMPRESSED = tf.io.TFRecordOptions(compression_type="GZIP", compression_
 class SplitStaged(beam.DoFn):
     """From the places and groups of a shard's images to one file per split, and counts by split and class.
 
-    The hash of the group decides the split, as in TFX. A file appears complete or not at all. Its name never changes,
-    so that a repeated attempt leaves nothing twice.
+    The hash of the group decides the split, as in TFX, among those that are given. A file appears complete or not at
+    all. Its name never changes, so that a repeated attempt leaves nothing twice.
 
     Args:
         buckets: Hash buckets of each split.
@@ -35,8 +35,7 @@ class SplitStaged(beam.DoFn):
     """
 
     def __init__(self, buckets: dict[str, int], prefixes: dict[str, str], shards: int, staging: str):
-        self._splits = list(buckets)
-        self._bounds = list(itertools.accumulate(buckets.values()))
+        self._buckets = buckets
         self._prefixes = prefixes
         self._shards = shards
         self._staging = staging
@@ -45,7 +44,7 @@ class SplitStaged(beam.DoFn):
         """Reads the staging files from front to back."""
         shard, parts = assigned
         images = sorted(itertools.chain.from_iterable(parts), key=lambda image: (image[0].batch, image[0].offset))
-        written = {split: os.path.join(self._staging, f"{uuid.uuid4().hex}.shard") for split in self._splits}
+        written = {split: os.path.join(self._staging, f"{uuid.uuid4().hex}.shard") for split in self._buckets}
         with ExitStack() as stack:
             writers = {
                 split: stack.enter_context(tf.io.TFRecordWriter(path, _GZIP_UNCOMPRESSED))
@@ -59,17 +58,19 @@ class SplitStaged(beam.DoFn):
     def _write(self, images: list[Assigned], writers: dict[str, tf.io.TFRecordWriter]) -> Iterator[tuple[str, str]]:
         for file, staged in itertools.groupby(images, key=lambda image: image[0].file):
             with FileSystems.open(file, compression_type=CompressionTypes.UNCOMPRESSED) as examples:
-                for place, group, class_name in staged:
+                for place, group in staged:
                     examples.seek(place.offset)
                     example = examples.read(place.size)
-                    split = self._split_of(group)
+                    split = self._split_of(group, place.splits)
                     # Protocol buffers read two messages in a row as one, with the features of both.
                     writers[split].write(example + _group_alone(group))
-                    yield split, class_name
+                    yield split, place.class_name
 
-    def _split_of(self, group: bytes) -> str:
-        bucket = int(hashlib.sha256(group).hexdigest(), 16) % self._bounds[-1]
-        return self._splits[bisect.bisect(self._bounds, bucket)]
+    def _split_of(self, group: bytes, given: tuple[str, ...]) -> str:
+        splits = given or tuple(self._buckets)
+        bounds = list(itertools.accumulate(self._buckets[split] for split in splits))
+        bucket = int(hashlib.sha256(group).hexdigest(), 16) % bounds[-1]
+        return splits[bisect.bisect(bounds, bucket)]
 
 
 def _group_alone(group: bytes) -> bytes:

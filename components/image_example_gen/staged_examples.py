@@ -9,6 +9,7 @@ import tensorflow as tf
 from crackgate.contracts import stored_example
 from crackgate.contracts.account import NOT_IN_CLASS_FOLDER
 from crackgate.contracts.image_limits import ImageLimits
+from crackgate.data_set.data_set import ListedImage
 from crackgate.images.copies.descriptor import describe
 from crackgate.images.image_file import CanonicalImage, canonical_image
 from crackgate.images.image_folder import read_regular_file, readable_path
@@ -20,12 +21,24 @@ Row = dict[str, str]
 
 @dataclass(frozen=True)
 class Place:
-    """The place of an example in a staging file: number of its batch, file, byte offset and bytes."""
+    """The place of an example in a staging file, and what is known of its image without its pixels.
+
+    Attributes:
+        batch: Number of its batch.
+        file: Path of the staging file.
+        offset: Bytes before it.
+        size: Bytes.
+        class_name: The class.
+        splits: See `ListedImage`, as of `group`.
+    """
 
     batch: int
     file: str
     offset: int
     size: int
+    class_name: str
+    splits: tuple[str, ...]
+    group: str
 
 
 @dataclass(frozen=True)
@@ -54,24 +67,24 @@ class Reader:
     labels: dict[str, int]
     limits: ImageLimits
 
-    def stage(self, number: int, paths: list[bytes], file: str, content: BinaryIO) -> Staged:
+    def stage(self, number: int, images: list[ListedImage], file: str, content: BinaryIO) -> Staged:
         """Reads a batch into the open staging file `content`; no image's content or faults make it raise."""
         staged, offset = Staged(), 0
-        for path in paths:
-            class_name = class_of(path)
+        for listed in images:
+            path, class_name = os.fsencode(listed.path), listed.class_name
             try:
                 image = self._read(path, class_name)
             except RejectedImageError as rejection:
                 staged.rejected.append(account_row(path, class_name, reason=rejection.reason, detail=rejection.detail))
                 continue
             descriptor = describe(image.luma)
-            example = _to_example(path, class_name, self.labels[class_name], image, descriptor).SerializeToString(
+            example = _to_example(listed, self.labels[class_name], image, descriptor).SerializeToString(
                 deterministic=True
             )
             content.write(example)
             staged.descriptors.append(descriptor)
             staged.names.append(path)
-            staged.places.append(Place(number, file, offset, len(example)))
+            staged.places.append(Place(number, file, offset, len(example), class_name, listed.splits, listed.group))
             offset += len(example)
             if image.warning:
                 staged.warnings.append(account_row(path, class_name, reason=image.warning))
@@ -87,11 +100,6 @@ class Reader:
         return canonical_image(data, self.limits)
 
 
-def class_of(path: bytes) -> str:
-    """The class folder of a file, or "" beside the class folders."""
-    return os.fsdecode(path).partition(os.sep)[0] if os.sep.encode() in path else ""
-
-
 def account_row(path: bytes, class_name: str, **said: str) -> Row:
     """A row about a file, in valid UTF-8."""
     return {
@@ -101,7 +109,7 @@ def account_row(path: bytes, class_name: str, **said: str) -> Row:
     }
 
 
-def _to_example(path: bytes, class_name: str, label: int, image: CanonicalImage, descriptor: bytes) -> tf.train.Example:
+def _to_example(listed: ListedImage, label: int, image: CanonicalImage, descriptor: bytes) -> tf.train.Example:
     # It is filled in place: one message per feature takes three times as long.
     example = tf.train.Example()
     feature = example.features.feature
@@ -110,12 +118,14 @@ def _to_example(path: bytes, class_name: str, label: int, image: CanonicalImage,
     feature[stored_example.BYTES].int64_list.value.append(image.file_bytes)
     feature[stored_example.HEIGHT].int64_list.value.append(image.height)
     feature[stored_example.WIDTH].int64_list.value.append(image.width)
-    feature[stored_example.FILENAME].bytes_list.value.append(path)
-    feature[stored_example.CLASS_TEXT].bytes_list.value.append(class_name.encode())
+    feature[stored_example.FILENAME].bytes_list.value.append(os.fsencode(listed.path))
+    feature[stored_example.CLASS_TEXT].bytes_list.value.append(listed.class_name.encode())
     feature[stored_example.CLASS_LABEL].int64_list.value.append(label)
     feature[stored_example.BRIGHTNESS].float_list.value.append(image.quality.brightness)
     feature[stored_example.CONTRAST].float_list.value.append(image.quality.contrast)
     feature[stored_example.SHARPNESS].float_list.value.append(image.quality.sharpness)
     feature[stored_example.ENTROPY].float_list.value.append(image.quality.entropy)
     feature[stored_example.DESCRIPTOR].bytes_list.value.append(descriptor)
+    if listed.part:
+        feature[stored_example.PART].bytes_list.value.append(os.fsencode(listed.part))
     return example

@@ -9,7 +9,7 @@ from typing import Annotated, Any, get_args
 from pydantic import BaseModel, Field, ValidationError
 
 from crackgate.config.beam import BeamOptions
-from crackgate.config.data import DataOptions
+from crackgate.config.data import CLASS_FORMS, DataOptions
 from crackgate.config.drift import DriftOptions
 from crackgate.config.gate import GateOptions
 from crackgate.config.kubeflow import KubeflowOptions
@@ -114,7 +114,8 @@ _REPLACED = {"train.positive_class": 'train.positive_classes, a list of names, f
 
 
 def _describe(problem: Any) -> str:
-    path = [part if part.isprintable() else repr(part) for part in map(str, problem["loc"])]
+    places = [part for part in map(str, problem["loc"]) if part not in CLASS_FORMS]
+    path = [part if part.isprintable() else repr(part) for part in places]
     if replaced := _REPLACED.get(".".join(path)):
         return f"{'.'.join(path)}: received {problem['input']!r}, but it is no field any more; set {replaced}"
     if problem["type"] == "extra_forbidden":

@@ -1,12 +1,25 @@
 """The section `[data]`."""
 
 import re
-from typing import Annotated
+from typing import Annotated, Any
 
-from pydantic import Field, field_validator
+from pydantic import Discriminator, Field, Tag, field_validator
 
 from crackgate.config.section import Section, Share
 from crackgate.contracts.image_limits import ImageLimits
+
+# Pydantic names the form in the place of an error.
+CLASS_FORMS = ("<list>", "<table>")
+
+
+def _form(classes: Any) -> str:
+    return CLASS_FORMS[isinstance(classes, dict)]
+
+
+_Classes = Annotated[
+    Annotated[tuple[str, ...], Tag(CLASS_FORMS[0])] | Annotated[dict[str, tuple[str, ...]], Tag(CLASS_FORMS[1])],
+    Discriminator(_form),
+]
 
 
 class SplitRatios(Section):
@@ -21,7 +34,11 @@ class DataOptions(Section):
     """The images to read, and those to reject."""
 
     classes: Annotated[
-        tuple[str, ...], Field(description="class folders in label order; empty: every top folder that holds a file")
+        _Classes,
+        Field(
+            description="class folders in label order, or a table of classes with their folders; files outside do not "
+            "count; empty: the folders say"
+        ),
     ] = ()
     split: SplitRatios = SplitRatios()
     min_side: Annotated[int, Field(ge=1, le=100_000, description="smallest accepted width and height, pixels")] = (
@@ -41,6 +58,16 @@ class DataOptions(Section):
     group_by: Annotated[
         str, Field(description="pattern of paths (site, photograph, day) whose first group names an image's group")
     ] = ""
+    labels: Annotated[
+        str, Field(description="CSV with the columns path and label, maybe split and group; absolute or below the data")
+    ] = ""
+
+    @property
+    def class_of_folder(self) -> dict[str, str]:
+        """The class of each folder in `classes`, in label order; empty where the data folder decides."""
+        if isinstance(self.classes, dict):
+            return {folder: name for name, folders in self.classes.items() for folder in folders}
+        return {name: name for name in self.classes}
 
     @property
     def limits(self) -> ImageLimits:
@@ -58,7 +85,15 @@ class DataOptions(Section):
 
     @field_validator("classes")
     @classmethod
-    def _usable(cls, classes: tuple[str, ...]) -> tuple[str, ...]:
-        if classes and (len(set(classes)) < max(2, len(classes)) or any(not name or "/" in name for name in classes)):
-            raise ValueError("give two or more different names of top folders, or none")
+    def _usable(
+        cls, classes: tuple[str, ...] | dict[str, tuple[str, ...]]
+    ) -> tuple[str, ...] | dict[str, tuple[str, ...]]:
+        folders = [folder for name in classes.values() for folder in name] if isinstance(classes, dict) else classes
+        names = [*folders, *classes]
+        if classes and (
+            len(classes) < 2 or len(set(folders)) < len(folders) or any(not name or "/" in name for name in names)
+        ):
+            raise ValueError("give two or more different names of folders, without '/', or none")
+        if isinstance(classes, dict) and not all(classes.values()):
+            raise ValueError("give each class at least one folder")
         return classes

@@ -25,9 +25,10 @@ class AccountRow(BaseModel):
 
 
 class Account(BaseModel):
-    """Every file below a data folder: found = ingested + rejected.
+    """Every file below a data folder that may be a photograph: found = ingested + rejected.
 
     Attributes:
+        ignored: Other files by their kind, such as "videos": they are neither found nor rejected.
         groups: Images that stay together in one split: copies of one picture, or one name that `data.group_by` finds.
         warnings: Ingested images that were not taken whole, such as the first of several frames.
         splits: Images of each class in each split.
@@ -35,6 +36,7 @@ class Account(BaseModel):
 
     found: int = 0
     ingested: int = 0
+    ignored: dict[str, int] = Field(default_factory=dict)
     groups: int = 0
     rejected: list[AccountRow] = Field(default_factory=list)
     warnings: list[AccountRow] = Field(default_factory=list)

@@ -50,6 +50,14 @@ LOW_CONTRAST = "low contrast"
 QUALITY_SLICES = (DARK, BRIGHT, BLURRED, LOW_CONTRAST)
 
 
+PART_SLICE = "part "
+
+
+def part_slice(part: str) -> str:
+    """Name of the slice of a surface's or site's folder."""
+    return f"{PART_SLICE}{part}"
+
+
 def class_slice(label: str) -> str:
     """Name of the slice of one class."""
     return f"class {label}"

@@ -17,6 +17,8 @@ FILENAME = "image/filename"
 # The class folder's name, and its position among the sorted class names.
 CLASS_TEXT = "image/class/text"
 CLASS_LABEL = "image/class/label"
+# Folder of the surface, site or the like that holds the class folders; absent where there is none.
+PART = "image/part"
 # Statistics of the grey levels, defined in `crackgate.images.quality`: mean and standard deviation, 0 to 255; variance
 # of the Laplacian, grey levels squared; entropy of the histogram, bits.
 BRIGHTNESS = "image/quality/brightness"

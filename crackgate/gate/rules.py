@@ -139,6 +139,6 @@ def _check(path: str, require: RequireOptions, classes: Sequence[str], positive_
     if require.label and require.label not in allowed_labels:
         said = ", ".join(map(repr, allowed_labels)) or "none: recall says the same without several positive classes"
         raise ConfigError(f"{path}.label: received {require.label!r}, allowed for {require.metric} are {said}")
-    if require.slice not in all_slices(classes):
-        allowed = ", ".join(map(repr, all_slices(classes)))
+    if require.slice not in all_slices(classes) and not require.slice.startswith(metric_names.PART_SLICE):
+        allowed = ", ".join(map(repr, [*all_slices(classes), metric_names.part_slice("FOLDER")]))
         raise ConfigError(f"{path}.slice: received {require.slice!r}, allowed are {allowed}")

@@ -1,37 +1,35 @@
-"""A folder-per-class tree of images: its classes, its files, and a fingerprint that shows changes."""
+"""A tree of image files: its folders, its files, and a fingerprint that shows changes."""
 
 import errno
 import hashlib
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from crackgate.images.rejection import too_many_bytes
 
 
-@dataclass(frozen=True)
-class FoundFile:
-    """One file below the data folder.
+@dataclass
+class ListedFolder:
+    """One folder at or below the data folder.
 
     Attributes:
-        path: Path below it, with surrogates for bytes that are no UTF-8. A trailing "/" marks an unlistable folder,
-            which fails on reading and is reported like a bad file.
-        class_name: Name of its top folder, or "" beside the class folders.
+        path: Below the data folder, "" or with a "/" at its end, with surrogates for bytes that are no UTF-8.
+        files: Sorted names of its files.
+        folders: Sorted names of its folders; the walk does not enter one that its caller removes.
+        readable: False if it cannot be listed; it is empty then.
     """
 
     path: str
-    class_name: str
+    files: list[str]
+    folders: list[str]
+    readable: bool = True
 
 
-def find_classes(folder: Path) -> list[str]:
-    """Sorted names of the top-level folders that hold a file, hidden ones excepted."""
-    return sorted({file.class_name for file in find_files(folder) if file.class_name and file.class_name[0] != "."})
-
-
-def find_files(folder: Path) -> Iterator[FoundFile]:
-    """Every file below `folder`, in sorted order, links followed except for loops.
+def walk_folders(folder: Path) -> Iterator[ListedFolder]:
+    """Every folder at or below `folder`, in sorted order, links followed except for loops.
 
     Raises OSError if `folder` cannot be listed.
     """
@@ -46,14 +44,28 @@ def find_files(folder: Path) -> Iterator[FoundFile]:
         except OSError:
             if not path:
                 raise
-            yield _found(path)
+            yield ListedFolder(path, [], [], readable=False)
             continue
         identity = (status.st_dev, status.st_ino)
         if identity in holders:
             continue
-        folders = {entry.name for entry in entries if _is_folder(entry)}
-        yield from (_found(path + entry.name) for entry in entries if entry.name not in folders)
-        waiting.extend((path + name + os.sep, holders | {identity}) for name in sorted(folders, reverse=True))
+        folders = [entry.name for entry in entries if _is_folder(entry)]
+        among_folders = set(folders)
+        listed = ListedFolder(path, [entry.name for entry in entries if entry.name not in among_folders], folders)
+        yield listed
+        waiting.extend((path + name + os.sep, holders | {identity}) for name in reversed(listed.folders))
+
+
+def find_files(folder: Path) -> Iterator[str]:
+    """Paths of all files below `folder`, relative to it, in sorted order.
+
+    A trailing "/" marks an unlistable folder, which fails on reading and is reported like a bad file. Raises OSError if
+    `folder` cannot be listed.
+    """
+    for listed in walk_folders(folder):
+        yield from (listed.path + name for name in listed.files)
+        if not listed.readable:
+            yield listed.path
 
 
 def read_regular_file(path: str | bytes, max_bytes: int) -> bytes:
@@ -76,25 +88,20 @@ def read_regular_file(path: str | bytes, max_bytes: int) -> bytes:
         return read if len(read) <= status.st_size else read + file.read(max_bytes + 1 - len(read))
 
 
-def fingerprint(folder: Path) -> str:
-    """Hex digest of every file's path, size, modification time and change time: the cache key of the data.
+def fingerprint(folder: Path, paths: Iterable[str]) -> str:
+    """Hex digest of the path, size, modification time and change time of files below `folder`.
 
     The change time reveals two files of one size and age that swapped names.
     """
     digest = hashlib.sha256()
-    for file in find_files(folder):
-        digest.update(os.fsencode(file.path) + b"\0")
+    for path in paths:
+        digest.update(os.fsencode(path) + b"\0")
         try:
-            status = os.stat(os.path.join(folder, file.path))
+            status = os.stat(os.path.join(folder, path))
             digest.update(b"%d %d %d\0" % (status.st_size, status.st_mtime_ns, status.st_ctime_ns))
         except OSError as error:
             digest.update(b"unreadable %d\0" % (error.errno or 0))
     return digest.hexdigest()
-
-
-def _found(path: str) -> FoundFile:
-    top, separator, _ = path.partition(os.sep)
-    return FoundFile(path=path, class_name=top if separator else "")
 
 
 def _is_folder(entry: os.DirEntry[str]) -> bool:

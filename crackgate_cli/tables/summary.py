@@ -67,6 +67,9 @@ def _print_images(console: Console, summary: Summary) -> None:
         warning = "" if summary.positive.names else "[yellow]warning[/] "
         words = escape(summary.positive.in_words(summary.classes))
         console.print(warning + words, highlight=False, soft_wrap=True)
+    if images.ignored:
+        said = ", ".join(f"{count} {kind}" for kind, count in images.ignored.items())
+        console.print(f"ignored: {said}", highlight=False, soft_wrap=True)
     if images.groups:
         console.print(f"they form {images.groups} groups, each in one split", highlight=False)
     if images.copies is not None:

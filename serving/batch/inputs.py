@@ -47,6 +47,6 @@ def _matches(argument: str) -> bool:
 
 def _expand(path: Path) -> Iterator[Path]:
     if path.is_dir():
-        yield from (path / file.path for file in find_files(path))
+        yield from (path / file for file in find_files(path))
     else:
         yield path

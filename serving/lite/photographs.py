@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from crackgate.contracts import stored_example
-from crackgate.images.image_folder import find_files
+from crackgate.data_set.data_set import ListedImage
 
 if TYPE_CHECKING:
     from crackgate.contracts.image_limits import ImageLimits
@@ -62,14 +62,14 @@ class Chunk:
     skipped: list[Skipped]
 
 
-def share_out(folder: Path, classes: Sequence[str]) -> Shares:
-    """Shares out the files of a folder with a sub-folder for each class, always alike: by their order alone.
+def share_out(images: Sequence[ListedImage], classes: Sequence[str]) -> Shares:
+    """Shares out the images of a data folder, always alike: by their order alone.
 
     In each class, every fifth file or fewer calibrate, evenly spread, and all others judge.
     """
     shares = Shares([], [], [])
     by_class: list[list[LabelledFile]] = [[] for _ in classes]
-    for file in find_files(folder):
+    for file in images:
         if file.class_name in classes:
             label = classes.index(file.class_name)
             by_class[label].append(LabelledFile(file.path, label))

@@ -10,7 +10,7 @@ from PIL import Image
 from components.image_example_gen.component import ImageExampleGen
 from crackgate.config.data import DataOptions, SplitRatios
 from crackgate.contracts import stored_example
-from crackgate.images.image_folder import find_classes
+from crackgate.data_set.data_set import find_data_set
 from crackgate.images.sample_data import draw_photograph
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ def example_gen(
     folder: Path, classes: list[str] | None = None, max_rejected_share: float = 0.05, **changes: Any
 ) -> ImageExampleGen:
     options = DataOptions(max_rejected_share=max_rejected_share, **changes)
-    return ImageExampleGen(folder, find_classes(folder) if classes is None else classes, options)
+    return ImageExampleGen(folder, find_data_set(folder, options).classes if classes is None else classes, options)
 
 
 def bytes_of(example: "tf.train.Example", name: str) -> bytes:

@@ -10,7 +10,7 @@ from components.image_example_gen.component import ImageExampleGen
 from crackgate.config.beam import BeamOptions
 from crackgate.config.data import DataOptions
 from crackgate.config.schema import SchemaOptions
-from crackgate.images.image_folder import find_classes
+from crackgate.data_set.data_set import find_data_set
 from pipeline.beam_profiles import beam_pipeline_args
 from pipeline.definition import expected_statistics
 
@@ -22,7 +22,7 @@ def run_data_pipeline(step: str, data: Path, output: Path, options: BeamOptions)
 
     Earlier steps come from the cache; `output` receives artifacts and metadata.
     """
-    classes = find_classes(data)
+    classes = find_data_set(data, DataOptions()).classes
     example_gen = ImageExampleGen(data, classes, DataOptions(max_imbalance=1))
     schema = CuratedSchema(classes, SchemaOptions())
     statistics_gen = expected_statistics(example_gen, schema)

@@ -21,7 +21,7 @@ from components.shared import parameters
 from crackgate.config.data import DataOptions
 from crackgate.config.schema import SchemaOptions
 from crackgate.contracts import stored_example
-from crackgate.images.image_folder import find_classes
+from crackgate.data_set.data_set import find_data_set
 from crackgate.images.sample_data import draw_photograph, write_sample_data
 from pipeline.definition import expected_statistics
 from tests.helpers.browser import browse
@@ -100,7 +100,7 @@ def _write_folder(folder: Path) -> None:
 
 
 def _components(folder: Path) -> list[Any]:
-    classes = find_classes(folder)
+    classes = find_data_set(folder, DataOptions()).classes
     example_gen = ImageExampleGen(folder, classes, DataOptions(max_rejected_share=0.5, max_imbalance=1.0))
     schema = CuratedSchema(classes, SchemaOptions())
     statistics_gen = expected_statistics(example_gen, schema)

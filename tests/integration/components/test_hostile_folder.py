@@ -148,7 +148,6 @@ def _write_hostile_folder(folder: Path) -> tuple[dict[str, str], dict[str, str]]
         "Positive/itself.jpg": "unreadable",
         "Positive/bad\\xff\n.jpg": "empty file",
         "beside.jpg": "not in a class folder",
-        ".hidden/1.jpg": "not in a class folder",
     }
     return accepted, rejected
 

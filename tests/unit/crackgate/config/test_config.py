@@ -142,7 +142,7 @@ def test_classes_are_given_as_a_list() -> None:
         ("schema.width.min=200000", "schema.width", "200000", "min must not exceed max"),
         ('data.classes=["a"]', "data.classes", "['a']", "two or more different names"),
         ('data.classes=["a", "b", "a"]', "data.classes", "['a', 'b', 'a']", "two or more different names"),
-        ('data.classes=["a", "b/c"]', "data.classes", "['a', 'b/c']", "names of top folders"),
+        ('data.classes=["a", "b/c"]', "data.classes", "['a', 'b/c']", "names of folders"),
     ],
 )
 def test_a_bad_field_is_named_with_the_value_received_and_what_is_allowed(

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from crackgate.images.image_folder import FoundFile, find_classes, find_files, fingerprint, read_regular_file
+from crackgate.images.image_folder import find_files, fingerprint, read_regular_file, walk_folders
 from crackgate.images.rejection import RejectedImageError
 
 # Any name that Linux allows and that is not hidden: no "/", no NUL, at most 255 bytes, and not necessarily UTF-8.
@@ -33,41 +33,36 @@ def _write(folder: Path, *paths: str) -> None:
 
 
 def _paths(folder: Path) -> list[str]:
-    return [file.path for file in find_files(folder)]
+    return list(find_files(folder))
 
 
-def test_files_come_folder_by_folder_in_sorted_order_with_their_class(tmp_path: Path) -> None:
+def _print(folder: Path) -> str:
+    return fingerprint(folder, find_files(folder))
+
+
+def test_files_come_folder_by_folder_in_sorted_order(tmp_path: Path) -> None:
     _write(tmp_path, "b/2.jpg", "b/10.jpg", "a/deep/er/1.jpg", "a/z.jpg", "readme.txt")
-    assert list(find_files(tmp_path)) == [
-        FoundFile("readme.txt", ""),
-        FoundFile("a/z.jpg", "a"),
-        FoundFile("a/deep/er/1.jpg", "a"),
-        FoundFile("b/10.jpg", "b"),
-        FoundFile("b/2.jpg", "b"),
-    ]
+    assert _paths(tmp_path) == ["readme.txt", "a/z.jpg", "a/deep/er/1.jpg", "b/10.jpg", "b/2.jpg"]
 
 
-def test_classes_are_the_top_folders_that_hold_a_file_at_any_depth(tmp_path: Path) -> None:
-    _write(tmp_path, "rust/1.jpg", "crack/2023/may/1.jpg", "Sound/1.jpg", "beside.jpg")
+def test_the_walk_enters_no_folder_that_its_caller_removes(tmp_path: Path) -> None:
+    _write(tmp_path, "a/1.jpg", "a/left out/2.jpg", "b/3.jpg")
+    seen = []
+    for listed in walk_folders(tmp_path):
+        seen.append((listed.path, listed.files, list(listed.folders)))
+        listed.folders = [name for name in listed.folders if name != "left out"]
+    assert seen == [("", [], ["a", "b"]), ("a/", ["1.jpg"], ["left out"]), ("b/", ["3.jpg"], [])]
+
+
+def test_a_folder_without_files_has_none(tmp_path: Path) -> None:
     (tmp_path / "empty" / "also empty").mkdir(parents=True)
-    assert find_classes(tmp_path) == ["Sound", "crack", "rust"]
-
-
-def test_a_hidden_folder_is_no_class_yet_its_files_are_accounted_for(tmp_path: Path) -> None:
-    _write(tmp_path, ".thumbnails/1.jpg", "a/.hidden/1.jpg", "a/.DS_Store")
-    assert find_classes(tmp_path) == ["a"]
-    assert sorted(_paths(tmp_path)) == [".thumbnails/1.jpg", "a/.DS_Store", "a/.hidden/1.jpg"]
-
-
-def test_a_folder_without_files_has_no_classes(tmp_path: Path) -> None:
-    assert find_classes(tmp_path) == []
     assert _paths(tmp_path) == []
 
 
 @pytest.mark.parametrize("name", ["absent", "file"])
 def test_a_data_folder_that_is_none_is_an_error_not_an_empty_data_set(tmp_path: Path, name: str) -> None:
     (tmp_path / "file").write_bytes(b"")
-    for look in (find_classes, _paths, fingerprint):
+    for look in (_paths, _print):
         with pytest.raises(OSError, match=name):
             look(tmp_path / name)
 
@@ -79,7 +74,6 @@ def test_links_to_files_and_folders_are_followed(tmp_path: Path) -> None:
     (data / "b").symlink_to(tmp_path / "elsewhere" / "album", target_is_directory=True)
     (data / "a" / "linked.jpg").symlink_to(tmp_path / "elsewhere" / "single.jpg")
     assert _paths(data) == ["a/linked.jpg", "a/own.jpg", "b/1.jpg"]
-    assert find_classes(data) == ["a", "b"]
 
 
 def test_a_data_folder_that_is_itself_a_link_is_followed(tmp_path: Path) -> None:
@@ -108,7 +102,7 @@ def test_a_dangling_link_is_found_so_that_it_can_be_reported(tmp_path: Path, tar
     _write(tmp_path, "a/1.jpg")
     (tmp_path / "a" / "dangling.jpg").symlink_to(target)
     assert _paths(tmp_path) == ["a/1.jpg", "a/dangling.jpg"]
-    assert len(fingerprint(tmp_path)) == 64
+    assert len(_print(tmp_path)) == 64
 
 
 @pytest.mark.parametrize("path", ["a/locked", "locked"])
@@ -118,9 +112,8 @@ def test_a_folder_without_permission_is_reported_as_a_path_that_ends_in_a_slash(
     try:
         if os.access(tmp_path / path, os.R_OK):
             pytest.skip("this user may list any folder; the next test needs no permissions")
-        assert FoundFile(f"{path}/", path.split("/")[0]) in list(find_files(tmp_path))
-        assert path.split("/")[0] in find_classes(tmp_path)
-        assert len(fingerprint(tmp_path)) == 64
+        assert f"{path}/" in _paths(tmp_path)
+        assert len(_print(tmp_path)) == 64
         with pytest.raises(PermissionError, match="Permission denied"):
             read_regular_file(f"{tmp_path / path}/", 100)
     finally:
@@ -140,12 +133,10 @@ def test_a_folder_that_cannot_be_listed_is_reported_as_a_path_that_ends_in_a_sla
     os.close(handle)
     try:
         first, unlisted = find_files(tmp_path)
-        assert first.path == "a/1.jpg"
-        assert unlisted.class_name == "a"
-        assert unlisted.path.startswith(f"a/{part}/")
-        assert unlisted.path.endswith("/")
-        assert find_classes(tmp_path) == ["a"]
-        assert len(fingerprint(tmp_path)) == 64
+        assert first == "a/1.jpg"
+        assert unlisted.startswith(f"a/{part}/")
+        assert unlisted.endswith("/")
+        assert len(_print(tmp_path)) == 64
     finally:
         shutil.rmtree(os.fsencode(tmp_path / "a"))
 
@@ -156,7 +147,7 @@ def test_a_folder_that_vanishes_during_the_walk_is_reported(tmp_path: Path) -> N
     found = [next(walk)]
     shutil.rmtree(tmp_path / "b")
     found += walk
-    assert found == [FoundFile("a/1.jpg", "a"), FoundFile("b/", "b")]
+    assert found == ["a/1.jpg", "b/"]
 
 
 def test_a_folder_is_no_regular_file(tmp_path: Path) -> None:
@@ -193,10 +184,8 @@ def test_every_file_is_found_once_under_any_name(tree: dict[tuple[str, ...], byt
             path = Path(folder).joinpath(*parts)
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(content)
-        found = list(find_files(Path(folder)))
-        assert find_classes(Path(folder)) == sorted({parts[0] for parts in tree if len(parts) > 1})
-    assert sorted(file.path for file in found) == sorted("/".join(parts) for parts in tree)
-    assert all(file.class_name == (file.path.split("/")[0] if "/" in file.path else "") for file in found)
+        found = _paths(Path(folder))
+    assert sorted(found) == sorted("/".join(parts) for parts in tree)
 
 
 @pytest.mark.parametrize("name", ["new\nline.jpg", "a b.jpg", "Riß 裂缝.jpg", os.fsdecode(b"caf\xe9.jpg"), "-rf", "~"])
@@ -243,9 +232,9 @@ CHANGES: dict[str, Callable[[Path], object]] = {
 @pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
 def test_the_fingerprint_changes_when(tmp_path: Path, change: Callable[[Path], object]) -> None:
     _sample(tmp_path)
-    before = fingerprint(tmp_path)
+    before = _print(tmp_path)
     change(tmp_path)
-    assert fingerprint(tmp_path) != before
+    assert _print(tmp_path) != before
 
 
 NO_CHANGES: dict[str, Callable[[Path], object]] = {
@@ -259,16 +248,16 @@ NO_CHANGES: dict[str, Callable[[Path], object]] = {
 @pytest.mark.parametrize("event", NO_CHANGES.values(), ids=NO_CHANGES)
 def test_the_fingerprint_stays_when(tmp_path: Path, event: Callable[[Path], object]) -> None:
     _sample(tmp_path)
-    before = fingerprint(tmp_path)
+    before = _print(tmp_path)
     event(tmp_path)
-    assert fingerprint(tmp_path) == before
+    assert _print(tmp_path) == before
 
 
 def test_the_fingerprint_does_not_depend_on_where_the_folder_is(tmp_path: Path) -> None:
     _sample(tmp_path / "here")
-    before = fingerprint(tmp_path / "here")
+    before = _print(tmp_path / "here")
     (tmp_path / "here").rename(tmp_path / "there")
-    assert fingerprint(tmp_path / "there") == before
+    assert _print(tmp_path / "there") == before
 
 
 def test_the_fingerprint_follows_a_link_to_its_new_target(tmp_path: Path) -> None:
@@ -276,10 +265,10 @@ def test_the_fingerprint_follows_a_link_to_its_new_target(tmp_path: Path) -> Non
     (tmp_path / "new.jpg").write_bytes(b"another picture")
     link = tmp_path / "data" / "a" / "link.jpg"
     link.symlink_to(tmp_path / "old.jpg")
-    before = fingerprint(tmp_path / "data")
+    before = _print(tmp_path / "data")
     link.unlink()
     link.symlink_to(tmp_path / "new.jpg")
-    assert fingerprint(tmp_path / "data") != before
+    assert _print(tmp_path / "data") != before
 
 
 @settings(max_examples=40, deadline=None)
@@ -290,8 +279,8 @@ def test_the_fingerprint_tells_any_two_trees_apart(tree: dict[tuple[str, ...], b
             path = Path(folder).joinpath(*parts)
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(content)
-        before = fingerprint(Path(folder))
-        assert fingerprint(Path(folder)) == before
+        before = _print(Path(folder))
+        assert _print(Path(folder)) == before
         removed = Path(folder).joinpath(*data.draw(st.sampled_from(sorted(tree))))
         removed.unlink()
-        assert fingerprint(Path(folder)) != before
+        assert _print(Path(folder)) != before

@@ -1,0 +1,59 @@
+"""Signs that a folder holds a data set for detection or segmentation, or has its labels in a file."""
+
+import os
+import re
+from collections import Counter
+
+from crackgate.contracts.errors import NEEDED
+from crackgate.data_set.file_tree import FileTree
+from crackgate.data_set.ignored_files import DOCUMENTS
+
+_BY_NAME = {
+    re.compile(
+        r".*coco.*\.json|instances_.*\.json|_?annotations?\.json", re.IGNORECASE
+    ): "boxes or outlines in COCO's form",
+    re.compile(r".*createml.*\.json|via_.*\.json", re.IGNORECASE): "boxes or outlines",
+    re.compile(r"_classes\.csv", re.IGNORECASE): "labels, one column for each",
+    re.compile(r"_annotations\.csv", re.IGNORECASE): "boxes",
+    re.compile(r".*darknet.*|.*\.names", re.IGNORECASE): "boxes in YOLO's form",
+}
+_BY_SUFFIX = {
+    "xml": "boxes in Pascal VOC's form",
+    "txt": "boxes in YOLO's form",
+    "json": "boxes or outlines",
+    "mat": "masks in MATLAB's form",
+    "seg": "masks",
+    "npy": "masks",
+}
+_TABLES = (".csv", ".tsv", ".xls", ".xlsx", ".ods")
+
+
+def describe_annotations(tree: FileTree, with_tables: bool) -> str:
+    """One sentence about the first sign found, with what to do; "" if there is none.
+
+    A sign is a file with a name that tools for annotation use, files with the names of half of the images, or, with
+    `with_tables`, any table.
+    """
+    documents = tree.ignored.get(DOCUMENTS, [])
+    for pattern, content in _BY_NAME.items():
+        found = next((path for path in documents if pattern.fullmatch(os.path.basename(path))), None)
+        if found is not None:
+            return f"{found!r} holds {content}: {NEEDED}"
+    stems = {_stem(path) for path in tree.images}
+    beside = Counter(_suffix(path) for path in documents if _stem(path) in stems)
+    for suffix, count in beside.most_common(1):
+        if suffix in _BY_SUFFIX and 2 * count >= len(tree.images):
+            example = next(path for path in documents if _suffix(path) == suffix and _stem(path) in stems)
+            return f"{count} files such as {example!r} belong to one image each, as {_BY_SUFFIX[suffix]} do: {NEEDED}"
+    found = next((path for path in documents if with_tables and path.lower().endswith(_TABLES)), None)
+    if found is not None:
+        return f"{found!r} may hold labels: give it by --labels FILE, as CSV with the columns path and label"
+    return ""
+
+
+def _stem(path: str) -> str:
+    return os.path.splitext(os.path.basename(path))[0]
+
+
+def _suffix(path: str) -> str:
+    return os.path.splitext(path)[1][1:].lower()

@@ -1,0 +1,227 @@
+"""The data set in a folder: every image with its class and, where they are given, its split, group and part."""
+
+import hashlib
+import os
+import re
+from collections import Counter
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from crackgate.config.data import DataOptions
+from crackgate.contracts.errors import WrongQuestionError
+from crackgate.contracts.stored_example import EVAL_SPLIT, SPLITS, TEST_SPLIT, TRAIN_SPLIT
+from crackgate.data_set.annotations import describe_annotations
+from crackgate.data_set.file_tree import FileTree, Folders, folders_of, read_tree
+from crackgate.data_set.folder_names import is_class_name, split_of
+from crackgate.data_set.label_table import read_label_table
+from crackgate.data_set.layout import Layout, find_layout, find_named_layout
+from crackgate.images.image_folder import fingerprint, readable_path
+
+OUTSIDE_CLASSES = "images outside data.classes"
+WITHOUT_LABEL = "images without a label"
+OTHER_SPLITS = "images of other splits"
+
+_SHOWN = 6
+
+
+@dataclass(frozen=True, slots=True)
+class ListedImage:
+    """One file that may be a photograph.
+
+    Attributes:
+        path: Below the data folder; a trailing "/" marks an unlistable folder.
+        class_name: "" for a file in no class folder.
+        splits: The given split; of several, the hash of the group chooses; of none, among all splits.
+        group: The name of its group in a table of labels; "" without.
+        part: The folder of its surface, site or the like, where such folders hold the class folders; "" without.
+    """
+
+    path: str
+    class_name: str
+    splits: tuple[str, ...] = ()
+    group: str = ""
+    part: str = ""
+
+
+@dataclass(frozen=True)
+class DataSet:
+    """The images of a data folder.
+
+    Attributes:
+        classes: Names in label order.
+        images: In the order of their paths.
+        ignored: Numbers of files that are not images of the data set, by kind; they are not rejected.
+        notes: Sentences about the way in which the folder was read.
+    """
+
+    classes: list[str]
+    images: list[ListedImage]
+    ignored: dict[str, int]
+    notes: list[str]
+
+    def fingerprint(self, folder: Path) -> str:
+        """Hex digest of the files, their classes, given splits, groups and parts: the cache key of the data."""
+        said = repr((self.images, sorted(self.ignored.items())))
+        files = fingerprint(folder, (image.path for image in self.images))
+        return hashlib.sha256(files.encode() + os.fsencode(said)).hexdigest()
+
+    def within(self, splits: Collection[str]) -> "DataSet":
+        """The images that may go to these splits; those that are given to others are ignored."""
+        allowed = [tuple(split for split in image.splits if split in splits) for image in self.images]
+        kept = [
+            replace(image, splits=left)
+            for image, left in zip(self.images, allowed, strict=True)
+            if left or not image.splits
+        ]
+        others = len(self.images) - len(kept)
+        return replace(self, images=kept, ignored=self.ignored | ({OTHER_SPLITS: others} if others else {}))
+
+
+def find_data_set(folder: Path, options: DataOptions) -> DataSet:
+    """Lists the data folder, and finds classes, splits and parts in its folders, or in `options.labels`.
+
+    Raises:
+        WrongQuestionError: The folder says no classes, or may be meant in two ways; a class of `options.classes` is
+            missing; the table of labels is wrong.
+        OSError: The folder cannot be listed.
+    """
+    tree = read_tree(folder)
+    if tree.is_own:
+        raise WrongQuestionError(f"{str(folder)!r} was written by crackgate: give the folder of the photographs")
+    data_set = _read_table(folder, tree, options) if options.labels else _read_folders(tree, options.class_of_folder)
+    if options.group_by:
+        _check_groups(data_set.images, re.compile(options.group_by))
+    return data_set
+
+
+def find_group(pattern: re.Pattern[str], path: str) -> str:
+    """The name of an image's group in its path: the pattern's first group, or its whole match; "" if it finds none."""
+    match = pattern.search(readable_path(os.fsencode(path)))
+    return (match[1 if match.re.groups else 0] or "") if match else ""
+
+
+def _read_table(folder: Path, tree: FileTree, options: DataOptions) -> DataSet:
+    file = folder / options.labels
+    rows = read_label_table(file, folder)
+    class_of = options.class_of_folder or {label: label for label in sorted({row.label for row in rows})}
+    missing = sorted(class_of.keys() - {row.label for row in rows})
+    if missing:
+        raise WrongQuestionError(
+            f"data.classes: received {', '.join(map(repr, missing))}, but no row of {str(file)!r} has such a label; it "
+            f"has {', '.join(map(repr, sorted({row.label for row in rows})))}"
+        )
+    if options.group_by and any(row.group for row in rows):
+        raise WrongQuestionError(
+            f"data.group_by: received {options.group_by!r}, but {str(file)!r} has a column group: leave out one of them"
+        )
+    used, notes = _use_splits({row.split for row in rows} - {""}, f"the splits in {file.name!r}")
+    images = [
+        ListedImage(row.path, class_of[row.label], used.get(row.split, ()), row.group)
+        for row in sorted(rows, key=lambda row: row.path)
+        if row.label in class_of
+    ]
+    named = {row.path for row in rows}
+    ignored = Counter({kind: len(set(paths) - named) for kind, paths in tree.ignored.items()})
+    ignored[WITHOUT_LABEL] = len(set(tree.images) - named)
+    ignored[OUTSIDE_CLASSES] = len(named) - len(images)
+    return DataSet(list(dict.fromkeys(class_of.values())), images, dict(+ignored), notes)
+
+
+def _read_folders(tree: FileTree, class_of_folder: dict[str, str]) -> DataSet:
+    folders = tree.count_folders()
+    layout = find_named_layout(folders, class_of_folder) if class_of_folder else _find_layout(tree, folders)
+    names = sorted({path[layout.class_level] for path in folders if len(path) > layout.class_level})
+    class_of = class_of_folder or {name: name for name in names}
+    classes = list(dict.fromkeys(class_of.values()))
+    if not class_of_folder and (len(classes) < 2 or not any(map(is_class_name, classes))):
+        _refuse_annotations(tree, len(classes) < 2)
+    in_classes = [
+        above for above in folders if len(above) > layout.class_level and above[layout.class_level] in class_of
+    ]
+    found = _levels(in_classes, layout.split_level)
+    used, notes = _use_splits(set(map(split_of, found)), f"the folders {', '.join(map(repr, found))}")
+    images = [_place(path, layout, class_of, used) for path in tree.images]
+    ignored = {kind: len(paths) for kind, paths in tree.ignored.items()}
+    if class_of_folder:
+        outside = sum(not image.class_name for image in images)
+        images = [image for image in images if image.class_name]
+        ignored |= {OUTSIDE_CLASSES: outside} if outside else {}
+    return DataSet(classes, images, ignored, [*notes, *_describe_levels(in_classes, layout, classes)])
+
+
+def _find_layout(tree: FileTree, folders: Counter[Folders]) -> Layout:
+    try:
+        return find_layout(folders)
+    except WrongQuestionError:
+        # Annotations explain why there are no class folders.
+        _refuse_annotations(tree, not any(is_class_name(name) for path in folders for name in path))
+        raise
+
+
+def _refuse_annotations(tree: FileTree, with_tables: bool) -> None:
+    sign = describe_annotations(tree, with_tables)
+    if sign:
+        raise WrongQuestionError(sign) from None
+
+
+def _place(path: str, layout: Layout, class_of: dict[str, str], used: dict[str, tuple[str, ...]]) -> ListedImage:
+    folders = folders_of(path)
+    name = class_of.get(folders[layout.class_level], "") if len(folders) > layout.class_level else ""
+    if not name:
+        return ListedImage(path, "")
+    splits = () if layout.split_level is None else used[split_of(folders[layout.split_level])]
+    return ListedImage(path, name, splits, part=os.sep.join(folders[level] for level in layout.part_levels))
+
+
+def _check_groups(images: list[ListedImage], pattern: re.Pattern[str]) -> None:
+    """Refuses groups of `data.group_by` that given splits part."""
+    first: dict[str, ListedImage] = {}
+    for image in images:
+        name = find_group(pattern, image.path)
+        other = first.setdefault(name, image)
+        if name and other.splits != image.splits:
+            raise WrongQuestionError(
+                f"data.group_by: received {pattern.pattern!r}, whose group {name!r} is in two given splits, in "
+                f"{other.path!r} and {image.path!r}: a group is in one split"
+            )
+
+
+def _use_splits(given: set[str], said: str) -> tuple[dict[str, tuple[str, ...]], list[str]]:
+    """What each given split is used for, and a sentence about it.
+
+    One of train, eval and test may be missing: test judges in any case, and train is then divided.
+    """
+    if not given:
+        return {}, []
+    if TRAIN_SPLIT not in given or len(given) < 2:
+        raise WrongQuestionError(
+            f"{said} give {', '.join(sorted(given))} only: needed are train and test, and eval (val, valid) may follow"
+        )
+    if len(given) == len(SPLITS):
+        return {split: (split,) for split in SPLITS}, [f"{said} are used as train, eval and test"]
+    (judging,) = given - {TRAIN_SPLIT}
+    return (
+        {TRAIN_SPLIT: (TRAIN_SPLIT, EVAL_SPLIT), judging: (TEST_SPLIT,)},
+        [
+            f"{said} are used as the splits: train is divided into train and eval, and {judging} is the test split, "
+            "which judges the model"
+        ],
+    )
+
+
+def _describe_levels(folders: list[Folders], layout: Layout, classes: list[str]) -> list[str]:
+    notes = []
+    if layout.class_level:
+        holders = sorted({os.sep.join(above[: layout.class_level]) for above in folders})
+        shown = ", ".join(map(repr, holders[:_SHOWN])) + (", ..." if len(holders) > _SHOWN else "")
+        notes.append(f"the classes are {', '.join(map(repr, classes))}, folders in {shown}")
+    parts = [name for level in layout.part_levels for name in _levels(folders, level)]
+    if parts:
+        notes.append(f"{', '.join(map(repr, parts))} are slices of the report")
+    return notes
+
+
+def _levels(folders: Iterable[Folders], level: int | None) -> list[str]:
+    """The names of the folders at a level."""
+    return sorted({above[level] for above in folders if level is not None and len(above) > level})

@@ -1,0 +1,60 @@
+"""All files of a data folder: those that may be photographs, and those ignored by kind."""
+
+import os
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from crackgate.data_set.ignored_files import SYSTEM_FILES, is_system_folder, kind_of_ignored
+from crackgate.data_set.own_folders import is_own_folder
+from crackgate.images.image_folder import walk_folders
+
+OWN_FOLDERS = "folders of crackgate"
+
+# The folders of a path below the data folder.
+Folders = tuple[str, ...]
+
+
+@dataclass
+class FileTree:
+    """Paths below the data folder, in the order of the walk.
+
+    Attributes:
+        images: What may be photographs; a trailing "/" marks an unlistable folder.
+        ignored: Files that are none, by kind; `OWN_FOLDERS` holds folders.
+        is_own: Whether the data folder itself is one that crackgate has written.
+    """
+
+    images: list[str] = field(default_factory=list)
+    ignored: dict[str, list[str]] = field(default_factory=dict)
+    is_own: bool = False
+
+    def count_folders(self) -> Counter[Folders]:
+        """Images directly in each folder."""
+        return Counter(map(folders_of, self.images))
+
+
+def folders_of(path: str) -> Folders:
+    """The folders of a path, outermost first."""
+    return tuple(path.split(os.sep)[:-1])
+
+
+def read_tree(folder: Path) -> FileTree:
+    """Lists the data folder, and enters no folder that crackgate has written; raises OSError if it cannot be listed."""
+    tree = FileTree()
+    for listed in walk_folders(folder):
+        if is_own_folder(frozenset((*listed.files, *listed.folders))):
+            listed.folders.clear()
+            tree.ignored.setdefault(OWN_FOLDERS, []).append(listed.path)
+            tree.is_own = tree.is_own or not listed.path
+            continue
+        below_system = any(map(is_system_folder, listed.path.split(os.sep)[:-1]))
+        if not listed.readable:
+            _add(tree, listed.path, SYSTEM_FILES if below_system else "")
+        for name in listed.files:
+            _add(tree, listed.path + name, SYSTEM_FILES if below_system else kind_of_ignored(name))
+    return tree
+
+
+def _add(tree: FileTree, path: str, kind: str) -> None:
+    (tree.ignored.setdefault(kind, []) if kind else tree.images).append(path)

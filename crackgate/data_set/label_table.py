@@ -1,0 +1,179 @@
+"""A table of labels as CSV: one image a row, with its path, its label and, if given, its split and group."""
+
+import codecs
+import csv
+import io
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from crackgate.contracts.errors import WrongQuestionError
+from crackgate.contracts.stored_example import SPLITS
+from crackgate.data_set.folder_names import split_of
+
+_PATH, _LABEL, _SPLIT, _GROUP = COLUMNS = ("path", "label", "split", "group")
+_NEEDED = "needed are the columns path and label; split and group may follow"
+_BYTE_ORDER_MARKS = {
+    codecs.BOM_UTF8: "utf-8-sig",
+    codecs.BOM_UTF16_LE: "utf-16",
+    codecs.BOM_UTF16_BE: "utf-16",
+}
+_SHOWN = 3
+
+
+@dataclass(frozen=True)
+class LabelRow:
+    """One image: its path below the data folder, its label, and its split and group, "" where they are not given."""
+
+    path: str
+    label: str
+    split: str
+    group: str
+
+
+@dataclass(frozen=True)
+class _Line:
+    number: int
+    cells: dict[str, str]
+
+
+def read_label_table(file: Path, folder: Path) -> list[LabelRow]:
+    """Reads the table; paths in it start at its own folder or at the data folder, or are absolute.
+
+    The columns are separated by commas, semicolons or tabs, and stand in any order. The text is UTF-8, or UTF-16 with
+    a byte order mark.
+
+    Raises:
+        WrongQuestionError: No such file, or not such a table; missing images, and images outside the data folder; empty
+            cells; a path with two labels, splits or groups; a group in two splits.
+    """
+    lines = list(_read_lines(file))
+    if not lines:
+        raise WrongQuestionError(f"{str(file)!r} has no row below its header: give one row for each image")
+    _check_cells(file, lines)
+    rows = _find_images(file, folder, lines)
+    _check_agreement(file, rows)
+    return list(dict.fromkeys(row for _, row in rows))
+
+
+def _read_lines(file: Path) -> Iterator[_Line]:
+    text = _read_text(file)
+    header = text.partition("\n")[0]
+    separator = max(",;\t", key=header.count)
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True)
+    try:
+        columns = [name.strip().casefold() for name in next(reader, [])]
+        _check_columns(file, columns)
+        for cells in reader:
+            if not any(cell.strip() for cell in cells):
+                continue
+            if len(cells) != len(columns):
+                raise WrongQuestionError(
+                    f"{str(file)!r}, line {reader.line_num}: received {len(cells)} cells, the header has {len(columns)}"
+                )
+            yield _Line(reader.line_num, dict(zip(columns, (cell.strip() for cell in cells), strict=True)))
+    except csv.Error as error:
+        raise WrongQuestionError(f"{str(file)!r}, line {reader.line_num}: no CSV: {error}") from None
+
+
+def _read_text(file: Path) -> str:
+    try:
+        content = file.read_bytes()
+    except OSError as error:
+        raise WrongQuestionError(
+            f"cannot read the table of labels {str(file)!r}: {error.strerror}; data.labels is absolute or below the "
+            "data folder"
+        ) from None
+    encoding = next((name for mark, name in _BYTE_ORDER_MARKS.items() if content.startswith(mark)), "utf-8")
+    try:
+        text = content.decode(encoding)
+    except UnicodeDecodeError as error:
+        raise WrongQuestionError(
+            f"{str(file)!r} is no text in UTF-8 (byte {error.start}): save it as CSV in UTF-8"
+        ) from None
+    if "\0" in text:
+        raise WrongQuestionError(f"{str(file)!r} is no text: save it as CSV in UTF-8")
+    return text
+
+
+def _check_columns(file: Path, columns: list[str]) -> None:
+    if set(columns) - set(COLUMNS) or len(set(columns)) < len(columns) or not {_PATH, _LABEL} <= set(columns):
+        raise WrongQuestionError(
+            f"{str(file)!r}: received the columns {', '.join(map(repr, columns)) or 'none'}; {_NEEDED}, and no others"
+        )
+
+
+def _check_cells(file: Path, lines: list[_Line]) -> None:
+    for column in COLUMNS:
+        empty = [line.number for line in lines if line.cells.get(column) == ""]
+        if empty:
+            raise WrongQuestionError(
+                f"{str(file)!r}: the column {column!r} is empty in {_count(empty, 'row')}, such as line {empty[0]}: "
+                "fill "
+                + ("it everywhere, or leave the column out" if column in (_SPLIT, _GROUP) else "it or remove the row")
+            )
+    unknown = [line for line in lines if _SPLIT in line.cells and not split_of(line.cells[_SPLIT])]
+    if unknown:
+        raise WrongQuestionError(
+            f"{str(file)!r}, line {unknown[0].number}: received the split {unknown[0].cells[_SPLIT]!r}, allowed are "
+            f"{', '.join(SPLITS)}"
+        )
+
+
+def _find_images(file: Path, folder: Path, lines: list[_Line]) -> list[tuple[int, LabelRow]]:
+    starts = dict.fromkeys((os.path.abspath(file.parent), os.path.abspath(folder)))
+    below = os.path.join(os.path.abspath(folder), "")
+    rows, missing, outside = [], [], []
+    for line in lines:
+        written = line.cells[_PATH]
+        places = [os.path.normpath(os.path.join(start, path)) for path in _spellings(written) for start in starts]
+        place = next(filter(os.path.exists, places), None)
+        if place is None:
+            missing.append(line)
+        elif not place.startswith(below):
+            outside.append(line)
+        else:
+            split = split_of(line.cells.get(_SPLIT, ""))
+            row = LabelRow(place.removeprefix(below), line.cells[_LABEL], split, line.cells.get(_GROUP, ""))
+            rows.append((line.number, row))
+    for wrong, said in (
+        (missing, f"there is no such file at the table's folder or at {str(folder)!r}"),
+        (outside, f"they lie outside {str(folder)!r}, so give a --data that holds them all"),
+    ):
+        if wrong:
+            shown = ", ".join(f"{line.cells[_PATH]!r} (line {line.number})" for line in wrong[:_SHOWN])
+            raise WrongQuestionError(f"{str(file)!r}: {_count(wrong, 'path')} cannot be used, {shown}: {said}")
+    return rows
+
+
+def _spellings(path: str) -> list[str]:
+    """The path as it stands, and a Windows path with its separators turned."""
+    return [path, path.replace("\\", "/")] if "\\" in path else [path]
+
+
+def _check_agreement(file: Path, rows: list[tuple[int, LabelRow]]) -> None:
+    first: dict[str, tuple[int, LabelRow]] = {}
+    split_of_group: dict[str, tuple[int, LabelRow]] = {}
+    for number, row in rows:
+        other_number, other = first.setdefault(row.path, (number, row))
+        if other != row:
+            raise WrongQuestionError(
+                f"{str(file)!r}: {row.path!r} stands in line {other_number} as {_said(other)} and in line {number} as "
+                f"{_said(row)}: keep one of them"
+            )
+        other_number, other = split_of_group.setdefault(row.group, (number, row))
+        if row.group and other.split != row.split:
+            raise WrongQuestionError(
+                f"{str(file)!r}: the group {row.group!r} is in the split {other.split!r} (line {other_number}) and in "
+                f"{row.split!r} (line {number}): a group is in one split"
+            )
+
+
+def _said(row: LabelRow) -> str:
+    return ", ".join(repr(cell) for cell in (row.label, row.split, row.group) if cell)
+
+
+def _count(items: list[Any], noun: str) -> str:
+    return f"{len(items)} {noun}" + "s" * (len(items) > 1)

@@ -1,0 +1,17 @@
+"""Folders that crackgate has written, known by their contents."""
+
+# A folder that holds all names of one set is ours: a workspace, a model, a run, and what `inspect` and `export-tflite`
+# write.
+_SIGNS = (
+    frozenset({".lock", "runs"}),
+    frozenset({"metadata.sqlite", "pipeline"}),
+    frozenset({"saved_model.pb"}),
+    frozenset({"summary.json", "report.html"}),
+    frozenset({"summary.csv", "summary.json", "index.html"}),
+    frozenset({"tflite.json"}),
+)
+
+
+def is_own_folder(names: frozenset[str]) -> bool:
+    """Whether a folder with these names in it is one that crackgate has written."""
+    return any(signs <= names for signs in _SIGNS)

@@ -1,0 +1,101 @@
+"""Whether the classes found in a data folder can be those that somebody means."""
+
+import os
+from collections import Counter, defaultdict
+from pathlib import Path
+
+from crackgate.contracts.errors import NEEDED, WrongQuestionError
+from crackgate.data_set.data_set import DataSet, ListedImage
+from crackgate.data_set.folder_names import is_camera_name, plain_name
+
+# A class that nobody named, with fewer images and a smaller share of the largest one's, is most likely none.
+_FEW = 10
+_SMALL_SHARE = 0.05
+# Images that are looked at to tell masks from photographs, of each class and suffix and in all.
+_LOOKED_AT = 3
+_MOST_LOOKED_AT = 60
+_SHOWN = 6
+
+
+def check_plausible(folder: Path, data_set: DataSet, named: bool, max_rejected_share: float) -> list[str]:
+    """Returns warnings; `named` says that the user named the classes or gave a table of labels.
+
+    Raises WrongQuestionError for two classes of one name, folders that a camera or the day named, masks, a class that
+    cannot be listed, a few images beside many, and too many images in no class.
+    """
+    counts = Counter(image.class_name for image in data_set.images)
+    _check_names(data_set.classes, named)
+    _check_listed(data_set)
+    loose = counts[""]
+    if len(data_set.classes) > 1 and loose > max_rejected_share * len(data_set.images):
+        example = next(image.path for image in data_set.images if not image.class_name)
+        raise WrongQuestionError(
+            f"{loose} of {len(data_set.images)} images, such as {example!r}, lie in no class folder: the classes are "
+            f"{_listed(data_set.classes)}; move them into one, or name the classes: --set 'data.classes=[...]'"
+        )
+    warnings = _find_small_classes(data_set.classes, counts, named)
+    _check_masks(folder, data_set)
+    return warnings
+
+
+def _check_names(classes: list[str], named: bool) -> None:
+    alike = defaultdict(list)
+    for name in classes:
+        alike[plain_name(name)].append(name)
+    twice = next((names for names in alike.values() if len(names) > 1), None)
+    if twice:
+        raise WrongQuestionError(
+            f"the classes {_listed(twice)} have the same name: put their images together, or name the classes: --set "
+            f"'data.classes={{{plain_name(twice[0])} = [{', '.join(map(repr, twice))}], ...}}'"
+        )
+    if classes and not named and all(map(is_camera_name, classes)):
+        raise WrongQuestionError(
+            f"the folders {_listed(classes)} were named by a camera, or after a day, and not after what the images "
+            "show: put the images into one folder per class, or give a table of labels by --labels FILE"
+        )
+
+
+def _check_listed(data_set: DataSet) -> None:
+    for name in data_set.classes:
+        paths = [image.path for image in data_set.images if image.class_name == name]
+        if paths and all(path.endswith(os.sep) for path in paths):
+            raise WrongQuestionError(
+                f"the folder {paths[0]!r}, of the class {name!r}, cannot be listed: permit it, or leave it out of "
+                "data.classes"
+            )
+
+
+def _find_small_classes(classes: list[str], counts: Counter[str], named: bool) -> list[str]:
+    most = max((counts[name] for name in classes), default=0)
+    small = [name for name in classes if counts[name] < _SMALL_SHARE * most]
+    if not small:
+        return []
+    shares = ", ".join(f"{name!r} has {counts[name]} images" for name in small)
+    others = ", ".join(f'"{name}"' for name in classes if name not in small)
+    said = f"{shares}, and the largest class has {most}"
+    if not named and any(counts[name] < _FEW for name in small):
+        raise WrongQuestionError(
+            f"{said}: if it is no class, name the classes: --set 'data.classes=[{others}]'; if it is one, name it "
+            "there, too, or add images"
+        )
+    return [said]
+
+
+def _check_masks(folder: Path, data_set: DataSet) -> None:
+    from crackgate.data_set.masks import are_masks
+
+    kinds: dict[tuple[str, str], list[ListedImage]] = defaultdict(list)
+    for image in data_set.images:
+        if image.class_name and not image.path.endswith(os.sep):
+            kinds[image.class_name, os.path.splitext(image.path)[1].lower()].append(image)
+    most = max(1, min(_LOOKED_AT, _MOST_LOOKED_AT // max(1, len(kinds))))
+    for (name, _), images in sorted(kinds.items())[:_MOST_LOOKED_AT]:
+        chosen = images[:: max(1, len(images) // most)][:most]
+        if are_masks(folder / image.path for image in chosen):
+            raise WrongQuestionError(
+                f"images of {name!r}, such as {chosen[0].path!r}, are masks in a few flat tones: {NEEDED}"
+            )
+
+
+def _listed(names: list[str]) -> str:
+    return ", ".join(map(repr, names[:_SHOWN])) + (", ..." if len(names) > _SHOWN else "")

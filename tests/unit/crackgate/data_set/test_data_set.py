@@ -1,0 +1,290 @@
+"""What a data folder says, for the layouts that people have, and what it is refused for."""
+
+import os
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from crackgate.config.data import DataOptions
+from crackgate.contracts.errors import WrongQuestionError
+from crackgate.data_set.data_set import DataSet, find_data_set
+
+
+def _write(folder: Path, *paths: str) -> None:
+    for path in paths:
+        file = folder / path
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(b"picture")
+
+
+def _find(folder: Path, **options: object) -> DataSet:
+    return find_data_set(folder, DataOptions.model_validate(options))
+
+
+def _places(data_set: DataSet) -> dict[str, tuple[str, tuple[str, ...], str]]:
+    return {image.path: (image.class_name, image.splits, image.part) for image in data_set.images}
+
+
+def test_top_folders_are_the_classes_whatever_lies_deeper(tmp_path: Path) -> None:
+    _write(tmp_path, "Positive/1.jpg", "Positive/bridge/2023/2.jpg", "Negative/deep/er/3.jpg", "loose.jpg")
+    found = _find(tmp_path)
+    assert found.classes == ["Negative", "Positive"]
+    assert _places(found) == {
+        "loose.jpg": ("", (), ""),
+        "Negative/deep/er/3.jpg": ("Negative", (), ""),
+        "Positive/1.jpg": ("Positive", (), ""),
+        "Positive/bridge/2023/2.jpg": ("Positive", (), ""),
+    }
+    assert (found.ignored, found.notes) == ({}, [])
+
+
+def test_a_folder_without_images_has_no_classes(tmp_path: Path) -> None:
+    (tmp_path / "empty" / "also empty").mkdir(parents=True)
+    assert (_find(tmp_path).classes, _find(tmp_path).images) == ([], [])
+
+
+@pytest.mark.parametrize(
+    ("train", "evaluation", "test"),
+    [
+        ("train", "valid", "test"),
+        ("Train", "Val", "Test"),
+        ("training_set", "validation_set", "test_set"),
+        ("TRAIN", "dev", "holdout"),
+        ("Training Data", "eval", "testing"),
+        ("train2017", "val2017", "test2017"),
+    ],
+)
+def test_folders_of_splits_are_used_as_they_are(tmp_path: Path, train: str, evaluation: str, test: str) -> None:
+    _write(tmp_path, *(f"{split}/{name}/1.jpg" for split in (train, evaluation, test) for name in ("crack", "sound")))
+    found = _find(tmp_path)
+    assert found.classes == ["crack", "sound"]
+    assert {path: splits for path, (_, splits, _) in _places(found).items()} == {
+        f"{folder}/{name}/1.jpg": (split,)
+        for folder, split in ((train, "train"), (evaluation, "eval"), (test, "test"))
+        for name in ("crack", "sound")
+    }
+    assert any("are used as train, eval and test" in note for note in found.notes)
+
+
+@pytest.mark.parametrize("judging", ["test", "val"])
+def test_of_two_splits_train_is_divided_and_the_other_judges(tmp_path: Path, judging: str) -> None:
+    _write(tmp_path, *(f"{split}/{name}/1.jpg" for split in ("train", judging) for name in ("crack", "sound")))
+    found = _find(tmp_path)
+    assert {path: splits for path, (_, splits, _) in _places(found).items()} == {
+        "train/crack/1.jpg": ("train", "eval"),
+        "train/sound/1.jpg": ("train", "eval"),
+        f"{judging}/crack/1.jpg": ("test",),
+        f"{judging}/sound/1.jpg": ("test",),
+    }
+    assert "train is divided into train and eval" in found.notes[0]
+
+
+def test_splits_in_the_class_folders_are_used_too(tmp_path: Path) -> None:
+    _write(tmp_path, *(f"{name}/{split}/1.jpg" for split in ("train", "val", "test") for name in ("crack", "sound")))
+    assert Counter(image.splits for image in _find(tmp_path).images) == {("train",): 2, ("eval",): 2, ("test",): 2}
+
+
+def test_only_the_given_test_images_may_judge_a_model(tmp_path: Path) -> None:
+    _write(tmp_path, *(f"{split}/{name}/1.jpg" for split in ("train", "val", "test") for name in ("crack", "sound")))
+    judging = _find(tmp_path).within(["test"])
+    assert [image.path for image in judging.images] == ["test/crack/1.jpg", "test/sound/1.jpg"]
+    assert judging.ignored == {"images of other splits": 4}
+    _write(tmp_path / "plain", "crack/1.jpg", "sound/1.jpg")
+    assert len(_find(tmp_path / "plain").within(["test"]).images) == 2
+
+
+WRONG = {
+    "splits without classes": (["train/1.jpg", "val/1.jpg"], "splits without class folders"),
+    "a split among classes": (["test/1.jpg", "crack/1.jpg", "sound/1.jpg"], "'test' has the name of a split"),
+    "splits and another folder": (
+        ["train/crack/1.jpg", "test/crack/1.jpg", "more/crack/1.jpg"],
+        "'test', 'train' has the name of a split, and 'more' beside it",
+    ),
+    "validation only": (
+        ["val/crack/1.jpg", "test/crack/2.jpg"],
+        "eval, test only: needed are train",
+    ),
+    "splits beside images in a class": (
+        ["crack/train/1.jpg", "crack/test/2.jpg", "crack/3.jpg", "sound/4.jpg"],
+        "'test', 'train' in the class folders are splits, and there are images beside them",
+    ),
+    "a class in another folder": (
+        ["crack/1.jpg", "sound/1.jpg", "backup/crack/1.jpg"],
+        "'backup' holds 'crack', which has the name of a class beside it",
+    ),
+    "surfaces": (
+        ["D/CD/1.jpg", "D/UD/1.jpg", "P/CP/1.jpg", "P/UP/1.jpg", "W/CW/1.jpg", "W/UW/1.jpg"],
+        '--set \'data.classes={Cracked = ["CD", "CP", "CW"], Sound = ["UD", "UP", "UW"]}\'',
+    ),
+    "images and masks": (["images/1.jpg", "masks/1.png"], "'masks' holds masks of the images in 'images'"),
+    "DeepCrack": (
+        ["train_img/1.jpg", "train_lab/1.png", "test_img/2.jpg", "test_lab/2.png"],
+        "'test_lab', 'train_lab' holds masks of the images in 'test_img', 'train_img'",
+    ),
+    "images and ground truth": (["image/1.jpg", "groundTruthPngImg/1.png"], "'groundTruthPngImg' holds masks"),
+    "masks of splits": (["train/images/1.jpg", "train/masks/1.png", "test/images/2.jpg"], "'masks' holds masks"),
+    "CrackForest": (["image/001.jpg", "groundTruth/001.mat", "seg/001.seg"], "masks in MATLAB's form"),
+    "YOLO": (["images/1.jpg", "images/2.jpg", "labels/1.txt", "labels/2.txt", "data.yaml"], "boxes in YOLO's form"),
+    "YOLO in splits": (
+        [f"{split}/{path}" for split in ("train", "valid", "test") for path in ("images/1.jpg", "labels/1.txt")],
+        "boxes in YOLO's form",
+    ),
+    "Pascal VOC": (["JPEGImages/1.jpg", "Annotations/1.xml"], "boxes in Pascal VOC's form"),
+    "VOC beside the images": (["train/1.jpg", "train/1.xml"], "boxes in Pascal VOC's form"),
+    "COCO": (["train/1.jpg", "train/_annotations.coco.json"], "in COCO's form"),
+    "COCO of splits": (
+        ["images/train2017/1.jpg", "images/val2017/2.jpg", "annotations/instances_train2017.json"],
+        "in COCO's form",
+    ),
+    "LabelMe": (["photos/1.jpg", "photos/1.json"], "boxes or outlines"),
+    "Roboflow's labels": (["train/1.jpg", "train/_classes.csv", "valid/2.jpg"], "labels, one column for each"),
+    "a table": (["images/1.jpg", "labels.csv"], "'labels.csv' may hold labels: give it by --labels FILE"),
+    "a table beside splits": (["train/1.jpg", "test/2.jpg", "train.csv"], "'train.csv' may hold labels"),
+    "a table beside loose images": (["1.jpg", "2.jpg", "labels.xlsx"], "'labels.xlsx' may hold labels"),
+}
+
+
+@pytest.mark.parametrize(("paths", "said"), WRONG.values(), ids=WRONG)
+def test_what_says_no_classes_is_refused_with_what_is_needed(tmp_path: Path, paths: list[str], said: str) -> None:
+    _write(tmp_path, *paths)
+    with pytest.raises(WrongQuestionError) as refusal:
+        _find(tmp_path)
+    assert said in str(refusal.value)
+
+
+def test_annotations_beside_class_folders_are_only_ignored(tmp_path: Path) -> None:
+    _write(tmp_path, "Positive/1.jpg", "Positive/1.json", "Negative/2.jpg", "Negative/2.json", "meta.csv")
+    found = _find(tmp_path)
+    assert (found.classes, found.ignored) == (["Negative", "Positive"], {"documents": 3})
+
+
+def test_a_wrapping_folder_is_entered(tmp_path: Path) -> None:
+    _write(tmp_path, "Concrete/v2/Positive/1.jpg", "Concrete/v2/Negative/1.jpg")
+    _write(tmp_path, "__MACOSX/Concrete/Positive/._1.jpg", "Concrete/.DS_Store", "readme.txt")
+    found = _find(tmp_path)
+    assert _places(found) == {
+        "Concrete/v2/Negative/1.jpg": ("Negative", (), ""),
+        "Concrete/v2/Positive/1.jpg": ("Positive", (), ""),
+    }
+    assert found.ignored == {"documents": 1, "system files": 2}
+    assert found.notes == ["the classes are 'Negative', 'Positive', folders in 'Concrete/v2'"]
+
+
+def test_surfaces_with_the_same_classes_become_parts(tmp_path: Path) -> None:
+    _write(tmp_path, *(f"{part}/{name}/1.jpg" for part in ("deck", "wall") for name in ("cracked", "sound")))
+    found = _find(tmp_path)
+    assert found.classes == ["cracked", "sound"]
+    assert Counter(image.part for image in found.images) == {"deck": 2, "wall": 2}
+    assert found.notes[-1] == "'deck', 'wall' are slices of the report"
+
+
+def test_sites_in_classes_are_no_classes(tmp_path: Path) -> None:
+    _write(tmp_path, *(f"{name}/{site}/1.jpg" for site in ("site 1", "site 2") for name in ("cracked", "sound")))
+    assert {image.class_name for image in _find(tmp_path).images} == {"cracked", "sound"}
+
+
+def test_named_folders_of_surfaces_make_classes_in_the_order_given(tmp_path: Path) -> None:
+    _write(tmp_path, "D/CD/1.jpg", "D/UD/1.jpg", "W/CW/1.jpg", "W/UW/deep/1.jpg", "W/notes/1.jpg")
+    found = _find(tmp_path, classes={"Sound": ("UD", "UW"), "Cracked": ("CD", "CW")})
+    assert found.classes == ["Sound", "Cracked"]
+    assert _places(found) == {
+        "D/CD/1.jpg": ("Cracked", (), "D"),
+        "D/UD/1.jpg": ("Sound", (), "D"),
+        "W/CW/1.jpg": ("Cracked", (), "W"),
+        "W/UW/deep/1.jpg": ("Sound", (), "W"),
+    }
+    assert found.ignored == {"images outside data.classes": 1}
+
+
+def test_named_classes_in_splits_of_surfaces_keep_both(tmp_path: Path) -> None:
+    _write(tmp_path, *(f"{s}/{p}/{c}{p}/1.jpg" for s in ("train", "test") for p in "DW" for c in "CU"))
+    found = _find(tmp_path, classes={"Sound": ("UD", "UW"), "Cracked": ("CD", "CW")})
+    assert _places(found)["train/W/CW/1.jpg"] == ("Cracked", ("train", "eval"), "W")
+    assert _places(found)["test/D/UD/1.jpg"] == ("Sound", ("test",), "D")
+
+
+def test_what_lies_outside_named_classes_does_not_count(tmp_path: Path) -> None:
+    _write(tmp_path, "test/1.jpg", "crack/1.jpg", "sound/1.jpg", "backup/crack/1.jpg", "loose.jpg")
+    found = _find(tmp_path, classes=("sound", "crack"))
+    assert found.classes == ["sound", "crack"]
+    assert [image.path for image in found.images] == ["crack/1.jpg", "sound/1.jpg"]
+    assert found.ignored == {"images outside data.classes": 3}
+
+
+def test_a_named_class_that_is_not_there_is_refused_with_those_that_are(tmp_path: Path) -> None:
+    _write(tmp_path, "crack/1.jpg", "sound/1.jpg")
+    with pytest.raises(WrongQuestionError, match=r"received 'absent', 'gone', but .* there are 'crack', 'sound'"):
+        _find(tmp_path, classes=("absent", "crack", "gone"))
+
+
+IGNORED = {
+    "system files": [
+        ".DS_Store", "._1.jpg", "Thumbs.db", "desktop.ini", "Icon\r", "1.jpg~", "link.lnk",
+        "@eaDir/1.jpg/SYNOPHOTO_THUMB_M.jpg", ".ipynb_checkpoints/1-checkpoint.jpg", "$RECYCLE.BIN/1.jpg",
+    ],
+    "sidecars": ["IMG_1.AAE", "1.xmp", "1.THM"],
+    "videos": ["IMG_1.MOV", "1.mp4", "1.insv"],
+    "partial downloads": ["1.jpg.part", "1.jpg.crdownload"],
+    "documents": ["readme.txt", "sheet.xlsx"],
+    "archives": ["all.zip"],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("kind", "names"), IGNORED.items(), ids=IGNORED)
+def test_what_is_no_photograph_is_ignored_by_kind(tmp_path: Path, kind: str, names: list[str]) -> None:
+    _write(tmp_path, "crack/1.jpg", "sound/1", *(f"sound/{name}" for name in names))
+    found = _find(tmp_path)
+    assert [image.path for image in found.images] == ["crack/1.jpg", "sound/1"]
+    assert found.ignored == {kind: len(names)}
+
+
+OWN = {
+    "a workspace": [".lock", "runs/1/summary.json", "pipeline/Trainer/model/1.jpg", "serving/1/saved_model.pb"],
+    "an older workspace": ["metadata.sqlite", "pipeline/1.jpg"],
+    "a model": ["saved_model.pb", "assets/1.jpg"],
+    "what inspect writes": ["index.html", "summary.csv", "summary.json", "wall/heat.jpg"],
+    "what export-tflite writes": ["tflite.json", "1.jpg"],
+}
+
+
+@pytest.mark.parametrize("paths", OWN.values(), ids=OWN)
+def test_folders_of_crackgate_are_not_entered(tmp_path: Path, paths: list[str]) -> None:
+    _write(tmp_path, "crack/1.jpg", "sound/1.jpg", *(f"photos out/{path}" for path in paths))
+    found = _find(tmp_path)
+    assert (found.classes, found.ignored) == (["crack", "sound"], {"folders of crackgate": 1})
+    before = found.fingerprint(tmp_path)
+    _write(tmp_path, "photos out/runs/2/report.html")
+    assert _find(tmp_path).fingerprint(tmp_path) == before
+    with pytest.raises(WrongQuestionError, match="was written by crackgate"):
+        _find(tmp_path / "photos out")
+
+
+def test_links_in_a_circle_end(tmp_path: Path) -> None:
+    _write(tmp_path, "crack/1.jpg", "sound/1.jpg")
+    (tmp_path / "sound" / "again").symlink_to(tmp_path)
+    found = _find(tmp_path, classes=("crack", "sound"))
+    assert [image.path for image in found.images] == ["crack/1.jpg", "sound/1.jpg"]
+
+
+def test_the_fingerprint_follows_images_labels_and_what_is_ignored(tmp_path: Path) -> None:
+    _write(tmp_path, "D/CD/1.jpg", "D/UD/1.jpg")
+
+    def printed(**classes: tuple[str, ...]) -> str:
+        return _find(tmp_path, classes=classes).fingerprint(tmp_path)
+
+    before = printed(Cracked=("CD",), Sound=("UD",))
+    assert printed(Cracked=("CD",), Sound=("UD",)) == before
+    assert printed(Cracked=("UD",), Sound=("CD",)) != before
+    _write(tmp_path, "D/CD/1.MOV")
+    ignoring = printed(Cracked=("CD",), Sound=("UD",))
+    assert ignoring != before
+    os.utime(tmp_path / "D/UD/1.jpg", ns=(1, 1))
+    assert printed(Cracked=("CD",), Sound=("UD",)) != ignoring
+
+
+def test_a_group_in_two_given_splits_is_refused(tmp_path: Path) -> None:
+    _write(tmp_path, *(f"{split}/{name}/site 1 {split}.jpg" for split in ("train", "test") for name in ("crack", "ok")))
+    assert len(_find(tmp_path, group_by=r"site 1 \w+").images) == 4
+    with pytest.raises(WrongQuestionError, match="whose group 'site 1' is in two given splits, in 'test/crack/site 1"):
+        _find(tmp_path, group_by=r"site \d")

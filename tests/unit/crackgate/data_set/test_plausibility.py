@@ -1,0 +1,156 @@
+"""Classes that nobody means are refused, photographs never."""
+
+import os
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image, ImageDraw
+
+from crackgate.config.configuration import Config, ConfigError, load_config
+from crackgate.config.data import DataOptions
+from crackgate.contracts.errors import WrongQuestionError
+from crackgate.data_set.data_set import find_data_set
+from crackgate.data_set.plausibility import check_plausible
+from crackgate.images.sample_data import draw_photograph
+from pipeline.preconditions import resolve_data_set
+
+
+def _write(folder: Path, **classes: int) -> Path:
+    for name, count in classes.items():
+        (folder / name).mkdir(parents=True)
+        for number in range(count):
+            (folder / name / f"{number}.jpg").write_bytes(b"picture")
+    return folder
+
+
+def _check(folder: Path, *classes: str) -> list[str]:
+    return check_plausible(folder, find_data_set(folder, DataOptions(classes=classes)), bool(classes), 0.1)
+
+
+def test_a_handful_beside_many_is_refused_until_somebody_names_it(tmp_path: Path) -> None:
+    folder = _write(tmp_path, crack=120, sound=100, misc=4)
+    with pytest.raises(WrongQuestionError) as refusal:
+        _check(folder)
+    assert "'misc' has 4 images, and the largest class has 120" in str(refusal.value)
+    assert '--set \'data.classes=["crack", "sound"]\'' in str(refusal.value)
+    assert _check(folder, "crack", "sound") == []
+    assert _check(folder, "crack", "sound", "misc") == ["'misc' has 4 images, and the largest class has 120"]
+
+
+def test_a_small_class_is_a_warning_and_few_images_alone_are_none(tmp_path: Path) -> None:
+    assert _check(_write(tmp_path / "small", crack=11, sound=300)) == [
+        "'crack' has 11 images, and the largest class has 300"
+    ]
+    assert _check(_write(tmp_path / "few", crack=3, sound=5)) == []
+
+
+@pytest.mark.parametrize(
+    ("names", "said"),
+    [
+        (("Crack", "crack", "sound"), "the classes 'Crack', 'crack' have the same name"),
+        (("Fissuré", "Fissure\u0301", "sound"), "have the same name"),
+        (("100APPLE", "101APPLE"), "'100APPLE', '101APPLE' were named by a camera"),
+        (("2023-05-01", "2023-05-02"), "were named by a camera, or after a day"),
+    ],
+)
+def test_names_that_tell_no_classes_are_refused(tmp_path: Path, names: tuple[str, ...], said: str) -> None:
+    with pytest.raises(WrongQuestionError) as refusal:
+        _check(_write(tmp_path, **dict.fromkeys(names, 3)))
+    assert said in str(refusal.value)
+
+
+def test_a_phone_s_folders_are_refused_with_its_sidecars_ignored(tmp_path: Path) -> None:
+    for folder in ("100APPLE", "101APPLE"):
+        for name in ("IMG_1.HEIC", "IMG_1.AAE", "IMG_1.MOV"):
+            (tmp_path / "DCIM" / folder).mkdir(parents=True, exist_ok=True)
+            (tmp_path / "DCIM" / folder / name).write_bytes(b"content")
+    with pytest.raises(WrongQuestionError, match="named by a camera"):
+        _check(tmp_path)
+
+
+def test_many_images_in_no_class_are_refused(tmp_path: Path) -> None:
+    _write(tmp_path, crack=5, sound=5)
+    for number in range(3):
+        (tmp_path / f"{number}.jpg").write_bytes(b"picture")
+    with pytest.raises(WrongQuestionError, match=r"3 of 13 images, such as '0.jpg', lie in no class folder"):
+        _check(tmp_path)
+    assert _check(tmp_path, "crack", "sound") == []
+
+
+def _mask(number: int) -> Image.Image:
+    mask = Image.new("L", (64, 64))
+    ImageDraw.Draw(mask).line((0, number, 63, 40), fill=255, width=5)
+    return mask
+
+
+@pytest.mark.parametrize(("suffix", "options"), [("png", {}), ("bmp", {}), ("jpg", {"quality": 95})])
+def test_masks_are_refused_whatever_their_folder_is_called(
+    tmp_path: Path, suffix: str, options: dict[str, int]
+) -> None:
+    for name in ("pictures", "outlines"):
+        (tmp_path / name).mkdir()
+        for number in range(6):
+            image = _mask(number) if name == "outlines" else draw_photograph(True, np.random.default_rng(number), 64)
+            image.save(tmp_path / name / f"{number}.{suffix}", **options)
+    with pytest.raises(WrongQuestionError, match="images of 'outlines', such as 'outlines/0"):
+        _check(tmp_path)
+    with pytest.raises(WrongQuestionError, match="are masks"):
+        _check(tmp_path, "pictures", "outlines")
+
+
+def test_masks_among_their_images_are_refused(tmp_path: Path) -> None:
+    for name in ("crack", "sound"):
+        (tmp_path / name).mkdir()
+        for number in range(6):
+            draw_photograph(True, np.random.default_rng(number), 64).save(tmp_path / name / f"{number}.jpg")
+            _mask(number).save(tmp_path / name / f"{number}.png")
+    with pytest.raises(WrongQuestionError, match=r"'crack/0.png', are masks"):
+        _check(tmp_path)
+
+
+def test_no_photograph_is_taken_for_a_mask(tmp_path: Path) -> None:
+    rng = np.random.default_rng(1)
+    for name, level in (("white wall", 235), ("dark tunnel", 12)):
+        (tmp_path / name).mkdir()
+        for number in range(6):
+            pixels = np.clip(rng.normal(level, 6, (64, 64)), 0, 255).astype(np.uint8)
+            pixels[30:34] = 255 - level
+            Image.fromarray(pixels).save(tmp_path / name / f"{number}.{('png', 'jpg')[number % 2]}")
+    assert _check(tmp_path) == []
+
+
+def test_pipes_and_damaged_files_are_left_to_ingest(tmp_path: Path) -> None:
+    folder = _write(tmp_path, crack=1, sound=1)
+    for number, name in enumerate(("crack", "sound")):
+        (folder / name / "0.jpg").unlink()
+        os.mkfifo(folder / name / "pipe.jpg")
+        (folder / name / "dangling.jpg").symlink_to("nowhere")
+        draw_photograph(True, np.random.default_rng(number), 64).save(folder / name / "whole.png")
+        cut = (folder / name / "whole.png").read_bytes()[:-200]
+        (folder / name / "cut.png").write_bytes(cut)
+    assert _check(folder) == []
+
+
+def test_ten_thousand_files_are_judged_within_two_seconds(tmp_path: Path) -> None:
+    for name in ("crack", "sound"):
+        (tmp_path / name).mkdir()
+        draw_photograph(True, np.random.default_rng(1), 64).save(tmp_path / "photograph.jpg")
+        for number in range(5000):
+            (tmp_path / name / f"{number}.jpg").hardlink_to(tmp_path / "photograph.jpg")
+        (tmp_path / "photograph.jpg").unlink()
+    began = time.monotonic()
+    assert len(resolve_data_set(tmp_path, Config()).images) == 10_000
+    assert time.monotonic() - began < 2
+
+
+def test_a_wrong_question_is_a_wrong_configuration(tmp_path: Path) -> None:
+    _write(tmp_path, images=2, masks=2)
+    with pytest.raises(ConfigError, match=f"^--data {str(tmp_path)!r}: the folder 'masks' holds masks"):
+        resolve_data_set(tmp_path, Config())
+    with pytest.raises(ConfigError, match="which is no folder"):
+        resolve_data_set(tmp_path / "absent", Config())
+    folder = _write(tmp_path / "alike", crack=11, sound=300)
+    warned = resolve_data_set(folder, load_config(None, ['data.classes=["crack", "sound"]']))
+    assert warned.notes == ["'crack' has 11 images, and the largest class has 300"]
