@@ -18,7 +18,7 @@ from tests.helpers.ingested import bytes_of, draw, paths_by_group, split_by_path
 if TYPE_CHECKING:
     from conftest import Bench
 
-OPTIONS = {"max_imbalance": 1.0}
+OPTIONS = {"max_imbalance": 1.0, "split": {"train": 1, "eval": 1, "test": 1}}
 
 
 def _example_gen(folder: Path, **changes: object) -> ImageExampleGen:
