@@ -5,9 +5,11 @@ import hashlib
 import os
 import re
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from functools import cache
 from importlib import metadata
+from importlib.machinery import PathFinder
+from importlib.util import find_spec
 from itertools import accumulate
 from pathlib import Path
 
@@ -15,6 +17,8 @@ from pathlib import Path
 PACKAGES = ("components", "crackgate", "crackgate_cli", "kubeflow", "pipeline", "serving", "trainer")
 
 _ROOT = Path(__file__).resolve().parents[1]
+# Folders of installed packages.
+_SITE = {"site-packages", "dist-packages"}
 _TEMPLATE = re.compile(r"""\{%[-+]?\s*(?:include|import|from|extends)\s+["']([^"']+)["']""")
 
 
@@ -33,7 +37,34 @@ def code_digest(*entries: str, packages: Iterable[str] = (), root: Path = _ROOT)
         ModuleNotFoundError: An entry is no module of ours.
         importlib.metadata.PackageNotFoundError: One of `packages` is not installed.
     """
-    files, imported = _follow(entries, root)
+    return _digest(*_follow(entries, root, PACKAGES), root, packages)
+
+
+def own_digest(module: str) -> str:
+    """Digests a module of the user's own, by its dotted name: SHA-256 in hexadecimal.
+
+    The current folder is searched first, then Python's path. An installed module counts by the version of its
+    distribution. Any other counts by its closure, as for `code_digest`, within the folder of its top-level package.
+
+    Raises:
+        ModuleNotFoundError: There is no such module.
+        SyntaxError: A file of its closure is not Python.
+    """
+    top = _top_level(module)
+    spec = PathFinder.find_spec(top, [os.getcwd(), *sys.path]) or find_spec(top)
+    places = [*(spec.submodule_search_locations or ()), spec.origin] if spec else []
+    # The parts of a namespace package may lie in several folders.
+    roots = [Path(place).absolute().parent for place in places if place]
+    root = next((root for root in roots if _file(module, root)), None)
+    if root is None:
+        raise ModuleNotFoundError(f"no module named {module!r}", name=module)
+    if _SITE.intersection(root.parts) and (versions := _versions(module)):
+        return hashlib.sha256("\n".join(sorted(versions)).encode()).hexdigest()
+    beside = {path.stem for path in root.iterdir() if path.suffix == ".py" or path.is_dir()}
+    return _digest(*_follow([module], root, beside), root)
+
+
+def _digest(files: set[Path], imported: set[str], root: Path, packages: Iterable[str] = ()) -> str:
     digests = [f"{file.relative_to(root).as_posix()} {hashlib.sha256(file.read_bytes()).hexdigest()}" for file in files]
     versions = {_version(package) for package in packages}.union(*map(_versions, imported))
     python = "python=={}.{}".format(*sys.version_info)
@@ -51,19 +82,19 @@ def closure(*entries: str, root: Path = _ROOT) -> tuple[str, ...]:
 
     A template leads to the templates that it names, in any folder of the closure. See `code_digest` for errors.
     """
-    return tuple(sorted(file.relative_to(root).as_posix() for file in _follow(entries, root)[0]))
+    return tuple(sorted(file.relative_to(root).as_posix() for file in _follow(entries, root, PACKAGES)[0]))
 
 
-def _follow(entries: Iterable[str], root: Path) -> tuple[set[Path], set[str]]:
-    """The files of the closure, and the modules of other packages that it imports."""
+def _follow(entries: Iterable[str], root: Path, ours: Collection[str]) -> tuple[set[Path], set[str]]:
+    """The files of the closure in the top-level packages `ours`, and the modules of other packages that it imports."""
     files: set[Path] = set()
     imported: set[str] = set()
     templates: set[str] = set()
     pending: list[Path] = []
     for entry in entries:
-        if not _is_ours(entry, root):
+        if not _is_ours(entry, root, ours):
             raise ModuleNotFoundError(
-                f"no module {entry!r} in {root}: name a module of {', '.join(PACKAGES)}, such as 'trainer.run_fn'"
+                f"no module {entry!r} in {root}: name a module of {', '.join(ours)}, such as 'trainer.run_fn'"
             )
         pending += _run_files(entry, root)
     while pending:
@@ -76,8 +107,8 @@ def _follow(entries: Iterable[str], root: Path) -> tuple[set[Path], set[str]]:
                 templates.update(_TEMPLATE.findall(file.read_text(encoding="utf-8", errors="replace")))
                 continue
             imports, strings = _parse(file.read_bytes(), ".".join(file.parent.relative_to(root).parts))
-            for name in imports | {text for text in strings if "." in text and _is_ours(text, root)}:
-                if _top_level(name) in PACKAGES:
+            for name in imports | {text for text in strings if "." in text and _is_ours(text, root, ours)}:
+                if _top_level(name) in ours:
                     pending += _run_files(name, root)
                 else:
                     imported.add(name)
@@ -90,9 +121,9 @@ def _present(folders: Iterable[Path], names: Iterable[str]) -> Iterator[Path]:
     return (file for folder in folders for name in names if (file := folder / name).is_file())
 
 
-def _is_ours(name: str, root: Path) -> bool:
+def _is_ours(name: str, root: Path, ours: Collection[str]) -> bool:
     """Whether it names a module of ours, or an attribute of one that is not a top-level package."""
-    if _top_level(name) not in PACKAGES or not all(part.isidentifier() for part in name.split(".")):
+    if _top_level(name) not in ours or not all(part.isidentifier() for part in name.split(".")):
         return False
     parent = name.rpartition(".")[0]
     return _file(name, root) is not None or ("." in parent and _file(parent, root) is not None)

@@ -23,7 +23,7 @@ from crackgate_cli.options import (
     fail,
 )
 from crackgate_cli.run_end import exit_with_verdict
-from pipeline.preconditions import check_weights, find_positive_classes, resolve_data_set
+from pipeline.preconditions import check_own_code, check_weights, find_positive_classes, resolve_data_set
 
 kubeflow_app = typer.Typer(no_args_is_help=True, help="Run the pipeline on Kubeflow Pipelines v2.")
 
@@ -56,6 +56,7 @@ def compile_command(
         settings = load_config(config, assignments)
         classes = _classes(settings, data)
         check_weights(settings)
+        check_own_code(settings)
         positive = find_positive_classes(settings, classes)
         gate_rules(classes, positive.names, settings.gate)
         if output.suffix not in (".yaml", ".yml"):

@@ -31,6 +31,7 @@ from crackgate.contracts.stored_example import (
     TRAIN_SPLIT,
 )
 from crackgate.model.positive_classes import resolve_positive_classes
+from crackgate.own_code import digest_own
 from crackgate.source_digest import code_digest
 from pipeline.beam_profiles import add_component_args, beam_pipeline_args
 from pipeline.eval_config import EXTRACTION_MODULE, build_eval_config
@@ -180,6 +181,7 @@ def _training(classes: list[str], config: Config, work_dir: Path) -> dict[str, A
         "classes": classes,
         "options": config.train.model_dump(),
         CODE_DIGEST: code_digest(RUN_FN),
+        "own_code": digest_own(config.train.own_functions()),
         # Serving refuses the images that ingest refuses.
         "max_pixels": config.data.max_pixels,
         "weights_digest": _file_digest(Path(config.train.weights)),

@@ -1,4 +1,4 @@
-"""Checks before a run begins: classes, weights and the signing key."""
+"""Checks before a run begins: classes, weights, models of the user's own and the signing key."""
 
 import json
 from dataclasses import replace
@@ -10,6 +10,7 @@ from crackgate.contracts.positive_names import PositiveClasses
 from crackgate.data_set.data_set import DataSet, find_data_set
 from crackgate.data_set.plausibility import check_plausible
 from crackgate.model.positive_classes import resolve_positive_classes
+from crackgate.own_code import OwnCodeError, digest_own, is_own
 
 
 def resolve_data_set(data: Path, config: Config) -> DataSet:
@@ -58,6 +59,32 @@ def check_weights(config: Config) -> None:
         raise ConfigError(
             f"train.weights: received {weights!r}, allowed are 'imagenet', 'none' or the path of a weights file"
         )
+
+
+def check_own_models(config: Config) -> None:
+    """Raises ConfigError, before the images are read, where a model of the user's own cannot be used."""
+    check_own_code(config)
+    train = config.train
+    try:
+        # The trainer takes seconds to import.
+        if is_own(train.backbone):
+            from trainer.network.own_backbone import own_backbone
+
+            own_backbone(train.backbone, train.image_size, train.weights)
+        if train.augmentation:
+            from trainer.augmentation.own_augmentation import own_augmentation
+
+            own_augmentation(train.augmentation, train.image_size, train.seed)
+    except OwnCodeError as error:
+        raise ConfigError(str(error)) from error
+
+
+def check_own_code(config: Config) -> None:
+    """Raises ConfigError where there is no source of a function of the user's own, or none that Python can read."""
+    try:
+        digest_own(config.train.own_functions())
+    except OwnCodeError as error:
+        raise ConfigError(str(error)) from error
 
 
 def check_signing_key(config: Config) -> None:

@@ -16,6 +16,7 @@ from crackgate.gate.rules import gate_rules
 from crackgate.runs.lineage import Execution
 from crackgate.runs.summary import Images, Summary
 from pipeline.tfma_results import read_evaluation
+from trainer.export.augmentation_sheet import AUGMENTATION_FILE, SHEET_FILE
 from trainer.export.training_report import CURVES_FILE, HISTORY_FILE, RELIABILITY_FILE, REPORT_FILE
 from trainer.run_fn import KERAS_FILE
 
@@ -26,6 +27,8 @@ _TRAINING_FILES = {
     "history": HISTORY_FILE,
     "keras_model": KERAS_FILE,
 }
+# Absent where no view is augmented.
+_AUGMENTATION_FILES = {"augmentation": AUGMENTATION_FILE, "augmentation_sheet": SHEET_FILE}
 
 
 def gather_results(summary: Summary, executions: dict[str, Execution], config: Config) -> None:
@@ -78,3 +81,6 @@ def _add_outputs(summary: Summary, done: dict[str, Execution]) -> None:
         summary.outputs |= {name: str(folder / file) for name, file in _TRAINING_FILES.items()}
         decision = json.loads((folder / REPORT_FILE).read_text(encoding="utf-8")).get("decision")
         summary.threshold = None if decision is None else ThresholdFindings.model_validate(decision)
+        summary.outputs |= {
+            name: str(folder / file) for name, file in _AUGMENTATION_FILES.items() if (folder / file).exists()
+        }

@@ -12,7 +12,7 @@ from crackgate.runs.conclusion import conclude
 from crackgate.runs.summary import Images, Summary
 from pipeline.beam_profiles import count_reader_processes
 from pipeline.heavy_imports import garbage_collection_paused
-from pipeline.preconditions import check_signing_key, check_weights, find_positive_classes, resolve_data_set
+from pipeline.preconditions import check_own_models, check_signing_key, check_weights, find_positive_classes, resolve_data_set
 from pipeline.progress import ComponentEvents
 from pipeline.request import RunRequest
 from pipeline.run_record import record_run
@@ -22,8 +22,8 @@ def run_pipeline(request: RunRequest) -> Summary:
     """Runs the pipeline, shows its progress and writes the summary and the report to `runs/<run id>/`.
 
     Raises:
-        ConfigError: Data folder, classes, weights file, signing key, positive classes or gate do not fit, or the Beam
-            cluster does not answer.
+        ConfigError: Data folder, classes, weights file, own models, signing key, positive classes or gate do not fit, or
+            the Beam cluster does not answer.
         WorkspaceBusyError: Another run holds the workspace.
         WorkspaceMovedError: The workspace was made elsewhere.
     """
@@ -31,6 +31,7 @@ def run_pipeline(request: RunRequest) -> Summary:
     if request.workspace.root == request.data:
         raise ConfigError(f"--workspace: received {str(request.data)!r}, which is --data itself: choose another folder")
     check_weights(config)
+    check_own_models(config)
     check_signing_key(config)
     data_set = resolve_data_set(request.data, config)
     request.warn(data_set.notes)

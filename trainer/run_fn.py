@@ -17,6 +17,7 @@ from crackgate.model.decoding import MAX_PIXELS
 from crackgate.model.positive_classes import resolve_positive_classes
 from crackgate.model.threshold import check_decidable, choose_threshold, describe_threshold
 from trainer.export.image_paths import read_paths
+from trainer.export.augmentation_sheet import write_augmentation
 from trainer.export.reference import write_reference
 from trainer.export.signatures import export_classifier
 from trainer.export.training_digests import write_training_digests
@@ -95,6 +96,7 @@ def _train(fn_args: FnArgs, options: TrainOptions, strategy: tf.distribute.Strat
     write_training_digests([*fn_args.train_files, *fn_args.eval_files], model_dir)
     classifier.save(run_dir / KERAS_FILE)
     write_reference(classifier, calibration, options.image_size, fn_args.eval_files, run_dir)
+    write_augmentation(options, classes, fn_args.train_files, run_dir)
     write_curves(stages, options, run_dir)
     write_history(stages, run_dir)
     write_classification_report(labels, logits, classes, calibration, decision, findings, run_dir)

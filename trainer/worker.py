@@ -10,6 +10,7 @@ from crackgate.atomic_files import whole_folder
 from crackgate.config.configuration import Config, ConfigError
 from crackgate.config.train import TrainOptions
 from crackgate.contracts.stored_example import CLASS_LABEL, CLASS_TEXT, EVAL_SPLIT, TRAIN_SPLIT
+from crackgate.own_code import OwnCodeError, digest_own
 
 # Enough to notice classes in another order; a whole split may be terabytes.
 _CHECKED_IMAGES = 100
@@ -26,7 +27,7 @@ def train_worker(examples: Path, output: Path, config: Config) -> bool:
         config: `data.classes` names the classes in label order; `[train]` holds the options.
 
     Raises:
-        ConfigError: TF_CONFIG, `data.classes` or `examples` cannot be used.
+        ConfigError: TF_CONFIG, `data.classes`, `examples` or a model of the user's own cannot be used.
     """
     classes = tuple(config.data.classes)
     if not classes:
@@ -36,6 +37,14 @@ def train_worker(examples: Path, output: Path, config: Config) -> bool:
         )
     for split in (TRAIN_SPLIT, EVAL_SPLIT):
         _check_labels(examples / f"Split-{split}", classes)
+    try:
+        own_code = digest_own(config.train.own_functions())
+        return _train(examples, output, config, own_code)
+    except OwnCodeError as error:
+        raise ConfigError(str(error)) from error
+
+
+def _train(examples: Path, output: Path, config: Config, own_code: list[str]) -> bool:
     # After the checks: TFX takes many seconds to import.
     from tfx.components.trainer.fn_args_utils import FnArgs
 
@@ -56,8 +65,9 @@ def train_worker(examples: Path, output: Path, config: Config) -> bool:
                 serving_model_dir=str(serving),
                 model_run_dir=str(reports),
                 custom_config={
-                    "classes": list(classes),
+                    "classes": list(config.data.classes),
                     "options": options.model_dump(),
+                    "own_code": own_code,
                     "work_dir": str(output.with_name(f"{output.name}.work")),
                 },
             )

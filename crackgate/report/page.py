@@ -29,10 +29,11 @@ _SWEEP = [step / 10 for step in range(1, 10)]
 Chart = tuple[str, dict[str, str], str]
 
 
-def render_page(report: Report, drawn: dict[str, ReportImages], links: dict[str, str]) -> str:
+def render_page(report: Report, drawn: dict[str, ReportImages], links: dict[str, str], sheet: str = "") -> str:
     """Renders HTML that loads nothing from outside itself; the same arguments always give the same text.
 
-    An image that is not in `drawn`, by path, is shown by its path alone. Links are relative addresses by name.
+    An image that is not in `drawn`, by path, is shown by its path alone. Links are relative addresses by name. `sheet`
+    is a data URI of augmented training images, or "".
     """
     evaluation = report.run.evaluation or Evaluation()
     key_metrics = _key_metrics(evaluation)
@@ -54,6 +55,7 @@ def render_page(report: Report, drawn: dict[str, ReportImages], links: dict[str,
         image_groups=list(_image_groups(report)),
         drawn=drawn,
         not_drawn=ReportImages("", ""),
+        sheet=sheet,
         training=list(_training(report.training)) if report.training else [],
         settings=settings,
         changed=sum(bool(row["default"]) for row in settings),

@@ -1,5 +1,6 @@
 """Other cameras: focus, sharpening, colours, tone curve, noise of the sensor, compression."""
 
+import keras
 import tensorflow as tf
 
 from trainer.augmentation.random_layer import Draws, RandomLayer
@@ -8,6 +9,7 @@ from trainer.augmentation.random_layer import Draws, RandomLayer
 _REACH = 4
 
 
+@keras.saving.register_keras_serializable("crackgate")
 class RandomCamera(RandomLayer):
     """Takes every image with another camera."""
 
@@ -49,6 +51,7 @@ def _colours(images: tf.Tensor, draws: Draws) -> tf.Tensor:
     return images + draws.uniform(-0.6, 0.6) * images * (1 - images)
 
 
+@keras.saving.register_keras_serializable("crackgate")
 class RandomCompression(RandomLayer):
     """Stores four in ten of the images as JPEG of quality 20 to 95."""
 

@@ -1,19 +1,26 @@
 """Random flips, turns and zooms in one resampling."""
 
 import math
+from typing import Any
 
+import keras
 import tensorflow as tf
 
 from trainer.augmentation.random_layer import Draws, RandomLayer, axes
 
 
+@keras.saving.register_keras_serializable("crackgate")
 class RandomGeometry(RandomLayer):
     """Turns images by any angle, mirrors half of them, and zooms; beyond its border an image is mirrored."""
 
-    def __init__(self, zoom_in: float, zoom_out: float, seed: int):
+    def __init__(self, zoom_in: float, zoom_out: float, seed: int, **common: Any):
         """Takes the largest zooms as shares of the side: 0.2 in shows 0.8 of it, 0.1 out 1.1."""
-        super().__init__(seed)
+        super().__init__(seed, **common)
         self._zoom_in, self._zoom_out = zoom_in, zoom_out
+
+    def get_config(self) -> dict[str, Any]:
+        """See `RandomLayer`."""
+        return {**super().get_config(), "zoom_in": self._zoom_in, "zoom_out": self._zoom_out}
 
     def change(self, images: tf.Tensor, draws: Draws) -> tf.Tensor:
         """Returns the images, resampled bilinearly."""

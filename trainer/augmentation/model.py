@@ -2,9 +2,18 @@
 
 import keras
 
+from crackgate.config.train import TrainOptions
 from trainer.augmentation.camera import RandomCamera, RandomCompression
 from trainer.augmentation.geometry import RandomGeometry
+from trainer.augmentation.own_augmentation import own_augmentation
 from trainer.augmentation.surface import RandomLight, RandomSurface
+
+
+def configured_augmentation(options: TrainOptions, seed: int) -> keras.Model:
+    """The augmentation that the options ask for: `build_augmentation`'s, or one of the user's own."""
+    if options.augmentation:
+        return own_augmentation(options.augmentation, options.image_size, seed)
+    return build_augmentation(seed, options.other_surfaces)
 
 
 def build_augmentation(seed: int, other_surfaces: bool = True) -> keras.Model:

@@ -2,6 +2,7 @@
 
 import math
 from contextlib import AbstractContextManager, nullcontext
+from typing import Any
 
 import keras
 import tensorflow as tf
@@ -16,10 +17,14 @@ class RandomLayer(keras.layers.Layer):
     # Whether XLA can compile `change`.
     compiled = True
 
-    def __init__(self, seed: int):
-        """Takes the seed of all draws."""
-        super().__init__(dtype="float32")
-        self.seeds = keras.random.SeedGenerator(seed)
+    def __init__(self, seed: int, **common: Any):
+        """Takes the seed of all draws, and what every Keras layer takes."""
+        super().__init__(**{"dtype": "float32", **common})
+        self.seed, self.seeds = seed, keras.random.SeedGenerator(seed)
+
+    def get_config(self) -> dict[str, Any]:
+        """See Keras: a layer made of it draws the same again."""
+        return {**super().get_config(), "seed": self.seed}
 
     def call(self, images: tf.Tensor, training: bool = False) -> tf.Tensor:
         """Returns the images, changed if this is training."""

@@ -2,6 +2,7 @@
 
 import math
 
+import keras
 import tensorflow as tf
 
 from trainer.augmentation.random_layer import Draws, RandomLayer, axes
@@ -10,6 +11,7 @@ from trainer.augmentation.random_layer import Draws, RandomLayer, axes
 _STAINS_TO_GRAINS = ((6, 0.25), (20, 0.25), (80, 0.25))
 
 
+@keras.saving.register_keras_serializable("crackgate")
 class RandomSurface(RandomLayer):
     """Lays a texture over seven in ten images: stains, grain, and on most of these masonry with its joints."""
 
@@ -52,6 +54,7 @@ def masonry(draws: Draws, side: int) -> tf.Tensor:
     return draws.uniform(0, 0.7) ** 2 * tone * (1 - joint) + draws.uniform(-1, 0.7) * joint
 
 
+@keras.saving.register_keras_serializable("crackgate")
 class RandomLight(RandomLayer):
     """Light that falls off to one side, and a shadow's edge, hard or soft, on three images in ten."""
 

@@ -11,8 +11,9 @@ import numpy as np
 import tensorflow as tf
 
 from crackgate.config.train import CHOOSING_IMAGES, TrainOptions
+from crackgate.own_code import digest_own
 from crackgate.source_digest import code_digest
-from trainer.augmentation.model import build_augmentation
+from trainer.augmentation.model import configured_augmentation
 from trainer.features.backbone_engine import Engine, build_engine
 from trainer.features.views import TrainingViews, Views, compute_views
 from trainer.features.views_cache import ViewsCache
@@ -99,6 +100,7 @@ class _ViewSource:
             "weights": self._weights,
             "options": options.model_dump(mode="json", exclude=_LATER_OPTIONS),
             "code": code_digest("trainer.features.training_views"),
+            "own_code": digest_own(options.own_functions()),
         }
         cut = self._lower.layers[-1].name if options.fine_tune_epochs else None
 
@@ -115,13 +117,14 @@ class _ViewSource:
     def _augment(self, seed: int) -> Callable[..., tf.Tensor]:
         """An augmentation with this seed, as a graph that is made and compiled for the first seed only."""
         model, graph = self._augmentation
-        for layer, new in zip(model.layers, build_augmentation(seed, self._options.other_surfaces).layers, strict=True):
-            layer.seeds.state.assign(new.seeds.state)
+        # Random states are all the variables that an augmentation has.
+        for state, new in zip(model.variables, configured_augmentation(self._options, seed).variables, strict=True):
+            state.assign(new)
         return graph
 
     @cached_property
     def _augmentation(self) -> tuple[keras.Model, Callable[..., tf.Tensor]]:
-        model = build_augmentation(self._options.seed, self._options.other_surfaces)
+        model = configured_augmentation(self._options, self._options.seed)
         return model, tf.function(model.__call__, autograph=False)
 
     @cached_property

@@ -1,12 +1,25 @@
 """Backbones by name. Each takes RGB in 0 to 255 and normalises its input itself."""
 
+import logging
 import math
 from pathlib import Path
+from typing import Any
 
 import keras
 
-from crackgate.config.backbone_names import BACKBONES, EFFICIENTNET_LITE0, EFFICIENTNET_LITES, SYMMETRIC
+from crackgate.config.backbone_names import (
+    CENTRED_BGR,
+    EFFICIENTNET_LITE0,
+    EFFICIENTNET_LITES,
+    STANDARDISED,
+    SYMMETRIC,
+    check_backbone_name,
+)
+from crackgate.own_code import is_own
 from trainer.network.efficientnet_lite import efficientnet_lite, pretrained_weights_file
+from trainer.network.own_backbone import own_backbone
+
+log = logging.getLogger("crackgate")
 
 # Share of the layers by which a cut may lie below the highest possible cut.
 _NEAR = 0.05
@@ -16,14 +29,19 @@ TRUNK_STRIDE = 32
 
 
 def build_backbone(name: str, image_size: int, weights: str) -> keras.Model:
-    """Builds one of `BACKBONES`: from float32 (batch, image_size, image_size, 3) in 0 to 255 to a feature map.
+    """Builds a backbone: from float32 (batch, image_size, image_size, 3) in 0 to 255 to a feature map.
 
-    `weights` is "imagenet", "none" or a file's path. An unknown name or unavailable weights raise ValueError.
+    `name` is one of `BACKBONES`, or "package.module:function" of the user's own. `weights` is "imagenet", "none" or a
+    file's path. ValueError says which name, weights or model cannot be used, and why.
     """
-    if name not in BACKBONES:
-        raise ValueError(f"train.backbone: received {name!r}, allowed are {', '.join(BACKBONES)}")
+    try:
+        check_backbone_name(name)
+    except ValueError as error:
+        raise ValueError(f"train.backbone: received {name!r}: {error}") from None
     if weights not in ("imagenet", "none") and not Path(weights).is_file():
         raise ValueError(f"train.weights: received {weights!r}, allowed are 'imagenet', 'none' or an existing file")
+    if is_own(name):
+        return own_backbone(name, image_size, weights)
     if name in EFFICIENTNET_LITES:
         return efficientnet_lite(name, image_size, _lite_weights(name, weights))
     return _keras_application(name, image_size, weights)
@@ -42,18 +60,65 @@ def _lite_weights(name: str, weights: str) -> Path | None:
 
 def _keras_application(name: str, image_size: int, weights: str) -> keras.Model:
     inputs = keras.Input((image_size, image_size, 3))
-    pixels = keras.layers.Rescaling(1 / 127.5, offset=-1)(inputs) if name in SYMMETRIC else inputs
+    pixels = _as_expected(name, inputs)
     try:
         model = getattr(keras.applications, name)(
             input_tensor=pixels, include_top=False, weights=None if weights == "none" else weights
         )
     except Exception as error:
         raise ValueError(
-            f"train.weights: cannot load {weights!r} for {name} ({error}). Keras downloads ImageNet weights: where "
-            f"there is no network, give the path of a downloaded file, or use train.backbone = {EFFICIENTNET_LITE0!r}"
+            f"train.backbone: {name!r} cannot be built for train.image_size = {image_size} with train.weights = "
+            f"{weights!r}: {error}.{_NO_NETWORK if 'URL fetch failure' in str(error) else ''}"
         ) from error
+    if name.startswith("EfficientNetB") and weights != "imagenet":
+        model = _with_imagenet_scale(model)
     # The application's own input is a list of one tensor, and Keras warns when such a model gets a tensor.
-    return keras.Model(inputs, model.output, name=model.name)
+    return keras.Model(model.inputs[0], model.output, name=model.name)
+
+
+_NO_NETWORK = (
+    " Keras downloads ImageNet weights: where there is no network, give the path of a downloaded file, or use "
+    f"train.backbone = {EFFICIENTNET_LITE0!r}"
+)
+
+
+def _as_expected(name: str, pixels: keras.KerasTensor) -> keras.KerasTensor:
+    """Pixels in 0 to 255 as an application expects them: what its `preprocess_input` does, in layers."""
+    if name in SYMMETRIC:
+        return keras.layers.Rescaling(1 / 127.5, offset=-1)(pixels)
+    if name in STANDARDISED:
+        means, deviations = _IMAGENET_MEANS, _IMAGENET_DEVIATIONS
+        scale = [1 / deviation for deviation in deviations]
+        offset = [-mean / deviation for mean, deviation in zip(means, deviations, strict=True)]
+        return keras.layers.Rescaling(scale, offset=offset)(pixels)
+    if name in CENTRED_BGR:
+        bgr = keras.ops.flip(pixels, axis=-1)
+        return keras.layers.Rescaling(1.0, offset=[-mean for mean in reversed(_CAFFE_MEANS)])(bgr)
+    return pixels
+
+
+# Red, green, blue, in 0 to 255: keras.applications.imagenet_utils, modes "torch" and "caffe".
+_IMAGENET_MEANS = (0.485 * 255, 0.456 * 255, 0.406 * 255)
+_IMAGENET_DEVIATIONS = (0.229 * 255, 0.224 * 255, 0.225 * 255)
+_CAFFE_MEANS = (123.68, 116.779, 103.939)
+
+
+def _with_imagenet_scale(model: keras.Model) -> keras.Model:
+    """Adds the layer that keras.applications gives an EfficientNetB only with weights="imagenet".
+
+    Without it the same weights give other features.
+    """
+    shares = [deviation / 255 for deviation in _IMAGENET_DEVIATIONS]
+
+    def call(layer: keras.Layer, *args: Any, **kwargs: Any) -> Any:
+        outputs = layer(*args, **kwargs)
+        if not isinstance(layer, keras.layers.Normalization):
+            return outputs
+        return keras.layers.Rescaling([1 / math.sqrt(share) for share in shares])(outputs)
+
+    scaled = keras.models.clone_model(model, call_function=call)
+    scaled.set_weights(model.get_weights())
+    return scaled
 
 
 def split_at_top(backbone: keras.Model, share: float) -> tuple[keras.Model, keras.Model]:
@@ -85,14 +150,17 @@ def as_trunk(backbone: keras.Model) -> keras.Model | None:
     """
     if any(isinstance(layer, (*_LOOKS_AT_EVERYTHING, keras.Model)) for layer in backbone.layers):
         return None
-    trunk = keras.models.clone_model(
-        backbone, input_tensors=keras.Input((None, None, 3)), clone_function=lambda layer: layer
-    )
-    for height, width in _TRIED_SIZES:
-        expected = tuple(-(-side // TRUNK_STRIDE) for side in (height, width))
-        if trunk.compute_output_shape((1, height, width, 3))[1:3] != expected:
-            return None
-    return trunk
+    try:
+        trunk = keras.models.clone_model(
+            backbone, input_tensors=keras.Input((None, None, 3)), clone_function=lambda layer: layer
+        )
+        reached = [trunk.compute_output_shape((1, height, width, 3))[1:3] for height, width in _TRIED_SIZES]
+    # Of many types: a model of the user's own may hold any layer.
+    except Exception as error:
+        log.info("the backbone takes images of %s alone: %s", backbone.input_shape[1:3], error)
+        return None
+    expected = [tuple(-(-side // TRUNK_STRIDE) for side in size) for size in _TRIED_SIZES]
+    return trunk if reached == expected else None
 
 
 _LOOKS_AT_EVERYTHING = (keras.layers.GlobalAveragePooling2D, keras.layers.GlobalMaxPooling2D, keras.layers.Flatten)

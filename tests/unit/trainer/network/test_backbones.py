@@ -12,11 +12,26 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from crackgate.config.backbone_names import BACKBONES
+from crackgate.config.backbone_names import BACKBONES, EFFICIENTNET_LITES
 from trainer.network.backbones import build_backbone, split_at_top
 
 # Small, and one of the sizes for which MobileNetV2 has weights: for others it warns.
 SIZE = 96
+# The larger networks of a family differ in width and depth only, and take a gigabyte each.
+OF_EACH_FAMILY = (
+    *EFFICIENTNET_LITES,
+    "ConvNeXtTiny",
+    "EfficientNetB0",
+    "EfficientNetV2B0",
+    "MobileNet",
+    "MobileNetV2",
+    "MobileNetV3Large",
+    "MobileNetV3Small",
+    "NASNetMobile",
+    "ResNet50V2",
+    "Xception",
+    "DenseNet121",
+)
 # A residual network of each family; those of the last two have squeeze-and-excitation branches as well.
 BRANCHY = ("efficientnet-lite0", "MobileNetV2", "MobileNetV3Small", "EfficientNetV2B0")
 
@@ -50,7 +65,7 @@ def _ids(model: keras.Model) -> set[int]:
     return {id(variable) for variable in model.variables}
 
 
-@pytest.mark.parametrize("name", BACKBONES)
+@pytest.mark.parametrize("name", OF_EACH_FAMILY)
 def test_every_backbone_makes_a_feature_map_and_normalises_inside(
     name: str, untrained: Callable[[str], keras.Model]
 ) -> None:
@@ -75,6 +90,52 @@ def test_every_backbone_makes_a_feature_map_and_normalises_inside(
     assert (white[middle, middle] - black[middle, middle]).min() >= 1
 
 
+def test_every_name_of_keras_applications_is_a_backbone() -> None:
+    built = {name for name, value in vars(keras.applications).items() if callable(value) and name[0].isupper()}
+    assert {*BACKBONES} == built | {*EFFICIENTNET_LITES}
+
+
+@pytest.mark.parametrize(
+    ("name", "preprocess"),
+    [
+        ("DenseNet121", keras.applications.densenet.preprocess_input),
+        ("MobileNetV2", keras.applications.mobilenet_v2.preprocess_input),
+        ("ResNet50", keras.applications.resnet.preprocess_input),
+        ("VGG16", keras.applications.vgg16.preprocess_input),
+    ],
+)
+def test_pixels_reach_the_first_convolution_as_the_application_expects_them(
+    name: str, preprocess: Callable[[np.ndarray], np.ndarray], untrained: Callable[[str], keras.Model]
+) -> None:
+    backbone = untrained(name)
+    first = next(layer for layer in backbone.layers if isinstance(layer, keras.layers.Conv2D))
+    reached = _run(keras.Model(backbone.input, first.input), _images())
+    # Without the padding.
+    before = (reached.shape[1] - SIZE) // 2
+    np.testing.assert_allclose(
+        reached[:, before : before + SIZE, before : before + SIZE], preprocess(_images().copy()), rtol=1e-4, atol=1e-3
+    )
+
+
+def test_an_efficientnet_scales_its_input_whatever_its_weights_come_from(tmp_path: Path) -> None:
+    untrained = build_backbone("EfficientNetB0", SIZE, "none")
+    untrained.save_weights(tmp_path / "saved.weights.h5")
+    loaded = build_backbone("EfficientNetB0", SIZE, str(tmp_path / "saved.weights.h5"))
+    np.testing.assert_array_equal(_run(loaded, _images()), _run(untrained, _images()))
+    (norm,) = (layer for layer in loaded.layers if isinstance(layer, keras.layers.Normalization))
+    first = next(layer for layer in loaded.layers if isinstance(layer, keras.layers.Conv2D))
+    normalised, reached = (_run(keras.Model(loaded.input, end), _images()) for end in (norm.output, first.input))
+    # The factor that keras.applications gives the network with weights="imagenet" only.
+    np.testing.assert_allclose(
+        reached[:, :SIZE, :SIZE], normalised / np.sqrt(np.float32([0.229, 0.224, 0.225])), rtol=1e-5
+    )
+
+
+def test_a_size_that_a_network_cannot_take_is_refused_with_its_reason() -> None:
+    with pytest.raises(ValueError, match=r"'Xception' cannot be built for train\.image_size = 32 with"):
+        build_backbone("Xception", 32, "none")
+
+
 # Keras warns of inputs in another structure than a model's own: every caller would have to wrap them.
 @pytest.mark.filterwarnings("error")
 @pytest.mark.parametrize("name", BRANCHY)
@@ -94,7 +155,8 @@ def test_a_larger_lite_without_its_package_names_the_extra(monkeypatch: pytest.M
 
 def test_refuses_an_unknown_name_and_says_what_is_allowed() -> None:
     with pytest.raises(
-        ValueError, match=r"train\.backbone: received 'ResNet', allowed are efficientnet-lite0, efficientnet-lite1, "
+        ValueError,
+        match=r"train\.backbone: received 'ResNet': did you mean ResNet50 .* allowed are efficientnet",
     ):
         build_backbone("ResNet", SIZE, "none")
 
@@ -124,7 +186,7 @@ def test_without_network_the_error_names_the_ways_out(monkeypatch: pytest.Monkey
     monkeypatch.setenv("https_proxy", "http://127.0.0.1:9")
     monkeypatch.delenv("no_proxy", raising=False)
     monkeypatch.setattr(urllib.request, "_opener", None)
-    with pytest.raises(ValueError, match=r"cannot load 'imagenet' for ConvNeXtSmall \(URL fetch failure") as refusal:
+    with pytest.raises(ValueError, match=r"'ConvNeXtSmall' cannot be built .*'imagenet': URL fetch failure") as refusal:
         build_backbone("ConvNeXtSmall", SIZE, "imagenet")
     assert "give the path of a downloaded file, or use train.backbone = 'efficientnet-lite0'" in str(refusal.value)
 
