@@ -16,8 +16,8 @@ from crackgate.model.decision import Decision
 from crackgate.model.decoding import MAX_PIXELS
 from crackgate.model.positive_classes import resolve_positive_classes
 from crackgate.model.threshold import check_decidable, choose_threshold, describe_threshold
-from trainer.export.image_paths import read_paths
 from trainer.export.augmentation_sheet import write_augmentation
+from trainer.export.image_paths import read_paths
 from trainer.export.reference import write_reference
 from trainer.export.signatures import export_classifier
 from trainer.export.training_digests import write_training_digests

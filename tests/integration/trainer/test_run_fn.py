@@ -21,6 +21,7 @@ from crackgate.contracts import stored_example
 from crackgate.images.sample_data import write_sample_data
 from crackgate.model.calibration import Calibration
 from crackgate.model.decoding import decode_image
+from tests.helpers.own_models import write_own_models
 from trainer.features import training_views
 from trainer.network.backbones import build_backbone
 from trainer.run_fn import run_fn
@@ -138,6 +139,8 @@ def test_every_output_is_where_it_should_be(outcome: Outcome) -> None:
     assert 0 < card["threshold"] < 1 and card["temperature"] > 0 and len(card["bias"]) == 2
     # Nothing else: the stored activations are gone, and with them gigabytes.
     assert sorted(path.name for path in outcome.model_run.iterdir()) == [
+        "augmentation.keras",
+        "augmentation.png",
         "classification_report.json",
         "classifier.keras",
         "fine_tune",
@@ -147,7 +150,7 @@ def test_every_output_is_where_it_should_be(outcome: Outcome) -> None:
         "reliability.png",
         "training_curves.png",
     ]
-    for name in ("training_curves.png", "reliability.png"):
+    for name in ("training_curves.png", "reliability.png", "augmentation.png"):
         with Image.open(outcome.model_run / name) as picture:
             picture.load()
 
@@ -318,6 +321,25 @@ def test_another_training_of_the_head_needs_no_backbone_pass(
     assert sorted((work / "views").rglob("*.npy")) == kept
     with pytest.raises(AssertionError, match="the backbone would run"):
         _train_again(outcome, tmp_path / "seen otherwise", work, **brief, seed=4)
+
+
+def test_trains_a_model_of_ones_own_with_an_augmentation_of_ones_own(
+    outcome: Outcome, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_own_models(tmp_path, "own_trained")
+    monkeypatch.chdir(tmp_path)
+    changes = {"backbone": "own_trained:around_another", "augmentation": "own_trained:flips", "fine_tune_share": 0.5}
+    trained = _train_again(outcome, tmp_path, **changes)
+    classifier = keras.models.load_model(trained.model_run / "classifier.keras")
+    assert {"conv_0", "norm_2"} <= {layer.name for layer in classifier._flatten_layers()}
+    examples = trained.stored("test")
+    encoded = [example.features.feature[stored_example.ENCODED].bytes_list.value[0] for example in examples]
+    logits = classifier.predict(np.stack([decode_image(image, SIZE) for image in encoded]), verbose=0)
+    card = trained.card()
+    scores = Calibration(card["temperature"], card["bias"]).scores(logits)
+    np.testing.assert_allclose(trained.predict(examples)["scores"], scores, atol=1e-5)
+    augmentation = keras.models.load_model(trained.model_run / "augmentation.keras")
+    assert [type(layer) for layer in augmentation.layers] == [keras.layers.RandomFlip]
 
 
 def test_refuses_options_that_it_does_not_know(outcome: Outcome, tmp_path: Path) -> None:

@@ -191,3 +191,9 @@ def test_the_metrics_of_a_threshold_are_those_of_its_counts() -> None:
     )
     nothing = charts.chosen_point(evaluation.curve, 1).model_copy(update={"true_positives": 0, "false_positives": 0})
     assert charts.precision(nothing) is None
+
+
+def test_augmented_training_images_are_shown_where_there_are_any(drawn_page: str) -> None:
+    assert "Augmentation" not in drawn_page
+    page = render_page(make_report(fill_summary(), drawn=True), {}, LINKS, "data:image/jpeg;base64,CCCC")
+    assert '<img src="data:image/jpeg;base64,CCCC" alt="Training images of each class' in page

@@ -1,15 +1,19 @@
 """A backbone of the user's own: what is taken, and what is said of one that cannot be."""
 
+import re
 from pathlib import Path
 
 import keras
 import numpy as np
 import pytest
 
+from crackgate.config.train import TrainOptions
 from tests.helpers.own_models import write_own_models
+from trainer.augmentation.model import configured_augmentation
 from trainer.network.backbones import as_trunk, build_backbone, split_at_top
 from trainer.network.classifier import assemble
 
+PROJECT = Path(__file__).resolve().parents[4]
 SIZE = 32
 
 
@@ -50,6 +54,20 @@ def test_a_model_in_the_model_is_cut_and_frozen_like_any_other() -> None:
 
 def test_one_for_a_single_size_does_not_take_others() -> None:
     assert as_trunk(_build("of_one_size")) is None
+
+
+def test_the_example_of_the_docs_works(tmp_path: Path) -> None:
+    text = (PROJECT / "docs" / "training.md").read_text(encoding="utf-8")
+    (example,) = re.findall(r"```python\n# my_models/small\.py\n(.*?)```", text, re.DOTALL)
+    (tmp_path / "my_models").mkdir()
+    # Without the network.
+    offline = example.replace('weights="imagenet"', "weights=None")
+    assert offline != example
+    (tmp_path / "my_models" / "small.py").write_text(offline, encoding="utf-8")
+    backbone = build_backbone("my_models.small:build", 96, "imagenet")
+    assert backbone.output_shape == (None, 3, 3, 1280)
+    options = TrainOptions(augmentation="my_models.small:flips")
+    assert isinstance(configured_augmentation(options, 0).layers[0], keras.layers.RandomFlip)
 
 
 @pytest.mark.parametrize("weights", ["imagenet", "none"])
