@@ -12,7 +12,13 @@ from crackgate.runs.conclusion import conclude
 from crackgate.runs.summary import Images, Summary
 from pipeline.beam_profiles import count_reader_processes
 from pipeline.heavy_imports import garbage_collection_paused
-from pipeline.preconditions import check_own_models, check_signing_key, check_weights, find_positive_classes, resolve_data_set
+from pipeline.preconditions import (
+    check_own_models,
+    check_signing_key,
+    check_weights,
+    find_positive_classes,
+    resolve_data_set,
+)
 from pipeline.progress import ComponentEvents
 from pipeline.request import RunRequest
 from pipeline.run_record import record_run
