@@ -28,8 +28,8 @@ def run_pipeline(request: RunRequest) -> Summary:
     """Runs the pipeline, shows its progress and writes the summary and the report to `runs/<run id>/`.
 
     Raises:
-        ConfigError: Data folder, classes, weights file, own models, signing key, positive classes or gate do not fit, or
-            the Beam cluster does not answer.
+        ConfigError: Data folder, classes, weights file, own models, signing key, positive classes or gate do not fit,
+            or the Beam cluster does not answer.
         WorkspaceBusyError: Another run holds the workspace.
         WorkspaceMovedError: The workspace was made elsewhere.
     """
