@@ -43,7 +43,7 @@ def _run(model: keras.Model, images: keras.KerasTensor) -> keras.KerasTensor:
     return model._run_through_graph(images, operation_fn=inlined)
 
 
-def _is_functional(model: object) -> bool:
+def _is_functional(model: Any) -> bool:
     """Whether it is a graph of layers with one input and output, which a built keras.Sequential is, too."""
     is_graph = isinstance(model, keras.Function) or (isinstance(model, keras.Sequential) and model.built)
     return is_graph and len(model.inputs) == len(model.outputs) == 1
