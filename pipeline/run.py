@@ -63,8 +63,9 @@ def _reject_classes(summary: Summary, data_set: DataSet) -> None:
     rejected = [AccountRow(path=path, class_name="".join(summary.classes), reason=reason) for path in files]
     summary.images = Images(found=len(files), ignored=data_set.ignored, rejected=rejected)
     found = f"one class, {summary.classes[0]!r}" if summary.classes else "no class folder with a file in it"
+    also = "".join(f", {count} {kind} ignored" for kind, count in data_set.ignored.items())
     sentence = (
-        f"{summary.data!r} has {found} ({len(files)} files in all): a classifier needs a folder with at least two "
-        "sub-folders of images, one per class"
+        f"{summary.data!r} has {found} ({len(files)} files in all{also}): a classifier needs a folder with at least "
+        "two sub-folders of images, one per class"
     )
     conclude(summary, {}, rejections=[sentence])

@@ -140,7 +140,7 @@ def _read_folders(tree: FileTree, class_of_folder: dict[str, str]) -> DataSet:
         above for above in folders if len(above) > layout.class_level and above[layout.class_level] in class_of
     ]
     found = _levels(in_classes, layout.split_level)
-    used, notes = _use_splits(set(map(split_of, found)), f"the folders {', '.join(map(repr, found))}")
+    used, notes = _use_splits(found, f"the folders {', '.join(map(repr, found))}")
     images = [_place(path, layout, class_of, used) for path in tree.images]
     ignored = {kind: len(paths) for kind, paths in tree.ignored.items()}
     if class_of_folder:
@@ -187,27 +187,26 @@ def _check_groups(images: list[ListedImage], pattern: re.Pattern[str]) -> None:
             )
 
 
-def _use_splits(given: set[str], said: str) -> tuple[dict[str, tuple[str, ...]], list[str]]:
-    """What each given split is used for, and a sentence about it.
+def _use_splits(names: Iterable[str], said: str) -> tuple[dict[str, tuple[str, ...]], list[str]]:
+    """What each given split is used for, and a sentence about it; `names` are those of folders or in a table.
 
-    One of train, eval and test may be missing: test judges in any case, and train is then divided.
+    Eval or test may be missing: the other one judges, and train is then divided.
     """
+    given = set(map(split_of, names))
     if not given:
         return {}, []
     if TRAIN_SPLIT not in given or len(given) < 2:
         raise WrongQuestionError(
             f"{said} give {', '.join(sorted(given))} only: needed are train and test, and eval (val, valid) may follow"
         )
+    used: dict[str, tuple[str, ...]]
     if len(given) == len(SPLITS):
-        return {split: (split,) for split in SPLITS}, [f"{said} are used as train, eval and test"]
-    (judging,) = given - {TRAIN_SPLIT}
-    return (
-        {TRAIN_SPLIT: (TRAIN_SPLIT, EVAL_SPLIT), judging: (TEST_SPLIT,)},
-        [
-            f"{said} are used as the splits: train is divided into train and eval, and {judging} is the test split, "
-            "which judges the model"
-        ],
-    )
+        used = {split: (split,) for split in SPLITS}
+    else:
+        (judging,) = given - {TRAIN_SPLIT}
+        used = {TRAIN_SPLIT: (TRAIN_SPLIT, EVAL_SPLIT), judging: (TEST_SPLIT,)}
+    told = ", ".join(f"{name!r} is used as {' and '.join(used[split_of(name)])}" for name in sorted(names))
+    return used, [f"{said} are given splits: {told}"]
 
 
 def _describe_levels(folders: list[Folders], layout: Layout, classes: list[str]) -> list[str]:

@@ -28,6 +28,13 @@ _IMAGES = frozenset(("image", "images", "img", "imgs", "photo", "photos", "rgb",
 _CAMERA = re.compile(r"[1-9]\d\d[0-9A-Z_]{5}|DCIM|(19|20)\d\d[ _.-]?[01]\d([ _.-]?[0-3]\d)?", re.IGNORECASE)
 
 
+# Folders of images that nobody has sorted, or that somebody has put away.
+_HEAP = re.compile(
+    r"un[ _-]?(label+ed|sorted|clear|sure|classified)|misc(ellaneous)?|all|new( folder.*)?|old|back[ _-]?ups?|trash"
+    r"|deleted|rejected|duplicates?|te?mp|outputs?|results?|predictions?|augmented|resized|thumb(nail)?s|to[ _-]?do"
+)
+
+
 def plain_name(name: str) -> str:
     """The name in NFC and small letters, without blanks around: names that people take for the same are equal."""
     return fold(name).strip()
@@ -51,6 +58,11 @@ def is_class_name(name: str) -> bool:
 def is_damage(name: str) -> bool:
     """Whether the name says that there is damage."""
     return names_cracks(name) or _SDNET_CRACKED.fullmatch(plain_name(name)) is not None
+
+
+def is_heap_name(name: str) -> bool:
+    """Whether the name says that the folder is no class, such as "unlabelled" or "backup"."""
+    return _HEAP.fullmatch(plain_name(name)) is not None
 
 
 def is_camera_name(name: str) -> bool:

@@ -31,11 +31,13 @@ def find_layout(folders: Counter[Folders]) -> Layout:
 
     Raises WrongQuestionError where the folders say no classes, or may be meant in two ways.
     """
+    depth = max(map(len, folders), default=0)
+    for names in (_names(folders, level) for level in range(depth)):
+        _check_masks(names)
     level, split_level, parts = 0, None, []
     while True:
         names, below = _names(folders, level), _names(folders, level + 1)
         holds_images = any(len(path) == level + 1 for path in folders)
-        _check_masks(names)
         if split_level is None and _are_splits(names):
             if not below:
                 raise WrongQuestionError(
@@ -45,8 +47,9 @@ def find_layout(folders: Counter[Folders]) -> Layout:
             split_level = level
         elif _is_wrapper(names, below, holds_images):
             pass
-        elif _are_surfaces(names, below, holds_images):
-            _check_surfaces(folders, level)
+        elif not holds_images and _hides_classes(folders, level):
+            if any(map(is_damage, below)):
+                _check_surfaces(folders, level)
             parts.append(level)
         else:
             break
@@ -95,10 +98,10 @@ def _is_wrapper(names: set[str], below: set[str], holds_images: bool) -> bool:
     return len(names) == 1 and bool(below) and not holds_images and not any(map(is_class_name, names))
 
 
-def _are_surfaces(names: set[str], below: set[str], holds_images: bool) -> bool:
-    """Whether folders without images of their own hold those of the classes."""
-    known = any(is_class_name(name) or split_of(name) for name in names)
-    return not known and not holds_images and any(map(is_damage, below))
+def _hides_classes(folders: Counter[Folders], level: int) -> bool:
+    """Whether no folder of this level has the name of a class or a split, and one somewhere in them is for damage."""
+    known = any(is_class_name(name) or split_of(name) for name in _names(folders, level))
+    return not known and any(is_damage(name) for path in folders for name in path[level + 1 :])
 
 
 def _check_masks(names: set[str]) -> None:
@@ -137,6 +140,12 @@ def _check_classes(folders: Counter[Folders], level: int, names: set[str]) -> No
             + (f"and {_listed(others)} beside it has not" if others else "and there is no other split")
             + ": give folders for train and test (and valid), each with one folder per class, and nothing else; or "
             "name the classes with --set 'data.classes=[...]'"
+        )
+    if _hides_classes(folders, level):
+        deeper = sorted({name for path in folders for name in path[level + 1 :] if is_damage(name)})
+        raise WrongQuestionError(
+            f"the folders {_listed(sorted(names))} hold images, and {_listed(deeper)} somewhere in them: put all class "
+            f"folders at one level, or name the classes: --set 'data.classes=[{_quoted(sorted(names))}]'"
         )
     plain = {plain_name(name): name for name in names}
     for path in folders:

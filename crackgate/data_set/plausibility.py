@@ -6,14 +6,14 @@ from pathlib import Path
 
 from crackgate.contracts.errors import NEEDED, WrongQuestionError
 from crackgate.data_set.data_set import DataSet, ListedImage
-from crackgate.data_set.folder_names import is_camera_name, plain_name
+from crackgate.data_set.folder_names import is_camera_name, is_heap_name, plain_name
 
 # A class that nobody named, with fewer images and a smaller share of the largest one's, is most likely none.
 _FEW = 10
 _SMALL_SHARE = 0.05
-# Images that are looked at to tell masks from photographs, of each class and suffix and in all.
+# Images that are looked at to tell masks from photographs, of each folder and suffix and in all.
 _LOOKED_AT = 3
-_MOST_LOOKED_AT = 60
+_MOST_LOOKED_AT = 24
 _SHOWN = 6
 
 
@@ -47,6 +47,13 @@ def _check_names(classes: list[str], named: bool) -> None:
         raise WrongQuestionError(
             f"the classes {_listed(twice)} have the same name: put their images together, or name the classes: --set "
             f"'data.classes={{{plain_name(twice[0])} = [{', '.join(map(repr, twice))}], ...}}'"
+        )
+    heaps = [] if named else [name for name in classes if is_heap_name(name)]
+    if heaps and len(classes) > 1:
+        others = ", ".join(f'"{name}"' for name in classes if name not in heaps)
+        raise WrongQuestionError(
+            f"the folder {_listed(heaps)} has the name of a heap, not of a class: name the classes, for example --set "
+            f"'data.classes=[{others}]'"
         )
     if classes and not named and all(map(is_camera_name, classes)):
         raise WrongQuestionError(
@@ -87,13 +94,13 @@ def _check_masks(folder: Path, data_set: DataSet) -> None:
     kinds: dict[tuple[str, str], list[ListedImage]] = defaultdict(list)
     for image in data_set.images:
         if image.class_name and not image.path.endswith(os.sep):
-            kinds[image.class_name, os.path.splitext(image.path)[1].lower()].append(image)
+            kinds[os.path.dirname(image.path), os.path.splitext(image.path)[1].lower()].append(image)
     most = max(1, min(_LOOKED_AT, _MOST_LOOKED_AT // max(1, len(kinds))))
-    for (name, _), images in sorted(kinds.items())[:_MOST_LOOKED_AT]:
+    for images in list(kinds.values())[:: max(1, len(kinds) // _MOST_LOOKED_AT)]:
         chosen = images[:: max(1, len(images) // most)][:most]
         if are_masks(folder / image.path for image in chosen):
             raise WrongQuestionError(
-                f"images of {name!r}, such as {chosen[0].path!r}, are masks in a few flat tones: {NEEDED}"
+                f"images of {images[0].class_name!r}, such as {chosen[0].path!r}, are masks in flat tones: {NEEDED}"
             )
 
 

@@ -64,7 +64,7 @@ def test_folders_of_splits_are_used_as_they_are(tmp_path: Path, train: str, eval
         for folder, split in ((train, "train"), (evaluation, "eval"), (test, "test"))
         for name in ("crack", "sound")
     }
-    assert any("are used as train, eval and test" in note for note in found.notes)
+    assert f"{train!r} is used as train" in found.notes[0] and f"{evaluation!r} is used as eval" in found.notes[0]
 
 
 @pytest.mark.parametrize("judging", ["test", "val"])
@@ -77,7 +77,7 @@ def test_of_two_splits_train_is_divided_and_the_other_judges(tmp_path: Path, jud
         f"{judging}/crack/1.jpg": ("test",),
         f"{judging}/sound/1.jpg": ("test",),
     }
-    assert "train is divided into train and eval" in found.notes[0]
+    assert "'train' is used as train and eval" in found.notes[0] and f"{judging!r} is used as test" in found.notes[0]
 
 
 def test_splits_in_the_class_folders_are_used_too(tmp_path: Path) -> None:
@@ -113,6 +113,11 @@ WRONG = {
         ["crack/1.jpg", "sound/1.jpg", "backup/crack/1.jpg"],
         "'backup' holds 'crack', which has the name of a class beside it",
     ),
+    "classes at two levels": (
+        ["concrete/crack/1.jpg", "concrete/sound/2.jpg", "asphalt/3.jpg"],
+        "the folders 'asphalt', 'concrete' hold images, and 'crack' somewhere in them",
+    ),
+    "masks in classes": (["crack/images/1.jpg", "crack/masks/1.png", "sound/2.jpg"], "'masks' holds masks"),
     "surfaces": (
         ["D/CD/1.jpg", "D/UD/1.jpg", "P/CP/1.jpg", "P/UP/1.jpg", "W/CW/1.jpg", "W/UW/1.jpg"],
         '--set \'data.classes={Cracked = ["CD", "CP", "CW"], Sound = ["UD", "UP", "UW"]}\'',
@@ -177,6 +182,17 @@ def test_surfaces_with_the_same_classes_become_parts(tmp_path: Path) -> None:
     assert found.classes == ["cracked", "sound"]
     assert Counter(image.part for image in found.images) == {"deck": 2, "wall": 2}
     assert found.notes[-1] == "'deck', 'wall' are slices of the report"
+
+
+def test_parts_may_have_several_levels(tmp_path: Path) -> None:
+    _write(
+        tmp_path,
+        *(f"{b}/{p}/{c}/1.jpg" for b in ("bridge 1", "bridge 2") for p in ("deck", "pier") for c in ("crack", "ok")),
+    )
+    found = _find(tmp_path)
+    assert found.classes == ["crack", "ok"]
+    parts = {"bridge 1/deck", "bridge 1/pier", "bridge 2/deck", "bridge 2/pier"}
+    assert {image.part for image in found.images} == parts
 
 
 def test_sites_in_classes_are_no_classes(tmp_path: Path) -> None:

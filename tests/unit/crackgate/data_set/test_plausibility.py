@@ -30,13 +30,13 @@ def _check(folder: Path, *classes: str) -> list[str]:
 
 
 def test_a_handful_beside_many_is_refused_until_somebody_names_it(tmp_path: Path) -> None:
-    folder = _write(tmp_path, crack=120, sound=100, misc=4)
+    folder = _write(tmp_path, crack=120, sound=100, moss=4)
     with pytest.raises(WrongQuestionError) as refusal:
         _check(folder)
-    assert "'misc' has 4 images, and the largest class has 120" in str(refusal.value)
+    assert "'moss' has 4 images, and the largest class has 120" in str(refusal.value)
     assert '--set \'data.classes=["crack", "sound"]\'' in str(refusal.value)
     assert _check(folder, "crack", "sound") == []
-    assert _check(folder, "crack", "sound", "misc") == ["'misc' has 4 images, and the largest class has 120"]
+    assert _check(folder, "crack", "sound", "moss") == ["'moss' has 4 images, and the largest class has 120"]
 
 
 def test_a_small_class_is_a_warning_and_few_images_alone_are_none(tmp_path: Path) -> None:
@@ -51,6 +51,7 @@ def test_a_small_class_is_a_warning_and_few_images_alone_are_none(tmp_path: Path
     [
         (("Crack", "crack", "sound"), "the classes 'Crack', 'crack' have the same name"),
         (("Fissuré", "Fissure\u0301", "sound"), "have the same name"),
+        (("crack", "sound", "Unlabelled"), '--set \'data.classes=["crack", "sound"]\''),
         (("100APPLE", "101APPLE"), "'100APPLE', '101APPLE' were named by a camera"),
         (("2023-05-01", "2023-05-02"), "were named by a camera, or after a day"),
     ],
