@@ -215,7 +215,7 @@ def _describe_levels(folders: list[Folders], layout: Layout, classes: list[str])
         holders = sorted({os.sep.join(above[: layout.class_level]) for above in folders})
         shown = ", ".join(map(repr, holders[:_SHOWN])) + (", ..." if len(holders) > _SHOWN else "")
         notes.append(f"the classes are {', '.join(map(repr, classes))}, folders in {shown}")
-    parts = [name for level in layout.part_levels for name in _levels(folders, level)]
+    parts = sorted({os.sep.join(above[level] for level in layout.part_levels) for above in folders} - {""})
     if parts:
         notes.append(f"{', '.join(map(repr, parts))} are slices of the report")
     return notes
