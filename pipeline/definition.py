@@ -54,8 +54,8 @@ def create_pipeline(
 
     1. ImageExampleGen reads the images, refuses bad files, groups copies, and splits the groups into train, eval, test.
     2. CuratedSchema, StatisticsGen and ExampleValidator check the images, and DataPage shows them.
-    3. DataGate stops the run for their findings, DriftCheck for drift since the last released run, LeakCheck for copies
-       in two splits.
+    3. DataGate stops the run for their findings, and where the test split is too small for the gate; DriftCheck for
+       drift since the last released run, LeakCheck for copies in two splits.
     4. Tuner, if asked for, searches options. Trainer fits the head and top blocks, and chooses the best on eval.
     5. A Resolver finds the model in production; the Evaluator judges the new one on test, through its served signature.
     6. ServingCheck sends the exported model serving's requests, in a process that has only TensorFlow.
@@ -79,7 +79,11 @@ def create_pipeline(
     )
     data_gate = DataGate(
         examples=example_gen.outputs["examples"],
+        account=example_gen.outputs["account"],
         anomalies=example_validator.outputs["anomalies"],
+        classes=classes,
+        positive_classes=positive_classes,
+        options=config.gate,
     )
     released_statistics = Resolver(
         strategy_class=ReleasedStatisticsStrategy,

@@ -3,17 +3,23 @@
 from tfx import types
 from tfx.dsl.components.base import base_component, executor_spec
 from tfx.types import standard_artifacts
-from tfx.types.component_spec import ChannelParameter
+from tfx.types.component_spec import ChannelParameter, ExecutionParameter
 
 from components.data_gate.executor import DataGateExecutor
-from components.shared.parameters import CODE_PARAMETERS, digest_of
+from components.shared.parameters import OPTIONS_PARAMETERS, options_and_digest
+from crackgate.config.gate import GateOptions
 
 
 class DataGateSpec(types.ComponentSpec):
-    """Anomalies in, findings out."""
+    """Anomalies and account in, findings out."""
 
-    PARAMETERS = CODE_PARAMETERS
+    PARAMETERS = {
+        "classes": ExecutionParameter(type=list[str]),
+        "positive_classes": ExecutionParameter(type=list[str]),
+        **OPTIONS_PARAMETERS,
+    }
     INPUTS = {
+        "account": ChannelParameter(type=standard_artifacts.JsonValue),
         "examples": ChannelParameter(type=standard_artifacts.Examples),
         "anomalies": ChannelParameter(type=standard_artifacts.ExampleAnomalies),
     }
@@ -23,6 +29,8 @@ class DataGateSpec(types.ComponentSpec):
 class DataGate(base_component.BaseComponent):
     """Fails the run on any anomaly that ExampleValidator found, so that nothing is trained on bad data.
 
+    It does so, too, where the test split is so small that no model could pass the release gate.
+
     Outputs:
         findings: A JsonValue, an empty list, since a run with findings ends here.
     """
@@ -30,13 +38,27 @@ class DataGate(base_component.BaseComponent):
     SPEC_CLASS = DataGateSpec
     EXECUTOR_SPEC = executor_spec.ExecutorClassSpec(DataGateExecutor)
 
-    def __init__(self, examples: types.BaseChannel, anomalies: types.BaseChannel):
-        """Takes ImageExampleGen's examples, to name the images at fault, and ExampleValidator's anomalies."""
+    def __init__(
+        self,
+        examples: types.BaseChannel,
+        account: types.BaseChannel,
+        anomalies: types.BaseChannel,
+        classes: list[str],
+        positive_classes: list[str],
+        options: GateOptions,
+    ):
+        """Takes ImageExampleGen's examples, to name the images at fault, its account, and ExampleValidator's anomalies.
+
+        `classes` and, among them, `positive_classes` are in label order; `options` are those of the release gate.
+        """
         super().__init__(
             spec=DataGateSpec(
                 examples=examples,
+                account=account,
                 anomalies=anomalies,
-                **digest_of(DataGateExecutor),
+                classes=classes,
+                positive_classes=positive_classes,
+                **options_and_digest(options, DataGateExecutor),
                 findings=types.Channel(type=standard_artifacts.JsonValue),
             )
         )

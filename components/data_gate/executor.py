@@ -9,15 +9,19 @@ from tfx.dsl.components.base import base_executor
 from tfx.types import artifact_utils
 
 from components.shared.outliers import find_outliers
-from components.shared.parameters import Artifacts, Properties
+from components.shared.parameters import OPTIONS, Artifacts, Properties
+from crackgate.config.gate import GateOptions
+from crackgate.contracts.account import Account
 from crackgate.contracts.errors import DataRejectedError
+from crackgate.gate.reach import find_unreachable
+from crackgate.gate.rules import gate_rules
 
 
 class DataGateExecutor(base_executor.BaseExecutor):
-    """Turns the anomalies of every split into sentences."""
+    """Turns the anomalies of every split, and a gate that cannot be passed, into sentences."""
 
     def Do(self, input_dict: Artifacts, output_dict: Artifacts, exec_properties: Properties) -> None:  # noqa: N802
-        """Raises DataRejectedError for any anomaly; the reasons name split, feature and fault."""
+        """Raises DataRejectedError for any anomaly, by split, feature and fault, and for too small a test split."""
         self._log_startup(input_dict, output_dict, exec_properties)
         anomalies = artifact_utils.get_single_instance(input_dict["anomalies"])
         examples = artifact_utils.get_single_instance(input_dict["examples"])
@@ -25,6 +29,11 @@ class DataGateExecutor(base_executor.BaseExecutor):
         for split in artifact_utils.decode_split_names(anomalies.split_names):
             file = Path(artifact_utils.get_split_uri([anomalies], split)) / DEFAULT_FILE_NAME
             findings += describe(split, anomalies_pb2.Anomalies.FromString(file.read_bytes()), examples)
+        account = Account.model_validate(artifact_utils.get_single_instance(input_dict["account"]).read())
+        options = GateOptions.model_validate_json(exec_properties[OPTIONS])
+        positive_classes: list[str] = exec_properties["positive_classes"]
+        rules = gate_rules(exec_properties["classes"], positive_classes, options)
+        findings += find_unreachable(rules, account.splits, positive_classes, options.confidence)
         if findings:
             raise DataRejectedError(findings)
         artifact_utils.get_single_instance(output_dict["findings"]).write(findings)

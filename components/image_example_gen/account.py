@@ -1,7 +1,8 @@
 """The account of a data folder, and whether the folder is good enough to train on."""
 
+import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from components.shared.beam_results import read_rows
@@ -38,8 +39,10 @@ def _read_rows(folder: Path, name: str) -> list[AccountRow]:
     return sorted(map(AccountRow.model_validate, read_rows(folder, name)), key=lambda row: row.path)
 
 
-def find_faults(account: Account, classes: list[str], max_rejected_share: float, max_imbalance: float) -> list[str]:
-    """One sentence for each reason not to train on these images."""
+def find_faults(
+    account: Account, classes: list[str], max_rejected_share: float, max_imbalance: float, buckets: Mapping[str, int]
+) -> list[str]:
+    """One sentence for each reason not to train on these images; `buckets` are the hash buckets of each split."""
     found, rejected = account.found, account.rejected
     examples = "; ".join(f"{row.path!r} ({row.reason})" for row in rejected[:3])
     if account.ingested == 0:
@@ -58,18 +61,29 @@ def find_faults(account: Account, classes: list[str], max_rejected_share: float,
             f"{max_rejected_share:.1%} (data.max_rejected_share), for example {examples}"
         )
     return faults + [
-        fault for split in account.splits for fault in _find_split_faults(account, split, totals, max_imbalance)
+        fault
+        for split in account.splits
+        for fault in _find_split_faults(account, split, totals, max_imbalance, _groups_needed(buckets))
     ]
 
 
-def _find_split_faults(account: Account, split: str, totals: dict[str, int], max_imbalance: float) -> list[str]:
+def _groups_needed(buckets: Mapping[str, int]) -> int:
+    """Groups of a class that leave no split without one in 19 of 20 hashings (Bonferroni's bound)."""
+    shares = [count / sum(buckets.values()) for count in buckets.values()]
+    return next(count for count in itertools.count(1) if sum((1 - share) ** count for share in shares) <= 0.05)
+
+
+def _find_split_faults(
+    account: Account, split: str, totals: dict[str, int], max_imbalance: float, groups_needed: int
+) -> list[str]:
     counts = account.splits[split]
     missing = [name for name, total in totals.items() if total > 0 and counts[name] == 0]
     if missing:
         return [
-            f"split {split!r} has no image of class {', '.join(map(repr, missing))} "
-            f"({account.groups} groups of {account.ingested} images are too few to split): "
-            f"add images or raise data.split.{split}"
+            f"split {split!r} has no image of class {', '.join(map(repr, missing))}: {account.ingested} images form "
+            f"{account.groups} groups, of which each is in one split by chance; {groups_needed} or more with images of "
+            f"every class nearly always fill all splits: add images, raise data.split.{split}, or make smaller groups "
+            "(data.group_by)"
         ]
     faults = []
     size = sum(counts.values())

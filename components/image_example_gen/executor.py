@@ -72,7 +72,7 @@ class ImageExampleGenExecutor(base_beam_executor.BaseBeamExecutor):
         account = read_account(staging, len(files), classes, splits)
         account.ignored = data_set.ignored
         artifact_utils.get_single_instance(output_dict["account"]).write(account.model_dump(mode="json"))
-        faults = find_faults(account, classes, options.max_rejected_share, options.max_imbalance)
+        faults = find_faults(account, classes, options.max_rejected_share, options.max_imbalance, buckets)
         if faults:
             raise DataRejectedError(faults, account)
 

@@ -99,7 +99,7 @@ class Report(BaseModel):
 # In the order in which they are made.
 CHECKS = {
     "ImageExampleGen": "enough of the files are images, of every class and in every split",
-    "DataGate": "the images are what the schema expects",
+    "DataGate": "the images are what the schema expects, and enough for the gate",
     "DriftCheck": "the images are like those of the last release, and alike in all splits",
     "LeakCheck": "no picture has copies in two splits",
 }

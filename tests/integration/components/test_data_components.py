@@ -18,6 +18,7 @@ from components.curated_schema.executor import build_schema
 from components.data_gate.component import DataGate
 from components.image_example_gen.component import ImageExampleGen
 from crackgate.config.data import DataOptions
+from crackgate.config.gate import GateOptions
 from crackgate.config.schema import Bounds, SchemaOptions
 from crackgate.contracts import stored_example
 from crackgate.contracts.errors import DataRejectedError
@@ -40,7 +41,7 @@ EXPECTED: dict[str, Any] = {
 }
 
 
-def _components(folder: Path, schema_changes: dict[str, Any]) -> list[Any]:
+def _components(folder: Path, schema_changes: dict[str, Any], min_recall: float = 0) -> list[Any]:
     """From the images to the gate, wired as in the pipeline."""
     example_gen = ImageExampleGen(folder, CLASSES, DataOptions(max_rejected_share=0.05, max_imbalance=1.0))
     classes = schema_changes.get("classes", CLASSES)
@@ -50,7 +51,14 @@ def _components(folder: Path, schema_changes: dict[str, Any]) -> list[Any]:
     validator = tfx.components.ExampleValidator(
         statistics=statistics_gen.outputs["statistics"], schema=schema.outputs["schema"]
     )
-    gate = DataGate(examples=example_gen.outputs["examples"], anomalies=validator.outputs["anomalies"])
+    gate = DataGate(
+        examples=example_gen.outputs["examples"],
+        account=example_gen.outputs["account"],
+        anomalies=validator.outputs["anomalies"],
+        classes=CLASSES,
+        positive_classes=["Positive"],
+        options=GateOptions(min_recall=min_recall),
+    )
     return [example_gen, schema, statistics_gen, validator, gate]
 
 
@@ -77,6 +85,16 @@ def test_good_data_passes_the_gate_without_findings(passed: "Bench") -> None:
     assert passed.states("DataGate")[0] == "COMPLETE"
     account = passed.json_output("ImageExampleGen", "account")
     assert (account["found"], account["ingested"]) == (43, 43)
+
+
+def test_a_gate_that_no_model_can_pass_stops_the_run(passed: "Bench", data: Path) -> None:
+    positives = passed.json_output("ImageExampleGen", "account")["splits"]["test"]["Positive"]
+    with pytest.raises(DataRejectedError) as caught:
+        passed.run(*_components(data, {}, min_recall=0.97))
+    assert len(caught.value.reasons) == 2 and f"{positives} test images of Positive: even" in caught.value.reasons[0]
+    # As many as are there are just enough.
+    passed.run(*_components(data, {}, min_recall=0.025 ** (1 / positives)))
+    assert passed.states("DataGate")[-1] == "COMPLETE"
 
 
 def test_the_ranges_of_the_default_configuration_pass_too(passed: "Bench", data: Path) -> None:
