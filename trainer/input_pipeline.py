@@ -1,7 +1,6 @@
 """Reading stored examples for training."""
 
 import hashlib
-from glob import glob
 
 import numpy as np
 import tensorflow as tf
@@ -9,6 +8,8 @@ import tensorflow as tf
 from crackgate.contracts import stored_example
 from crackgate.model.decoding import decode_image
 
+# Bytes.
+_BLOCK = 2**20
 # AutoGraph takes a second to find nothing to rewrite.
 _as_written = tf.autograph.experimental.do_not_convert
 
@@ -67,7 +68,10 @@ def digest_examples(file_patterns: list[str]) -> str:
     """SHA-256 over the content of the files, wherever they lie."""
     digest = hashlib.sha256()
     for pattern in file_patterns:
-        for file in sorted(glob(pattern)):
-            with open(file, "rb") as stream:
-                digest.update(hashlib.file_digest(stream, "sha256").digest())
+        for file in sorted(tf.io.gfile.glob(pattern)):
+            with tf.io.gfile.GFile(file, "rb") as stream:
+                of_file = hashlib.sha256()
+                while block := stream.read(_BLOCK):
+                    of_file.update(block)
+                digest.update(of_file.digest())
     return digest.hexdigest()

@@ -30,6 +30,7 @@ from trainer.input_pipeline import read_labels
 from trainer.network.backbones import build_backbone, split_at_top
 from trainer.network.classifier import assemble, build_head
 from trainer.strategy import build_strategy, is_chief, precision
+from trainer.trainer_arguments import check_arguments, local_outputs, readable_examples
 
 log = logging.getLogger("crackgate")
 
@@ -44,16 +45,26 @@ def run_fn(fn_args: FnArgs) -> None:
     3. On eval, the scores are calibrated and the decision threshold is chosen.
     4. The classifier is exported with its serving signatures, beside its Keras file, curves and reports.
 
-    `custom_config` holds `classes` (in label order), `options` (the fields of `TrainOptions`), `max_pixels` (of the
-    largest image that ingest takes), and `work_dir`. That folder keeps checkpoints and views for the next training.
-    A Tuner's `hyperparameters` override the options.
+    Any TFX pipeline can use it. Its examples need "image/encoded", an image file, and "image/class/label", the place of
+    its class in `classes`. Gzipped TFRecords are read directly, other formats through `fn_args.data_accessor`.
+    `custom_config` needs `classes`, the names in label order. It may hold `options` (the fields of `TrainOptions`),
+    `max_pixels` (of the largest image that ingest takes), and `work_dir`, a local folder that keeps checkpoints and
+    views for the next training. A Tuner's `hyperparameters` override the options. Models and reports may be remote.
+
+    Raises:
+        ValueError: Configuration, schema or examples cannot be trained with, or a loss is no longer finite.
     """
+    check_arguments(fn_args)
     tuned = fn_args.hyperparameters["values"] if fn_args.hyperparameters else {}
-    options = TrainOptions.model_validate({**fn_args.custom_config["options"], **tuned})
+    options = TrainOptions.model_validate({**fn_args.custom_config.get("options", {}), **tuned})
     # Workers must find each other before TensorFlow's first operation.
     strategy = build_strategy(options)
-    with _checkpoints(fn_args, strategy) as checkpoints:
-        _train(fn_args, options, strategy, checkpoints)
+    with (
+        readable_examples(fn_args) as readable,
+        local_outputs(readable) as local,
+        _checkpoints(local, strategy) as checkpoints,
+    ):
+        _train(local, options, strategy, checkpoints)
 
 
 def _train(fn_args: FnArgs, options: TrainOptions, strategy: tf.distribute.Strategy, checkpoints: Path | None) -> None:

@@ -103,7 +103,7 @@ class _StagesTuner(keras_tuner.Tuner):
             self._views = training_views(lower, self._upper, options, *files, Path(self._temporary.name))
 
     def run_trial(self, trial: Any) -> dict[str, float]:
-        """Trains from the pretrained weights with a trial's values, and gives the lowest eval loss."""
+        """Trains from the pretrained weights with a trial's values; gives the eval loss of the model that is kept."""
         values = trial.hyperparameters.values
         described = ", ".join(f"{name} {value:.3g}" for name, value in values.items())
         number = int(trial.trial_id) + 1
@@ -121,7 +121,7 @@ class _StagesTuner(keras_tuner.Tuner):
             except ValueError as error:
                 log.warning("trial %d of %d failed: %s", number, self._trials, error)
                 raise keras_tuner.errors.FailedTrialError(str(error)) from error
-        loss = min(stages.head["val_loss"] + stages.fine_tune.get("val_loss", []))
+        loss = stages.kept_loss
         done = len(self.oracle.end_order) + 1
         left = time_left(time.monotonic() - self._began, done - self._before, self._trials - self._before)
         log.info("trial %d of %d: eval loss %.4f, %s", number, self._trials, loss, left)

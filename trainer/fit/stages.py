@@ -39,6 +39,11 @@ class Stages:
     fine_tune: History
     fine_tune_kept: bool
 
+    @property
+    def kept_loss(self) -> float:
+        """The eval loss of the model that training keeps: of the second stage's best epoch unless that was undone."""
+        return min((self.fine_tune if self.fine_tune_kept else self.head)["val_loss"])
+
 
 def train_stages(
     upper: keras.Model,

@@ -298,3 +298,10 @@ def test_the_classifier_gives_logits_and_shares_its_weights(
     assert not np.allclose(logits.sum(axis=1), 1)
     shared = {id(variable) for part in (classifier.backbone, classifier.head) for variable in part.variables}
     assert {id(variable) for variable in whole.variables} == shared
+
+
+@pytest.mark.parametrize(("kept", "loss"), [(True, 0.3), (False, 0.2)])
+def test_the_kept_loss_is_that_of_the_stage_that_is_kept(kept: bool, loss: float) -> None:
+    history = {stage: {"val_loss": losses} for stage, losses in (("head", [0.4, 0.2]), ("fine_tune", [0.5, 0.3]))}
+    assert Stages(**history, fine_tune_kept=kept).kept_loss == loss
+    assert Stages(history["head"], {}, fine_tune_kept=False).kept_loss == 0.2

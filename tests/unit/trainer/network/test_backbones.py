@@ -132,8 +132,8 @@ def test_an_efficientnet_scales_its_input_whatever_its_weights_come_from(tmp_pat
 
 
 def test_a_size_that_a_network_cannot_take_is_refused_with_its_reason() -> None:
-    with pytest.raises(ValueError, match=r"'Xception' cannot be built for train\.image_size = 32 with"):
-        build_backbone("Xception", 32, "none")
+    with pytest.raises(ValueError, match=r"'InceptionV3' cannot be built for train\.image_size = 32 with"):
+        build_backbone("InceptionV3", 32, "none")
 
 
 # Keras warns of inputs in another structure than a model's own: every caller would have to wrap them.
