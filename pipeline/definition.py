@@ -89,7 +89,6 @@ def create_pipeline(
         strategy_class=ReleasedStatisticsStrategy,
         statistics=Channel(type=standard_artifacts.ExampleStatistics),
         pushed_model=Channel(type=standard_artifacts.PushedModel),
-        candidate=statistics_gen.outputs["statistics"],
     ).with_id("ReleasedStatisticsResolver")
     drift_check = DriftCheck(
         examples=example_gen.outputs["examples"],

@@ -1,4 +1,4 @@
-"""Checks before a run begins: classes, weights, models of the user's own and the signing key."""
+"""Checks before a run begins: classes, also those in production, weights, own models and the signing key."""
 
 import json
 from dataclasses import replace
@@ -11,6 +11,7 @@ from crackgate.data_set.data_set import DataSet, find_data_set
 from crackgate.data_set.plausibility import check_plausible
 from crackgate.model.positive_classes import resolve_positive_classes
 from crackgate.own_code import OwnCodeError, digest_own, is_own
+from crackgate.releases import find_other_classes
 
 
 def resolve_data_set(data: Path, config: Config) -> DataSet:
@@ -50,6 +51,12 @@ def find_positive_classes(config: Config, classes: list[str]) -> PositiveClasses
             f"which class must not be missed: set it, for example --set 'train.positive_classes={example}'"
         )
     return positive
+
+
+def check_released_classes(serving_dir: Path, classes: list[str], config: Config) -> None:
+    """Raises ConfigError where the version in production has other classes, unless the configuration allows it."""
+    if not config.release.allow_other_classes and (sentence := find_other_classes(serving_dir, classes)):
+        raise ConfigError(f"data.classes: {sentence}")
 
 
 def check_weights(config: Config) -> None:

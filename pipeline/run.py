@@ -14,6 +14,7 @@ from pipeline.beam_profiles import count_reader_processes
 from pipeline.heavy_imports import garbage_collection_paused
 from pipeline.preconditions import (
     check_own_models,
+    check_released_classes,
     check_signing_key,
     check_weights,
     find_positive_classes,
@@ -28,8 +29,8 @@ def run_pipeline(request: RunRequest) -> Summary:
     """Runs the pipeline, shows its progress and writes the summary and the report to `runs/<run id>/`.
 
     Raises:
-        ConfigError: Data folder, classes, weights file, own models, signing key, positive classes or gate do not fit,
-            or the Beam cluster does not answer.
+        ConfigError: Data folder, classes, those in production, weights file, own models, signing key, positive classes
+            or gate do not fit, or the Beam cluster does not answer.
         WorkspaceBusyError: Another run holds the workspace.
         WorkspaceMovedError: The workspace was made elsewhere.
     """
@@ -42,6 +43,8 @@ def run_pipeline(request: RunRequest) -> Summary:
     data_set = resolve_data_set(request.data, config)
     request.warn(data_set.notes)
     classes = data_set.classes
+    if len(classes) > 1:
+        check_released_classes(request.workspace.serving, classes, config)
     positive = find_positive_classes(config, classes)
     gate_rules(classes, positive.names, config.gate)
 

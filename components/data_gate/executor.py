@@ -8,7 +8,7 @@ from tfx.components.example_validator.executor import DEFAULT_FILE_NAME
 from tfx.dsl.components.base import base_executor
 from tfx.types import artifact_utils
 
-from components.shared.outliers import find_outliers
+from components.shared.outliers import find_outside
 from components.shared.parameters import OPTIONS, Artifacts, Properties
 from crackgate.config.gate import GateOptions
 from crackgate.contracts.account import Account
@@ -40,13 +40,11 @@ class DataGateExecutor(base_executor.BaseExecutor):
 
 
 def describe(split: str, anomalies: anomalies_pb2.Anomalies, examples: types.Artifact) -> list[str]:
-    """One sentence for each anomaly of `split`; it names the images farthest out of range."""
+    """One sentence for each anomaly of `split`; it counts and names the images outside a range, and no others."""
     sentences = []
     for name, information in sorted(anomalies.anomaly_info.items()):
-        centre = _centre_of_range(anomalies.baseline, name)
-        worst = "" if centre is None else f"; the worst are {find_outliers(examples, split, name, centre)}"
-        sentences += [
-            f"split {split!r}, {name}: {reason.short_description}: {reason.description}{worst}"
+        sentences += _describe_outside(split, name, anomalies.baseline, examples) or [
+            f"split {split!r}, {name}: {reason.short_description}: {reason.description}"
             for reason in information.reason
         ]
     limits = anomalies.baseline.dataset_constraints
@@ -60,10 +58,23 @@ def describe(split: str, anomalies: anomalies_pb2.Anomalies, examples: types.Art
     return sentences
 
 
-def _centre_of_range(schema: schema_pb2.Schema, name: str) -> float | None:
+def _describe_outside(split: str, name: str, schema: schema_pb2.Schema, examples: types.Artifact) -> list[str]:
+    bounds = _range_of(schema, name)
+    outside = bounds and find_outside(examples, split, name, *bounds)
+    if not bounds or not outside or not outside.count:
+        return []
+    named = "the farthest are" if outside.count > 1 else "it is"
+    option = f"schema.{name.rpartition('/')[2]}"
+    return [
+        f"split {split!r}, {name}: {outside.count} of {outside.of} images lie outside {bounds[0]:g} to {bounds[1]:g} "
+        f"({option}); {named} {outside.farthest}; repair or remove them, or widen {option}"
+    ]
+
+
+def _range_of(schema: schema_pb2.Schema, name: str) -> tuple[float, float] | None:
     for feature in schema.feature:
         kind = feature.WhichOneof("domain_info")
         if feature.name == name and kind in ("float_domain", "int_domain"):
             domain = getattr(feature, kind)
-            return float(domain.min + domain.max) / 2
+            return float(domain.min), float(domain.max)
     return None

@@ -26,6 +26,7 @@ from crackgate.releases import (
     Lineage,
     Release,
     ServingDirectoryError,
+    find_other_classes,
     find_withdrawn_model,
     production_version,
     publish,
@@ -44,7 +45,8 @@ class ReleasePusherExecutor(base_executor.BaseExecutor):
     def Do(self, input_dict: Artifacts, output_dict: Artifacts, exec_properties: Properties) -> None:  # noqa: N802
         """Releases the model and records that in `pushed_model`.
 
-        Raises ServingDirectoryError for an unwritable serving directory, KeyFileError for an unusable signing key.
+        Raises ServingDirectoryError for an unwritable serving directory, or one whose version in production has other
+        classes, KeyFileError for an unusable signing key.
         Nothing was released then.
         """
         self._log_startup(input_dict, output_dict, exec_properties)
@@ -55,6 +57,7 @@ class ReleasePusherExecutor(base_executor.BaseExecutor):
         model = Path(path_utils.serving_model_path(artifact_utils.get_single_instance(input_dict["model"]).uri))
         serving_dir = Path(exec_properties["serving_dir"])
         options = ReleaseOptions.model_validate_json(exec_properties[OPTIONS])
+        _check_classes(model, serving_dir, options)
         signer = load_signer(options.signing_key) if options.signing_key else None
         digest = measure_model(model)
         withdrawn = find_withdrawn_model(serving_dir, digest)
@@ -85,6 +88,13 @@ class ReleasePusherExecutor(base_executor.BaseExecutor):
             metrics=_read_metrics(evaluation.uri, model),
             config_digest=exec_properties["config_digest"],
         )
+
+
+def _check_classes(model: Path, serving_dir: Path, options: ReleaseOptions) -> None:
+    """A run on this machine asks before it starts; elsewhere only this component sees the serving directory."""
+    card = find_card(model)
+    if card and not options.allow_other_classes and (sentence := find_other_classes(serving_dir, card.classes)):
+        raise ServingDirectoryError(sentence)
 
 
 def _read_metrics(evaluation: str, model: Path) -> list[MetricValue]:

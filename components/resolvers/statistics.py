@@ -8,9 +8,10 @@ from components.resolvers.in_production import find_releases
 
 
 class ReleasedStatisticsStrategy(resolver.ResolverStrategy):
-    """Finds the statistics of the run that released the version in production, unless they are this run's own.
+    """Finds the statistics of the run that released the newest version that is not withdrawn.
 
-    The inputs are `statistics`, `pushed_model` and `candidate`, this run's statistics.
+    They may be this run's own: images that were released do not differ from the last release.
+    The inputs are `statistics` and `pushed_model`.
     """
 
     def resolve_artifacts(
@@ -19,15 +20,15 @@ class ReleasedStatisticsStrategy(resolver.ResolverStrategy):
         input_dict: dict[str, list[types.Artifact]],
     ) -> dict[str, list[types.Artifact]]:
         """Returns at most one artifact of `statistics`, and nothing else."""
-        own = {artifact.id for artifact in input_dict["candidate"]}
-        runs_of = {artifact.id: _runs(store, artifact) for artifact in input_dict["statistics"]}
-        for model in find_releases(input_dict["pushed_model"]):
+        found = [
+            statistics
+            for model in find_releases(input_dict["pushed_model"])[:1]
             # The first of its runs released it; the others took it over from the cache.
-            released_by = min(_runs(store, model), default=None)
-            for statistics in input_dict["statistics"]:
-                if released_by in runs_of[statistics.id] and statistics.id not in own:
-                    return {"statistics": [statistics], "pushed_model": [], "candidate": []}
-        return {"statistics": [], "pushed_model": [], "candidate": []}
+            for released_by in sorted(_runs(store, model))[:1]
+            for statistics in input_dict["statistics"]
+            if released_by in _runs(store, statistics)
+        ]
+        return {"statistics": found[:1], "pushed_model": []}
 
 
 def _runs(store: mlmd.MetadataStore, artifact: types.Artifact) -> set[int]:

@@ -1,7 +1,8 @@
 """Outliers: the images that a check names when it stops a run."""
 
 import heapq
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import tensorflow as tf
@@ -13,10 +14,37 @@ from crackgate.contracts import stored_example
 _NAMED = 5
 
 
+@dataclass(frozen=True)
+class OutsideImages:
+    """Images of a split whose feature lies outside its range.
+
+    Attributes:
+        count: How many.
+        of: Images of the split that have the feature.
+        farthest: Some of them, as "'path' (value), ...", those farthest from the range first.
+    """
+
+    count: int
+    of: int
+    farthest: str
+
+
+def find_outside(examples: types.Artifact, split: str, feature: str, low: float, high: float) -> OutsideImages:
+    """Reads a split for the images whose feature is less than `low` or more than `high`."""
+    values = list(_values(examples, split, feature))
+    outside = [row for row in values if not low <= row[1] <= high]
+    return OutsideImages(
+        len(outside), len(values), _name_farthest(outside, lambda value: max(low - value, value - high))
+    )
+
+
 def find_outliers(examples: types.Artifact, split: str, feature: str, centre: float) -> str:
     """Reads a split for the images whose feature is farthest from `centre`, as "'path' (value), ..."."""
-    values = _values(examples, split, feature)
-    farthest = heapq.nsmallest(_NAMED, values, key=lambda row: (-abs(row[1] - centre), row[0]))
+    return _name_farthest(_values(examples, split, feature), lambda value: abs(value - centre))
+
+
+def _name_farthest(values: Iterable[tuple[str, float]], distance: Callable[[float], float]) -> str:
+    farthest = heapq.nsmallest(_NAMED, values, key=lambda row: (-distance(row[1]), row[0]))
     return ", ".join(f"{path!r} ({value:.4g})" for path, value in farthest)
 
 

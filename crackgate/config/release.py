@@ -22,6 +22,14 @@ class ReleaseOptions(Section):
         Field(ge=0, le=10_000, description="released versions to keep, besides those that readers hold; 0: all"),
     ] = 0
 
+    allow_other_classes: Annotated[
+        bool,
+        Field(
+            description="release although the version in production has other classes, with which neither images nor "
+            "metrics can be compared"
+        ),
+    ] = False
+
     @field_validator("signing_key")
     @classmethod
     def _names_a_key(cls, source: str) -> str:

@@ -13,6 +13,7 @@ withdrawn is in production. TensorFlow Serving looks at numbers alone.
 """
 
 from crackgate.releases.change import ServingDirectoryError
+from crackgate.releases.comparability import find_other_classes
 from crackgate.releases.manifest import Lineage, Manifest, ManifestError, Release, read_manifest
 from crackgate.releases.publication import publish
 from crackgate.releases.records import State
@@ -30,6 +31,7 @@ __all__ = [
     "ServingDirectoryError",
     "State",
     "Version",
+    "find_other_classes",
     "find_version",
     "find_withdrawn_model",
     "held",

@@ -45,7 +45,19 @@ def test_images_that_drifted_from_the_released_ones_stop_the_run_with_the_reason
     reason = next(reason for reason in drifted.summary["reasons"] if "image/quality/brightness" in reason)
     assert "the last released run" in reason and "drift.max_drift" in reason and ".jpg'" in reason
     # The same images may be released knowingly.
-    assert run_crackgate(darker, workspace, "drift.max_drift=1.0").states["DriftCheck"] == "complete"
+    accepted = run_crackgate(darker, workspace, "drift.max_drift=1.0")
+    assert accepted.exit_code == 0, accepted.output
+    assert "from the last release 0." in accepted.output
+    # From then on they are those of the last release.
+    again = run_crackgate(darker, workspace)
+    assert again.exit_code == 0, again.output
+    assert "from the last release 0.000" in again.output
+    renamed = tmp_path / "renamed"
+    shutil.copytree(darker, renamed)
+    (renamed / "Negative").rename(renamed / "Sound")
+    other = crackgate("run", "--data", renamed, "--workspace", workspace)
+    assert other.returncode == 2
+    assert "has the classes 'Negative', 'Positive', and these images have 'Positive', 'Sound'" in other.stderr
 
 
 def test_copies_across_sites_stop_a_run_that_is_grouped_by_site(photographs: Path, tmp_path: Path) -> None:

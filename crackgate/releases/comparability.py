@@ -1,0 +1,28 @@
+"""Whether a model may follow the version in production: only models of the same classes can be compared."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from crackgate.contracts.card import CardError, find_card
+from crackgate.releases.versions import production_version
+
+
+def find_other_classes(serving_dir: Path, classes: Sequence[str]) -> str:
+    """A sentence that says so if the version in production has other classes, in label order; else ""."""
+    folder = production_version(serving_dir)
+    try:
+        card = folder and find_card(folder)
+    except CardError:
+        # Who reads the model says what is wrong with it.
+        return ""
+    if not folder or not card or card.classes == list(classes):
+        return ""
+    return (
+        f"version {folder.name}, which is in production, has the classes {_named(card.classes)}, and these images have "
+        f"{_named(classes)}: neither images nor metrics can be compared with it; name the class folders as they were, "
+        "choose another --workspace, or allow it by --set release.allow_other_classes=true"
+    )
+
+
+def _named(classes: Sequence[str]) -> str:
+    return ", ".join(map(repr, classes))

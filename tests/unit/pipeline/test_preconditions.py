@@ -1,0 +1,43 @@
+"""What a run asks before it starts."""
+
+from pathlib import Path
+
+import pytest
+
+from crackgate.config.configuration import Config, ConfigError
+from crackgate.config.release import ReleaseOptions
+from crackgate.contracts.model_files import CARD_FILE
+from crackgate.releases import roll_back
+from pipeline.preconditions import check_released_classes
+from tests.helpers.pushing import push, write_model
+
+CLASSES = ["Negative", "Positive"]
+
+
+@pytest.mark.parametrize(
+    "classes", [["Negative", "Crack"], ["Negative", "Positive", "Stain"], ["Positive", "Negative"]]
+)
+def test_other_classes_than_those_in_production_are_refused_unless_allowed(tmp_path: Path, classes: list[str]) -> None:
+    (number,) = push(write_model(tmp_path / "model"), tmp_path / "serving")
+    check_released_classes(tmp_path / "serving", CLASSES, Config())
+    with pytest.raises(ConfigError) as refused:
+        check_released_classes(tmp_path / "serving", classes, Config())
+    assert f"version {number}, which is in production, has the classes 'Negative', 'Positive'" in str(refused.value)
+    assert f"these images have {', '.join(map(repr, classes))}" in str(refused.value)
+    assert "release.allow_other_classes=true" in str(refused.value)
+    allowed = Config(release=ReleaseOptions(allow_other_classes=True))
+    check_released_classes(tmp_path / "serving", classes, allowed)
+
+
+def test_without_a_version_in_production_any_classes_may_come(tmp_path: Path) -> None:
+    check_released_classes(tmp_path / "none", ["a", "b"], Config())
+    push(write_model(tmp_path / "model"), tmp_path / "serving")
+    roll_back(tmp_path / "serving", None, "me@here", "a test")
+    check_released_classes(tmp_path / "serving", ["a", "b"], Config())
+
+
+def test_a_version_whose_card_cannot_be_read_says_nothing_of_classes(tmp_path: Path) -> None:
+    model = write_model(tmp_path / "model")
+    (model / CARD_FILE).write_bytes(b"{")
+    push(model, tmp_path / "serving")
+    check_released_classes(tmp_path / "serving", ["a", "b"], Config())
