@@ -10,6 +10,7 @@ from tfx.utils import path_utils
 from components.data_page.executor import PAGE_FILE
 from crackgate.config.configuration import Config
 from crackgate.contracts.drift_findings import DriftFindings
+from crackgate.contracts.separation import Separation
 from crackgate.contracts.serving_findings import ServingFindings
 from crackgate.contracts.threshold_findings import ThresholdFindings
 from crackgate.gate.rules import gate_rules
@@ -55,6 +56,8 @@ def _add_findings(summary: Summary, done: dict[str, Execution]) -> None:
         examples = done["ImageExampleGen"].outputs["examples"][0]
         summary.images.fingerprint = examples.properties[FINGERPRINT_PROPERTY_NAME]
         summary.outputs["examples"] = examples.uri
+    if "DataPage" in done:
+        summary.separations = [Separation.model_validate(row) for row in _read(done["DataPage"], "separations")]
     if "LeakCheck" in done:
         leaks = _read(done["LeakCheck"], "findings")
         summary.images.copies, summary.images.leaks = leaks["pairs"], leaks["leaks"]

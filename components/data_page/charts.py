@@ -5,15 +5,18 @@ from matplotlib.figure import Figure
 
 from components.data_page.statistics import FeatureStatistics, Measure
 from crackgate.pages.chart_style import Colour, draw_chart
+from crackgate.pages.templates import show
 
 # Inches.
 _WIDTH, _ROW_HEIGHT, _AXIS_HEIGHT = 4.6, 0.62, 0.5
+# Letters of a class's name.
+_LONGEST_NAME = 16
 
 
 def draw_histograms(measure: Measure, splits: dict[str, FeatureStatistics]) -> dict[str, str]:
-    """Draws a measure as one row per split over a common axis, the median as a line; see `draw_chart`.
+    """Draws a measure as one row per split or class over a common axis, the median as a line; see `draw_chart`.
 
-    `splits` holds one or more splits, not all of a single value.
+    `splits` holds one or more splits or classes, not all of a single value.
     """
 
     def draw(figure: Figure) -> None:
@@ -36,6 +39,8 @@ def _draw_row(axes: Axes, name: str, statistics: FeatureStatistics, least_width:
     else:
         axes.stairs(statistics.heights, edges, fill=True, color=Colour.BARS)
     axes.axvline(statistics.median, color=Colour.MEDIAN, linewidth=1.4)
-    axes.set_ylabel(name, rotation="horizontal", horizontalalignment="right", va="center")
+    # A class may have any name, "$" too.
+    label = show(name)[:_LONGEST_NAME]
+    axes.set_ylabel(label, parse_math=False, rotation="horizontal", horizontalalignment="right", va="center")
     axes.set_yticks([])
     axes.spines.left.set_visible(False)

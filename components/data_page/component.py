@@ -11,7 +11,7 @@ from components.shared.parameters import CODE_PARAMETERS, digest_of
 
 
 class DataPageSpec(types.ComponentSpec):
-    """Examples, statistics and account in, page out."""
+    """Examples, statistics and account in, page and separations out."""
 
     PARAMETERS = CODE_PARAMETERS
     INPUTS = {
@@ -19,7 +19,10 @@ class DataPageSpec(types.ComponentSpec):
         "statistics": ChannelParameter(type=standard_artifacts.ExampleStatistics),
         "account": ChannelParameter(type=standard_artifacts.JsonValue),
     }
-    OUTPUTS = {"page": ChannelParameter(type=HtmlPage)}
+    OUTPUTS = {
+        "page": ChannelParameter(type=HtmlPage),
+        "separations": ChannelParameter(type=standard_artifacts.JsonValue),
+    }
 
 
 class DataPage(base_beam_component.BaseBeamComponent):
@@ -27,6 +30,7 @@ class DataPage(base_beam_component.BaseBeamComponent):
 
     Outputs:
         page: An HtmlPage, the folder of `data.html`.
+        separations: A JsonValue, a list of `Separation`.
     """
 
     SPEC_CLASS = DataPageSpec
@@ -41,5 +45,6 @@ class DataPage(base_beam_component.BaseBeamComponent):
                 account=account,
                 **digest_of(DataPageExecutor),
                 page=types.Channel(type=HtmlPage),
+                separations=types.Channel(type=standard_artifacts.JsonValue),
             )
         )

@@ -2,14 +2,17 @@
 
 from pathlib import Path
 
+import apache_beam as beam
 from tfx import types
 from tfx.components.statistics_gen import stats_artifact_utils
 from tfx.dsl.components.base import base_beam_executor
 from tfx.types import artifact_utils
 
 from components.data_page.page import render_page
-from components.data_page.samples import make_thumbnails, pick_samples, read_samples, read_thumbnails
+from components.data_page.qualities import MOST_IMAGES, compare_classes, to_rows
+from components.data_page.samples import make_thumbnails, measure_images, pick_samples, read_samples, read_thumbnails
 from components.data_page.statistics import StatisticsBySplit, read_statistics
+from components.shared.beam_results import read_rows, write_rows
 from components.shared.parameters import Artifacts, Properties
 from crackgate.contracts.account import Account
 
@@ -17,7 +20,7 @@ PAGE_FILE = "data.html"
 
 
 class DataPageExecutor(base_beam_executor.BaseBeamExecutor):
-    """Writes `data.html`."""
+    """Writes `data.html`, and what tells classes apart."""
 
     def Do(self, input_dict: Artifacts, output_dict: Artifacts, exec_properties: Properties) -> None:  # noqa: N802
         """Picks the images to show, reads them again for thumbnails, and renders the page."""
@@ -28,19 +31,27 @@ class DataPageExecutor(base_beam_executor.BaseBeamExecutor):
             split: artifact_utils.get_split_uri([examples], split)
             for split in artifact_utils.decode_split_names(examples.split_names)
         }
+        account = Account.model_validate(artifact_utils.get_single_instance(input_dict["account"]).read())
+        share = min(1.0, MOST_IMAGES / max(1, account.ingested))
         with self._make_beam_pipeline() as pipeline:
-            pick_samples(pipeline, folders, results)
+            images = measure_images(pipeline, folders)
+            pick_samples(images, results)
+            write_rows(images | "Qualities" >> beam.FlatMap(to_rows, share), results, "qualities")
         samples = read_samples(results)
+        qualities = compare_classes(read_rows(results, "qualities"))
         # The second read is for these few alone: in the search, images of 50 MB each would fill a worker.
         with self._make_beam_pipeline() as pipeline:
             make_thumbnails(pipeline, folders, samples.paths(), results)
         page = render_page(
-            account=Account.model_validate(artifact_utils.get_single_instance(input_dict["account"]).read()),
+            account=account,
             statistics=_read_all(artifact_utils.get_single_instance(input_dict["statistics"])),
+            qualities=qualities,
             samples=samples,
             thumbnails=read_thumbnails(results),
         )
         (Path(artifact_utils.get_single_uri(output_dict["page"])) / PAGE_FILE).write_text(page, encoding="utf-8")
+        separations = [separation.model_dump() for separation in qualities.separations]
+        artifact_utils.get_single_instance(output_dict["separations"]).write(separations)
 
 
 def _read_all(artifact: types.Artifact) -> StatisticsBySplit:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from components.data_page.charts import draw_histograms
+from components.data_page.qualities import Qualities
 from components.data_page.samples import LISTED, ORDERS, SampledImage, Samples
 from components.data_page.statistics import MEASURES, FeatureStatistics, Measure, StatisticsBySplit
 from crackgate.contracts.account import Account, AccountRow
@@ -15,6 +16,9 @@ from crackgate.pages.templates import render_html
 TEMPLATE = Path(__file__).with_name("page.html.jinja")
 # Files listed for each reason.
 _LISTED_FILES = 200
+
+# Histograms of so many classes are drawn.
+_MOST_CLASSES = 12
 
 # Measure and wording of the value, by the list's name.
 _SCALES: dict[str, tuple[str, Callable[[SampledImage], str]]] = {
@@ -29,7 +33,13 @@ _SCALES: dict[str, tuple[str, Callable[[SampledImage], str]]] = {
 }
 
 
-def render_page(account: Account, statistics: StatisticsBySplit, samples: Samples, thumbnails: dict[bytes, str]) -> str:
+def render_page(
+    account: Account,
+    statistics: StatisticsBySplit,
+    qualities: Qualities,
+    samples: Samples,
+    thumbnails: dict[bytes, str],
+) -> str:
     """Renders HTML that refers to nothing outside itself; the same arguments always give the same text.
 
     `thumbnails` are data URIs by path; an image without one is shown by its path alone.
@@ -49,7 +59,8 @@ def render_page(account: Account, statistics: StatisticsBySplit, samples: Sample
         account=account,
         splits=list(account.splits),
         counts=_count(account.splits),
-        measures=[_describe(measure, statistics) for measure in MEASURES],
+        separations=[separation.in_words() for separation in qualities.separations],
+        measures=[_describe(measure, statistics, qualities.by_class) for measure in MEASURES],
         listed=LISTED,
         outliers=[
             {
@@ -85,8 +96,8 @@ def _cell(count: int, whole: int) -> tuple[int, float | None]:
     return count, count / whole if whole else None
 
 
-def _describe(measure: Measure, statistics: StatisticsBySplit) -> dict[str, Any]:
-    """A measure's table, and its histograms in both colour schemes or its only value."""
+def _describe(measure: Measure, statistics: StatisticsBySplit, by_class: StatisticsBySplit) -> dict[str, Any]:
+    """A measure's table, and its histograms by split and by class in both colour schemes, or its only value."""
     found = {split: of[measure.feature] for split, of in statistics.items() if measure.feature in of}
     values = {bound for split in found.values() for bound in (split.min, split.max)}
     medians = "; ".join(f"{name}: median {split.median:,.{measure.digits}f}" for name, split in found.items())
@@ -95,9 +106,16 @@ def _describe(measure: Measure, statistics: StatisticsBySplit) -> dict[str, Any]
         "unit": measure.unit,
         "charts": draw_histograms(measure, found) if len(values) > 1 else None,
         "alt": f"Histograms of {measure.title.lower()}, {measure.unit}. {medians}",
+        "of_classes": _draw_classes(measure, by_class) if len(values) > 1 else None,
         "only_value": f"{values.pop():,.{measure.digits}f}" if len(values) == 1 else None,
         "rows": [(name, list(_cells(split, measure.digits))) for name, split in found.items()],
     }
+
+
+def _draw_classes(measure: Measure, by_class: StatisticsBySplit) -> dict[str, str] | None:
+    found = {name: of[measure.feature] for name, of in list(by_class.items())[:_MOST_CLASSES] if measure.feature in of}
+    varies = len({bound for of in found.values() for bound in (of.min, of.max)}) > 1
+    return draw_histograms(measure, found) if varies else None
 
 
 def _cells(found: FeatureStatistics, digits: int) -> Iterator[str]:

@@ -45,6 +45,8 @@ class SampledImage:
     entropy: float
     width: int
     height: int
+    file_bytes: int
+    format: str
 
     @property
     def pixels(self) -> int:
@@ -82,9 +84,13 @@ class Samples:
         return frozenset(image.path for images in lists for image in images)
 
 
-def pick_samples(pipeline: beam.Pipeline, folders: dict[str, str], results: Path) -> None:
-    """Adds the search to a Beam pipeline; `folders` hold each split's records, and `results` is for `read_samples`."""
-    images = _read(pipeline, folders) | "Measure" >> beam.MapTuple(_measure)
+def measure_images(pipeline: beam.Pipeline, folders: dict[str, str]) -> beam.PCollection:
+    """(Group name, `SampledImage`) of every image; `folders` hold each split's records."""
+    return _read(pipeline, folders) | "Measure" >> beam.MapTuple(_measure)
+
+
+def pick_samples(images: beam.PCollection, results: Path) -> None:
+    """Adds the search among `measure_images` to a Beam pipeline; `results` is for `read_samples`."""
     outliers = images | "Rank" >> beam.FlatMapTuple(_rank) | "Outliers" >> combiners.Top.SmallestPerKey(LISTED)
     first = combiners.SingleInputTupleCombineFn(
         combiners.CountCombineFn(), combiners.TopCombineFn(MEMBERS, reverse=True)
@@ -148,6 +154,8 @@ def _measure(split: str, record: bytes) -> tuple[bytes, SampledImage]:
         entropy=feature[stored_example.ENTROPY].float_list.value[0],
         width=feature[stored_example.WIDTH].int64_list.value[0],
         height=feature[stored_example.HEIGHT].int64_list.value[0],
+        file_bytes=feature[stored_example.BYTES].int64_list.value[0],
+        format=feature[stored_example.FORMAT].bytes_list.value[0].decode(),
     )
 
 

@@ -15,12 +15,9 @@ class DriftFindings(BaseModel):
     def in_words(self) -> str:
         """The findings in a few words."""
         skew = f"largest divergence of eval and test from train {_largest(self.skew):.3f}"
-        since = (
-            "no earlier release of these classes"
-            if self.drift is None
-            else f"from the last release {_largest(self.drift):.3f}"
-        )
-        return f"{skew}, {since}"
+        if self.drift is None:
+            return f"{skew}, no earlier release of these classes"
+        return f"{skew}, from the last release {_largest(self.drift):.3f}"
 
 
 def _largest(divergences: Divergences) -> float:

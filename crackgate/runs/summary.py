@@ -14,6 +14,7 @@ from crackgate.contracts.account import Account
 from crackgate.contracts.drift_findings import DriftFindings
 from crackgate.contracts.evaluation import Evaluation
 from crackgate.contracts.positive_names import PositiveClasses
+from crackgate.contracts.separation import Separation
 from crackgate.contracts.serving_findings import ServingFindings
 from crackgate.contracts.threshold_findings import ThresholdFindings
 from crackgate.contracts.verdict import EXIT_CODES, Verdict
@@ -64,6 +65,7 @@ class Summary(BaseModel):
         exit_code: See `EXIT_CODES`.
         threshold: How the model's decision threshold was chosen; None, too, where the highest score decides.
         reasons: Sentences that say why the model was not released, or refused by `crackgate gate`.
+        separations: Qualities of the images that tell a class apart by themselves: warnings.
         pushed_version: The released version; None without a release.
         pushed_to: Its folder.
         outputs: Paths of the report, the training curves and other outputs, by name.
@@ -83,6 +85,7 @@ class Summary(BaseModel):
     exit_code: int = 1
     reasons: list[str] = Field(default_factory=list)
     images: Images = Images()
+    separations: list[Separation] = Field(default_factory=list)
     drift: DriftFindings | None = None
     threshold: ThresholdFindings | None = None
     evaluation: Evaluation | None = None

@@ -76,6 +76,8 @@ def _print_images(console: Console, summary: Summary) -> None:
         console.print(f"leak check: {images.copies} pairs of copies, {images.leaks} across splits", highlight=False)
     if summary.drift is not None:
         console.print(f"drift check: {summary.drift.in_words()}", highlight=False, soft_wrap=True)
+    for separation in summary.separations:
+        console.print(f"[yellow]warning[/]: {escape(separation.in_words())}", highlight=False, soft_wrap=True)
     if images.warnings:
         console.print(f"{len(images.warnings)} have warnings: see the summary", highlight=False)
     for reason, count in images.rejected_by_reason.items():

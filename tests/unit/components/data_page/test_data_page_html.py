@@ -10,16 +10,19 @@ from PIL import Image as PillowImage
 from tensorflow_metadata.proto.v0 import statistics_pb2
 
 from components.data_page.page import render_page
+from components.data_page.qualities import Qualities
 from components.data_page.samples import ORDERS, Group, SampledImage, Samples
 from components.data_page.statistics import MEASURES, FeatureStatistics, read_statistics
 from crackgate.contracts import stored_example
 from crackgate.contracts.account import Account
+from crackgate.contracts.separation import Separation
 from crackgate.pages.templates import show
 from crackgate.pages.thumbnails import make_thumbnail
 from tests.helpers.parsed_page import ParsedPage
 
 HOSTILE = "Crack/<script>alert(1)<\nscript>\"'&amp;\u202e \udcff.jpg"
 SHOWN = r"""Crack/<script>alert(1)<\nscript>"'&amp;\u202e \xff.jpg"""
+NO_QUALITIES = Qualities({}, [])
 TWO_CLASSES = ["Negative", "Positive"]
 
 
@@ -41,6 +44,8 @@ def _image(path: str, class_name: str = "Positive", side: int = 100) -> SampledI
         entropy=2.5,
         width=side,
         height=50,
+        file_bytes=4000,
+        format="jpeg",
     )
 
 
@@ -76,7 +81,7 @@ def test_a_hostile_name_is_text_wherever_it_appears() -> None:
     )
     image = _image(HOSTILE, class_name="<i>")
     group = Group(name="<u>'group", size=2, members=[image, image])
-    html = render_page(account, {}, _samples([image], [group]), {image.path: _thumbnail(9, 9)})
+    html = render_page(account, {}, NO_QUALITIES, _samples([image], [group]), {image.path: _thumbnail(9, 9)})
     page = ParsedPage(html)
     assert not {"script", "i", "u"} & {tag for tag, _ in page.elements}
     assert all(
@@ -89,7 +94,7 @@ def test_a_hostile_name_is_text_wherever_it_appears() -> None:
 
 
 def test_nothing_to_show_is_said() -> None:
-    page = ParsedPage(render_page(_account(TWO_CLASSES), {}, _samples([]), {}))
+    page = ParsedPage(render_page(_account(TWO_CLASSES), {}, NO_QUALITIES, _samples([]), {}))
     assert not page.of("img")
     for sentence in ("Every image is a group of its own.", "No file was rejected.", "Every image was taken whole."):
         assert sentence in page.text
@@ -100,7 +105,7 @@ def test_five_classes_have_a_row_each_with_shares_in_the_order_of_the_splits() -
     classes = [f"Class {number}" for number in range(1, 6)]
     account = _account(classes)
     account.splits["test"] = dict.fromkeys(classes, 0)
-    page = ParsedPage(render_page(account, {}, _samples([]), {}))
+    page = ParsedPage(render_page(account, {}, NO_QUALITIES, _samples([]), {}))
     lines = page.text[page.text.index("Class\n") : page.text.index("Distributions", page.text.index("Class\n"))].split(
         "\n"
     )
@@ -111,7 +116,7 @@ def test_five_classes_have_a_row_each_with_shares_in_the_order_of_the_splits() -
 
 
 def test_the_statistics_of_each_measure_and_split_are_in_the_table() -> None:
-    page = ParsedPage(render_page(_account(TWO_CLASSES), _statistics(1000.0, 2000.5), _samples([]), {}))
+    page = ParsedPage(render_page(_account(TWO_CLASSES), _statistics(1000.0, 2000.5), NO_QUALITIES, _samples([]), {}))
     rows = page.text.split("zeros")[1].split("Outliers")[0].split()
     brightness = ["train", "10", "1", "1,500.25", "1.50", "1,000.0", "1,500.2", "2,000.5", "2"]
     width = ["train", "10", "1", "1,500.2", "1.5", "1,000", "1,500", "2,000", "2"]
@@ -124,7 +129,7 @@ def test_the_statistics_of_each_measure_and_split_are_in_the_table() -> None:
 
 
 def test_a_measure_is_drawn_for_light_and_for_dark() -> None:
-    page = ParsedPage(render_page(_account(TWO_CLASSES), _statistics(0.0, 9.0), _samples([]), {}))
+    page = ParsedPage(render_page(_account(TWO_CLASSES), _statistics(0.0, 9.0), NO_QUALITIES, _samples([]), {}))
     light, dark = page.of("img")[0]["src"] or "", page.of("source")[0]["srcset"] or ""
     assert page.of("source")[0]["media"] == "(prefers-color-scheme: dark)"
     drawings = [base64.b64decode(uri.removeprefix("data:image/svg+xml;base64,")).decode() for uri in (light, dark)]
@@ -139,17 +144,19 @@ def test_a_measure_of_a_single_value_is_told_and_not_drawn() -> None:
         of_split[stored_example.WIDTH] = FeatureStatistics(
             5, 0, 227.0, 0.0, 227.0, 227.0, 227.0, 0, (227.0, 227.0), (5.0,)
         )
-    page = ParsedPage(render_page(_account(TWO_CLASSES), statistics, _samples([]), {}))
+    page = ParsedPage(render_page(_account(TWO_CLASSES), statistics, NO_QUALITIES, _samples([]), {}))
     assert "227 pixels, every image" in page.text
     assert len(page.of("img")) == len(MEASURES) - 1
     # In one split only, it is drawn with the others.
     statistics["train"][stored_example.WIDTH] = _feature(100.0, 300.0)
-    assert len(ParsedPage(render_page(_account(TWO_CLASSES), statistics, _samples([]), {})).of("img")) == len(MEASURES)
+    assert len(
+        ParsedPage(render_page(_account(TWO_CLASSES), statistics, NO_QUALITIES, _samples([]), {})).of("img")
+    ) == len(MEASURES)
 
 
 def test_a_split_without_values_is_left_out() -> None:
     statistics = _statistics(0.0, 9.0) | {"test": {}}
-    page = ParsedPage(render_page(_account(TWO_CLASSES), statistics, _samples([]), {}))
+    page = ParsedPage(render_page(_account(TWO_CLASSES), statistics, NO_QUALITIES, _samples([]), {}))
     assert page.of("img")[0]["alt"] == (
         "Histograms of brightness, mean grey level, 0 to 255. train: median 4.5; eval: median 4.5"
     )
@@ -158,14 +165,16 @@ def test_a_split_without_values_is_left_out() -> None:
 @pytest.mark.parametrize(("sides", "expected"), [((100, 100), False), ((100, 101), True)])
 def test_sizes_are_ranked_only_where_they_differ(sides: tuple[int, int], expected: bool) -> None:
     images = [_image(f"Positive/{number}.jpg", side=side) for number, side in enumerate(sides)]
-    text = ParsedPage(render_page(_account(TWO_CLASSES), {}, _samples(images), {})).text
+    text = ParsedPage(render_page(_account(TWO_CLASSES), {}, NO_QUALITIES, _samples(images), {})).text
     assert ("Smallest" in text) == ("Largest" in text) == expected
     assert ("101 x 50" in text) == expected
 
 
 def test_an_image_without_a_thumbnail_is_shown_by_its_path() -> None:
     page = ParsedPage(
-        render_page(_account(TWO_CLASSES), {}, _samples([_image("Positive/a.jpg")]), {b"Positive/a.jpg": ""})
+        render_page(
+            _account(TWO_CLASSES), {}, NO_QUALITIES, _samples([_image("Positive/a.jpg")]), {b"Positive/a.jpg": ""}
+        )
     )
     assert not page.of("img")
     assert page.text.count("no preview") == page.text.count("Positive/a.jpg") == len(ORDERS) - 2
@@ -177,7 +186,7 @@ def test_of_many_rejected_files_200_of_each_reason_are_listed_the_frequent_reaso
         for reason, count in (("rare", 2), ("truncated", 1450))
         for number in range(count)
     ]
-    page = ParsedPage(render_page(_account(TWO_CLASSES, rejected=rejected), {}, _samples([]), {}))
+    page = ParsedPage(render_page(_account(TWO_CLASSES, rejected=rejected), {}, NO_QUALITIES, _samples([]), {}))
     assert page.text.index("truncated: 1,450") < page.text.index("rare: 2")
     assert "1,250 more are in the account" in page.text
     assert page.text.count("cut") == 202
@@ -186,13 +195,15 @@ def test_of_many_rejected_files_200_of_each_reason_are_listed_the_frequent_reaso
 
 def test_of_a_large_group_the_rest_is_counted() -> None:
     group = Group(name="abc", size=10_432, members=[_image(f"Positive/{number}.jpg") for number in range(6)])
-    text = ParsedPage(render_page(_account(TWO_CLASSES), {}, _samples([], [group]), {})).text
+    text = ParsedPage(render_page(_account(TWO_CLASSES), {}, NO_QUALITIES, _samples([], [group]), {})).text
     assert "10,432 images" in text and "and 10,426 more" in text
 
 
 def test_the_page_refers_to_nothing_outside_itself_and_forbids_it() -> None:
     thumbnails = {b"Positive/a.jpg": _thumbnail(300, 200)}
-    html = render_page(_account(TWO_CLASSES), _statistics(0.0, 9.0), _samples([_image("Positive/a.jpg")]), thumbnails)
+    html = render_page(
+        _account(TWO_CLASSES), _statistics(0.0, 9.0), NO_QUALITIES, _samples([_image("Positive/a.jpg")]), thumbnails
+    )
     page = ParsedPage(html)
     references = [
         value or ""
@@ -208,7 +219,7 @@ def test_the_page_refers_to_nothing_outside_itself_and_forbids_it() -> None:
 
 
 def test_the_same_arguments_give_the_same_page() -> None:
-    arguments = (_account(TWO_CLASSES), _statistics(0.0, 9.0), _samples([_image("Positive/a.jpg")]), {})
+    arguments = (_account(TWO_CLASSES), _statistics(0.0, 9.0), NO_QUALITIES, _samples([_image("Positive/a.jpg")]), {})
     assert render_page(*arguments) == render_page(*arguments)
 
 
@@ -264,3 +275,12 @@ def test_the_statistics_are_those_of_numeric_features_with_values() -> None:
             histogram.buckets.add(low_value=1, high_value=4, sample_count=2.5 + kind)
             histogram.buckets.add(low_value=4, high_value=8, sample_count=6.5)
     assert read_statistics(statistics) == {"full": FeatureStatistics(9, 1, 2, 3, 1, 4, 8, 5, (1, 4, 8), (2.5, 6.5))}
+
+
+def test_what_tells_a_class_apart_is_a_warning_and_classes_have_histograms_of_their_own() -> None:
+    by_class = {name: {measure.feature: _feature(0, 9) for measure in MEASURES} for name in ("$a_{", "<b>", "b" * 99)}
+    separation = Separation(quality="width", class_name="<b>", auc=0.98765)
+    qualities = Qualities(by_class, [separation])
+    page = ParsedPage(render_page(_account(TWO_CLASSES), _statistics(0.0, 9.0), qualities, _samples([]), {}))
+    assert "Warning: width alone tells class '<b>' from the rest (cross-validated AUC 0.988)" in page.text
+    assert len(page.of("img")) == 2 * len(MEASURES), "by split and by class"
