@@ -47,7 +47,6 @@ def test_images_that_drifted_from_the_released_ones_stop_the_run_with_the_reason
     # The same images may be released knowingly.
     accepted = run_crackgate(darker, workspace, "drift.max_drift=1.0")
     assert accepted.exit_code == 0, accepted.output
-    assert "from the last release 0." in accepted.output
     # From then on they are those of the last release.
     again = run_crackgate(darker, workspace)
     assert again.exit_code == 0, again.output
