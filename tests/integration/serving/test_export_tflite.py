@@ -12,9 +12,11 @@ import tensorflow as tf
 from PIL import Image
 from typer.testing import CliRunner
 
+from crackgate.config.data import DataOptions
 from crackgate.contracts import stored_example
 from crackgate.contracts.image_limits import ImageLimits
 from crackgate.contracts.model_files import MODEL_VERSION_FILE
+from crackgate.data_set.data_set import ListedImage, find_data_set
 from crackgate.images.copies.descriptor import describe
 from crackgate.images.image_file import canonical_image
 from crackgate_cli.main import app
@@ -58,6 +60,10 @@ def write(file: Path, grey: float, seed: int) -> None:
     file.parent.mkdir(parents=True, exist_ok=True)
     noise = np.random.default_rng(seed).normal(grey, 12, (40, 48, 3))
     Image.fromarray(noise.clip(0, 255).astype(np.uint8)).save(file)
+
+
+def listed(folder: Path) -> list[ListedImage]:
+    return find_data_set(folder, DataOptions()).images
 
 
 def write_photographs(folder: Path) -> Path:
@@ -121,10 +127,10 @@ def test_the_files_score_as_the_model_does(exported: Exported, toy_model: Path) 
 
 
 def test_no_photograph_calibrates_and_judges(data: Path) -> None:
-    shares = share_out(data, CLASSES)
+    shares = share_out(listed(data), CLASSES)
     calibrating, judging = ({file.path for file in share} for share in (shares.calibrating, shares.judging))
     assert not calibrating & judging and len(calibrating | judging) == 2 * EACH
-    assert share_out(data, CLASSES) == shares
+    assert share_out(listed(data), CLASSES) == shares
 
 
 def test_int8_is_refused_where_it_does_not_reach_what_the_gate_wants(
@@ -145,7 +151,7 @@ def test_int8_is_refused_where_it_was_calibrated_on_nothing_like_the_photographs
     toy_model: Path, tmp_path: Path
 ) -> None:
     data = write_photographs(tmp_path / "data")
-    for file in share_out(data, CLASSES).calibrating:
+    for file in share_out(listed(data), CLASSES).calibrating:
         Image.new("RGB", (40, 48)).save(data / file.path)
     refused = run(toy_model, data, tmp_path / "out")
     assert (refused.exit_code, refused.files) == (3, ["model-float32.tflite", "tflite.json"]), refused.said
@@ -233,8 +239,8 @@ def test_files_that_are_no_photographs_and_photographs_that_were_trained_on_are_
             if file.is_file():
                 (copy / file.relative_to(source)).parent.mkdir(parents=True, exist_ok=True)
                 (copy / file.relative_to(source)).write_bytes(file.read_bytes())
-    (photographs / "readme.txt").write_text("beside the classes")
-    shares = share_out(photographs, CLASSES)
+    (photographs / "beside.png").write_text("beside the classes")
+    shares = share_out(listed(photographs), CLASSES)
     (photographs / shares.judging[0].path).write_bytes(b"no image")
     trained_on = [(photographs / file.path).read_bytes() for file in shares.judging[1:4]]
     digests = [stored_example.digest(describe(canonical_image(each, ImageLimits()).luma)) for each in trained_on]
@@ -244,7 +250,7 @@ def test_files_that_are_no_photographs_and_photographs_that_were_trained_on_are_
     assert "the model was trained on 3 of the 63 photographs" in found.said and "2 files were not used" in found.said
     told = found.record["photographs"]
     assert told["seen_in_training"] == 3
-    assert [each["path"] for each in told["skipped"]] == ["readme.txt", shares.judging[0].path]
+    assert [each["path"] for each in told["skipped"]] == ["beside.png", shares.judging[0].path]
     assert "not an image" in told["skipped"][1]["reason"]
 
 
@@ -274,7 +280,7 @@ def test_photographs_that_cannot_be_read_are_a_usage_error(toy_model: Path, tmp_
     for name in CLASSES:
         for number in range(4):
             write(data / name / f"{number}.png", 100, number)
-    for file in share_out(data, CLASSES).judging:
+    for file in share_out(listed(data), CLASSES).judging:
         if file.label:
             (data / file.path).write_bytes(b"no image")
     found = run(toy_model, data, tmp_path / "out")
