@@ -206,7 +206,7 @@ def _use_splits(names: Iterable[str], said: str) -> tuple[dict[str, tuple[str, .
         (judging,) = given - {TRAIN_SPLIT}
         used = {TRAIN_SPLIT: (TRAIN_SPLIT, EVAL_SPLIT), judging: (TEST_SPLIT,)}
     told = ", ".join(f"{name!r} is used as {' and '.join(used[split_of(name)])}" for name in sorted(names))
-    return used, [f"{said} are given splits: {told}"]
+    return used, [f"given splits: {told}"]
 
 
 def _describe_levels(folders: list[Folders], layout: Layout, classes: list[str]) -> list[str]:

@@ -15,6 +15,7 @@ import psutil
 import pytest
 
 from components.image_example_gen.reader_processes import Batch, ReaderProcess, reader_processes
+from crackgate.config.data import DataOptions
 from tests.helpers.ingested import draw, example_gen
 
 if TYPE_CHECKING:
@@ -98,8 +99,10 @@ def test_what_a_killed_reader_process_was_given_is_read_by_this_process(
 ) -> None:
     from components.image_example_gen.read_step import ReadImages
     from crackgate.contracts.image_limits import ImageLimits
+    from crackgate.data_set.data_set import find_data_set
 
-    paths = sorted(os.fsencode(path.relative_to(photographs)) for path in photographs.rglob("*.jpg"))
+    images = find_data_set(photographs, DataOptions()).images
+    paths = [os.fsencode(image.path) for image in images]
     read = ReadImages(str(photographs), ["Negative", "Positive"], ImageLimits(), str(tmp_path))
     before = set(psutil.Process().children())
     with reader_processes(1) as (reader,):
@@ -107,7 +110,7 @@ def test_what_a_killed_reader_process_was_given_is_read_by_this_process(
         read.start_bundle()
         _wait_until_ready(reader)
         process.send_signal(signal.SIGSTOP)
-        outputs = [output for number in range(4) for output in read.process((number, paths[number::4]))]
+        outputs = [output for number in range(4) for output in read.process((number, images[number::4]))]
         assert [places[0].batch for _, places in outputs] == [2, 3]
         process.kill()
         outputs += [output.value for output in read.finish_bundle()]

@@ -101,6 +101,16 @@ def test_classes_are_given_as_a_list() -> None:
     assert load_config(None, ['data.classes=["b", "a", "c"]']).data.classes == ("b", "a", "c")
 
 
+def test_classes_are_given_as_a_table_with_their_folders() -> None:
+    data = load_config(None, ['data.classes={crack = ["CW", "CD"], sound = ["UD"]}']).data
+    assert data.class_of_folder == {"CW": "crack", "CD": "crack", "UD": "sound"}
+    assert type(data).model_validate_json(data.model_dump_json()) == data
+    assert load_config(None, ["data.classes.b=['x']", "data.classes.a=['y']"]).data.class_of_folder == {
+        "x": "b",
+        "y": "a",
+    }
+
+
 @pytest.mark.parametrize(
     ("assignment", "field", "received", "allowed"),
     [
@@ -142,6 +152,10 @@ def test_classes_are_given_as_a_list() -> None:
         ("schema.width.min=200000", "schema.width", "200000", "min must not exceed max"),
         ('data.classes=["a"]', "data.classes", "['a']", "two or more different names"),
         ('data.classes=["a", "b", "a"]', "data.classes", "['a', 'b', 'a']", "two or more different names"),
+        ("data.classes={a = ['x']}", "data.classes", "{'a': ['x']}", "two or more different names"),
+        ("data.classes={a = ['x'], b = ['x']}", "data.classes", "{'a': ['x'], ", "two or more different names"),
+        ("data.classes={a = ['x'], b = []}", "data.classes", "{'a': ['x'], ", "at least one folder"),
+        ("data.classes={a = 1, b = ['x']}", "data.classes.a", "1", 'a list, for example ["Negative", "Positive"]'),
         ('data.classes=["a", "b/c"]', "data.classes", "['a', 'b/c']", "names of folders"),
     ],
 )

@@ -80,6 +80,10 @@ def test_several_positive_classes_can_be_required_as_one() -> None:
     ]
 
 
+def test_a_part_of_the_data_is_a_slice() -> None:
+    assert {rule.slice for rule in added({"metric": "accuracy", "slice": "part D", "min": 0.9})} == {"part D"}
+
+
 def test_a_slice_is_bounded_and_may_not_fall_either() -> None:
     bounded, kept = added({"metric": "recall", "label": "cracked", "slice": "dark", "min": 0.97}, min_images=25)
     assert bounded == Rule("recall", "cracked", "dark", 0.97, "at least", judged_by="lower bound", min_images=25)
