@@ -60,8 +60,14 @@ class ThresholdFindings(BaseModel):
             f"images are found at a precision of {self.precision:.4f}, of which the lowest is "
             f"{self.lowest_found.in_words()}"
         ]
-        if self.given_up:
-            said += self.say_given_up() + self.say_labels()
+        said += self.say_given_up()
+        if self.precision < self.least_precision:
+            said.append(
+                f"the wanted precision, train.least_precision = {self.least_precision:g}, is not "
+                "reached: a threshold that does makes as many mistakes or more"
+            )
+        if len(said) > 1:
+            said += self.say_labels()
         if self.recall_shown < self.target_recall:
             needed = "no number of them" if self.positives_needed is None else f"{self.positives_needed:,} or more"
             said.append(

@@ -198,6 +198,9 @@ def test_wrong_labels_that_put_the_precision_out_of_reach_do_not_cost_the_recall
     threshold = _choose(score, labels, TARGET, PRECISION)
     assert _figures(score, labels, threshold)[0] < PRECISION
     assert _figures(score, truth, threshold)[1] > 0.99 and _accuracy(score, truth, threshold) > 0.99
+    said = " ".join(_describe(threshold, score, labels).sentences())
+    assert "train.least_precision = 0.9, is not reached" in said
+    assert "Check these labels of eval" in said
 
 
 def test_where_the_recall_costs_too_much_the_best_within_the_precision_is_left() -> None:
