@@ -81,9 +81,9 @@ def _find_split_faults(
     if missing:
         return [
             f"split {split!r} has no image of class {', '.join(map(repr, missing))}: {account.ingested} images form "
-            f"{account.groups} groups, of which each is in one split by chance; {groups_needed} or more with images of "
-            f"every class nearly always fill all splits: add images, raise data.split.{split}, or make smaller groups "
-            "(data.group_by)"
+            f"{account.groups} groups. Where no splits are given, chance decides the split of each group, and "
+            f"{groups_needed} or more with images of every class nearly always fill all splits: add images, raise "
+            f"data.split.{split}, or make smaller groups (data.group_by)"
         ]
     faults = []
     size = sum(counts.values())

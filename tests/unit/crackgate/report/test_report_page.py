@@ -94,8 +94,15 @@ def test_many_classes_without_a_positive_one_have_no_curves_and_it_is_said() -> 
     evaluation.curve, evaluation.reliability = [], []
     evaluation.confusion = {actual: dict.fromkeys([*names, ""], 1) for actual in names}
     page = LinedPage(render_page(make_report(summary), {}, {}))
-    assert "no class counts as positive" in page.text
+    assert "no class counts as positive, and" in page.text
+    assert "Warning: no class of 'Class 0', 'Class 1'" in page.text, "it is told at the top"
     assert page.text.count("12.5%") == 7 * 8 and "no class\n" in page.text
+
+
+def test_the_data_say_which_classes_are_positive() -> None:
+    text = LinedPage(render_page(make_report(fill_summary()), {}, {})).text
+    assert "positive, so not to be missed: 'Positive' (by name); not positive: 'Negative'" in text
+    assert "\npositive\nno\nyes\n" in text and "Warning: no class" not in text
 
 
 def test_several_positive_classes_are_told_together_and_each_by_its_recall() -> None:
