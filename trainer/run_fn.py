@@ -29,7 +29,7 @@ from trainer.fit.stages import predict_eval, train_stages
 from trainer.input_pipeline import read_labels
 from trainer.network.backbones import build_backbone, split_at_top
 from trainer.network.classifier import assemble, build_head
-from trainer.strategy import build_strategy, is_chief, precision
+from trainer.strategy import build_strategy, is_chief
 from trainer.trainer_arguments import check_arguments, local_outputs, readable_examples
 
 log = logging.getLogger("crackgate")
@@ -77,16 +77,15 @@ def _train(fn_args: FnArgs, options: TrainOptions, strategy: tf.distribute.Strat
         check_decidable(read_labels(fn_args.eval_files), positives, classes)
 
     with _views_folder(fn_args, options, strategy) as folder:
-        with strategy.scope(), precision(options.mixed_precision):
-            backbone = build_backbone(options.backbone, options.image_size, options.weights)
-            lower, upper = split_at_top(backbone, options.fine_tune_share)
-            head = build_head(backbone.output_shape[-1], len(classes), options)
+        # On one device and in float32, as served; the strategy's devices train copies.
+        backbone = build_backbone(options.backbone, options.image_size, options.weights)
+        lower, upper = split_at_top(backbone, options.fine_tune_share)
+        head = build_head(backbone.output_shape[-1], len(classes), options)
+        with strategy.scope():
             views = training_views(lower, upper, options, fn_args.train_files, fn_args.eval_files, folder)
             stages = train_stages(upper, head, views, options, run_dir, checkpoints)
         if not is_chief(strategy):
             return
-        backbone, head = _as_served(backbone, head, options)
-        _, upper = split_at_top(backbone, options.fine_tune_share)
         logits, labels = predict_eval(upper, head, views, stages)
 
     classifier = assemble(backbone, head)
@@ -134,14 +133,3 @@ def _checkpoints(fn_args: FnArgs, strategy: tf.distribute.Strategy) -> Iterator[
     digest = training_digest(fn_args.custom_config, fn_args.hyperparameters, fn_args.train_files + fn_args.eval_files)
     with checkpoint_folder(Path(work_dir) / "checkpoints", digest, is_chief(strategy)) as folder:
         yield folder
-
-
-def _as_served(backbone: keras.Model, head: keras.Model, options: TrainOptions) -> tuple[keras.Model, keras.Model]:
-    """The same models on one device and in float32."""
-    if options.strategy == "one" and options.mixed_precision in ("auto", "none"):
-        return backbone, head
-    plain_backbone = build_backbone(options.backbone, options.image_size, "none")
-    plain_head = build_head(backbone.output_shape[-1], head.output_shape[-1], options)
-    plain_backbone.set_weights(backbone.get_weights())
-    plain_head.set_weights(head.get_weights())
-    return plain_backbone, plain_head

@@ -3,10 +3,8 @@
 import json
 import logging
 import os
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 
-import keras
 import tensorflow as tf
 
 from crackgate.config.train import TrainOptions
@@ -59,27 +57,16 @@ def is_chief(strategy: tf.distribute.Strategy | None = None) -> bool:
     )
 
 
-@contextmanager
-def precision(name: str) -> Iterator[None]:
-    """Models made within compute in "bfloat16" or "float16", with weights in float32; "auto" and "none" do nothing."""
-    if name in ("auto", "none"):
-        yield
-        return
-    if not tf.config.list_logical_devices("GPU"):
-        log.warning("train.mixed_precision = %r: there is no GPU, and few CPUs are faster with it", name)
-    before = keras.config.dtype_policy()
-    keras.config.set_dtype_policy(f"mixed_{name}")
-    try:
-        yield
-    finally:
-        keras.config.set_dtype_policy(before)
-
-
-def step_dtype(name: str) -> str:
-    """The type of the training steps: with "auto", bfloat16 where a single CPU is faster with it, else float32."""
-    if name != "auto" or tf.distribute.has_strategy() or tf.config.list_logical_devices("GPU"):
+def training_policy(name: str) -> str:
+    """Keras' dtype policy of fine-tuning; "auto": bfloat16 where a single CPU is faster with it, else float32."""
+    gpu = bool(tf.config.list_logical_devices("GPU"))
+    if name in ("bfloat16", "float16"):
+        if not gpu:
+            log.warning("train.mixed_precision = %r: there is no GPU, and few CPUs are faster with it", name)
+        return f"mixed_{name}"
+    if name == "none" or gpu or tf.distribute.has_strategy():
         return "float32"
-    return "bfloat16" if computes_in_bfloat16() else "float32"
+    return "mixed_bfloat16" if computes_in_bfloat16() else "float32"
 
 
 def on_all_devices(

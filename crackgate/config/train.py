@@ -36,17 +36,14 @@ class TrainOptions(BaseModel):
     image_size: Annotated[int, Field(ge=32, le=1024, description="side of the square network input, pixels")] = 160
     batch_size: Annotated[int, Field(ge=1, le=4096, description="images per training step")] = 16
     views: Annotated[
-        int, Field(ge=1, le=100, description="versions of each training image: itself and views - 1 augmented ones")
-    ] = 3
-    most_views: Annotated[
         int,
         Field(
             ge=1,
-            le=100_000_000,
-            description="maximum number of views in all: many images get fewer views each; of more images than this, "
-            "a sample with equal shares of the classes is used. An epoch of fine-tuning shows 1 / views of them",
+            le=100,
+            description="versions of each training image: itself and views - 1 augmented ones; many images have fewer "
+            "each, down to one, so that a class has 4,500 views in all at most unless it has more images",
         ),
-    ] = 4500
+    ] = 3
     other_surfaces: Annotated[
         bool,
         Field(

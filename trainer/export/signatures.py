@@ -16,7 +16,6 @@ from crackgate.model.decision import Decision
 from crackgate.model.decoding import MAX_PIXELS, NOT_AN_EXAMPLE, decode_images
 from crackgate.model.row_errors import map_rows
 from trainer.network.backbones import TRUNK_STRIDE, as_trunk
-from trainer.network.folded_network import fold
 
 # Bounds the memory of one request, whatever batch a caller sends: TFMA sends up to a thousand images.
 IMAGES_AT_ONCE = 32
@@ -52,8 +51,7 @@ class ServedClassifier(tf.Module):
         """Takes a model from images in 0 to 255 to logits; see `export_classifier`."""
         super().__init__()
         # As functions: TensorFlow would store every layer of a model, and trace it again for each signature.
-        network = fold(model)
-        self._logits = lambda pixels: network(pixels, training=False)
+        self._logits = lambda pixels: model(pixels, training=False)
         self._classes = tf.constant(classes)
         self._image_size = image_size
         self._calibration = calibration
@@ -73,8 +71,7 @@ class ServedClassifier(tf.Module):
         pixels = tf.TensorSpec([None, image_size, image_size, 3], tf.float32, name="pixels")
         self.score_pixels = tf.function(self._score_pixels, input_signature=[pixels], autograph=False)
         if trunk is not None and head is not None:
-            folded_trunk = fold(trunk)
-            self._map = lambda pixels: folded_trunk(pixels, training=False)
+            self._map = lambda pixels: trunk(pixels, training=False)
             self._head = lambda pooled: head(pooled, training=False)
             any_size = tf.TensorSpec([None, None, None, 3], tf.float32, name="pixels")
             pooled = tf.TensorSpec([None, trunk.output_shape[-1]], tf.float32, name="features")
@@ -82,9 +79,7 @@ class ServedClassifier(tf.Module):
             self.score_features = tf.function(self._score_features, input_signature=[pooled], autograph=False)
             # The same network as `feature_map`, so that it is traced, stored and loaded once.
             self._logits = lambda pixels: self._head(tf.reduce_mean(self.feature_map(pixels), axis=(1, 2)))
-        # The variables that the graph reads: folded ones are constants.
-        read = {id(handle) for handle in self.score_pixels.get_concrete_function().captured_inputs}
-        self._weights = [variable.value for variable in model.variables if id(variable.value.handle) in read]
+        self._weights = [variable.value for variable in model.variables]
 
     @tf.function(input_signature=[tf.TensorSpec([None], tf.string, name="examples")], autograph=False)
     def serving_default(self, examples: tf.Tensor) -> dict[str, tf.Tensor]:

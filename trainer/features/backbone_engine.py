@@ -9,6 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from crackgate.model.inference_requests import InferenceRequests, computes_in_bfloat16, import_openvino
+from trainer.network.training_copy import training_copy
 from trainer.strategy import on_all_devices
 
 log = logging.getLogger("crackgate")
@@ -60,6 +61,8 @@ class TensorFlowEngine:
 
     def __init__(self, lower: keras.Model, upper: keras.Model):
         self.activation_shape, self.channels = lower.output_shape[1:], upper.output_shape[-1]
+        if tf.distribute.has_strategy():
+            lower, upper = (training_copy(part, "float32") for part in (lower, upper))
         self._run = on_all_devices(tf.function(_joined(lower, upper), reduce_retracing=True, autograph=False))
 
     def start(

@@ -15,7 +15,7 @@ from crackgate.own_code import digest_own
 from crackgate.source_digest import code_digest
 from trainer.augmentation.model import configured_augmentation
 from trainer.features.backbone_engine import Engine, build_engine
-from trainer.features.views import TrainingViews, Views, compute_views
+from trainer.features.views import TrainingViews, Views, compute_activations, compute_views
 from trainer.features.views_cache import ViewsCache
 from trainer.imbalance import draw_images, views_per_image
 from trainer.input_pipeline import digest_examples, read_images, read_labels
@@ -32,7 +32,6 @@ _LATER_OPTIONS = {
     "head_learning_rate",
     "imbalance",
     "least_precision",
-    "most_views",
     "patience",
     "positive_classes",
     "reuse_views",
@@ -40,6 +39,8 @@ _LATER_OPTIONS = {
     "target_recall",
     "views",
 }
+# Views whose activations are stored: some 110 MB at 160 x 160 pixels. More of a small set did not help.
+_KEPT_VIEWS = 4500
 # Added to the seed: the augmentation takes five seeds from there on.
 _SEEDS = {"train": 0, "eval": 5}
 # Images: some requests for each core, in little memory.
@@ -56,31 +57,40 @@ def training_views(
 ) -> TrainingViews:
     """Views of train and eval; the backbone's two parts have their weights and are frozen.
 
-    The cache in `folder` receives views that it lacks, and loses those that this training does not need.
+    The cache in `folder` receives views that it lacks, and loses those that this training does not need. Up to 4,500
+    views of training images are kept; the other images are streamed. Without fine-tuning all are kept, as features.
     """
     cache = ViewsCache(folder)
     source = _ViewSource(lower, upper, options, cache)
     rng = np.random.default_rng(options.seed)
 
     train_labels, eval_labels = read_labels(train_files), read_labels(eval_files)
-    each = views_per_image(train_labels, options.views, options.most_views, options.imbalance)
-    learnt_from = draw_images(train_labels, max(1, options.most_views // each), options.imbalance, rng)
-    if not learnt_from.all():
-        log.info(
-            "training on %d of %d training images: train.most_views = %d allows no more views",
-            learnt_from.sum(),
-            len(train_labels),
-            options.most_views,
-        )
+    each = views_per_image(train_labels, options.views, _KEPT_VIEWS, options.imbalance)
+    most = max(1, _KEPT_VIEWS // each) if options.fine_tune_epochs else len(train_labels)
+    kept = draw_images(train_labels, most, options.imbalance, rng)
     choosing = draw_images(eval_labels, CHOOSING_IMAGES, options.imbalance, rng)
     views = TrainingViews(
-        train=source.get("train", train_files, learnt_from, each, options.views),
+        train=source.get("train", train_files, kept, each, options.views),
         validation=source.get("eval", eval_files, choosing, min(options.views, 2)),
         validation_once=None if choosing.all() else source.get("eval", eval_files, ~choosing, 1),
         choosing=choosing,
+        stream=None if kept.all() else ImageStream(source, train_files, train_labels, ~kept),
     )
     cache.prune()
     return views
+
+
+class ImageStream:
+    """See `Stream`: training images in the order in which they are stored."""
+
+    def __init__(self, source: "_ViewSource", file_patterns: list[str], labels: np.ndarray, chosen: np.ndarray):
+        """Takes the labels of all stored images, and bool (images,) that marks those to stream."""
+        self._source, self._files, self._rows = source, file_patterns, np.flatnonzero(chosen)
+        self.labels = labels[chosen]
+
+    def read(self, first: int, activations: np.ndarray) -> None:
+        """See `Stream`."""
+        self._source.stream(self._files, self._rows, first, activations)
 
 
 class _ViewSource:
@@ -113,6 +123,16 @@ class _ViewSource:
             return compute_views(split, images, count, lambda: self._engine, augment, views, file, versions, rough)
 
         return self._cache.get(origin, cut, compute)
+
+    def stream(self, file_patterns: list[str], rows: np.ndarray, first: int, activations: np.ndarray) -> None:
+        """Fills activations with one view of each of the stored images `rows[first : first + len(activations)]`."""
+        options, count = self._options, len(activations)
+        chosen = np.zeros(rows.max() + 1, bool)
+        chosen[rows[first : first + count]] = True
+        images = read_images(file_patterns, options.image_size, _READ_AT_ONCE, chosen)
+        # Another seed for each part: a resumed training draws what an uninterrupted one draws.
+        augment = self._augment(options.seed + _SEEDS["eval"] + 5 + first) if options.views > 1 else None
+        compute_activations("train", images, self._engine, augment, options.views, activations)
 
     def _augment(self, seed: int) -> Callable[..., tf.Tensor]:
         """An augmentation with this seed, as a graph that is made and compiled for the first seed only."""

@@ -4,6 +4,7 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 import tensorflow as tf
@@ -27,19 +28,30 @@ class Views:
     labels: np.ndarray
 
 
+class Stream(Protocol):
+    """Further training images, whose activations are computed when they are needed, one view each, and not kept."""
+
+    labels: np.ndarray
+
+    def read(self, first: int, activations: np.ndarray) -> None:
+        """Fills float16 (n, height, width, channels) with those of the images from number `first` on."""
+
+
 @dataclass(frozen=True)
 class TrainingViews:
-    """Views of the train and the eval split, or of samples.
+    """Views of the train and the eval split.
 
-    `validation` has each eval image as it is and augmented, and chooses the epoch. `validation_once` has one view of
-    each other eval image, or is None. All eval images calibrate. `choosing`, bool (eval images,), marks those of
-    `validation` in the stored order; None: all are.
+    `train` has a sample of the training images, or all; `stream` has the others, or is None. `validation` has each of
+    some eval images as it is and augmented, and chooses the head's epoch. `validation_once` has one view of each other
+    eval image, or is None. All eval images calibrate. `choosing`, bool (eval images,), marks those of `validation` in
+    the stored order; None: all are.
     """
 
     train: Views
     validation: Views
     validation_once: Views | None = None
     choosing: np.ndarray | None = None
+    stream: Stream | None = None
 
 
 def compute_views(
@@ -89,6 +101,28 @@ def compute_views(
             log.info("%s images through the backbone: %d of %d", name, done, count)
     engine.finish()
     return Views(activations, features, labels)
+
+
+def compute_activations(
+    name: str,
+    images: tf.data.Dataset,
+    engine: Engine,
+    augment: Callable[..., tf.Tensor] | None,
+    versions: int,
+    activations: np.ndarray,
+) -> None:
+    """Fills activations, float16 (images, height, width, channels), with one view of each image.
+
+    One batch in `versions` shows the images as they are; the rest as for `compute_views`.
+    """
+    count, done = len(activations), 0
+    features = np.empty((count, engine.channels), np.float32)
+    for batch, labels in _views(images, augment, 1, versions):
+        rows = slice(done, done + len(labels))
+        engine.start(batch.numpy()[: len(labels)], activations[rows], features[rows], rough=True)
+        done = rows.stop
+        log.info("%s images through the backbone: %d of %d", name, done, count)
+    engine.finish()
 
 
 def _views(

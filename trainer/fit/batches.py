@@ -10,7 +10,7 @@ import tensorflow as tf
 from trainer.input_pipeline import untuned
 
 # Bytes of inputs that are laid on the device whole: a pipeline takes longer than the step of a small head.
-_MOST_ON_DEVICE = 2**30
+_MOST_ON_DEVICE = 2**28
 
 
 @dataclass(frozen=True)
@@ -18,27 +18,43 @@ class Inputs:
     """The items of training or evaluation; the model gets them as float32.
 
     `values`: float16 or float32 (items, ...), often mapped from a file. `labels`: int64 (items,). `weights`: float32
-    (items,), each item's weight in the loss; None for 1.
+    (items,), each item's weight in the loss; None for 1. `fresh` has further items, whose numbers follow; its owner
+    replaces them between two epochs.
     """
 
     values: np.ndarray
     labels: np.ndarray
     weights: np.ndarray | None = None
+    fresh: "Inputs | None" = None
+
+    def arrays(self) -> tuple[np.ndarray, ...]:
+        """Values, labels and weights, without the fresh items."""
+        weights = np.ones(len(self.labels), np.float32) if self.weights is None else self.weights
+        return self.values, self.labels, weights
+
+    def read(self, items: np.ndarray) -> list[np.ndarray]:
+        """Values, labels and weights of the items, int (n,), in rising order: a file is read forwards."""
+        items, count = np.sort(items), len(self.labels)
+        parts = [array[items[items < count]] for array in self.arrays()]
+        if self.fresh is None:
+            return parts
+        fresh = self.fresh.read(items[items >= count] - count)
+        return [np.concatenate(pair) for pair in zip(parts, fresh, strict=True)]
 
 
 class Batches:
     """Gives batches of inputs, from the device or read in the background, within the strategy's scope."""
 
     def __init__(self, inputs: Inputs):
-        weights = inputs.weights if inputs.weights is not None else np.ones(len(inputs.labels), np.float32)
-        self._arrays = (inputs.values, inputs.labels, weights)
+        self._inputs = inputs
         self._on_device: tuple[tf.Tensor, ...] | None = None
-        if tf.distribute.get_strategy().num_replicas_in_sync == 1 and inputs.values.nbytes <= _MOST_ON_DEVICE:
-            self._on_device = tuple(map(tf.constant, self._arrays))
+        alone = tf.distribute.get_strategy().num_replicas_in_sync == 1
+        if alone and inputs.fresh is None and inputs.values.nbytes <= _MOST_ON_DEVICE:
+            self._on_device = tuple(map(tf.constant, inputs.arrays()))
 
     def __len__(self) -> int:
-        """Number of items."""
-        return len(self._arrays[1])
+        """Number of items, without the fresh ones."""
+        return len(self._inputs.labels)
 
     def iterate(self, order: np.ndarray, batch_size: int) -> Iterator:
         """Gives, for each step and device of this worker, what `unpack` takes, 1.0 or 0.0, and the batch's size.
@@ -85,12 +101,8 @@ class Batches:
     def _read(
         self, items: tf.Tensor, counts: tf.Tensor, count: tf.Tensor
     ) -> tuple[tuple[tf.Tensor, ...], tf.Tensor, tf.Tensor]:
-        def read(chosen: np.ndarray) -> list[np.ndarray]:
-            # In sorted order a file is read forwards.
-            chosen = np.sort(chosen)
-            return [array[chosen] for array in self._arrays]
-
-        batch = tf.numpy_function(read, [items], [tf.as_dtype(array.dtype) for array in self._arrays])
-        for tensor, array in zip(batch, self._arrays, strict=True):
+        arrays = self._inputs.arrays()
+        batch = tf.numpy_function(self._inputs.read, [items], [tf.as_dtype(array.dtype) for array in arrays])
+        for tensor, array in zip(batch, arrays, strict=True):
             tensor.set_shape((None, *array.shape[1:]))
         return tuple(batch), counts, count

@@ -14,7 +14,6 @@ import tensorflow as tf
 from trainer.fit.batches import Batches, Inputs
 from trainer.fit.checkpoints import Checkpoint, Saved
 from trainer.fit.time_left import time_left
-from trainer.network.lean_network import lean
 
 log = logging.getLogger("crackgate")
 
@@ -32,14 +31,13 @@ class Plan:
     """How long a stage may take; `stage` is its name in messages.
 
     `batch_size` counts items over all devices. `patience` is the number of epochs without a lower eval loss after which
-    the stage stops. `dtype`, "float32" or "bfloat16", is that of steps on one CPU; the eval loss is always in float32.
+    the stage stops with the weights of its best epoch; None: the last epoch's weights are kept, whatever their loss.
     """
 
     stage: str
     batch_size: int
     epochs: int
-    patience: int
-    dtype: str = "float32"
+    patience: int | None
 
 
 def fit(
@@ -53,7 +51,7 @@ def fit(
     tensorboard_dir: Path,
     checkpoint: Checkpoint | None,
 ) -> History:
-    """Trains a model in place and leaves it with the weights of the epoch of the lowest eval loss.
+    """Trains a model in place, and leaves it with the weights of the epoch that `plan` keeps.
 
     Call it within the scope of the strategy in which the model was made. The weights depend on the arguments alone,
     even after a kill.
@@ -64,7 +62,7 @@ def fit(
         loss: With reduction "none"; a step lowers its weighted sum over the batch, divided by the batch's items.
         train: Training items.
         draw: From an epoch (counted from 0) to its items in their order; the same items at each call.
-        validation: Items whose loss chooses the epoch.
+        validation: Items whose loss may choose the epoch.
         plan: Sizes and bounds.
         tensorboard_dir: Receives the logs, in `train/` and `validation/`.
         checkpoint: Keeps each epoch, and resumes from it; None to keep nothing.
@@ -76,9 +74,8 @@ def fit(
         ValueError: The loss became NaN or infinite.
     """
     optimizer.build(model.trainable_variables)
-    train_steps = _Steps(model, plan.dtype, loss, train, plan.batch_size, optimizer)
-    # In float32, as exported.
-    validation_steps = _Steps(model, "float32", loss, validation, plan.batch_size)
+    train_steps = _Steps(model, loss, train, plan.batch_size, optimizer)
+    validation_steps = _Steps(model, loss, validation, plan.batch_size)
     history: History = {"loss": [], "accuracy": [], "val_loss": [], "val_accuracy": []}
     best_weights = model.get_weights()
     logs = _TensorBoard(tensorboard_dir)
@@ -92,9 +89,9 @@ def fit(
     began, first = time.monotonic(), len(history["loss"])
     _check_agreement(first)
     for epoch in range(first, plan.epochs):
-        if _epochs_without_gain(history) >= plan.patience:
+        if plan.patience is not None and _epochs_without_gain(history) >= plan.patience:
             break
-        progress = _Progress(f"{plan.stage}, epoch {epoch + 1} of at most {plan.epochs}")
+        progress = _Progress(f"{plan.stage}, epoch {epoch + 1} of {_bound(plan)}")
         measured = (*train_steps.epoch(draw(epoch), progress), *validation_steps.epoch())
         weights = model.get_weights()
         # A ReLU may turn NaN into a number: the losses alone do not show it.
@@ -106,23 +103,27 @@ def fit(
             )
         for measures, value in zip(history.values(), measured, strict=True):
             measures.append(value)
-        if _epochs_without_gain(history) == 0:
+        if plan.patience is None or _epochs_without_gain(history) == 0:
             best_weights = weights
         logs.write(epoch, history)
         if checkpoint:
             variables = [keras.ops.convert_to_numpy(variable) for variable in _state(model, optimizer)]
             checkpoint.save(Saved(variables, best_weights, history))
         log.info(
-            "%s, epoch %d of at most %d: eval loss %.4f, accuracy %.4f, at most %s",
+            "%s, epoch %d of %s: eval loss %.4f, accuracy %.4f, at most %s",
             plan.stage,
             epoch + 1,
-            plan.epochs,
+            _bound(plan),
             history["val_loss"][-1],
             history["val_accuracy"][-1],
             time_left(time.monotonic() - began, epoch + 1 - first, plan.epochs - first),
         )
     model.set_weights(best_weights)
     return history
+
+
+def _bound(plan: Plan) -> str:
+    return str(plan.epochs) if plan.patience is None else f"at most {plan.epochs}"
 
 
 def _check_agreement(epoch: int) -> None:
@@ -152,7 +153,6 @@ class _Steps:
     def __init__(
         self,
         model: keras.Model,
-        dtype: str,
         loss: keras.losses.Loss,
         inputs: Inputs,
         batch_size: int,
@@ -160,12 +160,11 @@ class _Steps:
     ):
         strategy = tf.distribute.get_strategy()
         self._batches, self._batch_size = Batches(inputs), batch_size
-        network = lean(model, dtype)
 
         def measure(batch: Any, counts: tf.Tensor, training: bool) -> tuple[tf.Tensor, tf.Tensor]:
             """Weighted losses; their sum and the number of correct classifications."""
             values, labels, weights = self._batches.unpack(batch)
-            logits = tf.cast(network(values, training=training), tf.float32)
+            logits = tf.cast(model(values, training=training), tf.float32)
             losses = loss(labels, logits) * weights * counts
             # In 64 bits it does not matter how many steps one call made.
             correct = tf.cast(tf.argmax(logits, axis=1) == labels, tf.float32) * counts
@@ -185,7 +184,7 @@ class _Steps:
         def test_step(batch: Any, counts: tf.Tensor, _count: tf.Tensor) -> tf.Tensor:
             return measure(batch, counts, training=False)[1]
 
-        # AutoGraph would take a second to rewrite the network's code.
+        # AutoGraph would take a second to rewrite the step's code.
         @tf.function(reduce_retracing=True, autograph=False)
         def run(batches: Any, times: tf.Tensor) -> tf.Tensor:
             def add_step(done: tf.Tensor, total: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:

@@ -1,6 +1,8 @@
 """The two stages of transfer learning: the head on a frozen backbone, then the top blocks together with the head."""
 
+import dataclasses
 import logging
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,14 +19,16 @@ from trainer.fit.fused_adam import FusedAdam
 from trainer.fit.loop import History, Plan, fit
 from trainer.imbalance import draw_epoch, draw_part, eval_weights, train_weights
 from trainer.network.classifier import assemble
-from trainer.network.lean_network import lean
-from trainer.strategy import is_chief, step_dtype
+from trainer.network.training_copy import copy_weights, training_copy
+from trainer.strategy import is_chief, training_policy
 
 log = logging.getLogger("crackgate")
 
 _LOSS = keras.losses.SparseCategoricalCrossentropy(from_logits=True, reduction="none")
 
 _PREDICTED_AT_ONCE = 128
+# Activations that a stream holds at a time: some 110 MB at 160 x 160 pixels.
+_MOST_FRESH = 4500
 
 
 @dataclass(frozen=True)
@@ -53,7 +57,7 @@ def train_stages(
     tensorboard_dir: Path,
     checkpoints: Path | None = None,
 ) -> Stages:
-    """Trains the head, then the upper part with it, in place, within the scope of the strategy that made them.
+    """Trains the head, then the upper part with it, in place, on the devices of the strategy in scope.
 
     `upper` is the backbone from the cut on. The logs go to `head/` and `fine_tune/`. A stage resumes from the folder
     `checkpoints`; None keeps nothing. A loss that becomes NaN or infinite raises ValueError.
@@ -101,8 +105,9 @@ def _train_head(
 ) -> History:
     train, validation = views.train, views.validation
     inputs = _inputs(train.features, train.labels, train_weights(train.labels, options.imbalance))
-    return fit(
-        head,
+    copy = training_copy(head, "float32")
+    history = fit(
+        copy,
         _optimizer(options.head_learning_rate, options),
         _LOSS,
         inputs,
@@ -112,6 +117,8 @@ def _train_head(
         tensorboard_dir,
         checkpoint,
     )
+    copy_weights(copy, head)
+    return history
 
 
 def _fine_tune(
@@ -122,50 +129,82 @@ def _fine_tune(
     tensorboard_dir: Path,
     checkpoint: Checkpoint | None,
 ) -> tuple[History, bool]:
-    train, validation = views.train, views.validation
-    assert train.activations is not None and validation.activations is not None, "fine-tuning needs stored activations"
-    top = assemble(upper, head)
-    each = train.features.shape[1]
-    shown = -(-len(train.labels) * each // options.views)
-
-    def one_view_each(epoch: int) -> np.ndarray:
-        """One view of each of the epoch's images."""
-        images = draw_part(train.labels, options.imbalance, options.seed, epoch, shown)
-        return images * each + np.random.default_rng([options.seed, epoch, 1]).integers(each, size=shown)
-
-    steps_per_epoch = -(-shown // options.batch_size)
-    steps = options.fine_tune_epochs * steps_per_epoch
-    warm_up = -(-steps_per_epoch // 2)
-    # From zero up for half an epoch: Adam's first steps, before it knows the gradients, would undo the features.
+    validation = views.validation
+    assert validation.activations is not None, "fine-tuning needs stored activations"
+    epochs = _FineTuningEpochs(views, options)
+    total = epochs.count * epochs.steps
+    warm_up = -(-total // (2 * options.fine_tune_epochs))
+    # From zero up: Adam's first steps, before it knows the gradients, would undo the features.
     rate = keras.optimizers.schedules.CosineDecay(
-        0.0, max(1, steps - warm_up), warmup_target=options.fine_tune_learning_rate, warmup_steps=warm_up
+        0.0, max(1, total - warm_up), warmup_target=options.fine_tune_learning_rate, warmup_steps=warm_up
     )
-    before, weights = top.get_weights(), eval_weights(validation.labels, options.imbalance)
+    weights = eval_weights(validation.labels, options.imbalance)
     chosen_by = _inputs(validation.activations, validation.labels, weights)
     features_of_frozen = _inputs(validation.features, validation.labels, weights).values
     frozen_logits = keras.ops.convert_to_numpy(head(features_of_frozen, training=False))
+    top = assemble(upper, head)
+    before = top.get_weights()
+    copy = training_copy(top, training_policy(options.mixed_precision))
     history = fit(
-        top,
+        copy,
         _optimizer(rate, options),
         _LOSS,
-        _inputs(train.activations, train.labels, train_weights(train.labels, options.imbalance)),
-        one_view_each,
+        epochs.inputs,
+        epochs.draw,
         chosen_by,
-        Plan(
-            "fine-tuning",
-            options.batch_size,
-            options.fine_tune_epochs,
-            options.patience,
-            step_dtype(options.mixed_precision),
-        ),
+        Plan("fine-tuning", options.batch_size, epochs.count, patience=None),
         tensorboard_dir,
         checkpoint,
     )
+    copy_weights(copy, top)
     kept = not _clearly_worse(_logits(top, chosen_by.values), frozen_logits, chosen_by)
     if not kept:
         log.info("fine-tuning raised the eval loss by more than two standard errors: keeping the frozen backbone")
         top.set_weights(before)
     return history, kept
+
+
+class _FineTuningEpochs:
+    """What each epoch of fine-tuning shows: every training image at least once in all.
+
+    Images of the sample are shown `fine_tune_epochs` times, in another view each time while they have others. Streamed
+    images are shown once, mixed with them.
+    """
+
+    def __init__(self, views: TrainingViews, options: TrainOptions):
+        train, self._stream, self._options = views.train, views.stream, options
+        assert train.activations is not None, "fine-tuning needs stored activations"
+        self._labels, self._each = train.labels, train.features.shape[1]
+        streamed = 0 if self._stream is None else len(self._stream.labels)
+        self.count = max(options.fine_tune_epochs, -(-streamed // _MOST_FRESH))
+        shown = len(self._labels) * self._each * options.fine_tune_epochs / options.views
+        self._shown = math.ceil(max(shown, len(self._labels)) / self.count)
+        self._load = -(-streamed // self.count)
+        labels = self._labels if self._stream is None else np.concatenate([self._labels, self._stream.labels])
+        self._weights = train_weights(labels, options.imbalance)
+        fresh = None
+        if self._stream is not None:
+            activations = np.empty((self._load, *train.activations.shape[2:]), train.activations.dtype)
+            fresh = Inputs(activations, np.empty(self._load, np.int64), np.empty(self._load, np.float32))
+        stored = _inputs(train.activations, train.labels, self._weights[: len(train.labels)])
+        self.inputs = dataclasses.replace(stored, fresh=fresh)
+        self.steps = -(-(self._shown + self._load) // options.batch_size)
+
+    def draw(self, epoch: int) -> np.ndarray:
+        """The items of an epoch in their order, after reading its load of the stream."""
+        options = self._options
+        rng = np.random.default_rng([options.seed, epoch, 1])
+        images = draw_part(self._labels, options.imbalance, options.seed, epoch, self._shown)
+        items = images * self._each + rng.integers(self._each, size=self._shown)
+        if self._stream is None:
+            return items
+        fresh, first = self.inputs.fresh, epoch * self._load
+        assert fresh is not None and fresh.weights is not None
+        count = min(self._load, len(self._stream.labels) - first)
+        self._stream.read(first, fresh.values[:count])
+        fresh.labels[:count] = self._stream.labels[first : first + count]
+        fresh.weights[:count] = self._weights[len(self._labels) + first :][:count]
+        return rng.permutation(np.concatenate([items, len(self.inputs.labels) + np.arange(count)]))
 
 
 def _clearly_worse(logits: np.ndarray, than: np.ndarray, inputs: Inputs) -> bool:
@@ -180,9 +219,8 @@ def _logits(top: keras.Model, activations: np.ndarray) -> np.ndarray:
     """Logits for any number of stored activations, in batches that fit into memory."""
     starts = range(0, len(activations), _PREDICTED_AT_ONCE)
     batches = (activations[start : start + _PREDICTED_AT_ONCE].astype(np.float32) for start in starts)
-    network = lean(top, "float32")
     # Eagerly: to trace a graph takes longer than these few batches.
-    return np.concatenate([keras.ops.convert_to_numpy(network(batch, training=False)) for batch in batches])
+    return np.concatenate([keras.ops.convert_to_numpy(top(batch, training=False)) for batch in batches])
 
 
 def _inputs(views: np.ndarray, labels: np.ndarray, weights: np.ndarray) -> Inputs:

@@ -17,6 +17,7 @@ from crackgate.config.backbone_names import (
 )
 from crackgate.own_code import is_own
 from trainer.network.efficientnet_lite import efficientnet_lite, pretrained_weights_file
+from trainer.network.folded_backbone import fold_batch_norm
 from trainer.network.own_backbone import own_backbone
 
 log = logging.getLogger("crackgate")
@@ -33,6 +34,7 @@ def build_backbone(name: str, image_size: int, weights: str) -> keras.Model:
 
     `name` is one of `BACKBONES`, or "package.module:function" of the user's own. `weights` is "imagenet", "none" or a
     file's path. ValueError says which name, weights or model cannot be used, and why.
+    BatchNorm after a convolution is folded into it; any other is frozen.
     """
     try:
         check_backbone_name(name)
@@ -41,10 +43,10 @@ def build_backbone(name: str, image_size: int, weights: str) -> keras.Model:
     if weights not in ("imagenet", "none") and not Path(weights).is_file():
         raise ValueError(f"train.weights: received {weights!r}, allowed are 'imagenet', 'none' or an existing file")
     if is_own(name):
-        return own_backbone(name, image_size, weights)
+        return fold_batch_norm(own_backbone(name, image_size, weights))
     if name in EFFICIENTNET_LITES:
-        return efficientnet_lite(name, image_size, _lite_weights(name, weights))
-    return _keras_application(name, image_size, weights)
+        return fold_batch_norm(efficientnet_lite(name, image_size, _lite_weights(name, weights)))
+    return fold_batch_norm(_keras_application(name, image_size, weights))
 
 
 def _lite_weights(name: str, weights: str) -> Path | None:

@@ -19,11 +19,7 @@ def build_head(channels: int, classes: int, options: TrainOptions) -> keras.Mode
 
 
 def assemble(backbone: keras.Model, head: keras.Model) -> keras.Model:
-    """The model from a backbone's input to logits, with shared weights; BatchNorm stays in inference mode for good."""
-    # `backbone(x, training=False)` does not hold: Keras 3 overrides it in a functional model.
-    for layer in backbone._flatten_layers():
-        if isinstance(layer, keras.layers.BatchNormalization):
-            layer.trainable = False
+    """The model from a backbone's input to logits, with shared weights."""
     image = keras.Input(backbone.input_shape[1:], name="image")
     features = keras.layers.GlobalAveragePooling2D()(backbone(image))
     return keras.Model(image, head(features), name="classifier")

@@ -1,0 +1,81 @@
+"""A backbone whose frozen BatchNorm is part of its convolutions: a plain Keras model that trains, serves and exports."""
+
+from typing import Any
+
+import keras
+import numpy as np
+
+# Their kernels have the output channels on the last axis, or, of a depthwise one, on the axis before it.
+_FOLDABLE = (keras.layers.Conv2D, keras.layers.DepthwiseConv2D)
+
+
+def fold_batch_norm(backbone: keras.Model) -> keras.Model:
+    """Returns a functional model with the same outputs to within rounding, in inference mode.
+
+    Each BatchNormalization that alone follows a convolution without an activation is multiplied into kernel and bias.
+    Any other layer is copied with its weights, and a BatchNormalization that is left is frozen.
+    """
+    norms = _foldable_norms(backbone)
+    folded = {norm.name for norm in norms.values()}
+
+    def copied(layer: keras.Layer) -> keras.Layer:
+        config = layer.get_config() | ({"use_bias": True} if layer.name in norms else {})
+        return type(layer).from_config(config)
+
+    def called(layer: keras.Layer, *inputs: Any, **arguments: Any) -> Any:
+        return inputs[0] if layer.name in folded else layer(*inputs, **arguments)
+
+    plain = keras.models.clone_model(backbone, clone_function=copied, call_function=called)
+    for layer in filter(lambda layer: layer.weights, plain.layers):
+        original = backbone.get_layer(layer.name)
+        layer.set_weights(_folded(original, norms[layer.name]) if layer.name in norms else original.get_weights())
+        if isinstance(layer, keras.layers.BatchNormalization):
+            layer.trainable = False
+    return plain
+
+
+def _foldable_norms(backbone: keras.Model) -> dict[str, keras.layers.BatchNormalization]:
+    """The BatchNormalization to fold, by the name of its convolution."""
+    consumers: dict[int, list[keras.Layer]] = {}
+    for layer in backbone.layers:
+        for tensor in keras.tree.flatten(_tensor(layer, "input")):
+            consumers.setdefault(id(tensor), []).append(layer)
+    found = {}
+    for layer in backbone.layers:
+        output = _tensor(layer, "output")
+        followers = consumers.get(id(output), [])
+        if (
+            type(layer) in _FOLDABLE
+            and layer.activation is keras.activations.linear
+            and layer.data_format == "channels_last"
+            and len(followers) == 1
+            and type(followers[0]) is keras.layers.BatchNormalization
+            and followers[0].axis in (-1, 3)
+            and _tensor(followers[0], "output") is not None
+            and all(output is not end for end in keras.tree.flatten(backbone.output))
+        ):
+            found[layer.name] = followers[0]
+    return found
+
+
+def _tensor(layer: keras.Layer, side: str) -> Any:
+    """The layer's input or output in the graph; None when it is called several times, or is not a functional layer."""
+    try:
+        return getattr(layer, side)
+    except (AttributeError, ValueError):
+        return None
+
+
+def _folded(convolution: keras.Layer, norm: keras.layers.BatchNormalization) -> list[np.ndarray]:
+    kernel, *bias = convolution.get_weights()
+    mean, variance = (keras.ops.convert_to_numpy(value) for value in (norm.moving_mean, norm.moving_variance))
+    scale = 1 / np.sqrt(variance + norm.epsilon)
+    if norm.scale:
+        scale = scale * keras.ops.convert_to_numpy(norm.gamma)
+    offset = ((bias[0] if bias else 0.0) - mean) * scale
+    if norm.center:
+        offset = offset + keras.ops.convert_to_numpy(norm.beta)
+    if isinstance(convolution, keras.layers.DepthwiseConv2D):
+        channels, multiplier = kernel.shape[-2:]
+        return [kernel * scale.reshape(channels, multiplier), offset]
+    return [kernel * scale, offset]
