@@ -9,13 +9,11 @@ from typing import Any
 
 import keras
 import numpy as np
-import tensorflow as tf
 
 from crackgate.config.train import TrainOptions
 from trainer.features.views import TrainingViews
 from trainer.fit.batches import Inputs
 from trainer.fit.checkpoints import Checkpoint
-from trainer.fit.fused_adam import FusedAdam
 from trainer.fit.loop import History, Plan, fit
 from trainer.imbalance import draw_epoch, draw_part, eval_weights, train_weights
 from trainer.network.classifier import assemble
@@ -230,6 +228,6 @@ def _inputs(views: np.ndarray, labels: np.ndarray, weights: np.ndarray) -> Input
 
 
 def _optimizer(rate: Any, options: TrainOptions) -> keras.optimizers.Optimizer:
-    adam = (keras.optimizers.Adam if tf.distribute.has_strategy() else FusedAdam)(rate)
+    adam = keras.optimizers.Adam(rate)
     # Small gradients are 0 in float16, unless the loss is scaled up first.
     return keras.optimizers.LossScaleOptimizer(adam) if options.mixed_precision == "float16" else adam

@@ -1,4 +1,4 @@
-"""A backbone whose frozen BatchNorm is part of its convolutions: a plain Keras model that trains, serves and exports."""
+"""A backbone whose frozen BatchNorm is part of its convolutions: a plain Keras model, which is also served."""
 
 from typing import Any
 
