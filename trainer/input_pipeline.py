@@ -20,7 +20,7 @@ def read_images(
     """Batches of float32 images (batch, image_size, image_size, 3) in 0 to 255 and int64 labels (batch,).
 
     They come in the stored order from gzipped TFRecord files of `tf.train.Example`s; the last batch may be smaller.
-    `chosen`, bool (images,), marks the images to read; None reads all.
+    `chosen`, bool (images,), marks those of the first images to read; None reads all.
     """
 
     @_as_written
@@ -37,7 +37,7 @@ def read_images(
     records = read_examples(file_patterns)
     if chosen is not None:
         wanted = tf.constant(chosen)
-        records = records.enumerate().filter(_as_written(lambda row, _: wanted[row]))
+        records = records.take(len(chosen)).enumerate().filter(_as_written(lambda row, _: wanted[row]))
         records = records.map(_as_written(lambda _, record: record))
     images = records.map(parse, num_parallel_calls=tf.data.AUTOTUNE).batch(batch_size).prefetch(2)
     return images.with_options(untuned())

@@ -127,8 +127,9 @@ class _ViewSource:
     def stream(self, file_patterns: list[str], rows: np.ndarray, first: int, activations: np.ndarray) -> None:
         """Fills activations with one view of each of the stored images `rows[first : first + len(activations)]`."""
         options, count = self._options, len(activations)
-        chosen = np.zeros(rows.max() + 1, bool)
-        chosen[rows[first : first + count]] = True
+        wanted = rows[first : first + count]
+        chosen = np.zeros(wanted[-1] + 1, bool)
+        chosen[wanted] = True
         images = read_images(file_patterns, options.image_size, _READ_AT_ONCE, chosen)
         # Another seed for each part: a resumed training draws what an uninterrupted one draws.
         augment = self._augment(options.seed + _SEEDS["eval"] + 5 + first) if options.views > 1 else None
