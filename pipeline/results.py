@@ -13,6 +13,7 @@ from crackgate.contracts.drift_findings import DriftFindings
 from crackgate.contracts.separation import Separation
 from crackgate.contracts.serving_findings import ServingFindings
 from crackgate.contracts.threshold_findings import ThresholdFindings
+from crackgate.contracts.training_images import TrainingImages
 from crackgate.gate.rules import gate_rules
 from crackgate.runs.lineage import Execution
 from crackgate.runs.summary import Images, Summary
@@ -87,3 +88,5 @@ def _add_outputs(summary: Summary, done: dict[str, Execution]) -> None:
         summary.outputs |= {
             name: str(folder / file) for name, file in _AUGMENTATION_FILES.items() if (folder / file).exists()
         }
+        history = json.loads((folder / HISTORY_FILE).read_text(encoding="utf-8"))
+        summary.training_images = TrainingImages.model_validate(history["images"])

@@ -17,6 +17,7 @@ from crackgate.contracts.positive_names import PositiveClasses
 from crackgate.contracts.separation import Separation
 from crackgate.contracts.serving_findings import ServingFindings
 from crackgate.contracts.threshold_findings import ThresholdFindings
+from crackgate.contracts.training_images import TrainingImages
 from crackgate.contracts.verdict import EXIT_CODES, Verdict
 
 SUMMARY_FILE = "summary.json"
@@ -64,6 +65,7 @@ class Summary(BaseModel):
         judges_only: Whether `crackgate gate` made the run, which releases nothing.
         exit_code: See `EXIT_CODES`.
         threshold: How the model's decision threshold was chosen; None, too, where the highest score decides.
+        training_images: How much of the training images the model has learnt from.
         reasons: Sentences that say why the model was not released, or refused by `crackgate gate`.
         separations: Qualities of the images that tell a class apart by themselves: warnings.
         pushed_version: The released version; None without a release.
@@ -88,6 +90,7 @@ class Summary(BaseModel):
     separations: list[Separation] = Field(default_factory=list)
     drift: DriftFindings | None = None
     threshold: ThresholdFindings | None = None
+    training_images: TrainingImages | None = None
     evaluation: Evaluation | None = None
     serving: ServingFindings | None = None
     pushed_version: int | None = None

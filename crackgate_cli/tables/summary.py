@@ -15,6 +15,8 @@ def print_summary(console: Console, summary: Summary, summary_file: str) -> None
     console.print()
     if summary.images.found:
         _print_images(console, summary)
+    if summary.training_images is not None:
+        console.print(f"training: {summary.training_images.in_words()}", highlight=False)
     if summary.threshold is not None:
         console.print(" ".join(summary.threshold.sentences()), highlight=False, soft_wrap=True, markup=False)
     if summary.evaluation is not None:

@@ -42,7 +42,12 @@ def write_curves(stages: Stages, options: TrainOptions, folder: Path) -> None:
 
 def write_history(stages: Stages, folder: Path) -> None:
     """Writes losses and accuracies of each epoch as JSON."""
-    content = {"head": stages.head, "fine_tune": stages.fine_tune, "fine_tune_kept": stages.fine_tune_kept}
+    content = {
+        "head": stages.head,
+        "fine_tune": stages.fine_tune,
+        "fine_tune_kept": stages.fine_tune_kept,
+        "images": stages.images.model_dump(),
+    }
     (folder / HISTORY_FILE).write_text(json.dumps(content, indent=2))
 
 

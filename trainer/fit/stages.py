@@ -11,6 +11,7 @@ import keras
 import numpy as np
 
 from crackgate.config.train import TrainOptions
+from crackgate.contracts.training_images import TrainingImages
 from trainer.features.views import TrainingViews
 from trainer.fit.batches import Inputs
 from trainer.fit.checkpoints import Checkpoint
@@ -34,12 +35,13 @@ class Stages:
     """Per epoch of each stage: loss, accuracy, val_loss and val_accuracy; `fine_tune` is empty when turned off.
 
     `train.imbalance` weights the losses, not the accuracies. `fine_tune_kept` is False when fine-tuning was clearly
-    worse on eval than the frozen backbone.
+    worse on eval than the frozen backbone. `images` says how many images the kept weights depend on.
     """
 
     head: History
     fine_tune: History
     fine_tune_kept: bool
+    images: TrainingImages
 
     @property
     def kept_loss(self) -> float:
@@ -66,9 +68,11 @@ def train_stages(
     )
     head_history = _train_head(head, views, options, tensorboard_dir / "head", of_head)
     if options.fine_tune_epochs == 0:
-        return Stages(head_history, {}, fine_tune_kept=False)
+        return Stages(head_history, {}, fine_tune_kept=False, images=_images(views, streamed=False))
     history, kept = _fine_tune(upper, head, views, options, tensorboard_dir / "fine_tune", of_fine_tuning)
-    return Stages(head_history, history, kept)
+    if not kept and views.stream is not None:
+        log.warning("the head alone is kept, which saw %d of the training images", len(views.train.labels))
+    return Stages(head_history, history, kept, _images(views, streamed=kept))
 
 
 def predict_eval(
@@ -92,6 +96,13 @@ def predict_eval(
             assert part.activations is not None, "fine-tuning needs stored activations"
             logits.append(_logits(top, part.activations[:, 0]))
     return np.concatenate(logits)[order], labels[order]
+
+
+def _images(views: TrainingViews, streamed: bool) -> TrainingImages:
+    kept, each = views.train.features.shape[:2]
+    others = 0 if views.stream is None else len(views.stream.labels)
+    learnt = others if streamed else 0
+    return TrainingImages(available=kept + others, learnt_from=kept + learnt, views=kept * each + learnt)
 
 
 def _train_head(

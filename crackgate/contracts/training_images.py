@@ -1,0 +1,25 @@
+"""How much of the training images a model has learnt from."""
+
+from pydantic import BaseModel, ConfigDict
+
+
+class TrainingImages(BaseModel):
+    """Numbers of images of the train split, and of the views that were made of them.
+
+    Attributes:
+        available: Images of the split.
+        learnt_from: Those that the weights depend on.
+        views: Versions of them, as they are or augmented, without those of another epoch.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    available: int
+    learnt_from: int
+    views: int
+
+    def in_words(self) -> str:
+        """For instance "learnt from all 7,000 images, in 7,000 views"."""
+        every = self.learnt_from == self.available
+        share = f"all {self.available:,}" if every else f"only {self.learnt_from:,} of {self.available:,}"
+        return f"learnt from {share} images, in {self.views:,} views"
