@@ -19,7 +19,7 @@ from trainer.fit.stages import train_stages
 from trainer.fit.time_left import time_left
 from trainer.network.backbones import build_backbone, split_at_top
 from trainer.network.classifier import build_head
-from trainer.strategy import build_strategy, precision
+from trainer.strategy import build_strategy
 
 log = logging.getLogger("crackgate")
 
@@ -94,12 +94,12 @@ class _StagesTuner(keras_tuner.Tuner):
         self._began, self._before = time.monotonic(), len(self.oracle.end_order)
         self._temporary = tempfile.TemporaryDirectory(dir=self._fn_args.working_dir)
         self._strategy = build_strategy(options)
-        with self._strategy.scope(), precision(options.mixed_precision):
-            keras.utils.set_random_seed(options.seed)
-            self._backbone = build_backbone(options.backbone, options.image_size, options.weights)
-            lower, self._upper = split_at_top(self._backbone, min(1.0, 2 * options.fine_tune_share))
-            self._pretrained = self._upper.get_weights()
-            files = self._fn_args.train_files, self._fn_args.eval_files
+        keras.utils.set_random_seed(options.seed)
+        self._backbone = build_backbone(options.backbone, options.image_size, options.weights)
+        lower, self._upper = split_at_top(self._backbone, min(1.0, 2 * options.fine_tune_share))
+        self._pretrained = self._upper.get_weights()
+        files = self._fn_args.train_files, self._fn_args.eval_files
+        with self._strategy.scope():
             self._views = training_views(lower, self._upper, options, *files, Path(self._temporary.name))
 
     def run_trial(self, trial: Any) -> dict[str, float]:
@@ -110,12 +110,12 @@ class _StagesTuner(keras_tuner.Tuner):
         log.info("trial %d of %d: %s", number, self._trials, described)
         options = TrainOptions.model_validate({**self._options.model_dump(), **values})
         folder = Path(self.get_trial_dir(trial.trial_id))
-        with self._strategy.scope(), precision(options.mixed_precision):
-            keras.utils.set_random_seed(options.seed)
-            self._upper.set_weights(self._pretrained)
-            _train_only_top(self._backbone, self._upper, options.fine_tune_share)
-            head = build_head(self._backbone.output_shape[-1], len(self._fn_args.custom_config["classes"]), options)
-            logs = Path(self._temporary.name, f"logs-{trial.trial_id}")
+        keras.utils.set_random_seed(options.seed)
+        self._upper.set_weights(self._pretrained)
+        _train_only_top(self._backbone, self._upper, options.fine_tune_share)
+        head = build_head(self._backbone.output_shape[-1], len(self._fn_args.custom_config["classes"]), options)
+        logs = Path(self._temporary.name, f"logs-{trial.trial_id}")
+        with self._strategy.scope():
             try:
                 stages = train_stages(self._upper, head, self._views, options, logs, folder)
             except ValueError as error:
@@ -143,4 +143,5 @@ def _train_only_top(backbone: keras.Model, upper: keras.Model, share: float) -> 
     _, top = split_at_top(backbone, share)
     names = {layer.name for layer in top.layers}
     for layer in upper.layers:
-        layer.trainable = layer.name in names
+        # BatchNorm that no convolution took up stays frozen.
+        layer.trainable = layer.name in names and not isinstance(layer, keras.layers.BatchNormalization)

@@ -84,16 +84,17 @@ def _train(folder: Path, options: TrainOptions, devices: int, tf_config: str) ->
     from trainer.fit.stages import train_stages
     from trainer.network.backbones import split_at_top
     from trainer.network.classifier import build_head
-    from trainer.strategy import build_strategy, is_chief, precision
+    from trainer.network.folded_backbone import fold_batch_norm
+    from trainer.strategy import build_strategy, is_chief
 
     cpu = tf.config.list_physical_devices("CPU")[0]
     tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * devices)
     strategy = build_strategy(options)
-    with strategy.scope(), precision(options.mixed_precision):
-        keras.utils.set_random_seed(options.seed)
-        backbone = _backbone()
-        lower, upper = split_at_top(backbone, options.fine_tune_share)
-        head = build_head(backbone.output_shape[-1], 2, options)
+    keras.utils.set_random_seed(options.seed)
+    backbone = fold_batch_norm(_backbone())
+    lower, upper = split_at_top(backbone, options.fine_tune_share)
+    head = build_head(backbone.output_shape[-1], 2, options)
+    with strategy.scope():
         train, validation = (
             _views(folder, split, count, seed, lower, upper, options)
             for split, count, seed in (("train", 52, 1), ("eval", 24, 2))

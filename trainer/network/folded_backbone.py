@@ -19,7 +19,13 @@ def fold_batch_norm(backbone: keras.Model) -> keras.Model:
     folded = {norm.name for norm in norms.values()}
 
     def copied(layer: keras.Layer) -> keras.Layer:
-        config = layer.get_config() | ({"use_bias": True} if layer.name in norms else {})
+        config = layer.get_config()
+        if layer.name in norms:
+            config["use_bias"] = True
+        # As numbers: Keras forgets learnt statistics when such a layer gets weights.
+        if isinstance(layer, keras.layers.Normalization) and layer.weights:
+            for name, values in (("mean", layer.adapt_mean), ("variance", layer.adapt_variance)):
+                config[name] = keras.ops.convert_to_numpy(values).tolist()
         return type(layer).from_config(config)
 
     def called(layer: keras.Layer, *inputs: Any, **arguments: Any) -> Any:
@@ -29,6 +35,7 @@ def fold_batch_norm(backbone: keras.Model) -> keras.Model:
     for layer in filter(lambda layer: layer.weights, plain.layers):
         original = backbone.get_layer(layer.name)
         layer.set_weights(_folded(original, norms[layer.name]) if layer.name in norms else original.get_weights())
+    for layer in plain._flatten_layers():
         if isinstance(layer, keras.layers.BatchNormalization):
             layer.trainable = False
     return plain
@@ -36,34 +43,27 @@ def fold_batch_norm(backbone: keras.Model) -> keras.Model:
 
 def _foldable_norms(backbone: keras.Model) -> dict[str, keras.layers.BatchNormalization]:
     """The BatchNormalization to fold, by the name of its convolution."""
-    consumers: dict[int, list[keras.Layer]] = {}
-    for layer in backbone.layers:
-        for tensor in keras.tree.flatten(_tensor(layer, "input")):
-            consumers.setdefault(id(tensor), []).append(layer)
+    consumers: dict[int, list[keras.Operation]] = {}
+    for operation in backbone.operations:
+        for node in operation._inbound_nodes:
+            for tensor in node.input_tensors:
+                consumers.setdefault(id(tensor), []).append(operation)
+    ends = {id(tensor) for tensor in keras.tree.flatten(backbone.output)}
     found = {}
     for layer in backbone.layers:
-        output = _tensor(layer, "output")
-        followers = consumers.get(id(output), [])
+        if type(layer) not in _FOLDABLE or len(layer._inbound_nodes) != 1 or id(layer.output) in ends:
+            continue
+        followers = consumers.get(id(layer.output), [])
         if (
-            type(layer) in _FOLDABLE
-            and layer.activation is keras.activations.linear
+            layer.activation is keras.activations.linear
             and layer.data_format == "channels_last"
             and len(followers) == 1
             and type(followers[0]) is keras.layers.BatchNormalization
             and followers[0].axis in (-1, 3)
-            and _tensor(followers[0], "output") is not None
-            and all(output is not end for end in keras.tree.flatten(backbone.output))
+            and len(followers[0]._inbound_nodes) == 1
         ):
             found[layer.name] = followers[0]
     return found
-
-
-def _tensor(layer: keras.Layer, side: str) -> Any:
-    """The layer's input or output in the graph; None when it is called several times, or is not a functional layer."""
-    try:
-        return getattr(layer, side)
-    except (AttributeError, ValueError):
-        return None
 
 
 def _folded(convolution: keras.Layer, norm: keras.layers.BatchNormalization) -> list[np.ndarray]:

@@ -58,6 +58,9 @@ def _is_pointwise(layer: keras.Layer) -> bool:
 def _has_matrix_gradients(layer: keras.Layer) -> bool:
     if type(layer) is not keras.layers.DepthwiseConv2D or tf.config.list_logical_devices("GPU"):
         return False
+    # A layer that is called several times has inputs of several sizes.
+    if len(layer._inbound_nodes) != 1:
+        return False
     (rows, columns), (out_rows, out_columns) = layer.input.shape[1:3], layer.output.shape[1:3]
     return (
         layer.data_format == "channels_last"

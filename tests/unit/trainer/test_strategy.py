@@ -1,13 +1,15 @@
 """Strategies: one device by default, and errors that say what to do."""
 
 import json
+import logging
+from contextlib import nullcontext
 
-import keras
 import pytest
 import tensorflow as tf
 
 from crackgate.config.train import TrainOptions
-from trainer.strategy import build_strategy, is_chief, on_all_devices, precision
+from crackgate.model.inference_requests import computes_in_bfloat16
+from trainer.strategy import build_strategy, is_chief, on_all_devices, training_policy
 
 WORKERS = {"worker": ["one:1234", "two:1234"]}
 
@@ -47,13 +49,18 @@ def test_workers_must_meet_before_anything_else(monkeypatch: pytest.MonkeyPatch)
         build_strategy(TrainOptions(strategy="multi_worker"))
 
 
-def test_the_precision_ends_with_the_block() -> None:
-    before = keras.config.dtype_policy().name
-    for name in ("bfloat16", "float16"):
-        with precision(name):
-            layer = keras.layers.Dense(2)
-            layer.build((None, 3))
-        assert (layer.compute_dtype, layer.kernel.dtype) == (name, "float32")
-    with precision("none"):
-        assert keras.layers.Dense(2).compute_dtype == "float32"
-    assert keras.config.dtype_policy().name == before
+@pytest.mark.parametrize("in_scope", [False, True])
+def test_the_policy_is_what_was_asked_for(in_scope: bool, caplog: pytest.LogCaptureFixture) -> None:
+    scope = tf.distribute.MirroredStrategy(["/cpu:0"]).scope() if in_scope else nullcontext()
+    with scope, caplog.at_level(logging.WARNING, logger="crackgate"):
+        assert training_policy("none") == "float32"
+        assert not caplog.messages
+        assert training_policy("bfloat16") == "mixed_bfloat16"
+        assert training_policy("float16") == "mixed_float16"
+    assert ["there is no GPU" in message for message in caplog.messages] == [True, True]
+
+
+def test_auto_takes_bfloat16_on_a_single_cpu_that_computes_in_it() -> None:
+    assert training_policy("auto") == ("mixed_bfloat16" if computes_in_bfloat16() else "float32")
+    with tf.distribute.MirroredStrategy(["/cpu:0"]).scope():
+        assert training_policy("auto") == "float32"
