@@ -18,10 +18,24 @@ def eval_weights(labels: np.ndarray, imbalance: Imbalance) -> np.ndarray:
     return np.ones(len(labels), np.float32) if imbalance == "none" else _class_weights(labels)
 
 
-def _class_weights(labels: np.ndarray) -> np.ndarray:
+def shown_weights(labels: np.ndarray, imbalance: Imbalance, times: np.ndarray) -> np.ndarray:
+    """Weight in the loss of each image that training shows `times` times: float32 (images,), 1 on average.
+
+    Every class counts alike, whatever the draws left to do; with "none", every showing does. `times` is above 0.
+    """
+    return np.ones(len(labels), np.float32) if imbalance == "none" else _class_weights(labels, times)
+
+
+def draws(labels: np.ndarray, imbalance: Imbalance) -> np.ndarray:
+    """How often `draw_part` draws each image, relative to the average image: float (images,)."""
+    return _class_weights(labels) if imbalance == "balanced_sampling" else np.ones(len(labels))
+
+
+def _class_weights(labels: np.ndarray, times: np.ndarray | None = None) -> np.ndarray:
     """Inverse class frequency (King and Zeng 2001); classes without an image do not count."""
-    _, position, counts = np.unique(labels, return_inverse=True, return_counts=True)
-    return (len(labels) / (len(counts) * counts))[position].astype(np.float32)
+    _, position = np.unique(labels, return_inverse=True)
+    counts = np.bincount(position, times)
+    return (counts.sum() / (len(counts) * counts))[position].astype(np.float32)
 
 
 def draw_images(labels: np.ndarray, most: int, imbalance: Imbalance, rng: np.random.Generator) -> np.ndarray:

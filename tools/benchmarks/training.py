@@ -80,7 +80,7 @@ def compare(data: Path, folder: Path, recipe_epochs: int, assignments: list[str]
     (summary_file,) = (workspace / "runs").glob("*/summary.json")
     summary = json.loads(summary_file.read_text(encoding="utf-8"))
     training = summary["config"]["train"]
-    our_passes = min(counts["train"] * training["views"], training["most_views"]) + counts["eval"]
+    our_passes = summary["training_images"]["views"] + counts["eval"]
     our_passes += min(counts["eval"], CHOOSING_IMAGES) if training["views"] > 1 else 0
     print(f"{sum(counts.values())} photographs: {counts}")
     print(f"bare backbone.predict: {floor:.0f} images/s, one pass over train and eval {learnt_from / floor:.0f} s")

@@ -16,7 +16,7 @@ from trainer.features.views import TrainingViews
 from trainer.fit.batches import Inputs
 from trainer.fit.checkpoints import Checkpoint
 from trainer.fit.loop import History, Plan, fit
-from trainer.imbalance import draw_epoch, draw_part, eval_weights, train_weights
+from trainer.imbalance import draw_epoch, draw_part, draws, eval_weights, shown_weights, train_weights
 from trainer.network.classifier import assemble
 from trainer.network.training_copy import copy_weights, training_copy
 from trainer.strategy import is_chief, training_policy
@@ -184,20 +184,22 @@ class _FineTuningEpochs:
         train, self._stream, self._options = views.train, views.stream, options
         assert train.activations is not None, "fine-tuning needs stored activations"
         self._labels, self._each = train.labels, train.features.shape[1]
-        streamed = 0 if self._stream is None else len(self._stream.labels)
+        self._streamed = np.empty(0, np.int64) if self._stream is None else self._stream.labels
+        streamed = len(self._streamed)
         self.count = max(options.fine_tune_epochs, -(-streamed // _MOST_FRESH))
         shown = len(self._labels) * self._each * options.fine_tune_epochs / options.views
         self._shown = math.ceil(max(shown, len(self._labels)) / self.count)
-        self._load = -(-streamed // self.count)
-        labels = self._labels if self._stream is None else np.concatenate([self._labels, self._stream.labels])
-        self._weights = train_weights(labels, options.imbalance)
+        load = -(-streamed // self.count)
+        times = draws(self._labels, options.imbalance) * self._shown * self.count / len(self._labels)
+        labels = np.concatenate([self._labels, self._streamed])
+        self._weights = shown_weights(labels, options.imbalance, np.concatenate([times, np.ones(streamed)]))
         fresh = None
         if self._stream is not None:
-            activations = np.empty((self._load, *train.activations.shape[2:]), train.activations.dtype)
-            fresh = Inputs(activations, np.empty(self._load, np.int64), np.empty(self._load, np.float32))
+            activations = np.empty((load, *train.activations.shape[2:]), train.activations.dtype)
+            fresh = Inputs(activations, np.empty(load, np.int64), np.empty(load, np.float32))
         stored = _inputs(train.activations, train.labels, self._weights[: len(train.labels)])
         self.inputs = dataclasses.replace(stored, fresh=fresh)
-        self.steps = -(-(self._shown + self._load) // options.batch_size)
+        self.steps = -(-(self._shown + load) // options.batch_size)
 
     def draw(self, epoch: int) -> np.ndarray:
         """The items of an epoch in their order, after reading its load of the stream."""
@@ -205,15 +207,16 @@ class _FineTuningEpochs:
         rng = np.random.default_rng([options.seed, epoch, 1])
         images = draw_part(self._labels, options.imbalance, options.seed, epoch, self._shown)
         items = images * self._each + rng.integers(self._each, size=self._shown)
-        if self._stream is None:
+        first, end = (number * len(self._streamed) // self.count for number in (epoch, epoch + 1))
+        # With fewer images than epochs, some epochs have none.
+        if self._stream is None or first == end:
             return items
-        fresh, first = self.inputs.fresh, epoch * self._load
+        fresh, load = self.inputs.fresh, end - first
         assert fresh is not None and fresh.weights is not None
-        count = min(self._load, len(self._stream.labels) - first)
-        self._stream.read(first, fresh.values[:count])
-        fresh.labels[:count] = self._stream.labels[first : first + count]
-        fresh.weights[:count] = self._weights[len(self._labels) + first :][:count]
-        return rng.permutation(np.concatenate([items, len(self.inputs.labels) + np.arange(count)]))
+        self._stream.read(first, fresh.values[:load])
+        fresh.labels[:load] = self._streamed[first:end]
+        fresh.weights[:load] = self._weights[len(self._labels) :][first:end]
+        return rng.permutation(np.concatenate([items, len(self.inputs.labels) + np.arange(load)]))
 
 
 def _clearly_worse(logits: np.ndarray, than: np.ndarray, inputs: Inputs) -> bool:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import keras
+import numpy as np
 
 from crackgate.config.backbone_names import (
     CENTRED_BGR,
@@ -24,6 +25,9 @@ log = logging.getLogger("crackgate")
 
 # Share of the layers by which a cut may lie below the highest possible cut.
 _NEAR = 0.05
+
+# Of red, green and blue in 0 to 1.
+_IMAGENET_MEAN, _IMAGENET_DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 # Pixels of the image per pixel of the feature map.
 TRUNK_STRIDE = 32
@@ -72,8 +76,8 @@ def _keras_application(name: str, image_size: int, weights: str) -> keras.Model:
             f"train.backbone: {name!r} cannot be built for train.image_size = {image_size} with train.weights = "
             f"{weights!r}: {error}.{_NO_NETWORK if 'URL fetch failure' in str(error) else ''}"
         ) from error
-    if name.startswith("EfficientNetB") and weights != "imagenet":
-        model = _with_imagenet_scale(model)
+    if weights not in ("imagenet", "none"):
+        _normalise_as_imagenet(model)
     # The application's own input is a list of one tensor, and Keras warns when such a model gets a tensor.
     return keras.Model(model.inputs[0], model.output, name=model.name)
 
@@ -105,22 +109,14 @@ _IMAGENET_DEVIATIONS = (0.229 * 255, 0.224 * 255, 0.225 * 255)
 _CAFFE_MEANS = (123.68, 116.779, 103.939)
 
 
-def _with_imagenet_scale(model: keras.Model) -> keras.Model:
-    """Adds the layer that keras.applications gives an EfficientNetB only with weights="imagenet".
-
-    Without it the same weights give other features.
-    """
-    shares = [deviation / 255 for deviation in _IMAGENET_DEVIATIONS]
-
-    def call(layer: keras.Layer, *args: Any, **kwargs: Any) -> Any:
-        outputs = layer(*args, **kwargs)
-        if not isinstance(layer, keras.layers.Normalization):
-            return outputs
-        return keras.layers.Rescaling([1 / math.sqrt(share) for share in shares])(outputs)
-
-    scaled = keras.models.clone_model(model, call_function=call)
-    scaled.set_weights(model.get_weights())
-    return scaled
+def _normalise_as_imagenet(model: keras.Model) -> None:
+    """Keras' ImageNet weights of EfficientNet hold deviations as variances, which it corrects for "imagenet" only."""
+    for layer in model.layers:
+        if isinstance(layer, keras.layers.Normalization) and layer.weights:
+            mean, variance, count = layer.get_weights()
+            if np.allclose([mean, variance], [_IMAGENET_MEAN, _IMAGENET_DEVIATION], atol=1e-3):
+                layer.set_weights([mean, variance**2, count])
+                layer.finalize_state()
 
 
 def split_at_top(backbone: keras.Model, share: float) -> tuple[keras.Model, keras.Model]:

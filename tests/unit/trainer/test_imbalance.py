@@ -15,7 +15,16 @@ from crackgate.model.decision import Decision, decide
 from crackgate.model.threshold import choose_threshold
 from trainer.features.views import TrainingViews, Views
 from trainer.fit.stages import train_stages
-from trainer.imbalance import draw_epoch, draw_images, draw_part, eval_weights, train_weights, views_per_image
+from trainer.imbalance import (
+    draw_epoch,
+    draw_images,
+    draw_part,
+    draws,
+    eval_weights,
+    shown_weights,
+    train_weights,
+    views_per_image,
+)
 from trainer.network.classifier import build_head
 
 HEARD: tuple[Imbalance, ...] = ("class_weights", "balanced_sampling")
@@ -42,6 +51,31 @@ def test_as_many_images_as_asked_for_stand_for_all(classes: list[int], most: int
     for label in np.unique(labels):
         # A class gives way to another only beyond its equal share.
         assert (labels[chosen] == label).sum() >= min(share, (labels == label).sum())
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 3), st.integers(1, 9)), min_size=1, max_size=60),
+    st.sampled_from([*HEARD, "none"]),
+)
+def test_classes_count_alike_however_often_their_images_are_shown(
+    shown: list[tuple[int, int]], imbalance: Imbalance
+) -> None:
+    labels, times = np.array(shown).T
+    weights = shown_weights(labels, imbalance, times)
+    assert weights.dtype == np.float32 and weights @ times == pytest.approx(times.sum())
+    if imbalance == "none":
+        assert (weights == 1).all()
+        return
+    masses = [(weights * times)[labels == label].sum() for label in np.unique(labels)]
+    assert masses == pytest.approx([masses[0]] * len(masses))
+
+
+@pytest.mark.parametrize("imbalance", [*HEARD, "none"])
+def test_images_are_drawn_as_often_as_said(imbalance: Imbalance) -> None:
+    labels = np.repeat([0, 1, 2], [30, 12, 3])
+    drawn = np.concatenate([draw_part(labels, imbalance, 0, epoch, 45) for epoch in range(200)])
+    counted = np.bincount(drawn, minlength=45) / 200
+    np.testing.assert_allclose(draws(labels, imbalance), counted, rtol=0.3)
 
 
 @given(

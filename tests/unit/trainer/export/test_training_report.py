@@ -10,6 +10,7 @@ from PIL import Image
 
 from crackgate.config.train import TrainOptions
 from crackgate.contracts.threshold_findings import ThresholdFindings
+from crackgate.contracts.training_images import TrainingImages
 from crackgate.model.calibration import Calibration
 from crackgate.model.decision import Decision
 from crackgate.model.threshold import describe_threshold
@@ -26,8 +27,9 @@ def _history(epochs: int) -> History:
     return {measure: rng.uniform(0, 1, epochs).tolist() for measure in MEASURES}
 
 
-TWO_STAGES = Stages(_history(5), _history(3), fine_tune_kept=True)
-ONE_STAGE = Stages(_history(1), {}, fine_tune_kept=False)
+IMAGES = TrainingImages(available=70, learnt_from=60, views=180)
+TWO_STAGES = Stages(_history(5), _history(3), fine_tune_kept=True, images=IMAGES)
+ONE_STAGE = Stages(_history(1), {}, fine_tune_kept=False, images=IMAGES)
 
 
 def _logits(predicted: list[int]) -> np.ndarray:
@@ -59,7 +61,7 @@ def test_the_start_of_fine_tuning_is_marked(tmp_path: Path) -> None:
     first = {measure: values[:5] for measure, values in history.items()}
     second = {measure: values[5:] for measure, values in history.items()}
     pictures = []
-    for number, stages in enumerate((Stages(first, second, True), Stages(history, {}, False))):
+    for number, stages in enumerate((Stages(first, second, True, IMAGES), Stages(history, {}, False, IMAGES))):
         folder = tmp_path / str(number)
         folder.mkdir()
         write_curves(stages, TrainOptions(), folder)
@@ -73,7 +75,8 @@ def test_the_start_of_fine_tuning_is_marked(tmp_path: Path) -> None:
 @pytest.mark.parametrize("stages", [TWO_STAGES, ONE_STAGE], ids=["two stages", "head only"])
 def test_the_history_comes_back_as_it_was(stages: Stages, tmp_path: Path) -> None:
     write_history(stages, tmp_path)
-    assert Stages(**json.loads((tmp_path / "history.json").read_text(encoding="utf-8"))) == stages
+    content = json.loads((tmp_path / "history.json").read_text(encoding="utf-8"))
+    assert Stages(**content | {"images": TrainingImages(**content["images"])}) == stages
 
 
 def test_the_report_counts_what_a_known_confusion_gives(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from trainer.features.views import TrainingViews, Views, compute_views
 from trainer.fit.stages import Stages, predict_eval, train_stages
 from trainer.network.backbones import split_at_top
 from trainer.network.classifier import assemble, build_head
+from trainer.network.folded_backbone import fold_batch_norm
 
 Draw = Callable[[int, int], tuple[np.ndarray, np.ndarray]]
 
@@ -61,7 +62,7 @@ def new_classifier(
 
     def make(options: TrainOptions) -> Trained:
         keras.utils.set_random_seed(options.seed)
-        backbone = new_toy_backbone()
+        backbone = fold_batch_norm(new_toy_backbone())
         lower, upper = split_at_top(backbone, options.fine_tune_share)
         engine = build_engine(lower, upper)
         folder = tmp_path_factory.mktemp("activations")
@@ -148,11 +149,7 @@ def test_fine_tuning_changes_the_upper_part_and_the_head_only(fine_tuned: Fit) -
     classifier = fine_tuned.classifier
     assert not any(_changed(fine_tuned.lower, classifier.lower.weights))
     assert all(_changed(fine_tuned.head, classifier.head.weights))
-    paths = [variable.path for variable in classifier.upper.weights]
-    changed = dict(zip(paths, _changed(fine_tuned.upper, classifier.upper.weights), strict=True))
-    # All of BatchNorm stays: scale, offset, and the statistics of the pictures the backbone was trained on.
-    assert changed == {path: "bn" not in path for path in paths}
-    assert sorted(changed.values()) == [False] * 8 + [True] * 2
+    assert len(classifier.upper.weights) == 4 and all(_changed(fine_tuned.upper, classifier.upper.weights))
 
 
 def test_fine_tuning_improves_the_whole_classifier_by_what_its_history_says(fine_tuned: Fit) -> None:
@@ -160,7 +157,7 @@ def test_fine_tuning_improves_the_whole_classifier_by_what_its_history_says(fine
     whole = assemble(classifier.backbone, classifier.head)
     loss = _loss(whole.predict(classifier.validation_images, verbose=0), classifier.validation.labels)
     # float16 activations cost a little.
-    assert loss == pytest.approx(min(stages.fine_tune["val_loss"]), rel=1e-2)
+    assert loss == pytest.approx(stages.fine_tune["val_loss"][-1], rel=1e-2)
     assert loss < min(stages.head["val_loss"])
 
 
@@ -227,7 +224,7 @@ def test_fine_tuning_that_is_not_clearly_worse_stays(
     assert stages.fine_tune_kept
 
 
-def test_the_best_epoch_wins_and_a_stage_stops_when_patience_ends(
+def test_the_best_epoch_of_the_head_wins_and_its_stage_stops_when_patience_ends(
     new_classifier: Callable[[TrainOptions], Trained], tmp_path: Path
 ) -> None:
     classifier = new_classifier(OPTIONS)
@@ -237,6 +234,19 @@ def test_the_best_epoch_wins_and_a_stage_stops_when_patience_ends(
     assert len(losses) < 200
     assert int(np.argmin(losses)) == len(losses) - 1 - 2
     assert _head_loss(classifier.head, classifier.validation) == pytest.approx(min(losses), rel=1e-4)
+
+
+def test_fine_tuning_keeps_its_last_epoch_though_an_earlier_one_has_a_lower_loss(
+    new_classifier: Callable[[TrainOptions], Trained], tmp_path: Path
+) -> None:
+    classifier = new_classifier(OPTIONS)
+    # Steps so long that the loss goes up again, patience of none.
+    options = _with(fine_tune_epochs=6, fine_tune_learning_rate=0.1, patience=1)
+    losses = classifier.fit(options, tmp_path).fine_tune["val_loss"]
+    whole = assemble(classifier.backbone, classifier.head)
+    loss = _loss(whole.predict(classifier.validation_images, verbose=0), classifier.validation.labels)
+    assert len(losses) == 6 and min(losses) < 0.99 * losses[-1]
+    assert loss == pytest.approx(losses[-1], rel=1e-2)
 
 
 @pytest.mark.parametrize(("part", "stage"), [("features", "head"), ("activations", "fine-tuning")])
@@ -279,11 +289,14 @@ def test_the_classifier_never_moves_its_batchnorm_statistics(
     new_classifier: Callable[[TrainOptions], Trained],
 ) -> None:
     classifier = new_classifier(OPTIONS)
-    before = classifier.backbone.get_weights()
-    whole = assemble(classifier.backbone, classifier.head)
+    # One that no convolution took up.
+    inputs = keras.Input(classifier.backbone.input_shape[1:])
+    backbone = fold_batch_norm(keras.Model(inputs, keras.layers.BatchNormalization()(classifier.backbone(inputs))))
+    before = backbone.get_weights()
+    whole = assemble(backbone, classifier.head)
     # Somebody may load the Keras file and go on training.
     whole(classifier.validation_images, training=True)
-    assert not any(_changed(before, classifier.backbone.weights))
+    assert not any(_changed(before, backbone.weights))
 
 
 def test_the_classifier_gives_logits_and_shares_its_weights(
