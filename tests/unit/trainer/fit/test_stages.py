@@ -236,19 +236,6 @@ def test_the_best_epoch_of_the_head_wins_and_its_stage_stops_when_patience_ends(
     assert _head_loss(classifier.head, classifier.validation) == pytest.approx(min(losses), rel=1e-4)
 
 
-def test_fine_tuning_keeps_its_last_epoch_though_an_earlier_one_has_a_lower_loss(
-    new_classifier: Callable[[TrainOptions], Trained], tmp_path: Path
-) -> None:
-    classifier = new_classifier(OPTIONS)
-    # Steps so long that the loss goes up again, patience of none.
-    options = _with(fine_tune_epochs=6, fine_tune_learning_rate=0.1, patience=1)
-    losses = classifier.fit(options, tmp_path).fine_tune["val_loss"]
-    whole = assemble(classifier.backbone, classifier.head)
-    loss = _loss(whole.predict(classifier.validation_images, verbose=0), classifier.validation.labels)
-    assert len(losses) == 6 and min(losses) < 0.99 * losses[-1]
-    assert loss == pytest.approx(losses[-1], rel=1e-2)
-
-
 @pytest.mark.parametrize(("part", "stage"), [("features", "head"), ("activations", "fine-tuning")])
 def test_a_loss_that_is_not_finite_names_the_options_to_lower(
     part: str, stage: str, new_classifier: Callable[[TrainOptions], Trained], tmp_path: Path
