@@ -219,7 +219,7 @@ def test_a_file_of_the_imagenet_weights_normalises_as_keras_does_for_imagenet(na
     (normalisation,) = (layer for layer in model.layers if isinstance(layer, keras.layers.Normalization))
     mean, deviation = np.array([0.485, 0.456, 0.406]), np.array([0.229, 0.224, 0.225])
     # As in the file that Keras downloads, which calls the deviations variances.
-    normalisation.set_weights([mean, deviation, 0])
+    normalisation.set_weights([mean, deviation, np.array(0)])
     model.save_weights(file)
 
     def divided_again(layer: keras.Layer, *inputs: Any, **arguments: Any) -> Any:
@@ -239,7 +239,7 @@ def test_a_file_with_other_statistics_normalises_by_them(tmp_path: Path) -> None
     file = tmp_path / "own.weights.h5"
     model = _application("EfficientNetB0")
     (normalisation,) = (layer for layer in model.layers if isinstance(layer, keras.layers.Normalization))
-    normalisation.set_weights([np.array([0.5, 0.4, 0.3]), np.array([0.05, 0.06, 0.07]), 0])
+    normalisation.set_weights([np.array([0.5, 0.4, 0.3]), np.array([0.05, 0.06, 0.07]), np.array(0)])
     model.save_weights(file)
     model.load_weights(file)
     assert _off(build_backbone("EfficientNetB0", SIZE, str(file)), model) < 1e-4
