@@ -22,7 +22,7 @@ OPTIONS: dict[str, Any] = {
     "head_epochs": 3,
     "head_learning_rate": 0.01,
     "fine_tune_epochs": 2,
-    "fine_tune_learning_rate": 3e-4,
+    "fine_tune_learning_rate": 5e-5,
     "fine_tune_share": 0.2,
     "target_recall": 0.5,
     "seed": 3,

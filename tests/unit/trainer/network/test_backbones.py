@@ -5,7 +5,6 @@ import os
 import urllib.request
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import keras
 import numpy as np
@@ -211,38 +210,41 @@ def test_loads_a_weights_file(tmp_path: Path) -> None:
     assert _off(build_backbone("MobileNetV3Small", SIZE, str(file)), saved) < 1e-4
 
 
-@pytest.mark.parametrize("name", ["EfficientNetB0", "EfficientNetB1"])
-def test_a_file_of_the_imagenet_weights_normalises_as_keras_does_for_imagenet(name: str, tmp_path: Path) -> None:
+def _stem(model: keras.Model) -> keras.Model:
+    """The first layers of an EfficientNet. Untrained ones behind them would make all images alike."""
+    return keras.Model(model.inputs, model.get_layer("stem_activation").output)
+
+
+def _normalising(mean: list[float], variance: list[float]) -> keras.Model:
+    model = _application("EfficientNetB0")
+    (normalisation,) = (layer for layer in model.layers if isinstance(layer, keras.layers.Normalization))
+    normalisation.set_weights([np.array(mean), np.array(variance), np.array(0)])
+    normalisation.finalize_state()
+    return model
+
+
+def test_a_file_of_the_imagenet_weights_normalises_as_keras_does_for_imagenet(tmp_path: Path) -> None:
     keras.utils.set_random_seed(0)
     file = tmp_path / "downloaded.weights.h5"
-    model = _application(name)
-    (normalisation,) = (layer for layer in model.layers if isinstance(layer, keras.layers.Normalization))
-    mean, deviation = np.array([0.485, 0.456, 0.406]), np.array([0.229, 0.224, 0.225])
+    mean, deviation = [0.485, 0.456, 0.406], [0.229, 0.224, 0.225]
     # As in the file that Keras downloads, which calls the deviations variances.
-    normalisation.set_weights([mean, deviation, np.array(0)])
-    model.save_weights(file)
-
-    def divided_again(layer: keras.Layer, *inputs: Any, **arguments: Any) -> Any:
-        outputs = layer(*inputs, **arguments)
-        is_normalisation = isinstance(layer, keras.layers.Normalization)
-        return keras.layers.Rescaling((1 / np.sqrt(deviation)).tolist())(outputs) if is_normalisation else outputs
-
-    reference = keras.models.clone_model(model, call_function=divided_again)
-    reference.load_weights(file)
-    assert _off(build_backbone(name, SIZE, str(file)), reference) < 1e-4
+    saved = _normalising(mean, deviation)
+    saved.save_weights(file)
+    reference = _normalising(mean, np.square(deviation).tolist())
+    for layer in reference.layers:
+        if not isinstance(layer, keras.layers.Normalization):
+            layer.set_weights(saved.get_layer(index=reference.layers.index(layer)).get_weights())
+    built = build_backbone("EfficientNetB0", SIZE, str(file))
+    assert _off(_stem(built), _stem(reference)) < 1e-4
     # Such a difference shows.
-    model.load_weights(file)
-    assert _off(model, reference) > 1e-2
+    assert _off(_stem(saved), _stem(reference)) > 0.1
 
 
 def test_a_file_with_other_statistics_normalises_by_them(tmp_path: Path) -> None:
     file = tmp_path / "own.weights.h5"
-    model = _application("EfficientNetB0")
-    (normalisation,) = (layer for layer in model.layers if isinstance(layer, keras.layers.Normalization))
-    normalisation.set_weights([np.array([0.5, 0.4, 0.3]), np.array([0.05, 0.06, 0.07]), np.array(0)])
+    model = _normalising([0.5, 0.4, 0.3], [0.05, 0.06, 0.07])
     model.save_weights(file)
-    model.load_weights(file)
-    assert _off(build_backbone("EfficientNetB0", SIZE, str(file)), model) < 1e-4
+    assert _off(_stem(build_backbone("EfficientNetB0", SIZE, str(file))), _stem(model)) < 1e-4
 
 
 def _check_cut(backbone: keras.Model, share: float, images: np.ndarray) -> None:
