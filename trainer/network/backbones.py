@@ -3,7 +3,6 @@
 import logging
 import math
 from pathlib import Path
-from typing import Any
 
 import keras
 import numpy as np
@@ -25,9 +24,6 @@ log = logging.getLogger("crackgate")
 
 # Share of the layers by which a cut may lie below the highest possible cut.
 _NEAR = 0.05
-
-# Of red, green and blue in 0 to 1.
-_IMAGENET_MEAN, _IMAGENET_DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 # Pixels of the image per pixel of the feature map.
 TRUNK_STRIDE = 32
@@ -114,7 +110,7 @@ def _normalise_as_imagenet(model: keras.Model) -> None:
     for layer in model.layers:
         if isinstance(layer, keras.layers.Normalization) and layer.weights:
             mean, variance, count = layer.get_weights()
-            if np.allclose([mean, variance], [_IMAGENET_MEAN, _IMAGENET_DEVIATION], atol=1e-3):
+            if np.allclose([mean, variance], np.divide([_IMAGENET_MEANS, _IMAGENET_DEVIATIONS], 255), atol=1e-3):
                 layer.set_weights([mean, variance**2, count])
                 layer.finalize_state()
 
