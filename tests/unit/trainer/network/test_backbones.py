@@ -118,20 +118,6 @@ def test_pixels_reach_the_first_convolution_as_the_application_expects_them(
     )
 
 
-def test_an_efficientnet_scales_its_input_whatever_its_weights_come_from(tmp_path: Path) -> None:
-    untrained = build_backbone("EfficientNetB0", SIZE, "none")
-    untrained.save_weights(tmp_path / "saved.weights.h5")
-    loaded = build_backbone("EfficientNetB0", SIZE, str(tmp_path / "saved.weights.h5"))
-    np.testing.assert_array_equal(_run(loaded, _images()), _run(untrained, _images()))
-    (norm,) = (layer for layer in loaded.layers if isinstance(layer, keras.layers.Normalization))
-    first = next(layer for layer in loaded.layers if isinstance(layer, keras.layers.Conv2D))
-    normalised, reached = (_run(keras.Model(loaded.input, end), _images()) for end in (norm.output, first.input))
-    # The factor that keras.applications gives the network with weights="imagenet" only.
-    np.testing.assert_allclose(
-        reached[:, :SIZE, :SIZE], normalised / np.sqrt(np.float32([0.229, 0.224, 0.225])), rtol=1e-5
-    )
-
-
 def test_a_size_that_a_network_cannot_take_is_refused_with_its_reason() -> None:
     with pytest.raises(ValueError, match=r"'InceptionV3' cannot be built for train\.image_size = 32 with"):
         build_backbone("InceptionV3", 32, "none")
