@@ -76,6 +76,7 @@ def create_pipeline(
         examples=example_gen.outputs["examples"],
         statistics=statistics_gen.outputs["statistics"],
         account=example_gen.outputs["account"],
+        conflicts=example_gen.outputs["conflicts"],
     )
     data_gate = DataGate(
         examples=example_gen.outputs["examples"],
@@ -96,7 +97,7 @@ def create_pipeline(
         released_statistics=released_statistics.outputs["statistics"],
         options=config.drift,
     )
-    leak_check = LeakCheck(examples=example_gen.outputs["examples"])
+    leak_check = LeakCheck(examples=example_gen.outputs["examples"], copies=config.data.copies)
     training = _training(classes, config, trainer_work_dir)
     tuner = _tuner(example_gen, training, config.tune.trials) if config.tune.trials else None
     trainer = _trainer(example_gen, training, tuner)

@@ -11,13 +11,14 @@ from components.shared.parameters import CODE_PARAMETERS, digest_of
 
 
 class DataPageSpec(types.ComponentSpec):
-    """Examples, statistics and account in, page and separations out."""
+    """Examples, statistics, account and label conflicts in, page and separations out."""
 
     PARAMETERS = CODE_PARAMETERS
     INPUTS = {
         "examples": ChannelParameter(type=standard_artifacts.Examples),
         "statistics": ChannelParameter(type=standard_artifacts.ExampleStatistics),
         "account": ChannelParameter(type=standard_artifacts.JsonValue),
+        "conflicts": ChannelParameter(type=standard_artifacts.JsonValue),
     }
     OUTPUTS = {
         "page": ChannelParameter(type=HtmlPage),
@@ -36,13 +37,20 @@ class DataPage(base_beam_component.BaseBeamComponent):
     SPEC_CLASS = DataPageSpec
     EXECUTOR_SPEC = executor_spec.BeamExecutorSpec(DataPageExecutor)
 
-    def __init__(self, examples: types.BaseChannel, statistics: types.BaseChannel, account: types.BaseChannel):
-        """Takes ImageExampleGen's examples and account, and StatisticsGen's statistics of these examples."""
+    def __init__(
+        self,
+        examples: types.BaseChannel,
+        statistics: types.BaseChannel,
+        account: types.BaseChannel,
+        conflicts: types.BaseChannel,
+    ):
+        """Takes ImageExampleGen's three outputs, and StatisticsGen's statistics of these examples."""
         super().__init__(
             spec=DataPageSpec(
                 examples=examples,
                 statistics=statistics,
                 account=account,
+                conflicts=conflicts,
                 **digest_of(DataPageExecutor),
                 page=types.Channel(type=HtmlPage),
                 separations=types.Channel(type=standard_artifacts.JsonValue),

@@ -15,6 +15,7 @@ from components.data_page.statistics import StatisticsBySplit, read_statistics
 from components.shared.beam_results import read_rows, write_rows
 from components.shared.parameters import Artifacts, Properties
 from crackgate.contracts.account import Account
+from crackgate.contracts.label_conflict import LabelConflict
 
 PAGE_FILE = "data.html"
 
@@ -46,12 +47,17 @@ class DataPageExecutor(base_beam_executor.BaseBeamExecutor):
             account=account,
             statistics=_read_all(artifact_utils.get_single_instance(input_dict["statistics"])),
             qualities=qualities,
+            conflicts=_conflicts(artifact_utils.get_single_instance(input_dict["conflicts"])),
             samples=samples,
             thumbnails=read_thumbnails(results),
         )
         (Path(artifact_utils.get_single_uri(output_dict["page"])) / PAGE_FILE).write_text(page, encoding="utf-8")
         separations = [separation.model_dump() for separation in qualities.separations]
         artifact_utils.get_single_instance(output_dict["separations"]).write(separations)
+
+
+def _conflicts(artifact: types.Artifact) -> list[LabelConflict]:
+    return list(map(LabelConflict.model_validate, artifact.read()))
 
 
 def _read_all(artifact: types.Artifact) -> StatisticsBySplit:

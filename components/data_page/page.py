@@ -10,6 +10,7 @@ from components.data_page.qualities import Qualities
 from components.data_page.samples import LISTED, ORDERS, SampledImage, Samples
 from components.data_page.statistics import MEASURES, FeatureStatistics, Measure, StatisticsBySplit
 from crackgate.contracts.account import Account, AccountRow
+from crackgate.contracts.label_conflict import LabelConflict
 from crackgate.images.image_folder import readable_path
 from crackgate.pages.templates import render_html
 
@@ -37,6 +38,7 @@ def render_page(
     account: Account,
     statistics: StatisticsBySplit,
     qualities: Qualities,
+    conflicts: list[LabelConflict],
     samples: Samples,
     thumbnails: dict[bytes, str],
 ) -> str:
@@ -74,6 +76,7 @@ def render_page(
             {"name": group.name, "size": group.size, "images": list(map(shown, group.members))}
             for group in samples.groups
         ],
+        conflicts=conflicts,
         rejected=_by_reason(account.rejected),
         warnings=_by_reason(account.warnings),
     )

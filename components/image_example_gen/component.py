@@ -30,6 +30,7 @@ class ImageExampleGenSpec(types.ComponentSpec):
     OUTPUTS = {
         standard_component_specs.EXAMPLES_KEY: ChannelParameter(type=standard_artifacts.Examples),
         "account": ChannelParameter(type=standard_artifacts.JsonValue),
+        "conflicts": ChannelParameter(type=standard_artifacts.JsonValue),
     }
 
 
@@ -39,6 +40,7 @@ class ImageExampleGen(base_beam_component.BaseBeamComponent):
     Outputs:
         examples: One `tf.train.Example` per image (see `crackgate.contracts.stored_example`), in the splits.
         account: A JsonValue, `crackgate.contracts.account.Account`.
+        conflicts: A JsonValue, a list of up to 24 `crackgate.contracts.label_conflict.LabelConflict`.
     """
 
     SPEC_CLASS = ImageExampleGenSpec
@@ -81,5 +83,6 @@ class ImageExampleGen(base_beam_component.BaseBeamComponent):
                 **options_and_digest(decisive, ImageExampleGenExecutor, ImageFolderDriver),
                 examples=types.Channel(type=standard_artifacts.Examples),
                 account=types.Channel(type=standard_artifacts.JsonValue),
+                conflicts=types.Channel(type=standard_artifacts.JsonValue),
             )
         )

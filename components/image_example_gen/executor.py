@@ -23,7 +23,8 @@ from tfx.types import artifact_utils, standard_component_specs
 from tfx.utils import proto_utils
 
 from components.image_example_gen.account import find_faults, read_account
-from components.image_example_gen.groups import NAMES_OUTPUT, AssignGroups, count_distinct
+from components.image_example_gen.conflicts import read_conflicts
+from components.image_example_gen.groups import CONFLICTS_OUTPUT, NAMES_OUTPUT, AssignGroups, count_distinct
 from components.image_example_gen.read_step import REJECTED_OUTPUT, WARNINGS_OUTPUT, ReadImages
 from components.image_example_gen.splits import SplitStaged
 from components.shared.beam_results import write_rows
@@ -60,18 +61,21 @@ class ImageExampleGenExecutor(base_beam_executor.BaseBeamExecutor):
         files, batches = data_set.images, _batches(data_set.images)
         with self._make_beam_pipeline() as pipeline:
             outcomes = _read(pipeline, batches, exec_properties["input_base"], classes, options, staging)
-            groups = outcomes.seen | AssignGroups(options.group_by, count_partitions(len(files)), _BATCHES_IN_SHARD)
+            groups = outcomes.seen | AssignGroups(options, count_partitions(len(files)), _BATCHES_IN_SHARD)
             counts = groups.assigned | _split(buckets, examples, math.ceil(len(batches) / _BATCHES_IN_SHARD), staging)
             names = groups[NAMES_OUTPUT] | "GroupNames" >> beam.GroupByKey() | beam.MapTuple(count_distinct)
             write_rows(counts, staging, "images")
             write_rows(names, staging, "groups")
-            write_rows((outcomes[REJECTED_OUTPUT], groups[REJECTED_OUTPUT]) | beam.Flatten(), staging, "rejected")
-            write_rows(outcomes[WARNINGS_OUTPUT], staging, "warnings")
+            for name in (REJECTED_OUTPUT, WARNINGS_OUTPUT):
+                write_rows((outcomes[name], groups[name]) | f"All[{name}]" >> beam.Flatten(), staging, name)
+            write_rows(groups[CONFLICTS_OUTPUT], staging, CONFLICTS_OUTPUT)
         _describe_artifact(examples, splits)
 
         account = read_account(staging, len(files), classes, splits)
         account.ignored = data_set.ignored
         artifact_utils.get_single_instance(output_dict["account"]).write(account.model_dump(mode="json"))
+        conflicts = [conflict.model_dump(mode="json") for conflict in read_conflicts(staging, CONFLICTS_OUTPUT)]
+        artifact_utils.get_single_instance(output_dict["conflicts"]).write(conflicts)
         faults = find_faults(account, classes, options.max_rejected_share, options.max_imbalance, buckets)
         if faults:
             raise DataRejectedError(faults, account)

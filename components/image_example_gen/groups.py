@@ -10,8 +10,10 @@ from typing import Any
 import apache_beam as beam
 import numpy as np
 
-from components.image_example_gen.read_step import REJECTED_OUTPUT
+from components.image_example_gen.conflicts import Conflict, StagedImage, find_conflicts
+from components.image_example_gen.read_step import REJECTED_OUTPUT, WARNINGS_OUTPUT
 from components.image_example_gen.staged_examples import Place, account_row
+from crackgate.config.data import DataOptions
 from crackgate.data_set.data_set import find_group
 from crackgate.images.copies.descriptor import PICTURE_BYTES
 from crackgate.images.copies.groups import GroupCopies
@@ -29,6 +31,7 @@ from crackgate.images.copies.search import FindCopies
 from crackgate.images.image_folder import readable_path
 
 NAMES_OUTPUT = "names"
+CONFLICTS_OUTPUT = "conflicts"
 
 # The place of an image in a staging file, and the name of its group.
 Assigned = tuple[Place, bytes]
@@ -48,34 +51,37 @@ class ImageTable(DigestTable):
 class AssignGroups(beam.PTransform):
     """From the output of `ReadImages` to the groups of its images, (shard, [(place, group), ...]).
 
-    Tagged outputs: `rejected`, rows of the account; `names`, digests of the groups' names by partition. Copies whose
-    classes disagree are all rejected, since one label is wrong.
+    Tagged outputs: `rejected` and `warnings`, rows of the account; `names`, digests of the groups' names by partition;
+    `conflicts`, rows for `conflicts.read_conflicts`. Copies whose classes disagree are rejected if they are one picture
+    everywhere, since one label is wrong. If they differ at a place, they stay, in one group and with a warning.
 
     Args:
-        group_by: Pattern whose first group (or whole match) in a path names an image's group; "" to group copies.
+        options: Its `group_by` names groups, and its `copies` says whether to find copies.
         partitions: See `crackgate.images.copies.partitions.count_partitions`.
         batches_in_shard: Batches of images whose examples form one shard.
     """
 
-    def __init__(self, group_by: str, partitions: int, batches_in_shard: int):
+    def __init__(self, options: DataOptions, partitions: int, batches_in_shard: int):
         super().__init__()
-        self._group_by = group_by
+        self._options = options
         self._partitions = partitions
         self._batches_in_shard = batches_in_shard
 
     def expand(self, seen: beam.PCollection) -> Any:
-        """Builds the transform with the outputs `assigned`, `rejected` and `names`."""
+        """Builds the transform with `assigned` and the tagged outputs."""
         count = self._partitions
-        copies = seen | "Pictures" >> beam.Keys() | FindCopies(count)
-        centres = copies["similar"] | GroupCopies(count)
+        joined = {"images": seen | "ByPicture" >> beam.FlatMap(_by_picture, count)}
+        if self._options.copies == "group":
+            copies = seen | "Pictures" >> beam.Keys() | FindCopies(count)
+            joined["centres"] = copies["similar"] | GroupCopies(count)
         return (
-            {"centres": centres, "images": seen | "ByPicture" >> beam.FlatMap(_by_picture, count)}
+            joined
             | "JoinGroups" >> beam.CoGroupByKey()
             | "ByGroup" >> beam.FlatMap(_by_group, count)
             | "Members" >> beam.GroupByKey()
             | "Judge"
-            >> beam.ParDo(_JudgeGroups(self._group_by, count, self._batches_in_shard)).with_outputs(
-                REJECTED_OUTPUT, NAMES_OUTPUT, main="assigned"
+            >> beam.ParDo(_JudgeGroups(self._options, count, self._batches_in_shard)).with_outputs(
+                REJECTED_OUTPUT, WARNINGS_OUTPUT, NAMES_OUTPUT, CONFLICTS_OUTPUT, main="assigned"
             )
         )
 
@@ -95,7 +101,7 @@ def _by_group(numbered: tuple[int, dict[str, list[Any]]], count: int) -> Iterato
     images = ImageTable.merge(joined["images"])
     groups = images.digests.copy()
     order = np.argsort(groups)
-    for pictures, centres in joined["centres"]:
+    for pictures, centres in joined.get("centres", ()):
         find_rows(groups[order], pictures)
         places = np.minimum(np.searchsorted(pictures, groups), len(pictures) - 1)
         copied = pictures[places] == groups
@@ -106,8 +112,9 @@ def _by_group(numbered: tuple[int, dict[str, list[Any]]], count: int) -> Iterato
 class _JudgeGroups(beam.DoFn):
     """From whole groups of copies to each image's place and group, or to rejections."""
 
-    def __init__(self, group_by: str, partitions: int, batches_in_shard: int):
-        self._group_by = re.compile(group_by) if group_by else None
+    def __init__(self, options: DataOptions, partitions: int, batches_in_shard: int):
+        self._group_by = re.compile(options.group_by) if options.group_by else None
+        self._judges_labels = options.copies == "group"
         self._partitions = partitions
         self._batches_in_shard = batches_in_shard
 
@@ -117,19 +124,21 @@ class _JudgeGroups(beam.DoFn):
         shards: dict[int, list[Assigned]] = {}
         for rows in equal_rows(images.digests):
             (digest,) = to_bytes(images.digests[rows[:1]])
-            # The rejections name the first path of each class.
-            first: dict[str, bytes] = {}
-            for row in rows:
-                path, class_name = images.paths[row], images.places[row].class_name
-                first[class_name] = min(path, first.get(class_name, path))
-            for row in rows:
-                path, place = images.paths[row], images.places[row]
+            members = [(images.paths[row], images.places[row]) for row in rows]
+            conflicts = list(find_conflicts(members)) if self._judges_labels else []
+            yield from (beam.pvalue.TaggedOutput(CONFLICTS_OUTPUT, conflict.row()) for conflict in conflicts)
+            same, alike = (_others(conflicts, kind) for kind in (True, False))
+            for path, place in members:
                 name = self._name(digest, path, place)
-                if len(first) > 1:
-                    yield _conflict(path, place.class_name, first)
+                if path in same:
+                    detail = f"the same picture is in {_say(same[path])}"
+                    yield _row(REJECTED_OUTPUT, path, place, "label conflict", detail)
                 elif not name:
-                    yield self._nameless(path, place.class_name)
+                    yield self._nameless(path, place)
                 else:
+                    if path in alike:
+                        detail = f"it resembles {_say(alike[path])}, and differs at a place: see the data page"
+                        yield _row(WARNINGS_OUTPUT, path, place, "like an image of another class", detail)
                     shards.setdefault(place.batch // self._batches_in_shard, []).append((place, name))
         yield from shards.items()
         names = {name for assigned in shards.values() for _, name in assigned}
@@ -147,18 +156,31 @@ class _JudgeGroups(beam.DoFn):
             return "-".join([digest.hex(), *place.splits]).encode()
         return find_group(self._group_by, os.fsdecode(path)).encode()
 
-    def _nameless(self, path: bytes, class_name: str) -> beam.pvalue.TaggedOutput:
+    def _nameless(self, path: bytes, place: Place) -> beam.pvalue.TaggedOutput:
         pattern = self._group_by.pattern if self._group_by else ""
         detail = f"data.group_by {pattern!r} finds no name in the path"
-        return _rejected(path, class_name, reason="no group", detail=detail)
+        return _row(REJECTED_OUTPUT, path, place, "no group", detail)
 
 
-def _conflict(path: bytes, own: str, first: dict[str, bytes]) -> beam.pvalue.TaggedOutput:
-    others = sorted((other, first[other]) for other in first if other != own)
-    said = ", ".join(f"{readable_path(other)!r}, as {label!r}" for label, other in others)
-    detail = f"the same picture is in {said}"
-    return _rejected(path, own, reason="label conflict", detail=detail)
+def _others(conflicts: Iterable[Conflict], same: bool) -> dict[bytes, dict[str, bytes]]:
+    """By path: the first path of each other class that is the same, or is only alike."""
+    found: dict[bytes, dict[str, bytes]] = {}
+    for conflict in conflicts:
+        if conflict.same == same:
+            _note(found, conflict.one, conflict.other)
+            _note(found, conflict.other, conflict.one)
+    return found
 
 
-def _rejected(path: bytes, class_name: str, **said: str) -> beam.pvalue.TaggedOutput:
-    return beam.pvalue.TaggedOutput(REJECTED_OUTPUT, account_row(path, class_name, **said))
+def _note(found: dict[bytes, dict[str, bytes]], one: StagedImage, other: StagedImage) -> None:
+    (path, _), (counterpart, place) = one, other
+    by_class = found.setdefault(path, {})
+    by_class[place.class_name] = min(counterpart, by_class.get(place.class_name, counterpart))
+
+
+def _say(by_class: dict[str, bytes]) -> str:
+    return ", ".join(f"{readable_path(path)!r}, as {label!r}" for label, path in sorted(by_class.items()))
+
+
+def _row(output: str, path: bytes, place: Place, reason: str, detail: str) -> beam.pvalue.TaggedOutput:
+    return beam.pvalue.TaggedOutput(output, account_row(path, place.class_name, reason=reason, detail=detail))

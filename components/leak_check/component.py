@@ -3,7 +3,7 @@
 from tfx import types
 from tfx.dsl.components.base import base_beam_component, executor_spec
 from tfx.types import standard_artifacts
-from tfx.types.component_spec import ChannelParameter
+from tfx.types.component_spec import ChannelParameter, ExecutionParameter
 
 from components.leak_check.executor import LeakCheckExecutor
 from components.shared.parameters import CODE_PARAMETERS, digest_of
@@ -12,7 +12,7 @@ from components.shared.parameters import CODE_PARAMETERS, digest_of
 class LeakCheckSpec(types.ComponentSpec):
     """Examples in, findings out."""
 
-    PARAMETERS = CODE_PARAMETERS
+    PARAMETERS = {"copies": ExecutionParameter(type=str), **CODE_PARAMETERS}
     INPUTS = {"examples": ChannelParameter(type=standard_artifacts.Examples)}
     OUTPUTS = {"findings": ChannelParameter(type=standard_artifacts.JsonValue)}
 
@@ -27,11 +27,12 @@ class LeakCheck(base_beam_component.BaseBeamComponent):
     SPEC_CLASS = LeakCheckSpec
     EXECUTOR_SPEC = executor_spec.BeamExecutorSpec(LeakCheckExecutor)
 
-    def __init__(self, examples: types.BaseChannel):
-        """Takes ImageExampleGen's output."""
+    def __init__(self, examples: types.BaseChannel, copies: str):
+        """Takes ImageExampleGen's output, and `DataOptions.copies`: with "ignore", no copy stops the run."""
         super().__init__(
             spec=LeakCheckSpec(
                 examples=examples,
+                copies=copies,
                 **digest_of(LeakCheckExecutor),
                 findings=types.Channel(type=standard_artifacts.JsonValue),
             )

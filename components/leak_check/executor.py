@@ -36,7 +36,10 @@ class LeakCheckExecutor(base_beam_executor.BaseBeamExecutor):
     """Finds copies among all splits together."""
 
     def Do(self, input_dict: Artifacts, output_dict: Artifacts, exec_properties: Properties) -> None:  # noqa: N802
-        """Writes the findings; raises DataRejectedError, with the pairs, if copies or a group are in two splits."""
+        """Writes the findings; raises DataRejectedError, with the pairs, if copies or a group are in two splits.
+
+        With `copies` "ignore", copies in two splits are only counted.
+        """
         self._log_startup(input_dict, output_dict, exec_properties)
         artifact = artifact_utils.get_single_instance(input_dict["examples"])
         results = Path(self._get_tmp_dir())
@@ -50,7 +53,8 @@ class LeakCheckExecutor(base_beam_executor.BaseBeamExecutor):
             "examples": leaks[:_SHOWN],
             "groups_in_two_splits": len(straddling),
         }
-        if leaks or straddling:
+        refused = leaks and exec_properties["copies"] == "group"
+        if refused or straddling:
             raise DataRejectedError(_describe(findings))
         artifact_utils.get_single_instance(output_dict["findings"]).write(findings)
 
@@ -134,7 +138,7 @@ def _describe(findings: dict[str, Any]) -> list[str]:
     if findings["leaks"]:
         reasons.append(
             f"pairs of copies in two splits: {findings['leaks']}, the first {len(findings['examples'])} follow; remove "
-            "one of each, or, if data.group_by is set, do without it"
+            "one of each, do without data.group_by if it is set, or set data.copies to ignore if they are no copies"
         )
     reasons += [f"{one!r} is a copy of {other!r}" for one, other in findings["examples"]]
     if findings["groups_in_two_splits"]:

@@ -1,7 +1,7 @@
 """The section `[data]`."""
 
 import re
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import Discriminator, Field, Tag, field_validator
 
@@ -55,6 +55,13 @@ class DataOptions(Section):
     max_imbalance: Annotated[
         Share, Field(description="difference of a class's share of a split from its share of all images, beyond chance")
     ] = 0.1
+    copies: Annotated[
+        Literal["group", "ignore"],
+        Field(
+            description="group: copies of one picture share a split, and are rejected if their classes disagree; "
+            "ignore: nobody looks for copies, and LeakCheck only counts them"
+        ),
+    ] = "group"
     group_by: Annotated[
         str, Field(description="pattern of paths (site, photograph, day) whose first group names an image's group")
     ] = ""

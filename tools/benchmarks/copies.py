@@ -1,7 +1,8 @@
 """Share of copies that copy detection finds among photographs, and its seconds and memory.
 
-Prints the share for each way to make a copy. Then prints groups, seconds and memory for the photographs, and for
---count images. Random crops stand in for missing photographs.
+Prints the share for each way to make a copy. Prints for each overlay how many pairs of different photographs are taken
+for copies. Then prints groups, seconds and memory for the photographs, and for --count images. Random crops stand in
+for missing photographs.
 
     python -m tools.benchmarks.copies --photographs FOLDER --count 40000
 """
@@ -20,14 +21,26 @@ import numpy as np
 from apache_beam.options.pipeline_options import PipelineOptions
 from PIL import Image, ImageEnhance, ImageOps
 
-from crackgate.images.copies.descriptor import COPY_THRESHOLD, describe, share_a_band, similarity
+from crackgate.images.copies.descriptor import (
+    COPY_THRESHOLD,
+    DESCRIPTOR_BYTES,
+    describe,
+    is_blank,
+    share_a_band,
+    similarities,
+    similarity,
+    stack,
+)
 from crackgate.images.copies.groups import Edges, GroupCopies
 from crackgate.images.copies.partitions import count_partitions, pack, to_bytes
 from crackgate.images.copies.search import FindCopies, Pairs
 from tools.benchmarks.measurement import Table
+from tools.benchmarks.overlays import OVERLAYS
 from tools.benchmarks.photographs import argument_parser, find_photographs
 
 COPIED = 300
+# 90,100 pairs.
+OVERLAID = 425
 _BATCH = 256
 
 Change = Callable[[Image.Image], Image.Image]
@@ -40,6 +53,7 @@ def main() -> None:
     arguments = parser.parse_args()
     files = find_photographs(arguments.photographs)
     print_recall(files)
+    print_overlays(files)
     print_scale(files, arguments.count)
 
 
@@ -57,6 +71,35 @@ def print_recall(files: list[Path]) -> None:
             similarities.append(similarity(one, other))
             found += similarities[-1] >= COPY_THRESHOLD and share_a_band(one, other)
         table.add(name, found / len(chosen), *np.quantile(similarities, (0, 0.05)))
+
+
+def print_overlays(files: list[Path]) -> None:
+    """Prints one row per overlay: false pairs among photographs that all have it, and copies found among them all."""
+    chosen = [files[at] for at in np.random.default_rng(1).permutation(len(files))[:OVERLAID]]
+    photographs = [Image.open(file).convert("RGB") for file in chosen]
+    copied = _all_similarities([_describe(photograph) for photograph in photographs]) >= COPY_THRESHOLD
+    change = _in_turn(_transposed(_TURNS.FLIP_LEFT_RIGHT), _jpeg(70))
+    print()
+    table = Table("overlay <29 | pairs >7 | false >6 | highest >7.3f | found >7.1%")
+    for name, overlay in OVERLAYS.items():
+        overlaid = [overlay(photograph, number) for number, photograph in enumerate(photographs)]
+        described = [_describe(image) for image in overlaid]
+        found = _all_similarities(described)[~copied]
+        copies = [_describe(change(image)) for image in overlaid]
+        keyed = [(b"%d" % number, image) for number, image in enumerate(described + copies)]
+        _, groups = group(keyed)
+        joined = sum(groups[b"%d" % number] == groups[b"%d" % (number + len(chosen))] for number in range(len(chosen)))
+        table.add(name, len(found), int((found >= COPY_THRESHOLD).sum()), found.max(), joined / len(chosen))
+
+
+def _all_similarities(described: list[bytes]) -> np.ndarray:
+    """Similarities of all pairs; -1 with blank images, which are never compared."""
+    rows = stack([image if not is_blank(image) else bytes(DESCRIPTOR_BYTES) for image in described])
+    ones, others = np.triu_indices(len(rows), 1)
+    starts = range(0, len(ones), _BATCH)
+    found = [similarities(rows[ones[at : at + _BATCH]], rows[others[at : at + _BATCH]]) for at in starts]
+    textured = rows.any(axis=1)
+    return np.where(textured[ones] & textured[others], np.concatenate(found), -1)
 
 
 def print_scale(files: list[Path], count: int) -> None:
@@ -183,17 +226,25 @@ _CHANGES: dict[str, Change] = {
     "JPEG 90": _jpeg(90),
     "JPEG 70": _jpeg(70),
     "JPEG 50": _jpeg(50),
+    "JPEG 30": _jpeg(30),
+    "JPEG 10": _jpeg(10),
     "half size": _resized(0.5),
     "half size, nearest pixel": _resized(0.5, Image.Resampling.NEAREST),
+    "third of the size": _resized(1 / 3),
     "double size": _resized(2),
     "darker by 30%": _brightness(0.7),
+    "darker by 50%": _brightness(0.5),
+    "brighter by 15%": _brightness(1.15),
     "brighter by 20%": _brightness(1.2),
+    "brighter by 30%": _brightness(1.3),
     "brighter by 50%": _brightness(1.5),
     "contrast -40%": _contrast(0.6),
     "contrast +40%": _contrast(1.4),
     "gamma 0.7": _gamma(0.7),
     "gamma 1.4": _gamma(1.4),
     "grayscale": ImageOps.grayscale,
+    "histogram equalised": ImageOps.equalize,
+    "without a border of 2%": lambda image: ImageOps.crop(image, round(image.width * 0.02)),
     **{method.name.lower().replace("_", " "): _transposed(method) for method in _TURNS},
     "turned by 90, JPEG 50": _in_turn(_transposed(_TURNS.ROTATE_90), _jpeg(50)),
     "transposed, darker by 20%, JPEG 70": _in_turn(_transposed(_TURNS.TRANSPOSE), _brightness(0.8), _jpeg(70)),

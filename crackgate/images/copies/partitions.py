@@ -15,10 +15,10 @@ from numpy.typing import NDArray
 from crackgate.images.copies.descriptor import (
     DESCRIPTOR_BYTES,
     PICTURE_BYTES,
-    Coefficients,
-    coefficients,
+    Descriptors,
     is_blank,
     picture_of,
+    stack,
 )
 
 # 16 bytes each. NumPy cuts trailing zeros off single ones: see `to_bytes`.
@@ -62,17 +62,17 @@ class DigestTable:
 class PictureTable(DigestTable):
     """Images with descriptors; the digests name their pictures (see `descriptor.picture_of`).
 
-    `coefficients` are int8 (images, 472), zeros for blank images. `names` are unique.
+    `descriptors` are uint8 (images, 2520), zeros for blank images. `names` are unique.
     """
 
-    coefficients: Coefficients
+    descriptors: Descriptors
     names: list[bytes]
 
 
 def pack(descriptors: list[bytes], names: list[bytes]) -> PictureTable:
     """Makes a table from outputs of `describe` and names."""
     textured = [bytes(DESCRIPTOR_BYTES) if is_blank(descriptor) else descriptor for descriptor in descriptors]
-    return PictureTable(from_bytes(map(picture_of, descriptors)), coefficients(textured), names)
+    return PictureTable(from_bytes(map(picture_of, descriptors)), stack(textured), names)
 
 
 def count_partitions(images: int) -> int:

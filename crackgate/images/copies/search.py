@@ -27,8 +27,8 @@ SAME_OUTPUT = "same"
 # Up to so many images of one band are all compared; with more, each is compared with the hubs.
 _MOST_IN_FULL = 16
 _HUBS = 4
-# Bounds the memory of comparisons: some 10 kB a pair.
-_COMPARED_AT_ONCE = 1024
+# Bounds the memory of comparisons: some 300 kB a pair.
+_COMPARED_AT_ONCE = 128
 
 # A band's code, its picture and that picture's home, row by row.
 # The home is the picture's smallest hash, which most copies share; pairs are compared at the first picture's home.
@@ -87,8 +87,8 @@ class FindCopies(beam.PTransform):
 
 
 def _by_band(pictures: PictureTable, count: int) -> Iterator[tuple[int, Entries]]:
-    textured = pictures.coefficients.any(axis=1)
-    hashes = bands(pictures.coefficients[textured])
+    textured = pictures.descriptors.any(axis=1)
+    hashes = bands(pictures.descriptors[textured])
     codes = ((np.arange(hashes.shape[1], dtype=np.uint64) << np.uint64(32)) | hashes).reshape(-1)
     digests = np.repeat(pictures.digests[textured], hashes.shape[1])
     homes = np.repeat(hashes.min(axis=1), hashes.shape[1])
@@ -157,7 +157,7 @@ def _distinct(pictures: PictureTable) -> tuple[PictureTable, list[tuple[bytes, b
     pictures = pictures.take(by_name[np.argsort(pictures.digests[by_name], kind="stable")])
     digests, firsts, numbers = np.unique(pictures.digests, return_index=True, return_inverse=True)
     distinct = pictures.take(firsts)
-    if (distinct.coefficients[numbers] != pictures.coefficients).any():
+    if (distinct.descriptors[numbers] != pictures.descriptors).any():
         raise ValueError("two different descriptors have one digest: it must be `picture_of` the descriptor")
     assert len(digests) == len(distinct.names)
     names = zip(numbers.tolist(), pictures.names, strict=True)
@@ -172,7 +172,7 @@ def _compare(_number: int, answers: Iterable[tuple[PictureTable, PairsOfDigests 
     rows = find_rows(pictures.digests, first), find_rows(pictures.digests, second)
     for start in range(0, len(first), _COMPARED_AT_ONCE):
         ones, others = (side[start : start + _COMPARED_AT_ONCE] for side in rows)
-        alike = similarities(pictures.coefficients[ones], pictures.coefficients[others]) >= COPY_THRESHOLD
+        alike = similarities(pictures.descriptors[ones], pictures.descriptors[others]) >= COPY_THRESHOLD
         ones, others = ones[alike], others[alike]
         if len(ones):
             names = [(pictures.names[one], pictures.names[other]) for one, other in zip(ones, others, strict=True)]

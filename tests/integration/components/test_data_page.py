@@ -108,6 +108,7 @@ def _components(folder: Path) -> list[Any]:
         examples=example_gen.outputs["examples"],
         statistics=statistics_gen.outputs["statistics"],
         account=example_gen.outputs["account"],
+        conflicts=example_gen.outputs["conflicts"],
     )
     return [example_gen, schema, statistics_gen, page]
 

@@ -43,7 +43,7 @@ def test_given_splits_are_kept_and_a_copy_across_them_is_named(
                 number += 1
     bench = new_bench()
     ingest = _example_gen(folder)
-    bench.run(ingest, LeakCheck(examples=ingest.outputs["examples"]))
+    bench.run(ingest, LeakCheck(examples=ingest.outputs["examples"], copies="group"))
     given = {"train": "train", "valid": "eval", "test": "test"}
     assert split_by_path(bench.examples()) == {
         str(path.relative_to(folder)): given[path.relative_to(folder).parts[0]] for path in folder.rglob("*.png")
@@ -51,7 +51,7 @@ def test_given_splits_are_kept_and_a_copy_across_them_is_named(
     shutil.copy(folder / "train/crack/0.png", folder / "test/crack/copy.png")
     ingest = _example_gen(folder)
     with pytest.raises(DataRejectedError) as rejection:
-        bench.run(ingest, LeakCheck(examples=ingest.outputs["examples"]))
+        bench.run(ingest, LeakCheck(examples=ingest.outputs["examples"], copies="group"))
     assert rejection.value.reasons[0].startswith("pairs of copies in two splits: 1,")
     assert rejection.value.reasons[1:] == ["'test: test/crack/copy.png' is a copy of 'train: train/crack/0.png'"]
 

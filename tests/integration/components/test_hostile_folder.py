@@ -22,6 +22,7 @@ from crackgate.images.image_file import canonical_image
 from crackgate.images.quality import measure
 from crackgate.images.sample_data import write_sample_data
 from tests.helpers.ingested import (
+    EVEN,
     bytes_of,
     draw,
     example_gen,
@@ -157,8 +158,8 @@ HOSTILE_LIMITS = ImageLimits(min_side=32, max_pixels=100_000, max_bytes=200_000)
 
 def _hostile_components(folder: Path) -> "list[BaseComponent]":
     # Twelve groups of twelve copies cannot be split evenly.
-    ingest = example_gen(folder, max_rejected_share=0.5, max_imbalance=1.0, **vars(HOSTILE_LIMITS))
-    return [ingest, LeakCheck(examples=ingest.outputs["examples"])]
+    ingest = example_gen(folder, max_rejected_share=0.5, max_imbalance=1.0, split=EVEN, **vars(HOSTILE_LIMITS))
+    return [ingest, LeakCheck(examples=ingest.outputs["examples"], copies="group")]
 
 
 @pytest.fixture(scope="module")

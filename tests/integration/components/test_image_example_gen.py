@@ -8,12 +8,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from PIL import Image, ImageOps
+from PIL import Image, ImageDraw, ImageOps
 
 from components.shared import parameters
 from crackgate.config.data import SplitRatios
 from crackgate.contracts import stored_example
 from crackgate.contracts.errors import DataRejectedError
+from crackgate.contracts.label_conflict import LabelConflict
 from crackgate.images.sample_data import write_sample_data
 from tests.helpers.ingested import EVEN, bytes_of, draw, example_gen, int_of, paths_by_group, split_by_path, splits_of
 
@@ -179,6 +180,48 @@ def test_three_classes_are_labelled_in_the_order_given_and_other_top_folders_acc
         "reason": "not in a class folder",
         "detail": "the classes are Rust, Positive, Negative",
     }
+
+
+def _with_mask(photograph: Image.Image) -> Image.Image:
+    mask = Image.new("L", photograph.size)
+    ImageDraw.Draw(mask).ellipse((6, 6, photograph.width - 6, photograph.height - 6), fill=255)
+    return Image.composite(photograph, Image.new("RGB", photograph.size), mask)
+
+
+def test_a_mask_over_all_photographs_and_a_hairline_reject_none_and_a_picture_in_two_classes_is_shown(
+    tmp_path: Path, new_bench: "Callable[..., Bench]"
+) -> None:
+    for name, first in (("Positive", 0), ("Negative", 100)):
+        (tmp_path / name).mkdir()
+        for number in range(first, first + 30):
+            _with_mask(draw(number, 128)).save(tmp_path / name / f"{number}.jpg", quality=92)
+    wall = _with_mask(draw(500, 128))
+    wall.save(tmp_path / "Negative" / "before.jpg", quality=92)
+    ImageDraw.Draw(wall).line([(40, 30), (52, 60), (48, 90)], fill=(40, 40, 40))
+    wall.save(tmp_path / "Positive" / "after.jpg", quality=92)
+    same = _with_mask(draw(501, 128))
+    same.save(tmp_path / "Positive" / "same.jpg", quality=92)
+    ImageOps.mirror(same).save(tmp_path / "Negative" / "same, mirrored.jpg", quality=80)
+    bench = new_bench()
+    bench.run(example_gen(tmp_path, max_rejected_share=0.1))
+    account = bench.json_output("ImageExampleGen", "account")
+    assert {row["path"]: row["reason"] for row in account["rejected"]} == {
+        "Negative/same, mirrored.jpg": "label conflict",
+        "Positive/same.jpg": "label conflict",
+    }
+    assert {row["path"]: row["detail"] for row in account["warnings"]} == {
+        "Negative/before.jpg": "it resembles 'Positive/after.jpg', as 'Positive', and differs at a place: see the data "
+        "page",
+        "Positive/after.jpg": "it resembles 'Negative/before.jpg', as 'Negative', and differs at a place: see the data "
+        "page",
+    }
+    groups = paths_by_group(bench.examples()).values()
+    assert [paths for paths in groups if len(paths) > 1] == [{"Negative/before.jpg", "Positive/after.jpg"}]
+    rejected, kept = map(LabelConflict.model_validate, bench.json_output("ImageExampleGen", "conflicts"))
+    assert rejected.rejected and not kept.rejected
+    for pair, paths in ((rejected, account["rejected"]), (kept, account["warnings"])):
+        assert [pair.one.path, pair.other.path] == [row["path"] for row in paths]
+        assert all(image.thumbnail.startswith("data:image/jpeg;base64,") for image in (pair.one, pair.other))
 
 
 def _nothing(_: Path) -> None:

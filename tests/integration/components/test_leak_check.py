@@ -6,7 +6,7 @@ import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import pytest
@@ -33,15 +33,21 @@ MIRRORED = 10
 ODD_NAME = b"Positive/odd \xe9\n.png"
 
 
-def _components(folder: Path, group_by: str = "") -> "list[BaseComponent]":
+def _components(
+    folder: Path, group_by: str = "", copies: Literal["group", "ignore"] = "group"
+) -> "list[BaseComponent]":
     example_gen = ImageExampleGen(
         folder,
         ["Negative", "Positive"],
         DataOptions(
-            split=SplitRatios(train=1, eval=1, test=1), max_rejected_share=0.0, max_imbalance=1.0, group_by=group_by
+            split=SplitRatios(train=1, eval=1, test=1),
+            max_rejected_share=0.0,
+            max_imbalance=1.0,
+            group_by=group_by,
+            copies=copies,
         ),
     )
-    return [example_gen, LeakCheck(examples=example_gen.outputs["examples"])]
+    return [example_gen, LeakCheck(examples=example_gen.outputs["examples"], copies=copies)]
 
 
 def _bytes(example: tf.train.Example, name: str) -> bytes:
@@ -100,7 +106,7 @@ def reasons(tmp_path: Path, new_bench: "Callable[..., Bench]") -> Callable[[Exam
             properties={"split_names": json.dumps(list(examples))},
         ).with_id("Importer")
         with pytest.raises(DataRejectedError) as caught:
-            bench.run(importer, LeakCheck(examples=importer.outputs["result"]))
+            bench.run(importer, LeakCheck(examples=importer.outputs["result"], copies="group"))
         assert bench.states("LeakCheck") == ["FAILED"]
         assert str(caught.value).isprintable()
         return caught.value.reasons
@@ -218,3 +224,19 @@ def test_copies_at_two_sites_stop_the_run_where_group_by_has_parted_them(
     count, *named = caught.value.reasons
     assert _count(count) == len(named) > 0
     assert set(named) <= possible
+
+
+def test_copies_in_two_splits_are_only_counted_when_copies_are_ignored(
+    tmp_path: Path, photographs: Path, new_bench: "Callable[..., Bench]"
+) -> None:
+    shutil.copytree(photographs, tmp_path, dirs_exist_ok=True)
+    for number in range(1, MIRRORED + 1):
+        with Image.open(tmp_path / "Positive" / f"{number:05d}.jpg") as photograph:
+            ImageOps.mirror(photograph).save(tmp_path / "Negative" / f"mirrored {number}.png")
+    bench = new_bench()
+    bench.run(*_components(tmp_path, copies="ignore"))
+    assert bench.json_output("ImageExampleGen", "account")["rejected"] == []
+    assert bench.json_output("ImageExampleGen", "conflicts") == []
+    findings = bench.json_output("LeakCheck", "findings")
+    assert findings["pairs"] == MIRRORED
+    assert 0 < findings["leaks"] < MIRRORED

@@ -13,7 +13,7 @@ from apache_beam.options.pipeline_options import PipelineOptions
 from apache_beam.testing.util import assert_that, equal_to, is_empty
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from PIL import Image, ImageEnhance, ImageOps
+from PIL import Image, ImageDraw, ImageEnhance, ImageOps
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
@@ -86,6 +86,80 @@ def test_different_photographs_are_not_copies(size: int) -> None:
     assert max(similarity(one, other) for one, other in combinations(described, 2)) < COPY_THRESHOLD
 
 
+def _bars(image: Image.Image, _number: int) -> Image.Image:
+    return ImageOps.expand(image, (0, image.height // 4), fill=0)
+
+
+def _border(image: Image.Image, number: int) -> Image.Image:
+    return ImageOps.expand(image, 4 + number % 20, fill="white")
+
+
+def _mask(image: Image.Image, _number: int) -> Image.Image:
+    mask = Image.new("L", image.size)
+    ImageDraw.Draw(mask).ellipse(
+        (image.width // 8, image.height // 8, image.width * 7 // 8, image.height * 7 // 8), 255
+    )
+    return Image.composite(image, Image.new("RGB", image.size), mask)
+
+
+def _corner(image: Image.Image, _number: int) -> Image.Image:
+    ImageDraw.Draw(image).polygon([(0, 0), (image.width // 2, 0), (0, image.height // 2)], fill="black")
+    return image
+
+
+def _caption(image: Image.Image, number: int) -> Image.Image:
+    canvas = ImageDraw.Draw(image)
+    canvas.rectangle((0, image.height * 7 // 8, *image.size), fill="black")
+    canvas.text((2, image.height * 7 // 8), f"SPAN {number:03d}", fill="white")
+    return image
+
+
+def _logo(image: Image.Image, _number: int) -> Image.Image:
+    ImageDraw.Draw(image).ellipse((4, 4, image.width // 3, image.height // 3), fill=(200, 30, 30))
+    return image
+
+
+def _vignette(image: Image.Image, _number: int) -> Image.Image:
+    y, x = np.mgrid[-1 : 1 : image.height * 1j, -1 : 1 : image.width * 1j]
+    light = np.clip(1.15 - 0.6 * (x * x + y * y) ** 1.5, 0.05, 1)
+    return Image.fromarray((np.asarray(image) * light[..., None]).astype(np.uint8))
+
+
+OVERLAYS = [_bars, _border, _mask, _corner, _caption, _logo, _vignette]
+
+
+@pytest.mark.parametrize("overlay", OVERLAYS)
+def test_what_all_photographs_share_makes_no_copies(
+    overlay: Callable[[Image.Image, int], Image.Image],
+) -> None:
+    overlaid = [_jpeg(overlay(_photograph(seed), seed), 92) for seed in range(40)]
+    described = [_describe(image) for image in overlaid]
+    assert max(similarity(one, other) for one, other in combinations(described, 2)) < COPY_THRESHOLD
+
+
+@pytest.mark.parametrize("overlay", [_mask, _caption])
+def test_what_all_photographs_share_hides_no_copies(overlay: Callable[[Image.Image, int], Image.Image]) -> None:
+    overlaid = [_jpeg(overlay(_photograph(seed), seed), 92) for seed in range(40)]
+    described = [_describe(image) for image in overlaid]
+    copies = [_describe(_jpeg(ImageOps.mirror(image), 70)) for image in overlaid]
+    # Some bands hold all images, each of which is compared with four only; others tell the photographs apart.
+    _expect_found_groups(list(enumerate(described + copies)), [{number, number + 40} for number in range(40)])
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_copy_without_its_border_resembles_its_original(seed: int) -> None:
+    photograph = _photograph(seed)
+    copy = ImageOps.crop(photograph, round(photograph.width * 0.02)).transpose(Image.Transpose.ROTATE_90)
+    assert similarity(_describe(photograph), _describe(copy)) >= COPY_THRESHOLD
+
+
+def test_pictures_with_next_to_no_texture_in_common_are_no_copies() -> None:
+    one, other = (np.full((128, 128), 128, np.uint8) for _ in range(2))
+    one[:, :20], other[:, -20:] = _noise(128, 20), _noise(128, 20)
+    one[:20, 100:], other[:20, 100:] = 0, 0
+    assert similarity(describe(one), describe(other)) < COPY_THRESHOLD
+
+
 def test_the_light_alone_does_not_make_a_copy() -> None:
     y, x = np.mgrid[-1:1:227j, -1:1:227j]
     light = 150 + 50 * x - 20 * y - 30 * (x * x + y * y)
@@ -99,7 +173,7 @@ def test_the_light_alone_does_not_make_a_copy() -> None:
 def test_turning_and_mirroring_change_nothing_at_any_size(height: int, width: int, turns: int, mirrored: bool) -> None:
     grey = _noise(height, width)
     copy = np.rot90(grey.T if mirrored else grey, turns)
-    assert similarity(describe(grey), describe(copy)) > 0.999
+    assert similarity(describe(grey), describe(copy)) > 0.99
     assert share_a_band(describe(grey), describe(copy))
 
 
@@ -111,7 +185,8 @@ def test_any_shape_is_described(height: int, width: int) -> None:
 
 def test_a_large_image_is_described_like_a_small_one() -> None:
     grey = _noise(64, 48)
-    assert similarity(describe(grey), describe(grey.repeat(20, axis=0).repeat(20, axis=1))) > 0.999
+    # Only the small one is smoothed.
+    assert similarity(describe(grey), describe(grey.repeat(20, axis=0).repeat(20, axis=1))) > 2 * COPY_THRESHOLD
 
 
 def test_a_blank_image_is_a_copy_of_an_identical_one_only() -> None:
@@ -267,7 +342,7 @@ def test_no_images_have_no_copies() -> None:
 
 def test_one_digest_for_two_descriptors_is_refused() -> None:
     one, other = (pack([_describe(_photograph(seed))], [b"%d" % seed]) for seed in range(2))
-    forged = PictureTable(one.digests, other.coefficients, other.names)
+    forged = PictureTable(one.digests, other.descriptors, other.names)
     with pytest.raises(ValueError, match="two different descriptors have one digest"), _pipeline() as pipeline:
         _ = pipeline | beam.Create([one, forged]) | FindCopies(3)
 
