@@ -75,7 +75,7 @@ class TrainOptions(BaseModel):
             description="maximum epochs of the top blocks and the head together; 0 leaves the backbone frozen",
         ),
     ] = 3
-    fine_tune_learning_rate: Annotated[float, Field(gt=0, le=1, description="Adam's, for the top blocks")] = 5e-4
+    fine_tune_learning_rate: Annotated[float, Field(gt=0, le=1, description="Adam's, for the top blocks")] = 2.5e-4
     fine_tune_share: Annotated[
         float, Field(gt=0, le=1, description="share of the backbone's layers, from the top, that are fine-tuned")
     ] = 0.3
