@@ -1,6 +1,7 @@
 """The released statistics that a run's are compared with."""
 
 import ml_metadata as mlmd
+from ml_metadata.proto import metadata_store_pb2
 from tfx import types
 from tfx.dsl.components.common import resolver
 
@@ -26,9 +27,16 @@ class ReleasedStatisticsStrategy(resolver.ResolverStrategy):
             # The first of its runs released it; the others took it over from the cache.
             for released_by in sorted(_runs(store, model))[:1]
             for statistics in input_dict["statistics"]
-            if released_by in _runs(store, statistics)
+            if statistics.id in _made_in(store, released_by)
         ]
         return {"statistics": found[:1], "pushed_model": []}
+
+
+def _made_in(store: mlmd.MetadataStore, run: int) -> set[int]:
+    """Ids of what the components of a run made or took over from the cache; what its resolvers found does not count."""
+    executions = [execution.id for execution in store.get_executions_by_context(run)]
+    events = store.get_events_by_execution_ids(executions) if executions else []
+    return {event.artifact_id for event in events if event.type == metadata_store_pb2.Event.OUTPUT}
 
 
 def _runs(store: mlmd.MetadataStore, artifact: types.Artifact) -> set[int]:

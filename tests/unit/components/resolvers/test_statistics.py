@@ -1,5 +1,7 @@
 """The statistics of the last release, from a metadata store of a few runs."""
 
+from collections.abc import Sequence
+
 import ml_metadata as mlmd
 import pytest
 from ml_metadata.proto import metadata_store_pb2
@@ -17,6 +19,7 @@ class _Runs:
         config.fake_database.SetInParent()
         self.store = mlmd.MetadataStore(config)
         self._run = self.store.put_context_type(metadata_store_pb2.ContextType(name="pipeline_run"))
+        self._execution = self.store.put_execution_type(metadata_store_pb2.ExecutionType(name="component"))
         self.statistics: list[Artifact] = []
         self.pushed: list[Artifact] = []
 
@@ -38,14 +41,16 @@ class _Runs:
         self.pushed.append(self._put(pushed))
         return self.pushed[-1]
 
-    def run(self, *artifacts: Artifact) -> None:
-        """A run that made these, or took them over from the cache."""
+    def run(self, *made: Artifact, resolved: Sequence[Artifact] = ()) -> None:
+        """A run whose components made artifacts or took them over from the cache, and whose resolvers found others."""
         context = metadata_store_pb2.Context(type_id=self._run, name=f"run {len(self.store.get_contexts())}")
         (number,) = self.store.put_contexts([context])
-        attributions = [
-            metadata_store_pb2.Attribution(artifact_id=artifact.id, context_id=number) for artifact in artifacts
-        ]
-        self.store.put_attributions_and_associations(attributions, [])
+        context.id = number
+        kinds = metadata_store_pb2.Event
+        for artifacts, kind in ((made, kinds.OUTPUT), (resolved, kinds.INTERNAL_OUTPUT)):
+            execution = metadata_store_pb2.Execution(type_id=self._execution)
+            pairs = [(artifact.mlmd_artifact, kinds(type=kind)) for artifact in artifacts]
+            self.store.put_execution(execution, pairs, [context])
 
     def resolve(self) -> list[Artifact]:
         inputs = {"statistics": self.statistics, "pushed_model": self.pushed}
@@ -64,9 +69,10 @@ def test_they_are_those_of_the_newest_release_even_if_they_are_the_runs_own(agai
     first, shifted = runs.new_statistics(), runs.new_statistics()
     runs.run(first, runs.new_release(1))
     release = runs.new_release(2)
-    runs.run(shifted, release)
+    # TFX's resolvers leave what they found as internal outputs of the run.
+    runs.run(shifted, release, resolved=[first])
     for _ in range(again):
-        runs.run(shifted, release)
+        runs.run(shifted, release, resolved=[shifted])
     assert runs.resolve() == [shifted]
 
 
