@@ -331,7 +331,7 @@ def test_trains_a_model_of_ones_own_with_an_augmentation_of_ones_own(
     changes = {"backbone": "own_trained:around_another", "augmentation": "own_trained:flips", "fine_tune_share": 0.5}
     trained = _train_again(outcome, tmp_path, **changes)
     classifier = keras.models.load_model(trained.model_run / "classifier.keras")
-    assert {"conv_0", "norm_2"} <= {layer.name for layer in classifier._flatten_layers()}
+    assert {"conv_0", "relu_2"} <= {layer.name for layer in classifier._flatten_layers()}
     examples = trained.stored("test")
     encoded = [example.features.feature[stored_example.ENCODED].bytes_list.value[0] for example in examples]
     logits = classifier.predict(np.stack([decode_image(image, SIZE) for image in encoded]), verbose=0)
