@@ -5,7 +5,8 @@ Two classifiers with the same backbone are trained on the same photographs and s
 - crackgate: the trainer, from stored examples to the served model.
 
 The pictures are photographs of the test split, without copies in training, and the same through other cameras. Their
-cracks also appear on scikit-image's bricks, gravel and grass, and on surfaces from the folder --surfaces.
+cracks also appear on scikit-image's bricks, gravel and grass, and on surfaces from the folder --surfaces. Real walls
+count most: --walls takes folders of photographs that training never saw, sorted into Negative and Positive.
 
     python -m tools.benchmarks.surfaces --photographs FOLDER --count 2000
 """
@@ -18,6 +19,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
@@ -35,6 +37,7 @@ from tfx.components.trainer.fn_args_utils import FnArgs
 
 from crackgate.config.train import TrainOptions
 from crackgate.contracts import stored_example
+from crackgate.contracts.card import read_card
 from crackgate.images.copies.descriptor import describe
 from tools.benchmarks.copies import group
 from tools.benchmarks.measurement import Table
@@ -46,6 +49,14 @@ from trainer.run_fn import run_fn
 Labelled = tuple[list[Pixels], NDArray[np.int64]]
 Scores = Callable[[list[Pixels]], NDArray[np.float64]]
 
+
+class Model(NamedTuple):
+    """Scores of pictures, and the score from which on a picture is called cracked."""
+
+    scores: Scores
+    threshold: float
+
+
 CLASSES = ["Negative", "Positive"]
 PER_CLASS = 150
 PLAIN_VIEWS = 2
@@ -56,24 +67,32 @@ def main() -> None:
     parser = argument_parser(__doc__)
     parser.add_argument("--count", type=int, default=2000, help="photographs drawn from it")
     parser.add_argument("--surfaces", type=Path, help="a folder of photographs of other, sound surfaces")
+    parser.add_argument(
+        "--walls",
+        type=Path,
+        nargs="+",
+        default=[],
+        help="folders of Negative and Positive photographs of other surfaces",
+    )
     parser.add_argument("--options", type=json.loads, default={}, help="of the trainer, as JSON")
     arguments = parser.parse_args()
     options = TrainOptions(**arguments.options)
     splits = read_splits(arguments.photographs, arguments.count)
     sets = make_sets(splits["test"], arguments.surfaces)
-    models: dict[str, Scores] = {}
+    walls = {wall.name: read_wall(wall) for wall in arguments.walls}
+    models: dict[str, Model] = {}
     for name, train in (("plain", train_plain), ("crackgate", train_ours)):
         start = time.perf_counter()
         models[name] = train(splits, options)
         print(f"{name}: trained in {time.perf_counter() - start:.0f} s")
     print()
     table = Table("pictures <36 | number >6 | " + " | ".join(f"{name} >11.4f" for name in models))
-    for name, (pictures, labels) in sets.items():
-        scores = {model: score(pictures) for model, score in models.items()}
-        if name == "concrete":
-            accuracies = [((score > 0.5) == labels).mean() for score in scores.values()]
-            table.add(f"{name}, accuracy", len(labels), *accuracies)
-        table.add(f"{name}, AUC", len(labels), *(roc_auc_score(labels, score) for score in scores.values()))
+    for name, (pictures, labels) in (sets | walls).items():
+        scores = [model.scores(pictures) for model in models.values()]
+        if name == "concrete" or name in walls:
+            called = [score >= model.threshold for score, model in zip(scores, models.values(), strict=True)]
+            table.add(f"{name}, accuracy", len(labels), *((found == labels).mean() for found in called))
+        table.add(f"{name}, AUC", len(labels), *(roc_auc_score(labels, score) for score in scores))
 
 
 def read_splits(folder: Path, count: int) -> dict[str, Labelled]:
@@ -99,6 +118,15 @@ def read_splits(folder: Path, count: int) -> dict[str, Labelled]:
     }
 
 
+def read_wall(folder: Path) -> Labelled:
+    """Reads every photograph of a folder that is sorted into `CLASSES`."""
+    found = [(file, label) for label, name in enumerate(CLASSES) for file in sorted((folder / name).glob("*.*"))]
+    if len({label for _, label in found}) < len(CLASSES):
+        raise SystemExit(f"--walls {folder}: photographs are needed in both {CLASSES[0]}/ and {CLASSES[1]}/")
+    pictures = [np.asarray(Image.open(file).convert("RGB").resize((SIDE, SIDE))) for file, _ in found]
+    return pictures, np.array([label for _, label in found])
+
+
 def make_sets(test: Labelled, folder: Path | None) -> dict[str, Labelled]:
     """Returns the pictures to rank, by name."""
     rng = np.random.default_rng(1)
@@ -118,8 +146,8 @@ def make_sets(test: Labelled, folder: Path | None) -> dict[str, Labelled]:
     return sets
 
 
-def train_plain(splits: dict[str, Labelled], options: TrainOptions) -> Scores:
-    """Trains a linear classifier on frozen features, and returns its scores of pictures."""
+def train_plain(splits: dict[str, Labelled], options: TrainOptions) -> Model:
+    """Trains a linear classifier on frozen features, which calls a picture cracked from a score of 0.5 on."""
     backbone = build_backbone(options.backbone, options.image_size, options.weights)
     pooled = keras.Sequential([backbone, keras.layers.GlobalAveragePooling2D()])
     flip = keras.layers.RandomFlip("horizontal_and_vertical", seed=0)
@@ -133,11 +161,11 @@ def train_plain(splits: dict[str, Labelled], options: TrainOptions) -> Scores:
     views = [images, *(turned(images, training=True) for _ in range(PLAIN_VIEWS))]
     linear = make_pipeline(StandardScaler(), LogisticRegression(C=0.01, max_iter=1000))
     linear.fit(np.concatenate([pooled.predict(view, verbose=0) for view in views]), np.tile(labels, len(views)))
-    return lambda pictures: linear.predict_proba(pooled.predict(resized(pictures), verbose=0))[:, 1]
+    return Model(lambda pictures: linear.predict_proba(pooled.predict(resized(pictures), verbose=0))[:, 1], 0.5)
 
 
-def train_ours(splits: dict[str, Labelled], options: TrainOptions) -> Scores:
-    """Trains as the pipeline does, and returns the served model's scores of pictures."""
+def train_ours(splits: dict[str, Labelled], options: TrainOptions) -> Model:
+    """Trains as the pipeline does, and returns the served model with its own threshold."""
     with tempfile.TemporaryDirectory() as folder:
         for split in ("train", "eval"):
             _store(*splits[split], Path(folder, split))
@@ -151,12 +179,14 @@ def train_ours(splits: dict[str, Labelled], options: TrainOptions) -> Scores:
             )
         )
         served = tf.saved_model.load(f"{folder}/model").signatures["predict_images"]
+        threshold = read_card(Path(folder, "model")).threshold
+    assert threshold is not None, "Positive is a positive class"
 
     def score(pictures: list[Pixels]) -> NDArray[np.float64]:
         outputs = served(image_bytes=tf.constant([_png(picture) for picture in pictures]))
         return np.asarray(outputs["scores"])[:, 1]
 
-    return score
+    return Model(score, threshold)
 
 
 def _store(pictures: list[Pixels], labels: NDArray[np.int64], file: Path) -> None:

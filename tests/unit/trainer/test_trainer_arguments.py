@@ -83,13 +83,14 @@ def test_another_format_is_read_through_the_data_accessor(
     assert not copied.exists()
 
 
-@pytest.mark.parametrize("compression", ["GZIP", ""])
+@pytest.mark.parametrize("compression", ["GZIP", ""], ids=["gzip", "plain"])
 @pytest.mark.parametrize(
     ("example", "said"),
     [
         (_example(class_label=1, raw=b""), "'image/encoded' .the bytes of one image file."),
         (_example(encoded=b"i"), "'image/class/label' .one whole number, the place of its class"),
     ],
+    ids=["image", "label"],
 )
 def test_examples_that_lack_a_feature_are_refused_by_its_name(
     arguments: Callable[..., FnArgs], accessor: DataAccessor, example: bytes, said: str, compression: str
