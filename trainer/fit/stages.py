@@ -45,8 +45,8 @@ class Stages:
 
     @property
     def kept_loss(self) -> float:
-        """The eval loss of the model that training keeps: of the second stage's best epoch unless that was undone."""
-        return min((self.fine_tune if self.fine_tune_kept else self.head)["val_loss"])
+        """The eval loss of the model that training keeps: fine-tuning's last epoch, or the head's best one."""
+        return self.fine_tune["val_loss"][-1] if self.fine_tune_kept else min(self.head["val_loss"])
 
 
 def train_stages(
