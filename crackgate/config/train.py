@@ -72,7 +72,8 @@ class TrainOptions(BaseModel):
         Field(
             ge=0,
             le=10_000,
-            description="maximum epochs of the top blocks and the head together; 0 leaves the backbone frozen",
+            description="epochs of the top blocks and the head together, more where many images are streamed; 0 leaves "
+            "the backbone frozen",
         ),
     ] = 3
     fine_tune_learning_rate: Annotated[float, Field(gt=0, le=1, description="Adam's, for the top blocks")] = 2.5e-4
@@ -80,7 +81,8 @@ class TrainOptions(BaseModel):
         float, Field(gt=0, le=1, description="share of the backbone's layers, from the top, that are fine-tuned")
     ] = 0.3
     patience: Annotated[
-        int, Field(ge=1, le=10_000, description="epochs without a better eval loss after which a stage stops")
+        int,
+        Field(ge=1, le=10_000, description="epochs without a better eval loss after which the head's training stops"),
     ] = 3
     imbalance: Annotated[
         Imbalance,

@@ -32,7 +32,7 @@ class ThresholdFindings(BaseModel):
         precision_at_target: The precision that `target_recall` would have had at any price.
         recall_shown: The recall that new images will reach, too, with 95 % confidence.
         positives_needed: Positive images, all found, that would show the wanted recall; None: no number would.
-        lowest_found: The positive image that the threshold lies just below.
+        lowest_found: The positive image that the threshold lies just below; None where none is found.
         misclassified: Eval images on the wrong side of the threshold.
         check_labels: At most 20 of them, the surest mistake first. Their labels may be wrong.
     """
@@ -49,16 +49,16 @@ class ThresholdFindings(BaseModel):
     precision_at_target: float
     recall_shown: float
     positives_needed: int | None
-    lowest_found: EvalImage
+    lowest_found: EvalImage | None
     misclassified: int
     check_labels: list[EvalImage]
 
     def sentences(self) -> list[str]:
         """The findings, sentence by sentence."""
+        lowest = f", of which the lowest is {self.lowest_found.in_words()}" if self.lowest_found else ""
         said = [
             f"the decision threshold is {self.threshold:.6f}: on eval, {self.found:,} of {self.positives:,} positive "
-            f"images are found at a precision of {self.precision:.4f}, of which the lowest is "
-            f"{self.lowest_found.in_words()}"
+            f"images are found at a precision of {self.precision:.4f}{lowest}"
         ]
         said += self.say_given_up()
         if self.precision < self.least_precision:

@@ -149,9 +149,9 @@ def describe_threshold(
         recall=found / positives,
         given_up=given_up,
         precision_at_target=float(truly[at_any_price].mean()),
-        recall_shown=float(beta.ppf(1 - CONFIDENCE, found, positives - found + 1)),
+        recall_shown=float(beta.ppf(1 - CONFIDENCE, found, positives - found + 1)) if found else 0.0,
         positives_needed=math.ceil(math.log(1 - CONFIDENCE) / math.log(target_recall)) if target_recall < 1 else None,
-        lowest_found=named(int(np.where(truly & called, score, np.inf).argmin())),
+        lowest_found=named(int(np.where(truly & called, score, np.inf).argmin())) if found else None,
         misclassified=len(wrong),
         check_labels=[named(int(row)) for row in surest[:_MOST_NAMED]],
     )

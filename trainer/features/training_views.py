@@ -24,6 +24,7 @@ log = logging.getLogger("crackgate")
 
 # Options that act on finished views. Any other option asks for new ones.
 _LATER_OPTIONS = {
+    "batch_size",
     "dropout",
     "fine_tune_epochs",
     "fine_tune_learning_rate",
@@ -32,6 +33,7 @@ _LATER_OPTIONS = {
     "head_learning_rate",
     "imbalance",
     "least_precision",
+    "mixed_precision",
     "patience",
     "positive_classes",
     "reuse_views",
@@ -133,7 +135,8 @@ class _ViewSource:
         images = read_images(file_patterns, options.image_size, _READ_AT_ONCE, chosen)
         # Another seed for each part: a resumed training draws what an uninterrupted one draws.
         augment = self._augment(options.seed + _SEEDS["eval"] + 5 + first) if options.views > 1 else None
-        compute_activations("train", images, self._engine, augment, options.views, activations)
+        at_once = min(_READ_AT_ONCE, count)
+        compute_activations("train", images, self._engine, augment, options.views, activations, at_once)
 
     def _augment(self, seed: int) -> Callable[..., tf.Tensor]:
         """An augmentation with this seed, as a graph that is made and compiled for the first seed only."""

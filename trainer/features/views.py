@@ -79,7 +79,8 @@ def compute_views(
         rough: Whether bfloat16 is enough for the images themselves, as it is for augmented ones.
     """
     done, versions = 0, versions or views
-    batches = iter(_views(images, augment, views, versions))
+    at_once = 1 if augment is None else len(next(iter(images))[1])
+    batches = iter(_views(images, augment, views, versions, at_once))
     engine = make_engine()
     features = np.empty((count, views, engine.channels), np.float32)
     labels = np.empty(count, np.int64)
@@ -110,14 +111,16 @@ def compute_activations(
     augment: Callable[..., tf.Tensor] | None,
     versions: int,
     activations: np.ndarray,
+    at_once: int,
 ) -> None:
     """Fills activations, float16 (images, height, width, channels), with one view of each image.
 
-    One batch in `versions` shows the images as they are; the rest as for `compute_views`.
+    One batch in `versions` shows the images as they are. `at_once` is the size of all batches but the last, which may
+    be smaller. The rest is as for `compute_views`.
     """
     count, done = len(activations), 0
     features = np.empty((count, engine.channels), np.float32)
-    for batch, labels in _views(images, augment, 1, versions):
+    for batch, labels in _views(images, augment, 1, versions, at_once):
         rows = slice(done, done + len(labels))
         engine.start(batch.numpy()[: len(labels)], activations[rows], features[rows], rough=True)
         done = rows.stop
@@ -126,19 +129,18 @@ def compute_activations(
 
 
 def _views(
-    images: tf.data.Dataset, augment: Callable[..., tf.Tensor] | None, views: int, versions: int
+    images: tf.data.Dataset, augment: Callable[..., tf.Tensor] | None, views: int, versions: int, at_once: int
 ) -> tf.data.Dataset:
     """Every batch `views` times: one in `versions` as it is, the others augmented in the background."""
     if augment is None:
         return images
-    # Batches of one size: for another size, the augmentation would be compiled again.
-    size = len(next(iter(images))[1])
 
     @tf.autograph.experimental.do_not_convert
     def view(number: tf.Tensor, pair: tuple[tf.Tensor, tf.Tensor]) -> tuple[tf.Tensor, tf.Tensor]:
         batch, labels = pair
-        full = tf.pad(batch, [[0, size - tf.size(labels)], [0, 0], [0, 0], [0, 0]])
-        full = tf.ensure_shape(full, (size, *batch.shape[1:]))
+        # Batches of one size: for another size, the augmentation would be compiled again.
+        full = tf.pad(batch, [[0, at_once - tf.size(labels)], [0, 0], [0, 0], [0, 0]])
+        full = tf.ensure_shape(full, (at_once, *batch.shape[1:]))
         return tf.cond(number % versions == 0, lambda: full, lambda: augment(full, training=True)), labels
 
     @tf.autograph.experimental.do_not_convert

@@ -176,8 +176,8 @@ def _fine_tune(
 class _FineTuningEpochs:
     """What each epoch of fine-tuning shows: every training image at least once in all.
 
-    Images of the sample are shown `fine_tune_epochs` times, in another view each time while they have others. Streamed
-    images are shown once, mixed with them.
+    With E epochs and `views` versions, images of the sample are shown E / `views` times per view that they have, in
+    another view each time while they have others. Streamed images are shown once, mixed with them.
     """
 
     def __init__(self, views: TrainingViews, options: TrainOptions):
@@ -186,6 +186,7 @@ class _FineTuningEpochs:
         self._labels, self._each = train.labels, train.features.shape[1]
         self._streamed = np.empty(0, np.int64) if self._stream is None else self._stream.labels
         streamed = len(self._streamed)
+        self._first_view = np.random.default_rng([options.seed, 2]).integers(self._each, size=len(self._labels))
         self.count = max(options.fine_tune_epochs, -(-streamed // _MOST_FRESH))
         shown = len(self._labels) * self._each * options.fine_tune_epochs / options.views
         self._shown = math.ceil(max(shown, len(self._labels)) / self.count)
@@ -206,7 +207,9 @@ class _FineTuningEpochs:
         options = self._options
         rng = np.random.default_rng([options.seed, epoch, 1])
         images = draw_part(self._labels, options.imbalance, options.seed, epoch, self._shown)
-        items = images * self._each + rng.integers(self._each, size=self._shown)
+        # How often all images were drawn before: each time, an image shows its next view.
+        turn = (epoch * self._shown + np.arange(self._shown)) // len(self._labels)
+        items = images * self._each + (self._first_view[images] + turn) % self._each
         first, end = (number * len(self._streamed) // self.count for number in (epoch, epoch + 1))
         # With fewer images than epochs, some epochs have none.
         if self._stream is None or first == end:

@@ -19,17 +19,15 @@ def own_backbone(name: str, image_size: int, weights: str) -> keras.Model:
     model = call_own(FIELD, name, image_size=image_size)
     _check_kind(name, model)
     _check_input(name, model, image_size)
+    if weights not in ("imagenet", "none"):
+        try:
+            model.load_weights(weights)
+        except Exception as error:
+            raise OwnCodeError(f"train.weights: {weights!r} does not fit the model of {name!r}: {error}") from error
     images = keras.Input((image_size, image_size, 3))
     # Without models in the model, so that a cut can go through them.
     backbone = _copied(name, keras.Model(images, _run(model, images), name=model.name))
     _check_output(name, backbone)
-    if weights in ("imagenet", "none"):
-        return backbone
-    try:
-        model.load_weights(weights)
-    except Exception as error:
-        raise OwnCodeError(f"train.weights: {weights!r} does not fit the model of {name!r}: {error}") from error
-    backbone.set_weights(model.get_weights())
     return backbone
 
 

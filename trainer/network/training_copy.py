@@ -16,7 +16,8 @@ def training_copy(model: keras.Model, policy: str) -> keras.Model:
     """Returns a functional model that computes the same and has weights of its own, made in the strategy in scope.
 
     `policy` is Keras' dtype policy, such as "float32" or "mixed_bfloat16". Averages and logits stay in float32.
-    A 1x1 convolution becomes a dense layer, and a small depthwise one has matrix products as gradients.
+    A 1x1 convolution becomes a dense layer, a small depthwise one has matrix products as gradients, and every
+    BatchNormalization is frozen.
     """
 
     def copied(layer: keras.Layer) -> keras.Layer:
@@ -31,6 +32,10 @@ def training_copy(model: keras.Model, policy: str) -> keras.Model:
         return type(layer).from_config(config)
 
     copy = keras.models.clone_model(model, clone_function=copied, recursive=True)
+    # A layer that is made of others forgets in its copy that these were frozen.
+    for layer in copy._flatten_layers():
+        if isinstance(layer, keras.layers.BatchNormalization):
+            layer.trainable = False
     copy_weights(model, copy)
     return copy
 
@@ -58,10 +63,12 @@ def _is_pointwise(layer: keras.Layer) -> bool:
 def _has_matrix_gradients(layer: keras.Layer) -> bool:
     if type(layer) is not keras.layers.DepthwiseConv2D or tf.config.list_logical_devices("GPU"):
         return False
-    # A layer that is called several times has inputs of several sizes.
-    if len(layer._inbound_nodes) != 1:
+    # A model that was cut has its layers in the whole graph, too. One that is called at several sizes stays as it is.
+    shapes = {tuple(node.input_tensors[0].shape) for node in layer._inbound_nodes}
+    if len(shapes) != 1:
         return False
-    (rows, columns), (out_rows, out_columns) = layer.input.shape[1:3], layer.output.shape[1:3]
+    shape = shapes.pop()
+    (rows, columns), (out_rows, out_columns) = shape[1:3], layer.compute_output_shape(shape)[1:3]
     return (
         layer.data_format == "channels_last"
         and layer.depth_multiplier == 1

@@ -276,3 +276,13 @@ def test_the_bound_holds_for_thresholds_chosen_on_the_same_images() -> None:
         new = expit(rng.normal(2, 1, 4000)) >= edge
         held += new.mean() >= _describe(edge, score, np.arange(100) < 40, 0.95).recall_shown
     assert held / 300 == pytest.approx(0.95, abs=0.04)
+
+
+def test_that_no_positive_image_is_found_is_said_in_numbers_that_can_be_stored() -> None:
+    scores = np.array([[0.5, 0.5], [0.4, 0.6], [0.9, 0.1]], np.float32)
+    labels = np.array([1, 0, 1])
+    decision = Decision((1,), 0.55)
+    findings = describe_threshold(decision, scores, labels, ["Sound", "Crack"], ["a", "b", "c"], 0.995, 0.9)
+    assert (findings.found, findings.recall_shown, findings.lowest_found) == (0, 0, None)
+    assert ThresholdFindings.model_validate_json(findings.model_dump_json()) == findings
+    assert "of which" not in findings.sentences()[0]

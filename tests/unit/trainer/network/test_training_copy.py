@@ -11,6 +11,7 @@ from crackgate.config.train import TrainOptions
 from tests.helpers.disturbed_norms import with_disturbed_norms
 from trainer.network.backbones import build_backbone, split_at_top
 from trainer.network.classifier import assemble, build_head
+from trainer.network.folded_backbone import fold_batch_norm
 from trainer.network.training_copy import copy_weights, training_copy
 
 layers = keras.layers
@@ -162,15 +163,14 @@ def test_what_is_frozen_stays_frozen() -> None:
     x = layers.DepthwiseConv2D(3, name="small")(layers.Conv2D(4, 1, name="pointwise")(values))
     x = layers.BatchNormalization(name="norm")(layers.Conv2D(4, 2, name="conv")(layers.ReLU()(x)))
     model = keras.Model(values, x)
-    for frozen in (("pointwise", "norm"), ("small", "norm"), ("conv",)):
+    for frozen in (("pointwise",), ("small",), ("conv",)):
         for layer in model.layers:
             layer.trainable = layer.name not in frozen
         copy = training_copy(model, "float32")
         assert {layer.name: layer.trainable for layer in copy.layers if layer.weights} == {
-            name: name not in frozen for name in ("pointwise", "small", "conv", "norm")
+            name: name not in (*frozen, "norm") for name in ("pointwise", "small", "conv", "norm")
         }
-    # A frozen norm keeps its statistics in training.
-    model.get_layer("norm").trainable = False
+    # Every norm is frozen, and keeps its statistics in training.
     copy = training_copy(model, "float32")
     before = copy.get_layer("norm").get_weights()
     copy(np.random.default_rng(0).normal(0, 9, (4, 5, 5, 4)).astype(np.float32), training=True)
@@ -203,3 +203,29 @@ def test_a_copy_is_made_for_the_strategy_in_scope() -> None:
         variable.assign(variable * 2)
     copy_weights(copy, model)
     np.testing.assert_allclose(copy(images), model(images), rtol=1e-5, atol=1e-6)
+
+
+def test_the_top_of_a_cut_network_has_the_faster_gradients() -> None:
+    _, upper = split_at_top(build_backbone("efficientnet-lite0", 64, "none"), 0.3)
+    copy = training_copy(assemble(upper, build_head(1280, 2, TrainOptions())), "float32")
+    depthwise = [layer for layer in copy._flatten_layers() if isinstance(layer, keras.layers.DepthwiseConv2D)]
+    assert depthwise and all(type(layer) is not keras.layers.DepthwiseConv2D for layer in depthwise)
+
+
+def test_batchnorm_in_a_layer_of_ones_own_stays_frozen() -> None:
+    @keras.saving.register_keras_serializable("test_training_copy")
+    class Composite(keras.layers.Layer):
+        def __init__(self, **kwargs: object):
+            super().__init__(**kwargs)
+            self.norm = keras.layers.BatchNormalization()
+
+        def call(self, values: keras.KerasTensor) -> keras.KerasTensor:
+            return self.norm(values)
+
+    values = keras.Input((4, 4, 8))
+    model = keras.Model(values, Composite()(keras.layers.Conv2D(8, 1)(values)))
+    copy = training_copy(fold_batch_norm(model), "float32")
+    before = copy.get_weights()
+    copy(np.random.default_rng(0).normal(5, 3, (4, 4, 4, 8)).astype(np.float32), training=True)
+    for old, new in zip(before, copy.get_weights(), strict=True):
+        np.testing.assert_array_equal(old, new)
