@@ -178,6 +178,8 @@ def _check_groups(images: list[ListedImage], pattern: re.Pattern[str]) -> None:
     """Refuses groups of `data.group_by` that given splits part."""
     first: dict[str, ListedImage] = {}
     for image in images:
+        if not image.class_name:  # in no split either
+            continue
         name = find_group(pattern, image.path)
         other = first.setdefault(name, image)
         if name and other.splits != image.splits:

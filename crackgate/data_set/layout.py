@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from crackgate.contracts.errors import NEEDED, WrongQuestionError
+from crackgate.data_set.class_setting import class_setting
 from crackgate.data_set.file_tree import Folders
 from crackgate.data_set.folder_names import is_class_name, is_damage, mask_folders, plain_name, split_of
 
@@ -125,9 +126,12 @@ def _check_surfaces(folders: Counter[Folders], level: int) -> None:
         sound = [name for name in sorted(holders) if not is_damage(name)]
         raise WrongQuestionError(
             f"the folders {_listed(sorted(_names(folders, level)))} each hold classes of their own, "
-            f"{_listed(sorted(holders))}: say which of them belong together: --set "
-            f"'data.classes={{Cracked = [{_quoted(damaged)}], Sound = [{_quoted(sound)}]}}'; the outer folders then "
-            "become slices of the report"
+            f"{_listed(sorted(holders))}: "
+            + (
+                f"say which of them belong together: {setting}; the outer folders then become slices of the report"
+                if (setting := class_setting({"Cracked": damaged, "Sound": sound}))
+                else "a classifier needs folders without cracks, too"
+            )
         )
 
 
@@ -138,14 +142,14 @@ def _check_classes(folders: Counter[Folders], level: int, names: set[str]) -> No
         raise WrongQuestionError(
             f"the folder {_listed(splits)} has the name of a split, "
             + (f"and {_listed(others)} beside it has not" if others else "and there is no other split")
-            + ": give folders for train and test (and valid), each with one folder per class, and nothing else; or "
-            "name the classes with --set 'data.classes=[...]'"
+            + ": give folders for train and test (and valid), each with one folder per class, and nothing else"
+            + _or_name(others)
         )
     if _hides_classes(folders, level):
         deeper = sorted({name for path in folders for name in path[level + 1 :] if is_damage(name)})
         raise WrongQuestionError(
             f"the folders {_listed(sorted(names))} hold images, and {_listed(deeper)} somewhere in them: put all class "
-            f"folders at one level, or name the classes: --set 'data.classes=[{_quoted(sorted(names))}]'"
+            f"folders at one level{_or_name(sorted(names))}"
         )
     plain = {plain_name(name): name for name in names}
     for path in folders:
@@ -153,7 +157,7 @@ def _check_classes(folders: Counter[Folders], level: int, names: set[str]) -> No
         if inner in plain and inner != plain_name(path[level]):
             raise WrongQuestionError(
                 f"the folder {path[level]!r} holds {path[level + 1]!r}, which has the name of a class beside it: move "
-                f"it, or name the classes: --set 'data.classes=[{_quoted(sorted(names - {path[level]}))}]'"
+                f"it{_or_name(sorted(names - {path[level]}))}"
             )
 
 
@@ -176,5 +180,7 @@ def _listed(names: Iterable[str]) -> str:
     return ", ".join(map(repr, names[:_NAMES_SHOWN])) + more
 
 
-def _quoted(names: Iterable[str]) -> str:
-    return ", ".join(f'"{name}"' for name in names)
+def _or_name(classes: list[str]) -> str:
+    """The other way out, if these can be the classes."""
+    setting = class_setting(classes)
+    return f", or name the classes: {setting}" if setting else ""

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageFile
 
 # A lossless mask has a tone for each class. JPEG blurs the edges between black and white; both are flat elsewhere, and
 # a photograph, however bright or dark, has noise.
@@ -34,17 +34,20 @@ def _count_tones(file: Path) -> int | None:
             if not _is_quick(image, file.stat().st_size):
                 return None
             image.draft("L", (_SIDE, _SIDE))
-            luma = np.asarray(image.convert("L"), np.int16)
+            # Pillow would clip samples of more than 8 bits to white.
+            luma = np.asarray(image if image.mode.startswith(("I", "F")) else image.convert("L"))
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
         return None
     if image.format != "JPEG":
         return len(np.unique(luma))
     black, white = luma <= _BLACK, luma >= _WHITE
-    flat = (black | white)[:, 1:] & (np.diff(luma) == 0)
+    flat = (black | white)[:, 1:] & (luma[:, 1:] == luma[:, :-1])
     return int(black.any()) + int(white.any()) if flat.mean() >= _LEAST_FLAT else _MOST_TONES + 1
 
 
-def _is_quick(image: Image.Image, file_bytes: int) -> bool:
+def _is_quick(image: ImageFile.ImageFile, file_bytes: int) -> bool:
     """Whether the image is decoded in no time: reduced, as JPEG is, or small, or as flat as masks are."""
+    if ";16" in str(image.tile) and not image.mode.startswith("I"):
+        return False  # Pillow drops half of each colour's bits, and with them the tones of a dark photograph.
     pixels = image.width * image.height
     return image.format == "JPEG" or pixels <= _SMALL or (pixels <= _LARGE and file_bytes < pixels // _PIXELS_OF_A_BYTE)

@@ -5,6 +5,7 @@ from collections import Counter, defaultdict
 from pathlib import Path
 
 from crackgate.contracts.errors import NEEDED, WrongQuestionError
+from crackgate.data_set.class_setting import class_setting
 from crackgate.data_set.data_set import DataSet, ListedImage
 from crackgate.data_set.folder_names import is_camera_name, is_heap_name, plain_name
 
@@ -14,6 +15,8 @@ _SMALL_SHARE = 0.05
 # Images that are looked at to tell masks from photographs, of each folder and suffix and in all.
 _LOOKED_AT = 3
 _MOST_LOOKED_AT = 24
+# Masks beside their images are half of a class, or somewhat less where some images have none; logos are few.
+_SHARE_OF_MASKS = 1 / 3
 _SHOWN = 6
 
 
@@ -31,29 +34,26 @@ def check_plausible(folder: Path, data_set: DataSet, named: bool, max_rejected_s
         example = next(image.path for image in data_set.images if not image.class_name)
         raise WrongQuestionError(
             f"{loose} of {len(data_set.images)} images, such as {example!r}, lie in no class folder: the classes are "
-            f"{_listed(data_set.classes)}; move them into one, or name the classes: --set 'data.classes=[...]'"
+            f"{_listed(data_set.classes)}; move them into one, or name the classes: {class_setting(data_set.classes)}"
         )
-    warnings = _find_small_classes(data_set.classes, counts, named)
-    _check_masks(folder, data_set)
-    return warnings
+    return _find_small_classes(data_set.classes, counts, named) + _find_masks(folder, data_set)
 
 
 def _check_names(classes: list[str], named: bool) -> None:
     alike = defaultdict(list)
     for name in classes:
         alike[plain_name(name)].append(name)
-    twice = next((names for names in alike.values() if len(names) > 1), None)
+    twice = next((name for name, names in alike.items() if len(names) > 1), None)
     if twice:
+        setting = "" if named else class_setting(alike)
         raise WrongQuestionError(
-            f"the classes {_listed(twice)} have the same name: put their images together, or name the classes: --set "
-            f"'data.classes={{{plain_name(twice[0])} = [{', '.join(map(repr, twice))}], ...}}'"
+            f"the classes {_listed(alike[twice])} have the same name: put their images together, or "
+            + (f"name the classes: {setting}" if setting else "give them different names")
         )
     heaps = [] if named else [name for name in classes if is_heap_name(name)]
     if heaps and len(classes) > 1:
-        others = ", ".join(f'"{name}"' for name in classes if name not in heaps)
         raise WrongQuestionError(
-            f"the folder {_listed(heaps)} has the name of a heap, not of a class: name the classes, for example --set "
-            f"'data.classes=[{others}]'"
+            f"the folder {_listed(heaps)} has the name of a heap, not of a class: {_way_out(classes, heaps)}"
         )
     if classes and not named and all(map(is_camera_name, classes)):
         raise WrongQuestionError(
@@ -78,30 +78,51 @@ def _find_small_classes(classes: list[str], counts: Counter[str], named: bool) -
     if not small:
         return []
     shares = ", ".join(f"{name!r} has {counts[name]} images" for name in small)
-    others = ", ".join(f'"{name}"' for name in classes if name not in small)
     said = f"{shares}, and the largest class has {most}"
     if not named and any(counts[name] < _FEW for name in small):
-        raise WrongQuestionError(
-            f"{said}: if it is no class, name the classes: --set 'data.classes=[{others}]'; if it is one, name it "
-            "there, too, or add images"
-        )
+        raise WrongQuestionError(f"{said}: {_way_out(classes, small)}, or add images")
     return [said]
 
 
-def _check_masks(folder: Path, data_set: DataSet) -> None:
+def _way_out(classes: list[str], doubtful: list[str]) -> str:
+    """How to say whether `doubtful` are classes; with fewer than two others there is nothing to name without them."""
+    others = class_setting([name for name in classes if name not in doubtful])
+    leave = f"name the others: {others}" if others else "move it out of the data folder"
+    return f"if it is no class, {leave}; if it is one, name it, too: {class_setting(classes)}"
+
+
+def _find_masks(folder: Path, data_set: DataSet) -> list[str]:
+    """A sentence for each class with a few masks; raises WrongQuestionError where masks are a real share of one."""
     from crackgate.data_set.masks import are_masks
 
-    kinds: dict[tuple[str, str], list[ListedImage]] = defaultdict(list)
+    kinds: dict[str, dict[tuple[str, str], list[ListedImage]]] = defaultdict(lambda: defaultdict(list))
     for image in data_set.images:
         if image.class_name and not image.path.endswith(os.sep):
-            kinds[os.path.dirname(image.path), os.path.splitext(image.path)[1].lower()].append(image)
-    most = max(1, min(_LOOKED_AT, _MOST_LOOKED_AT // max(1, len(kinds))))
-    for images in list(kinds.values())[:: max(1, len(kinds) // _MOST_LOOKED_AT)]:
-        chosen = images[:: max(1, len(images) // most)][:most]
-        if are_masks(folder / image.path for image in chosen):
-            raise WrongQuestionError(
-                f"images of {images[0].class_name!r}, such as {chosen[0].path!r}, are masks in flat tones: {NEEDED}"
+            kind = os.path.dirname(image.path), os.path.splitext(image.path)[1].lower()
+            kinds[image.class_name][kind].append(image)
+    most_kinds = max(1, _MOST_LOOKED_AT // max(1, len(kinds)))
+    most = max(1, min(_LOOKED_AT, _MOST_LOOKED_AT // max(1, sum(map(len, kinds.values())))))
+    warnings = []
+    for name in list(kinds)[:: max(1, len(kinds) // _MOST_LOOKED_AT)]:
+        # The largest ones: a class is judged by most of its images.
+        judged = sorted(kinds[name].values(), key=len, reverse=True)[:most_kinds]
+        masks = []
+        for images in judged:
+            if are_masks(folder / image.path for image in images[:: max(1, len(images) // most)][:most]):
+                masks += images
+        if not masks:
+            continue
+        said = f"{len(masks)} images of {name!r}, such as {masks[0].path!r}, are"
+        if len(masks) < _SHARE_OF_MASKS * sum(map(len, judged)):
+            warnings.append(
+                f"{said} drawn in flat tones, as masks and logos are: remove them if they are no photographs"
             )
+            continue
+        raise WrongQuestionError(
+            f"{said} masks in flat tones: move them out of its folders, leave their folder out of data.classes, or "
+            f"leave their rows out of the table of labels; {NEEDED}"
+        )
+    return warnings
 
 
 def _listed(names: list[str]) -> str:

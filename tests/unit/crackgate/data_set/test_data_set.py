@@ -117,10 +117,11 @@ WRONG = {
         ["concrete/crack/1.jpg", "concrete/sound/2.jpg", "asphalt/3.jpg"],
         "the folders 'asphalt', 'concrete' hold images, and 'crack' somewhere in them",
     ),
+    "surfaces of cracks only": (["D/CD/1.jpg", "W/CW/1.jpg"], "a classifier needs folders without cracks, too"),
     "masks in classes": (["crack/images/1.jpg", "crack/masks/1.png", "sound/2.jpg"], "'masks' holds masks"),
     "surfaces": (
         ["D/CD/1.jpg", "D/UD/1.jpg", "P/CP/1.jpg", "P/UP/1.jpg", "W/CW/1.jpg", "W/UW/1.jpg"],
-        '--set \'data.classes={Cracked = ["CD", "CP", "CW"], Sound = ["UD", "UP", "UW"]}\'',
+        '--set \'data.classes={"Cracked" = ["CD", "CP", "CW"], "Sound" = ["UD", "UP", "UW"]}\'',
     ),
     "images and masks": (["images/1.jpg", "masks/1.png"], "'masks' holds masks of the images in 'images'"),
     "DeepCrack": (
@@ -304,3 +305,9 @@ def test_a_group_in_two_given_splits_is_refused(tmp_path: Path) -> None:
     assert len(_find(tmp_path, group_by=r"site 1 \w+").images) == 4
     with pytest.raises(WrongQuestionError, match="whose group 'site 1' is in two given splits, in 'test/crack/site 1"):
         _find(tmp_path, group_by=r"site \d")
+
+
+def test_an_image_in_no_class_parts_no_group(tmp_path: Path) -> None:
+    _write(tmp_path, *(f"{split}/{name}/site {split}.jpg" for split in ("train", "test") for name in ("crack", "ok")))
+    _write(tmp_path, "train/site train.jpg", "site test.jpg")
+    assert len(_find(tmp_path, group_by=r"site \w+").images) == 6

@@ -1,11 +1,13 @@
 """Classes that nobody means are refused, photographs never."""
 
 import os
+import shlex
 import time
 from pathlib import Path
 
 import numpy as np
 import pytest
+import tifffile
 from PIL import Image, ImageDraw
 
 from crackgate.config.configuration import Config, ConfigError, load_config
@@ -95,7 +97,7 @@ def test_masks_are_refused_whatever_their_folder_is_called(
         for number in range(6):
             image = _mask(number) if name == "outlines" else draw_photograph(True, np.random.default_rng(number), 64)
             image.save(tmp_path / name / f"{number}.{suffix}", **options)
-    with pytest.raises(WrongQuestionError, match="images of 'outlines', such as 'outlines/0"):
+    with pytest.raises(WrongQuestionError, match="images of 'outlines', such as 'outlines/"):
         _check(tmp_path)
     with pytest.raises(WrongQuestionError, match="are masks"):
         _check(tmp_path, "pictures", "outlines")
@@ -107,8 +109,88 @@ def test_masks_among_their_images_are_refused(tmp_path: Path) -> None:
         for number in range(6):
             draw_photograph(True, np.random.default_rng(number), 64).save(tmp_path / name / f"{number}.jpg")
             _mask(number).save(tmp_path / name / f"{number}.png")
-    with pytest.raises(WrongQuestionError, match=r"'crack/0.png', are masks"):
+    with pytest.raises(WrongQuestionError, match=r"'crack/\d.png', are masks"):
         _check(tmp_path)
+
+
+def test_masks_of_most_images_are_refused_and_a_few_flat_pictures_are_a_warning(tmp_path: Path) -> None:
+    for name in ("crack", "sound"):
+        (tmp_path / name / "site").mkdir(parents=True)
+        for number in range(12):
+            draw_photograph(True, np.random.default_rng(number), 64).save(tmp_path / name / f"{number}.jpg")
+    _mask(3).save(tmp_path / "crack" / "logo.png")
+    _mask(9).save(tmp_path / "crack" / "site" / "key.gif")
+    said = "2 images of 'crack', such as 'crack/logo.png', are drawn in flat tones"
+    for classes in ((), ("crack", "sound")):
+        (warning,) = _check(tmp_path, *classes)
+        assert warning.startswith(said)
+    for number in range(9):
+        _mask(number).save(tmp_path / "sound" / "site" / f"{number}.png")
+    with pytest.raises(WrongQuestionError) as refusal:
+        _check(tmp_path, "crack", "sound")
+    assert "9 images of 'sound', such as 'sound/site/0.png', are masks" in str(refusal.value)
+    assert "leave their folder out of data.classes, or leave their rows out of the table" in str(refusal.value)
+
+
+@pytest.mark.parametrize("suffix", ["png", "tif"])
+def test_sixteen_bit_samples_are_judged_as_they_are(tmp_path: Path, suffix: str) -> None:
+    rng = np.random.default_rng(2)
+    for name, low, high in (("bright", 300, 65535), ("thermal", 2000, 2400)):
+        (tmp_path / name).mkdir()
+        for number in range(4):
+            samples = rng.integers(low, high, (64, 64), dtype=np.uint16)
+            samples[:2, :9] = (20,), (90,)  # below 256, where Pillow clips
+            Image.fromarray(samples).save(tmp_path / name / f"{number}.{suffix}")
+    assert _check(tmp_path) == []
+    (tmp_path / "outlines").mkdir()
+    for number in range(4):
+        drawn = np.asarray(_mask(number)).astype(np.uint16)
+        Image.fromarray(drawn // 255 * (65535, 2)[number % 2]).save(tmp_path / "outlines" / f"{number}.{suffix}")
+    with pytest.raises(WrongQuestionError, match="images of 'outlines'"):
+        _check(tmp_path)
+
+
+def test_dark_sixteen_bit_colours_are_left_to_ingest(tmp_path: Path) -> None:
+    for name in ("crack", "sound"):
+        (tmp_path / name).mkdir()
+        for number in range(3):
+            samples = np.random.default_rng(number).integers(0, 1024, (40, 80, 3), dtype=np.uint16)
+            tifffile.imwrite(tmp_path / name / f"{number}.tif", samples, photometric="rgb")
+    assert _check(tmp_path) == []
+
+
+@pytest.mark.parametrize(
+    "classes",
+    [
+        {"crack": 3, "sound": 3, "todo": 3},
+        {"it's crack": 3, 'so"und': 3, "Fissuré \\ ok": 3, "old": 3},
+        {"Crack": 3, "crack": 3, "it's sound": 3},
+        {"crack": 120, "sound": 100, "moss": 4},
+        {"crack": 120, "so und": 4},
+    ],
+)
+def test_the_option_in_a_refusal_can_be_pasted_and_is_taken(tmp_path: Path, classes: dict[str, int]) -> None:
+    _write(tmp_path, **classes)
+    with pytest.raises(WrongQuestionError) as refusal:
+        _check(tmp_path)
+    options = str(refusal.value).split("--set ")[1:]
+    assert options
+    for option in options:
+        setting = shlex.split(option.replace("; if", " ; if").replace(", or", " , or"))[0]
+        chosen = load_config(None, [setting]).data
+        found = find_data_set(tmp_path, chosen)
+        assert len(found.classes) > 1
+        check_plausible(tmp_path, found, True, 0.1)
+
+
+def test_no_option_is_offered_that_would_be_refused(tmp_path: Path) -> None:
+    with pytest.raises(WrongQuestionError) as refusal:
+        _check(_write(tmp_path / "case", crack=3, Crack=3))
+    assert str(refusal.value).endswith("put their images together, or give them different names")
+    with pytest.raises(
+        WrongQuestionError, match="if it is no class, move it out of the data folder; if it is one, name"
+    ):
+        _check(_write(tmp_path / "heap", crack=3, unsorted=3))
 
 
 def test_no_photograph_is_taken_for_a_mask(tmp_path: Path) -> None:
