@@ -7,22 +7,34 @@ from crackgate.contracts.class_names import fold
 from crackgate.contracts.stored_example import EVAL_SPLIT, TEST_SPLIT, TRAIN_SPLIT
 from crackgate.model.positive_classes import names_cracks
 
+# With what people write into the same word: "trainset", "testdata".
 _SPLITS = {
-    TRAIN_SPLIT: re.compile(r"train(ing)?"),
-    EVAL_SPLIT: re.compile(r"val(id(ation)?)?|eval(uation)?|dev(elopment)?"),
-    TEST_SPLIT: re.compile(r"test(ing)?|hold[ _-]?out"),
+    split: re.compile(f"({words})(data)?(sets?|images?|imgs?|splits?)?")
+    for split, words in {
+        TRAIN_SPLIT: r"train(ing)?",
+        EVAL_SPLIT: r"val(id(ation)?)?|eval(uation)?|dev(elopment)?",
+        TEST_SPLIT: r"test(ing)?|holdout",
+    }.items()
 }
-# "training_set", "Train Images", "val2017".
-_AFTER_SPLIT = re.compile(r"[ _.-]*(set|data|images?|imgs?|split|\d{4})?")
+_HOLD_OUT = re.compile(r"hold[ _-]out")
+# "01_train", "Training Data Set", "Train Images", "val2017", "test (1)", "train v2".
+_BESIDE_SPLIT = re.compile(r"data(sets?)?|sets?|images?|imgs?|photos?|pictures?|splits?|folder|v|\d+")
 _SOUND = re.compile(
-    r"negative|normal|sound|intact|healthy|good|ok|clean|background|undamaged|uncracked|u[dpw]"
+    r"negative|normal|sound|intact|healthy|good|ok|no|none|clean|background|undamaged|uncracked|u[dpw]"
     r"|(no|non|not|without|un)[ _-]?(cracks?|cracked|damaged?|defects?|defective)",
     re.IGNORECASE,
 )
 # SDNET2018's, of decks, pavements and walls.
 _SDNET_CRACKED = re.compile(r"c[dpw]")
-_MASKS = frozenset(("mask", "masks", "gt", "groundtruth", "truth", "seg", "segmentation", "annotation", "annotations"))
-_MASKS_WITH_IMAGES = _MASKS | {"label", "labels", "lab"}
+# Classes that only stand together.
+_ANSWERS = (frozenset(("0", "1")), frozenset(("yes", "no")), frozenset(("true", "false")))
+_MASKS = frozenset(
+    ("mask", "masks", "gt", "groundtruth", "truth", "seg", "segmentation", "segmentations", "annotation", "annotations")
+)
+_MASKS_WITH_IMAGES = _MASKS | {"label", "labels"}
+# DeepCrack's "train_lab"; "lab" alone is a laboratory.
+_MASKS_OF_SPLITS = frozenset(("lab",))
+_BESIDE_MASK = frozenset(("ground", "binary", "png"))
 _IMAGES = frozenset(("image", "images", "img", "imgs", "photo", "photos", "rgb", "original", "originals"))
 # Names of the DCF standard ("100APPLE", "101_PANA"), and days ("2023-05-01", "20230501").
 _CAMERA = re.compile(r"[1-9]\d\d[0-9A-Z_]{5}|DCIM|(19|20)\d\d[ _.-]?[01]\d([ _.-]?[0-3]\d)?", re.IGNORECASE)
@@ -42,12 +54,15 @@ def plain_name(name: str) -> str:
 
 def split_of(name: str) -> str:
     """The split that a folder's (or column's) name stands for; "" if it stands for none."""
-    plain = plain_name(name)
-    for split, pattern in _SPLITS.items():
-        match = pattern.match(plain)
-        if match and _AFTER_SPLIT.fullmatch(plain, match.end()):
-            return split
-    return ""
+    splits = splits_in(name)
+    others = [word for word in _words(name) if not _split_of_word(word)]
+    alone = all(map(_BESIDE_SPLIT.fullmatch, others))
+    return min(splits) if len(splits) == 1 and alone else ""
+
+
+def splits_in(name: str) -> frozenset[str]:
+    """The splits among the words of a name: of "train_crack", too."""
+    return frozenset(filter(None, map(_split_of_word, _words(name))))
 
 
 def is_class_name(name: str) -> bool:
@@ -58,6 +73,14 @@ def is_class_name(name: str) -> bool:
 def is_damage(name: str) -> bool:
     """Whether the name says that there is damage."""
     return names_cracks(name) or _SDNET_CRACKED.fullmatch(plain_name(name)) is not None
+
+
+def are_classes(names: Iterable[str]) -> bool:
+    """Whether names say both that there is damage and that there is none, or are yes and no."""
+    names = set(names)
+    damaged = set(filter(is_damage, names))
+    sound = set(filter(is_class_name, names)) - damaged
+    return bool(damaged and sound) or frozenset(map(plain_name, names)) in _ANSWERS
 
 
 def is_heap_name(name: str) -> bool:
@@ -72,10 +95,27 @@ def is_camera_name(name: str) -> bool:
 
 def mask_folders(names: Iterable[str]) -> list[str]:
     """Those of neighbouring folders that hold masks of the images in others; "labels" only beside "images"."""
-    words = {
-        name: frozenset(re.findall(r"[^\W_]+", re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name).lower())) for name in names
-    }
+    words = {name: frozenset(_words(name)) for name in names}
     beside_images = any(found & _IMAGES for found in words.values())
-    vocabulary = _MASKS_WITH_IMAGES if beside_images else _MASKS
-    masks = [name for name, found in words.items() if found & vocabulary or plain_name(name).startswith("groundtruth")]
+    masks = [name for name, found in words.items() if _are_mask_words(found, beside_images)]
     return masks if len(masks) < len(words) else []
+
+
+def _are_mask_words(words: frozenset[str], beside_images: bool) -> bool:
+    """Whether all words say that there are masks: "mask photos" do, and "mask factory" does not."""
+    of_splits = frozenset(filter(_split_of_word, words))
+    masks = _MASKS_WITH_IMAGES if beside_images else _MASKS
+    if beside_images and of_splits:
+        masks |= _MASKS_OF_SPLITS
+    others = words - masks - of_splits - _IMAGES - _BESIDE_MASK
+    return not masks.isdisjoint(words) and all(word.isdecimal() for word in others)
+
+
+def _words(name: str) -> list[str]:
+    """The words and numbers of a name, in small letters."""
+    parted = plain_name(re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name))
+    return re.findall(r"[^\W\d_]+|\d+", _HOLD_OUT.sub("holdout", parted))
+
+
+def _split_of_word(word: str) -> str:
+    return next((split for split, pattern in _SPLITS.items() if pattern.fullmatch(word)), "")

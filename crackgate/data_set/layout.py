@@ -7,7 +7,16 @@ from dataclasses import dataclass
 from crackgate.contracts.errors import NEEDED, WrongQuestionError
 from crackgate.data_set.class_setting import class_setting
 from crackgate.data_set.file_tree import Folders
-from crackgate.data_set.folder_names import is_class_name, is_damage, mask_folders, plain_name, split_of
+from crackgate.data_set.folder_names import (
+    are_classes,
+    is_camera_name,
+    is_class_name,
+    is_damage,
+    mask_folders,
+    plain_name,
+    split_of,
+    splits_in,
+)
 
 _NAMES_SHOWN = 6
 
@@ -32,9 +41,7 @@ def find_layout(folders: Counter[Folders]) -> Layout:
 
     Raises WrongQuestionError where the folders say no classes, or may be meant in two ways.
     """
-    depth = max(map(len, folders), default=0)
-    for names in (_names(folders, level) for level in range(depth)):
-        _check_masks(names)
+    _check_masks(folders)
     level, split_level, parts = 0, None, []
     while True:
         names, below = _names(folders, level), _names(folders, level + 1)
@@ -46,25 +53,32 @@ def find_layout(folders: Counter[Folders]) -> Layout:
                     "split into one folder per class"
                 )
             split_level = level
-        elif _is_wrapper(names, below, holds_images):
+        elif _is_wrapper(folders, level, holds_images):
             pass
-        elif not holds_images and _hides_classes(folders, level):
+        elif not holds_images and _inner_classes(folders, level):
+            if split_level is None:
+                _check_splits(names)
             if any(map(is_damage, below)):
                 _check_surfaces(folders, level)
             parts.append(level)
         else:
             break
         level += 1
+    if split_level is None or _name_splits(names):
+        _check_splits(names)
     _check_classes(folders, level, names)
     if split_level is None:
         split_level = _find_splits_below(folders, level + 1)
-    return Layout(level, split_level, tuple(parts))
+    layout = Layout(level, split_level, tuple(parts))
+    _check_split_classes(folders, layout, {name: name for name in _names(folders, level)})
+    return layout
 
 
 def find_named_layout(folders: Counter[Folders], class_folders: Mapping[str, str]) -> Layout:
     """The layout in which the folders named in `class_folders`, at the outermost level that has any, are the classes.
 
-    Raises WrongQuestionError where a named folder is missing at that level.
+    Raises WrongQuestionError where a named folder is missing at that level, and where only some folders around or in
+    the classes are splits.
     """
     found = {level: _names(folders, level) for level in range(max(map(len, folders), default=0))}
     level = next((level for level, names in found.items() if names & class_folders.keys()), 0)
@@ -79,9 +93,15 @@ def find_named_layout(folders: Counter[Folders], class_folders: Mapping[str, str
         {path: count for path, count in folders.items() if len(path) > level and path[level] in class_folders}
     )
     splits = [above for above in range(level) if _are_splits(_names(chosen, above))]
+    if not splits:
+        for around in (_names(chosen, above) for above in range(level + 1)):
+            if len(around) > 1:
+                _check_splits(around)
     split_level = splits[0] if splits else _find_splits_below(chosen, level + 1)
     parts = [above for above in range(level) if above != split_level and len(_names(chosen, above)) > 1]
-    return Layout(level, split_level, tuple(parts))
+    layout = Layout(level, split_level, tuple(parts))
+    _check_split_classes(chosen, layout, class_folders)
+    return layout
 
 
 def _names(folders: Iterable[Folders], level: int) -> set[str]:
@@ -94,24 +114,52 @@ def _are_splits(names: set[str]) -> bool:
     return len(splits) > 1 and "" not in splits
 
 
-def _is_wrapper(names: set[str], below: set[str], holds_images: bool) -> bool:
-    """Whether a single folder only holds the class folders."""
-    return len(names) == 1 and bool(below) and not holds_images and not any(map(is_class_name, names))
+def _name_splits(names: set[str]) -> list[str]:
+    """The names of splits, unless all say the same one, as "Test 1" and "Test 2" of a laboratory do."""
+    splits = sorted(filter(split_of, names))
+    same = len(splits) == len(names) > 1 and len(set(map(split_of, splits))) == 1
+    return [] if same else splits
 
 
-def _hides_classes(folders: Counter[Folders], level: int) -> bool:
-    """Whether no folder of this level has the name of a class or a split, and one somewhere in them is for damage."""
-    known = any(is_class_name(name) or split_of(name) for name in _names(folders, level))
-    return not known and any(is_damage(name) for path in folders for name in path[level + 1 :])
+def _is_wrapper(folders: Counter[Folders], level: int, holds_images: bool) -> bool:
+    """Whether a single folder only holds the class folders, whatever its name is."""
+    names = _names(folders, level)
+    deeper = _deeper_names(folders, level)
+    if len(names) > 1 or holds_images or not deeper:
+        return False
+    return not any(map(is_class_name, names)) or any(_are_splits(found) or are_classes(found) for found in deeper)
 
 
-def _check_masks(names: set[str]) -> None:
-    masks = [] if any(map(is_class_name, names)) else mask_folders(sorted(names))
-    if masks:
-        others = [name for name in sorted(names) if name not in masks]
-        raise WrongQuestionError(
-            f"the folder {_listed(masks)} holds masks of the images in {_listed(others)}: {NEEDED}"
-        )
+def _deeper_names(folders: Counter[Folders], level: int) -> list[set[str]]:
+    """The names at each level below."""
+    return [_names(folders, deeper) for deeper in range(level + 1, max(map(len, folders), default=0))]
+
+
+def _inner_classes(folders: Counter[Folders], level: int) -> set[str]:
+    """The names of classes deeper than this level; none where its own are those of classes or splits."""
+    names = _names(folders, level)
+    if _name_splits(names) or are_classes(names):
+        return set()
+    deeper = _deeper_names(folders, level)
+    pair = next(filter(are_classes, deeper), set())
+    if pair or any(map(is_class_name, names)):
+        return pair
+    return {name for found in deeper for name in found if is_damage(name)}
+
+
+def _check_masks(folders: Counter[Folders]) -> None:
+    neighbours: dict[Folders, set[str]] = {}
+    for path in folders:
+        for level, name in enumerate(path):
+            neighbours.setdefault(path[:level], set()).add(name)
+    for names in neighbours.values():
+        masks = [] if any(map(is_class_name, names)) else mask_folders(sorted(names))
+        if masks:
+            others = [name for name in sorted(names) if name not in masks]
+            raise WrongQuestionError(
+                f"the folder {_listed(masks)} holds masks of the images in {_listed(others)}: {NEEDED}; if it holds "
+                "photographs, name the classes by data.classes"
+            )
 
 
 def _check_surfaces(folders: Counter[Folders], level: int) -> None:
@@ -135,22 +183,88 @@ def _check_surfaces(folders: Counter[Folders], level: int) -> None:
         )
 
 
-def _check_classes(folders: Counter[Folders], level: int, names: set[str]) -> None:
-    splits = sorted(filter(split_of, names))
+def _check_splits(names: set[str]) -> None:
+    """Refuses names of splits beside others, and names with the words of several splits, of which images get mixed."""
+    splits = _name_splits(names)
     if splits:
         others = sorted(names - set(splits))
         raise WrongQuestionError(
-            f"the folder {_listed(splits)} has the name of a split, "
-            + (f"and {_listed(others)} beside it has not" if others else "and there is no other split")
-            + ": give folders for train and test (and valid), each with one folder per class, and nothing else"
-            + _or_name(others)
+            f"the folder {_listed(splits)} has the name of a split"
+            + (f", and {_listed(others)} beside it has not" if others else ", and not that of a class")
+            + ": give folders for train and test (and valid), each with one folder per class, and move or rename what "
+            "is no split; or give a table of labels by --labels FILE"
         )
-    if _hides_classes(folders, level):
-        deeper = sorted({name for path in folders for name in path[level + 1 :] if is_damage(name)})
+    words = {word for name in names for word in splits_in(name)}
+    if len(words) > 1:
         raise WrongQuestionError(
-            f"the folders {_listed(sorted(names))} hold images, and {_listed(deeper)} somewhere in them: put all class "
-            f"folders at one level{_or_name(sorted(names))}"
+            f"the folders {_listed(sorted(filter(splits_in, names)))} have names of splits and of something else: give "
+            "folders for train and test (and valid), each with one folder per class, or a table of labels by --labels "
+            "FILE; rename those that are no splits"
         )
+
+
+def _check_split_classes(folders: Counter[Folders], layout: Layout, class_of: Mapping[str, str]) -> None:
+    """Refuses given splits with different classes."""
+    if layout.split_level is None:
+        return
+    classes: dict[str, set[str]] = {}
+    for path in folders:
+        if len(path) > layout.split_level:
+            held = classes.setdefault(path[layout.split_level], set())
+            held.update(class_of[name] for name in path[layout.class_level : layout.class_level + 1])
+    of_split: dict[str, set[str]] = {}
+    for name, held in classes.items():
+        of_split.setdefault(split_of(name), set()).update(held)
+    if len(set(map(frozenset, of_split.values()))) == 1:
+        return
+    # A test folder without labels often holds one folder more, "unknown" or "images".
+    lacking = sorted(name for name, held in classes.items() if len(held) < 2 and not _holds_known(name, classes))
+    others = sorted(set().union(*(held for name, held in classes.items() if name not in lacking)))
+    if lacking and others:
+        raise WrongQuestionError(
+            f"the folder {_listed(lacking)} has no class folders, and the other splits have {_listed(others)}: sort "
+            f"its images into such folders, or move it out of the data folder{_or_name(others)}"
+        )
+    told = "; ".join(f"{name!r} has {_listed(sorted(held))}" for name, held in sorted(classes.items()))
+    every: set[str] = set().union(*of_split.values())
+    uncommon = every.difference(every.intersection(*of_split.values()))
+    raise WrongQuestionError(
+        f"the splits have different classes: {told}: not all have {_listed(sorted(uncommon))}; rename "
+        "folders of one class alike, add what is missing, or say by data.classes which folders make which class"
+    )
+
+
+def _holds_known(split: str, classes: Mapping[str, set[str]]) -> bool:
+    """Whether a split's folder has a class of another split."""
+    return any(classes[split] & held for other, held in classes.items() if split_of(other) != split_of(split))
+
+
+def _check_ambiguous(folders: Counter[Folders], level: int) -> None:
+    """Refuses folders that hold the same folders, where no name tells which of them are the classes."""
+    names = _names(folders, level)
+    holding: dict[str, set[str]] = {name: set() for name in names}
+    for path in folders:
+        if len(path) == level + 1:
+            return
+        if len(path) > level + 1:
+            holding[path[level]].add(path[level + 1])
+    inner = next(iter(holding.values()), set())
+    told = any(map(is_class_name, names)) or any(split_of(name) or is_camera_name(name) for name in inner)
+    if len(names) > 1 and len(inner) > 1 and not told and all(held == inner for held in holding.values()):
+        raise WrongQuestionError(
+            f"the folders {_listed(sorted(names))} each hold {_listed(sorted(inner))}, and no name says which of "
+            f"them are the classes: name those, {class_setting(sorted(inner))} or {class_setting(sorted(names))}"
+        )
+
+
+def _check_classes(folders: Counter[Folders], level: int, names: set[str]) -> None:
+    deeper = _inner_classes(folders, level)
+    if deeper:
+        raise WrongQuestionError(
+            f"the folders {_listed(sorted(names))} hold images, and {_listed(sorted(deeper))} somewhere in them: put "
+            f"all class folders at one level{_or_name(sorted(names))}"
+        )
+    _check_ambiguous(folders, level)
     plain = {plain_name(name): name for name in names}
     for path in folders:
         inner = plain_name(path[level + 1]) if len(path) > level + 1 else ""
@@ -166,10 +280,11 @@ def _find_splits_below(folders: Counter[Folders], level: int) -> int | None:
     names = _names(folders, level)
     if _are_splits(names) and not any(len(path) == level for path in folders):
         return level
-    if len(set(map(split_of, names)) - {""}) > 1:
+    splits = sorted(filter(splits_in, names))
+    if len({split for name in splits for split in splits_in(name)}) > 1:
         raise WrongQuestionError(
-            f"the folders {_listed(sorted(filter(split_of, names)))} in the class folders are splits, and there are "
-            f"images beside them: move those into a split, or rename these"
+            f"the folders {_listed(splits)} in the class folders are splits, and there are images beside them: move "
+            "those into a split, or rename these"
         )
     return None
 

@@ -1,9 +1,9 @@
 """Folders that crackgate has written, known by their contents."""
 
-# A folder that holds all names of one set is ours: a workspace, a model, a run, and what `inspect` and `export-tflite`
-# write.
+# A folder that holds all names of one set is ours: a workspace, of which folders may have been deleted, a model, a run,
+# and what `inspect` and `export-tflite` write.
 _SIGNS = (
-    frozenset({".lock", "runs"}),
+    *(frozenset({".lock", name}) for name in ("runs", "metadata.sqlite", "pipeline", "serving", "gated", "logs")),
     frozenset({"metadata.sqlite", "pipeline"}),
     frozenset({"saved_model.pb"}),
     frozenset({"summary.json", "report.html"}),

@@ -29,14 +29,16 @@ class ListedFolder:
 
 
 def walk_folders(folder: Path) -> Iterator[ListedFolder]:
-    """Every folder at or below `folder`, in sorted order, links followed except for loops.
+    """Every folder at or below `folder`, in sorted order.
 
-    Raises OSError if `folder` cannot be listed.
+    Links are followed except for loops. A link below another one is followed to no folder that was entered before, or
+    links between neighbours would multiply. Raises OSError if `folder` cannot be listed.
     """
-    # Folders to enter, the next one last, each with its parents.
-    waiting: list[tuple[str, frozenset[tuple[int, int]]]] = [("", frozenset())]
+    # Folders to enter, the next one last, each with its parents and the number of links on its way.
+    waiting: list[tuple[str, frozenset[tuple[int, int]], int]] = [("", frozenset(), 0)]
+    entered: set[tuple[int, int]] = set()
     while waiting:
-        path, holders = waiting.pop()
+        path, holders, links = waiting.pop()
         try:
             status = os.stat(os.path.join(folder, path))
             with os.scandir(os.path.join(folder, path)) as listing:
@@ -47,13 +49,17 @@ def walk_folders(folder: Path) -> Iterator[ListedFolder]:
             yield ListedFolder(path, [], [], readable=False)
             continue
         identity = (status.st_dev, status.st_ino)
-        if identity in holders:
+        if identity in holders or (links > 1 and identity in entered):
             continue
+        entered.add(identity)
         folders = [entry.name for entry in entries if _is_folder(entry)]
         among_folders = set(folders)
         listed = ListedFolder(path, [entry.name for entry in entries if entry.name not in among_folders], folders)
         yield listed
-        waiting.extend((path + name + os.sep, holders | {identity}) for name in reversed(listed.folders))
+        linked = {entry.name for entry in entries if entry.is_symlink()}
+        waiting.extend(
+            (path + name + os.sep, holders | {identity}, links + (name in linked)) for name in reversed(listed.folders)
+        )
 
 
 def find_files(folder: Path) -> Iterator[str]:

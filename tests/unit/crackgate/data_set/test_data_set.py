@@ -53,6 +53,13 @@ def test_a_folder_without_images_has_no_classes(tmp_path: Path) -> None:
         ("TRAIN", "dev", "holdout"),
         ("Training Data", "eval", "testing"),
         ("train2017", "val2017", "test2017"),
+        ("train_dataset", "val_dataset", "test_dataset"),
+        ("train1", "val1", "test1"),
+        ("01_train", "02_val", "03_test"),
+        ("Training Data Set", "Validation Data Set", "Test Data Set"),
+        ("trainset", "valset", "testset"),
+        ("TrainImages", "ValImages", "TestImages"),
+        ("train (1)", "val v2", "Hold-Out"),
     ],
 )
 def test_folders_of_splits_are_used_as_they_are(tmp_path: Path, train: str, evaluation: str, test: str) -> None:
@@ -101,6 +108,46 @@ WRONG = {
         ["train/crack/1.jpg", "test/crack/1.jpg", "more/crack/1.jpg"],
         "'test', 'train' has the name of a split, and 'more' beside it",
     ),
+    "splits and another folder of the classes": (
+        [f"{outer}/{name}/1.jpg" for outer in ("train", "test", "extra") for name in ("crack", "ok")],
+        "'test', 'train' has the name of a split, and 'extra' beside it has not",
+    ),
+    "splits in the names of classes": (
+        ["train_crack/1.jpg", "train_ok/1.jpg", "test_crack/1.jpg", "test_ok/1.jpg"],
+        "have names of splits and of something else",
+    ),
+    "splits in the names of surfaces": (
+        [f"{outer}/{name}/1.jpg" for outer in ("deck train", "deck test") for name in ("crack", "ok")],
+        "'deck test', 'deck train' have names of splits and of something else",
+    ),
+    "splits in names below the classes": (
+        ["crack/crack_train/1.jpg", "crack/crack_test/1.jpg", "ok/ok_train/1.jpg", "ok/ok_test/1.jpg"],
+        "in the class folders are splits",
+    ),
+    "splits in splits": (
+        [f"{a}/{b}/1.jpg" for a in ("train", "test") for b in ("train", "test")],
+        "'test', 'train' has the name of a split, and not that of a class",
+    ),
+    "splits with different classes": (
+        ["train/crack/1.jpg", "train/sound/1.jpg", "test/crack/1.jpg", "test/ok/1.jpg"],
+        "'test' has 'crack', 'ok'; 'train' has 'crack', 'sound': not all have 'ok', 'sound'",
+    ),
+    "a class without test images": (
+        ["crack/train/1.jpg", "crack/test/1.jpg", "ok/train/1.jpg"],
+        "'test' has 'crack'; 'train' has 'crack', 'ok': not all have 'ok'",
+    ),
+    "Kaggle's test folder": (
+        ["train/crack/1.jpg", "train/ok/1.jpg", "test/unknown/1.jpg"],
+        "'test' has no class folders, and the other splits have 'crack', 'ok'",
+    ),
+    "a flat test folder": (
+        [*(f"{split}/{name}/1.jpg" for split in ("train", "val") for name in ("crack", "ok")), "test/1.jpg"],
+        "'test' has no class folders, and the other splits have 'crack', 'ok'",
+    ),
+    "surfaces or classes": (
+        [f"{part}/{name}/1.jpg" for part in ("deck", "pavement", "wall") for name in ("rust", "spalling")],
+        '--set \'data.classes=["rust", "spalling"]\' or --set \'data.classes=["deck", "pavement", "wall"]\'',
+    ),
     "validation only": (
         ["val/crack/1.jpg", "test/crack/2.jpg"],
         "eval, test only: needed are train",
@@ -115,7 +162,7 @@ WRONG = {
     ),
     "classes at two levels": (
         ["concrete/crack/1.jpg", "concrete/sound/2.jpg", "asphalt/3.jpg"],
-        "the folders 'asphalt', 'concrete' hold images, and 'crack' somewhere in them",
+        "the folders 'asphalt', 'concrete' hold images, and 'crack', 'sound' somewhere in them",
     ),
     "surfaces of cracks only": (["D/CD/1.jpg", "W/CW/1.jpg"], "a classifier needs folders without cracks, too"),
     "masks in classes": (["crack/images/1.jpg", "crack/masks/1.png", "sound/2.jpg"], "'masks' holds masks"),
@@ -185,6 +232,64 @@ def test_surfaces_with_the_same_classes_become_parts(tmp_path: Path) -> None:
     assert found.notes[-1] == "'deck', 'wall' are slices of the report"
 
 
+@pytest.mark.parametrize(
+    ("parts", "names"),
+    [
+        (("deck", "pavement", "wall"), ("0", "1")),
+        (("Wall cracks", "Deck cracks"), ("yes", "no")),
+        (("lab photos", "field photos"), ("crack", "ok")),
+        (("lab", "photos"), ("crack", "ok")),
+        (("Mask factory", "images of walls"), ("crack", "ok")),
+        (("Test 1", "Test 2"), ("crack", "ok")),
+    ],
+)
+def test_folders_around_a_pair_of_classes_are_parts(
+    tmp_path: Path, parts: tuple[str, ...], names: tuple[str, ...]
+) -> None:
+    _write(tmp_path, *(f"{part}/{name}/1.jpg" for part in parts for name in names))
+    found = _find(tmp_path)
+    assert (found.classes, {image.part for image in found.images}) == (sorted(names), set(parts))
+    assert {image.splits for image in found.images} == {()}
+
+
+@pytest.mark.parametrize(("outer", "inner"), [(("crack", "ok"), ("0", "1")), (("crack", "moss"), ("deck", "wall"))])
+def test_folders_with_the_names_of_classes_are_classes(
+    tmp_path: Path, outer: tuple[str, ...], inner: tuple[str, ...]
+) -> None:
+    _write(tmp_path, *(f"{name}/{deeper}/1.jpg" for name in outer for deeper in inner))
+    assert _find(tmp_path).classes == sorted(outer)
+
+
+@pytest.mark.parametrize("classes", [("rust", "spalling"), ("deck", "wall")])
+def test_what_may_be_surface_or_class_is_as_it_is_named(tmp_path: Path, classes: tuple[str, ...]) -> None:
+    _write(tmp_path, *(f"{part}/{name}/1.jpg" for part in ("deck", "wall") for name in ("rust", "spalling")))
+    found = _find(tmp_path, classes=classes)
+    assert found.classes == list(classes)
+    assert len({image.part for image in found.images}) == (2 if classes[0] == "rust" else 1)
+
+
+@pytest.mark.parametrize(
+    ("outer", "inner"),
+    [
+        ("cracks", ("Positive", "Negative")),
+        ("crack", ("crack", "non crack")),
+        ("Concrete_Cracks/v2", ("crack", "no")),
+        ("Cracks", ("yes", "no")),
+    ],
+)
+def test_a_wrapping_folder_may_have_the_name_of_a_class(tmp_path: Path, outer: str, inner: tuple[str, ...]) -> None:
+    _write(tmp_path, *(f"{outer}/{name}/1.jpg" for name in inner))
+    assert _find(tmp_path).classes == sorted(inner)
+    _write(tmp_path / "given", *(f"{outer}/{split}/{name}/1.jpg" for split in ("train", "test") for name in inner))
+    found = _find(tmp_path / "given")
+    assert (found.classes, {image.splits for image in found.images}) == (sorted(inner), {("train", "eval"), ("test",)})
+
+
+def test_one_class_of_several_sites_is_no_wrapper(tmp_path: Path) -> None:
+    _write(tmp_path, "crack/bridge 1/1.jpg", "crack/bridge 2/1.jpg")
+    assert _find(tmp_path).classes == ["crack"]
+
+
 def test_parts_may_have_several_levels(tmp_path: Path) -> None:
     _write(
         tmp_path,
@@ -229,6 +334,54 @@ def test_what_lies_outside_named_classes_does_not_count(tmp_path: Path) -> None:
     assert found.ignored == {"images outside data.classes": 3}
 
 
+def test_an_unlabelled_test_folder_is_left_out_by_named_classes(tmp_path: Path) -> None:
+    _write(tmp_path, *(f"{split}/{name}/1.jpg" for split in ("train", "val") for name in ("crack", "ok")))
+    _write(tmp_path, "test/unknown/1.jpg", "test/2.jpg")
+    found = _find(tmp_path, classes=("crack", "ok"))
+    assert Counter(image.splits for image in found.images) == {("train", "eval"): 2, ("test",): 2}
+    assert found.ignored == {"images outside data.classes": 2}
+
+
+WRONG_NAMED = {
+    "a folder beside splits": (
+        [f"{outer}/{name}/1.jpg" for outer in ("train", "test", "extra") for name in ("crack", "ok")],
+        {"classes": ("crack", "ok")},
+        "'test', 'train' has the name of a split, and 'extra' beside it has not",
+    ),
+    "one split beside a surface": (
+        [f"{outer}/{name}/1.jpg" for outer in ("test", "deck") for name in ("crack", "ok")],
+        {"classes": ("crack", "ok")},
+        "'test' has the name of a split, and 'deck' beside it has not",
+    ),
+    "splits mixed in a class": (
+        ["train_crack/1.jpg", "train_ok/1.jpg", "test_crack/1.jpg", "test_ok/1.jpg"],
+        {"classes": {"crack": ("train_crack", "test_crack"), "ok": ("train_ok", "test_ok")}},
+        "have names of splits and of something else",
+    ),
+    "a class that a split lacks": (
+        ["train/crack/1.jpg", "train/ok/1.jpg", "test/crack/1.jpg"],
+        {"classes": ("crack", "ok")},
+        "the splits have different classes: 'test' has 'crack'; 'train' has 'crack', 'ok': not all have 'ok'",
+    ),
+}
+
+
+@pytest.mark.parametrize(("paths", "options", "said"), WRONG_NAMED.values(), ids=WRONG_NAMED)
+def test_named_classes_switch_no_given_splits_off(
+    tmp_path: Path, paths: list[str], options: dict[str, object], said: str
+) -> None:
+    _write(tmp_path, *paths)
+    with pytest.raises(WrongQuestionError) as refusal:
+        _find(tmp_path, **options)
+    assert said in str(refusal.value)
+
+
+def test_named_classes_join_folders_of_splits_with_other_names(tmp_path: Path) -> None:
+    _write(tmp_path, "train/crack/1.jpg", "train/sound/1.jpg", "test/crack/1.jpg", "test/ok/1.jpg")
+    found = _find(tmp_path, classes={"crack": ("crack",), "sound": ("sound", "ok")})
+    assert _places(found)["test/ok/1.jpg"] == ("sound", ("test",), "")
+
+
 def test_a_named_class_that_is_not_there_is_refused_with_those_that_are(tmp_path: Path) -> None:
     _write(tmp_path, "crack/1.jpg", "sound/1.jpg")
     with pytest.raises(WrongQuestionError, match=r"received 'absent', 'gone', but .* there are 'crack', 'sound'"):
@@ -240,10 +393,14 @@ IGNORED = {
         ".DS_Store", "._1.jpg", "Thumbs.db", "desktop.ini", "Icon\r", "1.jpg~", "link.lnk",
         "@eaDir/1.jpg/SYNOPHOTO_THUMB_M.jpg", ".ipynb_checkpoints/1-checkpoint.jpg", "$RECYCLE.BIN/1.jpg",
     ],
-    "sidecars": ["IMG_1.AAE", "1.xmp", "1.THM"],
+    "sidecars": ["IMG_1.AAE", "1.xmp", "1.THM", "1.jgw", "1.tfw", "1.PGW", "1.wld", "1.prj", "1.jpg.dvc", "1.ds"],
+    "checksums": ["all.md5", "all.sha256"],
+    "programs": ["a.py", "a.ipynb", "a.m", "a.sh", "a.bat", "a.sql", "a.exe"],
+    "models": ["a.pt", "a.pth", "a.onnx"],
+    "drawings": ["a.psd", "a.ai"],
     "videos": ["IMG_1.MOV", "1.mp4", "1.insv"],
     "partial downloads": ["1.jpg.part", "1.jpg.crdownload"],
-    "documents": ["readme.txt", "sheet.xlsx"],
+    "documents": ["readme.txt", "sheet.xlsx", "README", "LICENSE", "CITATION", "CHANGELOG", "Makefile", "CITATION.cff"],
     "archives": ["all.zip"],
 }  # fmt: skip
 
@@ -258,6 +415,7 @@ def test_what_is_no_photograph_is_ignored_by_kind(tmp_path: Path, kind: str, nam
 
 OWN = {
     "a workspace": [".lock", "runs/1/summary.json", "pipeline/Trainer/model/1.jpg", "serving/1/saved_model.pb"],
+    "a workspace without its runs": [".lock", "logs/1.log", "serving/1.jpg"],
     "an older workspace": ["metadata.sqlite", "pipeline/1.jpg"],
     "a model": ["saved_model.pb", "assets/1.jpg"],
     "what inspect writes": ["index.html", "summary.csv", "summary.json", "wall/heat.jpg"],
@@ -282,6 +440,18 @@ def test_links_in_a_circle_end(tmp_path: Path) -> None:
     (tmp_path / "sound" / "again").symlink_to(tmp_path)
     found = _find(tmp_path, classes=("crack", "sound"))
     assert [image.path for image in found.images] == ["crack/1.jpg", "sound/1.jpg"]
+
+
+def test_links_between_neighbours_do_not_multiply(tmp_path: Path) -> None:
+    names = [f"class {number}" for number in range(12)]
+    _write(tmp_path, *(f"{name}/1.jpg" for name in names))
+    for name in names:
+        for other in names:
+            if other != name:
+                (tmp_path / name / other).symlink_to(tmp_path / other)
+    images = _find(tmp_path, classes=names).images
+    assert {f"{name}/1.jpg" for name in names} < {image.path for image in images}
+    assert len(images) < 2 * len(names) ** 2
 
 
 def test_the_fingerprint_follows_images_labels_and_what_is_ignored(tmp_path: Path) -> None:
