@@ -9,6 +9,10 @@ from crackgate.images.rejection import RejectedImageError
 # libjpeg's warnings of lost pixels. Others, such as bytes before the end marker, lose none.
 _CUT = re.compile("premature end", re.IGNORECASE)
 _DAMAGED = re.compile(r"bad (Huffman|arithmetic) code|instead of RST|extraneous bytes before marker 0x(?!d9)")
+# A marker as libjpeg finds it, behind bytes of any kind; and those without a length: TEM, RST, SOI.
+_MARKER = re.compile(rb"\xff+([^\x00\xff])")
+_WITHOUT_LENGTH = {0x01, *range(0xD0, 0xD9)}
+_SCAN = 0xDA
 
 
 def check_scan(data: bytes) -> None:
@@ -17,6 +21,9 @@ def check_scan(data: bytes) -> None:
     It reads all codes and transforms one pixel of 64: a third of the price of decoding, 0.06 ms for 227x227 pixels.
     """
     warning = _warning(data)
+    if "extraneous bytes" in warning:
+        # libjpeg tells its first warning only, and there may be a second one in the scan.
+        warning = _warning(_without_padding(data))
     if _CUT.search(warning):
         raise RejectedImageError("truncated", f"the JPEG's scan is truncated (libjpeg: {warning}): copy the file again")
     if _DAMAGED.search(warning):
@@ -29,3 +36,17 @@ def _warning(data: bytes) -> str:
     except ValueError as error:
         return str(error)
     return ""
+
+
+def _without_padding(data: bytes) -> bytes:
+    """The file without the bytes between the segments of its header, which lose no pixels."""
+    kept: list[bytes] = []
+    place = 0
+    while marker := _MARKER.search(data, place):
+        kind, place = marker[1][0], marker.end()
+        if kind == _SCAN:
+            return b"".join((*kept, data[marker.start() :]))
+        if kind not in _WITHOUT_LENGTH:
+            place += int.from_bytes(data[place : place + 2], "big")
+        kept.append(data[marker.start() : place])
+    return data

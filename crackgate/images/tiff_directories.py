@@ -29,6 +29,8 @@ _RAWS_OF = {
     "EASTMAN KODAK": "DCR",
     "HASSELBLAD": "3FR",
 }
+# A preview has a fraction of the picture's pixels; the pages of a scan are nearly of one size.
+_PIXELS_OF_A_PREVIEW = 4
 # A file may claim any number.
 _MOST_DIRECTORIES = 256
 
@@ -51,7 +53,7 @@ def check_first_page(data: bytes) -> None:
     if _is_accessory(first):
         raise _not_the_picture("it says that it is a preview or a mask of another one")
     size, largest = _pixels(first), max(map(_pixels, others), default=0)
-    if largest > size:
+    if largest >= _PIXELS_OF_A_PREVIEW * size:
         raise _not_the_picture(f"a later page has {largest} pixels, the first only {size}")
 
 

@@ -35,9 +35,10 @@ def test_a_scan_that_ends_early_is_refused_although_the_end_is_marked(data: byte
 def test_a_hole_in_the_middle_is_refused() -> None:
     data = _KINDS["with restarts"]
     restart = data.index(b"\xff\xd1")
-    rejection = rejection_of(data[: restart - 200] + data[restart + 400 :])
-    assert rejection.reason in ("unreadable", "truncated")
-    assert "libjpeg" in rejection.detail
+    for header in (data[: restart - 200], data[: restart - 200].replace(b"\xff\xdb", b"\0\0\xff\xdb", 1)):
+        rejection = rejection_of(header + data[restart + 400 :])
+        assert rejection.reason in ("unreadable", "truncated")
+        assert "libjpeg" in rejection.detail
 
 
 @pytest.mark.parametrize("data", _KINDS.values(), ids=_KINDS)
@@ -51,6 +52,20 @@ def test_bytes_too_many_cost_no_picture() -> None:
     whole = canonical_image(data, TINY).luma
     for harmless in (data[:-2] + b"\0\0" + _END, data + b"camera", data + _END):
         assert (canonical_image(harmless, TINY).luma == whole).all()
+
+
+_SEGMENTS = {"quantisation": b"\xff\xdb", "Huffman codes": b"\xff\xc4", "the scan": b"\xff\xda"}
+
+
+@pytest.mark.parametrize("marker", _SEGMENTS.values(), ids=_SEGMENTS)
+@pytest.mark.parametrize("padding", [b"\0", b"\0\0\0\0", b"pad", b"\xff\0\0", b"\xff\xff"])
+@pytest.mark.parametrize("kind", ["baseline", "progressive", "with restarts", "CMYK"])
+def test_padding_in_the_header_costs_no_picture_and_hides_no_damage(kind: str, padding: bytes, marker: bytes) -> None:
+    data = _KINDS[kind]
+    place = data.index(marker)
+    padded = data[:place] + padding + data[place:]
+    assert (canonical_image(padded, TINY).luma == canonical_image(data, TINY).luma).all()
+    assert rejection_of(padded[: int(0.6 * len(padded))].rstrip(b"\xff") + _END).reason == "truncated"
 
 
 def test_photographs_of_any_size_are_taken() -> None:

@@ -85,10 +85,18 @@ def test_previews_behind_the_picture_are_no_further_frames(big: bool) -> None:
     assert ((image.height, image.width), image.warning) == ((128, 160), "")
 
 
-def test_pages_of_one_size_are_frames() -> None:
+@pytest.mark.parametrize(("height", "width"), [(128, 160), (128, 161), (200, 200)])
+def test_pages_of_nearly_one_size_are_frames(height: int, width: int) -> None:
     page = {"data": _PICTURE, "photometric": "rgb"}
-    image = canonical_image(_tiff(page, {**page, "data": _PICTURE[::-1].copy()}), TINY)
+    image = canonical_image(_tiff(page, {**page, "data": noise(height, width, 3, seed=2)}), TINY)
     assert image.warning == "first of several frames"
+    assert (image.height, image.width) == (128, 160)
+
+
+def test_a_first_page_of_half_the_sides_is_a_preview() -> None:
+    page = {"data": _PICTURE, "photometric": "rgb"}
+    data = _tiff(page, {**page, "data": noise(256, 320, 3, seed=2)})
+    assert "a later page has 81920 pixels, the first only 20480" in rejection_of(data).detail
 
 
 def test_directories_that_form_a_loop_end() -> None:
