@@ -53,7 +53,7 @@ def find_layout(folders: Counter[Folders]) -> Layout:
                     "split into one folder per class"
                 )
             split_level = level
-        elif _is_wrapper(folders, level, holds_images):
+        elif _is_wrapper(folders, level, holds_images) or _repeats_splits(folders, level, split_level):
             pass
         elif not holds_images and _inner_classes(folders, level):
             if split_level is None:
@@ -64,13 +64,15 @@ def find_layout(folders: Counter[Folders]) -> Layout:
         else:
             break
         level += 1
-    if split_level is None or _name_splits(names):
+    if split_level is None:
         _check_splits(names)
     _check_classes(folders, level, names)
     if split_level is None:
         split_level = _find_splits_below(folders, level + 1)
     layout = Layout(level, split_level, tuple(parts))
-    _check_split_classes(folders, layout, {name: name for name in _names(folders, level)})
+    _check_split_classes(folders, layout, {name: name for name in names})
+    if _name_splits(names):
+        _check_splits(names)
     return layout
 
 
@@ -98,7 +100,11 @@ def find_named_layout(folders: Counter[Folders], class_folders: Mapping[str, str
             if len(around) > 1:
                 _check_splits(around)
     split_level = splits[0] if splits else _find_splits_below(chosen, level + 1)
-    parts = [above for above in range(level) if above != split_level and len(_names(chosen, above)) > 1]
+    parts = [
+        above
+        for above in range(level)
+        if above != split_level and len(_names(chosen, above)) > 1 and not _repeats_splits(chosen, above, split_level)
+    ]
     layout = Layout(level, split_level, tuple(parts))
     _check_split_classes(chosen, layout, class_folders)
     return layout
@@ -128,6 +134,16 @@ def _is_wrapper(folders: Counter[Folders], level: int, holds_images: bool) -> bo
     if len(names) > 1 or holds_images or not deeper:
         return False
     return not any(map(is_class_name, names)) or any(_are_splits(found) or are_classes(found) for found in deeper)
+
+
+def _repeats_splits(folders: Counter[Folders], level: int, split_level: int | None) -> bool:
+    """Whether each folder of this level says its split again: "training_set/training_set"."""
+    said = [path for path in folders if len(path) > level]
+    return (
+        split_level is not None
+        and all(len(path) != level + 1 for path in folders)
+        and all(split_of(path[level]) == split_of(path[split_level]) for path in said)
+    )
 
 
 def _deeper_names(folders: Counter[Folders], level: int) -> list[set[str]]:
@@ -240,20 +256,15 @@ def _holds_known(split: str, classes: Mapping[str, set[str]]) -> bool:
 
 
 def _check_ambiguous(folders: Counter[Folders], level: int) -> None:
-    """Refuses folders that hold the same folders, where no name tells which of them are the classes."""
-    names = _names(folders, level)
-    holding: dict[str, set[str]] = {name: set() for name in names}
-    for path in folders:
-        if len(path) == level + 1:
-            return
-        if len(path) > level + 1:
-            holding[path[level]].add(path[level + 1])
-    inner = next(iter(holding.values()), set())
+    """Refuses folders that share folders' names, where no name tells which of them are the classes."""
+    names, inner = _names(folders, level), _names(folders, level + 1)
+    holders = Counter(name for _, name in {path[level : level + 2] for path in folders if len(path) > level + 1})
+    shared = [name for name, count in holders.items() if count > 1]
     told = any(map(is_class_name, names)) or any(split_of(name) or is_camera_name(name) for name in inner)
-    if len(names) > 1 and len(inner) > 1 and not told and all(held == inner for held in holding.values()):
+    if len(shared) > 1 and not told and all(len(path) != level + 1 for path in folders):
         raise WrongQuestionError(
-            f"the folders {_listed(sorted(names))} each hold {_listed(sorted(inner))}, and no name says which of "
-            f"them are the classes: name those, {class_setting(sorted(inner))} or {class_setting(sorted(names))}"
+            f"the folders {_listed(sorted(names))} hold {_listed(sorted(inner))} several times, and no name "
+            f"says which are the classes: name those, {class_setting(sorted(inner))} or {class_setting(sorted(names))}"
         )
 
 

@@ -3,7 +3,7 @@
 # A folder that holds all names of one set is ours: a workspace, of which folders may have been deleted, a model, a run,
 # and what `inspect` and `export-tflite` write.
 _SIGNS = (
-    *(frozenset({".lock", name}) for name in ("runs", "metadata.sqlite", "pipeline", "serving", "gated", "logs")),
+    *(frozenset({".lock", name}) for name in ("runs", "metadata.sqlite", "pipeline", "serving", "gated", "trainer")),
     frozenset({"metadata.sqlite", "pipeline"}),
     frozenset({"saved_model.pb"}),
     frozenset({"summary.json", "report.html"}),

@@ -148,6 +148,14 @@ WRONG = {
         [f"{part}/{name}/1.jpg" for part in ("deck", "pavement", "wall") for name in ("rust", "spalling")],
         '--set \'data.classes=["rust", "spalling"]\' or --set \'data.classes=["deck", "pavement", "wall"]\'',
     ),
+    "surfaces that do not hold all classes": (
+        ["deck/rust/1.jpg", "deck/spalling/1.jpg", "deck/ok/1.jpg", "wall/rust/1.jpg", "wall/ok/1.jpg"],
+        "the folders 'deck', 'wall' hold 'ok', 'rust', 'spalling' several times",
+    ),
+    "a test folder in a test folder": (
+        [*(f"{split}/{name}/1.jpg" for split in ("train", "val") for name in ("crack", "ok")), "test/test/1.jpg"],
+        "'test' has no class folders, and the other splits have 'crack', 'ok'",
+    ),
     "validation only": (
         ["val/crack/1.jpg", "test/crack/2.jpg"],
         "eval, test only: needed are train",
@@ -285,6 +293,14 @@ def test_a_wrapping_folder_may_have_the_name_of_a_class(tmp_path: Path, outer: s
     assert (found.classes, {image.splits for image in found.images}) == (sorted(inner), {("train", "eval"), ("test",)})
 
 
+@pytest.mark.parametrize("classes", [(), ("crack", "ok")])
+def test_folders_that_say_their_split_again_are_entered(tmp_path: Path, classes: tuple[str, ...]) -> None:
+    _write(tmp_path, *(f"{split}/{split}/{name}/1.jpg" for split in ("train", "test") for name in ("crack", "ok")))
+    found = _find(tmp_path, classes=classes)
+    assert (found.classes, {image.part for image in found.images}) == (["crack", "ok"], {""})
+    assert {image.splits for image in found.images} == {("train", "eval"), ("test",)}
+
+
 def test_one_class_of_several_sites_is_no_wrapper(tmp_path: Path) -> None:
     _write(tmp_path, "crack/bridge 1/1.jpg", "crack/bridge 2/1.jpg")
     assert _find(tmp_path).classes == ["crack"]
@@ -415,7 +431,7 @@ def test_what_is_no_photograph_is_ignored_by_kind(tmp_path: Path, kind: str, nam
 
 OWN = {
     "a workspace": [".lock", "runs/1/summary.json", "pipeline/Trainer/model/1.jpg", "serving/1/saved_model.pb"],
-    "a workspace without its runs": [".lock", "logs/1.log", "serving/1.jpg"],
+    "a workspace without its runs": [".lock", "logs/1.log", "trainer/1.jpg"],
     "an older workspace": ["metadata.sqlite", "pipeline/1.jpg"],
     "a model": ["saved_model.pb", "assets/1.jpg"],
     "what inspect writes": ["index.html", "summary.csv", "summary.json", "wall/heat.jpg"],
