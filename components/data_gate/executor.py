@@ -16,6 +16,14 @@ from crackgate.contracts.errors import DataRejectedError
 from crackgate.gate.reach import find_unreachable
 from crackgate.gate.rules import gate_rules
 
+# Anomalies that the images outside a range explain.
+_OUT_OF_RANGE = {
+    anomalies_pb2.AnomalyInfo.INT_TYPE_SMALL_INT,
+    anomalies_pb2.AnomalyInfo.INT_TYPE_BIG_INT,
+    anomalies_pb2.AnomalyInfo.FLOAT_TYPE_SMALL_FLOAT,
+    anomalies_pb2.AnomalyInfo.FLOAT_TYPE_BIG_FLOAT,
+}
+
 
 class DataGateExecutor(base_executor.BaseExecutor):
     """Turns the anomalies of every split, and a gate that cannot be passed, into sentences."""
@@ -43,9 +51,11 @@ def describe(split: str, anomalies: anomalies_pb2.Anomalies, examples: types.Art
     """One sentence for each anomaly of `split`; it counts and names the images outside a range, and no others."""
     sentences = []
     for name, information in sorted(anomalies.anomaly_info.items()):
-        sentences += _describe_outside(split, name, anomalies.baseline, examples) or [
+        outside = _describe_outside(split, name, anomalies.baseline, examples)
+        sentences += outside + [
             f"split {split!r}, {name}: {reason.short_description}: {reason.description}"
             for reason in information.reason
+            if not outside or reason.type not in _OUT_OF_RANGE
         ]
     limits = anomalies.baseline.dataset_constraints
     sentences += [

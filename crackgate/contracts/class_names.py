@@ -11,4 +11,9 @@ def match_class(name: str, classes: Sequence[str]) -> list[str]:
 
 def fold(name: str) -> str:
     """The name in NFC and without regard to case. macOS writes NFD, most keyboards NFC."""
-    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())
+    return compose(compose(name).casefold())
+
+
+def compose(name: str) -> str:
+    """The name in NFC: names that look alike are equal."""
+    return unicodedata.normalize("NFC", name)

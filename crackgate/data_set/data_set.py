@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from crackgate.config.data import DataOptions
+from crackgate.contracts.class_names import compose
 from crackgate.contracts.errors import WrongQuestionError
 from crackgate.contracts.stored_example import EVAL_SPLIT, SPLITS, TEST_SPLIT, TRAIN_SPLIT
 from crackgate.data_set.annotations import describe_annotations
@@ -103,13 +104,14 @@ def find_group(pattern: re.Pattern[str], path: str) -> str:
 
 def _read_table(folder: Path, tree: FileTree, options: DataOptions) -> DataSet:
     file = folder / options.labels
-    rows = read_label_table(file, folder)
-    class_of = options.class_of_folder or {label: label for label in sorted({row.label for row in rows})}
-    missing = sorted(class_of.keys() - {row.label for row in rows})
+    rows = read_label_table(file, folder, tree.images)
+    labels = sorted({row.label for row in rows})
+    class_of = _as_found(options.class_of_folder, labels) or {label: label for label in labels}
+    missing = sorted(class_of.keys() - set(labels))
     if missing:
         raise WrongQuestionError(
             f"data.classes: received {', '.join(map(repr, missing))}, but no row of {str(file)!r} has such a label; it "
-            f"has {', '.join(map(repr, sorted({row.label for row in rows})))}"
+            f"has {', '.join(map(repr, labels))}"
         )
     if options.group_by and any(row.group for row in rows):
         raise WrongQuestionError(
@@ -128,8 +130,22 @@ def _read_table(folder: Path, tree: FileTree, options: DataOptions) -> DataSet:
     return DataSet(list(dict.fromkeys(class_of.values())), images, dict(+ignored), notes)
 
 
+def _as_found(class_of: dict[str, str], found: Iterable[str]) -> dict[str, str]:
+    """The classes under the names as they are found, where one name alone has the same NFC."""
+    alike: dict[str, set[str]] = {}
+    for name in found:
+        alike.setdefault(compose(name), set()).add(name)
+
+    def spelling(name: str) -> str:
+        names = alike.get(compose(name), set())
+        return name if name in names or len(names) != 1 or names <= class_of.keys() else next(iter(names))
+
+    return {spelling(name): class_name for name, class_name in class_of.items()}
+
+
 def _read_folders(tree: FileTree, class_of_folder: dict[str, str]) -> DataSet:
     folders = tree.count_folders()
+    class_of_folder = _as_found(class_of_folder, (name for path in folders for name in path))
     layout = find_named_layout(folders, class_of_folder) if class_of_folder else _find_layout(tree, folders)
     names = sorted({path[layout.class_level] for path in folders if len(path) > layout.class_level})
     class_of = class_of_folder or {name: name for name in names}

@@ -4,11 +4,12 @@ import codecs
 import csv
 import io
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from crackgate.contracts.class_names import compose
 from crackgate.contracts.errors import WrongQuestionError
 from crackgate.contracts.stored_example import SPLITS
 from crackgate.data_set.folder_names import split_of
@@ -39,21 +40,24 @@ class _Line:
     cells: dict[str, str]
 
 
-def read_label_table(file: Path, folder: Path) -> list[LabelRow]:
+def read_label_table(file: Path, folder: Path, images: Iterable[str]) -> list[LabelRow]:
     """Reads the table; paths in it start at its own folder or at the data folder, or are absolute.
+
+    A path that is not there stands for the one of `images`, which are below the data folder, that has the same NFC.
 
     The columns are separated by commas, semicolons or tabs, and stand in any order. The text is UTF-8, or UTF-16 with
     a byte order mark.
 
     Raises:
-        WrongQuestionError: No such file, or not such a table; missing images, and images outside the data folder; empty
-            cells; a path with two labels, splits or groups; a group in two splits.
+        WrongQuestionError: No such file, or not such a table; missing images, folders, and images outside the data
+            folder; empty cells; a label with "/" or a line break; a path with two labels, splits or groups; a group in
+            two splits.
     """
     lines = list(_read_lines(file))
     if not lines:
         raise WrongQuestionError(f"{str(file)!r} has no row below its header: give one row for each image")
     _check_cells(file, lines)
-    rows = _find_images(file, folder, lines)
+    rows = _find_images(file, folder, lines, images)
     _check_agreement(file, rows)
     return list(dict.fromkeys(row for _, row in rows))
 
@@ -114,6 +118,12 @@ def _check_cells(file: Path, lines: list[_Line]) -> None:
                 "fill "
                 + ("it everywhere, or leave the column out" if column in (_SPLIT, _GROUP) else "it or remove the row")
             )
+    broken = [line for line in lines if "/" in line.cells[_LABEL] or len(line.cells[_LABEL].splitlines()) > 1]
+    if broken:
+        raise WrongQuestionError(
+            f"{str(file)!r}, line {broken[0].number}: received the label {broken[0].cells[_LABEL]!r}, allowed are "
+            "names of classes, in one line and without '/'"
+        )
     unknown = [line for line in lines if _SPLIT in line.cells and not split_of(line.cells[_SPLIT])]
     if unknown:
         raise WrongQuestionError(
@@ -122,14 +132,23 @@ def _check_cells(file: Path, lines: list[_Line]) -> None:
         )
 
 
-def _find_images(file: Path, folder: Path, lines: list[_Line]) -> list[tuple[int, LabelRow]]:
+def _find_images(file: Path, folder: Path, lines: list[_Line], images: Iterable[str]) -> list[tuple[int, LabelRow]]:
     starts = dict.fromkeys((os.path.abspath(file.parent), os.path.abspath(folder)))
     below = os.path.join(os.path.abspath(folder), "")
-    rows, missing, outside = [], [], []
+    alike: dict[str, list[str]] = {}
+    for path in images:
+        alike.setdefault(compose(below + path), []).append(below + path)
+    rows, missing, no_files, outside = [], [], [], []
     for line in lines:
         written = line.cells[_PATH]
         places = [os.path.normpath(os.path.join(start, path)) for path in _spellings(written) for start in starts]
-        place = next(filter(os.path.exists, places), None)
+        place = next(filter(os.path.isfile, places), None)
+        if place is None and any(map(os.path.exists, places)):
+            no_files.append(line)
+            continue
+        if place is None:
+            others = {other for path in places for other in alike.get(compose(path), ())}
+            place = others.pop() if len(others) == 1 else None
         if place is None:
             missing.append(line)
         elif not place.startswith(below):
@@ -140,6 +159,7 @@ def _find_images(file: Path, folder: Path, lines: list[_Line]) -> list[tuple[int
             rows.append((line.number, row))
     for wrong, said in (
         (missing, f"there is no such file at the table's folder or at {str(folder)!r}"),
+        (no_files, "they are folders or no usual files, so give one row for each image"),
         (outside, f"they lie outside {str(folder)!r}, so give a --data that holds them all"),
     ):
         if wrong:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from crackgate.contracts.card import CardError, find_card
+from crackgate.contracts.class_names import compose
 from crackgate.releases.versions import production_version
 
 
@@ -15,7 +16,7 @@ def find_other_classes(serving_dir: Path, classes: Sequence[str]) -> str:
     except CardError:
         # Who reads the model says what is wrong with it.
         return ""
-    if not folder or not card or card.classes == list(classes):
+    if not folder or not card or list(map(compose, card.classes)) == list(map(compose, classes)):
         return ""
     return (
         f"version {folder.name}, which is in production, has the classes {_named(card.classes)}, and these images have "

@@ -1,6 +1,7 @@
 """What a data folder says, for the layouts that people have, and what it is refused for."""
 
 import os
+import unicodedata
 from collections import Counter
 from pathlib import Path
 
@@ -396,6 +397,26 @@ def test_named_classes_join_folders_of_splits_with_other_names(tmp_path: Path) -
     _write(tmp_path, "train/crack/1.jpg", "train/sound/1.jpg", "test/crack/1.jpg", "test/ok/1.jpg")
     found = _find(tmp_path, classes={"crack": ("crack",), "sound": ("sound", "ok")})
     assert _places(found)["test/ok/1.jpg"] == ("sound", ("test",), "")
+
+
+@pytest.mark.parametrize(("on_disk", "written"), [("NFC", "NFD"), ("NFD", "NFC")])
+def test_named_folders_are_found_in_any_form_of_unicode(tmp_path: Path, on_disk: str, written: str) -> None:
+    folder = unicodedata.normalize(on_disk, "fissuré")
+    _write(tmp_path, f"sain/{folder} 1/1.jpg", f"{folder}/1.jpg", f"{folder}/2.jpg")
+    name = unicodedata.normalize(written, folder)
+    for classes in (("sain", name), {"sain": ("sain",), name: (name,)}):
+        found = _find(tmp_path, classes=classes)
+        assert found.classes == ["sain", name]
+        assert Counter(image.class_name for image in found.images) == {"sain": 1, name: 2}
+
+
+def test_two_folders_that_look_alike_are_two_classes_if_both_are_named(tmp_path: Path) -> None:
+    both = tuple(unicodedata.normalize(form, "fissuré") for form in ("NFC", "NFD"))
+    _write(tmp_path, *(f"{folder}/1.jpg" for folder in (*both, "sain")))
+    assert [image.class_name for image in _find(tmp_path, classes={"a": both, "b": ("sain",)}).images].count("a") == 2
+    with pytest.raises(WrongQuestionError, match=r"data\.classes: received 'fissuré'"):
+        (tmp_path / both[0] / "1.jpg").unlink()
+        _find(tmp_path, classes=(*both, "sain"))
 
 
 def test_a_named_class_that_is_not_there_is_refused_with_those_that_are(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """Tables of labels: what is read from them, and what each error says."""
 
+import unicodedata
 from pathlib import Path
 
 import pytest
@@ -7,6 +8,7 @@ import pytest
 from crackgate.config.data import DataOptions
 from crackgate.contracts.errors import WrongQuestionError
 from crackgate.data_set.data_set import DataSet, ListedImage, find_data_set
+from crackgate.data_set.file_tree import read_tree
 from crackgate.data_set.label_table import LabelRow, read_label_table
 
 
@@ -21,7 +23,7 @@ def folder(tmp_path: Path) -> Path:
 
 def _read(folder: Path, content: str | bytes, file: str = "labels.csv") -> list[LabelRow]:
     (folder / file).write_bytes(content if isinstance(content, bytes) else content.encode())
-    return read_label_table(folder / file, folder)
+    return read_label_table(folder / file, folder, read_tree(folder).images)
 
 
 def _find(folder: Path, content: str, **options: object) -> DataSet:
@@ -54,8 +56,28 @@ def test_tables_that_programs_write_are_read(folder: Path, content: bytes) -> No
 
 def test_paths_start_at_the_table_or_at_the_data_folder_or_are_absolute(folder: Path) -> None:
     (folder.parent / "labels.csv").write_text(f"path,label\nphotos/a/1.jpg,x\nb/3.jpg,y\n{folder}/b/4.jpg,y\n")
-    rows = read_label_table(folder.parent / "labels.csv", folder)
+    rows = read_label_table(folder.parent / "labels.csv", folder, [])
     assert [row.path for row in rows] == ["a/1.jpg", "b/3.jpg", "b/4.jpg"]
+
+
+@pytest.mark.parametrize(("on_disk", "written"), [("NFC", "NFD"), ("NFD", "NFC")])
+def test_accents_are_read_in_any_form_of_unicode(folder: Path, on_disk: str, written: str) -> None:
+    path, label = unicodedata.normalize(on_disk, "süd/Riß é.jpg"), unicodedata.normalize(on_disk, "fissuré")
+    (folder / path).parent.mkdir()
+    (folder / path).write_bytes(b"picture")
+    table = f"path,label\n{unicodedata.normalize(written, path)},{label}\nb/3.jpg,sain\n"
+    found = _find(folder, table, classes=("sain", unicodedata.normalize(written, label)))
+    assert [image.path for image in found.images] == ["b/3.jpg", path]
+    assert found.classes == ["sain", unicodedata.normalize(written, label)]
+
+
+def test_one_of_two_files_that_look_alike_is_not_guessed(folder: Path) -> None:
+    for form in ("NFC", "NFD"):
+        (folder / unicodedata.normalize(form, "ệ.jpg")).write_bytes(b"picture")
+    half = "ê\u0323"
+    with pytest.raises(WrongQuestionError, match="there is no such file"):
+        _read(folder, f"path,label\n{half}.jpg,x\n")
+    assert _read(folder, "path,label\nệ.jpg,x\n")[0].path == "ệ.jpg"
 
 
 def test_splits_and_groups_are_read_under_their_usual_names(folder: Path) -> None:
@@ -89,6 +111,9 @@ WRONG = {
         "path,label\na/1.jpg,x\na/9.jpg,x\n",
         "1 path cannot be used, 'a/9.jpg' (line 3): there is no such file",
     ),
+    "a folder": ("path,label\na,x\nb/3.jpg,y\n", "1 path cannot be used, 'a' (line 2): they are folders"),
+    "a label with a slash": ("path,label\na/1.jpg,x/y\n", "line 2: received the label 'x/y', allowed are names"),
+    "a label of two lines": ('path,label\na/1.jpg,"x\ny"\n', "received the label 'x\\ny', allowed are names"),
     "an image outside": (
         "path,label\n../outside.jpg,x\n",
         "1 path cannot be used, '../outside.jpg' (line 2): they lie outside",
