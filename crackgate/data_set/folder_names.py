@@ -17,8 +17,8 @@ _SPLITS = {
     }.items()
 }
 _HOLD_OUT = re.compile(r"hold[ _-]out")
-# "01_train", "Training Data Set", "Train Images", "val2017", "test (1)", "train v2".
-_BESIDE_SPLIT = re.compile(r"data(sets?)?|sets?|images?|imgs?|photos?|pictures?|splits?|folder|v|\d+")
+# "01_train", "Training Data Set", "Train Images", "val2017", "test (1)", "train_224x224".
+_BESIDE_SPLIT = re.compile(r"data(sets?)?|sets?|images?|imgs?|photos?|pictures?|splits?|folder|v|x|px|\d+")
 _SOUND = re.compile(
     r"negative|normal|sound|intact|healthy|good|ok|no|none|clean|background|undamaged|uncracked|u[dpw]"
     r"|(no|non|not|without|un)[ _-]?(cracks?|cracked|damaged?|defects?|defective)",

@@ -59,6 +59,8 @@ def find_layout(folders: Counter[Folders]) -> Layout:
             if split_level is None:
                 _check_splits(names)
             if any(map(is_damage, below)):
+                if split_level is None:
+                    _check_splits(below)
                 _check_surfaces(folders, level)
             parts.append(level)
         else:

@@ -61,6 +61,7 @@ def test_a_folder_without_images_has_no_classes(tmp_path: Path) -> None:
         ("trainset", "valset", "testset"),
         ("TrainImages", "ValImages", "TestImages"),
         ("train (1)", "val v2", "Hold-Out"),
+        ("train_224x224", "val_224x224", "test_224x224"),
     ],
 )
 def test_folders_of_splits_are_used_as_they_are(tmp_path: Path, train: str, evaluation: str, test: str) -> None:
@@ -148,6 +149,10 @@ WRONG = {
     "surfaces or classes": (
         [f"{part}/{name}/1.jpg" for part in ("deck", "pavement", "wall") for name in ("rust", "spalling")],
         '--set \'data.classes=["rust", "spalling"]\' or --set \'data.classes=["deck", "pavement", "wall"]\'',
+    ),
+    "splits in one surface only": (
+        [f"{outer}/{name}/1.jpg" for outer in ("deck/train", "deck/test", "wall") for name in ("crack", "ok")],
+        "'test', 'train' has the name of a split, and 'crack', 'ok' beside it has not",
     ),
     "surfaces that do not hold all classes": (
         ["deck/rust/1.jpg", "deck/spalling/1.jpg", "deck/ok/1.jpg", "wall/rust/1.jpg", "wall/ok/1.jpg"],
