@@ -61,8 +61,13 @@ def split_of(name: str) -> str:
 
 
 def splits_in(name: str) -> frozenset[str]:
-    """The splits among the words of a name: of "train_crack", too."""
-    return frozenset(filter(None, map(_split_of_word, _words(name))))
+    """The splits among the words of a name: of "train_crack" and "traincrack", too."""
+    return frozenset(
+        split
+        for word in _words(name)
+        for split, pattern in _SPLITS.items()
+        if (match := pattern.match(word)) and (match.end() == len(word) or is_class_name(word[match.end() :]))
+    )
 
 
 def is_class_name(name: str) -> bool:

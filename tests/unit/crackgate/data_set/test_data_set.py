@@ -118,6 +118,10 @@ WRONG = {
         ["train_crack/1.jpg", "train_ok/1.jpg", "test_crack/1.jpg", "test_ok/1.jpg"],
         "have names of splits and of something else",
     ),
+    "splits and classes in one word": (
+        ["traincrack/1.jpg", "trainok/1.jpg", "testcrack/1.jpg", "testok/1.jpg"],
+        "have names of splits and of something else",
+    ),
     "splits in the names of surfaces": (
         [f"{outer}/{name}/1.jpg" for outer in ("deck train", "deck test") for name in ("crack", "ok")],
         "'deck test', 'deck train' have names of splits and of something else",
