@@ -1,11 +1,13 @@
 """What a run asks before it starts."""
 
+import unicodedata
 from pathlib import Path
 
 import pytest
 
 from crackgate.config.configuration import Config, ConfigError
 from crackgate.config.release import ReleaseOptions
+from crackgate.contracts.card import ReleaseCard
 from crackgate.contracts.model_files import CARD_FILE
 from pipeline.preconditions import check_released_classes
 from tests.helpers.pushing import push, write_model
@@ -26,6 +28,18 @@ def test_other_classes_than_those_in_production_are_refused_unless_allowed(tmp_p
     assert "release.allow_other_classes=true" in str(refused.value)
     allowed = Config(release=ReleaseOptions(allow_other_classes=True))
     check_released_classes(tmp_path / "serving", classes, allowed)
+
+
+@pytest.mark.parametrize(("released", "found"), [("NFC", "NFD"), ("NFD", "NFC")])
+def test_accents_of_the_classes_in_production_are_compared_in_any_form(
+    tmp_path: Path, released: str, found: str
+) -> None:
+    model = write_model(tmp_path / "model")
+    ReleaseCard(classes=["sain", unicodedata.normalize(released, "fissuré")], image_size=64).write(model)
+    push(model, tmp_path / "serving")
+    check_released_classes(tmp_path / "serving", ["sain", unicodedata.normalize(found, "fissuré")], Config())
+    with pytest.raises(ConfigError, match="these images have 'sain', 'fissure'"):
+        check_released_classes(tmp_path / "serving", ["sain", "fissure"], Config())
 
 
 def test_without_a_version_in_production_any_classes_may_come(tmp_path: Path) -> None:
