@@ -4,7 +4,9 @@ from pathlib import Path
 
 from crackgate.config.configuration import ConfigError
 from crackgate.contracts.card import CardError, ClassifierCard, find_card
+from crackgate.contracts.class_names import compose
 from crackgate.contracts.positive_names import PositiveClasses
+from crackgate.data_set.class_setting import class_setting
 from crackgate.gate.rules import gate_rules
 from crackgate.runs.log_file import silence_output
 from crackgate.runs.summary import Summary
@@ -37,6 +39,11 @@ def judge_model(request: RunRequest, model: Path) -> Summary:
     found = data_set.classes
     card = _read_card(model) or ClassifierCard(classes=found)
     classes = card.classes
+    if sorted(map(compose, classes)) == sorted(map(compose, found)) and sorted(classes) != sorted(found):
+        raise ConfigError(
+            f"--data: the folders in {str(data)!r} and the model's classes, {', '.join(map(repr, classes))}, have "
+            f"accents in different forms of Unicode: name the classes as the model does: {class_setting(classes)}"
+        )
     if sorted(classes) != sorted(found):
         raise ConfigError(
             f"--data: {str(data)!r} has the classes {', '.join(map(repr, found)) or 'none'}, the model has "

@@ -2,6 +2,8 @@
 
 import io
 import json
+import shlex
+import unicodedata
 from collections.abc import Callable
 from pathlib import Path
 
@@ -105,6 +107,21 @@ def complaint(model: Path, data: Path, config: Config | None = None) -> str:
         judge_model(RunRequest(Console(file=io.StringIO()), data, config or Config(), nowhere), model)
     assert not nowhere.root.exists(), "nothing was begun"
     return str(caught.value)
+
+
+def test_accents_in_another_form_than_the_model_s_are_refused_with_the_way_out(tmp_path: Path) -> None:
+    names = ["Fissuré", "Sain"]
+    for name in names:
+        (tmp_path / "data" / unicodedata.normalize("NFD", name)).mkdir(parents=True)
+        (tmp_path / "data" / unicodedata.normalize("NFD", name) / "1.jpg").write_bytes(b"not looked at")
+    card = tmp_path / "model" / CARD_FILE
+    card.parent.mkdir(parents=True)
+    card.write_text(json.dumps({"classes": names, "positive_classes": names[:1]}))
+    (tmp_path / "model" / "saved_model.pb").write_bytes(b"no model")
+    said = complaint(tmp_path / "model", tmp_path / "data")
+    assert "have accents in different forms of Unicode" in said
+    (option,) = shlex.split(said.partition("--set ")[2])
+    assert "cannot read" in complaint(tmp_path / "model", tmp_path / "data", load_config(None, [option]))
 
 
 def test_a_model_that_cannot_be_judged_is_refused_before_anything_begins(photographs: Path, tmp_path: Path) -> None:
