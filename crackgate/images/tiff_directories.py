@@ -111,8 +111,8 @@ def _directories(data: bytes) -> Iterator[_Directory]:
             continue
         seen.add(offset)
         file = io.BytesIO(data)
-        file.seek(offset)
         try:
+            file.seek(offset)
             reader.load(file)
             directory = dict(reader)
         except Exception:  # of any kind: Pillow reads what others wrote, and the pixels may be sound

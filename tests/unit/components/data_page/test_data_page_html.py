@@ -309,6 +309,6 @@ def test_what_tells_a_class_apart_is_a_warning_and_classes_have_histograms_of_th
     by_class = {name: {measure.feature: _feature(0, 9) for measure in MEASURES} for name in ("$a_{", "<b>", "b" * 99)}
     separation = Separation(quality="width", class_name="<b>", auc=0.98765)
     qualities = Qualities(by_class, [separation])
-    page = ParsedPage(render_page(_account(TWO_CLASSES), _statistics(0.0, 9.0), qualities, _samples([]), {}))
+    page = ParsedPage(render_page(_account(TWO_CLASSES), _statistics(0.0, 9.0), qualities, [], _samples([]), {}))
     assert "Warning: width alone tells class '<b>' from the rest (cross-validated AUC 0.988)" in page.text
     assert len(page.of("img")) == 2 * len(MEASURES), "by split and by class"

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import tensorflow as tf
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from crackgate.images.image_file import CanonicalImage, canonical_image
@@ -69,5 +69,6 @@ _MAGIC += [b"RIFF\x90\1\0\0WEBP" + kind for kind in (b"", b"VP8 ", b"VP8L", b"VP
     st.sampled_from(_MAGIC),
     st.binary(max_size=400),
 )
+@example(b"II+\0", b"\0" * 11 + b"\x80")  # a directory beyond what a file can hold
 def test_random_bytes_are_refused_and_nothing_worse(magic: bytes, content: bytes) -> None:
     assert _accepted(magic + content) is None
