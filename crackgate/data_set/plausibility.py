@@ -112,8 +112,9 @@ def _find_masks(folder: Path, data_set: DataSet) -> list[str]:
                 masks += images
         if not masks:
             continue
-        said = f"{len(masks)} images of {name!r}, such as {masks[0].path!r}, are"
-        if len(masks) < _SHARE_OF_MASKS * sum(map(len, judged)):
+        total = sum(map(len, judged))
+        said = f"images of {name!r} ({len(masks)} of {total}), such as {masks[0].path!r}, are"
+        if len(masks) < _SHARE_OF_MASKS * total:
             warnings.append(
                 f"{said} drawn in flat tones, as masks and logos are: remove them if they are no photographs"
             )

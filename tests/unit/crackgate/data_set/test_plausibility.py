@@ -97,7 +97,7 @@ def test_masks_are_refused_whatever_their_folder_is_called(
         for number in range(6):
             image = _mask(number) if name == "outlines" else draw_photograph(True, np.random.default_rng(number), 64)
             image.save(tmp_path / name / f"{number}.{suffix}", **options)
-    with pytest.raises(WrongQuestionError, match="images of 'outlines', such as 'outlines/"):
+    with pytest.raises(WrongQuestionError, match=r"images of 'outlines' \(6 of 6\), such as 'outlines/"):
         _check(tmp_path)
     with pytest.raises(WrongQuestionError, match="are masks"):
         _check(tmp_path, "pictures", "outlines")
@@ -120,7 +120,7 @@ def test_masks_of_most_images_are_refused_and_a_few_flat_pictures_are_a_warning(
             draw_photograph(True, np.random.default_rng(number), 64).save(tmp_path / name / f"{number}.jpg")
     _mask(3).save(tmp_path / "crack" / "logo.png")
     _mask(9).save(tmp_path / "crack" / "site" / "key.gif")
-    said = "2 images of 'crack', such as 'crack/logo.png', are drawn in flat tones"
+    said = "images of 'crack' (2 of 14), such as 'crack/logo.png', are drawn in flat tones"
     for classes in ((), ("crack", "sound")):
         (warning,) = _check(tmp_path, *classes)
         assert warning.startswith(said)
@@ -128,7 +128,7 @@ def test_masks_of_most_images_are_refused_and_a_few_flat_pictures_are_a_warning(
         _mask(number).save(tmp_path / "sound" / "site" / f"{number}.png")
     with pytest.raises(WrongQuestionError) as refusal:
         _check(tmp_path, "crack", "sound")
-    assert "9 images of 'sound', such as 'sound/site/0.png', are masks" in str(refusal.value)
+    assert "images of 'sound' (9 of 21), such as 'sound/site/0.png', are masks" in str(refusal.value)
     assert "leave their folder out of data.classes, or leave their rows out of the table" in str(refusal.value)
 
 
