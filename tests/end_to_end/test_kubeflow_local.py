@@ -65,6 +65,7 @@ def test_a_compiled_pipeline_releases_takes_over_and_refuses(photographs_for_kub
     assert {name for name, state in states(again).items() if state != "cached"} <= {
         "ReleasedStatisticsResolver",
         "BaselineResolver",
+        "DriftCheck",  # it has a release to compare with now
     }
 
     exit_code, refused = compile_and_run(photographs_for_kubeflow, tmp_path, "gate.min_accuracy=1", "gate.min_auc=1")
