@@ -53,7 +53,7 @@ def check_first_page(data: bytes) -> None:
     if _is_accessory(first):
         raise _not_the_picture("it says that it is a preview or a mask of another one")
     size, largest = _pixels(first), max(map(_pixels, others), default=0)
-    if largest >= _PIXELS_OF_A_PREVIEW * size:
+    if largest and largest >= _PIXELS_OF_A_PREVIEW * size:
         raise _not_the_picture(f"a later page has {largest} pixels, the first only {size}")
 
 
