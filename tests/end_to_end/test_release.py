@@ -8,7 +8,6 @@ from xml.etree import ElementTree
 import pytest
 from PIL import Image
 
-from crackgate.images.image_folder import fingerprint
 from crackgate.source_digest import PACKAGES
 from tests.helpers.command import PROJECT, Run, crackgate, run_crackgate
 
@@ -172,7 +171,8 @@ def test_an_identical_run_repeats_nothing(first_run: Run, photographs: Path, wor
     ]
     assert {link["run_id"] for link in shown["links"]} == {first_run_id}, "that is where everything was made"
     assert not any(made["gone"] for link in shown["links"] for made in link["made"])
-    assert shown["data"] == {"folder": str(photographs), "fingerprint": fingerprint(photographs)}
+    fingerprint = first_run.summary["images"]["fingerprint"]
+    assert shown["data"] == {"folder": str(photographs), "fingerprint": fingerprint}
 
 
 @pytest.mark.usefixtures("first_run")

@@ -220,8 +220,9 @@ def test_the_report_is_about_the_exported_model_on_eval(outcome: Outcome) -> Non
     paths = [example.features.feature[stored_example.FILENAME].bytes_list.value[0].decode() for example in examples]
     served = dict(zip(paths, answer["scores"][:, 1], strict=True))
     for image in [decision["lowest_found"], *decision["check_labels"]]:
+        # They come from activations that are stored in float16.
         assert image["path"].startswith(image["actual"]) and image["score"] == pytest.approx(
-            served[image["path"]], abs=1e-4
+            served[image["path"]], abs=1e-3
         )
     wrong = [path for path, truth, called in zip(paths, cracked, answer["is_positive"], strict=True) if truth != called]
     assert {image["path"] for image in decision["check_labels"]} == set(wrong) and decision["misclassified"] == len(
