@@ -97,7 +97,7 @@ def _describe(values: np.ndarray) -> FeatureStatistics:
 def _find_separations(rows: list[Row], classes: list[str]) -> list[Separation]:
     groups = np.array([group for _, group, _ in rows])
     found = []
-    # Of two classes, one tells the other.
+    # One of two classes tells the other.
     for class_name in classes if len(classes) > 2 else classes[-1:]:
         labels = np.array([row[0] == class_name for row in rows])
         # Each fold needs images of both sides.

@@ -1,1 +1,1 @@
-"""What a data folder says: its images, their classes, given splits and groups, and files that are no photographs."""
+"""The content of a data folder: images, their classes, given splits and groups, and files that are no photographs."""

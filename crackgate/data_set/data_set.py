@@ -206,7 +206,7 @@ def _check_groups(images: list[ListedImage], pattern: re.Pattern[str]) -> None:
 
 
 def _use_splits(names: Iterable[str], said: str) -> tuple[dict[str, tuple[str, ...]], list[str]]:
-    """What each given split is used for, and a sentence about it; `names` are those of folders or in a table.
+    """The use of each given split, and a sentence about it; `names` are those of folders or in a table.
 
     Eval or test may be missing: the other one judges, and train is then divided.
     """

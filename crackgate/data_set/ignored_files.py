@@ -2,7 +2,7 @@
 
 import re
 
-# What systems, synchronisation and editors leave in folders; everything below such a folder is of its kind.
+# Systems, synchronisation and editors leave these in folders; everything below such a folder is of its kind.
 _SYSTEM_FOLDER = re.compile(
     r"\..+|__MACOSX|__pycache__|@(eaDir|Recycle|Recently-Snapshot|tmp|sharebin)|#(recycle|snapshot)|\$RECYCLE\.BIN"
     r"|System Volume Information|lost\+found|RECYCLER|Network Trash Folder",

@@ -15,7 +15,7 @@ from crackgate.images.rejection import RejectedImageError
 
 _SUBFILE, _OLD_SUBFILE, _WIDTH, _LENGTH, _BITS, _COMPRESSION = 254, 255, 256, 257, 258, 259
 _PHOTOMETRIC, _MAKE, _PLANAR, _SUBDIRECTORIES, _DNG_VERSION = 262, 271, 284, 330, 50706
-# Of the bits of a subfile's type.
+# Bits of a subfile's type.
 _REDUCED, _MASK = 1, 4
 _OLD_REDUCED = 2
 # Colour filter array and linear raw; the compressions of Sony, Samsung, Nikon, Pentax and Kodak.

@@ -117,7 +117,7 @@ def load_released_model(folder: Path) -> ReleasedModel:
 
 
 def _read(image: bytes) -> tuple[bytes, str]:
-    """What ingest would have stored, or why it would store nothing."""
+    """The image as ingest would have stored it, or why it would store nothing."""
     try:
         return canonical_bytes(image, ImageLimits()), ""
     except RejectedImageError as rejection:

@@ -46,7 +46,7 @@ def _differing(ones: Floats, others: Floats) -> NDArray[np.bool_]:
     """The neighbourhoods in which one picture shows what the other does not."""
     (own, mean), (its_own, its_mean) = (_variance(image) for image in (ones, others))
     shared = gaussian_filter(ones * others, _NEIGHBOURHOOD) - mean * its_mean
-    # What a straight line between the grey levels, around each pixel, leaves unexplained.
+    # The part that a straight line between the grey levels, around each pixel, leaves unexplained.
     unexplained = 1 - np.square(np.maximum(shared, 0)) / (own * its_own)
     outstanding = np.maximum(*(left / np.median(left) for left in (unexplained * own, unexplained * its_own)))
     return (outstanding > _OUTSTANDING) & (unexplained > _LEAST_UNEXPLAINED)

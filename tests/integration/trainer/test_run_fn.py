@@ -220,7 +220,8 @@ def test_the_report_is_about_the_exported_model_on_eval(outcome: Outcome) -> Non
     paths = [example.features.feature[stored_example.FILENAME].bytes_list.value[0].decode() for example in examples]
     served = dict(zip(paths, answer["scores"][:, 1], strict=True))
     for image in [decision["lowest_found"], *decision["check_labels"]]:
-        # They come from activations that are stored in float16.
+        # The scores come from activations that are stored in float16: each is nearest to that of its own image.
+        assert min(served, key=lambda path, score=image["score"]: abs(served[path] - score)) == image["path"]
         assert image["path"].startswith(image["actual"]) and image["score"] == pytest.approx(
             served[image["path"]], abs=1e-3
         )

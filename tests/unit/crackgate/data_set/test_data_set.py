@@ -1,4 +1,4 @@
-"""What a data folder says, for the layouts that people have, and what it is refused for."""
+"""The layouts that people have: how a data folder is read, and why it is refused."""
 
 import os
 import unicodedata

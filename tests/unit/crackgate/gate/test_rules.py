@@ -51,7 +51,7 @@ def test_each_of_several_positive_classes_is_protected_and_all_of_them_together(
     rules = gate_rules(["hairline", "sound", "wide"], ["hairline", "wide"], GateOptions(min_recall=0.9))
     recalls = {(rule.metric, rule.label): rule for rule in rules if "recall" in rule.metric and not rule.change}
     assert {key: (rule.judged_by, rule.bound) for key, rule in recalls.items()} == {
-        # Of a hairline crack that is called wide, the label is wrong, but it is found.
+        # A hairline crack that is called wide has a wrong label, but it is found.
         ("recall", "hairline"): ("estimate", 0.9),
         ("recall", "sound"): ("estimate", 0.9),
         ("recall", "wide"): ("estimate", 0.9),
@@ -114,7 +114,7 @@ def test_names_are_unique_and_doubles_are_left_out() -> None:
     ("require", "said"),
     [
         ({"metric": "recall", "label": "crack"}, "label: received 'crack', allowed for recall are 'sound', 'cracked'$"),
-        # Of one positive class, it says what recall says.
+        # With one positive class, it says what recall says.
         ({"metric": "positive_recall", "label": "cracked"}, "allowed for positive_recall are none: recall says"),
         ({"metric": "recall", "label": "positive"}, "gate.require.0.label: received 'positive', allowed for recall"),
         ({"metric": "accuracy", "slice": "drak"}, "gate.require.0.slice: received 'drak', allowed are 'all images'"),

@@ -253,7 +253,7 @@ def test_the_recall_shown_is_the_one_below_which_so_many_hits_are_unlikely() -> 
     score, truth = np.repeat(np.float32([0.9, 0.1]), [38, 62]), np.arange(100) < 40
     estimate = _describe(0.5, score, truth, 0.95)
     assert (estimate.positives, estimate.found, estimate.precision, estimate.recall) == (40, 38, 1, 0.95)
-    # That many or more found is a 5 % chance when the true recall is the bound.
+    # If the true recall is the bound, the chance of so many found or more is 5 %.
     assert binom.sf(37, 40, estimate.recall_shown) == pytest.approx(0.05)
 
 
