@@ -28,11 +28,13 @@ from crackgate.releases import (
     ServingDirectoryError,
     find_other_classes,
     find_withdrawn_model,
+    is_model,
     production_version,
     publish,
     remove_old_versions,
     verify,
 )
+from crackgate.releases.identity import IdentityError, identify
 from crackgate.releases.manifest import measure_model
 from crackgate.releases.signatures import Signer, load_signer
 
@@ -59,19 +61,22 @@ class ReleasePusherExecutor(base_executor.BaseExecutor):
         options = ReleaseOptions.model_validate_json(exec_properties[OPTIONS])
         _check_classes(model, serving_dir, options)
         signer = load_signer(options.signing_key) if options.signing_key else None
-        digest = measure_model(model)
-        withdrawn = find_withdrawn_model(serving_dir, digest)
+        digest, identity = measure_model(model), _identify(model)
+        withdrawn = find_withdrawn_model(serving_dir, digest, identity)
         if withdrawn is not None:
             log.info("not released: the model is that of version %d, which was withdrawn", withdrawn.number)
             _record(pushed, 0, serving_dir / str(withdrawn.number))
             return
-        folder = _find_in_production(serving_dir, digest, signer)
+        folder = _find_in_production(serving_dir, digest, identity, signer)
         if folder is None:
-            folder = publish(model, serving_dir, self._describe(model, input_dict, exec_properties), signer)
+            release = self._describe(model, identity, input_dict, exec_properties)
+            folder = publish(model, serving_dir, release, signer)
         _record(pushed, 1, folder)
         _remove_old(serving_dir, options.keep)
 
-    def _describe(self, model: Path, input_dict: Artifacts, exec_properties: Properties) -> Release:
+    def _describe(
+        self, model: Path, identity: str | None, input_dict: Artifacts, exec_properties: Properties
+    ) -> Release:
         context = self._context
         examples = artifact_utils.get_single_instance(input_dict["examples"])
         evaluation = artifact_utils.get_single_instance(input_dict["evaluation"])
@@ -87,6 +92,7 @@ class ReleasePusherExecutor(base_executor.BaseExecutor):
             lineage=lineage,
             metrics=_read_metrics(evaluation.uri, model),
             config_digest=exec_properties["config_digest"],
+            identity=identity,
         )
 
 
@@ -121,13 +127,23 @@ def _passed(input_dict: Artifacts) -> bool:
     return True
 
 
-def _find_in_production(serving_dir: Path, digest: str, signer: Signer | None) -> Path | None:
-    """The version in production if it is this model, which other options may judge again."""
+def _identify(model: Path) -> str | None:
+    try:
+        return identify(model)
+    except IdentityError as error:
+        log.warning("a withdrawn model is known by its files' digest only: %s", error)
+        return None
+
+
+def _find_in_production(serving_dir: Path, digest: str, identity: str | None, signer: Signer | None) -> Path | None:
+    """The version in production if it is this model, which another run may have trained again."""
     folder = production_version(serving_dir)
     found = verify(folder) if folder else None
     if folder is None or found is None or found.manifest is None or not found.intact:
         return None
-    if found.manifest.model_digest != digest or (signer and not signer.has_signed(folder, found.manifest)):
+    if not is_model(folder, found.manifest, digest, identity):
+        return None
+    if signer and not signer.has_signed(folder, found.manifest):
         return None
     log.info("version %s, which is in production, is this model: nothing to release", folder.name)
     return folder

@@ -19,7 +19,14 @@ from crackgate.releases.publication import publish
 from crackgate.releases.records import State
 from crackgate.releases.retention import held, remove_old_versions
 from crackgate.releases.verification import Finding, verify
-from crackgate.releases.versions import Version, find_version, find_withdrawn_model, list_versions, production_version
+from crackgate.releases.versions import (
+    Version,
+    find_version,
+    find_withdrawn_model,
+    is_model,
+    list_versions,
+    production_version,
+)
 from crackgate.releases.withdrawal import roll_back
 
 __all__ = [
@@ -35,6 +42,7 @@ __all__ = [
     "find_version",
     "find_withdrawn_model",
     "held",
+    "is_model",
     "list_versions",
     "production_version",
     "publish",

@@ -53,6 +53,7 @@ class Manifest(_Record):
         model_digest: SHA-256 over the files of the judged model, except for the version's number.
         differs_from_judged: Files that the push rewrote; all others equal the judged model's.
         config_digest: SHA-256 of the configuration that decides about the model; "" when unknown.
+        identity: The model's (see `crackgate.releases.identity`); None when unknown, as in version 0.1.0.
         signing_key: Fingerprint of the public key; None for an unsigned release.
         files: All other files of the folder by path, except for the signature.
         own_digest: SHA-256 of all other fields; it reveals an edit, but not a new manifest.
@@ -66,6 +67,7 @@ class Manifest(_Record):
     metrics: list[MetricValue]
     lineage: Lineage
     config_digest: str
+    identity: str | None = None
     signing_key: str | None
     files: dict[str, FileEntry]
     own_digest: str = ""
@@ -80,7 +82,9 @@ class Manifest(_Record):
 
     def digest_content(self) -> str:
         """SHA-256 of all other fields, to compare with `own_digest`."""
-        content = self.model_dump(mode="json", exclude={"own_digest"})
+        # Manifests of version 0.1.0 have no identity, and a digest without it.
+        without = {"own_digest"} if self.identity else {"own_digest", "identity"}
+        content = self.model_dump(mode="json", exclude=without)
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
@@ -90,6 +94,7 @@ class Release(_Record):
     lineage: Lineage
     metrics: list[MetricValue] = Field(default_factory=list)
     config_digest: str = ""
+    identity: str | None = None
 
 
 def read_manifest(folder: Path) -> Manifest:
@@ -122,6 +127,7 @@ def build_manifest(
         metrics=release.metrics,
         lineage=release.lineage,
         config_digest=release.config_digest,
+        identity=release.identity,
         signing_key=signing_key,
         files=files,
     )

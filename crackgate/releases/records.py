@@ -33,11 +33,13 @@ class Event(BaseModel):
 class WithdrawalRecord(BaseModel):
     """The content of `withdrawn/<version>.json`, which outlives the version's folder.
 
-    `model_digest` is the `Manifest`'s; the same model is not released again. `events` are in order of time.
+    `model_digest` and `identity` are the `Manifest`'s; the same model is not released again. `events` are in order of
+    time.
     """
 
     version: int
     model_digest: str
+    identity: str | None = None
     events: list[Event]
 
 
@@ -67,7 +69,9 @@ def add_event(serving_dir: Path, manifest: Manifest, state: State, who: str, why
     earlier = read_record(serving_dir, manifest.version)
     event = Event(state=state, when=datetime.now(UTC).isoformat(timespec="seconds"), who=who, why=why)
     events = [*(earlier.events if earlier else []), event]
-    record = WithdrawalRecord(version=manifest.version, model_digest=manifest.model_digest, events=events)
+    record = WithdrawalRecord(
+        version=manifest.version, model_digest=manifest.model_digest, identity=manifest.identity, events=events
+    )
     (serving_dir / WITHDRAWN_FOLDER).mkdir(exist_ok=True)
     write_text(_file(serving_dir, manifest.version), record.model_dump_json(indent=2) + "\n")
 

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from crackgate.releases.identity import recorded_identity
 from crackgate.releases.manifest import Manifest, ManifestError, read_manifest
 from crackgate.releases.records import WITHDRAWN_FOLDER, Event, State, read_records
 
@@ -64,20 +65,34 @@ def find_version(serving_dir: Path, number: int) -> Version | None:
     return next((version for version in list_versions(serving_dir) if version.number == number), None)
 
 
-def find_withdrawn_model(serving_dir: Path, model_digest: str) -> Version | None:
-    """Returns the newest version with this `Manifest.model_digest` if all of them are withdrawn; else None.
+def find_withdrawn_model(serving_dir: Path, model_digest: str, identity: str | None = None) -> Version | None:
+    """Returns the newest withdrawn version of a model; None if there is none, or one of that model is in production.
+
+    Args:
+        serving_dir: May be missing.
+        model_digest: The model's `Manifest.model_digest`.
+        identity: See `identify`; without it, only equal files count.
 
     Raises ManifestError as `list_versions` does.
     """
-    records = {number for number, each in read_records(serving_dir).items() if each.model_digest == model_digest}
-    same = [
-        version
-        for version in list_versions(serving_dir)
-        if version.number in records or (version.manifest and version.manifest.model_digest == model_digest)
-    ]
-    if not same or any(version.state != State.WITHDRAWN for version in same):
+    if (folder := production_version(serving_dir)) and is_model(folder, read_manifest(folder), model_digest, identity):
         return None
-    return same[-1]
+    records = read_records(serving_dir)
+    withdrawn = [version for version in list_versions(serving_dir) if version.state == State.WITHDRAWN]
+    for version in reversed(withdrawn):
+        record = records.get(version.number)
+        if record and (record.model_digest == model_digest or (identity and record.identity == identity)):
+            return version
+        if version.manifest and is_model(version.folder, version.manifest, model_digest, identity):
+            return version
+    return None
+
+
+def is_model(folder: Path, manifest: Manifest, model_digest: str, identity: str | None) -> bool:
+    """Whether a version is this model, by its files or by its identity, which old versions' files tell."""
+    if manifest.model_digest == model_digest:
+        return True
+    return identity is not None and recorded_identity(folder, manifest) == identity
 
 
 def examine(folder: Path, number: int) -> Manifest | str:

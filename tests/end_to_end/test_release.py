@@ -247,7 +247,7 @@ def test_a_worse_model_is_refused_and_a_better_one_compared_with_the_one_in_prod
     assert f"version {released[0]}, released by run {first_run.summary['run_id']}" in shown_baseline(workspace)
 
 
-def test_a_withdrawn_model_is_not_released_again_and_an_edited_trainer_makes_another(
+def test_a_withdrawn_model_is_not_released_again_even_if_it_is_trained_anew(
     first_run: Run, better_run: Run, photographs: Path, workspace: Path, tmp_path: Path
 ) -> None:
     in_production, withdrawn = first_run.summary["pushed_version"], better_run.summary["pushed_version"]
@@ -266,10 +266,11 @@ def test_a_withdrawn_model_is_not_released_again_and_an_edited_trainer_makes_ano
     assert f"{withdrawn} again (withdrawn)" in crackgate("runs", "--workspace", workspace).stdout
 
     _edit(tmp_path / "trainer" / "fit" / "stages.py")
-    edited = run_crackgate(photographs, workspace, cwd=tmp_path)
+    edited = run_crackgate(photographs, workspace, *BETTER, cwd=tmp_path)
     assert ran_anew(edited) == {"Trainer", "Evaluator", "ServingCheck", "Pusher"}
     assert f"version {in_production}, released by run {first_run.summary['run_id']}" in shown_baseline(workspace)
-    assert edited.summary["pushed_version"] > withdrawn
+    assert edited.exit_code == 3 and f"released as version {withdrawn} and withdrawn" in edited.summary["reasons"][0]
+    assert known_versions(workspace) == {in_production: "released", withdrawn: "withdrawn"}
 
 
 def _edit(source: Path) -> None:

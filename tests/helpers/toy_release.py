@@ -10,8 +10,8 @@ SIZE = 32
 THRESHOLD = 0.5
 
 
-def export_toy(folder: Path) -> None:
-    """Writes a SavedModel: an image's darkness, 0 to 1, decides."""
+def export_toy(folder: Path, bias: float = 9, threshold: float = THRESHOLD, max_pixels: int = 10**6) -> None:
+    """Writes a SavedModel: an image's darkness, 0 to 1, decides; `bias` is that of the last layer."""
     import keras
     import numpy as np
 
@@ -30,10 +30,10 @@ def export_toy(folder: Path) -> None:
         backbone.get_layer(f"conv{number}").set_weights([kernel, np.zeros(3, np.float32)])
     features = keras.Input((3,))
     head = keras.Model(features, keras.layers.Dense(2, name="logits")(features), name="head")
-    head.set_weights([np.array([[-6, 6]] * 3, np.float32), np.array([9, -9], np.float32)])
+    head.set_weights([np.array([[-6, 6]] * 3, np.float32), np.array([bias, -bias], np.float32)])
     classifier = keras.Model(images, head(keras.layers.GlobalAveragePooling2D()(backbone(images))))
-    calibration, decision = Calibration(1.0, (0.0, 0.0)), Decision((1,), THRESHOLD)
-    export_classifier(classifier, CLASSES, SIZE, folder, calibration, decision, backbone=backbone, head=head)
+    calibration, decision = Calibration(1.0, (0.0, 0.0)), Decision((1,), threshold)
+    export_classifier(classifier, CLASSES, SIZE, folder, calibration, decision, max_pixels, backbone, head)
 
 
 def release(model: Path, serving_dir: Path) -> int:

@@ -24,6 +24,7 @@ from crackgate.contracts.model_files import CARD_FILE, MODEL_VERSION_FILE
 from crackgate.contracts.positive_names import PositiveClasses
 from crackgate.contracts.verdict import Verdict
 from crackgate.releases import State, list_versions, read_manifest, roll_back, verify
+from crackgate.releases.manifest import measure_model
 from crackgate.runs.conclusion import conclude
 from crackgate.runs.lineage import Artifact, Execution
 from crackgate.runs.summary import Summary, begin_summary
@@ -96,7 +97,8 @@ class Releases:
     def __init__(self, bench: "Bench", root: Path):
         self.bench, self.root = bench, root
         self.serving = root / "serving"
-        self.models = {name: save_model(root / name, weight) for name, weight in (("a", 0.1), ("b", 0.2), ("c", 0.3))}
+        weights = {"a": 0.1, "b": 0.2, "c": 0.3, "a, trained again": 0.1, "b, trained again": 0.2}
+        self.models = {name: save_model(root / name, weight) for name, weight in weights.items()}
         self.evaluation = write_evaluation(root / "evaluation")
         (root / "blessing").mkdir()
 
@@ -196,6 +198,10 @@ def test_a_release_says_what_it_is_and_is_taken_over_when_nothing_changed(releas
     assert releases.run("a").id == pushed.id and releases.bench.states("Pusher") == ["COMPLETE", "CACHED"]
     # Other options make the Pusher work anew; the model is in use already.
     assert version_of(releases.run("a", keep=3)) == number and list(releases.states) == [number]
+    # A training without the cache exports the same model with other names for its functions.
+    exports = [releases.models[name] / "Format-Serving" for name in ("a", "a, trained again")]
+    assert measure_model(exports[0]) != measure_model(exports[1])
+    assert version_of(releases.run("a, trained again")) == number and list(releases.states) == [number]
     assert releases.conclude(pushed).verdict == Verdict.RELEASED
 
 
@@ -216,14 +222,16 @@ def test_what_was_rolled_back_is_neither_released_again_nor_the_baseline(release
     assert again.id == pushed.id and releases.bench.states("Pusher")[-1] == "CACHED" and releases.baseline == "a"
     refused = releases.run("b", keep=9)
     assert not is_pushed(refused) and refused.get_string_custom_property("pushed_version") == str(second)
+    trained_again = releases.run("b, trained again")
     assert releases.states == {first: State.RELEASED, second: State.WITHDRAWN}
-    for note in (again, refused):
+    for note in (again, refused, trained_again):
         summary = releases.conclude(note)
         assert (summary.verdict, summary.exit_code, summary.pushed_version) == (Verdict.WITHDRAWN, 3, None)
         assert "by ann@office: missed cracks in the rain" in summary.reasons[0]
         assert f"crackgate rollback --to {second}" in summary.reasons[1]
     third = version_of(releases.run("c"))
     assert third > second and releases.baseline == "a", "the one that serves"
+    assert not is_pushed(releases.run("b, trained again", keep=8)), "nor after another release"
 
     roll_back(releases.serving, second, "ann@office", "it was the lens")
     for note in (again, refused):
