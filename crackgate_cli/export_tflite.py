@@ -21,6 +21,7 @@ from crackgate_cli.options import (
     EXIT_USAGE,
     ConfigOption,
     ModelOption,
+    PublicKeyOption,
     SetOption,
     WorkspaceOption,
     check_empty,
@@ -50,13 +51,14 @@ def export_tflite(
     ],
     workspace: WorkspaceOption = Path("workspace"),
     model: ModelOption = None,
+    public_key: PublicKeyOption = None,
     config: ConfigOption = None,
     assignments: SetOption = None,
 ) -> None:
     """Convert a released model to TensorFlow Lite, in float32, and in int8 where it passes the gate on photographs."""
     try:
         settings = load_config(config, assignments)
-        folder = chosen_model(workspace, model)
+        folder = chosen_model(workspace, model, public_key)
         card = read_card(folder)
         classes = card.classes
         check_empty(output)

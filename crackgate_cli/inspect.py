@@ -12,6 +12,7 @@ from crackgate_cli.options import (
     EXIT_FAILED,
     EXIT_USAGE,
     ModelOption,
+    PublicKeyOption,
     WorkspaceOption,
     check_empty,
     check_outside,
@@ -33,6 +34,7 @@ def inspect(
     ],
     workspace: WorkspaceOption = Path("workspace"),
     model: ModelOption = None,
+    public_key: PublicKeyOption = None,
     tile: Annotated[
         int,
         typer.Option(
@@ -49,7 +51,7 @@ def inspect(
     """Find cracks in whole photographs: heat map, tiles and measures for each, and a summary of all."""
     try:
         check_inputs(photographs)
-        folder = chosen_model(workspace, model)
+        folder = chosen_model(workspace, model, public_key)
         if not read_card(folder).positive_classes:
             fail(
                 f"the model in {str(folder)!r} has no positive class, so there is nothing to look for: release one "

@@ -3,13 +3,16 @@
 import os
 import shutil
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 from rich.console import Console
 from rich.markup import escape
 
 from crackgate.runs.workspace import Workspace
+
+if TYPE_CHECKING:
+    from crackgate.releases.signatures import PublicKey
 
 RUN_EXIT_CODES = (
     "Exit codes: 0 released, 2 usage or configuration, 3 the model was refused, 4 the data was rejected, "
@@ -33,6 +36,13 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON instead of 
 ServingOption = Annotated[
     Path | None,
     typer.Option(help="Serving directory, where it is not that of a workspace.", show_default="WORKSPACE/serving"),
+]
+PublicKeyOption = Annotated[
+    Path | None,
+    typer.Option(
+        help="PEM file of the Ed25519 key that must have signed the version.",
+        show_default="release.pub of the serving directory, if it is there",
+    ),
 ]
 
 
@@ -60,8 +70,31 @@ def console_on_a_copy_of(descriptor: int) -> Console:
     return Console(file=copy, width=shutil.get_terminal_size().columns)
 
 
-def chosen_model(workspace: Path, model: Path | None) -> Path:
-    """The folder of the version that a command works with; ends the command where there is none."""
+def chosen_model(workspace: Path, model: Path | None, public_key: Path | None) -> Path:
+    """The folder of the version that a command works with; ends the command where there is none, or no signed one."""
+    from crackgate.releases import UntrustedVersionError, check_trusted
+
+    folder = _find_model(workspace, model)
+    try:
+        check_trusted(folder, read_public_key(public_key), None if model else int(folder.name))
+    except UntrustedVersionError as error:
+        fail(str(error), EXIT_FAILED)
+    return folder
+
+
+def read_public_key(file: Path | None) -> "PublicKey | None":
+    """The key of `--public-key`; ends the command where it holds none."""
+    if file is None:
+        return None
+    from crackgate.releases.signatures import KeyFileError, load_public_key
+
+    try:
+        return load_public_key(file)
+    except KeyFileError as error:
+        fail(f"--public-key: {error}", EXIT_USAGE)
+
+
+def _find_model(workspace: Path, model: Path | None) -> Path:
     from crackgate.releases import production_version
 
     if model is not None:

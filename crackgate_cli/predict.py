@@ -19,6 +19,7 @@ from crackgate_cli.options import (
     EXIT_USAGE,
     ConfigOption,
     ModelOption,
+    PublicKeyOption,
     SetOption,
     WorkspaceOption,
     check_empty,
@@ -42,6 +43,7 @@ def predict(
     ],
     workspace: WorkspaceOption = Path("workspace"),
     model: ModelOption = None,
+    public_key: PublicKeyOption = None,
     kind: Annotated[
         Format | None,
         typer.Option("--format", help="Format of the rows.", show_default="the extension of --output, else table"),
@@ -65,7 +67,7 @@ def predict(
     try:
         check_inputs(images)
         kind = _choose_format(kind, as_json, output, beam)
-        folder = chosen_model(workspace, model)
+        folder = chosen_model(workspace, model, public_key)
         card = read_card(folder)
         failing = resolve_labels(fail_on or [], card.classes, card.positive_classes)
         settings = load_config(config, assignments)

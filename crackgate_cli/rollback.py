@@ -10,9 +10,11 @@ from crackgate_cli.options import (
     EXIT_FAILED,
     EXIT_USAGE,
     JsonOption,
+    PublicKeyOption,
     ServingOption,
     WorkspaceOption,
     fail,
+    read_public_key,
     serving_directory,
 )
 
@@ -25,6 +27,7 @@ def rollback(
         ),
     ] = None,
     reason: Annotated[str, typer.Option(help="Why, for the record.")] = "no reason given",
+    public_key: PublicKeyOption = None,
     workspace: WorkspaceOption = Path("workspace"),
     serving: ServingOption = None,
     as_json: JsonOption = False,
@@ -33,8 +36,9 @@ def rollback(
     from crackgate.releases import ManifestError, ServingDirectoryError, roll_back
     from crackgate.releases.withdrawal import AlteredVersionError, NoSuchVersionError, describe_user
 
+    folder, key = serving_directory(workspace, serving), read_public_key(public_key)
     try:
-        done = roll_back(serving_directory(workspace, serving), to, describe_user(), reason)
+        done = roll_back(folder, to, describe_user(), reason, key)
     except NoSuchVersionError as error:
         fail(str(error), EXIT_USAGE)
     except (AlteredVersionError, ServingDirectoryError, ManifestError) as error:

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from crackgate.runs.workspace import Workspace
-from crackgate_cli.options import EXIT_USAGE, fail
+from crackgate_cli.options import EXIT_USAGE, PublicKeyOption, fail, read_public_key
 from serving.service.settings import Limits, ServiceSettings, SettingsError, check_exposure, check_name, read_token
 
 
@@ -15,6 +15,7 @@ def serve(
     workspace: Annotated[Path, typer.Option(help="Workspace whose newest release answers.")] = Path("workspace"),
     model: Annotated[Path | None, typer.Option(help="Folder of one version that answers, and no other.")] = None,
     serving_dir: Annotated[Path | None, typer.Option(help="Serving directory whose newest release answers.")] = None,
+    public_key: PublicKeyOption = None,
     host: Annotated[str, typer.Option(help="Address to listen at.")] = ServiceSettings.host,
     port: Annotated[
         int, typer.Option(min=0, max=65535, help="Port of HTTP; 0 takes any free one.")
@@ -63,6 +64,7 @@ def serve(
         settings = ServiceSettings(
             folder=folder,
             is_one_version=model is not None,
+            public_key=read_public_key(public_key),
             host=host,
             port=port,
             grpc_port=grpc_port,

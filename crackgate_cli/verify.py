@@ -11,9 +11,11 @@ from crackgate_cli.options import (
     EXIT_FAILED,
     EXIT_USAGE,
     JsonOption,
+    PublicKeyOption,
     ServingOption,
     WorkspaceOption,
     fail,
+    read_public_key,
     serving_directory,
 )
 
@@ -25,9 +27,7 @@ def verify(
     model: Annotated[
         Path | None, typer.Option(help="Folder of a released version that is somewhere else, in place of VERSION.")
     ] = None,
-    public_key: Annotated[
-        Path | None, typer.Option(help="PEM file of the Ed25519 key that must have signed it.")
-    ] = None,
+    public_key: PublicKeyOption = None,
     workspace: WorkspaceOption = Path("workspace"),
     serving: ServingOption = None,
     as_json: JsonOption = False,
@@ -35,17 +35,13 @@ def verify(
     """Check released versions byte by byte against what was judged and released, and their signatures."""
     from crackgate.releases import ManifestError, list_versions
     from crackgate.releases import verify as verify_version
-    from crackgate.releases.signatures import KeyFileError, load_public_key
     from crackgate_cli.tables.versions import describe_finding, print_findings
 
     if model is not None and version is not None:
         fail(f"received both version {version} and --model {str(model)!r}: give one of the two", EXIT_USAGE)
     if model is not None and not model.is_dir():
         fail(f"--model: received {str(model)!r}, which is no folder", EXIT_USAGE)
-    try:
-        key = None if public_key is None else load_public_key(public_key)
-    except KeyFileError as error:
-        fail(f"--public-key: {error}", EXIT_USAGE)
+    key = read_public_key(public_key)
     if model is not None:
         findings = [verify_version(model, key)]
     else:

@@ -11,7 +11,7 @@ from crackgate.gate.rules import gate_rules
 from crackgate.runs.log_file import silence_output
 from crackgate.runs.summary import Summary
 from pipeline.heavy_imports import garbage_collection_paused
-from pipeline.preconditions import find_positive_classes, resolve_data_set
+from pipeline.preconditions import check_model, find_positive_classes, resolve_data_set
 from pipeline.progress import ComponentEvents
 from pipeline.request import RunRequest
 from pipeline.run_record import record_run
@@ -26,14 +26,15 @@ def judge_model(request: RunRequest, model: Path) -> Summary:
     classes. `[data]`, but for the split, and `[gate]` matter.
 
     Raises:
-        ConfigError: `model` is no such model; the data folder has other classes; the gate names an unknown class or
-            slice; or the Beam cluster does not answer.
+        ConfigError: `model` is no such model, or lacks the signature that is required; the data folder has other
+            classes; the gate names an unknown class or slice; or the Beam cluster does not answer.
         WorkspaceBusyError: Another run holds the workspace.
         WorkspaceMovedError: The workspace was made elsewhere.
     """
     data, config = request.data, request.config
     if not (model / "saved_model.pb").is_file():
         raise ConfigError(f"--model: received {str(model)!r}, which is no SavedModel: it has no saved_model.pb")
+    check_model(model, config.release)
     data_set = resolve_data_set(data, config)
     request.warn(data_set.notes)
     found = data_set.classes

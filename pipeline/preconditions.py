@@ -3,15 +3,20 @@
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from crackgate.config.configuration import Config, ConfigError
+from crackgate.config.release import ReleaseOptions
 from crackgate.contracts.errors import WrongQuestionError
 from crackgate.contracts.positive_names import PositiveClasses
 from crackgate.data_set.data_set import DataSet, find_data_set
 from crackgate.data_set.plausibility import check_plausible
 from crackgate.model.positive_classes import resolve_positive_classes
 from crackgate.own_code import OwnCodeError, digest_own, is_own
-from crackgate.releases import find_other_classes
+from crackgate.releases import UntrustedVersionError, check_trusted, find_other_classes
+
+if TYPE_CHECKING:
+    from crackgate.releases.signatures import PublicKey
 
 
 def resolve_data_set(data: Path, config: Config) -> DataSet:
@@ -94,12 +99,31 @@ def check_own_code(config: Config) -> None:
         raise ConfigError(str(error)) from error
 
 
-def check_signing_key(config: Config) -> None:
-    """Raises ConfigError, before hours of training, where the key cannot be used."""
-    if config.release.signing_key:
-        from crackgate.releases.signatures import KeyFileError, load_signer
+def check_keys(serving_dir: Path, options: ReleaseOptions) -> None:
+    """Raises ConfigError, before hours of training, where a key cannot be used, or is not the one that must sign."""
+    from crackgate.releases.signatures import KeyFileError, find_wrong_signer, load_signer
 
-        try:
-            load_signer(config.release.signing_key)
-        except KeyFileError as error:
-            raise ConfigError(f"release.signing_key: {error}") from None
+    try:
+        signer = load_signer(options.signing_key) if options.signing_key else None
+    except KeyFileError as error:
+        raise ConfigError(f"release.signing_key: {error}") from None
+    if sentence := find_wrong_signer(signer, find_public_key(serving_dir, options)):
+        raise ConfigError(sentence)
+
+
+def check_model(model: Path, options: ReleaseOptions) -> None:
+    """Raises ConfigError where a model that is to be judged lacks the signature that is required."""
+    try:
+        check_trusted(model, find_public_key(model.parent, options))
+    except UntrustedVersionError as error:
+        raise ConfigError(f"--model: {error}") from None
+
+
+def find_public_key(serving_dir: Path, options: ReleaseOptions) -> "PublicKey | None":
+    """The key that must have signed, from the configuration or the serving directory; raises ConfigError."""
+    from crackgate.releases.signatures import KeyFileError, load_public_key, recorded_key
+
+    try:
+        return load_public_key(Path(options.public_key)) if options.public_key else recorded_key(serving_dir)
+    except KeyFileError as error:
+        raise ConfigError(f"release.public_key: {error}") from None

@@ -13,9 +13,9 @@ from crackgate.runs.summary import Images, Summary
 from pipeline.beam_profiles import count_reader_processes
 from pipeline.heavy_imports import garbage_collection_paused
 from pipeline.preconditions import (
+    check_keys,
     check_own_models,
     check_released_classes,
-    check_signing_key,
     check_weights,
     find_positive_classes,
     resolve_data_set,
@@ -29,7 +29,7 @@ def run_pipeline(request: RunRequest) -> Summary:
     """Runs the pipeline, shows its progress and writes the summary and the report to `runs/<run id>/`.
 
     Raises:
-        ConfigError: Data folder, classes, those in production, weights file, own models, signing key, positive classes
+        ConfigError: Data folder, classes, those in production, weights file, own models, keys, positive classes
             or gate do not fit, or the Beam cluster does not answer.
         WorkspaceBusyError: Another run holds the workspace.
         WorkspaceMovedError: The workspace was made elsewhere.
@@ -39,7 +39,7 @@ def run_pipeline(request: RunRequest) -> Summary:
         raise ConfigError(f"--workspace: received {str(request.data)!r}, which is --data itself: choose another folder")
     check_weights(config)
     check_own_models(config)
-    check_signing_key(config)
+    check_keys(request.workspace.serving, config.release)
     data_set = resolve_data_set(request.data, config)
     request.warn(data_set.notes)
     classes = data_set.classes

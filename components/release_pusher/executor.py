@@ -36,7 +36,7 @@ from crackgate.releases import (
 )
 from crackgate.releases.identity import IdentityError, identify
 from crackgate.releases.manifest import measure_model
-from crackgate.releases.signatures import Signer, load_signer
+from crackgate.releases.signatures import Signer, find_wrong_signer, load_public_key, load_signer, recorded_key
 
 log = logging.getLogger("crackgate")
 
@@ -48,7 +48,7 @@ class ReleasePusherExecutor(base_executor.BaseExecutor):
         """Releases the model and records that in `pushed_model`.
 
         Raises ServingDirectoryError for an unwritable serving directory, or one whose version in production has other
-        classes, KeyFileError for an unusable signing key.
+        classes or takes no version without another signature, KeyFileError for an unusable key.
         Nothing was released then.
         """
         self._log_startup(input_dict, output_dict, exec_properties)
@@ -61,6 +61,7 @@ class ReleasePusherExecutor(base_executor.BaseExecutor):
         options = ReleaseOptions.model_validate_json(exec_properties[OPTIONS])
         _check_classes(model, serving_dir, options)
         signer = load_signer(options.signing_key) if options.signing_key else None
+        _check_signer(signer, serving_dir, options)
         digest, identity = measure_model(model), _identify(model)
         withdrawn = find_withdrawn_model(serving_dir, digest, identity)
         if withdrawn is not None:
@@ -101,6 +102,13 @@ def _check_classes(model: Path, serving_dir: Path, options: ReleaseOptions) -> N
     card = find_card(model)
     if card and not options.allow_other_classes and (sentence := find_other_classes(serving_dir, card.classes)):
         raise ServingDirectoryError(sentence)
+
+
+def _check_signer(signer: Signer | None, serving_dir: Path, options: ReleaseOptions) -> None:
+    """As `_check_classes`."""
+    key = load_public_key(Path(options.public_key)) if options.public_key else recorded_key(serving_dir)
+    if sentence := find_wrong_signer(signer, key):
+        raise ServingDirectoryError(f"{sentence}; nothing was released")
 
 
 def _read_metrics(evaluation: str, model: Path) -> list[MetricValue]:

@@ -17,6 +17,13 @@ class ReleaseOptions(Section):
             "that holds one; empty: releases are not signed"
         ),
     ] = ""
+    public_key: Annotated[
+        str,
+        Field(
+            description="file of the Ed25519 public key (PEM) that must have signed the versions that a run uses, and "
+            "its own; empty: release.pub of the serving directory, if it is there"
+        ),
+    ] = ""
     keep: Annotated[
         int,
         Field(ge=0, le=10_000, description="released versions to keep, besides those that readers hold; 0: all"),
@@ -30,7 +37,7 @@ class ReleaseOptions(Section):
         ),
     ] = False
 
-    @field_validator("signing_key")
+    @field_validator("signing_key", "public_key")
     @classmethod
     def _names_a_key(cls, source: str) -> str:
         # Summaries, logs and ML Metadata show this value.

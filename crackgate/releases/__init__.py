@@ -4,6 +4,7 @@
     ├── 1795374861/        a version: the SavedModel, manifest.json and, for signed releases, manifest.sig
     ├── withdrawn/         versions that were rolled back, and <version>.json with who, when and why
     ├── model_cards/       <version>.md, written by the report
+    ├── release.pub        put there by an operator: the key that must have signed every version
     ├── .unfinished/       pushes that go on or were killed
     ├── .lock              held by the process that changes something
     └── .last-number       the highest number so far, deleted versions included
@@ -18,7 +19,7 @@ from crackgate.releases.manifest import Lineage, Manifest, ManifestError, Releas
 from crackgate.releases.publication import publish
 from crackgate.releases.records import State
 from crackgate.releases.retention import held, remove_old_versions
-from crackgate.releases.verification import Finding, verify
+from crackgate.releases.verification import Finding, UntrustedVersionError, check_trusted, verify
 from crackgate.releases.versions import (
     Version,
     find_version,
@@ -37,7 +38,9 @@ __all__ = [
     "Release",
     "ServingDirectoryError",
     "State",
+    "UntrustedVersionError",
     "Version",
+    "check_trusted",
     "find_other_classes",
     "find_version",
     "find_withdrawn_model",

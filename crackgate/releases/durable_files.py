@@ -27,7 +27,7 @@ _NO_FOLDER_RENAME = {
 def copy_folder(source: Path, target: Path) -> None:
     """Copies a folder to a new name; the files that make it a model come last."""
     target.mkdir()
-    for parent, folders, files in os.walk(source, onerror=_raise, followlinks=True):
+    for parent, folders, files in os.walk(source, onerror=raise_error, followlinks=True):
         here = target / Path(parent).relative_to(source)
         for name in folders:
             (here / name).mkdir()
@@ -79,6 +79,6 @@ def _copy_and_remove(source: Path, target: Path) -> None:
     remove_folder(source)
 
 
-def _raise(error: OSError) -> None:
+def raise_error(error: OSError) -> None:
     """Makes `os.walk` raise for an unreadable folder, which it would skip."""
     raise error

@@ -3,6 +3,8 @@
 import hashlib
 import importlib.metadata
 import json
+import os
+import stat
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
@@ -11,6 +13,11 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from crackgate.contracts.evaluation import MetricValue
 from crackgate.contracts.model_files import MANIFEST_FILE, MODEL_VERSION_FILE, SIGNATURE_FILE
+from crackgate.releases.durable_files import raise_error
+from crackgate.releases.regular_file import open_regular
+
+# A manifest has some kilobytes.
+_MOST_BYTES = 16 * 2**20
 
 
 class ManifestError(Exception):
@@ -76,7 +83,8 @@ class Manifest(_Record):
     @classmethod
     def _inside(cls, files: dict[str, FileEntry]) -> dict[str, FileEntry]:
         for name in files:
-            if PurePosixPath(name).is_absolute() or ".." in PurePosixPath(name).parts or not PurePosixPath(name).parts:
+            path = PurePosixPath(name)
+            if path.is_absolute() or ".." in path.parts or not path.parts or "\0" in name:
                 raise ValueError(f"{name!r} is no path inside the version's folder")
         return files
 
@@ -101,7 +109,8 @@ def read_manifest(folder: Path) -> Manifest:
     """Reads a version's manifest alone; raises ManifestError if it is missing or unreadable."""
     file = folder / MANIFEST_FILE
     try:
-        return Manifest.model_validate_json(file.read_bytes())
+        with open_regular(file) as content:
+            return Manifest.model_validate_json(content.read(_MOST_BYTES))
     except (FileNotFoundError, NotADirectoryError):
         raise ManifestError(f"{str(folder)!r} has no {MANIFEST_FILE}: it is no complete release") from None
     except OSError as error:
@@ -134,16 +143,23 @@ def build_manifest(
     return manifest.model_copy(update={"own_digest": manifest.digest_content()})
 
 
-def file_names(folder: Path) -> list[str]:
-    """Sorted relative paths of all files below `folder`, except for the manifest and its signature."""
-    files = (path for path in folder.rglob("*") if path.is_symlink() or not path.is_dir())
-    names = (path.relative_to(folder).as_posix() for path in files)
-    return sorted(name for name in names if name not in (str(MANIFEST_FILE), str(SIGNATURE_FILE)))
+def list_files(folder: Path) -> dict[str, os.stat_result]:
+    """All that lies below `folder` and is no folder, by relative path, except for the manifest and its signature.
+
+    Symbolic links are not followed. Raises OSError for a folder that cannot be listed.
+    """
+    found = {}
+    for parent, folders, files in os.walk(folder, onerror=raise_error):
+        for path in (Path(parent, name) for name in [*folders, *files]):
+            status = path.lstat()
+            if not stat.S_ISDIR(status.st_mode):
+                found[path.relative_to(folder).as_posix()] = status
+    return {name: found[name] for name in sorted(found.keys() - {str(MANIFEST_FILE), str(SIGNATURE_FILE)})}
 
 
 def measure_file(file: Path) -> FileEntry:
-    """Reads a file for its size and SHA-256."""
-    with file.open("rb") as content:
+    """Reads a regular file for its size and SHA-256; raises OSError for anything else."""
+    with open_regular(file) as content:
         digest = hashlib.file_digest(content, "sha256").hexdigest()
         return FileEntry(bytes=content.tell(), sha256=digest)
 
@@ -159,4 +175,4 @@ def digest_model(files: Mapping[str, FileEntry]) -> str:
 
 def measure_model(folder: Path) -> str:
     """Digest of a model in any folder, to compare with `Manifest.model_digest`."""
-    return digest_model({name: measure_file(folder / name) for name in file_names(folder)})
+    return digest_model({name: measure_file(folder / name) for name in list_files(folder)})

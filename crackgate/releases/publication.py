@@ -6,7 +6,7 @@ from crackgate.atomic_files import write_bytes, write_text
 from crackgate.contracts.model_files import MANIFEST_FILE, MODEL_VERSION_FILE, SIGNATURE_FILE
 from crackgate.releases.change import ServingDirectoryError, changing
 from crackgate.releases.durable_files import MODEL_FILE, copy_folder
-from crackgate.releases.manifest import Release, build_manifest, digest_model, file_names, measure_file
+from crackgate.releases.manifest import Release, build_manifest, digest_model, list_files, measure_file
 from crackgate.releases.signatures import Signer
 
 
@@ -41,7 +41,7 @@ def publish(model: Path, serving_dir: Path, release: Release, signer: Signer | N
 def _complete(staged: Path, number: int, release: Release, signer: Signer | None) -> None:
     if (staged / MODEL_VERSION_FILE).exists():
         write_text(staged / MODEL_VERSION_FILE, f"{number}\n")
-    files = {name: measure_file(staged / name) for name in file_names(staged)}
+    files = {name: measure_file(staged / name) for name in list_files(staged)}
     manifest = build_manifest(number, files, digest_model(files), release, signer.fingerprint if signer else None)
     content = manifest.model_dump_json(indent=2).encode() + b"\n"
     if signer is not None:

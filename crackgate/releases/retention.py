@@ -9,6 +9,7 @@ from pathlib import Path
 from crackgate.contracts.model_files import MANIFEST_FILE
 from crackgate.releases.change import changing
 from crackgate.releases.records import State
+from crackgate.releases.regular_file import open_regular
 from crackgate.releases.versions import list_versions
 
 
@@ -19,7 +20,7 @@ def held(folder: Path) -> Iterator[None]:
     Raises FileNotFoundError if the version was just removed or withdrawn: ask `production_version` again.
     """
     file = folder / MANIFEST_FILE
-    with file.open("rb") as manifest:
+    with open_regular(file) as manifest:
         fcntl.flock(manifest, fcntl.LOCK_SH)
         if not os.path.samestat(os.fstat(manifest.fileno()), file.stat()):
             raise FileNotFoundError(f"{str(folder)!r} has just been replaced")

@@ -22,9 +22,13 @@ from cryptography.hazmat.primitives.serialization import (
 
 from crackgate.contracts.model_files import MANIFEST_FILE, SIGNATURE_FILE
 from crackgate.releases.manifest import Manifest
+from crackgate.releases.regular_file import open_regular
 
 PublicKey = Ed25519PublicKey
 ENVIRONMENT_PREFIX = "env:"
+# In a serving directory: every version there must be signed by this key.
+RECORDED_KEY_FILE = "release.pub"
+_SIGNATURE_BYTES = 64
 _HOW_TO_MAKE = "make one with 'openssl genpkey -algorithm ed25519 -out release.key'"
 _HOW_TO_DERIVE = "derive it with 'openssl pkey -in release.key -pubout -out release.pub'"
 
@@ -89,6 +93,31 @@ def load_public_key(file: Path) -> PublicKey:
     return key
 
 
+def recorded_key(serving_dir: Path) -> PublicKey | None:
+    """The key that must have signed all versions of a serving directory; None if it requires none.
+
+    Raises KeyFileError for a key that cannot be used: it is not passed over.
+    """
+    file = serving_dir / RECORDED_KEY_FILE
+    if not os.path.lexists(file):
+        return None
+    if not file.is_file():
+        raise KeyFileError(f"{str(file)!r}, which says who signs here, is no file: put the public key's PEM file there")
+    return load_public_key(file)
+
+
+def find_wrong_signer(signer: Signer | None, public_key: PublicKey | None) -> str:
+    """A sentence that says so if releases by `signer` would be refused, since `public_key` must sign them; else ""."""
+    if public_key is None or (signer and signer.fingerprint == fingerprint(public_key)):
+        return ""
+    received = f"the key {signer.fingerprint}" if signer else "no key"
+    return (
+        f"release.signing_key: received {received}, and every version must be signed by {fingerprint(public_key)}: set "
+        "release.signing_key to the private key of release.public_key or of the serving directory's "
+        f"{RECORDED_KEY_FILE}"
+    )
+
+
 def fingerprint(key: PublicKey) -> str:
     """SHA-256 of the key in DER, equal to `openssl pkey -pubin -outform der | sha256sum`."""
     return hashlib.sha256(key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)).hexdigest()
@@ -104,13 +133,14 @@ def check_signature(folder: Path, manifest: Manifest, public_key: PublicKey | No
         if public_key is not None:
             raise SignatureError("the release is not signed: its manifest names no key")
         return "not signed"
-    if not file.is_file():
+    if not os.path.lexists(file):
         raise SignatureError(f"{SIGNATURE_FILE} is missing: the manifest says that {manifest.signing_key} signed it")
     if public_key is None:
         return f"signed by {manifest.signing_key}, not checked: no --public-key was given"
     # This precedes the fingerprint's comparison, since an altered manifest may name any key.
     try:
-        public_key.verify(file.read_bytes(), (folder / MANIFEST_FILE).read_bytes())
+        with open_regular(file) as signature, open_regular(folder / MANIFEST_FILE) as content:
+            public_key.verify(signature.read(_SIGNATURE_BYTES + 1), content.read())
     except InvalidSignature:
         own = fingerprint(public_key)
         if manifest.signing_key != own:
@@ -119,7 +149,7 @@ def check_signature(folder: Path, manifest: Manifest, public_key: PublicKey | No
             ) from None
         raise SignatureError(f"the signature is not that of this {MANIFEST_FILE}: one of the two was altered") from None
     except OSError as error:
-        raise SignatureError(f"cannot read {str(file)!r}: {error.strerror}") from None
+        raise SignatureError(f"cannot read {error.filename!r}: {error.strerror}") from None
     return f"signed by {fingerprint(public_key)}"
 
 

@@ -1,11 +1,27 @@
 """Verification: whether a version is byte for byte as it was released."""
 
+import os
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from crackgate.contracts.model_files import MANIFEST_FILE, SIGNATURE_FILE
-from crackgate.releases.manifest import Manifest, ManifestError, digest_model, file_names, measure_file, read_manifest
-from crackgate.releases.signatures import PublicKey, SignatureError, check_signature
+from crackgate.releases.manifest import (
+    FileEntry,
+    Manifest,
+    ManifestError,
+    digest_model,
+    list_files,
+    measure_file,
+    read_manifest,
+)
+from crackgate.releases.records import WITHDRAWN_FOLDER
+from crackgate.releases.regular_file import other_kind
+from crackgate.releases.signatures import KeyFileError, PublicKey, SignatureError, check_signature, recorded_key
+
+
+class UntrustedVersionError(Exception):
+    """A version without the signature that is required, or altered since; the message says what to do."""
 
 
 @dataclass(frozen=True)
@@ -27,9 +43,14 @@ class Finding:
 
 
 def verify(folder: Path, public_key: PublicKey | None = None, version: int | None = None) -> Finding:
-    """Reads every file of a version and compares it with the manifest; None accepts any key or number.
+    """Compares types and sizes of a version's files with the manifest, then reads every regular file for its digest.
 
     Only a signature reveals a manifest that was made anew.
+
+    Args:
+        folder: In a serving directory or anywhere else.
+        public_key: The key that must have signed it; None: the one recorded in the serving directory, if any.
+        version: The number that it must have; None accepts any.
     """
     try:
         manifest = read_manifest(folder)
@@ -44,33 +65,73 @@ def verify(folder: Path, public_key: PublicKey | None = None, version: int | Non
     elif digest_model(manifest.files) != manifest.model_digest:
         problems.append(f"{MANIFEST_FILE} was made anew: its files are not those of the model that it says was judged")
     try:
-        signature = check_signature(folder, manifest, public_key)
-    except SignatureError as error:
+        signature = check_signature(folder, manifest, public_key or recorded_key(_serving_dir(folder)))
+    except (SignatureError, KeyFileError) as error:
         problems.append(str(error))
         signature = "refused"
     return Finding(folder, manifest, problems, signature)
 
 
-def _compare_files(folder: Path, manifest: Manifest) -> list[str]:
-    problems = []
+def check_trusted(folder: Path, public_key: PublicKey | None = None, version: int | None = None) -> None:
+    """Verifies a version that is going to be used; without a key, given or recorded, nothing is checked.
+
+    Raises UntrustedVersionError; see `verify` for the arguments.
+    """
     try:
-        present = set(file_names(folder))
+        if public_key is None and recorded_key(_serving_dir(folder)) is None:
+            return
+    except KeyFileError as error:
+        raise UntrustedVersionError(str(error)) from None
+    if problems := verify(folder, public_key, version).problems:
+        raise UntrustedVersionError(
+            f"{str(folder)!r} is refused, since a signature is required: {'; '.join(problems)}; put a signed version "
+            "into production by 'crackgate rollback', or release one anew with release.signing_key"
+        )
+
+
+def _serving_dir(folder: Path) -> Path:
+    """The serving directory of a version; some folder for a version that lies elsewhere."""
+    parent = folder.resolve().parent
+    return parent.parent if parent.name == WITHDRAWN_FOLDER else parent
+
+
+def _compare_files(folder: Path, manifest: Manifest) -> list[str]:
+    try:
+        found = list_files(folder)
     except OSError as error:
         return [f"cannot list {str(folder)!r}: {error.strerror}"]
-    for name, entry in sorted(manifest.files.items()):
-        if name not in present:
-            problems.append(f"{name} is missing")
-            continue
-        try:
-            found = measure_file(folder / name)
-        except OSError as error:
-            problems.append(f"{name} cannot be read: {error.strerror}")
-            continue
-        if found.bytes != entry.bytes:
-            problems.append(f"{name} has {found.bytes} bytes, and {entry.bytes} in the manifest")
-        elif found != entry:
-            problems.append(f"{name} was altered: its SHA-256 is {found.sha256}, and {entry.sha256} in the manifest")
-    problems += [f"{name} was added: the manifest does not name it" for name in sorted(present - set(manifest.files))]
-    if manifest.signing_key is None and (folder / SIGNATURE_FILE).exists():
+    problems = [
+        problem
+        for name, entry in sorted(manifest.files.items())
+        for problem in _compare_file(folder, name, entry, found)
+    ]
+    for name in sorted(found.keys() - manifest.files.keys()):
+        kind = other_kind(found[name])
+        what = f"is {kind}, not a regular file" if kind else "was added: the manifest does not name it"
+        problems.append(f"{_shown(name)} {what}")
+    if manifest.signing_key is None and os.path.lexists(folder / SIGNATURE_FILE):
         problems.append(f"{SIGNATURE_FILE} was added: the manifest says that the release is not signed")
     return problems
+
+
+def _compare_file(folder: Path, name: str, entry: FileEntry, found: Mapping[str, os.stat_result]) -> Iterator[str]:
+    """Says what differs; a file's content is read only where its type and size are right."""
+    if name not in found:
+        is_folder = (folder / name).is_dir()
+        yield f"{_shown(name)} is {'a folder, not a regular file' if is_folder else 'missing'}"
+    elif kind := other_kind(found[name]):
+        yield f"{_shown(name)} is {kind}, not a regular file"
+    elif found[name].st_size != entry.bytes:
+        yield f"{_shown(name)} has {found[name].st_size} bytes, and {entry.bytes} in the manifest"
+    else:
+        try:
+            sha256 = measure_file(folder / name).sha256
+        except OSError as error:
+            yield f"{_shown(name)} cannot be read: {error.strerror}"
+            return
+        if sha256 != entry.sha256:
+            yield f"{_shown(name)} was altered: its SHA-256 is {sha256}, and {entry.sha256} in the manifest"
+
+
+def _shown(name: str) -> str:
+    return name if name.isprintable() else repr(name)

@@ -1,11 +1,12 @@
 """The versions of a serving directory. Readers write nothing and wait for no push."""
 
-from dataclasses import dataclass, field
-from pathlib import Path
+from dataclasses import dataclass, field, replace
+from pathlib import Path, PurePosixPath
 
 from crackgate.releases.identity import recorded_identity
 from crackgate.releases.manifest import Manifest, ManifestError, read_manifest
-from crackgate.releases.records import WITHDRAWN_FOLDER, Event, State, read_records
+from crackgate.releases.records import WITHDRAWN_FOLDER, Event, State, WithdrawalRecord, read_record, read_records
+from crackgate.releases.regular_file import other_kind
 
 # TensorFlow Serving reads folder names as 64-bit integers and passes over all others.
 _NUMBERS = 2**63
@@ -43,26 +44,28 @@ def list_versions(serving_dir: Path) -> list[Version]:
     Raises ManifestError if the record of a withdrawal is unreadable.
     """
     records = read_records(serving_dir)
-    withdrawn = serving_dir / WITHDRAWN_FOLDER
-    found: dict[int, Version] = {}
-    for number, record in records.items():
-        # The folder may be deleted, but its model must not be released again.
-        if record.events[-1].state == State.WITHDRAWN:
-            found[number] = Version(number, withdrawn / str(number), State.WITHDRAWN, events=record.events)
-    for parent, state in ((withdrawn, State.WITHDRAWN), (serving_dir, State.RELEASED)):
-        for number in numbered_folders(parent):
-            version = _read_version(parent / str(number), number, state)
-            # A partial copy in one folder does not count beside the whole in the other.
-            if version is not None and (version.manifest or number not in found):
-                found[number] = version
-    for number in found.keys() & records.keys():
-        found[number] = Version(**{**vars(found[number]), "events": records[number].events})
-    return [found[number] for number in sorted(found)]
+    parents = (serving_dir, serving_dir / WITHDRAWN_FOLDER)
+    numbers = records.keys() | {number for parent in parents for number in numbered_folders(parent)}
+    found = (_find(serving_dir, number, records.get(number)) for number in sorted(numbers))
+    return [version for version in found if version is not None]
 
 
 def find_version(serving_dir: Path, number: int) -> Version | None:
-    """Returns one version; None if there never was one of that number."""
-    return next((version for version in list_versions(serving_dir) if version.number == number), None)
+    """Returns one version; None if there never was one of that number; raises ManifestError as `list_versions` does."""
+    return _find(serving_dir, number, read_record(serving_dir, number))
+
+
+def _find(serving_dir: Path, number: int, record: WithdrawalRecord | None) -> Version | None:
+    found = None
+    # The folder may be deleted, but its model must not be released again.
+    if record is not None and record.events[-1].state == State.WITHDRAWN:
+        found = Version(number, serving_dir / WITHDRAWN_FOLDER / str(number), State.WITHDRAWN)
+    for parent, state in ((serving_dir / WITHDRAWN_FOLDER, State.WITHDRAWN), (serving_dir, State.RELEASED)):
+        version = _read_version(parent / str(number), number, state)
+        # A partial copy in one folder does not count beside the whole in the other.
+        if version is not None and (version.manifest or found is None):
+            found = version
+    return replace(found, events=record.events) if found and record else found
 
 
 def find_withdrawn_model(serving_dir: Path, model_digest: str, identity: str | None = None) -> Version | None:
@@ -101,6 +104,8 @@ def examine(folder: Path, number: int) -> Manifest | str:
         manifest = read_manifest(folder)
     except ManifestError as error:
         return str(error)
+    if folder.is_symlink():
+        return f"{str(folder)!r} is a symbolic link: a version is a folder of its own"
     if manifest.version != number:
         return f"the manifest in {str(folder)!r} is that of version {manifest.version}"
     return _find_missing(folder, manifest) or manifest
@@ -125,12 +130,18 @@ def _read_version(folder: Path, number: int, state: State) -> Version | None:
 
 
 def _find_missing(folder: Path, manifest: Manifest) -> str:
-    """Finds missing files, and unfinished copies by their sizes."""
-    for name, entry in manifest.files.items():
-        try:
-            size = (folder / name).stat().st_size
-        except OSError as error:
-            return f"{str(folder / name)!r}, which the manifest names, cannot be read: {error.strerror}"
-        if size != entry.bytes:
-            return f"{str(folder / name)!r} has {size} bytes, and {entry.bytes} in the manifest"
+    """Finds missing files, unfinished copies by their sizes, and what is no regular file in a folder."""
+    inside = {parent for name in manifest.files for parent in PurePosixPath(name).parents}
+    try:
+        for name in sorted(map(str, inside)):
+            if (folder / name).is_symlink() and name != ".":
+                return f"{str(folder / name)!r} is a symbolic link, not a folder"
+        for name, entry in manifest.files.items():
+            status = (folder / name).lstat()
+            if kind := other_kind(status):
+                return f"{str(folder / name)!r} is {kind}, not a regular file"
+            if status.st_size != entry.bytes:
+                return f"{str(folder / name)!r} has {status.st_size} bytes, and {entry.bytes} in the manifest"
+    except OSError as error:
+        return f"{str(error.filename)!r}, which the manifest names, cannot be read: {error.strerror}"
     return ""

@@ -3,12 +3,14 @@
 import getpass
 import os
 import socket
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
 from crackgate.releases.change import Change, changing
 from crackgate.releases.manifest import Manifest
 from crackgate.releases.records import WITHDRAWN_FOLDER, State, add_event
+from crackgate.releases.signatures import PublicKey
 from crackgate.releases.verification import verify
 from crackgate.releases.versions import Version, list_versions
 
@@ -33,36 +35,49 @@ class Rollback:
     reinstated: bool
 
 
-def roll_back(serving_dir: Path, to: int | None, who: str, why: str) -> Rollback:
+def roll_back(serving_dir: Path, to: int | None, who: str, why: str, public_key: PublicKey | None = None) -> Rollback:
     """Puts an earlier version into production, or reinstates a withdrawn one; None means the previous version.
 
     Newer versions move to `withdrawn/`, the newest last: no version in between is ever in production. The version in
-    production changes nothing. `who` and `why` go into the record.
+    production changes nothing. `who` and `why` go into the record. `public_key` must have signed it; see `verify`.
 
     Raises:
         NoSuchVersionError: There is no such version.
-        AlteredVersionError: It differs from its release.
+        AlteredVersionError: It differs from its release, or lacks the signature that is required.
         ServingDirectoryError: The directory cannot be changed.
         ManifestError: The record of a withdrawal is unreadable.
     """
     if not serving_dir.is_dir():
         raise NoSuchVersionError(f"there is no serving directory {str(serving_dir)!r}: nothing was ever released there")
-    with changing(serving_dir, "'crackgate versions' says which versions were withdrawn before that") as change:
-        versions = list_versions(serving_dir)
-        target = _find_target(versions, to)
-        problems = verify(target.folder, version=target.number).problems
+    while True:
+        # A long verification keeps no push waiting.
+        with _changing(serving_dir):
+            verified = _find_target(list_versions(serving_dir), to)
+        problems = verify(verified.folder, public_key, verified.number).problems
         if problems:
             raise AlteredVersionError(
-                f"version {target.number} is not as it was released: {'; '.join(problems)}. Nothing was changed; go "
+                f"version {verified.number} is not as it was released: {'; '.join(problems)}. Nothing was changed; go "
                 "back to another one with --to"
             )
-        reinstated = target.state == State.WITHDRAWN
-        if reinstated:
-            change.move(target.folder, serving_dir / str(target.number))
-            add_event(serving_dir, _manifest(target), State.RELEASED, who, why)
-        newer = [each for each in versions if each.state == State.RELEASED and each.number > target.number]
-        for version in newer:
-            _withdraw(change, version, who, why)
+        with _changing(serving_dir) as change:
+            versions = list_versions(serving_dir)
+            target = _find_target(versions, to)
+            if target == verified:
+                return _put_into_production(change, versions, target, who, why)
+
+
+def _changing(serving_dir: Path) -> AbstractContextManager[Change]:
+    return changing(serving_dir, "'crackgate versions' says which versions were withdrawn before that")
+
+
+def _put_into_production(change: Change, versions: list[Version], target: Version, who: str, why: str) -> Rollback:
+    reinstated = target.state == State.WITHDRAWN
+    if reinstated:
+        change.move(target.folder, change.serving_dir / str(target.number))
+        add_event(change.serving_dir, _manifest(target), State.RELEASED, who, why)
+    newer = [each for each in versions if each.state == State.RELEASED and each.number > target.number]
+    for version in newer:
+        _withdraw(change, version, who, why)
     return Rollback(target.number, [version.number for version in newer], reinstated)
 
 

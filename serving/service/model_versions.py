@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from crackgate.contracts.model_files import MANIFEST_FILE
-from crackgate.releases import held, production_version, verify
+from crackgate.releases import UntrustedVersionError, check_trusted, held, production_version, verify
+from crackgate.releases.signatures import PublicKey
 from serving.service.errors import Code, ServiceError
 from serving.service.import_lock import import_alone
 from serving.service.metrics import Metrics
@@ -53,21 +54,29 @@ class VersionStatus:
 
 @dataclass(frozen=True)
 class Source:
-    """A serving directory, whose newest version should answer, or the folder of one version."""
+    """A serving directory, whose newest version should answer, or the folder of one version.
+
+    `public_key` must have signed it; see `verify`.
+    """
 
     folder: Path
     is_one_version: bool
+    public_key: PublicKey | None = None
 
     def newest(self) -> Path | None:
         """The folder of the version that should answer; None when there is none."""
         return self.folder if self.is_one_version else production_version(self.folder)
 
     def check(self, folder: Path) -> None:
-        """Raises RefusedVersionError when the folder is not, byte by byte, what was released."""
-        if not self._is_unreleased(folder):
-            finding = verify(folder, version=None if self.is_one_version else int(folder.name))
-            if not finding.intact:
-                raise RefusedVersionError("; ".join(finding.problems))
+        """Raises RefusedVersionError when the folder is not, byte by byte, what was released and signed."""
+        number = None if self.is_one_version else int(folder.name)
+        try:
+            if self._is_unreleased(folder):
+                check_trusted(folder, self.public_key, number)
+            elif problems := verify(folder, self.public_key, number).problems:
+                raise RefusedVersionError("; ".join(problems))
+        except UntrustedVersionError as error:
+            raise RefusedVersionError(str(error)) from None
 
     def hold(self, folder: Path) -> AbstractContextManager[None]:
         """Keeps the folder from being removed."""

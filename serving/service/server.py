@@ -27,7 +27,8 @@ def serve(settings: ServiceSettings) -> None:
     """Serves until SIGTERM or SIGINT, then answers the requests under way; raises SettingsError for a taken address."""
     _write_log()
     metrics = Metrics()
-    versions = ModelVersions(Source(settings.folder, settings.is_one_version), settings.poll_seconds, metrics)
+    source = Source(settings.folder, settings.is_one_version, settings.public_key)
+    versions = ModelVersions(source, settings.poll_seconds, metrics)
     predictor = Predictor(versions, settings.limits, metrics)
     heat_mapper = HeatMapper(predictor)
     listening = _listen(settings)

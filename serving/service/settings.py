@@ -5,6 +5,8 @@ import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from crackgate.releases.signatures import PublicKey
+
 
 class SettingsError(ValueError):
     """The service cannot start like this."""
@@ -38,6 +40,7 @@ class ServiceSettings:
 
     Attributes:
         folder: Serving directory, whose newest version answers; or, with `is_one_version`, the folder of one version.
+        public_key: Must have signed the version that answers; see `crackgate.releases.verify`.
         port: Port of HTTP; 0 takes any free one, as for gRPC, where None means no gRPC.
         name: Name of the model, in the paths.
         token: Clients have to send it; None lets everybody in.
@@ -46,6 +49,7 @@ class ServiceSettings:
 
     folder: Path
     is_one_version: bool = False
+    public_key: PublicKey | None = None
     host: str = "127.0.0.1"
     port: int = 8501
     grpc_port: int | None = None

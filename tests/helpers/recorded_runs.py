@@ -23,7 +23,7 @@ from crackgate.contracts.evaluation import ALL_IMAGES, Evaluation, MetricValue, 
 from crackgate.contracts.model_files import MANIFEST_FILE
 from crackgate.contracts.positive_names import PositiveClasses
 from crackgate.contracts.verdict import Verdict
-from crackgate.releases.manifest import Lineage, Release, build_manifest, digest_model, file_names, measure_file
+from crackgate.releases.manifest import Lineage, Release, build_manifest, digest_model, list_files, measure_file
 from crackgate.runs.summary import Images, Summary, begin_summary
 from crackgate.runs.workspace import Workspace
 
@@ -139,7 +139,7 @@ class RecordedRuns:
         folder = self.workspace.serving / str(version)
         folder.mkdir(parents=True)
         (folder / "saved_model.pb").write_text(run_id)
-        files = {name: measure_file(folder / name) for name in file_names(folder)}
+        files = {name: measure_file(folder / name) for name in list_files(folder)}
         release = Release(lineage=Lineage(pipeline="crackgate-0", run_id=run_id))
         manifest = build_manifest(version, files, digest_model(files), release, signing_key=None)
         (folder / MANIFEST_FILE).write_text(manifest.model_dump_json())

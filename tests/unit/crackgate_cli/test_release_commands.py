@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -10,12 +11,14 @@ from typing import Any
 import pytest
 from click.testing import Result
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
+from PIL import Image
 from typer.testing import CliRunner
 
 from crackgate.releases import production_version, publish
 from crackgate.releases.signatures import Signer
 from crackgate_cli.main import app
+from serving.service.model_versions import RefusedVersionError, Source
 from tests.helpers.pushing import RELEASE, write_model
 
 PROJECT = Path(__file__).resolve().parents[3]
@@ -124,6 +127,66 @@ def test_verify_with_a_key_takes_only_what_it_signed(tmp_path: Path, serving: Pa
     assert "not signed: its manifest names no key" in call(*with_key, numbers[0], code=1).stdout
     (signed / "manifest.sig").unlink()
     assert "manifest.sig is missing" in call(*with_key, signed.name, code=1).stdout
+
+
+def test_commands_that_use_a_model_want_the_signature_that_the_serving_directory_requires(
+    tmp_path: Path, serving: Path, numbers: list[str]
+) -> None:
+    keys = [Ed25519PrivateKey.generate() for _ in range(2)]
+    files = [tmp_path / "release.pub", tmp_path / "another.pub"]
+    for key, file in zip(keys, files, strict=True):
+        file.write_bytes(key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo))
+    private = tmp_path / "release.key"
+    private.write_bytes(keys[0].private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+    photographs = tmp_path / "photographs"
+    for name in ("Negative", "Positive"):
+        (photographs / name).mkdir(parents=True)
+        Image.new("RGB", (32, 32)).save(photographs / name / "1.png")
+    here, newest = ("--workspace", tmp_path), serving / numbers[2]
+    uses = [
+        ("predict", photographs, *here),
+        ("inspect", photographs, *here, "--output", tmp_path / "out"),
+        ("export-tflite", "--data", photographs, *here, "--output", tmp_path / "out"),
+    ]
+    for recorded in (False, True):
+        if recorded:
+            shutil.copy(files[0], serving / "release.pub")
+        for use in uses:
+            said = say(*use, *([] if recorded else ["--public-key", files[0]]), code=1)
+            assert f"'{newest}' is refused, since a signature is required: the release is not signed" in said
+    assert "the release is not signed" in say("rollback", *here, code=1)
+    assert "the release is not signed" in say("predict", photographs, "--model", newest, code=1)
+    data = ("--data", photographs, *here)
+    assert "the release is not signed" in say("gate", "--model", newest, *data, code=2)
+    assert "received no key, and every version must be signed by" in say("run", *data, code=2)
+    assert "cannot read the public key" in say("run", *data, "--set", "release.public_key=nowhere", code=2)
+    other = ("--set", f"release.public_key={files[1]}", "--set", f"release.signing_key={private}")
+    assert "received the key" in say("run", *data, *other, code=2)
+
+    # A signed version is used, as far as these files can be: they are no SavedModel.
+    publish(write_model(tmp_path / "signed"), serving, RELEASE, Signer(keys[0]))
+    assert "no model that crackgate exported" in say("predict", photographs, *here, code=2)
+    assert "by another key" in say("predict", photographs, *here, "--public-key", files[1], code=1)
+
+
+def test_a_service_refuses_an_unsigned_version_also_one_that_was_never_released(
+    tmp_path: Path, serving: Path, numbers: list[str]
+) -> None:
+    key = Ed25519PrivateKey.generate()
+    folder = serving / numbers[2]
+    Source(serving, is_one_version=False).check(folder)
+    Source(tmp_path / "model 0", is_one_version=True).check(tmp_path / "model 0")
+    with pytest.raises(RefusedVersionError, match="the release is not signed"):
+        Source(serving, False, key.public_key()).check(folder)
+    with pytest.raises(RefusedVersionError, match=r"has no manifest\.json"):
+        Source(tmp_path / "model 0", True, key.public_key()).check(tmp_path / "model 0")
+    signed = publish(write_model(tmp_path / "signed"), serving, RELEASE, Signer(key))
+    Source(serving, False, key.public_key()).check(signed)
+    recorded = key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+    (serving / "release.pub").write_bytes(recorded)
+    Source(serving, False).check(signed)
+    with pytest.raises(RefusedVersionError, match="the release is not signed"):
+        Source(serving, False).check(folder)
 
 
 def test_what_cannot_be_answered_is_said_before_anything_is_done(tmp_path: Path, serving: Path) -> None:

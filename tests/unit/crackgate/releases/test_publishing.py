@@ -25,7 +25,7 @@ from crackgate.releases import (
     roll_back,
     verify,
 )
-from crackgate.releases.manifest import file_names, measure_model
+from crackgate.releases.manifest import list_files, measure_model
 from tests.helpers.pushing import (
     RELEASE,
     assert_all_intact,
@@ -87,11 +87,11 @@ def test_a_release_is_the_judged_model_but_for_its_number(model: Path, serving: 
     assert abs(number - time.time()) < 60 and folder.parent == serving == production_version(serving).parent
     assert (folder / MODEL_VERSION_FILE).read_text().split() == [folder.name]
     assert (folder / "assets" / "empty").is_dir()
-    differing = [name for name in file_names(model) if (model / name).read_bytes() != (folder / name).read_bytes()]
+    differing = [name for name in list_files(model) if (model / name).read_bytes() != (folder / name).read_bytes()]
     manifest = read_manifest(folder)
     assert differing == [str(MODEL_VERSION_FILE)] == manifest.differs_from_judged
     assert manifest.model_digest == measure_model(model) == measure_model(folder) == before
-    assert set(manifest.files) == set(file_names(model)) and manifest.version == number
+    assert set(manifest.files) == set(list_files(model)) and manifest.version == number
     assert (manifest.lineage, manifest.metrics, manifest.config_digest) == (
         RELEASE.lineage,
         RELEASE.metrics,

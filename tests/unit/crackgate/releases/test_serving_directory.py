@@ -1,7 +1,9 @@
 """The serving directory: what is in it is what was released, and who took it back is known."""
 
 import json
+import os
 import shutil
+import threading
 from pathlib import Path
 
 import pytest
@@ -23,7 +25,7 @@ from crackgate.releases import (
     roll_back,
     verify,
 )
-from crackgate.releases.manifest import file_names, measure_model
+from crackgate.releases.manifest import build_manifest, digest_model, list_files, measure_file, measure_model
 from crackgate.releases.withdrawal import AlteredVersionError, NoSuchVersionError
 from tests.helpers.pushing import RELEASE, assert_all_intact, push, states, write_model
 
@@ -103,7 +105,7 @@ def released(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @settings(max_examples=100, deadline=None)
 @given(st.data())
 def test_no_bit_can_be_flipped_unseen(released: Path, data: st.DataObject) -> None:
-    name = data.draw(st.sampled_from([*file_names(released), str(MANIFEST_FILE)]))
+    name = data.draw(st.sampled_from([*list_files(released), str(MANIFEST_FILE)]))
     file = released / name
     content = bytearray(whole := file.read_bytes())
     content[data.draw(st.integers(0, len(whole) - 1))] ^= 1 << data.draw(st.integers(0, 7))
@@ -127,14 +129,81 @@ def _same_json(one: bytes, other: bytes) -> bool:
 def test_a_manifest_names_no_file_outside(model: Path, serving: Path) -> None:
     folder = publish(model, serving, RELEASE)
     manifest = json.loads((folder / MANIFEST_FILE).read_text())
-    for name in ("../secret", "/etc/passwd", ""):
+    for name in ("../secret", "/etc/passwd", "", "a\0b"):
         manifest["files"] = {name: {"bytes": 1, "sha256": "0" * 64}}
         (folder / MANIFEST_FILE).write_text(json.dumps(manifest))
         with pytest.raises(ManifestError, match="is no path inside the version's folder"):
             read_manifest(folder)
 
 
+def _replace(path: Path, kind: str) -> None:
+    """Puts something else in the place of a file or folder; a link leads to the same content."""
+    aside = path.rename(path.parents[2] / "aside")
+    if kind == "a symbolic link":
+        path.symlink_to(aside)
+    elif kind == "a FIFO":
+        os.mkfifo(path)
+    else:
+        path.mkdir()
+
+
+@pytest.mark.parametrize("kind", ["a symbolic link", "a FIFO", "a folder"])
+@pytest.mark.parametrize("name", ["saved_model.pb", "manifest.json", "fingerprint.pb"])
+def test_nothing_but_a_regular_file_is_taken_for_one_nor_waited_for(
+    name: str, kind: str, model: Path, serving: Path
+) -> None:
+    first, second = push(model, serving, 2)
+    _replace(serving / str(second) / name, kind)
+    assert production_version(serving) == serving / str(first)
+    said = f"is {kind}, not a regular file"
+    assert said in find_version(serving, second).problem
+    assert any(name in problem and said in problem for problem in verify(serving / str(second)).problems)
+    if name == "manifest.json":
+        with pytest.raises(OSError, match=said), held(serving / str(second)):
+            pass
+
+
+def test_a_link_in_place_of_a_folder_or_a_version_is_refused_by_name(model: Path, serving: Path) -> None:
+    first, second, third = push(model, serving, 3)
+    _replace(serving / str(third) / "variables", "a symbolic link")
+    assert "variables' is a symbolic link, not a folder" in find_version(serving, third).problem
+    assert "variables is a symbolic link, not a regular file" in verify(serving / str(third)).problems
+    (serving / str(second)).rename(serving.parent / "elsewhere")
+    (serving / str(second)).symlink_to(serving.parent / "elsewhere")
+    assert "is a symbolic link: a version is a folder of its own" in find_version(serving, second).problem
+    assert production_version(serving) == serving / str(first)
+
+
+def test_what_was_added_is_named_even_if_it_cannot_be_read_or_printed(model: Path, serving: Path) -> None:
+    folder = publish(model, serving, RELEASE)
+    os.mkfifo(folder / "assets" / "pipe")
+    (folder / "link").symlink_to("/dev/zero")
+    (folder / "red\x1b[31m").write_bytes(b"")
+    assert verify(folder).problems == [
+        "assets/pipe is a FIFO, not a regular file",
+        "link is a symbolic link, not a regular file",
+        r"'red\x1b[31m' was added: the manifest does not name it",
+    ]
+
+
 # Rollback
+
+
+def test_a_long_verification_keeps_no_push_waiting(model: Path, serving: Path) -> None:
+    first, _ = push(model, serving, 2)
+    folder = serving / str(first)
+    with (folder / "large").open("wb") as large:
+        large.truncate(2**29)
+    files = {name: measure_file(folder / name) for name in list_files(folder)}
+    manifest = build_manifest(first, files, digest_model(files), RELEASE, None)
+    (folder / MANIFEST_FILE).write_text(manifest.model_dump_json())
+    rollback = threading.Thread(target=roll_back, args=(serving, first, "me", "bad"))
+    rollback.start()
+    third = push(model, serving)[0]
+    assert rollback.is_alive(), "it reads half a gigabyte"
+    rollback.join()
+    assert states(serving)[third] == State.WITHDRAWN, "it was released before the rollback"
+    assert states(serving)[first] == State.RELEASED
 
 
 def test_a_rollback_withdraws_with_who_when_and_why_and_is_taken_back(model: Path, serving: Path) -> None:

@@ -1,6 +1,7 @@
 """Signed releases, with keys that OpenSSL makes."""
 
 import json
+import os
 import shutil
 import subprocess
 from pathlib import Path
@@ -18,8 +19,17 @@ from cryptography.hazmat.primitives.serialization import (
 from crackgate.config.configuration import ConfigError, load_config
 from crackgate.contracts.evaluation import MetricValue
 from crackgate.contracts.model_files import MANIFEST_FILE, SIGNATURE_FILE
-from crackgate.releases import publish, read_manifest, verify
+from crackgate.releases import (
+    UntrustedVersionError,
+    check_trusted,
+    production_version,
+    publish,
+    read_manifest,
+    roll_back,
+    verify,
+)
 from crackgate.releases.signatures import KeyFileError, PublicKey, Signer, fingerprint, load_public_key, load_signer
+from crackgate.releases.withdrawal import AlteredVersionError
 from tests.helpers.pushing import RELEASE, write_model
 
 PEM = (Encoding.PEM, PrivateFormat.PKCS8)
@@ -75,6 +85,60 @@ def test_a_signature_is_refused_when_it_is_missing_wrong_or_of_another_manifest(
     unsigned = publish(write_model(tmp_path / "third", seed=9), tmp_path / "forged", RELEASE)
     assert verify(unsigned, public_key).problems == ["the release is not signed: its manifest names no key"]
     assert content["metrics"][0] == {"metric": "accuracy", "label": None, "value": 0.99, "low": None, "high": None}
+
+
+def write_public_key(key: PublicKey, file: Path) -> Path:
+    file.write_bytes(key.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo))
+    return file
+
+
+def test_a_key_in_the_serving_directory_must_have_signed_every_version(
+    signed: Path, public_key: PublicKey, tmp_path: Path
+) -> None:
+    serving = signed.parent
+    unsigned = publish(tmp_path / "model", serving, RELEASE)
+    check_trusted(unsigned)
+    recorded = write_public_key(public_key, serving / "release.pub")
+    check_trusted(signed)
+    assert "is refused, since a signature is required: the release is not signed" in refusal(unsigned)
+    assert "has no manifest.json" in refusal(tmp_path / "model", public_key)
+    (refused,) = verify(unsigned).problems
+    assert refused.startswith("the release is not signed")
+
+    # The given key counts, not the recorded one.
+    stranger = ed25519.Ed25519PrivateKey.generate().public_key()
+    assert "the signature is by another key" in refusal(signed, stranger)
+    roll_back(serving, None, "me", "not signed")
+    with pytest.raises(AlteredVersionError, match="the release is not signed"):
+        roll_back(serving, int(unsigned.name), "me", "good")
+    assert production_version(serving) == signed
+    with pytest.raises(AlteredVersionError, match="by another key"):
+        roll_back(serving, int(signed.name), "me", "good", stranger)
+
+    # A key that cannot be used is not passed over.
+    recorded.write_text("no key")
+    assert "holds no public key in PEM" in refusal(signed)
+    recorded.unlink()
+    recorded.symlink_to("nowhere")
+    assert "is no file" in refusal(signed)
+
+
+def refusal(folder: Path, key: PublicKey | None = None) -> str:
+    with pytest.raises(UntrustedVersionError) as error:
+        check_trusted(folder, key)
+    return str(error.value)
+
+
+@pytest.mark.parametrize("kind", ["a FIFO", "a symbolic link"])
+def test_a_signature_that_is_no_file_is_refused_at_once(kind: str, signed: Path, public_key: PublicKey) -> None:
+    file = signed / SIGNATURE_FILE
+    aside = file.rename(signed.parent / "aside")
+    if kind == "a FIFO":
+        os.mkfifo(file)
+    else:
+        file.symlink_to(aside)
+    (problem,) = verify(signed, public_key).problems
+    assert f"it is {kind}, not a regular file" in problem
 
 
 def test_an_edited_manifest_that_hides_its_edit_is_found_by_the_signature(signed: Path, public_key: PublicKey) -> None:
