@@ -111,7 +111,7 @@ def _export(folder: Path, data: Path, shares: "Shares", settings: Config) -> "Ex
     with console_on_a_copy_of(2).status("starting TensorFlow ...") as status, silence_output():
         from serving.lite.export import export
 
-        return export(folder, data, shares, settings.data.limits, settings.gate, status.update)
+        return export(folder, data, shares, settings.gate, status.update)
 
 
 def _judge(result: "Export", rules: list[Rule], settings: Config) -> list[Requirement]:

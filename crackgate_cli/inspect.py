@@ -19,9 +19,10 @@ from crackgate_cli.options import (
     chosen_model,
     console_on_a_copy_of,
     fail,
+    note,
 )
 from serving.batch.inputs import NoSuchInputError, check_inputs, find_images
-from serving.inspection import OVERLAP, TILE
+from serving.inspection import OVERLAP, usual_tile
 
 
 def inspect(
@@ -36,14 +37,15 @@ def inspect(
     model: ModelOption = None,
     public_key: PublicKeyOption = None,
     tile: Annotated[
-        int,
+        int | None,
         typer.Option(
             min=32,
             max=8192,
             help="Side of a tile in pixels of the photographs: as much surface as an image that the model was trained "
-            "on. 227 is right for photographs taken like those of the concrete crack data set.",
+            "on.",
+            show_default="the median side of the training images",
         ),
-    ] = TILE,
+    ] = None,
     overlap: Annotated[
         float, typer.Option(min=0, max=0.9, help="Share of a tile that the next one covers at least.")
     ] = OVERLAP,
@@ -52,14 +54,17 @@ def inspect(
     try:
         check_inputs(photographs)
         folder = chosen_model(workspace, model, public_key)
-        if not read_card(folder).positive_classes:
+        card = read_card(folder)
+        if not card.positive_classes:
             fail(
                 f"the model in {str(folder)!r} has no positive class, so there is nothing to look for: release one "
                 "with train.positive_classes set to the classes of cracks",
                 EXIT_USAGE,
             )
         _prepare(output, photographs)
-        failed = _inspect(folder, photographs, output, tile, overlap)
+        if tile is None and card.scale_note:
+            note(f"{card.scale_note}; tiles have {usual_tile(None)} pixels: give --tile where another size is right")
+        failed = _inspect(folder, photographs, output, tile or usual_tile(card.scale), overlap)
     except (NoSuchInputError, NotAReleaseError) as error:
         fail(str(error), EXIT_USAGE)
     if failed:

@@ -52,6 +52,11 @@ def fail(message: str, code: int) -> NoReturn:
     raise typer.Exit(code)
 
 
+def note(message: str) -> None:
+    """Tells what a user should know, on standard error."""
+    Console(stderr=True).print(f"[bold]note:[/] {escape(message)}", highlight=False, soft_wrap=True)
+
+
 def check_empty(output: Path) -> None:
     """Ends the command where its output is neither new nor an empty folder."""
     if output.exists() and (not output.is_dir() or any(output.iterdir())):

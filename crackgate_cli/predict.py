@@ -26,6 +26,7 @@ from crackgate_cli.options import (
     chosen_model,
     console_on_a_copy_of,
     fail,
+    note,
 )
 from serving.batch.counts import PredictionCounts
 from serving.batch.formats import Format, UnknownFormatError, Write, format_of, parquet_writer, text_writer
@@ -73,6 +74,8 @@ def predict(
         settings = load_config(config, assignments)
         if not beam and (config or assignments):
             fail("--config and --set: they configure Beam here; give --beam, too", EXIT_USAGE)
+        if card.scale_note:
+            note(card.scale_note)
         if beam:
             from crackgate_cli.predict_on_beam import predict_on_beam
 

@@ -1,6 +1,7 @@
 """The one definition of the pipeline, run locally and elsewhere."""
 
 import hashlib
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -82,6 +83,7 @@ def create_pipeline(
         examples=example_gen.outputs["examples"],
         account=example_gen.outputs["account"],
         anomalies=example_validator.outputs["anomalies"],
+        scale=data_page.outputs["scale"],
         classes=classes,
         positive_classes=positive_classes,
         options=config.gate,
@@ -102,7 +104,7 @@ def create_pipeline(
     tuner = _tuner(example_gen, training, config.tune.trials) if config.tune.trials else None
     trainer = _trainer(example_gen, training, tuner)
     # A stopped run still shows the data page.
-    for gate in (data_gate, drift_check, leak_check):
+    for gate in (drift_check, leak_check):
         gate.add_upstream_node(data_page)
     (tuner or trainer).add_upstream_nodes([data_gate, drift_check, leak_check])
     baseline_resolver = Resolver(
@@ -186,8 +188,8 @@ def _training(classes: list[str], config: Config, work_dir: Path) -> dict[str, A
         "options": config.train.model_dump(),
         CODE_DIGEST: code_digest(RUN_FN),
         "own_code": digest_own(config.train.own_functions()),
-        # Serving refuses the images that ingest refuses.
-        "max_pixels": config.data.max_pixels,
+        # Serving takes the images that ingest takes, and no others.
+        "limits": asdict(config.data.limits),
         "weights_digest": _file_digest(Path(config.train.weights)),
         # The folder is constant in a workspace, so TFX's cache key is, too.
         "work_dir": str(work_dir),

@@ -10,6 +10,7 @@ from tfx.utils import path_utils
 from components.data_page.executor import PAGE_FILE
 from crackgate.config.configuration import Config
 from crackgate.contracts.drift_findings import DriftFindings
+from crackgate.contracts.scale_findings import ScaleFindings
 from crackgate.contracts.separation import Separation
 from crackgate.contracts.serving_findings import ServingFindings
 from crackgate.contracts.threshold_findings import ThresholdFindings
@@ -59,6 +60,7 @@ def _add_findings(summary: Summary, done: dict[str, Execution]) -> None:
         summary.outputs["examples"] = examples.uri
     if "DataPage" in done:
         summary.separations = [Separation.model_validate(row) for row in _read(done["DataPage"], "separations")]
+        summary.scale = ScaleFindings.model_validate(_read(done["DataPage"], "scale"))
     if "LeakCheck" in done:
         leaks = _read(done["LeakCheck"], "findings")
         summary.images.copies, summary.images.leaks = leaks["pairs"], leaks["leaks"]

@@ -11,13 +11,14 @@ import tensorflow as tf
 from tfx.components.trainer.fn_args_utils import FnArgs
 
 from crackgate.config.train import TrainOptions
+from crackgate.contracts.image_limits import ImageLimits
 from crackgate.model.calibration import fit_calibration
 from crackgate.model.decision import Decision
-from crackgate.model.decoding import MAX_PIXELS
 from crackgate.model.positive_classes import resolve_positive_classes
 from crackgate.model.threshold import check_decidable, choose_threshold, describe_threshold
 from trainer.export.augmentation_sheet import write_augmentation
 from trainer.export.image_paths import read_paths
+from trainer.export.image_scale import measure_scale
 from trainer.export.reference import write_reference
 from trainer.export.signatures import export_classifier
 from trainer.export.training_digests import write_training_digests
@@ -48,8 +49,8 @@ def run_fn(fn_args: FnArgs) -> None:
     Any TFX pipeline can use it. Its examples need "image/encoded", an image file, and "image/class/label", the place of
     its class in `classes`. Gzipped TFRecords are read directly, other formats through `fn_args.data_accessor`.
     `custom_config` needs `classes`, the names in label order. It may hold `options` (the fields of `TrainOptions`),
-    `max_pixels` (of the largest image that ingest takes), and `work_dir`, a local folder that keeps checkpoints and
-    views for the next training. A Tuner's `hyperparameters` override the options. Models and reports may be remote.
+    `limits` (the fields of `ImageLimits`, as ingest has them), and `work_dir`, a local folder that keeps checkpoints
+    and views for the next training. A Tuner's `hyperparameters` override the options. Models and reports may be remote.
 
     Raises:
         ValueError: Configuration, schema or examples cannot be trained with, or a loss is no longer finite.
@@ -98,11 +99,12 @@ def _train(fn_args: FnArgs, options: TrainOptions, strategy: tf.distribute.Strat
         log.info("%s", " ".join(findings.sentences()))
     log.info("exporting the classifier")
     model_dir = Path(fn_args.serving_model_dir)
-    max_pixels = fn_args.custom_config.get("max_pixels", MAX_PIXELS)
+    scale = measure_scale(fn_args.train_files)
+    bounds = ImageLimits(**fn_args.custom_config.get("limits", {}))
     export_classifier(
-        classifier, classes, options.image_size, model_dir, calibration, decision, max_pixels, backbone, head
+        classifier, classes, options.image_size, model_dir, calibration, decision, bounds, scale, backbone, head
     )
-    write_warmup_requests(options.image_size, fn_args.eval_files, model_dir)
+    write_warmup_requests(options.image_size, scale, fn_args.eval_files, model_dir)
     write_training_digests([*fn_args.train_files, *fn_args.eval_files], model_dir)
     classifier.save(run_dir / KERAS_FILE)
     write_reference(classifier, calibration, options.image_size, fn_args.eval_files, run_dir)

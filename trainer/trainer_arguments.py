@@ -5,6 +5,7 @@ import logging
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from tfx.components.trainer.fn_args_utils import FnArgs
 from tfx.utils import io_utils
 from tfx_bsl.tfxio import dataset_options
 
+from crackgate.contracts.image_limits import ImageLimits
 from crackgate.contracts.stored_example import CLASS_LABEL, ENCODED
 
 log = logging.getLogger("crackgate")
@@ -38,6 +40,7 @@ def check_arguments(fn_args: FnArgs) -> None:
             f"custom_config: received {sorted(config)}, needed is 'classes', the names of two or more classes in the "
             "order of their labels"
         )
+    _check_limits(config.get("limits", {}))
     if fn_args.schema_path:
         _check_schema(fn_args.schema_path)
     for name, steps in (("train_args", fn_args.train_steps), ("eval_args", fn_args.eval_steps)):
@@ -83,6 +86,14 @@ def local_outputs(fn_args: FnArgs) -> Iterator[FnArgs]:
             # Only the first of several workers exports.
             if Path(folder, name).exists():
                 io_utils.copy_dir(str(Path(folder, name)), path)
+
+
+def _check_limits(limits: Any) -> None:
+    allowed = [field.name for field in fields(ImageLimits)]
+    if not isinstance(limits, dict) or not limits.keys() <= set(allowed):
+        raise ValueError(
+            f"custom_config: received limits = {limits!r}, allowed is a dictionary with some of {', '.join(allowed)}"
+        )
 
 
 def _check_schema(file: str) -> None:

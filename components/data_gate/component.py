@@ -22,6 +22,7 @@ class DataGateSpec(types.ComponentSpec):
         "account": ChannelParameter(type=standard_artifacts.JsonValue),
         "examples": ChannelParameter(type=standard_artifacts.Examples),
         "anomalies": ChannelParameter(type=standard_artifacts.ExampleAnomalies),
+        "scale": ChannelParameter(type=standard_artifacts.JsonValue),
     }
     OUTPUTS = {"findings": ChannelParameter(type=standard_artifacts.JsonValue)}
 
@@ -29,7 +30,8 @@ class DataGateSpec(types.ComponentSpec):
 class DataGate(base_component.BaseComponent):
     """Fails the run on any anomaly that ExampleValidator found, so that nothing is trained on bad data.
 
-    It does so, too, where the test split is so small that no model could pass the release gate.
+    It does so, too, where the test split is so small that no model could pass the release gate, and where images of
+    eval or test are out of the scale of the training images, which the model would refuse.
 
     Outputs:
         findings: A JsonValue, an empty list, since a run with findings ends here.
@@ -43,19 +45,22 @@ class DataGate(base_component.BaseComponent):
         examples: types.BaseChannel,
         account: types.BaseChannel,
         anomalies: types.BaseChannel,
+        scale: types.BaseChannel,
         classes: list[str],
         positive_classes: list[str],
         options: GateOptions,
     ):
-        """Takes ImageExampleGen's examples, to name the images at fault, its account, and ExampleValidator's anomalies.
+        """Takes ImageExampleGen's examples, to name the images at fault, and its account.
 
-        `classes` and, among them, `positive_classes` are in label order; `options` are those of the release gate.
+        `anomalies` are ExampleValidator's, `scale` is DataPage's. `classes` and, among them, `positive_classes` are in
+        label order; `options` are those of the release gate.
         """
         super().__init__(
             spec=DataGateSpec(
                 examples=examples,
                 account=account,
                 anomalies=anomalies,
+                scale=scale,
                 classes=classes,
                 positive_classes=positive_classes,
                 **options_and_digest(options, DataGateExecutor),

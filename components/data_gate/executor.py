@@ -13,6 +13,7 @@ from components.shared.parameters import OPTIONS, Artifacts, Properties
 from crackgate.config.gate import GateOptions
 from crackgate.contracts.account import Account
 from crackgate.contracts.errors import DataRejectedError
+from crackgate.contracts.scale_findings import ScaleFindings
 from crackgate.gate.reach import find_unreachable
 from crackgate.gate.rules import gate_rules
 
@@ -26,10 +27,10 @@ _OUT_OF_RANGE = {
 
 
 class DataGateExecutor(base_executor.BaseExecutor):
-    """Turns the anomalies of every split, and a gate that cannot be passed, into sentences."""
+    """Turns anomalies, a gate that cannot be passed, and images that the model would refuse into sentences."""
 
     def Do(self, input_dict: Artifacts, output_dict: Artifacts, exec_properties: Properties) -> None:  # noqa: N802
-        """Raises DataRejectedError for any anomaly, by split, feature and fault, and for too small a test split."""
+        """Raises DataRejectedError for any anomaly, too small a test split, and images out of scale."""
         self._log_startup(input_dict, output_dict, exec_properties)
         anomalies = artifact_utils.get_single_instance(input_dict["anomalies"])
         examples = artifact_utils.get_single_instance(input_dict["examples"])
@@ -42,6 +43,9 @@ class DataGateExecutor(base_executor.BaseExecutor):
         positive_classes: list[str] = exec_properties["positive_classes"]
         rules = gate_rules(exec_properties["classes"], positive_classes, options)
         findings += find_unreachable(rules, account.splits, positive_classes, options.confidence)
+        findings += ScaleFindings.model_validate(
+            artifact_utils.get_single_instance(input_dict["scale"]).read()
+        ).faults()
         if findings:
             raise DataRejectedError(findings)
         artifact_utils.get_single_instance(output_dict["findings"]).write(findings)

@@ -11,7 +11,7 @@ from components.shared.parameters import CODE_PARAMETERS, digest_of
 
 
 class DataPageSpec(types.ComponentSpec):
-    """Examples, statistics, account and label conflicts in, page and separations out."""
+    """Examples, statistics, account and label conflicts in, page, separations and scale out."""
 
     PARAMETERS = CODE_PARAMETERS
     INPUTS = {
@@ -23,6 +23,7 @@ class DataPageSpec(types.ComponentSpec):
     OUTPUTS = {
         "page": ChannelParameter(type=HtmlPage),
         "separations": ChannelParameter(type=standard_artifacts.JsonValue),
+        "scale": ChannelParameter(type=standard_artifacts.JsonValue),
     }
 
 
@@ -32,6 +33,7 @@ class DataPage(base_beam_component.BaseBeamComponent):
     Outputs:
         page: An HtmlPage, the folder of `data.html`.
         separations: A JsonValue, a list of `Separation`.
+        scale: A JsonValue, `ScaleFindings`.
     """
 
     SPEC_CLASS = DataPageSpec
@@ -54,5 +56,6 @@ class DataPage(base_beam_component.BaseBeamComponent):
                 **digest_of(DataPageExecutor),
                 page=types.Channel(type=HtmlPage),
                 separations=types.Channel(type=standard_artifacts.JsonValue),
+                scale=types.Channel(type=standard_artifacts.JsonValue),
             )
         )

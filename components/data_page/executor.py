@@ -11,6 +11,7 @@ from tfx.types import artifact_utils
 from components.data_page.page import render_page
 from components.data_page.qualities import MOST_IMAGES, compare_classes, to_rows
 from components.data_page.samples import make_thumbnails, measure_images, pick_samples, read_samples, read_thumbnails
+from components.data_page.sizes import count_sizes, find_scale
 from components.data_page.statistics import StatisticsBySplit, read_statistics
 from components.shared.beam_results import read_rows, write_rows
 from components.shared.parameters import Artifacts, Properties
@@ -21,7 +22,7 @@ PAGE_FILE = "data.html"
 
 
 class DataPageExecutor(base_beam_executor.BaseBeamExecutor):
-    """Writes `data.html`, and what tells classes apart."""
+    """Writes `data.html`, what tells classes apart, and the images' scale."""
 
     def Do(self, input_dict: Artifacts, output_dict: Artifacts, exec_properties: Properties) -> None:  # noqa: N802
         """Picks the images to show, reads them again for thumbnails, and renders the page."""
@@ -38,8 +39,10 @@ class DataPageExecutor(base_beam_executor.BaseBeamExecutor):
             images = measure_images(pipeline, folders)
             pick_samples(images, results)
             write_rows(images | "Qualities" >> beam.FlatMap(to_rows, share), results, "qualities")
+            write_rows(count_sizes(images), results, "sizes")
         samples = read_samples(results)
         qualities = compare_classes(read_rows(results, "qualities"))
+        scale = find_scale(read_rows(results, "sizes"))
         # The second read is for these few alone: in the search, images of 50 MB each would fill a worker.
         with self._make_beam_pipeline() as pipeline:
             make_thumbnails(pipeline, folders, samples.paths(), results)
@@ -47,6 +50,7 @@ class DataPageExecutor(base_beam_executor.BaseBeamExecutor):
             account=account,
             statistics=_read_all(artifact_utils.get_single_instance(input_dict["statistics"])),
             qualities=qualities,
+            scale=scale,
             conflicts=_conflicts(artifact_utils.get_single_instance(input_dict["conflicts"])),
             samples=samples,
             thumbnails=read_thumbnails(results),
@@ -54,6 +58,7 @@ class DataPageExecutor(base_beam_executor.BaseBeamExecutor):
         (Path(artifact_utils.get_single_uri(output_dict["page"])) / PAGE_FILE).write_text(page, encoding="utf-8")
         separations = [separation.model_dump() for separation in qualities.separations]
         artifact_utils.get_single_instance(output_dict["separations"]).write(separations)
+        artifact_utils.get_single_instance(output_dict["scale"]).write(scale.model_dump())
 
 
 def _conflicts(artifact: types.Artifact) -> list[LabelConflict]:

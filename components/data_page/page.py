@@ -11,6 +11,7 @@ from components.data_page.samples import LISTED, ORDERS, SampledImage, Samples
 from components.data_page.statistics import MEASURES, FeatureStatistics, Measure, StatisticsBySplit
 from crackgate.contracts.account import Account, AccountRow
 from crackgate.contracts.label_conflict import LabelConflict
+from crackgate.contracts.scale_findings import ScaleFindings
 from crackgate.images.image_folder import readable_path
 from crackgate.pages.templates import render_html
 
@@ -38,6 +39,7 @@ def render_page(
     account: Account,
     statistics: StatisticsBySplit,
     qualities: Qualities,
+    scale: ScaleFindings,
     conflicts: list[LabelConflict],
     samples: Samples,
     thumbnails: dict[bytes, str],
@@ -62,6 +64,7 @@ def render_page(
         splits=list(account.splits),
         counts=_count(account.splits),
         separations=[separation.in_words() for separation in qualities.separations],
+        scale_warnings=[warning for warning in (scale.warning, *scale.faults()) if warning],
         measures=[_describe(measure, statistics, qualities.by_class) for measure in MEASURES],
         listed=LISTED,
         outliers=[

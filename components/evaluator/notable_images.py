@@ -79,14 +79,17 @@ class PickNotableImages(beam.CombineFn):
         given = self._classes[int(scores.argmax())]
         if "label" in predictions:
             given = np.asarray(predictions["label"]).reshape(-1)[0].decode() or NO_LABEL
+        error = np.asarray(predictions["error"]).reshape(-1)[0].decode() if "error" in predictions else ""
         return NotableImage(
             path=np.asarray(predictions[metric_names.PATH]).item(),
             actual=self._classes[label],
             label=given,
             scores={
-                name: float(score) if math.isfinite(score) else None
+                # With an error the model gives zeros, which are no scores.
+                name: float(score) if math.isfinite(score) and not error else None
                 for name, score in zip(self._classes, scores, strict=True)
             },
+            error=error,
         )
 
     def _add(self, candidates: Candidates, actual: str, wrong: bool, images: list[NotableImage]) -> None:

@@ -6,8 +6,10 @@ from typing import Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
+from crackgate.contracts.image_limits import ImageLimits
 from crackgate.contracts.model_files import CARD_FILE
 from crackgate.contracts.positive_names import PositiveNames
+from crackgate.contracts.scale import TrainedScale
 
 
 class CardError(ValueError):
@@ -57,18 +59,34 @@ class ReleaseCard(ClassifierCard):
         image_size: Side of the network's square input, in pixels.
         bias: One number per class.
         stride: Pixels between two values of the SavedModel's `feature_map`; None: it has no such map.
+        scale: Sizes of the training images; None: an older release, which takes images of any size.
+        limits: Bounds on single images, those of ingest.
+        network_input: How an image becomes the network's input, in words.
     """
 
     image_size: int
     temperature: float | None = None
     bias: tuple[float, ...] | None = None
     stride: int | None = None
+    scale: TrainedScale | None = None
+    limits: ImageLimits = ImageLimits()
+    network_input: str = ""
 
     @model_validator(mode="after")
     def _check_decision(self) -> Self:
         if bool(self.positive_classes) != (self.threshold is not None):
             raise ValueError("it has one of positive_classes and threshold: both are needed, or neither")
         return self
+
+    @property
+    def scale_note(self) -> str | None:
+        """A sentence for users of a release that cannot tell whether an image has its scale; None for all others."""
+        if self.scale is not None:
+            return None
+        return (
+            "this release does not say how large its training images were: images of any size are scored, and a whole "
+            "photograph may hide its cracks; train and release anew to have such images refused"
+        )
 
     def write(self, folder: Path) -> None:
         """Writes the card into the folder of a SavedModel."""

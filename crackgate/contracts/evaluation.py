@@ -125,13 +125,14 @@ class Comparison(BaseModel):
 class NotableImage(BaseModel):
     """One test image: its path below the data folder, its folder's class, and the label that the model gave.
 
-    Scores are 0 to 1; None where one is not a number.
+    Scores are 0 to 1; None where one is not a number. `error` says why the model gave none, "" where it did.
     """
 
     path: str
     actual: str
     label: str
     scores: dict[str, float | None]
+    error: str = ""
 
 
 class NotableImages(BaseModel):

@@ -1,6 +1,7 @@
 """Bounds on single images, for ingest and for serving alike."""
 
 from dataclasses import dataclass
+from typing import Self
 
 
 @dataclass(frozen=True)
@@ -13,3 +14,11 @@ class ImageLimits:
     min_side: int = 32
     max_pixels: int = 50_000_000
     max_bytes: int = 50_000_000
+
+    def widened(self, other: Self) -> Self:
+        """Takes all images that one of both takes."""
+        return type(self)(
+            min(self.min_side, other.min_side),
+            max(self.max_pixels, other.max_pixels),
+            max(self.max_bytes, other.max_bytes),
+        )

@@ -11,7 +11,6 @@ import tensorflow as tf
 
 from crackgate.contracts.answer import Answer
 from crackgate.contracts.card import NotAReleaseError, ReleaseCard, read_card
-from crackgate.contracts.image_limits import ImageLimits
 from crackgate.contracts.model_files import MODEL_VERSION_FILE
 from crackgate.images.image_file import canonical_bytes
 from crackgate.images.rejection import RejectedImageError
@@ -34,6 +33,8 @@ class ReleasedModel:
         threshold: The sum of their scores from which on an image is positive, 0 to 1; None without a positive class.
         decision: The same by label; None without a positive class.
         version: Number of the version, or "unreleased".
+        limits: Bounds on single images, those of ingest.
+        scale: Sizes of the training images; None: images of any size are scored.
         engine: "OpenVINO" or "TensorFlow".
         loaded: The SavedModel, with its signatures.
     """
@@ -42,6 +43,7 @@ class ReleasedModel:
         """See `load_released_model`."""
         self.folder, self.loaded = folder, loaded
         self.classes, self.image_size = card.classes, card.image_size
+        self.limits, self.scale = card.limits, card.scale
         self.positive_classes, self.threshold = card.positive_classes, card.threshold
         self.decision = None if card.threshold is None else Decision(card.positive_labels, card.threshold)
         self.version = (folder / MODEL_VERSION_FILE).read_text(encoding="utf-8").strip()
@@ -52,16 +54,17 @@ class ReleasedModel:
     def answer(self, images: Sequence[bytes]) -> list[Answer]:
         """Scores image files of every format that ingest takes, any number: one answer for each, in their order.
 
-        Each is first brought into the form that ingest would have stored; what ingest refuses has that error.
+        Each is first brought into the form that ingest would have stored; what ingest refuses has that error. An image
+        that is out of the scale of the training images has one, too.
         """
         answers: list[Answer] = []
         scoring = None
         # While one chunk is scored the next is decoded.
         for first in range(0, len(images), _CHUNK):
-            contents, faults = zip(*self._readers.map(_read, images[first : first + _CHUNK]), strict=True)
+            contents, faults = zip(*self._readers.map(self._read, images[first : first + _CHUNK]), strict=True)
             pixels, errors = self.loaded.decode(tf.constant(contents))
             pixels = pixels.numpy()
-            # The model may take fewer pixels than ingest.
+            # The model refuses images out of its scale.
             errors = [fault or error.decode() for fault, error in zip(faults, errors.numpy(), strict=True)]
             following = (pixels, errors, self._network.start(pixels))
             if scoring is not None:
@@ -83,6 +86,13 @@ class ReleasedModel:
         """The answer for an image that cannot be scored, and why."""
         is_positive = None if self.decision is None else True
         return Answer("", 0.0, (0.0,) * len(self.classes), is_positive, self.version, error)
+
+    def _read(self, image: bytes) -> tuple[bytes, str]:
+        """The image as ingest would have stored it, or why it would store nothing."""
+        try:
+            return canonical_bytes(image, self.limits), ""
+        except RejectedImageError as rejection:
+            return b"", str(rejection)
 
     def _finish(self, pixels: np.ndarray, errors: list[str], running: Running) -> Iterator[Answer]:
         scores = running()
@@ -114,14 +124,6 @@ def load_released_model(folder: Path) -> ReleasedModel:
             "such as workspace/serving/1795374861"
         )
     return ReleasedModel(folder, _load(folder), read_card(folder))
-
-
-def _read(image: bytes) -> tuple[bytes, str]:
-    """The image as ingest would have stored it, or why it would store nothing."""
-    try:
-        return canonical_bytes(image, ImageLimits()), ""
-    except RejectedImageError as rejection:
-        return b"", str(rejection)
 
 
 def _load(folder: Path) -> Any:

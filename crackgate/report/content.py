@@ -140,6 +140,8 @@ def explain(summary: Summary) -> list[str]:
     if len(summary.classes) > 1 and not summary.positive.names:
         sentences.append(f"Warning: {summary.positive.in_words(summary.classes)}.")
     sentences += [f"Warning: {separation.in_words()}." for separation in summary.separations]
+    if summary.scale is not None and summary.scale.warning:
+        sentences.append(f"Warning: {summary.scale.warning}.")
     evaluation = summary.evaluation
     if evaluation is None or not evaluation.requirements:
         return sentences or ["The run ended before anything was decided: see the log."]

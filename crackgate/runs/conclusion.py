@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from crackgate.contracts.evaluation import Evaluation
 from crackgate.contracts.pushed_model import PUSHED_DESTINATION
 from crackgate.contracts.verdict import Verdict
 from crackgate.gate.threshold_fault import say_threshold_fault
@@ -43,11 +44,21 @@ def _pushed_to(pusher: Execution) -> str | None:
 
 
 def _refusals(summary: Summary) -> list[str]:
-    reasons = say_failures(summary.evaluation) if summary.evaluation else []
+    reasons = [*say_failures(summary.evaluation), *_say_unscored(summary.evaluation)] if summary.evaluation else []
     if summary.evaluation and (fault := say_threshold_fault(summary.evaluation)):
         findings = summary.threshold
         reasons += [fault, *(findings.say_given_up() + findings.say_labels() if findings else [])]
     return reasons + [f"serving check: {reason}" for reason in (summary.serving.reasons if summary.serving else [])]
+
+
+def _say_unscored(evaluation: Evaluation) -> list[str]:
+    """A sentence for each kind of error that the model gave instead of scores, with an example."""
+    notable = evaluation.notable_images
+    examples = {}
+    for image in [image for images in notable.by_class.values() for image in images] if notable else []:
+        if image.error:
+            examples.setdefault(image.error.partition(":")[0], image)
+    return [f"the model gives {image.path!r} no score: {image.error}" for image in examples.values()]
 
 
 def _conclude_release(summary: Summary, folder: Path) -> None:

@@ -14,6 +14,7 @@ from crackgate.contracts.account import Account
 from crackgate.contracts.drift_findings import DriftFindings
 from crackgate.contracts.evaluation import Evaluation
 from crackgate.contracts.positive_names import PositiveClasses
+from crackgate.contracts.scale_findings import ScaleFindings
 from crackgate.contracts.separation import Separation
 from crackgate.contracts.serving_findings import ServingFindings
 from crackgate.contracts.threshold_findings import ThresholdFindings
@@ -68,6 +69,7 @@ class Summary(BaseModel):
         training_images: How much of the training images the model has learnt from.
         reasons: Sentences that say why the model was not released, or refused by `crackgate gate`.
         separations: Qualities of the images that tell a class apart by themselves: warnings.
+        scale: Sizes of the training images, and the images of other splits that are out of them.
         pushed_version: The released version; None without a release.
         pushed_to: Its folder.
         outputs: Paths of the report, the training curves and other outputs, by name.
@@ -88,6 +90,7 @@ class Summary(BaseModel):
     reasons: list[str] = Field(default_factory=list)
     images: Images = Images()
     separations: list[Separation] = Field(default_factory=list)
+    scale: ScaleFindings | None = None
     drift: DriftFindings | None = None
     threshold: ThresholdFindings | None = None
     training_images: TrainingImages | None = None

@@ -80,6 +80,8 @@ def _print_images(console: Console, summary: Summary) -> None:
         console.print(f"drift check: {summary.drift.in_words()}", highlight=False, soft_wrap=True)
     for separation in summary.separations:
         console.print(f"[yellow]warning[/]: {escape(separation.in_words())}", highlight=False, soft_wrap=True)
+    if summary.scale is not None and summary.scale.warning:
+        console.print(f"[yellow]warning[/]: {escape(summary.scale.warning)}", highlight=False, soft_wrap=True)
     if images.warnings:
         console.print(f"{len(images.warnings)} have warnings: see the summary", highlight=False)
     for reason, count in images.rejected_by_reason.items():

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from crackgate.contracts.answer import Answer
-from crackgate.contracts.image_limits import ImageLimits
 from crackgate.images.image_folder import read_regular_file, readable_path
 from crackgate.images.rejection import RejectedImageError
 from crackgate.model.released_model import ReleasedModel
@@ -35,7 +34,7 @@ def predict(model: ReleasedModel, files: Iterable[Path]) -> Iterator[PredictionR
     """Scores files in the given order, some dozens at a time; rows come out as soon as their batch is scored."""
     batch: list[tuple[Path, bytes | str]] = []
     size = 0
-    for file, content in _read_ahead(files):
+    for file, content in _read_ahead(files, model.limits.max_bytes):
         batch.append((file, content))
         size += len(content)
         if len(batch) == _IMAGES_AT_ONCE or size >= _BYTES_AT_ONCE:
@@ -44,13 +43,13 @@ def predict(model: ReleasedModel, files: Iterable[Path]) -> Iterator[PredictionR
     yield from _score(model, batch)
 
 
-def _read_ahead(files: Iterable[Path]) -> Iterator[tuple[Path, bytes | str]]:
+def _read_ahead(files: Iterable[Path], max_bytes: int) -> Iterator[tuple[Path, bytes | str]]:
     """The files' contents, or why they cannot be read, in order; some are read while the model is busy."""
     workers = os.cpu_count() or 1
     waiting: deque[tuple[Path, Future[bytes | str]]] = deque()
     with ThreadPoolExecutor(workers, thread_name_prefix="reading") as pool:
         for file in files:
-            waiting.append((file, pool.submit(_read, file)))
+            waiting.append((file, pool.submit(_read, file, max_bytes)))
             if len(waiting) > 4 * workers:
                 first, content = waiting.popleft()
                 yield first, content.result()
@@ -59,9 +58,9 @@ def _read_ahead(files: Iterable[Path]) -> Iterator[tuple[Path, bytes | str]]:
             yield first, content.result()
 
 
-def _read(file: Path) -> bytes | str:
+def _read(file: Path, max_bytes: int) -> bytes | str:
     try:
-        return read_regular_file(str(file), ImageLimits().max_bytes)
+        return read_regular_file(str(file), max_bytes)
     except RejectedImageError as rejection:
         return str(rejection)
     except OSError as error:

@@ -1,6 +1,14 @@
 """Finding cracks in whole photographs: tiles with overlap, a heat map and measures for each photograph."""
 
-# Side of a tile in the photograph's pixels: the size of the images of the concrete crack data set.
-TILE = 227
+from crackgate.contracts.scale import TrainedScale
+
+# Side of a tile in pixels of the photograph, for a release that does not say its scale: the size of the images of the
+# concrete crack data set.
+_USUAL_TILE = 227
 # Share of a tile that its neighbour covers at least.
 OVERLAP = 0.5
+
+
+def usual_tile(scale: TrainedScale | None) -> int:
+    """Side of a tile, in pixels of the photograph, that shows about as much surface as a training image."""
+    return _USUAL_TILE if scale is None else scale.tile

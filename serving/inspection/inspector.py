@@ -36,7 +36,7 @@ class Inspector:
         for number, file in enumerate(files, start=1):
             name = readable_path(os.fsencode(file))
             try:
-                pixels = read_photograph(file)
+                pixels = read_photograph(file, self._model.limits)
             except (RejectedImageError, OSError) as error:
                 reason = f"unreadable: {error.strerror}" if isinstance(error, OSError) else str(error)
                 yield Inspection(name, self._model.version, error=reason)

@@ -13,19 +13,22 @@ from crackgate.images.image_folder import read_regular_file
 from serving.inspection.grid import Grid
 
 # The largest sensors of today have 200 megapixels; a decoded pixel takes 3 bytes, and 4 more while it is scaled.
-LIMITS = ImageLimits(min_side=32, max_pixels=250_000_000, max_bytes=500_000_000)
+_LIMITS = ImageLimits(min_side=32, max_pixels=250_000_000, max_bytes=500_000_000)
 
 
-def read_photograph(file: Path) -> np.ndarray:
+def read_photograph(file: Path, ingest: ImageLimits) -> np.ndarray:
     """Decodes a photograph as its EXIF orientation says: uint8 (height, width, 3).
 
+    What ingest took, with its own limits, is read, too.
+
     Raises:
-        RejectedImageError: It is no image, damaged, or outside `LIMITS`.
+        RejectedImageError: It is no image, damaged, or outside the limits.
         OSError: It cannot be read.
     """
-    data = read_regular_file(str(file), LIMITS.max_bytes)
-    with _pillow_allows(LIMITS.max_pixels):
-        return viewer_pixels(data, LIMITS)
+    limits = _LIMITS.widened(ingest)
+    data = read_regular_file(str(file), limits.max_bytes)
+    with _pillow_allows(limits.max_pixels):
+        return viewer_pixels(data, limits)
 
 
 def scale(pixels: np.ndarray, grid: Grid) -> np.ndarray:

@@ -9,7 +9,6 @@ import numpy as np
 import tensorflow as tf
 
 from crackgate.config.gate import GateOptions
-from crackgate.contracts.image_limits import ImageLimits
 from crackgate.model.released_model import ReleasedModel, load_released_model
 from crackgate.model.training_digests import read_training_digests
 from serving.lite.comparison import MeasuredNetwork, Score, compare_networks, largest_difference
@@ -54,7 +53,6 @@ def export(
     folder: Path,
     data: Path,
     shares: Shares,
-    limits: ImageLimits,
     gate: GateOptions,
     say: Callable[[str], None],
 ) -> Export:
@@ -71,7 +69,7 @@ def export(
     skipped, trained_on = list(shares.skipped), read_training_digests(folder)
 
     def read(files: list[LabelledFile]) -> Iterator[Chunk]:
-        for chunk in read_photographs(data, files, loaded, limits, trained_on):
+        for chunk in read_photographs(data, files, loaded, model.limits, trained_on):
             skipped.extend(chunk.skipped)
             yield chunk
 

@@ -100,7 +100,7 @@ def read_photographs(
         chunk = files[first : first + _CHUNK]
         found = [_read(folder / file.path, limits) for file in chunk]
         pixels, errors = loaded.decode(tf.constant([encoded for encoded, _, _ in found]))
-        # The model may take fewer pixels than the limits.
+        # The model refuses images out of its scale.
         faults = [fault or error.decode() for (_, _, fault), error in zip(found, errors.numpy(), strict=True)]
         sound = np.array([not fault for fault in faults])
         yield Chunk(

@@ -11,6 +11,7 @@ from typing import Any
 import tensorflow as tf
 
 from crackgate.contracts.evaluation import Requirement
+from crackgate.contracts.scale import TrainedScale
 from crackgate.gate.measurement import read_metrics
 from crackgate.model.released_model import ReleasedModel
 from serving.lite.comparison import MeasuredNetwork
@@ -46,6 +47,8 @@ def make_record(result: Export, requirements: Sequence[Requirement], refused_for
             "content": f"RGB, 0 to 255, the whole photograph scaled to {size} x {size} (bilinear, antialiased, aspect "
             "ratio not kept), not normalised",
         },
+        # The network alone cannot refuse a photograph: its caller has to.
+        "trained_on": None if model.scale is None else _scale(model.scale),
         "output": {
             "name": OUTPUT,
             "dtype": "float32",
@@ -67,6 +70,14 @@ def make_record(result: Export, requirements: Sequence[Requirement], refused_for
             "tflite_threads": THREADS,
         },
         "networks": networks,
+    }
+
+
+def _scale(scale: TrainedScale) -> dict[str, Any]:
+    return {
+        **scale.model_dump(),
+        "allowed_sides": list(scale.allowed_sides),
+        "allowed_elongations": list(scale.allowed_elongations),
     }
 
 

@@ -4,7 +4,7 @@ import asyncio
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
-from serving.inspection import OVERLAP, TILE
+from serving.inspection import OVERLAP, usual_tile
 from serving.service.errors import Code, ServiceError, invalid
 from serving.service.model_versions import ServedVersion
 from serving.service.predictor import Predictor
@@ -65,14 +65,14 @@ class HeatMapper:
         from serving.inspection.tile_scores import score_tiles
 
         try:
-            pixels = viewer_pixels(photograph, ImageLimits())
+            pixels = viewer_pixels(photograph, ImageLimits().widened(model.limits))
         except RejectedImageError as rejection:
             raise invalid(str(rejection)) from None
         height, width, _ = pixels.shape
         size = {"width": width, "height": height}
         if model.threshold is None:
             return {**size, "map": None, "map_missing": "There is no heat map: this model has no positive class."}
-        grid = lay_grid(width, height, TILE, model.image_size, OVERLAP)
+        grid = lay_grid(width, height, usual_tile(model.scale), model.image_size, OVERLAP)
         scores = score_tiles(model, scale(pixels, grid), grid)
         measures = measure(scores, model.threshold, grid)
         return {

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from crackgate.contracts.card import read_card
 from crackgate.contracts.model_files import MANIFEST_FILE
 from crackgate.releases import UntrustedVersionError, check_trusted, held, production_version, verify
 from crackgate.releases.signatures import PublicKey
@@ -180,6 +181,8 @@ class ModelVersions:
             self._source.check(folder)
             # TensorFlow comes with it: the service listens, and says that it is not ready, before that.
             model = import_alone("crackgate.model.released_model").load_released_model(folder)
+            if said := read_card(folder).scale_note:
+                log.warning("version %d: %s", number, said)
             from tensorflow.core.protobuf import saved_model_pb2
 
             definition = saved_model_pb2.SavedModel.FromString((folder / "saved_model.pb").read_bytes())

@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+from crackgate.contracts.image_limits import ImageLimits
+from crackgate.contracts.scale import TrainedScale
 from crackgate.releases import publish
 from crackgate.releases.manifest import Lineage, Release
 
@@ -10,8 +12,13 @@ SIZE = 32
 THRESHOLD = 0.5
 
 
-def export_toy(folder: Path, bias: float = 9, threshold: float = THRESHOLD, max_pixels: int = 10**6) -> None:
-    """Writes a SavedModel: an image's darkness, 0 to 1, decides; `bias` is that of the last layer."""
+def export_toy(
+    folder: Path, bias: float = 9, threshold: float = THRESHOLD, max_pixels: int = 10**6, side: int | None = None
+) -> None:
+    """Writes a SavedModel: an image's darkness, 0 to 1, decides; `bias` is that of the last layer.
+
+    `side` is that of the images it was trained on, in pixels; None makes an older release, which does not say.
+    """
     import keras
     import numpy as np
 
@@ -33,7 +40,9 @@ def export_toy(folder: Path, bias: float = 9, threshold: float = THRESHOLD, max_
     head.set_weights([np.array([[-6, 6]] * 3, np.float32), np.array([bias, -bias], np.float32)])
     classifier = keras.Model(images, head(keras.layers.GlobalAveragePooling2D()(backbone(images))))
     calibration, decision = Calibration(1.0, (0.0, 0.0)), Decision((1,), threshold)
-    export_classifier(classifier, CLASSES, SIZE, folder, calibration, decision, max_pixels, backbone, head)
+    scale = None if side is None else TrainedScale.of(np.array([[side, side]]))
+    limits = ImageLimits(max_pixels=max_pixels)
+    export_classifier(classifier, CLASSES, SIZE, folder, calibration, decision, limits, scale, backbone, head)
 
 
 def release(model: Path, serving_dir: Path) -> int:

@@ -10,10 +10,12 @@ import tensorflow as tf
 
 from crackgate.contracts import stored_example
 from crackgate.contracts.card import ReleaseCard
+from crackgate.contracts.image_limits import ImageLimits
 from crackgate.contracts.model_files import MODEL_VERSION_FILE
+from crackgate.contracts.scale import TrainedScale
 from crackgate.model.calibration import Calibration
 from crackgate.model.decision import Decision
-from crackgate.model.decoding import MAX_PIXELS, NOT_AN_EXAMPLE, decode_images
+from crackgate.model.decoding import NOT_AN_EXAMPLE, decode_images, input_in_words
 from crackgate.model.row_errors import map_rows
 from trainer.network.backbones import TRUNK_STRIDE, as_trunk
 
@@ -32,8 +34,9 @@ class ServedClassifier(tf.Module):
     With positive classes, `is_positive` (bool, N) says whether their scores sum to the threshold or more.
     `label` is the best of the positive classes then, else the best of the others.
 
-    `error` (string, N) says why an image could not be decoded, else it is "". Such an image fails only its own row:
-    its label is "", its scores are 0, and it is positive. NaN logits give NaN scores, and a positive image.
+    `error` (string, N) says why an image could not be scored, else it is "". It may be no image, or too large, or out
+    of the scale of the training images. Such an image fails only its own row: its label is "", its scores are 0, and it
+    is positive. NaN logits give NaN scores, and a positive image.
     """
 
     def __init__(
@@ -44,7 +47,8 @@ class ServedClassifier(tf.Module):
         calibration: Calibration,
         decision: Decision | None,
         version_file: Path,
-        max_pixels: int = MAX_PIXELS,
+        limits: ImageLimits,
+        scale: TrainedScale | None,
         trunk: keras.Model | None = None,
         head: keras.Model | None = None,
     ):
@@ -56,7 +60,7 @@ class ServedClassifier(tf.Module):
         self._image_size = image_size
         self._calibration = calibration
         self._decision = decision
-        self._max_pixels = max_pixels
+        self._max_pixels, self._scale = limits.max_pixels, scale
         # An asset of the SavedModel, read when the model is loaded. A release differs from the model in this file only.
         self._version = tf.lookup.StaticHashTable(
             tf.lookup.TextFileInitializer(
@@ -100,7 +104,7 @@ class ServedClassifier(tf.Module):
     @tf.function(input_signature=[tf.TensorSpec([None], tf.string, name="encoded")], autograph=False)
     def decode(self, encoded: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """From N encoded images to float32 (N, size, size, 3) in 0 to 255, all at once, and `error` (string, N)."""
-        return decode_images(encoded, self._image_size, self._max_pixels)
+        return decode_images(encoded, self._image_size, self._max_pixels, self._scale)
 
     def _score_pixels(self, pixels: tf.Tensor) -> tf.Tensor:
         """From float32 (N, size, size, 3) in 0 to 255 to calibrated scores, float32 (N, C)."""
@@ -172,7 +176,8 @@ def export_classifier(
     folder: Path,
     calibration: Calibration,
     decision: Decision | None,
-    max_pixels: int = MAX_PIXELS,
+    limits: ImageLimits | None = None,
+    scale: TrainedScale | None = None,
     backbone: keras.Model | None = None,
     head: keras.Model | None = None,
 ) -> None:
@@ -180,15 +185,16 @@ def export_classifier(
 
     `model` goes from float32 images (batch, image_size, image_size, 3) in 0 to 255 to logits. Its `backbone` goes to a
     feature map, its `head` from the map's mean to logits; without them it scores whole images only.
-    `max_pixels` is width times height of the largest image that is decoded.
+    `limits` are ingest's, None for the defaults. `scale` is that of the training images; None takes images of any size.
     `decision` is None without a positive class.
     """
+    limits = limits or ImageLimits()
     trunk = as_trunk(backbone) if backbone is not None and head is not None else None
     with tempfile.TemporaryDirectory() as assets:
         version_file = Path(assets) / MODEL_VERSION_FILE.name
         version_file.write_text(UNRELEASED)
         served = ServedClassifier(
-            model, classes, image_size, calibration, decision, version_file, max_pixels, trunk, head
+            model, classes, image_size, calibration, decision, version_file, limits, scale, trunk, head
         )
         signatures = {"serving_default": served.serving_default, "predict_images": served.predict_images}
         tf.saved_model.save(served, str(folder), signatures=signatures)
@@ -201,4 +207,7 @@ def export_classifier(
         bias=calibration.bias,
         # Without a trunk, this backbone cannot look at images of any size.
         stride=None if trunk is None else TRUNK_STRIDE,
+        scale=scale,
+        limits=limits,
+        network_input=input_in_words(image_size),
     ).write(folder)

@@ -8,6 +8,7 @@ from tensorflow_serving.apis import predict_pb2, prediction_log_pb2
 
 from crackgate.contracts import stored_example
 from crackgate.contracts.model_files import WARMUP_FILE
+from crackgate.contracts.scale import TrainedScale
 from crackgate.model.decoding import decode_image
 from trainer.export.signatures import IMAGES_AT_ONCE
 from trainer.input_pipeline import read_examples
@@ -17,17 +18,19 @@ _MOST_IMAGES = 8
 _BATCHES = (1, IMAGES_AT_ONCE)
 
 
-def write_warmup_requests(image_size: int, file_patterns: list[str], folder: Path) -> None:
+def write_warmup_requests(image_size: int, scale: TrainedScale | None, file_patterns: list[str], folder: Path) -> None:
     """Writes requests for both signatures, of one image and of a full batch, JPEG and PNG in turn.
 
-    `image_size` is the side in pixels to which the stored images are scaled; `folder` is the SavedModel's.
+    The stored images are scaled to a square of `image_size` pixels, or to the smallest size that a model with this
+    `scale` takes: in one colour then, to keep the file small. `folder` is the SavedModel's.
     """
+    size = (image_size, image_size) if scale is None or scale.takes(image_size, image_size) else scale.smallest_size
     wanted = {stored_example.ENCODED: tf.io.FixedLenFeature([], tf.string)}
     stored = [
         tf.io.parse_single_example(record, wanted)[stored_example.ENCODED]
         for record in read_examples(file_patterns).take(_MOST_IMAGES)
     ]
-    images = [_small(encoded, image_size, as_png=number % 2 == 1) for number, encoded in enumerate(stored)]
+    images = [_small(encoded, image_size, size, as_png=number % 2 == 1) for number, encoded in enumerate(stored)]
     file = folder / WARMUP_FILE
     file.parent.mkdir(parents=True, exist_ok=True)
     with tf.io.TFRecordWriter(str(file)) as writer:
@@ -40,8 +43,11 @@ def write_warmup_requests(image_size: int, file_patterns: list[str], folder: Pat
                 writer.write(_log(signature, name, values).SerializeToString())
 
 
-def _small(encoded: tf.Tensor, image_size: int, as_png: bool) -> bytes:
+def _small(encoded: tf.Tensor, image_size: int, size: tuple[int, int], as_png: bool) -> bytes:
     pixels = tf.cast(tf.round(decode_image(encoded, image_size)), tf.uint8)
+    if size != (image_size, image_size):
+        width, height = size
+        pixels = tf.fill((height, width, 3), pixels[0, 0, 0])
     small: bytes = (tf.io.encode_png(pixels) if as_png else tf.io.encode_jpeg(pixels)).numpy()
     return small
 

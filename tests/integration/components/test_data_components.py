@@ -16,6 +16,7 @@ from tfx.types import artifact_utils
 from components.curated_schema.component import CuratedSchema
 from components.curated_schema.executor import build_schema
 from components.data_gate.component import DataGate
+from components.data_page.component import DataPage
 from components.image_example_gen.component import ImageExampleGen
 from crackgate.config.data import DataOptions
 from crackgate.config.gate import GateOptions
@@ -51,15 +52,22 @@ def _components(folder: Path, schema_changes: dict[str, Any], min_recall: float 
     validator = tfx.components.ExampleValidator(
         statistics=statistics_gen.outputs["statistics"], schema=schema.outputs["schema"]
     )
+    page = DataPage(
+        examples=example_gen.outputs["examples"],
+        statistics=statistics_gen.outputs["statistics"],
+        account=example_gen.outputs["account"],
+        conflicts=example_gen.outputs["conflicts"],
+    )
     gate = DataGate(
         examples=example_gen.outputs["examples"],
         account=example_gen.outputs["account"],
         anomalies=validator.outputs["anomalies"],
+        scale=page.outputs["scale"],
         classes=CLASSES,
         positive_classes=["Positive"],
         options=GateOptions(min_recall=min_recall),
     )
-    return [example_gen, schema, statistics_gen, validator, gate]
+    return [example_gen, schema, statistics_gen, validator, page, gate]
 
 
 @pytest.fixture(scope="module")
@@ -95,6 +103,26 @@ def test_a_gate_that_no_model_can_pass_stops_the_run(passed: "Bench", data: Path
     # As many as are there are just enough.
     passed.run(*_components(data, {}, min_recall=0.025 ** (1 / positives)))
     assert passed.states("DataGate")[-1] == "COMPLETE"
+
+
+def test_test_images_that_the_model_would_refuse_stop_the_run(
+    photographs: Path, tmp_path: Path, new_bench: "Callable[..., Bench]"
+) -> None:
+    for number, file in enumerate(sorted(photographs.rglob("*.jpg"))):
+        split = ("train", "train", "eval", "test")[number % 4]
+        target = tmp_path / split / file.parent.name / file.name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with Image.open(file) as photograph:
+            photograph.resize((300, 200) if split == "test" else (64, 64)).save(target)
+    bench = new_bench()
+    wide = Bounds(min=32, max=1000)
+    with pytest.raises(DataRejectedError) as caught:
+        bench.run(*_components(tmp_path, {"width": wide, "height": wide, "sharpness": Bounds(min=0, max=1e5)}))
+    (reason,) = caught.value.reasons
+    assert "split 'test': 10 of 10 images are out of the scale of the training images" in reason
+    assert "sides of 64 pixels" in reason and "sides of 43 to 96" in reason and "(300x200)" in reason
+    scale = bench.json_output("DataPage", "scale")
+    assert scale["trained"]["sides"] == {"smallest": 64, "median": 64, "largest": 64}
 
 
 def test_the_ranges_of_the_default_configuration_pass_too(passed: "Bench", data: Path) -> None:

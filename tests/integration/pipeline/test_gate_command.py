@@ -20,6 +20,7 @@ from crackgate.runs.summary import Summary
 from crackgate.runs.workspace import Workspace
 from pipeline.gate_run import judge_model
 from pipeline.request import RunRequest
+from tests.helpers.toy_release import export_toy
 from trainer.export.training_digests import write_training_digests
 
 # TFX's own, laid at our door because we call it.
@@ -99,6 +100,15 @@ def test_a_model_that_always_says_crack_is_refused(gate: Gate, tmp_path: Path) -
     failed = {(row.metric, row.label) for row in summary.evaluation.requirements if row.outcome == Outcome.FAILED}
     assert {("accuracy", None), ("recall", "Negative"), ("precision", "Positive")} <= failed
     assert ("recall", "Positive") not in failed
+
+
+def test_a_model_of_another_scale_is_refused_with_the_reason(gate: Gate, tmp_path: Path) -> None:
+    export_toy(tmp_path / "other", side=454)
+    summary = gate(tmp_path / "other")
+    assert (summary.verdict, summary.exit_code) == (Verdict.REFUSED, 3)
+    said = " ".join(summary.reasons)
+    assert "40 of 40 test images" in said
+    assert "no score: out of scale: 64x64 pixels, allowed are sides of 303 to 681" in said
 
 
 def complaint(model: Path, data: Path, config: Config | None = None) -> str:

@@ -12,10 +12,12 @@ from tensorflow_metadata.proto.v0 import statistics_pb2
 from components.data_page.page import render_page
 from components.data_page.qualities import Qualities
 from components.data_page.samples import ORDERS, Group, SampledImage, Samples
+from components.data_page.sizes import find_scale
 from components.data_page.statistics import MEASURES, FeatureStatistics, read_statistics
 from crackgate.contracts import stored_example
 from crackgate.contracts.account import Account
 from crackgate.contracts.label_conflict import ConflictImage, LabelConflict
+from crackgate.contracts.scale_findings import ScaleFindings
 from crackgate.contracts.separation import Separation
 from crackgate.pages.templates import show
 from crackgate.pages.thumbnails import make_thumbnail
@@ -24,6 +26,7 @@ from tests.helpers.parsed_page import ParsedPage
 HOSTILE = "Crack/<script>alert(1)<\nscript>\"'&amp;\u202e \udcff.jpg"
 SHOWN = r"""Crack/<script>alert(1)<\nscript>"'&amp;\u202e \xff.jpg"""
 NO_QUALITIES = Qualities({}, [])
+NO_SCALE = ScaleFindings()
 TWO_CLASSES = ["Negative", "Positive"]
 
 
@@ -82,7 +85,9 @@ def test_a_hostile_name_is_text_wherever_it_appears() -> None:
     )
     image = _image(HOSTILE, class_name="<i>")
     group = Group(name="<u>'group", size=2, members=[image, image])
-    html = render_page(account, {}, NO_QUALITIES, [], _samples([image], [group]), {image.path: _thumbnail(9, 9)})
+    html = render_page(
+        account, {}, NO_QUALITIES, NO_SCALE, [], _samples([image], [group]), {image.path: _thumbnail(9, 9)}
+    )
     page = ParsedPage(html)
     assert not {"script", "i", "u"} & {tag for tag, _ in page.elements}
     assert all(
@@ -95,7 +100,7 @@ def test_a_hostile_name_is_text_wherever_it_appears() -> None:
 
 
 def test_nothing_to_show_is_said() -> None:
-    page = ParsedPage(render_page(_account(TWO_CLASSES), {}, NO_QUALITIES, [], _samples([]), {}))
+    page = ParsedPage(render_page(_account(TWO_CLASSES), {}, NO_QUALITIES, NO_SCALE, [], _samples([]), {}))
     assert not page.of("img")
     for sentence in (
         "Every image is a group of its own.",
@@ -113,7 +118,7 @@ def test_a_label_conflict_shows_both_pictures_side_by_side(rejected: bool, said:
         ConflictImage(path=f"{name}/{HOSTILE}", class_name=name, thumbnail=_thumbnail(9, 9)) for name in TWO_CLASSES
     )
     conflict = LabelConflict(one=one, other=other, rejected=rejected)
-    page = ParsedPage(render_page(_account(TWO_CLASSES), {}, NO_QUALITIES, [conflict], _samples([]), {}))
+    page = ParsedPage(render_page(_account(TWO_CLASSES), {}, NO_QUALITIES, NO_SCALE, [conflict], _samples([]), {}))
     assert [image["alt"] for image in page.of("img")] == [
         f"{show(image.path)}, class {image.class_name}" for image in (one, other)
     ]
@@ -124,7 +129,7 @@ def test_five_classes_have_a_row_each_with_shares_in_the_order_of_the_splits() -
     classes = [f"Class {number}" for number in range(1, 6)]
     account = _account(classes)
     account.splits["test"] = dict.fromkeys(classes, 0)
-    page = ParsedPage(render_page(account, {}, NO_QUALITIES, [], _samples([]), {}))
+    page = ParsedPage(render_page(account, {}, NO_QUALITIES, NO_SCALE, [], _samples([]), {}))
     lines = page.text[page.text.index("Class\n") : page.text.index("Distributions", page.text.index("Class\n"))].split(
         "\n"
     )
@@ -136,7 +141,7 @@ def test_five_classes_have_a_row_each_with_shares_in_the_order_of_the_splits() -
 
 def test_the_statistics_of_each_measure_and_split_are_in_the_table() -> None:
     page = ParsedPage(
-        render_page(_account(TWO_CLASSES), _statistics(1000.0, 2000.5), NO_QUALITIES, [], _samples([]), {})
+        render_page(_account(TWO_CLASSES), _statistics(1000.0, 2000.5), NO_QUALITIES, NO_SCALE, [], _samples([]), {})
     )
     rows = page.text.split("zeros")[1].split("Outliers")[0].split()
     brightness = ["train", "10", "1", "1,500.25", "1.50", "1,000.0", "1,500.2", "2,000.5", "2"]
@@ -150,7 +155,9 @@ def test_the_statistics_of_each_measure_and_split_are_in_the_table() -> None:
 
 
 def test_a_measure_is_drawn_for_light_and_for_dark() -> None:
-    page = ParsedPage(render_page(_account(TWO_CLASSES), _statistics(0.0, 9.0), NO_QUALITIES, [], _samples([]), {}))
+    page = ParsedPage(
+        render_page(_account(TWO_CLASSES), _statistics(0.0, 9.0), NO_QUALITIES, NO_SCALE, [], _samples([]), {})
+    )
     light, dark = page.of("img")[0]["src"] or "", page.of("source")[0]["srcset"] or ""
     assert page.of("source")[0]["media"] == "(prefers-color-scheme: dark)"
     drawings = [base64.b64decode(uri.removeprefix("data:image/svg+xml;base64,")).decode() for uri in (light, dark)]
@@ -165,19 +172,21 @@ def test_a_measure_of_a_single_value_is_told_and_not_drawn() -> None:
         of_split[stored_example.WIDTH] = FeatureStatistics(
             5, 0, 227.0, 0.0, 227.0, 227.0, 227.0, 0, (227.0, 227.0), (5.0,)
         )
-    page = ParsedPage(render_page(_account(TWO_CLASSES), statistics, NO_QUALITIES, [], _samples([]), {}))
+    page = ParsedPage(render_page(_account(TWO_CLASSES), statistics, NO_QUALITIES, NO_SCALE, [], _samples([]), {}))
     assert "227 pixels, every image" in page.text
     assert len(page.of("img")) == len(MEASURES) - 1
     # In one split only, it is drawn with the others.
     statistics["train"][stored_example.WIDTH] = _feature(100.0, 300.0)
     assert len(
-        ParsedPage(render_page(_account(TWO_CLASSES), statistics, NO_QUALITIES, [], _samples([]), {})).of("img")
+        ParsedPage(render_page(_account(TWO_CLASSES), statistics, NO_QUALITIES, NO_SCALE, [], _samples([]), {})).of(
+            "img"
+        )
     ) == len(MEASURES)
 
 
 def test_a_split_without_values_is_left_out() -> None:
     statistics = _statistics(0.0, 9.0) | {"test": {}}
-    page = ParsedPage(render_page(_account(TWO_CLASSES), statistics, NO_QUALITIES, [], _samples([]), {}))
+    page = ParsedPage(render_page(_account(TWO_CLASSES), statistics, NO_QUALITIES, NO_SCALE, [], _samples([]), {}))
     assert page.of("img")[0]["alt"] == (
         "Histograms of brightness, mean grey level, 0 to 255. train: median 4.5; eval: median 4.5"
     )
@@ -186,7 +195,7 @@ def test_a_split_without_values_is_left_out() -> None:
 @pytest.mark.parametrize(("sides", "expected"), [((100, 100), False), ((100, 101), True)])
 def test_sizes_are_ranked_only_where_they_differ(sides: tuple[int, int], expected: bool) -> None:
     images = [_image(f"Positive/{number}.jpg", side=side) for number, side in enumerate(sides)]
-    text = ParsedPage(render_page(_account(TWO_CLASSES), {}, NO_QUALITIES, [], _samples(images), {})).text
+    text = ParsedPage(render_page(_account(TWO_CLASSES), {}, NO_QUALITIES, NO_SCALE, [], _samples(images), {})).text
     assert ("Smallest" in text) == ("Largest" in text) == expected
     assert ("101 x 50" in text) == expected
 
@@ -194,7 +203,13 @@ def test_sizes_are_ranked_only_where_they_differ(sides: tuple[int, int], expecte
 def test_an_image_without_a_thumbnail_is_shown_by_its_path() -> None:
     page = ParsedPage(
         render_page(
-            _account(TWO_CLASSES), {}, NO_QUALITIES, [], _samples([_image("Positive/a.jpg")]), {b"Positive/a.jpg": ""}
+            _account(TWO_CLASSES),
+            {},
+            NO_QUALITIES,
+            NO_SCALE,
+            [],
+            _samples([_image("Positive/a.jpg")]),
+            {b"Positive/a.jpg": ""},
         )
     )
     assert not page.of("img")
@@ -207,7 +222,9 @@ def test_of_many_rejected_files_200_of_each_reason_are_listed_the_frequent_reaso
         for reason, count in (("rare", 2), ("truncated", 1450))
         for number in range(count)
     ]
-    page = ParsedPage(render_page(_account(TWO_CLASSES, rejected=rejected), {}, NO_QUALITIES, [], _samples([]), {}))
+    page = ParsedPage(
+        render_page(_account(TWO_CLASSES, rejected=rejected), {}, NO_QUALITIES, NO_SCALE, [], _samples([]), {})
+    )
     assert page.text.index("truncated: 1,450") < page.text.index("rare: 2")
     assert "1,250 more are in the account" in page.text
     assert page.text.count("cut") == 202
@@ -216,14 +233,22 @@ def test_of_many_rejected_files_200_of_each_reason_are_listed_the_frequent_reaso
 
 def test_of_a_large_group_the_rest_is_counted() -> None:
     group = Group(name="abc", size=10_432, members=[_image(f"Positive/{number}.jpg") for number in range(6)])
-    text = ParsedPage(render_page(_account(TWO_CLASSES), {}, NO_QUALITIES, [], _samples([], [group]), {})).text
+    text = ParsedPage(
+        render_page(_account(TWO_CLASSES), {}, NO_QUALITIES, NO_SCALE, [], _samples([], [group]), {})
+    ).text
     assert "10,432 images" in text and "and 10,426 more" in text
 
 
 def test_the_page_refers_to_nothing_outside_itself_and_forbids_it() -> None:
     thumbnails = {b"Positive/a.jpg": _thumbnail(300, 200)}
     html = render_page(
-        _account(TWO_CLASSES), _statistics(0.0, 9.0), NO_QUALITIES, [], _samples([_image("Positive/a.jpg")]), thumbnails
+        _account(TWO_CLASSES),
+        _statistics(0.0, 9.0),
+        NO_QUALITIES,
+        NO_SCALE,
+        [],
+        _samples([_image("Positive/a.jpg")]),
+        thumbnails,
     )
     page = ParsedPage(html)
     references = [
@@ -244,6 +269,7 @@ def test_the_same_arguments_give_the_same_page() -> None:
         _account(TWO_CLASSES),
         _statistics(0.0, 9.0),
         NO_QUALITIES,
+        NO_SCALE,
         [],
         _samples([_image("Positive/a.jpg")]),
         {},
@@ -305,10 +331,20 @@ def test_the_statistics_are_those_of_numeric_features_with_values() -> None:
     assert read_statistics(statistics) == {"full": FeatureStatistics(9, 1, 2, 3, 1, 4, 8, 5, (1, 4, 8), (2.5, 6.5))}
 
 
+def test_images_of_very_different_or_foreign_scales_are_a_warning() -> None:
+    scale = find_scale([("train", 100, 100, 5, "<i>.jpg"), ("train", 900, 100, 1, "b"), ("test", 10, 10, 1, "<b>")])
+    page = ParsedPage(render_page(_account(TWO_CLASSES), {}, NO_QUALITIES, scale, [], _samples([]), {}))
+    text = " ".join(page.text.split())
+    assert "Warning: the training images have sides of 100 to 900 pixels (median 100)" in text
+    assert "Warning: split 'test': 1 of 1 images are out of the scale" in text and "'<b>' (10x10)" in text
+
+
 def test_what_tells_a_class_apart_is_a_warning_and_classes_have_histograms_of_their_own() -> None:
     by_class = {name: {measure.feature: _feature(0, 9) for measure in MEASURES} for name in ("$a_{", "<b>", "b" * 99)}
     separation = Separation(quality="width", class_name="<b>", auc=0.98765)
     qualities = Qualities(by_class, [separation])
-    page = ParsedPage(render_page(_account(TWO_CLASSES), _statistics(0.0, 9.0), qualities, [], _samples([]), {}))
+    page = ParsedPage(
+        render_page(_account(TWO_CLASSES), _statistics(0.0, 9.0), qualities, NO_SCALE, [], _samples([]), {})
+    )
     assert "Warning: width alone tells class '<b>' from the rest (cross-validated AUC 0.988)" in page.text
     assert len(page.of("img")) == 2 * len(MEASURES), "by split and by class"

@@ -28,6 +28,7 @@ def picked_from(parts: list[list[dict[str, Any]]], classes: list[str], model: st
             predictions = {
                 "scores": np.array(image["scores"], np.float32),
                 metric_names.PATH: np.array(image["path"], object),
+                **({"error": np.array([image["error"].encode()], object)} if "error" in image else {}),
                 **({"label": np.array([image["label"].encode()], object)} if "label" in image else {}),
             }
             label = np.array([classes.index(image["actual"])])
@@ -108,3 +109,13 @@ def test_many_classes_share_the_space() -> None:
         for number in range(3)
     ]
     assert {len(shown) for shown in picked_from([wrong], classes).by_class.values()} == {1}
+
+
+def test_an_image_that_the_model_refuses_comes_first_with_its_error_and_without_scores() -> None:
+    images = [
+        {"path": "sure.jpg", "actual": "Negative", "label": "Positive", "scores": [0.01, 0.99], "error": ""},
+        {"path": "big.jpg", "actual": "Negative", "label": "", "scores": [0, 0], "error": "out of scale: 9x9 pixels"},
+    ]
+    refused, sure = picked_from([images], CLASSES).by_class["Negative"]
+    assert (refused.path, refused.error) == ("big.jpg", "out of scale: 9x9 pixels")
+    assert refused.scores == {"Negative": None, "Positive": None} and sure.error == ""

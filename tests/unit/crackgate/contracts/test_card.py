@@ -3,10 +3,13 @@
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from crackgate.contracts.card import CardError, ClassifierCard, NotAReleaseError, ReleaseCard, find_card, read_card
+from crackgate.contracts.image_limits import ImageLimits
 from crackgate.contracts.model_files import CARD_FILE
+from crackgate.contracts.scale import TrainedScale
 
 CARD = ReleaseCard(
     classes=["Negative", "Fissuré"],
@@ -16,6 +19,9 @@ CARD = ReleaseCard(
     temperature=1.25,
     bias=(0.5, -0.5),
     stride=32,
+    scale=TrainedScale.of(np.array([[227, 227], [454, 300]])),
+    limits=ImageLimits(min_side=16, max_pixels=10**8),
+    network_input="RGB, 0 to 255",
 )
 
 
@@ -52,6 +58,14 @@ def test_a_card_of_an_earlier_version_names_its_one_positive_class(tmp_path: Pat
         assert read_card(tmp_path).positive_classes == read
         card = find_card(tmp_path)
         assert card is not None and "positive_classes" in card.model_fields_set
+
+
+def test_a_card_of_an_earlier_version_takes_images_of_any_size_and_says_so(tmp_path: Path) -> None:
+    write(tmp_path, '{"classes": ["a"], "image_size": 64}')
+    earlier = read_card(tmp_path)
+    assert earlier.scale is None and earlier.limits == ImageLimits()
+    assert "images of any size are scored" in (earlier.scale_note or "")
+    assert CARD.scale_note is None
 
 
 def test_it_knows_the_labels_of_its_positive_classes() -> None:

@@ -17,11 +17,13 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from PIL import Image
+from tensorflow_serving.apis import prediction_log_pb2
 
 from crackgate.config.train import TrainOptions
 from crackgate.contracts import stored_example
 from crackgate.contracts.image_limits import ImageLimits
-from crackgate.contracts.model_files import MODEL_VERSION_FILE
+from crackgate.contracts.model_files import MODEL_VERSION_FILE, WARMUP_FILE
+from crackgate.contracts.scale import TrainedScale
 from crackgate.images.image_file import canonical_image
 from crackgate.model.calibration import Calibration
 from crackgate.model.decision import Decision, decide
@@ -29,7 +31,9 @@ from crackgate.model.decoding import decode_image
 from crackgate.model.released_model import load_released_model
 from serving.batch.inputs import find_images
 from serving.batch.predictions import PredictionRow, predict
+from trainer.export.image_scale import measure_scale
 from trainer.export.signatures import IMAGES_AT_ONCE, export_classifier
+from trainer.export.warmup import write_warmup_requests
 from trainer.input_pipeline import read_images
 from trainer.network.backbones import build_backbone
 from trainer.network.classifier import assemble, build_head
@@ -462,7 +466,96 @@ def test_the_card_beside_the_model_says_how_it_decides(folder: Path) -> None:
         "temperature": 1.7,
         "bias": [0.5, -0.3, -0.2],
         "stride": None,
+        "scale": None,
+        "limits": {"min_side": 32, "max_pixels": 50_000_000, "max_bytes": 50_000_000},
+        "network_input": "RGB, 0 to 255 (grey: three equal channels), scaled to 32x32 pixels whatever its shape, "
+        "bilinear with antialiasing",
     }
+
+
+SCALE = TrainedScale.of(np.array([[60, 60], [90, 60]]))
+
+
+@pytest.fixture(scope="module")
+def scaled(classifier: keras.Model, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The exported classifier, which knows the sizes of its training images and takes 20,000 pixels."""
+    folder = tmp_path_factory.mktemp("scaled")
+    limits = ImageLimits(min_side=16, max_pixels=20_000)
+    export_classifier(classifier, CLASSES, SIZE, folder, CALIBRATION, DECISION, limits, SCALE)
+    return folder
+
+
+def _grey(width: int, height: int, image_format: str) -> bytes:
+    buffer = io.BytesIO()
+    Image.new("RGB", (width, height), (130, 128, 126)).save(buffer, image_format)
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize("image_format", ["JPEG", "PNG", "BMP"])
+@pytest.mark.parametrize("name", ["serving_default", "predict_images"])
+def test_an_image_out_of_scale_fails_its_own_row_and_is_positive(name: str, image_format: str, scaled: Path) -> None:
+    loaded = tf.saved_model.load(str(scaled))
+    sizes = [(60, 60), (135, 135), (136, 60), (60, 136), (39, 60), (40, 40), (135, 60), (125, 50), (149, 149)]
+    answer = _ask(loaded.signatures, [_grey(*size, image_format) for size in sizes], name)
+    errors = [error.decode() for error in answer["error"]]
+    refused = np.array([not SCALE.takes(*size) for size in sizes])
+    assert refused.tolist() == [False, False, True, True, True, False, False, True, True]
+    for size, error, out in zip(sizes, errors, refused, strict=True):
+        wanted = SCALE.refusal.format(*size) if out else ""
+        assert error == (f"too large: {149**2} pixels, allowed are 20000" if size == (149, 149) else wanted)
+    assert not answer["scores"][refused].any() and answer["is_positive"][refused].all()
+    assert set(answer["label"][refused]) == {b""}
+    assert (answer["scores"][~refused].sum(axis=1) > 0.99).all() and (answer["label"][~refused] != b"").all()
+
+
+def test_the_graph_takes_the_sizes_that_the_scale_takes(scaled: Path) -> None:
+    loaded = tf.saved_model.load(str(scaled))
+    sizes = np.random.default_rng(5).integers(36, 140, (400, 2))
+    _, errors = loaded.decode(tf.constant([_grey(width, height, "PNG") for width, height in sizes.tolist()]))
+    assert [error == b"" for error in errors.numpy()] == [SCALE.takes(*size) for size in sizes.tolist()]
+
+
+def test_the_loaded_release_refuses_as_the_signature_does_and_takes_what_ingest_took(scaled: Path) -> None:
+    model = load_released_model(scaled)
+    sizes = [(60, 60), (20, 20), (15, 15), (60, 141), (150, 150)]
+    answers = model.answer([_grey(*size, "TIFF") for size in sizes])
+    assert [answer.error.partition(":")[0] for answer in answers] == [
+        "",
+        "out of scale",
+        "too small",
+        "out of scale",
+        "too large",
+    ]
+    assert "each side needs 16" in answers[2].error and answers[3].error == SCALE.refusal.format(60, 141)
+    assert [answer.is_positive for answer in answers[1:]] == [True] * 4
+
+
+def test_the_scale_counts_every_image_whose_header_serving_reads(tmp_path: Path) -> None:
+    stored = [_grey(60, 80, "JPEG"), _grey(50, 40, "PNG"), _grey(30, 44, "BMP"), _grey(500, 500, "GIF")]
+    with tf.io.TFRecordWriter(str(tmp_path / "images.gz"), "GZIP") as writer:
+        for image in stored:
+            writer.write(_example(image))
+    sizes = np.array([[60, 80], [50, 40], [30, 44]])
+    assert measure_scale([str(tmp_path / "*.gz")]) == TrainedScale.of(sizes)
+    assert measure_scale([str(tmp_path / "none*.gz")]) is None
+
+
+@pytest.mark.parametrize("side", [60, 33, 400], ids=["close", "smaller", "larger"])
+def test_warm_up_requests_are_answered_whatever_the_scale(side: int, classifier: keras.Model, tmp_path: Path) -> None:
+    scale, records = TrainedScale.of(np.array([[side, side * 2]])), tmp_path / "images.gz"
+    with tf.io.TFRecordWriter(str(records), "GZIP") as writer:
+        writer.write(_example(_grey(side, side * 2, "JPEG")))
+    folder = tmp_path / "model"
+    export_classifier(classifier, CLASSES, SIZE, folder, CALIBRATION, DECISION, scale=scale)
+    write_warmup_requests(SIZE, scale, [str(records)], folder)
+    loaded = tf.saved_model.load(str(folder))
+    requests = list(tf.data.TFRecordDataset(str(folder / WARMUP_FILE)).as_numpy_iterator())
+    assert len(requests) == 4
+    for request in requests:
+        log = prediction_log_pb2.PredictionLog.FromString(request).predict_log.request
+        ((name, values),) = log.inputs.items()
+        answer = loaded.signatures[log.model_spec.signature_name](**{name: tf.constant(tf.make_ndarray(values))})
+        assert set(answer["error"].numpy()) == {b""}
 
 
 def test_a_fresh_process_without_our_code_gives_the_same_answers(
