@@ -16,6 +16,7 @@ from pathlib import Path
 
 # A younger file may be another writer's that has not locked it yet, or is on a machine whose locks do not reach here.
 _SECONDS_TO_LOCK = 10
+_TOKEN_BYTES = 4
 
 
 def write_text(target: Path, text: str) -> None:
@@ -58,6 +59,11 @@ def whole_folder(target: Path) -> Iterator[Path]:
     sync_folder(target.parent)
 
 
+def is_partial_of(path: Path, target: Path) -> bool:
+    """Whether a writer of `target` works, or worked, on `path`."""
+    return path.parent == target.parent and path.match(_partials(target))
+
+
 def sync_tree(top: Path) -> None:
     """Waits until a folder is on the disk with everything in it."""
     for parent, _, files in os.walk(top, topdown=False):
@@ -79,7 +85,7 @@ def sync_folder(folder: Path) -> None:
 @contextmanager
 def _partial(target: Path, make: Callable[[Path], None]) -> Iterator[Path]:
     _remove_leftovers(target)
-    path = target.with_name(f".{target.name}.{secrets.token_hex(4)}.partial")
+    path = target.with_name(f".{target.name}.{secrets.token_hex(_TOKEN_BYTES)}.partial")
     make(path)
     try:
         with _opened(path) as descriptor:
@@ -91,8 +97,13 @@ def _partial(target: Path, make: Callable[[Path], None]) -> Iterator[Path]:
         _remove(path)
 
 
+def _partials(target: Path) -> str:
+    """Pattern of the names that its writers use."""
+    return f".{glob.escape(target.name)}.{'[0-9a-f]' * 2 * _TOKEN_BYTES}.partial"
+
+
 def _remove_leftovers(target: Path) -> None:
-    for path in target.parent.glob(f".{glob.escape(target.name)}.*.partial"):
+    for path in target.parent.glob(_partials(target)):
         # It is locked by a writer that lives, or gone since.
         with suppress(OSError), _opened(path) as descriptor:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

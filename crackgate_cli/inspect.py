@@ -20,6 +20,7 @@ from crackgate_cli.options import (
     console_on_a_copy_of,
     fail,
     note,
+    tell,
 )
 from serving.batch.inputs import NoSuchInputError, check_inputs, find_images
 from serving.inspection import OVERLAP, usual_tile
@@ -81,7 +82,7 @@ def _prepare(output: Path, photographs: list[str]) -> None:
 def _inspect(folder: Path, photographs: list[str], output: Path, tile: int, overlap: float) -> int:
     """Returns how many photographs could not be inspected."""
     console = console_on_a_copy_of(1)
-    failed = number = 0
+    failed = cracked = number = 0
     with console_on_a_copy_of(2).status("loading the model ...") as status, silence_output():
         from crackgate.model.released_model import load_released_model
         from serving.inspection.inspector import Inspector
@@ -96,8 +97,9 @@ def _inspect(folder: Path, photographs: list[str], output: Path, tile: int, over
                 name = inspected.photograph if inspected.photograph.isprintable() else repr(inspected.photograph)
                 said = f"error: {inspected.error}" if inspected.error else f"{inspected.measures} ({took:.1f} s)"
                 failed += inspected.error is not None
+                cracked += inspected.measures is not None and inspected.measures.is_positive
                 console.print(f"{name}: {said}", markup=False, highlight=False, soft_wrap=True)
                 status.update(f"inspecting ... {number} photographs")
     count = "1 photograph" if number == 1 else f"{number} photographs"
-    console.print(f"{count}, {failed} of them not inspected: {output / 'index.html'}", highlight=False)
+    tell(f"{count}: {cracked} with cracks, {failed} not inspected: {output / 'index.html'}")
     return failed

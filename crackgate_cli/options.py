@@ -53,8 +53,13 @@ def fail(message: str, code: int) -> NoReturn:
 
 
 def note(message: str) -> None:
-    """Tells what a user should know, on standard error."""
+    """Says what a user should know, on standard error."""
     Console(stderr=True).print(f"[bold]note:[/] {escape(message)}", highlight=False, soft_wrap=True)
+
+
+def tell(message: str) -> None:
+    """Says what a command did, on standard error."""
+    Console(stderr=True).print(escape(message), highlight=False, soft_wrap=True)
 
 
 def check_empty(output: Path) -> None:

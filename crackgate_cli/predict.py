@@ -27,6 +27,7 @@ from crackgate_cli.options import (
     console_on_a_copy_of,
     fail,
     note,
+    tell,
 )
 from serving.batch.counts import PredictionCounts
 from serving.batch.formats import Format, UnknownFormatError, Write, format_of, parquet_writer, text_writer
@@ -66,8 +67,8 @@ def predict(
 ) -> None:
     """Score images with a released model, in flat memory; rows come out as they are scored."""
     try:
-        check_inputs(images)
         kind = _choose_format(kind, as_json, output, beam)
+        check_inputs(images, output)
         folder = chosen_model(workspace, model, public_key)
         card = read_card(folder)
         failing = resolve_labels(fail_on or [], card.classes, card.positive_classes)
@@ -85,6 +86,7 @@ def predict(
             counts = _predict_here(folder, card, images, output, kind)
     except (NoSuchInputError, UnknownFormatError, UnknownLabelError, NotAReleaseError, ConfigError) as error:
         fail(str(error), EXIT_USAGE)
+    tell(counts.in_words(card.classes, card.positive_classes))
     if found := {label: counts.labels[label] for label in sorted(failing) if counts.labels.get(label)}:
         said = ", ".join(f"{number} of {label!r}" for label, number in found.items())
         fail(f"--fail-on: there are images with that label: {said}", EXIT_LABEL_FOUND)
@@ -131,7 +133,7 @@ def _predict_here(
         if output is None:
             # Rows and a status line on one terminal would write over each other.
             status.stop()
-        for row in predict_files(model, find_images(images)):
+        for row in predict_files(model, find_images(images, output)):
             write(row)
             counts.add(row.answer)
             if counts.rows % _ROWS_BETWEEN_UPDATES == 0:

@@ -16,9 +16,7 @@ def predict_on_beam(
     """Runs the pipeline; paths are made absolute, for the workers may have another working directory."""
     with console_on_a_copy_of(2).status("scoring with Beam ..."), silence_output():
         from pipeline.definition import beam_pipeline_args
-        from serving.batch.beam_pipeline import SUMMARY_FILE, predict_with_beam
+        from serving.batch.beam_pipeline import predict_with_beam
 
         arguments = [os.path.abspath(image) for image in images]
-        counts = predict_with_beam(model.resolve(), arguments, output.resolve(), kind, beam_pipeline_args(options))
-    print(f"{counts.rows} images, {counts.errors} of them not scored: {output / SUMMARY_FILE}")
-    return counts
+        return predict_with_beam(model.resolve(), arguments, output.resolve(), kind, beam_pipeline_args(options))

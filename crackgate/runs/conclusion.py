@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from crackgate.contracts.evaluation import Evaluation
+from crackgate.contracts.evaluation import Evaluation, NotableImage
 from crackgate.contracts.pushed_model import PUSHED_DESTINATION
 from crackgate.contracts.verdict import Verdict
 from crackgate.gate.threshold_fault import say_threshold_fault
@@ -54,7 +54,7 @@ def _refusals(summary: Summary) -> list[str]:
 def _say_unscored(evaluation: Evaluation) -> list[str]:
     """A sentence for each kind of error that the model gave instead of scores, with an example."""
     notable = evaluation.notable_images
-    examples = {}
+    examples: dict[str, NotableImage] = {}
     for image in [image for images in notable.by_class.values() for image in images] if notable else []:
         if image.error:
             examples.setdefault(image.error.partition(":")[0], image)

@@ -1,6 +1,7 @@
 """Scores sets of images that one machine takes too long for, as a Beam pipeline of `predictions.predict`."""
 
 import json
+import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -42,7 +43,7 @@ def predict_with_beam(
         rows = (
             pipeline
             | "Arguments" >> beam.Create(list(arguments))
-            | "FindImages" >> beam.FlatMap(_find)
+            | "FindImages" >> beam.FlatMap(_find, str(output))
             # From the worker that listed them to all workers.
             | "Spread" >> beam.Reshuffle()
             | "Score" >> RunInference(_Handler(str(model_dir)))
@@ -66,8 +67,9 @@ def predict_with_beam(
     return PredictionCounts(**json.loads((output / SUMMARY_FILE).read_text(encoding="utf-8")))
 
 
-def _find(argument: str) -> Iterator[str]:
-    return map(str, find_images([argument]))
+def _find(argument: str, output: str) -> Iterator[bytes]:
+    # As bytes: names that are no UTF-8 pass no coder of text.
+    return map(os.fsencode, find_images([argument], Path(output)))
 
 
 def _summary(counts: dict[str, int], classes: list[str]) -> str:
@@ -76,7 +78,7 @@ def _summary(counts: dict[str, int], classes: list[str]) -> str:
     return json.dumps(asdict(content), ensure_ascii=False)
 
 
-class _Handler(ModelHandler[str, PredictionRow, ReleasedModel]):
+class _Handler(ModelHandler[bytes, PredictionRow, ReleasedModel]):
     """Loads the model once in every worker process; Beam keeps it there."""
 
     def __init__(self, model_dir: str):
@@ -87,7 +89,7 @@ class _Handler(ModelHandler[str, PredictionRow, ReleasedModel]):
         return load_released_model(Path(self._model_dir))
 
     def run_inference(
-        self, batch: Sequence[str], model: ReleasedModel, inference_args: dict[str, Any] | None = None
+        self, batch: Sequence[bytes], model: ReleasedModel, inference_args: dict[str, Any] | None = None
     ) -> Iterable[PredictionRow]:
         del inference_args
-        return predict(model, map(Path, batch))
+        return predict(model, map(Path, map(os.fsdecode, batch)))

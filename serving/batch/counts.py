@@ -1,5 +1,6 @@
 """Counts of a scored set. Without heavy imports."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from crackgate.contracts.answer import Answer
@@ -12,6 +13,14 @@ class PredictionCounts:
     rows: int = 0
     errors: int = 0
     labels: dict[str, int] = field(default_factory=dict)
+
+    def in_words(self, classes: Sequence[str], positive_classes: Sequence[str]) -> str:
+        """For instance "7 images: 5 Negative, 1 Positive, 1 error"."""
+        said = [f"{self.labels.get(name, 0):,} {name}" for name in classes]
+        if len(positive_classes) > 1:
+            said.append(f"{sum(self.labels.get(name, 0) for name in positive_classes):,} positive in all")
+        said.append(f"{self.errors:,} error{'' if self.errors == 1 else 's'}")
+        return f"{self.rows:,} image{'' if self.rows == 1 else 's'}: {', '.join(said)}"
 
     def add(self, answer: Answer) -> None:
         """Counts one image."""

@@ -5,6 +5,7 @@ import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from crackgate.atomic_files import is_partial_of
 from crackgate.images.image_folder import find_files
 
 
@@ -12,30 +13,50 @@ class NoSuchInputError(ValueError):
     """Arguments that stand for no file."""
 
 
-def check_inputs(arguments: Iterable[str]) -> None:
-    """Raises NoSuchInputError for arguments that are no file, no folder and no pattern of any, and names them all."""
-    missing = [argument for argument in arguments if not os.path.lexists(argument) and not _matches(argument)]
+def check_inputs(arguments: Iterable[str], output: Path | None = None) -> None:
+    """Raises NoSuchInputError for arguments that stand for no file, and names them all; see `find_images`."""
+    missing, empty = [], []
+    for argument in arguments:
+        if not os.path.lexists(argument) and not _matches(argument):
+            missing.append(argument)
+        elif next(find_images([argument], output), None) is None:
+            empty.append(argument)
+    problems = []
     if missing:
-        raise NoSuchInputError(
+        problems.append(
             f"no such file or folder, and no pattern that matches one: {', '.join(map(repr, missing))}; a pattern has "
             "*, ? or [...] for parts of a name and ** for any folders, and is quoted: 'photographs/**/*.jpg'"
         )
+    if empty:
+        problems.append(
+            f"there is no file to read in {', '.join(map(repr, empty))}: give a folder with images; is it mounted?"
+        )
+    if problems:
+        raise NoSuchInputError("; ".join(problems))
 
 
-def find_images(arguments: Iterable[str]) -> Iterator[Path]:
-    """Yields the files that arguments stand for, one after the other, and never all at once.
+def find_images(arguments: Iterable[str], output: Path | None = None) -> Iterator[Path]:
+    """Yields the files that arguments stand for: argument by argument, and sorted by path for each.
 
     Args:
         arguments: Files, folders and patterns in the shell's manner, with ** for any folders. A folder, and one that a
-            pattern without ** matches, stands for every file below it, sorted. A pattern's matches keep the file
-            system's order. A file of that literal name makes it no pattern.
+            pattern without ** matches, stands for every file below it. Of a folder, never all paths are held at once.
+            A file of that literal name makes it no pattern.
+        output: File or folder that receives the results; it is left out, with all below it.
     """
+    for file in _find_all(arguments):
+        if output is None or not _is_output(file, output):
+            yield file
+
+
+def _find_all(arguments: Iterable[str]) -> Iterator[Path]:
     for argument in arguments:
         if os.path.lexists(argument) or not glob.has_magic(argument):
             yield from _expand(Path(argument))
             continue
         recursive = "**" in argument
-        for match in glob.iglob(argument, recursive=True):
+        # The file system's own order differs from machine to machine.
+        for match in sorted(glob.iglob(argument, recursive=True)):
             # Below ** its files are matched by themselves.
             if not (recursive and os.path.isdir(match)):
                 yield from _expand(Path(match))
@@ -46,7 +67,20 @@ def _matches(argument: str) -> bool:
 
 
 def _expand(path: Path) -> Iterator[Path]:
-    if path.is_dir():
-        yield from (path / file for file in find_files(path))
-    else:
+    if not path.is_dir():
         yield path
+        return
+    files = find_files(path)
+    try:
+        yield from (path / file for file in files)
+    except OSError:
+        # Reading it says why it cannot be listed.
+        yield path
+
+
+def _is_output(file: Path, output: Path) -> bool:
+    # The name is compared first: resolving every path would cost more than listing it.
+    if output.name not in str(file):
+        return False
+    place, target = file.parent.resolve() / file.name, output.resolve()
+    return place == target or target in place.parents or is_partial_of(place, target)

@@ -10,6 +10,7 @@ from crackgate.atomic_files import whole_file
 from crackgate.images.image_folder import readable_path
 from crackgate.images.rejection import RejectedImageError
 from crackgate.model.released_model import ReleasedModel
+from crackgate.pages.templates import show
 from serving.inspection.grid import Grid, lay_grid
 from serving.inspection.measures import Measures, measure
 from serving.inspection.overlay import write_overlay
@@ -67,7 +68,7 @@ class Inspector:
         with whole_file(folder / "tiles.geojson") as file:
             write_geojson(file, scores, self._threshold, grid, name)
         with whole_file(folder / "overlay.jpg") as file:
-            write_overlay(file, pixels, scores, self._threshold, grid, measures, Path(name).name)
+            write_overlay(file, pixels, scores, self._threshold, grid, measures, show(Path(name).name))
 
 
 def _safe(name: str) -> str:

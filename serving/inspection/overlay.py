@@ -20,7 +20,7 @@ _STRONGEST = 0.6
 def write_overlay(
     file: Path, pixels: np.ndarray, scores: np.ndarray, threshold: float, grid: Grid, measures: Measures, title: str
 ) -> None:
-    """Draws and writes a JPEG, no larger than a screen needs; the legend shows `measures` and `title`.
+    """Draws and writes a JPEG, no larger than a screen needs; the legend shows `measures` and `title`, one line.
 
     Colours stand for the scores at the tiles' middles, and between them for scores in between. White lines go around
     the cells of positive tiles.

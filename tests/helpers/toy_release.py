@@ -13,7 +13,7 @@ THRESHOLD = 0.5
 
 
 def export_toy(
-    folder: Path, bias: float = 9, threshold: float = THRESHOLD, max_pixels: int = 10**6, side: int | None = None
+    folder: Path, bias: float = 9, threshold: float = THRESHOLD, max_pixels: int = 50_000_000, side: int | None = None
 ) -> None:
     """Writes a SavedModel: an image's darkness, 0 to 1, decides; `bias` is that of the last layer.
 

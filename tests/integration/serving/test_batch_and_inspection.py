@@ -2,7 +2,9 @@
 
 import csv
 import json
+import os
 from pathlib import Path
+from typing import NamedTuple
 
 import keras
 import numpy as np
@@ -15,6 +17,7 @@ from sklearn.linear_model import LogisticRegression
 from typer.testing import CliRunner
 
 from crackgate.config.train import TrainOptions
+from crackgate.contracts.scale import TrainedScale
 from crackgate.model.calibration import Calibration
 from crackgate.model.decision import Decision
 from crackgate.model.released_model import ReleasedModel, load_released_model
@@ -61,7 +64,10 @@ def release(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("release") / "1"
     calibration, decision = Calibration(1.0, (0.0, 0.0)), Decision((1,), 0.5)
     classifier = assemble(backbone, head)
-    export_classifier(classifier, CLASSES, SIZE, folder, calibration, decision, backbone=backbone, head=head)
+    scale = TrainedScale.of(np.array([[TILE, TILE]]))
+    export_classifier(
+        classifier, CLASSES, SIZE, folder, calibration, decision, scale=scale, backbone=backbone, head=head
+    )
     keras.backend.clear_session()
     return folder
 
@@ -85,13 +91,20 @@ def photographs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+class Inspected(NamedTuple):
+    """What the command wrote, its exit code, and its standard error."""
+
+    output: Path
+    exit_code: int
+    said: str
+
+
 @pytest.fixture(scope="module")
-def inspected(release: Path, photographs: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, int]:
-    """What the command wrote, and its exit code."""
+def inspected(release: Path, photographs: Path, tmp_path_factory: pytest.TempPathFactory) -> Inspected:
     output = tmp_path_factory.mktemp("inspected") / "new"
-    command = ["inspect", str(photographs), "--model", str(release), "-o", str(output), "--tile", str(TILE)]
+    command = ["inspect", str(photographs), "--model", str(release), "-o", str(output)]
     result = CliRunner().invoke(app, command)
-    return output, result.exit_code
+    return Inspected(output, result.exit_code, result.stderr)
 
 
 def rows_by_name(output: Path) -> dict[str, dict[str, object]]:
@@ -99,8 +112,8 @@ def rows_by_name(output: Path) -> dict[str, dict[str, object]]:
     return {Path(row["photograph"]).name: row for row in content["photographs"]}
 
 
-def test_cracks_are_found_where_they_were_drawn_and_nowhere_else(inspected: tuple[Path, int]) -> None:
-    output, exit_code = inspected
+def test_cracks_are_found_where_they_were_drawn_and_nowhere_else(inspected: Inspected) -> None:
+    output, exit_code, _ = inspected
     assert exit_code == 1, "one photograph is damaged"
     rows = rows_by_name(output)
     cracked, sound, turned, damaged = (rows[name] for name in ("cracked.jpg", "sound.png", "turned.jpg", "damaged.jpg"))
@@ -119,8 +132,52 @@ def test_cracks_are_found_where_they_were_drawn_and_nowhere_else(inspected: tupl
     assert damaged["files"] is damaged["cracked_share"] is None and "truncated" in str(damaged["error"])
 
 
-def test_a_set_has_a_table_and_a_page(inspected: tuple[Path, int]) -> None:
-    output, _ = inspected
+def test_tiles_have_the_release_s_scale_and_the_end_is_a_count(inspected: Inspected) -> None:
+    settings = json.loads((inspected.output / "summary.json").read_text(encoding="utf-8"))["settings"]
+    assert settings["tile_px"] == TILE
+    assert inspected.said.splitlines()[-1].startswith("5 photographs: 3 with cracks, 1 not inspected: ")
+
+
+def test_a_hostile_name_ends_nothing(release: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "photographs"
+    folder.mkdir()
+    for name in (b"new\nline.png", b"caf\xe9.png", "\u202ecrack.png".encode()):
+        surface(150, 120, 7, [(0, 40), (150, 60)]).save(folder / os.fsdecode(name))
+    surface(TILE, TILE, 8).save(folder / "a.png")
+    model = ["--model", str(release), "-o"]
+    found = CliRunner().invoke(app, ["inspect", str(folder), *model, str(tmp_path / "found")])
+    assert found.exit_code == 0 and "4 photographs: 3 with cracks, 0 not inspected" in found.stderr
+    rows = CliRunner().invoke(app, ["predict", str(folder), *model, str(tmp_path / "rows.jsonl")])
+    assert rows.exit_code == 1
+    sound, *others = map(json.loads, (tmp_path / "rows.jsonl").read_text(encoding="utf-8").splitlines())
+    assert sound["image"] == f"{folder}/a.png" and sound["error"] is None and len(others) == 3
+    assert all(row["error"].startswith("out of scale: 150x120 pixels") for row in others)
+
+
+def test_a_photograph_out_of_scale_is_no_sound_one(release: Path, photographs: Path, tmp_path: Path) -> None:
+    command = ["predict", str(photographs / "cracked.jpg"), str(photographs / "sound.png"), "--model", str(release)]
+    result = CliRunner().invoke(app, [*command, "--fail-on", "crack", "-o", str(tmp_path / "rows.jsonl")])
+    assert result.exit_code == 1 and "2 images: 0 Negative, 0 Positive, 2 errors" in result.stderr
+    for line in (tmp_path / "rows.jsonl").read_text(encoding="utf-8").splitlines():
+        row = json.loads(line)
+        assert row["error"].startswith("out of scale: 700x500 pixels, allowed are sides of 64 to 144")
+        assert "'crackgate inspect' looks at a larger photograph" in row["error"] and row["label"] is None
+
+
+@pytest.mark.parametrize("command", ["predict", "inspect"])
+def test_a_folder_without_a_file_is_a_wrong_one(command: str, release: Path, tmp_path: Path) -> None:
+    (tmp_path / "mount" / "inner").mkdir(parents=True)
+    output = tmp_path / ("rows.csv" if command == "predict" else "found")
+    for argument, said in (("mount", "there is no file to read in"), ("*.jpg", "no pattern that matches one")):
+        result = CliRunner().invoke(
+            app, [command, f"{tmp_path}/{argument}", "--model", str(release), "-o", str(output)]
+        )
+        assert result.exit_code == 2 and said in result.stderr and len(result.stderr.splitlines()) == 1
+        assert not output.exists()
+
+
+def test_a_set_has_a_table_and_a_page(inspected: Inspected) -> None:
+    output = inspected.output
     with (output / "summary.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
     assert len(rows) == 5 and [row["photograph"] for row in rows if row["error"]] == [
@@ -162,6 +219,7 @@ def test_beam_gives_the_same_rows_as_streaming(release: Path, tmp_path: Path) ->
     for number in range(20):
         surface(TILE, TILE, 3000 + number, [(0, 90), (96, 20)] if number % 2 else None).save(folder / f"{number}.png")
     (folder / "bad.jpg").write_text("no image")
+    (folder / "0.png").rename(folder / os.fsdecode(b"caf\xe9.png"))
     command = ["predict", f"{folder}/*", "--model", str(release), "-o"]
     streamed = CliRunner().invoke(app, [*command, str(tmp_path / "rows.parquet")])
     assert streamed.exit_code == 1, "one file could not be scored"

@@ -9,6 +9,7 @@ import pytest
 from pyarrow import parquet
 
 from crackgate.contracts.answer import Answer
+from serving.batch.counts import PredictionCounts
 from serving.batch.formats import Format, UnknownFormatError, column_names, format_of, parquet_writer, text_writer
 from serving.batch.inputs import NoSuchInputError, check_inputs, find_images
 from serving.batch.labels import UnknownLabelError, resolve_labels
@@ -37,6 +38,64 @@ def test_files_folders_and_patterns_stand_for_files(tmp_path: Path) -> None:
     check_inputs([f"{tmp_path}/a", f"{tmp_path}/*/*.jpg"])
     with pytest.raises(NoSuchInputError, match=r"none/\*\.jpg.*\*\* for any folders"):
         check_inputs([f"{tmp_path}/a", f"{tmp_path}/none/*.jpg"])
+
+
+def test_files_come_sorted_whatever_the_file_system_does(tmp_path: Path) -> None:
+    names = [f"{folder}/{number}.jpg" for folder in "cab" for number in (3, 1, 20, 2)]
+    for name in names:
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    for argument in ("", "**/*.jpg", "?/*", "[abc]"):
+        found = [str(file.relative_to(tmp_path)) for file in find_images([f"{tmp_path}/{argument}"])]
+        assert found == sorted(names), argument
+
+
+def test_what_stands_for_no_file_is_refused_and_named(tmp_path: Path) -> None:
+    (tmp_path / "empty" / "inner").mkdir(parents=True)
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "1.jpg").touch()
+    check_inputs([f"{tmp_path}/full", str(tmp_path)])
+    for argument in ("empty", "empty/inner", "em*", "**/inner"):
+        with pytest.raises(NoSuchInputError, match=r"no file to read in '.*': give a folder with images") as caught:
+            check_inputs([f"{tmp_path}/full", f"{tmp_path}/{argument}"])
+        assert argument in str(caught.value) and "full" not in str(caught.value)
+
+
+def test_the_output_is_no_input(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("1.jpg", "rows.csv", ".rows.csv.1a2b3c4d.partial", "rows.csv.jpg", "rows/part.jsonl", "in/rows.csv"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    monkeypatch.chdir(tmp_path)
+
+    def found(argument: str, output: str) -> set[str]:
+        return {str(file) for file in find_images([argument], Path(output))}
+
+    every = {"1.jpg", "rows.csv", ".rows.csv.1a2b3c4d.partial", "rows.csv.jpg", "rows/part.jsonl", "in/rows.csv"}
+    own = {"rows.csv", ".rows.csv.1a2b3c4d.partial"}
+    assert found(".", "rows.csv") == found(".", f"{tmp_path}/in/../rows.csv") == every - own
+    assert found(".", "in/rows.csv") == every - {"in/rows.csv"}
+    assert found(".", "rows") == every - {"rows/part.jsonl"}
+    assert found(".", "new.csv") == every
+    with pytest.raises(NoSuchInputError, match=r"no file to read in 'rows\.csv'"):
+        check_inputs(["rows.csv"], Path("rows.csv"))
+
+
+def test_a_folder_that_cannot_be_listed_is_a_file_that_cannot_be_read(tmp_path: Path) -> None:
+    loop = tmp_path / "loop"
+    loop.symlink_to(loop)
+    assert list(find_images([str(loop)])) == [loop]
+    check_inputs([str(loop)])
+
+
+def test_counts_in_words() -> None:
+    counts = PredictionCounts()
+    for row in ROWS:
+        counts.add(row.answer)
+    assert counts.in_words(CLASSES, ["Positive"]) == "2 images: 0 Negative, 1 Positive, 1 error"
+    many = PredictionCounts(rows=1206, errors=2, labels={"a": 1000, "b": 200, "c": 4})
+    assert many.in_words(["a", "b", "c"], ["b", "c"]) == (
+        "1,206 images: 1,000 a, 200 b, 4 c, 204 positive in all, 2 errors"
+    )
 
 
 def test_labels_to_fail_on() -> None:
