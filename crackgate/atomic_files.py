@@ -34,9 +34,15 @@ def write_bytes(target: Path, content: bytes) -> None:
 def whole_file(target: Path) -> Iterator[Path]:
     """Gives the path of an empty file, which replaces `target` at the end; an exception leaves `target` as it was.
 
+    A link stays, and the file that it points to is replaced. A device or a FIFO is written to as it is.
+
     Raises:
         OSError: The folder of `target` is not there or cannot be written to.
     """
+    if target.exists() and not target.is_file() and not target.is_dir():
+        yield target
+        return
+    target = target.resolve()
     with _partial(target, Path.touch) as partial:
         yield partial
         _sync(partial)

@@ -2,10 +2,8 @@
 
 from pathlib import Path
 
-from rich.console import Console
-
 from crackgate_cli.history import RunArgument, find_run, history_of
-from crackgate_cli.options import JsonOption, WorkspaceOption
+from crackgate_cli.options import JsonOption, WorkspaceOption, table_console
 
 
 def compare(
@@ -23,4 +21,4 @@ def compare(
     if as_json:
         print(comparison.model_dump_json(indent=2))
     else:
-        print_comparison(Console(), comparison)
+        print_comparison(table_console(), comparison)

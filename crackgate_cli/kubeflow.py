@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
 from crackgate.config.configuration import Config, ConfigError, load_config
 from crackgate.config.kubeflow import SIGNING_FOLDER, below, check_path
@@ -21,6 +20,7 @@ from crackgate_cli.options import (
     SetOption,
     WorkspaceOption,
     fail,
+    table_console,
 )
 from crackgate_cli.run_end import exit_with_verdict
 from pipeline.preconditions import check_own_code, check_weights, find_positive_classes, resolve_data_set
@@ -155,7 +155,7 @@ def run_local_command(
         fail(str(error), EXIT_USAGE)
     except (WorkspaceBusyError, LocalRunError) as error:
         fail(str(error), EXIT_FAILED)
-    exit_with_verdict(Console(), place, summary)
+    exit_with_verdict(table_console(), place, summary)
 
 
 def _check_signing(config: Config) -> None:

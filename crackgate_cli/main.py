@@ -1,11 +1,13 @@
 """The command line. TFX and TensorFlow are imported where a command needs them, so that help and errors are instant."""
 
 import importlib.metadata
+import os
 from typing import Annotated
 
 import typer
 
 from crackgate_cli.compare import compare
+from crackgate_cli.environment import open_closed_streams, set_libraries_up
 from crackgate_cli.export_tflite import export_tflite
 from crackgate_cli.gate import gate
 from crackgate_cli.inspect import inspect
@@ -31,6 +33,8 @@ app = typer.Typer(
 
 def main() -> None:
     """The entry point of the command `crackgate`."""
+    open_closed_streams()
+    set_libraries_up(os.environ)
     app()
 
 

@@ -1,7 +1,6 @@
 """Exit codes, options, checks and errors that several commands share."""
 
 import os
-import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NoReturn
 
@@ -9,6 +8,7 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
+from crackgate.lasting_stream import LastingStream
 from crackgate.runs.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -20,6 +20,8 @@ RUN_EXIT_CODES = (
 )
 EXIT_FAILED = 1
 EXIT_USAGE = 2
+# Columns of what is no terminal: tables are as wide as they need.
+_UNBOUNDED = 1000
 
 WorkspaceOption = Annotated[Path, typer.Option(help="Folder that everything is written to.")]
 ModelOption = Annotated[
@@ -75,9 +77,19 @@ def check_outside(output: Path, folder: Path, reason: str) -> None:
 
 
 def console_on_a_copy_of(descriptor: int) -> Console:
-    """A console that keeps writing to the terminal when the descriptor is redirected."""
-    copy = os.fdopen(os.dup(descriptor), "w", encoding="utf-8", errors="backslashreplace")
-    return Console(file=copy, width=shutil.get_terminal_size().columns)
+    """A console that keeps writing to the terminal when the descriptor is redirected, and outlives its reader."""
+    return Console(file=LastingStream(os.dup(descriptor)), width=_width(descriptor))
+
+
+def table_console() -> Console:
+    """Standard output for tables: where it is no terminal, every line is whole, for `grep` and the like."""
+    return Console(width=_width(1))
+
+
+def _width(descriptor: int) -> int:
+    if (columns := os.environ.get("COLUMNS", "")).isdecimal():
+        return int(columns)
+    return os.get_terminal_size(descriptor).columns or _UNBOUNDED if os.isatty(descriptor) else _UNBOUNDED
 
 
 def chosen_model(workspace: Path, model: Path | None, public_key: Path | None) -> Path:

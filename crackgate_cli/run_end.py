@@ -9,7 +9,7 @@ from rich.console import Console
 
 from crackgate.config.configuration import ConfigError, load_config
 from crackgate.runs.summary import SUMMARY_FILE, Summary
-from crackgate.runs.workspace import Workspace, WorkspaceBusyError, WorkspaceMovedError
+from crackgate.runs.workspace import Workspace, WorkspaceBusyError, WorkspaceMovedError, WorkspaceUnusableError
 from crackgate_cli.options import EXIT_FAILED, EXIT_USAGE, console_on_a_copy_of, fail
 from crackgate_cli.tables.summary import print_summary
 from pipeline.request import RunRequest
@@ -29,10 +29,12 @@ def run_and_exit(
     try:
         settings = load_config(config, assignments)
         summary = make(RunRequest(console, data.resolve(), settings, place, cache, verbose))
-    except (ConfigError, WorkspaceMovedError) as error:
+    except (ConfigError, WorkspaceMovedError, WorkspaceUnusableError) as error:
         fail(str(error), EXIT_USAGE)
     except WorkspaceBusyError as error:
         fail(str(error), EXIT_FAILED)
+    except OSError as error:
+        fail(f"the run left no summary: {error.strerror or error}: {error.filename or place.runs}", EXIT_FAILED)
     exit_with_verdict(console, place, summary)
 
 

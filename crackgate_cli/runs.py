@@ -5,10 +5,9 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
 from crackgate_cli.history import RunArgument, find_run, history_of
-from crackgate_cli.options import JsonOption, WorkspaceOption
+from crackgate_cli.options import JsonOption, WorkspaceOption, table_console
 
 runs_app = typer.Typer(invoke_without_command=True)
 
@@ -26,7 +25,7 @@ def runs(context: typer.Context, workspace: WorkspaceOption = Path("workspace"),
         return
     from crackgate_cli.tables.history import print_runs
 
-    print_runs(Console(), entries)
+    print_runs(table_console(), entries)
 
 
 @runs_app.command("show")
@@ -46,4 +45,4 @@ def show_run(
     if as_json or generally_as_json:
         print(details.model_dump_json(indent=2))
     else:
-        print_details(Console(), details)
+        print_details(table_console(), details)

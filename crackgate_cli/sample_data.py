@@ -10,6 +10,8 @@ from rich.progress import Progress
 from crackgate.atomic_files import whole_folder
 from crackgate_cli.options import EXIT_USAGE, fail
 
+_NEW = ".new"
+
 
 def sample_data(
     folder: Annotated[Path, typer.Argument(help="Folder to create; Positive/ and Negative/ go into it.")],
@@ -22,7 +24,13 @@ def sample_data(
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         fail(f"{str(folder)!r} is not an empty folder: choose another one, or remove it", EXIT_USAGE)
     # Under its name only when it is whole: half a data set would train without complaint.
-    with whole_folder(folder) as partial, Progress(console=Console(stderr=True)) as progress:
+    # A folder that is there may be the current one, or a mounted one: neither can be replaced.
+    target = folder / _NEW if folder.exists() else folder
+    with whole_folder(target) as partial, Progress(console=Console(stderr=True)) as progress:
         task = progress.add_task("drawing photographs", total=count)
         write_sample_data(partial, count, seed, on_written=lambda _: progress.advance(task))
+    if target != folder:
+        for class_folder in target.iterdir():
+            class_folder.rename(folder / class_folder.name)
+        target.rmdir()
     print(f"{count} images in {folder}")

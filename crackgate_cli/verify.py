@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
 from crackgate_cli.options import (
     EXIT_FAILED,
@@ -17,6 +16,7 @@ from crackgate_cli.options import (
     fail,
     read_public_key,
     serving_directory,
+    table_console,
 )
 
 
@@ -60,6 +60,6 @@ def verify(
     if as_json:
         print(json.dumps([describe_finding(finding) for finding in findings], indent=2))
     else:
-        print_findings(Console(), findings)
+        print_findings(table_console(), findings)
     if not all(finding.intact for finding in findings):
         raise typer.Exit(EXIT_FAILED)

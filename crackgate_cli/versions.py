@@ -3,8 +3,6 @@
 import json
 from pathlib import Path
 
-from rich.console import Console
-
 from crackgate_cli.options import (
     EXIT_FAILED,
     JsonOption,
@@ -12,6 +10,7 @@ from crackgate_cli.options import (
     WorkspaceOption,
     fail,
     serving_directory,
+    table_console,
 )
 
 
@@ -29,4 +28,4 @@ def versions(
     if as_json:
         print(json.dumps([entry.model_dump(mode="json") for entry in entries], indent=2))
     else:
-        print_versions(Console(), entries)
+        print_versions(table_console(), entries)

@@ -21,6 +21,7 @@ from pipeline.interruption import interruptible
 from pipeline.progress import ComponentEvents
 from pipeline.request import RunRequest
 from pipeline.results import gather_results
+from pipeline.run_record import describe_failure
 
 log = logging.getLogger("crackgate")
 
@@ -56,7 +57,7 @@ def execute_pipeline(pipeline: Pipeline, config: Config, summary: Summary, event
     )
     failure: BaseException | None = None
     try:
-        with interruptible(), remembered_lookups():
+        with interruptible() as interruption, remembered_lookups():
             LocalDagRunner().run_with_ir(definition)
     except (Exception, KeyboardInterrupt) as error:
         failure = error
@@ -66,14 +67,12 @@ def execute_pipeline(pipeline: Pipeline, config: Config, summary: Summary, event
     _add_components(summary, executions, events)
     gather_results(summary, executions, config)
     rejections, failures = [], []
-    if isinstance(failure, DataRejectedError):
+    if isinstance(failure, DataRejectedError) and not interruption.received:
         rejections = failure.reasons
         if failure.account:
             summary.images = Images(**dict(failure.account))
-    elif isinstance(failure, KeyboardInterrupt):
-        failures = [f"interrupted during {failed_component}"]
     elif failure is not None:
-        failures = [f"{failed_component}: {type(failure).__name__}: {failure}"]
+        failures = [describe_failure(failure, failed_component or "the run", interruption.received)]
     conclude(summary, executions, rejections, failures)
 
 

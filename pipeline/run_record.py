@@ -8,7 +8,9 @@ from pathlib import Path
 
 from rich.markup import escape
 
+from crackgate.config.configuration import ConfigError
 from crackgate.contracts.positive_names import PositiveClasses
+from crackgate.runs.conclusion import conclude
 from crackgate.runs.log_file import log_to_file
 from crackgate.runs.summary import Summary, begin_summary
 from pipeline.beam_profiles import check_beam
@@ -39,21 +41,35 @@ def record_run(
     if len(classes) > 1:
         warning = "" if positive.names else "[yellow]warning:[/] "
         console.print(warning + escape(positive.in_words(classes)), highlight=False, soft_wrap=True)
-    with workspace.locked():
+    with workspace.locked() as warning:
+        request.warn(filter(None, [warning]))
         began = time.monotonic()
         folder = workspace.create_run_folder()
         log_file = workspace.logs / f"{folder.name}.log"
         summary = begin_summary(folder.name, request.data, classes, positive, request.config, log_file)
-        display = LiveDisplay(console) if console.is_terminal and not request.verbose else PlainDisplay(console)
+        display = LiveDisplay(console) if console.file.isatty() and not request.verbose else PlainDisplay(console)
         events = ComponentEvents(display)
         with display, log_to_file(log_file, events, request.verbose):
             try:
-                work(summary, events)
+                with interruptible() as interruption:
+                    work(summary, events)
+            except ConfigError as error:
+                conclude(summary, {}, failures=[str(error)])
+                raise
+            except (Exception, KeyboardInterrupt) as error:
+                log.info("%s", "".join(traceback.format_exception(error)))
+                step = events.end("failed") or "the run"
+                conclude(summary, {}, failures=[describe_failure(error, step, interruption.received)])
             finally:
                 summary.seconds = round(time.monotonic() - began, 2)
                 with events.timed("writing the report"):
                     write_record(summary, folder)
     return summary
+
+
+def describe_failure(error: BaseException, step: str, interrupted: bool) -> str:
+    """The reason why a run came to no verdict; `step` is a component, or what else was going on."""
+    return f"interrupted during {step}" if interrupted else f"{step}: {type(error).__name__}: {error}"
 
 
 def write_record(summary: Summary, folder: Path) -> None:

@@ -28,6 +28,7 @@ from trainer.features.training_views import training_views
 from trainer.fit.checkpoints import checkpoint_folder, training_digest
 from trainer.fit.stages import predict_eval, train_stages
 from trainer.input_pipeline import read_labels
+from trainer.keras_settings import set_keras_up
 from trainer.network.backbones import build_backbone, split_at_top
 from trainer.network.classifier import assemble, build_head
 from trainer.strategy import build_strategy, is_chief
@@ -55,6 +56,7 @@ def run_fn(fn_args: FnArgs) -> None:
     Raises:
         ValueError: Configuration, schema or examples cannot be trained with, or a loss is no longer finite.
     """
+    set_keras_up()
     check_arguments(fn_args)
     tuned = fn_args.hyperparameters["values"] if fn_args.hyperparameters else {}
     options = TrainOptions.model_validate({**fn_args.custom_config.get("options", {}), **tuned})

@@ -71,7 +71,7 @@ def _over(defaults: dict[str, Any], given: dict[str, Any]) -> dict[str, Any]:
 
 def _read_toml(file: Path) -> dict[str, Any]:
     try:
-        return tomllib.loads(file.read_text(encoding="utf-8"))
+        return tomllib.loads(file.read_text(encoding="utf-8-sig"))
     except OSError as error:
         raise ConfigError(f"cannot read the configuration {str(file)!r}: {error.strerror}") from None
     except (ValueError, RecursionError) as error:  # of the bytes, the syntax, a number's length, the nesting

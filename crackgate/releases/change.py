@@ -2,6 +2,7 @@
 
 import errno
 import fcntl
+import logging
 import os
 import secrets
 import shutil
@@ -13,10 +14,13 @@ from pathlib import Path
 from typing import IO
 
 from crackgate.atomic_files import sync_folder, write_text
+from crackgate.file_lock import lock_file
 from crackgate.releases.durable_files import move_folder, remove_folder
 from crackgate.releases.manifest import Manifest
 from crackgate.releases.records import WITHDRAWN_FOLDER, State, add_event, read_record
 from crackgate.releases.versions import examine, numbered_folders
+
+log = logging.getLogger("crackgate")
 
 LOCK_FILE = ".lock"
 LAST_NUMBER_FILE = ".last-number"
@@ -106,7 +110,6 @@ def _describe(error: OSError, serving_dir: Path, after_failure: str) -> str:
         errno.EACCES: "give this user the right to write there",
         errno.EPERM: "give this user the right to write there",
         errno.ENOTDIR: "choose a folder",
-        errno.ENOLCK: "mount it with locks",
     }.get(error.errno or 0, "see to it")
     file = f" ({error.filename})" if error.filename else ""
     return (
@@ -119,7 +122,8 @@ def _wait_for(lock: IO[str], serving_dir: Path, patience: float) -> None:
     deadline = time.monotonic() + patience
     while True:
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if not lock_file(lock, fcntl.LOCK_EX | fcntl.LOCK_NB):
+                log.warning("the file system of %r has no locks: let no two changes of it go on at once", serving_dir)
             return
         except BlockingIOError:
             if time.monotonic() >= deadline:

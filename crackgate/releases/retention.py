@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from crackgate.contracts.model_files import MANIFEST_FILE
+from crackgate.file_lock import lock_file
 from crackgate.releases.change import changing
 from crackgate.releases.records import State
 from crackgate.releases.regular_file import open_regular
@@ -21,7 +22,7 @@ def held(folder: Path) -> Iterator[None]:
     """
     file = folder / MANIFEST_FILE
     with open_regular(file) as manifest:
-        fcntl.flock(manifest, fcntl.LOCK_SH)
+        lock_file(manifest, fcntl.LOCK_SH)
         if not os.path.samestat(os.fstat(manifest.fileno()), file.stat()):
             raise FileNotFoundError(f"{str(folder)!r} has just been replaced")
         yield
@@ -41,7 +42,7 @@ def remove_old_versions(serving_dir: Path, keep: int) -> list[int]:
         for version in released[:-keep]:
             with (version.folder / MANIFEST_FILE).open("rb+") as manifest:
                 try:
-                    fcntl.flock(manifest, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    lock_file(manifest, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 except BlockingIOError:
                     continue
                 change.remove(version.folder)

@@ -4,9 +4,11 @@ import logging
 import os
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TextIO
+
+from crackgate.lasting_stream import LastingStream
 
 LOG_FORMAT = logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s")
 
@@ -36,7 +38,7 @@ def log_to_handlers(file: Path, *handlers: logging.Handler) -> Iterator[TextIO]:
     file.parent.mkdir(parents=True, exist_ok=True)
     root = logging.getLogger()
     before, level = root.handlers[:], root.level
-    with file.open("a", encoding="utf-8", errors="backslashreplace") as stream:
+    with LastingStream(os.open(file, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o666)) as stream:
         to_file = logging.StreamHandler(stream)
         to_file.setFormatter(LOG_FORMAT)
         root.handlers = [to_file, *handlers]
@@ -51,19 +53,24 @@ def log_to_handlers(file: Path, *handlers: logging.Handler) -> Iterator[TextIO]:
 @contextmanager
 def redirect_output(target: int) -> Iterator[None]:
     """Sends standard output and error, as file descriptors, to the descriptor `target`."""
-    sys.stdout.flush()
-    sys.stderr.flush()
+    _flush()
     saved = os.dup(1), os.dup(2)
     os.dup2(target, 1)
     os.dup2(target, 2)
     try:
         yield
     finally:
-        sys.stdout.flush()
-        sys.stderr.flush()
+        _flush()
         for descriptor, original in zip((1, 2), saved, strict=True):
             os.dup2(original, descriptor)
             os.close(original)
+
+
+def _flush() -> None:
+    for stream in (sys.stdout, sys.stderr):
+        # Its reader may be gone, or its disk full.
+        with suppress(OSError):
+            stream.flush()
 
 
 @contextmanager

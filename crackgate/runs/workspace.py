@@ -1,15 +1,24 @@
 """The folder that holds everything that runs write."""
 
+import errno
 import fcntl
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from typing import IO
+
+from crackgate.file_lock import lock_file
 
 
 class WorkspaceBusyError(Exception):
     """Another run holds the workspace."""
+
+
+class WorkspaceUnusableError(Exception):
+    """The workspace cannot be made or written to, or TFX could not use its path."""
 
 
 class WorkspaceMovedError(Exception):
@@ -73,15 +82,15 @@ class Workspace:
         return folder
 
     @contextmanager
-    def locked(self) -> Iterator[None]:
-        """Keeps other runs out of the workspace until the block or the process ends.
+    def locked(self) -> Iterator[str]:
+        """Keeps other runs out of the workspace until the block or the process ends; gives a warning if it cannot.
 
-        Raises WorkspaceBusyError if another process holds it, WorkspaceMovedError if it was made elsewhere.
+        Raises WorkspaceBusyError if another process holds it, WorkspaceMovedError if it was made elsewhere,
+        WorkspaceUnusableError if it cannot be written to.
         """
-        self.root.mkdir(parents=True, exist_ok=True)
-        with self.lock_file.open("a+", encoding="utf-8", errors="surrogateescape", newline="") as file:
+        with self._opened_lock() as file:
             try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                locks = lock_file(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 raise WorkspaceBusyError(
                     f"another run is using {str(self.root)!r}: wait for it, or choose another --workspace"
@@ -92,7 +101,25 @@ class Workspace:
             else:
                 file.write(str(self.root))
                 file.flush()
-            yield
+            yield "" if locks else f"the file system of {str(self.root)!r} has no locks: let no two runs use it"
+
+    def _opened_lock(self) -> IO[str]:
+        # TFX finds artifacts by patterns.
+        if set(str(self.root)) & set("[]*?"):
+            raise WorkspaceUnusableError(
+                f"--workspace: received {str(self.root)!r}; TFX needs a path without [ ] * ?: choose another folder"
+            )
+        try:
+            self.root.mkdir(parents=True, exist_ok=True)
+            for folder in filter(Path.exists, (self.root, self.runs, self.logs, self.pipeline_root, self.serving)):
+                if not os.access(folder, os.W_OK | os.X_OK):
+                    raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(folder))
+            return self.lock_file.open("a+", encoding="utf-8", errors="surrogateescape", newline="")
+        except OSError as error:
+            raise WorkspaceUnusableError(
+                f"--workspace: received {str(self.root)!r}, but {error.filename!r} cannot be written to: "
+                f"{error.strerror}; this user needs the right to, or choose another folder"
+            ) from None
 
     def _check_place(self, made_as: Path) -> None:
         if made_as.exists() and made_as.samefile(self.root):
@@ -106,7 +133,7 @@ class Workspace:
         """Whether a run is going on. The check itself holds the lock briefly, which may turn away a starting run."""
         try:
             with self.lock_file.open() as file:
-                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+                lock_file(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
         except FileNotFoundError:
             return False
         except BlockingIOError:

@@ -2,7 +2,7 @@
 
 The columns, in this order: `image`, `label`, `probability`, `is_positive`, `model_version`, `error`, then
 `score_<class>` for every class in label order. JSON and JSONL have the scores as one object under `scores` instead. CSV
-has an empty field where JSON has null, and `true` and `false`.
+has an empty field where JSON has null, `true` and `false`, and an apostrophe before texts that begin like a formula.
 """
 
 import csv
@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
 from crackgate.contracts.answer import Answer
+from crackgate.csv_cells import csv_cells
 
 if TYPE_CHECKING:
     import pyarrow
@@ -107,8 +108,7 @@ def text_writer(kind: Format, stream: TextIO, classes: Sequence[str]) -> Iterato
         stream.write(json_line(row, classes) + "\n")
 
     def write_csv(row: "PredictionRow") -> None:
-        values = flat(row, classes).values()
-        table.writerow([json.dumps(value) if isinstance(value, bool) else value for value in values])
+        table.writerow(csv_cells(flat(row, classes).values()))
 
     def write_table(row: "PredictionRow") -> None:
         image, answer = row.image if row.image.isprintable() else repr(row.image), row.answer

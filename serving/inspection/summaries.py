@@ -12,6 +12,7 @@ from urllib.parse import quote
 
 from crackgate.atomic_files import whole_file
 from crackgate.contracts.positive_names import say_rule
+from crackgate.csv_cells import csv_cells
 from serving.inspection.measures import Measures
 
 _HEAD = """<!doctype html><html lang="en"><meta charset="utf-8"><title>Inspection</title>
@@ -93,7 +94,7 @@ def summaries(folder: Path, settings: InspectionSettings) -> Iterator[Callable[[
         def add(inspected: Inspection) -> None:
             nonlocal separator
             row = inspected.row()
-            rows.writerow([json.dumps(value) if isinstance(value, bool) else value for value in row.values()])
+            rows.writerow(csv_cells(row.values()))
             data.write(separator + json.dumps(row, ensure_ascii=False))
             separator = ",\n"
             page.write(_figure(inspected))

@@ -101,6 +101,18 @@ def test_fewer_than_two_classes_are_refused_at_once(
     assert run.summary["images"]["found"] == len(run.summary["images"]["rejected"]) == 120 * len(classes)
 
 
+def test_a_reader_that_goes_and_a_closed_output_end_no_run(photographs: Path, tmp_path: Path) -> None:
+    shutil.copytree(photographs / "Positive", tmp_path / "data" / "Positive")
+    command = [sys.executable, "-c", "from crackgate_cli.main import main; main()", "run", "--data", tmp_path / "data"]
+    for number, end in enumerate(("| head -n 1", ">&- 2>&-", "> /dev/full 2>&1")):
+        shell = f'{{ "$@"; echo $? > "$0"; }} {end}'
+        code, workspace = tmp_path / f"code{number}", tmp_path / f"workspace{number}"
+        subprocess.run(["sh", "-c", shell, code, *command, "--workspace", workspace], cwd=PROJECT, check=False)
+        assert code.read_text() == "4\n", end
+        (summary,) = workspace.glob("runs/*/summary.json")
+        assert json.loads(summary.read_text())["verdict"] == "data rejected"
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [

@@ -73,6 +73,30 @@ def test_a_file_takes_the_place_of_another_only_when_it_is_whole(tmp_path: Path)
     assert target.read_text("utf-8") == "größer" and list(tmp_path.iterdir()) == [target]
 
 
+def test_a_link_stays_and_the_file_that_it_points_to_is_replaced(tmp_path: Path) -> None:
+    link, file = tmp_path / "link", tmp_path / "elsewhere" / "file"
+    file.parent.mkdir()
+    file.write_text("old")
+    link.symlink_to("elsewhere/file")
+    write_text(link, "new")
+    assert link.is_symlink() and file.read_text() == "new"
+    file.unlink()
+    write_text(link, "again")
+    assert link.is_symlink() and file.read_text() == "again"
+
+
+def test_a_device_and_a_fifo_are_written_to_and_stay(tmp_path: Path) -> None:
+    write_text(Path(os.devnull), "nothing")
+    assert Path(os.devnull).is_char_device()
+    fifo = tmp_path / "fifo"
+    os.mkfifo(fifo)
+    reader = os.open(fifo, os.O_RDONLY | os.O_NONBLOCK)
+    write_text(fifo, "rows")
+    assert os.read(reader, 10) == b"rows" and fifo.is_fifo()
+    os.close(reader)
+    assert [path.name for path in tmp_path.iterdir()] == ["fifo"]
+
+
 def test_a_file_needs_its_folder_and_a_folder_makes_those_above_it(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError), whole_file(tmp_path / "absent" / "file"):
         pass

@@ -229,6 +229,12 @@ def test_a_file_that_is_no_toml_is_named_with_the_place(tmp_path: Path, content:
     assert detail in message
 
 
+def test_a_byte_order_mark_is_no_part_of_the_configuration(tmp_path: Path) -> None:
+    file = tmp_path / "windows.toml"
+    file.write_bytes(b"\xef\xbb\xbf[data]\r\nmin_side = 40\r\n")
+    assert load_config(file).data.min_side == 40
+
+
 def test_a_value_of_several_lines_sets_nothing_else() -> None:
     assert "min_side" in _complaint(None, "data.min_side=40\nmax_bytes = 1")
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from crackgate.runs.workspace import Workspace, WorkspaceBusyError, WorkspaceMovedError
+from crackgate.runs.workspace import Workspace, WorkspaceBusyError, WorkspaceMovedError, WorkspaceUnusableError
 
 
 def test_run_folders_are_made_and_never_shared(tmp_path: Path) -> None:
@@ -49,3 +49,22 @@ def test_a_workspace_that_was_moved_or_copied_is_refused_until_its_path_leads_to
     for path in (moved, made):
         with Workspace(path).locked():
             pass
+
+
+@pytest.mark.parametrize("name", ["run[1]", "a*b", "what?"])
+def test_a_path_that_reads_like_a_pattern_is_refused_before_anything_is_made(tmp_path: Path, name: str) -> None:
+    with (
+        pytest.raises(WorkspaceUnusableError, match=r"without \[ \] \* \?: choose another"),
+        Workspace(tmp_path / name).locked(),
+    ):
+        pass
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_workspace_that_cannot_be_made_is_refused_by_the_path_that_is_in_the_way(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with (
+        pytest.raises(WorkspaceUnusableError, match=r"file/inner.* cannot be written to: Not a directory"),
+        Workspace(tmp_path / "file" / "inner").locked(),
+    ):
+        pass
