@@ -17,6 +17,7 @@ from crackgate.model.decision import Decision
 from crackgate.model.positive_classes import resolve_positive_classes
 from crackgate.model.threshold import check_decidable, choose_threshold, describe_threshold
 from trainer.export.augmentation_sheet import write_augmentation
+from trainer.export.familiarity import learn_familiarity
 from trainer.export.image_paths import read_paths
 from trainer.export.image_scale import measure_scale
 from trainer.export.reference import write_reference
@@ -45,7 +46,8 @@ def run_fn(fn_args: FnArgs) -> None:
     1. The views of the images go once through the frozen backbone, unless an earlier training left them.
     2. The head is trained on the features, then the top blocks on the stored activations.
     3. On eval, the scores are calibrated and the decision threshold is chosen.
-    4. The classifier is exported with its serving signatures, beside its Keras file, curves and reports.
+    4. The training images are described, so that the classifier notices others.
+    5. The classifier is exported with its serving signatures, beside its Keras file, curves and reports.
 
     Any TFX pipeline can use it. Its examples need "image/encoded", an image file, and "image/class/label", the place of
     its class in `classes`. Gzipped TFRecords are read directly, other formats through `fn_args.data_accessor`.
@@ -99,17 +101,29 @@ def _train(fn_args: FnArgs, options: TrainOptions, strategy: tf.distribute.Strat
         decision = Decision(positives, choose_threshold(scores, labels, positives, *limits))
         findings = describe_threshold(decision, scores, labels, classes, read_paths(fn_args.eval_files), *limits)
         log.info("%s", " ".join(findings.sentences()))
+    log.info("describing the training images")
+    familiarity = learn_familiarity(backbone, options, fn_args.train_files, fn_args.eval_files)
     log.info("exporting the classifier")
     model_dir = Path(fn_args.serving_model_dir)
     scale = measure_scale(fn_args.train_files)
     bounds = ImageLimits(**fn_args.custom_config.get("limits", {}))
     export_classifier(
-        classifier, classes, options.image_size, model_dir, calibration, decision, bounds, scale, backbone, head
+        classifier,
+        classes,
+        options.image_size,
+        model_dir,
+        calibration,
+        decision,
+        bounds,
+        scale,
+        backbone,
+        head,
+        familiarity,
     )
     write_warmup_requests(options.image_size, scale, fn_args.eval_files, model_dir)
     write_training_digests([*fn_args.train_files, *fn_args.eval_files], model_dir)
     classifier.save(run_dir / KERAS_FILE)
-    write_reference(classifier, calibration, options.image_size, fn_args.eval_files, run_dir)
+    write_reference(classifier, calibration, options.image_size, fn_args.eval_files, run_dir, backbone, familiarity)
     write_augmentation(options, classes, fn_args.train_files, run_dir)
     write_curves(stages, options, run_dir)
     write_history(stages, run_dir)

@@ -22,7 +22,13 @@ from components.shared.parameters import OPTIONS, Artifacts, Properties
 from crackgate.config.serving_check import ServingCheckOptions
 from crackgate.contracts import stored_example
 from crackgate.contracts.card import read_card
-from crackgate.contracts.model_files import CARD_FILE, MODEL_VERSION_FILE, REFERENCE_FILE, WARMUP_FILE
+from crackgate.contracts.model_files import (
+    CARD_FILE,
+    MODEL_VERSION_FILE,
+    REFERENCE_FILE,
+    UNFAMILIARITY_TOLERANCE,
+    WARMUP_FILE,
+)
 from crackgate.contracts.serving_findings import ServingCheckResult, ServingFindings
 
 INPUTS = {"serving_default": "examples", "predict_images": "image_bytes"}
@@ -139,17 +145,20 @@ def _plan(model: Path, reference: Path, limits: dict[str, Any]) -> dict[str, Any
         "model_version": "string (N)",
         "error": "string (N)",
         **({"is_positive": "bool (N)"} if limits["positive_classes"] else {}),
+        **({"unfamiliarity": "float32 (N)"} if card.familiarity else {}),
     }
     return {
         "model": str(model),
         "reference": str(reference),
         "image": stored_example.ENCODED,
         "scores": stored_example.REFERENCE_SCORES,
+        "unfamiliarity": stored_example.REFERENCE_UNFAMILIARITY if card.familiarity else None,
         "classes": limits["classes"],
         "positive_classes": limits["positive_classes"],
         "inputs": INPUTS,
         "outputs": outputs,
         "tolerance": limits["score_tolerance"],
+        "unfamiliarity_tolerance": UNFAMILIARITY_TOLERANCE,
         "version_file": str(MODEL_VERSION_FILE),
         "warmup": _read_warmup(model / WARMUP_FILE),
         "warmup_file": str(WARMUP_FILE),

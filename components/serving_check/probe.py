@@ -74,6 +74,10 @@ class Probe:
         self._scores = np.array(
             [example.features.feature[plan["scores"]].float_list.value for example in self._examples], np.float32
         )
+        self._unfamiliarity: Any = None
+        if plan["unfamiliarity"]:
+            stored = [example.features.feature[plan["unfamiliarity"]].float_list.value for example in self._examples]
+            self._unfamiliarity = np.array(stored, np.float32)[:, 0]
 
     def ask_everything(self) -> None:
         """Runs the checks so that a fault explains later ones; a model that does not load ends them."""
@@ -206,6 +210,8 @@ class Probe:
                 f"{np.flatnonzero(failed).tolist()}"
             )
             assert not answer["scores"][failed].any(), f"{name} gives scores for images that it cannot decode"
+            if self._unfamiliarity is not None:
+                assert not answer["unfamiliarity"][failed].any(), f"{name} gives damaged images an unfamiliarity"
             if "is_positive" in answer:
                 assert answer["is_positive"][failed].all(), f"{name} waves damaged images through"
             apart = float(np.abs(answer["scores"][[0, 4]] - self._scores[[0, -1]]).max())
@@ -274,7 +280,16 @@ class Probe:
         assert furthest <= self._plan["tolerance"], (
             f"scores are up to {furthest:.2g} from those recorded at training; allowed are {self._plan['tolerance']:g}"
         )
+        if self._unfamiliarity is not None:
+            self._compare_unfamiliarity(answer["unfamiliarity"], self._unfamiliarity[rows])
         return furthest
+
+    def _compare_unfamiliarity(self, given: Any, recorded: Any) -> None:
+        furthest = float((self._np.abs(given - recorded) / self._np.maximum(recorded, 1)).max())
+        allowed = self._plan["unfamiliarity_tolerance"]
+        assert furthest <= allowed, (
+            f"unfamiliarity is up to {furthest:.2g} from what was recorded at training; allowed are {allowed:g}"
+        )
 
     def _ask(self, name: str, rows: list[bytes], errors: bytes | None = b"") -> dict[str, Any]:
         """Calls one signature; every row's error must equal `errors`, if that is not None."""

@@ -52,6 +52,22 @@ class ClassifierCard(BaseModel):
         return tuple(map(self.classes.index, self.positive_classes))
 
 
+class FamiliarityCard(BaseModel):
+    """How the model knows that an image is unlike those that it was trained on: its `unfamiliarity` is above 1.
+
+    Attributes:
+        train_images: Number of training images whose textures are described.
+        eval_images: Number of others, which set the limit.
+        eval_beyond: How many of these are beyond it.
+    """
+
+    model_config = ConfigDict(frozen=True, strict=True)
+
+    train_images: int
+    eval_images: int
+    eval_beyond: int
+
+
 class ReleaseCard(ClassifierCard):
     """The card of a model that the Trainer exported; its scores are softmax(logits / temperature + bias).
 
@@ -62,6 +78,7 @@ class ReleaseCard(ClassifierCard):
         scale: Sizes of the training images; None: an older release, which takes images of any size.
         limits: Bounds on single images, those of ingest.
         network_input: How an image becomes the network's input, in words.
+        familiarity: What the model knows of its training images; None: it cannot tell an unfamiliar image.
     """
 
     image_size: int
@@ -71,6 +88,7 @@ class ReleaseCard(ClassifierCard):
     scale: TrainedScale | None = None
     limits: ImageLimits = ImageLimits()
     network_input: str = ""
+    familiarity: FamiliarityCard | None = None
 
     @model_validator(mode="after")
     def _check_decision(self) -> Self:

@@ -10,6 +10,8 @@ CARD_FILE = Path("assets.extra") / "classifier.json"
 WARMUP_FILE = Path("assets.extra") / "tf_serving_warmup_requests"
 # In the Trainer's `model_run`: examples as `serving_default` takes them, each with `stored_example.REFERENCE_SCORES`.
 REFERENCE_FILE = "reference.tfrecord.gz"
+# How far a copy's unfamiliarity may lie from what the training recorded, relative to values above 1.
+UNFAMILIARITY_TOLERANCE = 1e-3
 # The last file that a push writes: SHA-256 of all others, metrics, lineage. Without it a version is not complete.
 MANIFEST_FILE = Path("manifest.json")
 # Ed25519 signature of the manifest's bytes, 64 bytes. Only where releases are signed.

@@ -32,6 +32,8 @@ GROUP = "image/group"
 
 # Scores that a training gives its reference images, float32 (classes,).
 REFERENCE_SCORES = "reference/scores"
+# Their unfamiliarity, float32 (1,); (0,) where the training cannot tell.
+REFERENCE_UNFAMILIARITY = "reference/unfamiliarity"
 
 TRAIN_SPLIT = "train"
 EVAL_SPLIT = "eval"

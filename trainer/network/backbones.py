@@ -120,6 +120,22 @@ def split_at_top(backbone: keras.Model, share: float) -> tuple[keras.Model, kera
 
     `share` is the least share of the layers that the upper part gets, where a cut allows it.
     """
+    operations, cuts = backbone.operations, find_cuts(backbone)
+    enough = [index for index in cuts if len(operations) - 1 - index >= share * len(operations)] or cuts[:1]
+    # The tensor is stored for every view.
+    cut = narrowest_near_top(backbone, enough)
+    return keras.Model(backbone.input, cut, name="lower"), keras.Model(cut, backbone.output, name="upper")
+
+
+def narrowest_near_top(backbone: keras.Model, cuts: list[int]) -> keras.KerasTensor:
+    """The smallest output, the highest of equals, among the cuts that lie near the highest one."""
+    near = [index for index in cuts if cuts[-1] - index <= _NEAR * len(backbone.operations)]
+    outputs = (backbone.operations[index].output for index in reversed(near))
+    return min(outputs, key=lambda tensor: math.prod(tensor.shape[1:]))
+
+
+def find_cuts(backbone: keras.Model) -> list[int]:
+    """The places in `backbone.operations`, ascending, through whose output alone everything passes."""
     operations = backbone.operations
     position = {id(operation): index for index, operation in enumerate(operations)}
     last_use = list(range(len(operations)))
@@ -129,18 +145,14 @@ def split_at_top(backbone: keras.Model, share: float) -> tuple[keras.Model, kera
                 if (source := position.get(id(parent.operation))) is not None:
                     last_use[source] = max(last_use[source], index)
     # At a cut, no later operation needs an output from below it.
-    cuts = [index for index in range(1, len(operations)) if max(last_use[:index]) <= index]
-    enough = [index for index in cuts if len(operations) - 1 - index >= share * len(operations)] or cuts[:1]
-    # Among cuts that lie near each other, the smallest tensor: it is stored for every view.
-    near = [index for index in enough if enough[-1] - index <= _NEAR * len(operations)]
-    cut = min((operations[index].output for index in reversed(near)), key=lambda tensor: math.prod(tensor.shape[1:]))
-    return keras.Model(backbone.input, cut, name="lower"), keras.Model(cut, backbone.output, name="upper")
+    return [index for index in range(1, len(operations)) if max(last_use[:index]) <= index]
 
 
 def as_trunk(backbone: keras.Model) -> keras.Model | None:
     """The same layers for images of any size: (batch, H, W, 3) in 0 to 255 to (batch, ceil(H / 32), ceil(W / 32), F).
 
-    None if the backbone takes means of the whole image on its way (squeeze-and-excitation), or has parts for one size.
+    The first of several outputs is that map. None if the backbone takes means of the whole image on its way
+    (squeeze-and-excitation), or has parts for one size.
     """
     if any(isinstance(layer, (*_LOOKS_AT_EVERYTHING, keras.Model)) for layer in backbone.layers):
         return None
@@ -148,7 +160,8 @@ def as_trunk(backbone: keras.Model) -> keras.Model | None:
         trunk = keras.models.clone_model(
             backbone, input_tensors=keras.Input((None, None, 3)), clone_function=lambda layer: layer
         )
-        reached = [trunk.compute_output_shape((1, height, width, 3))[1:3] for height, width in _TRIED_SIZES]
+        shapes = [trunk.compute_output_shape((1, *size, 3)) for size in _TRIED_SIZES]
+        reached = [(shape[0] if isinstance(trunk.output, list) else shape)[1:3] for shape in shapes]
     # Of many types: a model of the user's own may hold any layer.
     except Exception as error:
         log.info("the backbone takes images of %s alone: %s", backbone.input_shape[1:3], error)

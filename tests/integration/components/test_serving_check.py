@@ -28,11 +28,15 @@ from crackgate.contracts import stored_example
 from crackgate.contracts.model_files import CARD_FILE, MODEL_VERSION_FILE, REFERENCE_FILE, WARMUP_FILE
 from crackgate.model.calibration import Calibration
 from crackgate.model.decision import Decision
+from crackgate.model.familiarity import Familiarity, fit_familiarity
 from crackgate.source_digest import PACKAGES
 from tests.helpers.killed_probes import every_probe_killed
 from trainer.export.reference import write_reference
 from trainer.export.signatures import export_classifier
 from trainer.export.warmup import write_warmup_requests
+from trainer.input_pipeline import read_images
+from trainer.network.classifier import assemble
+from trainer.network.texture import texture_of
 
 if TYPE_CHECKING:
     from conftest import Bench
@@ -58,6 +62,7 @@ class Trained:
     model: Path
     model_run: Path
     classifier: keras.Model
+    familiarity: Familiarity
 
     @property
     def reference(self) -> Path:
@@ -84,20 +89,37 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Trained:
     keras.utils.set_random_seed(0)
     images = keras.Input((SIZE, SIZE, 3))
     x = keras.layers.Rescaling(1 / 127.5, offset=-1)(images)
-    x = keras.layers.GlobalAveragePooling2D()(keras.layers.Conv2D(8, 3, 2, activation="relu")(x))
-    classifier = keras.Model(images, keras.layers.Dense(len(CLASSES), name="logits")(x))
+    backbone = keras.Model(images, keras.layers.Conv2D(8, 3, 2, activation="relu")(x))
+    head = keras.Sequential([keras.Input((8,)), keras.layers.Dense(len(CLASSES), name="logits")])
+    classifier = assemble(backbone, head)
     patterns = [str(folder / "*.gz")]
-    export(classifier, folder / "model" / "Format-Serving", patterns)
+    stored = np.concatenate([pixels for pixels, _ in read_images(patterns, SIZE, 12)])
+    textures = keras.Model(images, texture_of(backbone)).predict_on_batch(stored)[:, 0, 0]
+    familiarity = fit_familiarity(textures[:6], textures[6:])
+    assert familiarity is not None
+    export(classifier, familiarity, folder / "model" / "Format-Serving", patterns)
     (folder / "run").mkdir()
-    write_reference(classifier, CALIBRATION, SIZE, patterns, folder / "run")
-    return Trained(folder / "model" / "Format-Serving", folder / "run", classifier)
+    write_reference(classifier, CALIBRATION, SIZE, patterns, folder / "run", backbone, familiarity)
+    return Trained(folder / "model" / "Format-Serving", folder / "run", classifier, familiarity)
 
 
 CALIBRATION = Calibration(0.4, (0.1, -0.1))
 
 
-def export(classifier: keras.Model, folder: Path, patterns: list[str]) -> None:
-    export_classifier(classifier, CLASSES, SIZE, folder, CALIBRATION, Decision((1,), float(np.float32(0.5))))
+def export(classifier: keras.Model, familiarity: Familiarity, folder: Path, patterns: list[str]) -> None:
+    _, backbone, _, head = classifier.layers
+    decision = Decision((1,), float(np.float32(0.5)))
+    export_classifier(
+        classifier,
+        CLASSES,
+        SIZE,
+        folder,
+        CALIBRATION,
+        decision,
+        backbone=backbone,
+        head=head,
+        familiarity=familiarity,
+    )
     write_warmup_requests(SIZE, patterns, folder)
 
 
@@ -107,7 +129,7 @@ def perturbed(trained: Trained, tmp_path: Path) -> Path:
     weights = trained.classifier.get_weights()
     trained.classifier.set_weights([weight + 0.01 for weight in weights])
     model = tmp_path / "perturbed" / "Format-Serving"
-    export(trained.classifier, model, [str(trained.model_run.parent / "*.gz")])
+    export(trained.classifier, trained.familiarity, model, [str(trained.model_run.parent / "*.gz")])
     trained.classifier.set_weights(weights)
     return model
 
@@ -298,6 +320,18 @@ def _without(name: str) -> Callable[[Answer], Answer]:
             "scores of image bytes",
             "from those recorded at training",
         ),
+        (
+            lambda answer: {**answer, "unfamiliarity": answer["unfamiliarity"] * 1.01},
+            "scores of image bytes",
+            "unfamiliarity is up to 0.01 from what was recorded at training; allowed are 0.001",
+        ),
+        pytest.param(
+            lambda answer: {**answer, "unfamiliarity": tf.maximum(answer["unfamiliarity"], 1e-6)},
+            "damaged images",
+            "gives damaged images an unfamiliarity",
+            marks=pytest.mark.serving,
+        ),
+        (_without("unfamiliarity"), "signatures", "unfamiliarity: nothing instead of float32 (N)"),
         pytest.param(
             lambda answer: {**answer, "probability": answer["probability"] / 2},
             "scores of stored examples",

@@ -200,6 +200,23 @@ def test_the_savedmodel_gives_the_reference_images_the_trainers_scores(outcome: 
     )
 
 
+def test_the_model_knows_its_own_images_from_others(outcome: Outcome) -> None:
+    reference = _read([str(outcome.model_run / "reference.tfrecord.gz")])
+    recorded = [example.features.feature["reference/unfamiliarity"].float_list.value[0] for example in reference]
+    np.testing.assert_allclose(outcome.predict(reference)["unfamiliarity"], recorded, rtol=1e-4)
+    assert outcome.card()["familiarity"] == {
+        "train_images": len(outcome.stored("train")),
+        "eval_images": len(outcome.stored("eval")),
+        "eval_beyond": int((outcome.predict(outcome.stored("eval"))["unfamiliarity"] > 1).sum()),
+    }
+    noise = np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8)
+    stored = tf.train.Example()
+    stored.features.feature[stored_example.ENCODED].bytes_list.value[:] = [tf.io.encode_png(noise).numpy()]
+    own = outcome.predict(outcome.stored("test"))["unfamiliarity"]
+    assert (own <= 1).mean() >= 0.9
+    assert outcome.predict([stored])["unfamiliarity"][0] > max(1, own.max())
+
+
 def test_the_report_is_about_the_exported_model_on_eval(outcome: Outcome) -> None:
     examples = outcome.stored("eval")
     labels = [example.features.feature[stored_example.CLASS_TEXT].bytes_list.value[0] for example in examples]

@@ -28,6 +28,7 @@ from crackgate.images.image_file import canonical_image
 from crackgate.model.calibration import Calibration
 from crackgate.model.decision import Decision, decide
 from crackgate.model.decoding import decode_image
+from crackgate.model.familiarity import fit_familiarity
 from crackgate.model.released_model import load_released_model
 from serving.batch.inputs import find_images
 from serving.batch.predictions import PredictionRow, predict
@@ -37,6 +38,7 @@ from trainer.export.warmup import write_warmup_requests
 from trainer.input_pipeline import read_images
 from trainer.network.backbones import build_backbone
 from trainer.network.classifier import assemble, build_head
+from trainer.network.texture import texture_of
 
 CLASSES = ["Crack", "Größer", "Sound"]
 SIZE = 32
@@ -470,6 +472,53 @@ def test_the_card_beside_the_model_says_how_it_decides(folder: Path) -> None:
         "limits": {"min_side": 32, "max_pixels": 50_000_000, "max_bytes": 50_000_000},
         "network_input": "RGB, 0 to 255 (grey: three equal channels), scaled to 32x32 pixels whatever its shape, "
         "bilinear with antialiasing",
+        "familiarity": None,
+    }
+
+
+@pytest.fixture(scope="module")
+def textured(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, np.ndarray]:
+    """A release that knows grey surfaces of fine grain, and surfaces of that kind that it never saw."""
+    folder = tmp_path_factory.mktemp("textured")
+    backbone = build_backbone("efficientnet-lite0", 64, "imagenet")
+    grey = np.random.default_rng(0).normal(150, 12, (160, 1, 1, 1)) + np.random.default_rng(1).normal(
+        0, 9, (160, 64, 64, 3)
+    )
+    surfaces = np.clip(grey, 0, 255).round().astype(np.float32)
+    textures = keras.Model(backbone.input, texture_of(backbone)).predict(surfaces, verbose=0)[:, 0, 0]
+    familiarity = fit_familiarity(textures[:80], textures[80:120])
+    assert familiarity is not None
+    head = build_head(backbone.output_shape[-1], len(CLASSES), TrainOptions(seed=0))
+    classifier = assemble(backbone, head)
+    export_classifier(
+        classifier, CLASSES, 64, folder, CALIBRATION, DECISION, backbone=backbone, head=head, familiarity=familiarity
+    )
+    return folder, surfaces[120:]
+
+
+def test_a_release_notices_images_that_are_unlike_its_training_images(textured: tuple[Path, np.ndarray]) -> None:
+    folder, surfaces = textured
+    loaded = tf.saved_model.load(str(folder))
+    alike = [tf.io.encode_png(image.astype(np.uint8)).numpy() for image in surfaces]
+    bricks = np.tile(np.array([[[180, 80, 60]] * 12 + [[210, 205, 200]] * 4] * 16, np.uint8), (4, 4, 1))
+    noise = np.random.default_rng(2).integers(0, 256, (64, 64, 3), np.uint8)
+    others = [tf.io.encode_png(image).numpy() for image in (bricks, noise, np.zeros((64, 64, 3), np.uint8))]
+    rows = [*alike, *others, b"no image"]
+    for name in ("predict_images", "serving_default"):
+        answer = _ask(loaded.signatures, rows, name)
+        unfamiliarity = answer["unfamiliarity"]
+        assert unfamiliarity.dtype == np.float32 and (unfamiliarity[: len(alike)] <= 1).mean() > 0.9
+        assert (unfamiliarity[len(alike) : -1] > 2).all()
+        assert unfamiliarity[-1] == 0 and answer["error"][-1], "an image that is none has no value"
+    pixels, _ = loaded.decode(tf.constant(rows[:-1]))
+    scores, examined = loaded.examine_pixels(pixels)
+    np.testing.assert_allclose(examined, unfamiliarity[:-1], rtol=1e-5)
+    np.testing.assert_allclose(scores, loaded.score_pixels(pixels), atol=1e-6)
+    np.testing.assert_allclose(scores, answer["scores"][:-1], atol=1e-6)
+    assert json.loads((folder / "assets.extra" / "classifier.json").read_text())["familiarity"] == {
+        "train_images": 80,
+        "eval_images": 40,
+        "eval_beyond": 0,
     }
 
 
