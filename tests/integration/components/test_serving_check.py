@@ -120,7 +120,7 @@ def export(classifier: keras.Model, familiarity: Familiarity, folder: Path, patt
         head=head,
         familiarity=familiarity,
     )
-    write_warmup_requests(SIZE, patterns, folder)
+    write_warmup_requests(SIZE, None, patterns, folder)
 
 
 @pytest.fixture
