@@ -39,6 +39,8 @@ from pipeline.eval_config import EXTRACTION_MODULE, build_eval_config
 
 RUN_FN = "trainer.run_fn.run_fn"
 TUNER_FN = "trainer.tuner.tuner_fn"
+# Below the pipeline's root, as if the Resolver had made them.
+BASELINE_FOLDER = Path("BaselineResolver") / "model"
 
 
 def create_pipeline(
@@ -88,10 +90,11 @@ def create_pipeline(
         positive_classes=positive_classes,
         options=config.gate,
     )
+    released = {"serving_dir": str(serving_dir), "classes": classes, "public_key": config.release.public_key}
     released_statistics = Resolver(
         strategy_class=ReleasedStatisticsStrategy,
+        config=released,
         statistics=Channel(type=standard_artifacts.ExampleStatistics),
-        pushed_model=Channel(type=standard_artifacts.PushedModel),
     ).with_id("ReleasedStatisticsResolver")
     drift_check = DriftCheck(
         examples=example_gen.outputs["examples"],
@@ -109,8 +112,8 @@ def create_pipeline(
     (tuner or trainer).add_upstream_nodes([data_gate, drift_check, leak_check])
     baseline_resolver = Resolver(
         strategy_class=ModelInProductionStrategy,
+        config={**released, "copies": str(pipeline_root / BASELINE_FOLDER)},
         model=Channel(type=standard_artifacts.Model),
-        pushed_model=Channel(type=standard_artifacts.PushedModel),
         candidate=trainer.outputs["model"],
     ).with_id("BaselineResolver")
     evaluator = Evaluator(
@@ -135,6 +138,7 @@ def create_pipeline(
         infra_blessing=serving_check.outputs["blessing"],
         evaluation=evaluator.outputs["evaluation"],
         examples=example_gen.outputs["examples"],
+        statistics=statistics_gen.outputs["statistics"],
         serving_dir=serving_dir,
         options=config.release,
         config_digest=config.digest_of_model(),

@@ -1,7 +1,6 @@
 """The pipeline of `crackgate gate`, and its run on this machine. The import brings in TFX and TensorFlow."""
 
 import hashlib
-import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -13,7 +12,7 @@ from tfx.types import standard_artifacts
 from tfx.utils import path_utils
 
 from components.image_example_gen.component import ImageExampleGen
-from crackgate.atomic_files import whole_folder
+from components.shared.model_artifact import copy_as_artifact
 from crackgate.contracts.stored_example import TEST_SPLIT
 from crackgate.runs.summary import Summary
 from pipeline.beam_profiles import add_component_args, beam_pipeline_args
@@ -29,7 +28,8 @@ def execute_gate_pipeline(request: RunRequest, summary: Summary, model: Path, ev
 
     `events` is attached to the root logger, and knows the components' durations.
     """
-    artifact = _copy_as_artifact(model, request.workspace.gated)
+    # Same model, same path.
+    artifact = copy_as_artifact(model, request.workspace.gated / _digest(model)[:16])
     summary.outputs["model"] = path_utils.serving_model_path(str(artifact))
     pipeline = _create_pipeline(request, summary.classes, artifact, summary.positive.names)
     execute_pipeline(pipeline, request.config, summary, events)
@@ -62,18 +62,10 @@ def _create_pipeline(request: RunRequest, classes: list[str], model: Path, posit
     )
 
 
-def _copy_as_artifact(model: Path, folder: Path) -> Path:
-    """Copies the model to a path by its files' digest, where TFX finds artifacts: same model, same path.
-
-    TFX evaluates again only when the path changes, and the original may be written over.
-    """
+def _digest(model: Path) -> str:
     digest = hashlib.sha256()
     for file in sorted(path for path in model.rglob("*") if path.is_file()):
         digest.update(f"{file.relative_to(model)}\0{file.stat().st_size}\0".encode())
         with file.open("rb") as content:
             digest.update(hashlib.file_digest(content, "sha256").digest())
-    artifact = folder / digest.hexdigest()[:16]
-    if not artifact.exists():
-        with whole_folder(artifact) as partial:
-            shutil.copytree(model, path_utils.serving_model_dir(str(partial)))
-    return artifact
+    return digest.hexdigest()

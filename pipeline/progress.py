@@ -7,12 +7,18 @@ from contextlib import contextmanager
 from typing import Self
 
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 
 from pipeline.peak_memory import PeakMemory
 
 # Seconds between two plain lines about the same component.
 PLAIN_INTERVAL = 10
+
+
+def print_warning(console: Console, sentence: str) -> None:
+    """Prints a warning on one line."""
+    console.print(f"[yellow]warning:[/] {escape(sentence)}", highlight=False, soft_wrap=True)
 
 
 class LiveDisplay:
@@ -42,6 +48,10 @@ class LiveDisplay:
     def tell(self, detail: str) -> None:
         """Writes the component's progress beside the clock."""
         self._progress.update(self._task, detail=detail)
+
+    def warn(self, sentence: str) -> None:
+        """Prints a warning above the lines."""
+        print_warning(self._progress.console, sentence)
 
     def finish(self, outcome: str, seconds: float) -> None:  # noqa: ARG002 - the line has its own clock
         """Stops the clock; the outcome is "done", "cached" or "failed"."""
@@ -75,6 +85,10 @@ class PlainDisplay:
             self._last_told = time.monotonic()
             self._print(f"{self._component}: {detail}")
 
+    def warn(self, sentence: str) -> None:
+        """Prints a warning."""
+        print_warning(self._console, sentence)
+
     def finish(self, outcome: str, seconds: float) -> None:
         """Prints the outcome."""
         self._print(f"{self._component} {outcome} in {seconds:.1f} s")
@@ -107,7 +121,9 @@ class ComponentEvents(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """Looks at one log record."""
-        if record.name == "crackgate":
+        if record.name == "crackgate" and record.levelno >= logging.WARNING:
+            self._display.warn(record.getMessage())
+        elif record.name == "crackgate":
             self._display.tell(record.getMessage())
         elif record.msg == "Component %s is running." and isinstance(record.args, tuple):
             self._start(str(record.args[0]))

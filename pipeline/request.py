@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rich.console import Console
-from rich.markup import escape
 
 from crackgate.config.configuration import Config
 from crackgate.runs.workspace import Workspace
+from pipeline.progress import print_warning
 
 
 @dataclass(frozen=True)
@@ -29,4 +29,4 @@ class RunRequest:
     def warn(self, sentences: Iterable[str]) -> None:
         """Prints warnings, one a line."""
         for sentence in sentences:
-            self.console.print(f"[yellow]warning:[/] {escape(sentence)}", highlight=False, soft_wrap=True)
+            print_warning(self.console, sentence)

@@ -26,6 +26,7 @@ class ReleasePusherSpec(types.ComponentSpec):
         "infra_blessing": ChannelParameter(type=standard_artifacts.InfraBlessing, optional=True),
         "evaluation": ChannelParameter(type=standard_artifacts.ModelEvaluation),
         "examples": ChannelParameter(type=standard_artifacts.Examples),
+        "statistics": ChannelParameter(type=standard_artifacts.ExampleStatistics),
     }
     OUTPUTS = {"pushed_model": ChannelParameter(type=standard_artifacts.PushedModel)}
 
@@ -47,6 +48,7 @@ class ReleasePusher(base_component.BaseComponent):
         model_blessing: types.BaseChannel,
         evaluation: types.BaseChannel,
         examples: types.BaseChannel,
+        statistics: types.BaseChannel,
         serving_dir: Path,
         options: ReleaseOptions,
         config_digest: str,
@@ -59,6 +61,7 @@ class ReleasePusher(base_component.BaseComponent):
             model_blessing: The Evaluator's verdict.
             evaluation: The Evaluator's output, whose metrics go into the manifest.
             examples: ImageExampleGen's output; the data's fingerprint goes into the manifest.
+            statistics: StatisticsGen's output, which the version keeps.
             serving_dir: Absolute path that receives `<version>/`.
             options: The signing key (see `crackgate.releases.signatures`) and the number of versions to keep.
             config_digest: Digest of the configuration that decides about the model.
@@ -71,6 +74,7 @@ class ReleasePusher(base_component.BaseComponent):
                 infra_blessing=infra_blessing,
                 evaluation=evaluation,
                 examples=examples,
+                statistics=statistics,
                 serving_dir=str(serving_dir),
                 config_digest=config_digest,
                 **options_and_digest(options, ReleasePusherExecutor),

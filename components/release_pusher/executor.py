@@ -34,7 +34,7 @@ from crackgate.releases import (
     remove_old_versions,
     verify,
 )
-from crackgate.releases.identity import IdentityError, identify
+from crackgate.releases.identity import find_identity
 from crackgate.releases.manifest import measure_model
 from crackgate.releases.signatures import Signer, find_wrong_signer, load_public_key, load_signer, recorded_key
 
@@ -62,7 +62,7 @@ class ReleasePusherExecutor(base_executor.BaseExecutor):
         _check_classes(model, serving_dir, options)
         signer = load_signer(options.signing_key) if options.signing_key else None
         _check_signer(signer, serving_dir, options)
-        digest, identity = measure_model(model), _identify(model)
+        digest, identity = measure_model(model), find_identity(model)
         withdrawn = find_withdrawn_model(serving_dir, digest, identity)
         if withdrawn is not None:
             log.info("not released: the model is that of version %d, which was withdrawn", withdrawn.number)
@@ -71,7 +71,8 @@ class ReleasePusherExecutor(base_executor.BaseExecutor):
         folder = _find_in_production(serving_dir, digest, identity, signer)
         if folder is None:
             release = self._describe(model, identity, input_dict, exec_properties)
-            folder = publish(model, serving_dir, release, signer)
+            statistics = Path(artifact_utils.get_single_uri(input_dict["statistics"]))
+            folder = publish(model, serving_dir, release, signer, statistics)
         _record(pushed, 1, folder)
         _remove_old(serving_dir, options.keep)
 
@@ -133,14 +134,6 @@ def _passed(input_dict: Artifacts) -> bool:
         log.info("not released: the model cannot be served as it should")
         return False
     return True
-
-
-def _identify(model: Path) -> str | None:
-    try:
-        return identify(model)
-    except IdentityError as error:
-        log.warning("a withdrawn model is known by its files' digest only: %s", error)
-        return None
 
 
 def _find_in_production(serving_dir: Path, digest: str, identity: str | None, signer: Signer | None) -> Path | None:

@@ -1,21 +1,34 @@
 """The released model that a candidate is compared with."""
 
+from pathlib import Path
+
 import ml_metadata as mlmd
 from tfx import types
 from tfx.dsl.components.common import resolver
-from tfx.orchestration.portable.mlmd import event_lib
+from tfx.types import artifact_utils, standard_artifacts
+from tfx.utils import path_utils
 
-from components.resolvers.in_production import find_releases
+from components.resolvers.released_versions import ReleasedVersions, note_artifact
+from components.shared.model_artifact import copy_as_artifact
+from crackgate.contracts.pushed_model import PUSHED_DESTINATION, PUSHED_VERSION
+from crackgate.releases import is_model
+from crackgate.releases.identity import find_identity
+from crackgate.releases.manifest import measure_model
 
 
 class ModelInProductionStrategy(resolver.ResolverStrategy):
     """Finds the model in production, or the one before if that is the candidate itself.
 
-    The Trainer's cached model may be the one in production. TFX's LatestBlessedModelStrategy would compare it with
-    itself. It also knows no rollback, and takes models that were never released.
+    It takes the model from the serving directory: artifacts of earlier runs may be gone. TFX's
+    LatestBlessedModelStrategy also knows no rollback, and takes models that were never released.
 
-    The inputs are `model`, `pushed_model` and `candidate`.
+    The inputs are `model` and `candidate`.
     """
+
+    def __init__(self, serving_dir: str, classes: list[str], public_key: str, copies: str):
+        """See `ReleasedVersions`; `copies` is the folder that receives the model as TFX stores one."""
+        self._versions = ReleasedVersions(Path(serving_dir), classes, public_key)
+        self._copies = Path(copies)
 
     def resolve_artifacts(
         self,
@@ -23,21 +36,17 @@ class ModelInProductionStrategy(resolver.ResolverStrategy):
         input_dict: dict[str, list[types.Artifact]],
     ) -> dict[str, list[types.Artifact]]:
         """Returns at most one artifact of `model`, and nothing else."""
-        candidates = {artifact.id for artifact in input_dict["candidate"]}
-        models = {artifact.id: artifact for artifact in input_dict["model"] if artifact.id not in candidates}
-        for pushed in find_releases(input_dict["pushed_model"]):
-            released = _models_of(store, pushed) & models.keys()
-            if released:
-                return {"model": [models[max(released)]], "pushed_model": [], "candidate": []}
-        return {"model": [], "pushed_model": [], "candidate": []}
+        candidate = artifact_utils.get_single_instance(input_dict["candidate"])
+        model = Path(path_utils.serving_model_path(candidate.uri))
+        digest, identity = measure_model(model), find_identity(model)
+        for folder, manifest in self._versions.newest_first():
+            if not is_model(folder, manifest, digest, identity):
+                return {"model": [self._artifact(store, folder, manifest.own_digest)], "candidate": []}
+        return {"model": [], "candidate": []}
 
-
-def _models_of(store: mlmd.MetadataStore, pushed: types.Artifact) -> set[int]:
-    """Ids of the Pusher's input `model`."""
-    makers = {
-        event.execution_id
-        for event in store.get_events_by_artifact_ids([pushed.id])
-        if event_lib.is_valid_output_event(event)
-    }
-    events = store.get_events_by_execution_ids(list(makers)) if makers else []
-    return {event.artifact_id for event in events if event_lib.is_valid_input_event(event, "model")}
+    def _artifact(self, store: mlmd.MetadataStore, folder: Path, digest: str) -> types.Artifact:
+        artifact = standard_artifacts.Model()
+        artifact.uri = str(copy_as_artifact(folder, self._copies / f"{folder.name}-{digest[:16]}"))
+        artifact.set_string_custom_property(PUSHED_DESTINATION, str(folder))
+        artifact.set_string_custom_property(PUSHED_VERSION, folder.name)
+        return note_artifact(store, artifact)

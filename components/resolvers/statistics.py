@@ -1,43 +1,43 @@
 """The released statistics that a run's are compared with."""
 
+import logging
+from pathlib import Path
+
 import ml_metadata as mlmd
-from ml_metadata.proto import metadata_store_pb2
 from tfx import types
 from tfx.dsl.components.common import resolver
+from tfx.types import artifact_utils, standard_artifacts
 
-from components.resolvers.in_production import find_releases
+from components.resolvers.released_versions import ReleasedVersions, note_artifact
+from crackgate.contracts.model_files import STATISTICS_FOLDER
+from crackgate.contracts.stored_example import SPLITS
+
+log = logging.getLogger("crackgate")
 
 
 class ReleasedStatisticsStrategy(resolver.ResolverStrategy):
-    """Finds the statistics of the run that released the newest version that is not withdrawn.
+    """Finds the statistics that the version in production keeps of its images.
 
-    They may be this run's own: images that were released do not differ from the last release.
-    The inputs are `statistics` and `pushed_model`.
+    They may be equal to this run's: images that were released do not differ from the last release.
+    The input is `statistics`.
     """
+
+    def __init__(self, serving_dir: str, classes: list[str], public_key: str):
+        """See `ReleasedVersions`."""
+        self._versions = ReleasedVersions(Path(serving_dir), classes, public_key)
 
     def resolve_artifacts(
         self,
         store: mlmd.MetadataStore,
-        input_dict: dict[str, list[types.Artifact]],
+        input_dict: dict[str, list[types.Artifact]],  # noqa: ARG002 - TFX gives all there ever were
     ) -> dict[str, list[types.Artifact]]:
-        """Returns at most one artifact of `statistics`, and nothing else."""
-        found = [
-            statistics
-            for model in find_releases(input_dict["pushed_model"])[:1]
-            # The first of its runs released it; the others took it over from the cache.
-            for released_by in sorted(_runs(store, model))[:1]
-            for statistics in input_dict["statistics"]
-            if statistics.id in _made_in(store, released_by)
-        ]
-        return {"statistics": found[:1], "pushed_model": []}
-
-
-def _made_in(store: mlmd.MetadataStore, run: int) -> set[int]:
-    """Ids of what the components of a run made or took over from the cache; what its resolvers found does not count."""
-    executions = [execution.id for execution in store.get_executions_by_context(run)]
-    events = store.get_events_by_execution_ids(executions) if executions else []
-    return {event.artifact_id for event in events if event.type == metadata_store_pb2.Event.OUTPUT}
-
-
-def _runs(store: mlmd.MetadataStore, artifact: types.Artifact) -> set[int]:
-    return {context.id for context in store.get_contexts_by_artifact(artifact.id) if context.type == "pipeline_run"}
+        """Returns at most one artifact of `statistics`."""
+        for folder, manifest in self._versions.newest_first():
+            if any(Path(name).is_relative_to(STATISTICS_FOLDER) for name in manifest.files):
+                artifact = standard_artifacts.ExampleStatistics()
+                artifact.uri = str(folder / STATISTICS_FOLDER)
+                artifact.split_names = artifact_utils.encode_split_names(list(SPLITS))
+                return {"statistics": [note_artifact(store, artifact)]}
+            log.warning("version %s keeps no statistics of its images: no drift from them can be found", folder.name)
+            break
+        return {"statistics": []}

@@ -16,7 +16,7 @@ class DriftFindings(BaseModel):
         """The findings in a few words."""
         skew = f"largest divergence of eval and test from train {_largest(self.skew):.3f}"
         if self.drift is None:
-            return f"{skew}, no earlier release of these classes"
+            return f"{skew}, no statistics of an earlier release of these classes"
         return f"{skew}, from the last release {_largest(self.drift):.3f}"
 
 

@@ -8,6 +8,8 @@ MODEL_VERSION_FILE = Path("assets") / "model_version.txt"
 CARD_FILE = Path("assets.extra") / "classifier.json"
 # Requests that TensorFlow Serving sends the model when it has loaded it: TFRecords of PredictionLog.
 WARMUP_FILE = Path("assets.extra") / "tf_serving_warmup_requests"
+# TFDV's statistics of the images that a version was trained and judged on, one folder for each split.
+STATISTICS_FOLDER = Path("assets.extra") / "statistics"
 # In the Trainer's `model_run`: examples as `serving_default` takes them, each with `stored_example.REFERENCE_SCORES`.
 REFERENCE_FILE = "reference.tfrecord.gz"
 # How far a copy's unfamiliarity may lie from what the training recorded, relative to values above 1.

@@ -14,7 +14,7 @@ withdrawn is in production. TensorFlow Serving looks at numbers alone.
 """
 
 from crackgate.releases.change import ServingDirectoryError
-from crackgate.releases.comparability import find_other_classes
+from crackgate.releases.comparability import find_other_classes, has_classes
 from crackgate.releases.manifest import Lineage, Manifest, ManifestError, Release, read_manifest
 from crackgate.releases.publication import publish
 from crackgate.releases.records import State
@@ -27,6 +27,7 @@ from crackgate.releases.versions import (
     is_model,
     list_versions,
     production_version,
+    versions_newest_first,
 )
 from crackgate.releases.withdrawal import roll_back
 
@@ -44,6 +45,7 @@ __all__ = [
     "find_other_classes",
     "find_version",
     "find_withdrawn_model",
+    "has_classes",
     "held",
     "is_model",
     "list_versions",
@@ -53,4 +55,5 @@ __all__ = [
     "remove_old_versions",
     "roll_back",
     "verify",
+    "versions_newest_first",
 ]

@@ -16,13 +16,23 @@ def find_other_classes(serving_dir: Path, classes: Sequence[str]) -> str:
     except CardError:
         # Who reads the model says what is wrong with it.
         return ""
-    if not folder or not card or list(map(compose, card.classes)) == list(map(compose, classes)):
+    if not folder or not card or _are_same(card.classes, classes):
         return ""
     return (
         f"version {folder.name}, which is in production, has the classes {_named(card.classes)}, and these images have "
         f"{_named(classes)}: neither images nor metrics can be compared with it; name the class folders as they were, "
         "choose another --workspace, or allow it by --set release.allow_other_classes=true"
     )
+
+
+def has_classes(folder: Path, classes: Sequence[str]) -> bool:
+    """Whether a version has these classes, in label order; raises CardError if its card cannot be read."""
+    card = find_card(folder)
+    return card is not None and _are_same(card.classes, classes)
+
+
+def _are_same(some: Sequence[str], others: Sequence[str]) -> bool:
+    return list(map(compose, some)) == list(map(compose, others))
 
 
 def _named(classes: Sequence[str]) -> str:

@@ -55,10 +55,15 @@ def recorded_identity(folder: Path, manifest: Manifest) -> str | None:
     """The identity that a version's manifest records, else that of its files; None if they do not tell it."""
     if manifest.identity and manifest.identity.startswith(f"{SCHEME}:"):
         return manifest.identity
+    return find_identity(folder)
+
+
+def find_identity(model: Path) -> str | None:
+    """`identify`; None, and a warning in the log, if that fails."""
     try:
-        return identify(folder)
+        return identify(model)
     except IdentityError as error:
-        log.warning("version %d is compared by its files' digest only: %s", manifest.version, error)
+        log.warning("only the same files count as the same model: %s", error)
         return None
 
 

@@ -12,7 +12,7 @@ from pathlib import Path, PurePosixPath
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from crackgate.contracts.evaluation import MetricValue
-from crackgate.contracts.model_files import MANIFEST_FILE, MODEL_VERSION_FILE, SIGNATURE_FILE
+from crackgate.contracts.model_files import MANIFEST_FILE, MODEL_VERSION_FILE, SIGNATURE_FILE, STATISTICS_FOLDER
 from crackgate.releases.durable_files import raise_error
 from crackgate.releases.regular_file import open_regular
 
@@ -58,7 +58,8 @@ class Manifest(_Record):
         created: UTC, ISO 8601.
         crackgate_version: The version of the program that released it.
         model_digest: SHA-256 over the files of the judged model, except for the version's number.
-        differs_from_judged: Files that the push rewrote; all others equal the judged model's.
+        differs_from_judged: Files that the push rewrote; all others equal the judged model's, but for the statistics,
+            which the push added.
         config_digest: SHA-256 of the configuration that decides about the model; "" when unknown.
         identity: The model's (see `crackgate.releases.identity`); None when unknown, as in version 0.1.0.
         signing_key: Fingerprint of the public key; None for an unsigned release.
@@ -165,10 +166,10 @@ def measure_file(file: Path) -> FileEntry:
 
 
 def digest_model(files: Mapping[str, FileEntry]) -> str:
-    """SHA-256 over names and contents of a model's files, except for its version's number."""
+    """SHA-256 over names and contents of a model's files, except for its version's number and statistics."""
     digest = hashlib.sha256()
     for name, entry in sorted(files.items()):
-        if name != MODEL_VERSION_FILE.as_posix():
+        if name != MODEL_VERSION_FILE.as_posix() and not PurePosixPath(name).is_relative_to(STATISTICS_FOLDER):
             digest.update(f"{name}\0{entry.sha256}\n".encode())
     return digest.hexdigest()
 

@@ -1,5 +1,6 @@
 """The versions of a serving directory. Readers write nothing and wait for no push."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 
@@ -32,10 +33,14 @@ class Version:
 
 def production_version(serving_dir: Path) -> Path | None:
     """Returns the folder of the newest complete version that is not withdrawn, if any; see `examine`."""
+    return next((version.folder for version in versions_newest_first(serving_dir) if version.manifest), None)
+
+
+def versions_newest_first(serving_dir: Path) -> Iterator[Version]:
+    """Versions that are not withdrawn, complete or not, without their events; each is read when it is asked for."""
     for number in sorted(numbered_folders(serving_dir), reverse=True):
-        if isinstance(examine(serving_dir / str(number), number), Manifest):
-            return serving_dir / str(number)
-    return None
+        if version := _read_version(serving_dir / str(number), number, State.RELEASED):
+            yield version
 
 
 def list_versions(serving_dir: Path) -> list[Version]:

@@ -137,6 +137,8 @@ def _baseline(history: History, executions: list[Execution]) -> Baseline | None:
     (model,) = used
     for run in reversed(history.runs):
         pusher = run.executions.get("Pusher")
-        if run.version is not None and pusher is not None and model in pusher.inputs.get("model", []):
+        # Version 0.1.0 compared with the artifact that was pushed, not with the release.
+        was_pushed = pusher is not None and model in pusher.inputs.get("model", [])
+        if run.version is not None and (was_pushed or str(run.version) == model.properties.get(PUSHED_VERSION)):
             return Baseline(model=_made("model", model), version=run.version, run_id=run.run_id)
     return Baseline(model=_made("model", model), version=None, run_id=None)

@@ -1,6 +1,8 @@
 """Releasing, rolling back and running again, with TFX's launcher, its cache and a SavedModel that tells its version."""
 
 import json
+import logging
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,15 +17,18 @@ from tfx.components.example_gen.utils import FINGERPRINT_PROPERTY_NAME
 from tfx.orchestration.metadata import Metadata
 from tfx.orchestration.portable.mlmd import execution_lib
 from tfx.types import standard_artifacts
+from tfx.utils.path_utils import serving_model_path
 
 from components.release_pusher.component import ReleasePusher
 from components.resolvers.baseline import ModelInProductionStrategy
 from crackgate.config.configuration import Config
 from crackgate.config.release import ReleaseOptions
-from crackgate.contracts.model_files import CARD_FILE, MODEL_VERSION_FILE
+from crackgate.contracts.model_files import CARD_FILE, MODEL_VERSION_FILE, STATISTICS_FOLDER
 from crackgate.contracts.positive_names import PositiveClasses
+from crackgate.contracts.pushed_model import PUSHED_DESTINATION, PUSHED_VERSION
+from crackgate.contracts.stored_example import SPLITS
 from crackgate.contracts.verdict import Verdict
-from crackgate.releases import State, list_versions, read_manifest, roll_back, verify
+from crackgate.releases import Lineage, Release, State, list_versions, publish, read_manifest, roll_back, verify
 from crackgate.releases.manifest import measure_model
 from crackgate.runs.conclusion import conclude
 from crackgate.runs.lineage import Artifact, Execution
@@ -34,6 +39,9 @@ if TYPE_CHECKING:
 
 # TFX's own, laid at our door because we call it.
 pytestmark = pytest.mark.filterwarnings(r"ignore:label\(\) is deprecated:DeprecationWarning")
+
+
+CLASSES = ["Negative", "Positive"]
 
 
 class Classifier(tf.Module):
@@ -62,7 +70,7 @@ def save_model(artifact: Path, weight: float) -> Path:
     folder = artifact / "Format-Serving"
     tf.saved_model.save(module, str(folder), signatures=module.serving_default)
     (folder / CARD_FILE).parent.mkdir()
-    (folder / CARD_FILE).write_text(json.dumps({"classes": ["Negative", "Positive"]}))
+    (folder / CARD_FILE).write_text(json.dumps({"classes": CLASSES}))
     return artifact
 
 
@@ -101,8 +109,12 @@ class Releases:
         self.models = {name: save_model(root / name, weight) for name, weight in weights.items()}
         self.evaluation = write_evaluation(root / "evaluation")
         (root / "blessing").mkdir()
+        self.statistics = root / "statistics"
+        for split in SPLITS:
+            (self.statistics / f"Split-{split}").mkdir(parents=True)
+            (self.statistics / f"Split-{split}" / "FeatureStats.pb").write_bytes(split.encode())
 
-    def run(self, name: str, blessed: int = 1, servable: int = 1, keep: int = 0, signing_key: str = "") -> Any:
+    def run(self, name: str, blessed: int = 1, servable: int = 1, **options: Any) -> Any:
         """Judges and releases a model, and returns what the Pusher noted."""
 
         def known(key: str, uri: Path, kind: type, **properties: Any) -> tfx.dsl.Importer:
@@ -113,10 +125,12 @@ class Releases:
         check = known("ServingCheck", self.root / "blessing", standard_artifacts.InfraBlessing, blessed=servable)
         evaluation = known("Evaluation", self.evaluation, standard_artifacts.ModelEvaluation)
         examples = known("Examples", self.root, standard_artifacts.Examples, **{FINGERPRINT_PROPERTY_NAME: "f1"})
+        statistics = known("Statistics", self.statistics, standard_artifacts.ExampleStatistics)
+        released = {"serving_dir": str(self.serving), "classes": CLASSES, "public_key": ""}
         resolver = tfx.dsl.Resolver(
             strategy_class=ModelInProductionStrategy,
+            config={**released, "copies": str(self.root / "copies")},
             model=tfx.dsl.Channel(type=standard_artifacts.Model),
-            pushed_model=tfx.dsl.Channel(type=standard_artifacts.PushedModel),
             candidate=model.outputs["result"],
         ).with_id("BaselineResolver")
         pusher = ReleasePusher(
@@ -125,21 +139,27 @@ class Releases:
             infra_blessing=check.outputs["result"],
             evaluation=evaluation.outputs["result"],
             examples=examples.outputs["result"],
+            statistics=statistics.outputs["result"],
             serving_dir=self.serving,
-            options=ReleaseOptions(signing_key=signing_key, keep=keep),
+            options=ReleaseOptions(**options),
             config_digest="c1",
         ).with_id("Pusher")
         pusher.add_upstream_node(resolver)
-        self.bench.run(model, blessing, check, evaluation, examples, resolver, pusher)
+        self.bench.run(model, blessing, check, evaluation, examples, statistics, resolver, pusher)
         return self.bench.output("Pusher", "pushed_model")
 
     @property
-    def baseline(self) -> str | None:
-        """Name of the model that the last run would have been compared with."""
+    def baseline(self) -> int | None:
+        """The version that the last run would have been compared with."""
         last = self.bench._executions("BaselineResolver")[-1]
         with Metadata(self.bench._connection()) as handle:
             found = execution_lib.get_output_artifacts(handle, last.id).get("model", [])
-        return Path(found[0].uri).name if found else None
+        if not found:
+            return None
+        released = Path(found[0].get_string_custom_property(PUSHED_DESTINATION))
+        copied = Path(serving_model_path(found[0].uri))
+        assert measure_model(copied) == measure_model(released) == read_manifest(released).model_digest
+        return int(found[0].get_string_custom_property(PUSHED_VERSION))
 
     @property
     def states(self) -> dict[int, State]:
@@ -147,9 +167,7 @@ class Releases:
 
     def conclude(self, pushed: Any) -> Summary:
         """What a run says that ended with this note."""
-        summary = begin_summary(
-            "run", Path("/data"), ["Negative", "Positive"], PositiveClasses(), Config(), Path("/log")
-        )
+        summary = begin_summary("run", Path("/data"), CLASSES, PositiveClasses(), Config(), Path("/log"))
         properties = {"pushed_destination": pushed.get_string_custom_property("pushed_destination")}
         note = Artifact(pushed.id, "PushedModel", pushed.uri, properties)
         pusher = Execution(1, "run", "Pusher", "complete", 1.0, {}, outputs={"pushed_model": [note]})
@@ -194,7 +212,9 @@ def test_a_release_says_what_it_is_and_is_taken_over_when_nothing_changed(releas
     assert (manifest.config_digest, manifest.lineage.data_fingerprint) == ("c1", "f1")
     assert manifest.lineage.pipeline == "bench" and manifest.lineage.run_id and releases.baseline is None
     assert manifest.lineage.execution == releases.bench._executions("Pusher")[0].id
-    assert set(manifest.lineage.artifacts) == {"model", "model_blessing", "infra_blessing", "evaluation", "examples"}
+    inputs = {"model", "model_blessing", "infra_blessing", "evaluation", "examples", "statistics"}
+    assert set(manifest.lineage.artifacts) == inputs
+    assert (folder / STATISTICS_FOLDER / "Split-train" / "FeatureStats.pb").read_bytes() == b"train"
     assert releases.run("a").id == pushed.id and releases.bench.states("Pusher") == ["COMPLETE", "CACHED"]
     # Other options make the Pusher work anew; the model is in use already.
     assert version_of(releases.run("a", keep=3)) == number and list(releases.states) == [number]
@@ -203,6 +223,29 @@ def test_a_release_says_what_it_is_and_is_taken_over_when_nothing_changed(releas
     assert measure_model(exports[0]) != measure_model(exports[1])
     assert version_of(releases.run("a, trained again")) == number and list(releases.states) == [number]
     assert releases.conclude(pushed).verdict == Verdict.RELEASED
+
+
+def test_the_baseline_comes_from_the_release_when_the_artifacts_are_gone(
+    releases: Releases, caplog: pytest.LogCaptureFixture
+) -> None:
+    first, second = (version_of(releases.run(name)) for name in ("a", "b"))
+    for name in ("a", "b"):
+        shutil.rmtree(releases.models[name])
+    third = version_of(releases.run("c"))
+    assert releases.baseline == second
+    shutil.rmtree(releases.root / "copies")
+    releases.run("c", keep=9)
+    assert releases.baseline == second, "not itself"
+    # A version that is damaged or has other classes is passed over; the former is said.
+    (releases.serving / str(second) / "saved_model.pb").write_bytes(b"damaged")
+    with caplog.at_level(logging.WARNING, "crackgate"):
+        releases.run("c", keep=8)
+    assert releases.baseline == first and f"version {second} is passed over" in caplog.text
+    other = Path(shutil.copytree(releases.serving / str(third), releases.root / "other"))
+    (other / CARD_FILE).write_text(json.dumps({"classes": ["Positive", "Negative"]}))
+    publish(other, releases.serving, Release(lineage=Lineage(pipeline="toy", run_id="toy")))
+    releases.run("c", allow_other_classes=True)
+    assert releases.baseline == first
 
 
 def test_a_model_that_failed_a_check_is_not_released(releases: Releases) -> None:
@@ -216,10 +259,10 @@ def test_what_was_rolled_back_is_neither_released_again_nor_the_baseline(release
     first = version_of(releases.run("a"))
     pushed = releases.run("b")
     second = version_of(pushed)
-    assert second > first and releases.baseline == "a"
+    assert second > first and releases.baseline == first
     roll_back(releases.serving, None, "ann@office", "missed cracks in the rain")
     again = releases.run("b")
-    assert again.id == pushed.id and releases.bench.states("Pusher")[-1] == "CACHED" and releases.baseline == "a"
+    assert again.id == pushed.id and releases.bench.states("Pusher")[-1] == "CACHED" and releases.baseline == first
     refused = releases.run("b", keep=9)
     assert not is_pushed(refused) and refused.get_string_custom_property("pushed_version") == str(second)
     trained_again = releases.run("b, trained again")
@@ -230,7 +273,7 @@ def test_what_was_rolled_back_is_neither_released_again_nor_the_baseline(release
         assert "by ann@office: missed cracks in the rain" in summary.reasons[0]
         assert f"crackgate rollback --to {second}" in summary.reasons[1]
     third = version_of(releases.run("c"))
-    assert third > second and releases.baseline == "a", "the one that serves"
+    assert third > second and releases.baseline == first, "the one that serves"
     assert not is_pushed(releases.run("b, trained again", keep=8)), "nor after another release"
 
     roll_back(releases.serving, second, "ann@office", "it was the lens")

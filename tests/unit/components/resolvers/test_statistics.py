@@ -1,84 +1,99 @@
-"""The statistics of the last release, from a metadata store of a few runs."""
+"""The statistics of the last release, from serving directories of a few versions."""
 
-from collections.abc import Sequence
+import logging
+import shutil
+from pathlib import Path
 
 import ml_metadata as mlmd
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from ml_metadata.proto import metadata_store_pb2
-from tfx.types import Artifact, standard_artifacts
+from tfx.types import Artifact
+from tfx.types.artifact_utils import get_split_uri
 
 from components.resolvers.statistics import ReleasedStatisticsStrategy
-from crackgate.contracts.pushed_model import PUSHED, PUSHED_DESTINATION, PUSHED_VERSION
+from crackgate.contracts.stored_example import SPLITS
+from crackgate.releases import publish, roll_back
+from crackgate.releases.signatures import Signer
+from tests.helpers.pushing import RELEASE, write_model
+
+CLASSES = ["Negative", "Positive"]
 
 
-class _Runs:
-    """A store, and what its runs made or took over."""
+class _Releases:
+    """A store, and versions whose statistics say the version's name."""
 
-    def __init__(self) -> None:
+    def __init__(self, root: Path) -> None:
         config = metadata_store_pb2.ConnectionConfig()
         config.fake_database.SetInParent()
         self.store = mlmd.MetadataStore(config)
-        self._run = self.store.put_context_type(metadata_store_pb2.ContextType(name="pipeline_run"))
-        self._execution = self.store.put_execution_type(metadata_store_pb2.ExecutionType(name="component"))
-        self.statistics: list[Artifact] = []
-        self.pushed: list[Artifact] = []
+        self.root, self.serving = root, root / "serving"
+        self.model = write_model(root / "model")
 
-    def _put(self, artifact: Artifact) -> Artifact:
-        artifact.uri = "somewhere"
-        artifact.type_id = self.store.put_artifact_type(artifact.artifact_type, can_add_fields=True)
-        (artifact.id,) = self.store.put_artifacts([artifact.mlmd_artifact])
-        return artifact
+    def release(self, said: str | None, signer: Signer | None = None) -> Path:
+        statistics = self.root / "statistics"
+        for split in SPLITS if said else ():
+            (statistics / f"Split-{split}").mkdir(parents=True)
+            (statistics / f"Split-{split}" / "FeatureStats.pb").write_text(f"{said} {split}")
+        folder = publish(self.model, self.serving, RELEASE, signer, statistics if said else None)
+        shutil.rmtree(statistics, ignore_errors=True)
+        return folder
 
-    def new_statistics(self) -> Artifact:
-        self.statistics.append(self._put(standard_artifacts.ExampleStatistics()))
-        return self.statistics[-1]
+    def artifacts(self, classes: list[str] = CLASSES, public_key: str = "") -> list[Artifact]:
+        strategy = ReleasedStatisticsStrategy(str(self.serving), classes, public_key)
+        return strategy.resolve_artifacts(self.store, {"statistics": []})["statistics"]
 
-    def new_release(self, version: int) -> Artifact:
-        pushed = standard_artifacts.PushedModel()
-        pushed.set_int_custom_property(PUSHED, 1)
-        pushed.set_string_custom_property(PUSHED_DESTINATION, f"/no/such/serving/{version}")
-        pushed.set_string_custom_property(PUSHED_VERSION, str(version))
-        self.pushed.append(self._put(pushed))
-        return self.pushed[-1]
-
-    def run(self, *made: Artifact, resolved: Sequence[Artifact] = ()) -> None:
-        """A run whose components made artifacts or took them over from the cache, and whose resolvers found others."""
-        context = metadata_store_pb2.Context(type_id=self._run, name=f"run {len(self.store.get_contexts())}")
-        (number,) = self.store.put_contexts([context])
-        context.id = number
-        kinds = metadata_store_pb2.Event
-        for artifacts, kind in ((made, kinds.OUTPUT), (resolved, kinds.INTERNAL_OUTPUT)):
-            execution = metadata_store_pb2.Execution(type_id=self._execution)
-            pairs = [(artifact.mlmd_artifact, kinds(type=kind)) for artifact in artifacts]
-            self.store.put_execution(execution, pairs, [context])
-
-    def resolve(self) -> list[Artifact]:
-        inputs = {"statistics": self.statistics, "pushed_model": self.pushed}
-        return ReleasedStatisticsStrategy().resolve_artifacts(self.store, inputs)["statistics"]
+    def said(self, classes: list[str] = CLASSES, public_key: str = "") -> str | None:
+        artifacts = self.artifacts(classes, public_key)
+        if not artifacts:
+            return None
+        texts = [(Path(get_split_uri(artifacts, split)) / "FeatureStats.pb").read_text().split() for split in SPLITS]
+        assert [split for _, split in texts] == list(SPLITS)
+        return texts[0][0]
 
 
-def test_without_a_release_there_are_none() -> None:
-    runs = _Runs()
-    runs.run(runs.new_statistics())
-    assert runs.resolve() == []
+@pytest.fixture
+def releases(tmp_path: Path) -> _Releases:
+    return _Releases(tmp_path)
 
 
-@pytest.mark.parametrize("again", [0, 1, 3])
-def test_they_are_those_of_the_newest_release_even_if_they_are_the_runs_own(again: int) -> None:
-    runs = _Runs()
-    first, shifted = runs.new_statistics(), runs.new_statistics()
-    runs.run(first, runs.new_release(1))
-    release = runs.new_release(2)
-    # TFX's resolvers leave what they found as internal outputs of the run.
-    runs.run(shifted, release, resolved=[first])
-    for _ in range(again):
-        runs.run(shifted, release, resolved=[shifted])
-    assert runs.resolve() == [shifted]
+def test_without_a_release_there_are_none(releases: _Releases) -> None:
+    assert releases.said() is None
 
 
-def test_a_run_that_released_nothing_does_not_count() -> None:
-    runs = _Runs()
-    first, other = runs.new_statistics(), runs.new_statistics()
-    runs.run(first, runs.new_release(1))
-    runs.run(other)
-    assert runs.resolve() == [first]
+def test_they_are_those_of_the_version_in_production_noted_once(releases: _Releases) -> None:
+    releases.release("first")
+    assert releases.said() == "first"
+    releases.release("second")
+    assert releases.said() == "second"
+    assert len({releases.artifacts()[0].id for _ in range(2)}) == 1
+    roll_back(releases.serving, None, "me", "bad")
+    assert releases.said() == "first"
+    assert releases.said(["Positive", "Negative"]) is None, "other classes cannot be compared"
+
+
+def test_a_version_without_statistics_is_said_and_no_older_one_is_taken(
+    releases: _Releases, caplog: pytest.LogCaptureFixture
+) -> None:
+    releases.release("first")
+    newest = releases.release(None)
+    with caplog.at_level(logging.WARNING, "crackgate"):
+        assert releases.said() is None
+    assert f"version {newest.name} keeps no statistics of its images" in caplog.text
+
+
+def test_versions_that_are_not_signed_as_required_are_passed_over_and_said(
+    releases: _Releases, caplog: pytest.LogCaptureFixture
+) -> None:
+    key = Ed25519PrivateKey.generate()
+    file = releases.root / "release.pub"
+    file.write_bytes(key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo))
+    releases.release("signed", Signer(key))
+    unsigned = releases.release("unsigned")
+    assert releases.said() == "unsigned"
+    with caplog.at_level(logging.WARNING, "crackgate"):
+        assert releases.said(public_key=str(file)) == "signed"
+    assert f"version {unsigned.name} is passed over: the release is not signed" in caplog.text
+    shutil.copy(file, releases.serving)
+    assert releases.said() == "signed"

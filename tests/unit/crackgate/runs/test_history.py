@@ -245,6 +245,18 @@ def test_the_lineage_of_a_refused_model_names_the_model_in_service(recorded: Rec
     assert (shown.baseline.version, shown.baseline.run_id) == (VERSION, FIRST)
 
 
+def test_a_baseline_from_the_serving_directory_names_its_version_and_run(recorded: RecordedRuns) -> None:
+    run = "20261122-160400"
+    recorded.begin(run)
+    examples = recorded.ingest(run, fingerprint="f2")
+    properties = {"pushed_version": str(VERSION), "pushed_destination": f"/serving/{VERSION}"}
+    released = recorded.execute(run, "BaselineResolver", outputs={"model": properties})["model"]
+    recorded.judge(run, examples, recorded.train(run, examples), baseline=released)
+    baseline = details(recorded, run).baseline
+    assert baseline is not None
+    assert (baseline.version, baseline.run_id, baseline.model.uri) == (VERSION, FIRST, f"/serving/{VERSION}")
+
+
 def test_the_lineage_of_a_stopped_run_begins_where_it_got_to(recorded: RecordedRuns) -> None:
     recorded.begin("stopped")
     recorded.ingest("stopped", fingerprint="f2")
