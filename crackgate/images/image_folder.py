@@ -4,6 +4,7 @@ import errno
 import hashlib
 import os
 import stat
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -95,19 +96,39 @@ def read_regular_file(path: str | bytes, max_bytes: int) -> bytes:
 
 
 def fingerprint(folder: Path, paths: Iterable[str]) -> str:
-    """Hex digest of the path, size, modification time and change time of files below `folder`.
+    """Hex digest of the path, size, modification time and readability of files below `folder`.
 
-    The change time reveals two files of one size and age that swapped names.
+    Files that share size and time count by their content, too: they may have swapped names. Other rights, links and the
+    place of the folder do not count.
     """
+    names = list(paths)
+    marks = [_mark(os.path.join(folder, name)) for name in names]
+    counts = Counter(marks)
     digest = hashlib.sha256()
-    for path in paths:
-        digest.update(os.fsencode(path) + b"\0")
-        try:
-            status = os.stat(os.path.join(folder, path))
-            digest.update(b"%d %d %d\0" % (status.st_size, status.st_mtime_ns, status.st_ctime_ns))
-        except OSError as error:
-            digest.update(b"unreadable %d\0" % (error.errno or 0))
+    for name, mark in zip(names, marks, strict=True):
+        content = _content_digest(os.path.join(folder, name)) if counts[mark] > 1 else b""
+        digest.update(os.fsencode(name) + b"\0" + mark + content + b"\0")
     return digest.hexdigest()
+
+
+def _mark(path: str) -> bytes:
+    try:
+        status = os.stat(path)
+    except OSError as error:
+        return b"unreadable %d" % (error.errno or 0)
+    # A file whose rights were mended must be read anew.
+    return b"%d %d %d" % (status.st_size, status.st_mtime_ns, os.access(path, os.R_OK))
+
+
+def _content_digest(path: str) -> bytes:
+    """Digest of a regular file; empty for what cannot be read, or might never end."""
+    try:
+        if not stat.S_ISREG(os.stat(path).st_mode):
+            return b""
+        with open(path, "rb") as file:
+            return hashlib.file_digest(file, "sha256").digest()
+    except OSError:
+        return b""
 
 
 def _is_folder(entry: os.DirEntry[str]) -> bool:

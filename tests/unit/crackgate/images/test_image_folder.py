@@ -198,6 +198,7 @@ def test_unusual_names_come_back_as_they_are(tmp_path: Path, name: str) -> None:
 def _sample(folder: Path) -> None:
     _write(folder, "a/1.jpg", "a/2.jpg", "b/3.jpg", "b/deep/4.jpg")
     for path in folder.rglob("*.jpg"):
+        path.write_bytes(b"pictur" + path.stem.encode())
         # As unpacked from an archive: all of one age.
         os.utime(path, ns=(10**18, 10**18))
 
@@ -237,10 +238,19 @@ def test_the_fingerprint_changes_when(tmp_path: Path, change: Callable[[Path], o
     assert _print(tmp_path) != before
 
 
+def _take_over(folder: Path) -> None:
+    for path in [*folder.glob("[ab]"), *(folder / "copy").iterdir()]:
+        shutil.rmtree(path) if path.parent == folder else path.rename(folder / path.name)
+    (folder / "copy").rmdir()
+
+
 NO_CHANGES: dict[str, Callable[[Path], object]] = {
     "nothing happens": lambda _: None,
     "a file is read": lambda folder: (folder / "a/1.jpg").read_bytes(),
     "an empty folder appears": lambda folder: (folder / "c").mkdir(),
+    "rights change": lambda folder: (folder / "a/1.jpg").chmod(0o400),
+    "a file gets another link": lambda folder: os.link(folder / "a/1.jpg", folder.parent / f"{folder.name} link"),
+    "all is unpacked again": lambda folder: (shutil.copytree(folder, folder / "copy"), _take_over(folder)),
     "a file comes and goes": lambda folder: (_write(folder, "a/9.jpg"), (folder / "a/9.jpg").unlink()),
 }
 
