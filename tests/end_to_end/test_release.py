@@ -167,7 +167,9 @@ def test_an_identical_run_repeats_nothing(first_run: Run, photographs: Path, wor
         "ServingCheck",
         "Evaluator",
         "Trainer",
+        "StatisticsGen",
         "ImageExampleGen",
+        "CuratedSchema",
     ]
     assert {link["run_id"] for link in shown["links"]} == {first_run_id}, "that is where everything was made"
     assert not any(made["gone"] for link in shown["links"] for made in link["made"])
