@@ -14,6 +14,7 @@ from crackgate_cli.inspect import inspect
 from crackgate_cli.kubeflow import kubeflow_app
 from crackgate_cli.options import RUN_EXIT_CODES
 from crackgate_cli.predict import predict
+from crackgate_cli.prune import prune
 from crackgate_cli.rollback import rollback
 from crackgate_cli.run import run
 from crackgate_cli.runs import runs_app
@@ -75,5 +76,8 @@ app.command(
     epilog="Exit codes: 0 done, or that version is in production already, 1 the version is not as it was released, or "
     "the serving directory cannot be changed, 2 usage: there is no such version."
 )(rollback)
+app.command(epilog="Exit codes: 0 removed, or shown, 1 something could not be removed, 2 usage, or a run is going on.")(
+    prune
+)
 app.command()(train_worker)
 app.add_typer(kubeflow_app, name="kubeflow")

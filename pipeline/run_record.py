@@ -13,6 +13,7 @@ from crackgate.contracts.positive_names import PositiveClasses
 from crackgate.runs.conclusion import conclude
 from crackgate.runs.log_file import log_to_file
 from crackgate.runs.summary import Summary, begin_summary
+from crackgate.runs.temporary_folder import take_temporary_folder
 from pipeline.beam_profiles import check_beam
 from pipeline.interruption import interruptible
 from pipeline.progress import ComponentEvents, LiveDisplay, PlainDisplay
@@ -44,6 +45,7 @@ def record_run(
     with workspace.locked() as warning:
         request.warn(filter(None, [warning]))
         began = time.monotonic()
+        take_temporary_folder()
         folder = workspace.create_run_folder()
         log_file = workspace.logs / f"{folder.name}.log"
         summary = begin_summary(folder.name, request.data, classes, positive, request.config, log_file)

@@ -56,8 +56,9 @@ def note_artifact(store: mlmd.MetadataStore, artifact: types.Artifact) -> types.
     known = [each for each in store.get_artifacts_by_uri(artifact.uri) if each.type_id == type_id]
     if known:
         artifact.set_mlmd_artifact(known[0])
-        return artifact
     artifact.type_id = type_id
-    artifact.mlmd_artifact.state = metadata_store_pb2.Artifact.LIVE
-    (artifact.id,) = store.put_artifacts([artifact.mlmd_artifact])
+    # A change of the note would be another key of the Evaluator's cache.
+    if artifact.mlmd_artifact.state != metadata_store_pb2.Artifact.LIVE:
+        artifact.mlmd_artifact.state = metadata_store_pb2.Artifact.LIVE
+        (artifact.id,) = store.put_artifacts([artifact.mlmd_artifact])
     return artifact

@@ -12,8 +12,6 @@ from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from crackgate.contracts.model_files import CARD_FILE
 from crackgate.releases.durable_files import MODEL_FILE
 from crackgate.releases.manifest import Manifest
@@ -78,6 +76,7 @@ def _digest(*parts: str | bytes) -> str:
 
 def _variables(model: Path) -> Iterable[str]:
     """The values of the variables, by their place in the model's list."""
+    import numpy as np
     from tensorflow import train
 
     reader = train.load_checkpoint(str(model / "variables" / "variables"))

@@ -250,7 +250,9 @@ def _verdict(run: Run) -> tuple[Verdict | Unconcluded, _Source, list[str]]:
         verdict = Verdict.RELEASED if run.pushed.properties.get(PUSHED) else refused
         return verdict, "ML Metadata", summary.reasons if summary else []
     component_in = {execution.state: name for name, execution in run.executions.items()}
-    where = f"at {component_in['running']}" if "running" in component_in else "before or between its components"
+    # `crackgate prune` marks executions of killed runs as canceled.
+    component = component_in.get("running") or component_in.get("canceled")
+    where = f"at {component}" if component else "before or between its components"
     if run.is_running:
         return Unconcluded.RUNNING, "ML Metadata", [f"now {where}"]
     if "failed" in component_in:

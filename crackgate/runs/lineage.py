@@ -8,11 +8,13 @@ from typing import Any
 
 import ml_metadata as mlmd
 from google.protobuf.json_format import MessageToDict
+from ml_metadata.proto.metadata_store_pb2 import Artifact as ArtifactProto
 from ml_metadata.proto.metadata_store_pb2 import ConnectionConfig, Event, SqliteMetadataSourceConfig
 from ml_metadata.proto.metadata_store_pb2 import Execution as ExecutionProto
 
 # The Evaluator's input for the model in production, which has a lineage of its own.
 BASELINE_INPUT = "baseline_model"
+_UNFINISHED = (ExecutionProto.NEW, ExecutionProto.RUNNING)
 
 
 class MetadataError(Exception):
@@ -128,6 +130,24 @@ def read_run(connection: ConnectionConfig, run_id: str) -> dict[str, Execution]:
     """Returns the run's executions by component id, without those that it never reached."""
     executions = _read_executions(mlmd.MetadataStore(connection), run_id)
     return {execution.component: execution for execution in sorted(executions, key=lambda each: each.id)}
+
+
+def mark_stale(metadata_file: Path) -> None:
+    """Notes that artifacts are gone whose file or folder is missing, and that executions ended that were killed.
+
+    No run may go on.
+    """
+    store = _connect(metadata_file, SqliteMetadataSourceConfig.READWRITE)
+    gone = [each for each in store.get_artifacts() if each.state == ArtifactProto.LIVE and not Path(each.uri).exists()]
+    for artifact in gone:
+        artifact.state = ArtifactProto.DELETED
+    killed = [each for each in store.get_executions() if each.last_known_state in _UNFINISHED]
+    for execution in killed:
+        execution.last_known_state = ExecutionProto.CANCELED
+    if gone:
+        store.put_artifacts(gone)
+    if killed:
+        store.put_executions(killed)
 
 
 def _open(metadata_file: Path) -> mlmd.MetadataStore:

@@ -39,8 +39,9 @@ TYPES = {
 class RecordedRuns:
     """Writes runs into a workspace, the way TFX and `crackgate run` do."""
 
-    def __init__(self, root: Path):
-        self.workspace = Workspace(root)
+    def __init__(self, root: Path, artifacts: Path = Path("/artifacts")):
+        """`artifacts` is the folder of all artifacts, which nobody makes."""
+        self.workspace, self._artifacts = Workspace(root), artifacts
         root.mkdir(exist_ok=True)
         mode = SqliteMetadataSourceConfig.READWRITE_OPENCREATE
         sqlite = SqliteMetadataSourceConfig(filename_uri=str(self.workspace.metadata_file), connection_mode=mode)
@@ -69,7 +70,9 @@ class RecordedRuns:
         made = {}
         for name, properties in (outputs or {}).items():
             type_id = self._type_id(TYPES[name], lambda name: self.store.put_artifact_type(ArtifactType(name=name)))
-            made[name] = Artifact(type_id=type_id, uri=f"/artifacts/{component}/{name}/{run_id}")
+            made[name] = Artifact(
+                type_id=type_id, uri=str(self._artifacts / component / name / run_id), state=Artifact.LIVE
+            )
             _set_properties(made[name], {"tfx_version": "1.21.0", **properties})
         ids = self._put(run_id, component, "COMPLETE", inputs or {}, made, parameters or {})
         return dict(zip(made, ids[len(inputs or {}) :], strict=True))
