@@ -1,5 +1,6 @@
 """The entry point that the TFX Tuner calls: which options give the lowest eval loss."""
 
+import contextlib
 import logging
 import shutil
 import tempfile
@@ -20,6 +21,7 @@ from trainer.fit.time_left import time_left
 from trainer.network.backbones import build_backbone, split_at_top
 from trainer.network.classifier import build_head
 from trainer.strategy import build_strategy
+from trainer.trainer_arguments import check_arguments, readable_examples
 
 log = logging.getLogger("crackgate")
 
@@ -27,10 +29,14 @@ log = logging.getLogger("crackgate")
 def tuner_fn(fn_args: FnArgs) -> TunerFnResult:
     """Prepares a search over learning rates, dropout and how much of the backbone is fine-tuned.
 
-    `custom_config` holds what `run_fn` takes, and `trials`. A search that was killed resumes.
+    `custom_config` and the examples are what `run_fn` takes, and `trials` is how many trainings to compare. A search
+    that was killed resumes. ValueError says what cannot be tuned with.
     """
+    check_arguments(fn_args)
     config = fn_args.custom_config
-    options = TrainOptions.model_validate(config["options"])
+    if "trials" not in config:
+        raise ValueError(f"custom_config: received {sorted(config)}, needed is 'trials', how many trainings to compare")
+    options = TrainOptions.model_validate(config.get("options", {}))
     if options.strategy == "multi_worker":
         log.info("tuning on one device: workers share a training, not a search")
         options = options.model_copy(update={"strategy": "one"})
@@ -92,15 +98,17 @@ class _StagesTuner(keras_tuner.Tuner):
         """Runs all views once through the backbone, cut as low as any trial needs it."""
         options = self._options
         self._began, self._before = time.monotonic(), len(self.oracle.end_order)
-        self._temporary = tempfile.TemporaryDirectory(dir=self._fn_args.working_dir)
+        self._at_end = contextlib.ExitStack()
+        self._temporary = self._at_end.enter_context(tempfile.TemporaryDirectory(dir=self._fn_args.working_dir))
+        readable = self._at_end.enter_context(readable_examples(self._fn_args))
         self._strategy = build_strategy(options)
         keras.utils.set_random_seed(options.seed)
         self._backbone = build_backbone(options.backbone, options.image_size, options.weights)
         lower, self._upper = split_at_top(self._backbone, min(1.0, 2 * options.fine_tune_share))
         self._pretrained = self._upper.get_weights()
-        files = self._fn_args.train_files, self._fn_args.eval_files
+        files = readable.train_files, readable.eval_files
         with self._strategy.scope():
-            self._views = training_views(lower, self._upper, options, *files, Path(self._temporary.name))
+            self._views = training_views(lower, self._upper, options, *files, Path(self._temporary))
 
     def run_trial(self, trial: Any) -> dict[str, float]:
         """Trains from the pretrained weights with a trial's values; gives the eval loss of the model that is kept."""
@@ -114,7 +122,7 @@ class _StagesTuner(keras_tuner.Tuner):
         self._upper.set_weights(self._pretrained)
         _train_only_top(self._backbone, self._upper, options.fine_tune_share)
         head = build_head(self._backbone.output_shape[-1], len(self._fn_args.custom_config["classes"]), options)
-        logs = Path(self._temporary.name, f"logs-{trial.trial_id}")
+        logs = Path(self._temporary, f"logs-{trial.trial_id}")
         with self._strategy.scope():
             try:
                 stages = train_stages(self._upper, head, self._views, options, logs, folder)
@@ -129,7 +137,7 @@ class _StagesTuner(keras_tuner.Tuner):
 
     def on_search_end(self) -> None:
         """Removes the trials' files, which the oracle has in memory; raises ValueError if all trials failed."""
-        self._temporary.cleanup()
+        self._at_end.close()
         if not self.oracle.get_best_trials():
             raise ValueError(
                 f"all {self._trials} trials failed, for reasons in the log: "

@@ -44,7 +44,7 @@ def find_faults(
 ) -> list[str]:
     """One sentence for each reason not to train on these images; `buckets` are the hash buckets of each split."""
     found, rejected = account.found, account.rejected
-    examples = "; ".join(f"{row.path!r} ({row.reason})" for row in rejected[:3])
+    examples = "; ".join(map(_say, {row.reason: row for row in reversed(rejected)}.values()))
     if account.ingested == 0:
         return [f"no usable image among {found} files" + (f", for example {examples}" if rejected else "")]
     faults = []
@@ -65,6 +65,10 @@ def find_faults(
         for split in account.splits
         for fault in _find_split_faults(account, split, totals, max_imbalance, _groups_needed(buckets))
     ]
+
+
+def _say(rejected: AccountRow) -> str:
+    return f"{rejected.path!r} ({': '.join(filter(None, (rejected.reason, rejected.detail)))})"
 
 
 def _groups_needed(buckets: Mapping[str, int]) -> int:

@@ -9,11 +9,11 @@ from crackgate.model.positive_classes import names_cracks
 
 # With what people write into the same word: "trainset", "testdata".
 _SPLITS = {
-    split: re.compile(f"({words})(data)?(sets?|images?|imgs?|splits?)?")
+    split: re.compile(f"({words})(s?daten|data)?(sets?|images?|imgs?|splits?)?")
     for split, words in {
-        TRAIN_SPLIT: r"train(ing)?",
-        EVAL_SPLIT: r"val(id(ation)?)?|eval(uation)?|dev(elopment)?",
-        TEST_SPLIT: r"test(ing)?|holdout",
+        TRAIN_SPLIT: r"train(ings?)?|trn|entrenamiento|entra[iî]nement|treino|treinamento|addestramento",
+        EVAL_SPLIT: r"val(id(ation|ierungs?|aci[oó]n|a[cç][aã]o|azione)?)?|vld|eval(uation)?|dev(elopment)?",
+        TEST_SPLIT: r"test(ing|e)?|tst|pruebas?|holdout",
     }.items()
 }
 _HOLD_OUT = re.compile(r"hold[ _-]out")

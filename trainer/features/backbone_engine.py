@@ -27,13 +27,13 @@ class Engine(Protocol):
     channels: int
 
     def start(
-        self, images: np.ndarray, activations: np.ndarray | None, features: np.ndarray, rough: bool = False
+        self, images: np.ndarray, activations: np.ndarray | None, features: np.ndarray | None, rough: bool = False
     ) -> None:
         """Begins to compute float32 images (n, size, size, 3) in 0 to 255, which may change after this returns.
 
         `activations` receives the lower part's output, (n, height, width, channels) of any float type, unless None.
-        `features` receives the upper part's, averaged over the picture: float32 (n, channels).
-        With `rough`, bfloat16 is enough.
+        `features` receives the upper part's, averaged over the picture: float32 (n, channels). The upper part does not
+        run where it is None. With `rough`, bfloat16 is enough.
         """
 
     def finish(self) -> None:
@@ -63,17 +63,23 @@ class TensorFlowEngine:
         self.activation_shape, self.channels = lower.output_shape[1:], upper.output_shape[-1]
         if tf.distribute.has_strategy():
             lower, upper = (training_copy(part, "float32") for part in (lower, upper))
-        self._run = on_all_devices(tf.function(_joined(lower, upper), reduce_retracing=True, autograph=False))
+        self._run, self._run_lower = (
+            on_all_devices(tf.function(part, reduce_retracing=True, autograph=False))
+            for part in (_joined(lower, upper), lambda images: lower(images, training=False))
+        )
 
     def start(
         self,
         images: np.ndarray,
         activations: np.ndarray | None,
-        features: np.ndarray,
+        features: np.ndarray | None,
         rough: bool = False,  # noqa: ARG002
     ) -> None:
         """See `Engine`."""
-        cut, features[:] = self._run(images)
+        if features is None:
+            cut = self._run_lower(images)
+        else:
+            cut, features[:] = self._run(images)
         if activations is not None:
             activations[:] = cut
 
@@ -94,33 +100,43 @@ class OpenVinoEngine:
         network = openvino.convert_model(function)
         self._request_shape = [_REQUEST, *shape]
         network.reshape(self._request_shape)
-        self._exact = self._rough = InferenceRequests(network, "THROUGHPUT")
-        if computes_in_bfloat16():
-            self._rough = InferenceRequests(network, "THROUGHPUT", "bf16")
+        self._network = network
+        self._requests: dict[tuple[bool, bool], InferenceRequests] = {}
 
     def start(
-        self, images: np.ndarray, activations: np.ndarray | None, features: np.ndarray, rough: bool = False
+        self, images: np.ndarray, activations: np.ndarray | None, features: np.ndarray | None, rough: bool = False
     ) -> None:
         """See `Engine`; waits only while every request is busy."""
-        requests = self._rough if rough else self._exact
+        requests = self._compiled(rough and computes_in_bfloat16(), whole=features is not None)
         for first in range(0, len(images), _REQUEST):
             rows = slice(first, first + _REQUEST)
             # A copy, because the caller may change the images. Black images fill up the last request.
             pixels = np.zeros(self._request_shape, np.float32)
             pixels[: len(images[rows])] = images[rows]
-            requests.start(pixels, _writing(None if activations is None else activations[rows], features[rows]))
+            wanted = [None if array is None else array[rows] for array in (activations, features)]
+            requests.start(pixels, _writing(wanted))
 
     def finish(self) -> None:
         """See `Engine`."""
-        for requests in (self._exact, self._rough):
+        for requests in self._requests.values():
             requests.finish()
 
+    def _compiled(self, rough: bool, whole: bool) -> InferenceRequests:
+        """The backbone, or its lower part alone, compiled when it is first asked for."""
+        if (rough, whole) not in self._requests:
+            network = self._network
+            if not whole:
+                network = import_openvino().Model([network.output(0)], network.get_parameters())
+            self._requests[rough, whole] = InferenceRequests(network, "THROUGHPUT", "bf16" if rough else "f32")
+        return self._requests[rough, whole]
 
-def _writing(activations: np.ndarray | None, features: np.ndarray) -> Callable[[Sequence[np.ndarray]], None]:
+
+def _writing(wanted: Sequence[np.ndarray | None]) -> Callable[[Sequence[np.ndarray]], None]:
     def write(outputs: Sequence[np.ndarray]) -> None:
-        features[:] = outputs[1][: len(features)]
-        if activations is not None:
-            activations[:] = outputs[0][: len(activations)]
+        # The lower part alone has one output.
+        for array, output in zip(wanted, outputs, strict=False):
+            if array is not None:
+                array[:] = output[: len(array)]
 
     return write
 

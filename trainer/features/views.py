@@ -119,10 +119,9 @@ def compute_activations(
     be smaller. The rest is as for `compute_views`.
     """
     count, done = len(activations), 0
-    features = np.empty((count, engine.channels), np.float32)
     for batch, labels in _views(images, augment, 1, versions, at_once):
         rows = slice(done, done + len(labels))
-        engine.start(batch.numpy()[: len(labels)], activations[rows], features[rows], rough=True)
+        engine.start(batch.numpy()[: len(labels)], activations[rows], None, rough=True)
         done = rows.stop
         log.info("%s images through the backbone: %d of %d", name, done, count)
     engine.finish()

@@ -1,4 +1,4 @@
-"""A TFX pipeline without our components: it imports examples, and trains with `trainer.run_fn`."""
+"""A TFX pipeline without our components: it imports examples, tunes with `trainer.tuner` and trains with `run_fn`."""
 
 import json
 from collections.abc import Callable
@@ -16,7 +16,9 @@ if TYPE_CHECKING:
 CLASSES = ["Negative", "Positive"]
 
 
-def test_trains_on_imported_examples(new_bench: Callable[[], "Bench"], photographs: Path, tmp_path: Path) -> None:
+def test_tunes_and_trains_on_imported_examples(
+    new_bench: Callable[[], "Bench"], photographs: Path, tmp_path: Path
+) -> None:
     with tf.io.TFRecordWriter(str(tmp_path / "images.tfrecord")) as writer:
         for label, name in enumerate(CLASSES):
             for file in sorted((photographs / name).iterdir()):
@@ -27,16 +29,26 @@ def test_trains_on_imported_examples(new_bench: Callable[[], "Bench"], photograp
     example_gen = tfx.components.ImportExampleGen(input_base=str(tmp_path))
     statistics_gen = tfx.components.StatisticsGen(examples=example_gen.outputs["examples"])
     schema_gen = tfx.components.SchemaGen(statistics=statistics_gen.outputs["statistics"])
+    config = {"classes": CLASSES, "options": {"image_size": 32, "views": 2, "head_epochs": 2, "fine_tune_epochs": 0}}
+    tuner = tfx.components.Tuner(
+        tuner_fn="trainer.tuner.tuner_fn",
+        examples=example_gen.outputs["examples"],
+        schema=schema_gen.outputs["schema"],
+        train_args=tfx.proto.TrainArgs(),
+        eval_args=tfx.proto.EvalArgs(),
+        custom_config={**config, "trials": 1},
+    )
     trainer = tfx.components.Trainer(
         run_fn="trainer.run_fn.run_fn",
         examples=example_gen.outputs["examples"],
         schema=schema_gen.outputs["schema"],
         train_args=tfx.proto.TrainArgs(num_steps=5),
         eval_args=tfx.proto.EvalArgs(),
-        custom_config={"classes": CLASSES, "options": {"image_size": 32, "views": 2, "head_epochs": 2}},
+        hyperparameters=tuner.outputs["best_hyperparameters"],
+        custom_config=config,
     )
     bench = new_bench()
-    bench.run(example_gen, statistics_gen, schema_gen, trainer)
+    bench.run(example_gen, statistics_gen, schema_gen, tuner, trainer)
     model = Path(bench.output("Trainer", "model").uri) / "Format-Serving"
     assert json.loads((model / CARD_FILE).read_text(encoding="utf-8"))["classes"] == CLASSES
     served = tf.saved_model.load(str(model)).signatures["predict_images"]

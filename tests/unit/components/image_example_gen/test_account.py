@@ -56,7 +56,7 @@ def test_good_counts_have_no_fault() -> None:
     ("rejected", "said"),
     [
         (0, "no usable image among 0 files"),
-        (2, "no usable image among 2 files, for example 'Positive/0\\n.jpg' (trunc"),
+        (2, "no usable image among 2 files, for example 'Positive/0\\n.jpg' (truncated: cut)"),
     ],
 )
 def test_without_a_usable_image_that_is_all_that_is_said(rejected: int, said: str) -> None:
@@ -101,7 +101,7 @@ def test_exactly_the_allowed_share_of_rejected_files_passes_and_one_more_does_no
     assert _find_faults(_account(images, rejected), CLASSES, rejected / found, 1) == []
     (fault,) = _find_faults(_account(images, rejected), CLASSES, (rejected - 0.5) / found, 1)
     assert fault.startswith(f"{rejected} of {found} files were rejected (")
-    assert "(data.max_rejected_share), for example 'Positive/0\\n.jpg' (truncated)" in fault
+    assert "(data.max_rejected_share), for example 'Positive/0\\n.jpg' (truncated: cut)" in fault
 
 
 def test_a_share_that_binary_fractions_only_come_near_is_taken_at_its_word() -> None:

@@ -62,6 +62,9 @@ def test_a_folder_without_images_has_no_classes(tmp_path: Path) -> None:
         ("TrainImages", "ValImages", "TestImages"),
         ("train (1)", "val v2", "Hold-Out"),
         ("train_224x224", "val_224x224", "test_224x224"),
+        ("trn", "vld", "tst"),
+        ("Trainingsdaten", "Validierungsdaten", "Testdaten"),
+        ("entrenamiento", "validación", "prueba"),
     ],
 )
 def test_folders_of_splits_are_used_as_they_are(tmp_path: Path, train: str, evaluation: str, test: str) -> None:

@@ -49,6 +49,17 @@ def test_rough_features_are_near_the_exact_ones() -> None:
     assert np.linalg.norm(rough - exact) < 0.2 * np.linalg.norm(exact)
 
 
+@pytest.mark.parametrize("make", [OpenVinoEngine, TensorFlowEngine])
+def test_the_lower_part_runs_alone(
+    make: Callable[[keras.Model, keras.Model], Engine], new_toy_backbone: Callable[[], keras.Model]
+) -> None:
+    engine = make(*split_at_top(new_toy_backbone(), 0.4))
+    alone = np.full((COUNT, *engine.activation_shape), np.nan, np.float32)
+    engine.start(_images(32), alone, None)
+    engine.finish()
+    np.testing.assert_allclose(alone, _run(engine, _images(32))[0], rtol=1e-5, atol=1e-5)
+
+
 def test_everything_started_is_there_in_its_place(new_toy_backbone: Callable[[], keras.Model]) -> None:
     parts = split_at_top(new_toy_backbone(), 0.4)
     images = np.random.default_rng(2).uniform(0, 255, (50, 32, 32, 3)).astype(np.float32)
