@@ -9,6 +9,7 @@ from tfx.utils import path_utils
 
 from components.data_page.executor import PAGE_FILE
 from crackgate.config.configuration import Config
+from crackgate.contracts.doubtful_label import DoubtfulLabels
 from crackgate.contracts.drift_findings import DriftFindings
 from crackgate.contracts.scale_findings import ScaleFindings
 from crackgate.contracts.separation import Separation
@@ -20,6 +21,7 @@ from crackgate.runs.lineage import Execution
 from crackgate.runs.summary import Images, Summary
 from pipeline.tfma_results import read_evaluation
 from trainer.export.augmentation_sheet import AUGMENTATION_FILE, SHEET_FILE
+from trainer.export.doubtful_labels import DOUBTS_FILE
 from trainer.export.training_report import CURVES_FILE, HISTORY_FILE, RELIABILITY_FILE, REPORT_FILE
 from trainer.run_fn import KERAS_FILE
 
@@ -28,6 +30,7 @@ _TRAINING_FILES = {
     "reliability": RELIABILITY_FILE,
     "classification_report": REPORT_FILE,
     "history": HISTORY_FILE,
+    "doubtful_labels": DOUBTS_FILE,
     "keras_model": KERAS_FILE,
 }
 # Absent where no view is augmented.
@@ -50,6 +53,7 @@ def gather_results(summary: Summary, executions: dict[str, Execution], config: C
             summary.positive.names,
             gate_rules(summary.classes, summary.positive.names, config.gate),
         )
+        summary.doubtful_labels = summary.doubtful_labels.joined(summary.evaluation.doubtful_labels)
 
 
 def _add_findings(summary: Summary, done: dict[str, Execution]) -> None:
@@ -90,5 +94,7 @@ def _add_outputs(summary: Summary, done: dict[str, Execution]) -> None:
         summary.outputs |= {
             name: str(folder / file) for name, file in _AUGMENTATION_FILES.items() if (folder / file).exists()
         }
+        doubts = (folder / DOUBTS_FILE).read_text(encoding="utf-8")
+        summary.doubtful_labels = DoubtfulLabels.model_validate_json(doubts)
         history = json.loads((folder / HISTORY_FILE).read_text(encoding="utf-8"))
         summary.training_images = TrainingImages.model_validate(history["images"])

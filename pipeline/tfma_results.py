@@ -6,6 +6,7 @@ from pathlib import Path
 from components.evaluator.stored_metrics import StoredSlice, read_slices
 from crackgate.contracts import metric_names
 from crackgate.contracts.card import find_card
+from crackgate.contracts.doubtful_label import DoubtfulLabels
 from crackgate.contracts.evaluation import (
     ALL_IMAGES,
     Comparison,
@@ -30,6 +31,7 @@ def read_evaluation(
     slices = read_slices(uri)
     overall = slices[ALL_IMAGES]
     notable = overall.texts.get(metric_names.NOTABLE_IMAGES)
+    doubtful = overall.texts.get(metric_names.DOUBTFUL_LABELS)
     requirements = []
     for rule in rules:
         if not rule.change or overall.baseline:
@@ -57,6 +59,7 @@ def read_evaluation(
             for score, share, images in overall.tables.get(metric_names.RELIABILITY, [])
         ],
         notable_images=NotableImages.model_validate_json(notable) if notable else None,
+        doubtful_labels=DoubtfulLabels.model_validate_json(doubtful) if doubtful else DoubtfulLabels(),
     )
 
 

@@ -17,6 +17,7 @@ from crackgate.model.decision import Decision
 from crackgate.model.positive_classes import resolve_positive_classes
 from crackgate.model.threshold import check_decidable, choose_threshold, describe_threshold
 from trainer.export.augmentation_sheet import write_augmentation
+from trainer.export.doubtful_labels import write_doubtful_labels
 from trainer.export.familiarity import learn_familiarity
 from trainer.export.image_paths import read_paths
 from trainer.export.image_scale import measure_scale
@@ -47,7 +48,8 @@ def run_fn(fn_args: FnArgs) -> None:
     2. The head is trained on the features, then the top blocks on the stored activations.
     3. On eval, the scores are calibrated and the decision threshold is chosen.
     4. The training images are described, so that the classifier notices others.
-    5. The classifier is exported with its serving signatures, beside its Keras file, curves and reports.
+    5. The classifier is exported with its serving signatures, beside its Keras file, curves, reports and the images
+       whose labels to check.
 
     Any TFX pipeline can use it. Its examples need "image/encoded", an image file, and "image/class/label", the place of
     its class in `classes`. Gzipped TFRecords are read directly, other formats through `fn_args.data_accessor`.
@@ -92,6 +94,8 @@ def _train(fn_args: FnArgs, options: TrainOptions, strategy: tf.distribute.Strat
         if not is_chief(strategy):
             return
         logits, labels = predict_eval(upper, head, views, stages)
+        log.info("looking for doubtful labels")
+        write_doubtful_labels(views, fn_args.train_files, fn_args.eval_files, classes, run_dir)
 
     classifier = assemble(backbone, head)
     calibration = fit_calibration(logits, labels)

@@ -13,6 +13,7 @@ from tensorflow_model_analysis.metrics.metric_types import (
 )
 from tensorflow_model_analysis.proto.config_pb2 import EvalConfig
 
+from components.evaluator.doubtful_labels import FindDoubtfulLabels
 from components.evaluator.notable_images import PickNotableImages
 from components.evaluator.scored_images import CollectScores, ScoredSlice
 from crackgate.config.gate import GateOptions
@@ -30,7 +31,7 @@ _SCORED = "_scored_images"
 class ReleaseMetrics(Metric):
     """Everything in `metric_names`, per slice and model; the sub key of a metric is its class.
 
-    Changes, McNemar's test, the confusion matrix, curves and the notable images are of the candidate only.
+    Changes, McNemar's test, the confusion matrix, curves, notable images and doubtful labels are of the candidate only.
     """
 
     def __init__(
@@ -83,6 +84,7 @@ def _metric_computations(
     candidate, baseline = _model_names(eval_config)
     models = [candidate] if baseline is None else [candidate, baseline]
     scored_key, notable_key = MetricKey(_SCORED), MetricKey(metric_names.NOTABLE_IMAGES, candidate)
+    doubtful_key = MetricKey(metric_names.DOUBTFUL_LABELS, candidate)
 
     def result(metrics: Mapping[MetricKey, Any]) -> dict[MetricKey, Any]:
         found: ScoredSlice = metrics[scored_key]
@@ -104,6 +106,7 @@ def _metric_computations(
     return [
         MetricComputation([scored_key], None, CollectScores(scored_key, models, classes, tuple(positives))),
         MetricComputation([notable_key], None, PickNotableImages(notable_key, candidate, classes)),
+        MetricComputation([doubtful_key], None, FindDoubtfulLabels(doubtful_key, candidate, classes)),
         DerivedMetricComputation([MetricKey("metrics")], result),
     ]
 

@@ -14,6 +14,7 @@ from components.image_example_gen.conflicts import Conflict, StagedImage, find_c
 from components.image_example_gen.read_step import REJECTED_OUTPUT, WARNINGS_OUTPUT
 from components.image_example_gen.staged_examples import Place, account_row
 from crackgate.config.data import DataOptions
+from crackgate.contracts.account import LABEL_CONFLICT
 from crackgate.data_set.data_set import find_group
 from crackgate.images.copies.descriptor import PICTURE_BYTES
 from crackgate.images.copies.groups import GroupCopies
@@ -132,7 +133,7 @@ class _JudgeGroups(beam.DoFn):
                 name = self._name(digest, path, place)
                 if path in same:
                     detail = f"the same picture is in {_say(same[path])}"
-                    yield _row(REJECTED_OUTPUT, path, place, "label conflict", detail)
+                    yield _row(REJECTED_OUTPUT, path, place, LABEL_CONFLICT, detail)
                 elif not name:
                     yield self._nameless(path, place)
                 else:

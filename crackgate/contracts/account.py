@@ -5,6 +5,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 from crackgate.contracts.stored_example import SPLITS
 
 NOT_IN_CLASS_FOLDER = "not in a class folder"
+LABEL_CONFLICT = "label conflict"
 
 
 class AccountRow(BaseModel):

@@ -5,6 +5,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from crackgate.contracts.doubtful_label import DoubtfulLabels
 from crackgate.contracts.positive_names import PositiveNames, positive_label
 
 # The name of the slice that holds every test image.
@@ -174,6 +175,8 @@ class Evaluation(BaseModel):
     reliability: list[ReliabilityBin] = Field(default_factory=list)
     # The report has them beside the evaluation; None where that was read from a summary.
     notable_images: NotableImages | None = Field(default=None, exclude=True)
+    # The summary has them with those of the training.
+    doubtful_labels: DoubtfulLabels = Field(default=DoubtfulLabels(), exclude=True)
 
     @property
     def positive(self) -> str | None:

@@ -32,8 +32,10 @@ MCNEMAR_P = "mcnemar_p"
 CONFUSION = "confusion"
 CURVE = "curve"
 RELIABILITY = "reliability"
-# JSON of `evaluation.NotableImages`; and among the predictions, the image's path below the data folder.
+# JSON of `evaluation.NotableImages` and of `doubtful_label.DoubtfulLabels`; and among the predictions, the image's path
+# below the data folder.
 NOTABLE_IMAGES = "notable_images"
+DOUBTFUL_LABELS = "doubtful_labels"
 PATH = "path"
 
 # Appended to a metric's name: the ends of its interval, and its difference from the baseline's.

@@ -106,7 +106,10 @@ def _read_table(folder: Path, tree: FileTree, options: DataOptions) -> DataSet:
     file = folder / options.labels
     rows = read_label_table(file, folder, tree.images)
     labels = sorted({row.label for row in rows})
-    class_of = _as_found(options.class_of_folder, labels) or {label: label for label in labels}
+    # A table may name the classes themselves, too, as the list of doubtful labels does.
+    names = {name: name for name in options.class_of_folder.values()}
+    class_of = _as_found(names if set(labels) <= names.keys() else options.class_of_folder, labels)
+    class_of = class_of or {label: label for label in labels}
     missing = sorted(class_of.keys() - set(labels))
     if missing:
         raise WrongQuestionError(

@@ -14,8 +14,9 @@ from crackgate.contracts.errors import WrongQuestionError
 from crackgate.contracts.stored_example import SPLITS
 from crackgate.data_set.folder_names import split_of
 
-_PATH, _LABEL, _SPLIT, _GROUP = COLUMNS = ("path", "label", "split", "group")
-_NEEDED = "needed are the columns path and label; split and group may follow"
+# Nobody reads the last one: it is a remark for people.
+_PATH, _LABEL, _SPLIT, _GROUP, _ = COLUMNS = ("path", "label", "split", "group", "check")
+_NEEDED = "needed are the columns path and label; split and group may follow, and a remark, check"
 _BYTE_ORDER_MARKS = {
     codecs.BOM_UTF8: "utf-8-sig",
     codecs.BOM_UTF16_LE: "utf-16",
@@ -110,7 +111,7 @@ def _check_columns(file: Path, columns: list[str]) -> None:
 
 
 def _check_cells(file: Path, lines: list[_Line]) -> None:
-    for column in COLUMNS:
+    for column in COLUMNS[:-1]:
         empty = [line.number for line in lines if line.cells.get(column) == ""]
         if empty:
             raise WrongQuestionError(

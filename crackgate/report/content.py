@@ -83,6 +83,7 @@ class Report(BaseModel):
         training: None when the run did not come to train a model.
         notable_images: None when no model was evaluated.
         images_missing: Why the images are not drawn; "" when they are.
+        label_list: What the list of all labels is for, or why there is none; "" where no label is doubtful.
     """
 
     schema_version: Literal[2] = 2
@@ -93,6 +94,7 @@ class Report(BaseModel):
     training: Training | None
     notable_images: NotableImages | None
     images_missing: str
+    label_list: str = ""
     provenance: Provenance
 
 
@@ -142,6 +144,8 @@ def explain(summary: Summary) -> list[str]:
     sentences += [f"Warning: {separation.in_words()}." for separation in summary.separations]
     if summary.scale is not None and summary.scale.warning:
         sentences.append(f"Warning: {summary.scale.warning}.")
+    if summary.doubtful_labels.found:
+        sentences.append(f"Warning: {summary.doubtful_labels.in_words()}.")
     evaluation = summary.evaluation
     if evaluation is None or not evaluation.requirements:
         return sentences or ["The run ended before anything was decided: see the log."]

@@ -10,12 +10,17 @@ from pydantic import BaseModel, ValidationError
 
 from crackgate.atomic_files import write_text
 from crackgate.config.configuration import Config
+from crackgate.contracts.account import LABEL_CONFLICT
+from crackgate.contracts.doubtful_label import SHOWN, TrainingDoubts
+from crackgate.contracts.errors import WrongQuestionError
 from crackgate.contracts.evaluation import NotableImages
+from crackgate.contracts.stored_example import TEST_SPLIT
 from crackgate.contracts.verdict import Verdict
 from crackgate.own_code import import_own
 from crackgate.pages.thumbnails import shrink, to_data_uri
 from crackgate.report.content import Report, ReportImages, Training, describe_checks, explain
 from crackgate.report.gates_xml import render_gates
+from crackgate.report.label_list import write_label_list
 from crackgate.report.model_card import CARD_FOLDER, render_model_card
 from crackgate.report.page import render_page
 from crackgate.report.provenance import read_provenance
@@ -27,6 +32,7 @@ log = logging.getLogger("crackgate")
 PAGE_FILE = "report.html"
 JSON_FILE = "report.json"
 GATES_FILE = "gates.xml"
+LABELS_FILE = "labels_to_check.csv"
 KEPT_FILE = "notable_images.json"
 # Pixels, of the longer side.
 _SHEET_SIDE = 1600
@@ -38,6 +44,7 @@ class _Kept(BaseModel):
     examples: str
     code_digest: str
     notable_images: NotableImages
+    doubtful: list[str]
     drawn: dict[str, ReportImages]
 
 
@@ -52,8 +59,12 @@ def write_report(summary: Summary, folder: Path) -> dict[str, str]:
         # Beside the version, in which nothing changes any more.
         version = Path(summary.pushed_to)
         written["model_card"] = str(version.parent / CARD_FOLDER / f"{version.name}.md")
+    label_list = _write_label_list(summary, folder / LABELS_FILE)
+    if (folder / LABELS_FILE).exists():
+        written["label_list"] = str(folder / LABELS_FILE)
     run = summary.model_copy(update={"outputs": summary.outputs | written})
     images, drawn, missing = _draw_images(run)
+    drawn = _training_thumbnails(run) | drawn
     report = Report(
         headline=run.headline,
         explanation=explain(run),
@@ -62,6 +73,7 @@ def write_report(summary: Summary, folder: Path) -> dict[str, str]:
         training=_read_training(run),
         notable_images=images,
         images_missing=missing,
+        label_list=label_list,
         provenance=read_provenance(run.images.fingerprint),
     )
     write_text(folder / JSON_FILE, report.model_dump_json(indent=2))
@@ -94,16 +106,39 @@ def _read_sheet(run: Summary) -> str:
     return to_data_uri(sheet) if sheet else ""
 
 
+def _write_label_list(run: Summary, file: Path) -> str:
+    """Writes the list where labels are doubtful, and says what it is for, or why there is none; "" without doubts."""
+    if not run.doubtful_labels.found and LABEL_CONFLICT not in run.images.rejected_by_reason:
+        return ""
+    try:
+        left_out = write_label_list(run, Config.model_validate(run.config).data, file)
+    except (OSError, WrongQuestionError) as error:
+        return f"There is no list of all labels to correct: {error}."
+    said = f"{LABELS_FILE} lists all images, the doubtful ones first. Correct its labels, and run again with --labels."
+    missing = f" It leaves out {left_out:,} images, whose names no such table can hold." if left_out else ""
+    return said + missing
+
+
+def _training_thumbnails(run: Summary) -> dict[str, ReportImages]:
+    """Images of the training whose labels are doubtful, by path."""
+    if (file := run.outputs.get("doubtful_labels")) is None:
+        return {}
+    doubts = TrainingDoubts.model_validate_json(Path(file).read_bytes())
+    return {path: ReportImages(uri, "") for path, uri in doubts.thumbnails.items()}
+
+
 def _draw_images(run: Summary) -> tuple[NotableImages | None, dict[str, ReportImages], str]:
     """The notable images, how they are drawn, and why they are not: such a report is still worth having."""
     images = run.evaluation.notable_images if run.evaluation else None
     if images is None or not {"model", "examples"} <= run.outputs.keys():
         return images, {}, ""
     model, examples = Path(run.outputs["model"]), Path(run.outputs["examples"])
+    doubtful = [doubt.path for doubt in run.doubtful_labels.found if doubt.split == TEST_SPLIT][:SHOWN]
     sources = code_digest("crackgate.report.image_samples", "crackgate.report.grad_cam")
     kept_file = model.parent / KEPT_FILE
     kept = _read_kept(kept_file)
-    if kept and (kept.examples, kept.code_digest, kept.notable_images) == (str(examples), sources, images):
+    asked = str(examples), sources, images, doubtful
+    if kept and (kept.examples, kept.code_digest, kept.notable_images, kept.doubtful) == asked:
         return images, kept.drawn, ""
     try:
         from crackgate.report.image_samples import draw
@@ -113,11 +148,11 @@ def _draw_images(run: Summary) -> tuple[NotableImages | None, dict[str, ReportIm
             # Registers the layers of a model of the user's own.
             import_own(field, name)
         keras_file = run.outputs.get("keras_model")
-        drawn = draw(images, Path(keras_file) if keras_file else None, examples, run.classes)
+        drawn = draw(images, doubtful, Path(keras_file) if keras_file else None, examples, run.classes)
     except Exception as error:
         log.info("%s", "".join(traceback.format_exception(error)))
         return images, {}, f"The images cannot be shown: {type(error).__name__}: {error}"
-    kept = _Kept(examples=str(examples), code_digest=sources, notable_images=images, drawn=drawn)
+    kept = _Kept(examples=str(examples), code_digest=sources, notable_images=images, doubtful=doubtful, drawn=drawn)
     write_text(kept_file, kept.model_dump_json())
     return images, drawn, ""
 

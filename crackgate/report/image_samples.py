@@ -1,6 +1,6 @@
 """The notable test images as a report shows them."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 
 import keras
@@ -22,18 +22,21 @@ _SIDE = 224
 _OPACITY = 0.65
 
 
-def draw(images: NotableImages, keras_file: Path | None, examples: Path, classes: list[str]) -> dict[str, ReportImages]:
+def draw(
+    images: NotableImages, others: Collection[str], keras_file: Path | None, examples: Path, classes: list[str]
+) -> dict[str, ReportImages]:
     """Draws test images, each with the heat map of the pixels that raised the score of its label; returns them by path.
 
-    The classifier in `keras_file` leads from images to logits. `examples` is the folder of the stored examples.
+    The `others`, paths of test images, have no heat map. The classifier in `keras_file` leads from images to logits.
+    `examples` is the folder of the stored examples.
     """
     labels = {image.path: image.label for of_class in images.by_class.values() for image in of_class}
     grad_cam = GradCam(keras.models.load_model(keras_file, compile=False)) if keras_file else None
     thumbnails, pixels = {}, {}
     for path, encoded in _test_images(examples):
-        if path in labels:
+        if path in labels or path in others:
             thumbnails[path] = shrink(encoded, _SIDE)
-            if grad_cam and labels[path] in classes:
+            if grad_cam and labels.get(path) in classes:
                 pixels[path] = grad_cam.decode(encoded)
     heat = {}
     if grad_cam and pixels:

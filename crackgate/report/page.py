@@ -7,6 +7,7 @@ from typing import Any
 
 from crackgate.config.configuration import Config
 from crackgate.contracts import metric_names
+from crackgate.contracts.doubtful_label import SHOWN
 from crackgate.contracts.evaluation import Evaluation, ThresholdPoint, find_metric
 from crackgate.contracts.positive_names import say_score
 from crackgate.gate import wording
@@ -55,6 +56,7 @@ def render_page(report: Report, drawn: dict[str, ReportImages], links: dict[str,
         image_groups=list(_image_groups(report)),
         drawn=drawn,
         not_drawn=ReportImages("", ""),
+        doubts=report.run.doubtful_labels.found[:SHOWN],
         sheet=sheet,
         training=list(_training(report.training)) if report.training else [],
         settings=settings,
@@ -72,6 +74,8 @@ def _sections(report: Report) -> Iterator[str]:
         yield from ("Confusion matrix", "Curves", "Slices")
     if report.notable_images or report.images_missing:
         yield "Images"
+    if report.run.doubtful_labels.found or report.label_list:
+        yield "Labels to check"
     if report.training:
         yield "Training"
     yield from ("Data", "Run", "Versions")

@@ -11,6 +11,7 @@ from pydantic import BaseModel, Field, computed_field
 from crackgate.atomic_files import write_text
 from crackgate.config.configuration import Config
 from crackgate.contracts.account import Account
+from crackgate.contracts.doubtful_label import DoubtfulLabels
 from crackgate.contracts.drift_findings import DriftFindings
 from crackgate.contracts.evaluation import Evaluation
 from crackgate.contracts.positive_names import PositiveClasses
@@ -70,6 +71,7 @@ class Summary(BaseModel):
         reasons: Sentences that say why the model was not released, or refused by `crackgate gate`.
         separations: Qualities of the images that tell a class apart by themselves: warnings.
         scale: Sizes of the training images, and the images of other splits that are out of them.
+        doubtful_labels: Images whose labels may be wrong: warnings.
         pushed_version: The released version; None without a release.
         pushed_to: Its folder.
         outputs: Paths of the report, the training curves and other outputs, by name.
@@ -91,6 +93,7 @@ class Summary(BaseModel):
     images: Images = Images()
     separations: list[Separation] = Field(default_factory=list)
     scale: ScaleFindings | None = None
+    doubtful_labels: DoubtfulLabels = DoubtfulLabels()
     drift: DriftFindings | None = None
     threshold: ThresholdFindings | None = None
     training_images: TrainingImages | None = None

@@ -29,7 +29,7 @@ def print_summary(console: Console, summary: Summary, summary_file: str) -> None
     if summary.report_error:
         console.print(f"[bold red]no report[/]   {escape(summary.report_error)}", highlight=False, soft_wrap=True)
     console.print(f"summary     {summary_file}", highlight=False, soft_wrap=True, markup=False)
-    outputs = (("report", "report"), ("model card", "model_card"), ("data page", "data_page"))
+    outputs = (("report", "report"), ("model card", "model_card"), ("data page", "data_page"), ("labels", "label_list"))
     for name, output in (*outputs, ("curves", "training_curves")):
         if output in summary.outputs:
             console.print(f"{name:<12}{summary.outputs[output]}", highlight=False, soft_wrap=True, markup=False)
@@ -82,6 +82,9 @@ def _print_images(console: Console, summary: Summary) -> None:
         console.print(f"[yellow]warning[/]: {escape(separation.in_words())}", highlight=False, soft_wrap=True)
     if summary.scale is not None and summary.scale.warning:
         console.print(f"[yellow]warning[/]: {escape(summary.scale.warning)}", highlight=False, soft_wrap=True)
+    if summary.doubtful_labels.found:
+        words = escape(summary.doubtful_labels.in_words())
+        console.print(f"[yellow]warning[/]: {words}", highlight=False, soft_wrap=True)
     if images.warnings:
         console.print(f"{len(images.warnings)} have warnings: see the summary", highlight=False)
     for reason, count in images.rejected_by_reason.items():

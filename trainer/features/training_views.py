@@ -77,6 +77,8 @@ def training_views(
         validation_once=None if choosing.all() else source.get("eval", eval_files, ~choosing, 1),
         choosing=choosing,
         stream=None if kept.all() else ImageStream(source, train_files, train_labels, ~kept),
+        kept=kept,
+        first_as_it_is=each == options.views,
     )
     cache.prune()
     return views

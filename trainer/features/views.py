@@ -44,7 +44,8 @@ class TrainingViews:
     `train` has a sample of the training images, or all; `stream` has the others, or is None. `validation` has each of
     some eval images as it is and augmented, and chooses the head's epoch. `validation_once` has one view of each other
     eval image, or is None. All eval images calibrate. `choosing`, bool (eval images,), marks those of `validation` in
-    the stored order; None: all are.
+    the stored order, and `kept`, bool (training images,), those of `train`; None: all are. `first_as_it_is` says
+    whether the first view of every image in `train` is the image as it is.
     """
 
     train: Views
@@ -52,6 +53,8 @@ class TrainingViews:
     validation_once: Views | None = None
     choosing: np.ndarray | None = None
     stream: Stream | None = None
+    kept: np.ndarray | None = None
+    first_as_it_is: bool = True
 
 
 def compute_views(

@@ -45,6 +45,7 @@ FORMS = {
     "blanks and capitals": b" Path , LABEL\n a/1.jpg , crack \n\nb/3.jpg,sound\n , \n",
     "columns in another order": b"label,path\ncrack,a/1.jpg\nsound,b/3.jpg\n",
     "without a last line's end": TABLE.encode().rstrip(),
+    "with remarks": b"path,label,check\na/1.jpg,crack,\nb/3.jpg,sound,looks like crack\n",
     "rows twice": (TABLE + "a/1.jpg,crack\n").encode(),
 }
 

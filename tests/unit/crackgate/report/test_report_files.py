@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from rich.console import Console
 
+from crackgate.contracts.doubtful_label import DoubtfulLabel, DoubtfulLabels, TrainingDoubts
 from crackgate.contracts.evaluation import Outcome
 from crackgate.contracts.serving_findings import ServingCheckResult
 from crackgate.contracts.verdict import Verdict
@@ -274,6 +275,45 @@ def test_a_released_version_keeps_the_card_that_it_has(tmp_path: Path) -> None:
         assert "in run one" in card.read_text(encoding="utf-8")
     assert card == tmp_path / "serving" / "model_cards" / "17.md"
     assert list(Path(summary.pushed_to).iterdir()) == [], "nothing is added to what was released"
+
+
+def test_doubtful_labels_come_with_a_list_to_correct_and_a_warning(tmp_path: Path) -> None:
+    data, folder = tmp_path / "photographs", tmp_path / "run"
+    for path in ("Negative/1.jpg", "Positive/2.jpg"):
+        (data / path).parent.mkdir(parents=True, exist_ok=True)
+        (data / path).write_bytes(b"picture")
+    folder.mkdir()
+    summary = fill_undrawn(Verdict.REFUSED)
+    summary.data = str(data)
+    doubt = DoubtfulLabel(path="Positive/2.jpg", split="eval", label=POSITIVE, likely="Negative", score=0.9)
+    summary.doubtful_labels = DoubtfulLabels(judged=2, found=[doubt])
+    summary.outputs["doubtful_labels"] = str(tmp_path / "doubts.json")
+    thumbnails = {doubt.path: "data:image/jpeg;base64,CCCC"}
+    doubts = TrainingDoubts(judged=2, found=[doubt], thumbnails=thumbnails)
+    (tmp_path / "doubts.json").write_text(doubts.model_dump_json())
+    write_record(summary, folder)
+    assert summary.outputs["label_list"] == str(folder / "labels_to_check.csv")
+    assert (folder / "labels_to_check.csv").read_text().splitlines()[1:] == [
+        "Positive/2.jpg,Positive,looks like Negative (score 0.90)",
+        "Negative/1.jpg,Negative,",
+    ]
+    page = LinedPage((folder / "report.html").read_text(encoding="utf-8"))
+    assert thumbnails[doubt.path] in {image["src"] for image in page.of("img")}
+    assert "labels_to_check.csv" in {link.get("href") for link in page.of("a")}
+    text = io.StringIO()
+    print_summary(Console(file=text, width=200), summary, "summary.json")
+    assert "warning: 1 of 2 labels may be wrong: check these images in the report" in text.getvalue()
+    assert f"labels      {folder / 'labels_to_check.csv'}" in text.getvalue()
+
+
+def test_without_its_photographs_a_report_says_why_it_has_no_list(tmp_path: Path) -> None:
+    summary = fill_undrawn(Verdict.REFUSED)
+    doubt = DoubtfulLabel(path="Positive/2.jpg", split="eval", label=POSITIVE, likely="Negative", score=0.9)
+    summary.doubtful_labels = DoubtfulLabels(judged=2, found=[doubt])
+    summary.data = str(tmp_path / "gone")
+    assert "label_list" not in write_report(summary, tmp_path)
+    page = LinedPage((tmp_path / "report.html").read_text(encoding="utf-8"))
+    assert "There is no list of all labels to correct" in page.text and "looks like Negative" in page.text
 
 
 def test_links_stay_right_when_the_workspace_moves(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from itertools import pairwise
 
 import pytest
 
+from crackgate.contracts.doubtful_label import SHOWN, DoubtfulLabel, DoubtfulLabels
 from crackgate.contracts.evaluation import MetricValue, NotableImage, NotableImages
 from crackgate.contracts.verdict import Verdict
 from crackgate.report import charts
@@ -65,6 +66,21 @@ def test_the_page_holds_every_number(drawn_page: str) -> None:
         "The same with the heat map of Negative",
     ]
     assert {PICTURES.image, PICTURES.heat_map} <= {image["src"] for image in page.of("img")}
+
+
+def test_doubtful_labels_are_shown_with_their_pictures_and_nobody_is_accused() -> None:
+    doubt = DoubtfulLabel(path=HOSTILE, split="train", label=POSITIVE, likely="Negative", score=0.987)
+    summary = fill_summary()
+    assert "Labels to check" not in LinedPage(render_page(make_report(summary), {}, {})).text
+    summary.doubtful_labels = DoubtfulLabels(judged=300, found=[doubt, *[doubt] * SHOWN])
+    report = make_report(summary).model_copy(update={"label_list": "It lists all images."})
+    page = LinedPage(render_page(report, {HOSTILE: PICTURES}, {"label_list": "labels_to_check.csv"}))
+    assert "25 of 300 images look like another class" in page.text
+    assert "Warning: 25 of 300 labels may be wrong" in page.text and "It lists all images." in page.text
+    assert page.text.count("looks like Negative (score 0.99) · train") == SHOWN
+    assert sum(image["src"] == PICTURES.image for image in page.of("img")) == SHOWN
+    assert "labels_to_check.csv" in {link.get("href") for link in page.of("a")}
+    assert not page.of("script")
 
 
 def test_without_errors_the_least_certain_images_are_shown_and_called_so() -> None:
