@@ -46,7 +46,8 @@ class SampledImage:
     width: int
     height: int
     file_bytes: int
-    format: str
+    file_format: str
+    camera: str
 
     @property
     def pixels(self) -> int:
@@ -155,7 +156,8 @@ def _measure(split: str, record: bytes) -> tuple[bytes, SampledImage]:
         width=feature[stored_example.WIDTH].int64_list.value[0],
         height=feature[stored_example.HEIGHT].int64_list.value[0],
         file_bytes=feature[stored_example.BYTES].int64_list.value[0],
-        format=feature[stored_example.FORMAT].bytes_list.value[0].decode(),
+        file_format=feature[stored_example.FILE_FORMAT].bytes_list.value[0].decode(),
+        camera=feature[stored_example.CAMERA].bytes_list.value[0].decode(),
     )
 
 

@@ -116,6 +116,8 @@ def _to_example(listed: ListedImage, label: int, image: CanonicalImage, descript
     feature[stored_example.ENCODED].bytes_list.value.append(image.encoded)
     feature[stored_example.FORMAT].bytes_list.value.append(image.format.encode())
     feature[stored_example.BYTES].int64_list.value.append(image.file_bytes)
+    feature[stored_example.FILE_FORMAT].bytes_list.value.append(image.file_format.encode())
+    feature[stored_example.CAMERA].bytes_list.value.append(image.camera.encode())
     feature[stored_example.HEIGHT].int64_list.value.append(image.height)
     feature[stored_example.WIDTH].int64_list.value.append(image.width)
     feature[stored_example.FILENAME].bytes_list.value.append(os.fsencode(listed.path))

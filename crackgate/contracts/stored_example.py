@@ -9,6 +9,9 @@ ENCODED = "image/encoded"
 FORMAT = "image/format"
 # Size of the image file as it was found; FORMAT and ENCODED may differ from it.
 BYTES = "image/bytes"
+# Format of that file, such as "tiff", and the maker and model of its camera, "" if EXIF names none.
+FILE_FORMAT = "image/file_format"
+CAMERA = "image/camera"
 # Pixels.
 HEIGHT = "image/height"
 WIDTH = "image/width"

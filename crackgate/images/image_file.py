@@ -14,11 +14,11 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import tensorflow as tf
-from PIL import ExifTags, Image, ImageOps, TiffImagePlugin, UnidentifiedImageError
+from PIL import Image, ImageOps, TiffImagePlugin, UnidentifiedImageError
 from tensorflow.core.protobuf import config_pb2
 
 from crackgate.contracts.image_limits import ImageLimits
-from crackgate.images import heic
+from crackgate.images import exif, heic
 from crackgate.images.colour_profile import in_srgb
 from crackgate.images.file_kinds import unopened
 from crackgate.images.jpeg_scan import check_scan
@@ -48,6 +48,8 @@ class CanonicalImage:
         format: "jpeg" or "png".
         height: Pixels, after the EXIF orientation was applied, as is `width`.
         file_bytes: Size of the original file.
+        file_format: Its format, such as "jpeg" or "tiff", in small letters.
+        camera: See `exif.camera`.
         quality: Measures of `luma`.
         warning: "first of several frames", or "". A second picture behind a JPEG is no frame.
         luma: uint8 (height, width), the grey levels (ITU-R 601) of the same pixels.
@@ -58,6 +60,8 @@ class CanonicalImage:
     height: int
     width: int
     file_bytes: int
+    file_format: str
+    camera: str
     quality: Quality
     warning: str
     luma: np.ndarray = field(repr=False, compare=False)
@@ -71,16 +75,21 @@ def canonical_image(data: bytes, limits: ImageLimits) -> CanonicalImage:
     with _quiet():
         image = _accept(data, limits)
         pixels, kept_as_is = _decode(image, data)
+        # Not before: what was read once is not read again, and a PNG may have its EXIF at the end.
+        camera = exif.camera(image)
         warning = _warning(image, data)
     height, width, _ = pixels.shape
     # A copy: a view would keep Pillow's picture in memory.
     luma = np.array(Image.fromarray(pixels).convert("L"))
+    is_jpeg = image.format in _JPEG_FORMATS
     return CanonicalImage(
         encoded=data if kept_as_is else _encode_png(pixels),
-        format="jpeg" if kept_as_is and image.format in _JPEG_FORMATS else "png",
+        format="jpeg" if kept_as_is and is_jpeg else "png",
         height=height,
         width=width,
         file_bytes=len(data),
+        file_format="jpeg" if is_jpeg else str(image.format).lower(),
+        camera=camera,
         quality=measure(luma),
         warning=warning,
         luma=luma,
@@ -200,7 +209,7 @@ def _plain_pixels(image: Image.Image, data: bytes) -> tuple[np.ndarray, bool] | 
         return None
     if _has_late_metadata(image, data):
         _load(image)
-    pixels = None if _is_turned(image) else _tensorflow_pixels(data, image.size)
+    pixels = None if exif.orientation(image) > 1 else _tensorflow_pixels(data, image.size)
     if pixels is None:
         return None
     shown = None
@@ -233,15 +242,6 @@ def _has_late_metadata(image: Image.Image, data: bytes) -> bool:
     return any(data.find(name, pixels) >= 0 for name in (b"eXIf", b"tEXt", b"zTXt", b"iTXt"))
 
 
-def _is_turned(image: Image.Image) -> bool:
-    try:
-        # The method of PngImageFile would decode the picture.
-        orientation = Image.Image.getexif(image).get(ExifTags.Base.Orientation)
-    except Exception:  # of any kind: broken metadata does not make the picture unusable
-        return False
-    return orientation in range(2, 9)
-
-
 def _tensorflow_pixels(data: bytes, size: tuple[int, int]) -> np.ndarray | None:
     """TensorFlow's pixels; None if it fails or reads a size other than `size`."""
     try:
@@ -271,7 +271,7 @@ def _pillow_pixels(image: Image.Image, data: bytes) -> np.ndarray:
     _load(image)
     with _faults_named():
         profile = image.info.get("icc_profile")
-        turned = ImageOps.exif_transpose(image) if _is_turned(image) else image
+        turned = ImageOps.exif_transpose(image) if exif.orientation(image) > 1 else image
         # Pillow would fail to convert a transparent colour that does not fit.
         turned.info.clear()
         if turned.mode.startswith("I;16"):

@@ -229,6 +229,8 @@ def test_the_features_of_a_stored_example_describe_its_picture(hostile: Hostile)
             shown = original.convert("RGB")
             np.testing.assert_array_equal(np.asarray(stored.convert("RGB")), np.asarray(shown))
             assert (stored.format or "").lower() == bytes_of(example, stored_example.FORMAT).decode()
+            file_format = "jpeg" if original.format == "MPO" else (original.format or "").lower()
+            assert bytes_of(example, stored_example.FILE_FORMAT).decode() == file_format
             if (original.format, original.mode) in kept_kinds and getattr(original, "n_frames", 1) == 1:
                 assert encoded == (folder / path).read_bytes()
         grey = np.asarray(shown.convert("L"), np.float64)
@@ -245,6 +247,8 @@ def test_the_features_of_a_stored_example_describe_its_picture(hostile: Hostile)
         assert set(example.features.feature) == {
             stored_example.ENCODED,
             stored_example.FORMAT,
+            stored_example.FILE_FORMAT,
+            stored_example.CAMERA,
             stored_example.HEIGHT,
             stored_example.WIDTH,
             stored_example.FILENAME,

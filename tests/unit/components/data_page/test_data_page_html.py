@@ -49,7 +49,8 @@ def _image(path: str, class_name: str = "Positive", side: int = 100) -> SampledI
         width=side,
         height=50,
         file_bytes=4000,
-        format="jpeg",
+        file_format="jpeg",
+        camera="",
     )
 
 

@@ -27,7 +27,8 @@ def _images(count: int, class_name: str, seed: int, **changes: Any) -> list[Row]
             width=227,
             height=227,
             file_bytes=int(rng.normal(7000, 1000)),
-            format="jpeg",
+            file_format="jpeg",
+            camera="",
         )
         given = {name: change(rng) if callable(change) else change for name, change in changes.items()}
         rows += to_rows((f"{class_name} {number}".encode(), replace(image, **given)), 1.0)
@@ -36,7 +37,9 @@ def _images(count: int, class_name: str, seed: int, **changes: Any) -> list[Row]
 
 _TELLING: dict[str, tuple[str, dict[str, Any]]] = {
     "another camera's size": ("width", {"width": 300}),
-    "another format": ("file format", {"format": "png"}),
+    "another format": ("file format", {"file_format": "tiff"}),
+    "another camera": ("camera (EXIF)", {"camera": "Canon EOS 80D"}),
+    "two other cameras": ("camera (EXIF)", {"camera": lambda rng: str(rng.choice(["Apple iPhone 12", "DJI FC6310"]))}),
     "larger files": ("size of the file", {"file_bytes": lambda rng: int(rng.normal(20_000, 1000))}),
     "night": ("brightness", {"brightness": lambda rng: float(rng.normal(40, 10))}),
     "blurred": ("sharpness", {"sharpness": lambda rng: float(rng.normal(20, 5))}),
@@ -64,6 +67,26 @@ def test_a_quality_that_tells_the_classes_apart_is_named_with_its_auc(
 @pytest.mark.parametrize("seed", [3, 4, 5])
 def test_classes_that_differ_by_their_cracks_alone_are_not_accused(count: int, seed: int) -> None:
     rows = _images(count, "Negative", seed) + _images(count, "Positive", seed + 100)
+    assert compare_classes(rows).separations == []
+
+
+def test_cameras_that_both_classes_were_taken_with_are_no_finding() -> None:
+    cameras = [f"maker {number}" for number in range(30)]
+    rows = [
+        row
+        for name, seed in (("Negative", 1), ("Positive", 2))
+        for row in _images(200, name, seed, camera=lambda rng: str(rng.choice(cameras)))
+    ]
+    assert compare_classes(rows).separations == []
+
+
+def test_a_camera_that_took_one_image_each_proves_nothing() -> None:
+    numbers = iter(range(1000))
+    rows = [
+        row
+        for name, seed in (("Negative", 1), ("Positive", 2))
+        for row in _images(100, name, seed, camera=lambda _: f"camera {next(numbers)}")
+    ]
     assert compare_classes(rows).separations == []
 
 
@@ -98,7 +121,7 @@ def test_statistics_are_those_of_each_class() -> None:
 
 
 def test_a_share_of_the_images_is_always_the_same() -> None:
-    image = SampledImage(b"", "train", "Positive", 1, 1, 1, 1, 1, 1, 1, "png")
+    image = SampledImage(b"", "train", "Positive", 1, 1, 1, 1, 1, 1, 1, "png", "")
     drawn = [len(list(to_rows((b"", replace(image, path=str(number).encode())), 0.25))) for number in range(2000)]
     assert 400 < sum(drawn) < 600
     assert drawn[7] == len(list(to_rows((b"", replace(image, path=b"7")), 0.25)))

@@ -1,0 +1,33 @@
+"""What a camera wrote into an image file."""
+
+from PIL import ExifTags, Image
+
+# Letters.
+_LONGEST_NAME = 80
+
+
+def orientation(image: Image.Image) -> int:
+    """EXIF's orientation, 1 to 8; 1 without one."""
+    value = _tag(image, ExifTags.Base.Orientation)
+    return value if isinstance(value, int) and 1 <= value <= 8 else 1
+
+
+def camera(image: Image.Image) -> str:
+    """The camera's maker and model in one line, such as "Canon EOS 80D"; "" where the file does not say."""
+    names = []
+    for tag in (ExifTags.Base.Make, ExifTags.Base.Model):
+        value = _tag(image, tag)
+        text = value.decode("latin-1") if isinstance(value, bytes) else value if isinstance(value, str) else ""
+        names.append(" ".join("".join(letter if letter.isprintable() else " " for letter in text).split()))
+    maker, model = names
+    # Many makers begin the model with their name.
+    said = model if model.casefold().startswith(maker.casefold()) else f"{maker} {model}".strip()
+    return said[:_LONGEST_NAME]
+
+
+def _tag(image: Image.Image, tag: int) -> object:
+    try:
+        # The method of PngImageFile would decode the picture.
+        return Image.Image.getexif(image).get(tag)
+    except Exception:  # of any kind: broken metadata does not make the picture unusable
+        return None
