@@ -11,6 +11,7 @@ from crackgate.contracts.errors import WrongQuestionError
 from crackgate.contracts.positive_names import PositiveClasses
 from crackgate.data_set.data_set import DataSet, find_data_set
 from crackgate.data_set.plausibility import check_plausible
+from crackgate.data_set.sequences import describe_sequences
 from crackgate.model.positive_classes import resolve_positive_classes
 from crackgate.own_code import OwnCodeError, digest_own, is_own
 from crackgate.releases import UntrustedVersionError, check_trusted, find_other_classes
@@ -36,6 +37,8 @@ def resolve_data_set(data: Path, config: Config) -> DataSet:
         raise ConfigError(f"--data {str(data)!r}: {error}") from None
     except OSError as error:
         raise ConfigError(f"--data: cannot list {str(data)!r}: {error.strerror}") from None
+    if not options.group_by and not any(image.group for image in found.images):
+        warnings += describe_sequences(found.images)
     return replace(found, notes=[*found.notes, *warnings])
 
 
