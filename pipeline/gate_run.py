@@ -8,6 +8,8 @@ from crackgate.contracts.class_names import compose
 from crackgate.contracts.positive_names import PositiveClasses
 from crackgate.data_set.class_setting import class_setting
 from crackgate.gate.rules import gate_rules
+from crackgate.model.graph_operations import ForbiddenOperationError, check_operations
+from crackgate.model.saved_graph import read_saved_model
 from crackgate.runs.log_file import silence_output
 from crackgate.runs.summary import Summary
 from pipeline.heavy_imports import garbage_collection_paused
@@ -77,13 +79,15 @@ def _read_card(model: Path) -> ClassifierCard | None:
 
 
 def _check_signatures(model: Path, classes: list[str]) -> None:
-    with silence_output():
-        # Only the protocol buffer: the model itself is loaded where it is evaluated.
-        from google.protobuf.message import DecodeError
-        from tensorflow.core.protobuf import saved_model_pb2
+    from google.protobuf.message import DecodeError
 
     try:
-        stored = saved_model_pb2.SavedModel.FromString((model / "saved_model.pb").read_bytes())
+        # Only the protocol buffer: the model itself is loaded where it is evaluated.
+        with silence_output():
+            stored = read_saved_model(model)
+            check_operations(model)
+    except ForbiddenOperationError as error:
+        raise ConfigError(f"--model: {error}") from None
     except (OSError, DecodeError) as error:
         raise ConfigError(f"--model: cannot read {str(model / 'saved_model.pb')!r}: {error}") from None
     signatures = {name: value for graph in stored.meta_graphs for name, value in graph.signature_def.items()}

@@ -16,6 +16,7 @@ from crackgate.images.image_file import canonical_bytes
 from crackgate.images.rejection import RejectedImageError
 from crackgate.model.decision import Decision, decide, positive_score
 from crackgate.model.engine import TOLERANCE, Running, build_network
+from crackgate.model.graph_operations import ForbiddenOperationError, check_operations
 
 # Images that are decoded together: bounds the memory, whatever a caller sends.
 _CHUNK = 32
@@ -128,7 +129,10 @@ def load_released_model(folder: Path) -> ReleasedModel:
 
 def _load(folder: Path) -> Any:
     try:
+        check_operations(folder)
         loaded = tf.saved_model.load(str(folder))
+    except ForbiddenOperationError as error:
+        raise NotAReleaseError(str(error)) from None
     # TensorFlow raises many types: a missing file, a damaged one, an operation that it has not.
     except Exception as error:
         raise NotAReleaseError(f"the SavedModel in {str(folder)!r} cannot be loaded: {error}") from error

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from crackgate.contracts.model_files import CARD_FILE
-from crackgate.releases.durable_files import MODEL_FILE
+from crackgate.model.saved_graph import called_functions, read_saved_model
 from crackgate.releases.manifest import Manifest
 
 log = logging.getLogger("crackgate")
@@ -96,10 +96,7 @@ def _card(model: Path) -> str:
 
 def _computations(model: Path) -> Iterable[str]:
     """Digests of all nodes of the graph, and of all functions."""
-    from tensorflow.core.protobuf import saved_model_pb2
-
-    stored = saved_model_pb2.SavedModel.FromString((model / MODEL_FILE).read_bytes())
-    for graph in stored.meta_graphs:
+    for graph in read_saved_model(model).meta_graphs:
         functions = _functions(graph.graph_def.library.function)
         yield from functions.values()
         yield from _nodes(graph.graph_def.node, {}, functions).values()
@@ -108,16 +105,11 @@ def _computations(model: Path) -> Iterable[str]:
 def _functions(definitions: Iterable[Any]) -> dict[str, str]:
     """Digests of functions, by their names in this export."""
     by_name = {function.signature.name: function for function in definitions}
-    calls = {name: _called(function.node_def) & by_name.keys() for name, function in by_name.items()}
+    calls = {name: called_functions(function.node_def) & by_name.keys() for name, function in by_name.items()}
     done: dict[str, str] = {}
     for name in TopologicalSorter(calls).static_order():
         done[name] = _function(by_name[name], done)
     return done
-
-
-def _called(nodes: Iterable[Any]) -> set[str]:
-    values = [value for node in nodes for value in node.attr.values()]
-    return {function.name for value in values for function in (value.func, *value.list.func) if function.name}
 
 
 def _function(function: Any, functions: Mapping[str, str]) -> str:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from crackgate.contracts.card import read_card
 from crackgate.contracts.model_files import MANIFEST_FILE
+from crackgate.model.saved_graph import read_saved_model
 from crackgate.releases import UntrustedVersionError, check_trusted, held, production_version, verify
 from crackgate.releases.signatures import PublicKey
 from serving.service.errors import Code, ServiceError
@@ -183,10 +184,7 @@ class ModelVersions:
             model = import_alone("crackgate.model.released_model").load_released_model(folder)
             if said := read_card(folder).scale_note:
                 log.warning("version %d: %s", number, said)
-            from tensorflow.core.protobuf import saved_model_pb2
-
-            definition = saved_model_pb2.SavedModel.FromString((folder / "saved_model.pb").read_bytes())
-            signatures = definition.meta_graphs[0].signature_def
+            signatures = read_saved_model(folder).meta_graphs[0].signature_def
             inputs = {name: next(iter(signatures[name].inputs)) for name in model.loaded.signatures}
             return ServedVersion(number, model, inputs, signatures, hold.pop_all())
 

@@ -5,7 +5,10 @@ machine, the state dict, the keys of its storages. Each storage's element count 
 state dict is a view (offset, shape and strides, in elements) of a storage.
 """
 
+import math
+import os
 import pickle
+import pickletools
 from collections import OrderedDict
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
@@ -40,6 +43,7 @@ def read_torch_weights(path: Path) -> dict[str, np.ndarray]:
         try:
             _check_header(file)
             views = _unpickle(file)
+            _check_sizes(views, os.fstat(file.fileno()).st_size)
             storages = _read_storages(file, views)
             return {name: _tensor(view, storages[view.storage.key]) for name, view in views.items()}
         except Exception as error:  # a damaged or hostile pickle can raise anything
@@ -59,10 +63,17 @@ def _check_header(file: BinaryIO) -> None:
 
 
 def _unpickle(file: BinaryIO) -> Any:
+    start = file.tell()
     try:
-        return _StateDictUnpickler(file).load()
-    except EOFError as error:
-        raise ValueError("it is truncated before its tensors' data") from error
+        operations = [(operation.name, argument) for operation, argument, _ in pickletools.genops(file)]
+    except ValueError as error:
+        raise ValueError("it is truncated or damaged before its tensors' data") from error
+    # Python would take memory for as many notes as the highest number says.
+    notes = [int(argument or 0) for name, argument in operations if name in ("PUT", "BINPUT", "LONG_BINPUT")]
+    if max(notes, default=0) > len(operations):
+        raise ValueError("it numbers what it notes higher than it has notes")
+    file.seek(start)
+    return _StateDictUnpickler(file).load()
 
 
 def _tensor_view(storage: _Storage, offset: int, shape: Any, strides: Any, *_autograd: Any) -> _TensorView:
@@ -90,17 +101,29 @@ class _StateDictUnpickler(pickle.Unpickler):
         return _Storage(dtype, key, size)
 
 
-def _read_storages(file: BinaryIO, views: Any) -> dict[str, np.ndarray]:
+def _check_sizes(views: Any, file_bytes: int) -> None:
+    """Bounds what the file makes of itself, before memory is taken: strides of 0 can make any size of one number."""
     if not isinstance(views, dict) or not all(
         isinstance(name, str) and isinstance(view, _TensorView) for name, view in views.items()
     ):
         raise ValueError("it does not hold a state dict, tensors by name")
+    numbers = [(view.storage.size, view.offset, *view.shape, *view.strides) for view in views.values()]
+    if not all(type(number) is int for each in numbers for number in each):
+        raise ValueError("it has a size, an offset or a stride that is no whole number")
+    storages = sum({view.storage.key: max(view.storage.size, 0) for view in views.values()}.values())
+    tensors = sum(max(math.prod(view.shape), 0) for view in views.values())
+    # A storage takes 4 bytes an element or more. Two tensors may share one.
+    if max(storages, tensors / 2) * 4 > file_bytes:
+        raise ValueError(f"its {len(views)} tensors have more elements than a file of {file_bytes:,} bytes can hold")
+
+
+def _read_storages(file: BinaryIO, views: dict[str, _TensorView]) -> dict[str, np.ndarray]:
     described = {view.storage.key: view.storage for view in views.values()}
     return {key: _read_storage(file, described[key]) for key in _unpickle(file)}
 
 
 def _read_storage(file: BinaryIO, storage: _Storage) -> np.ndarray:
-    if storage.dtype not in ("<f4", "<i8"):
+    if storage.dtype not in ("<f4", "<i8") or storage.size < 0:
         raise ValueError(f"storage {storage.key} is neither a FloatStorage nor a LongStorage")
     dtype = np.dtype(storage.dtype)
     size = int.from_bytes(file.read(8), "little")

@@ -48,6 +48,15 @@ class Elsewhere(tf.Module):
         return {"scores": tf.fill((tf.shape(images)[0], 2), 0.5)}
 
 
+class Reader(Elsewhere):
+    """Reads the files that its images name."""
+
+    @tf.function(input_signature=[tf.TensorSpec([None], tf.string)])
+    def predict_images(self, images: tf.Tensor) -> dict[str, tf.Tensor]:
+        read = tf.map_fn(tf.io.read_file, images)
+        return {"scores": tf.fill((tf.shape(read)[0], 2), 0.5)}
+
+
 def save(module: Elsewhere, folder: Path, *signatures: str) -> Path:
     chosen = {name: getattr(module, name) for name in signatures or ("serving_default", "predict_images")}
     tf.saved_model.save(module, str(folder), signatures=chosen)
@@ -69,6 +78,11 @@ def gate(photographs: Path, workspace: Workspace) -> Gate:
         return judge_model(RunRequest(Console(file=io.StringIO()), photographs, settings, workspace), model)
 
     return run
+
+
+def test_a_model_that_reads_files_is_refused_before_it_is_loaded(gate: Gate, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"--model: the SavedModel in .* is refused: it has ReadFile"):
+        gate(save(Reader(), tmp_path / "reader"))
 
 
 def test_a_good_model_passes_until_it_turns_out_to_know_the_images(

@@ -2,6 +2,8 @@
 
 import os
 import pickle
+import struct
+import tracemalloc
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -126,6 +128,51 @@ def test_refuses_tensor_beyond_its_storage(
     tensor = _tensor(_storage("a", 6), offset, shape, strides)
 
     with pytest.raises(ValueError, match="reaches beyond its storage of 6 elements"):
+        read_torch_weights(_write(tmp_path, _file_of(weight=tensor)))
+
+
+_HUGE = {
+    "strides of 0": {"weight": (6, (2**20, 2**9), (0, 0))},
+    "many views of one storage": {f"weight {number}": (6, (6,), (1,)) for number in range(1000)},
+    "a large storage": {"weight": (2**30, (6,), (1,))},
+}
+
+
+@pytest.mark.parametrize("tensors", _HUGE.values(), ids=list(_HUGE))
+def test_a_small_file_takes_little_memory(
+    tmp_path: Path, tensors: dict[str, tuple[int, tuple[int, ...], tuple[int, ...]]]
+) -> None:
+    made = {name: _tensor(_storage("a", size), 0, shape, strides) for name, (size, shape, strides) in tensors.items()}
+    path = _write(tmp_path, _file_of(**made))
+    # Names take bytes, too: the many views are 200 bytes each.
+    most = path.stat().st_size
+    tracemalloc.start()
+    try:
+        if len(tensors) > 1:
+            assert sum(tensor.nbytes for tensor in read_torch_weights(path).values()) < most
+        else:
+            with pytest.raises(ValueError, match="more elements than a file of"):
+                read_torch_weights(path)
+        assert tracemalloc.get_traced_memory()[1] < 20 * most + 2**20
+    finally:
+        tracemalloc.stop()
+
+
+def test_a_memo_of_any_number_takes_little_memory(tmp_path: Path) -> None:
+    # LONG_BINPUT, with the highest number that it can name.
+    bomb = b"\x80\x02K\x01r" + (2**31).to_bytes(4, "little") + b"."
+    tracemalloc.start()
+    try:
+        with pytest.raises(ValueError, match="it numbers what it notes higher"):
+            read_torch_weights(_write(tmp_path, HEADER + bomb + pickle.dumps([], 2)))
+        assert tracemalloc.get_traced_memory()[1] < 2**20
+    finally:
+        tracemalloc.stop()
+
+
+def test_sizes_are_whole_numbers(tmp_path: Path) -> None:
+    tensor = _tensor(_storage("a", 6), 0, (6,), (1,)).replace(_int(6), b"G" + struct.pack(">d", 6.0))
+    with pytest.raises(ValueError, match="no whole number"):
         read_torch_weights(_write(tmp_path, _file_of(weight=tensor)))
 
 

@@ -1,0 +1,132 @@
+"""Operations with which a SavedModel reaches files, the network or Python: such a model is not loaded.
+
+A SavedModel is a program: what its graph says is done with the rights of the process that loads it.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from crackgate.model.saved_graph import called_functions, read_saved_model
+
+# "Experimental" may precede a name.
+_FILES = """
+    ReadFile WriteFile MatchingFiles MatchingFilesDataset FileSystemSetConfiguration DumpTensor RecordInput Skipgram
+    Save SaveSlices Restore RestoreSlice DistributedSave DTensorRestoreV2 LoadAndRemapMatrix GenerateVocabRemapping
+    CalibrationStatisticsSaver FixedUnigramCandidateSampler
+    TextLineReader TextLineReaderV2 FixedLengthRecordReader FixedLengthRecordReaderV2 TFRecordReader TFRecordReaderV2
+    WholeFileReader WholeFileReaderV2 LMDBReader
+    TextLineDataset TFRecordDataset TFRecordDatasetV2 FixedLengthRecordDataset FixedLengthRecordDatasetV2
+    CSVDataset CSVDatasetV2 SqlDataset LMDBDataset DatasetToTFRecord SaveDataset SaveDatasetV2 LoadDataset
+    SnapshotDataset SnapshotDatasetV2 SnapshotDatasetReader SnapshotNestedDatasetReader SnapshotChunkDataset
+    ListSnapshotChunksDataset CacheDataset CacheDatasetV2
+    CreateSummaryFileWriter CreateSummaryDbWriter ImportEvent
+    DebugIdentity DebugIdentityV2 DebugIdentityV3 DebugNanCount DebugNumericSummary
+"""
+_NETWORK = """
+    DataServiceDataset DataServiceDatasetV2 DataServiceDatasetV3 DataServiceDatasetV4 RegisterDataset RegisterDatasetV2
+    RpcClient RpcServer RpcServerStart RpcServerRegister RpcCall RemoteCall
+"""
+# Python, native functions by name, graphs inside a tensor, and the end of the process.
+_CODE = """
+    PyFunc PyFuncStateless EagerPyFunc XlaCustomCall XlaCustomCallV2 DatasetFromGraph DeserializeIterator Abort
+    WorkerHeartbeat
+"""
+FORBIDDEN = frozenset(f"{_FILES} {_NETWORK} {_CODE}".split())
+# TensorFlow's own functions that save and restore the variables have them.
+SAVER = frozenset({"SaveV2", "RestoreV2", "MergeV2Checkpoints"})
+# They read a vocabulary, which may be an asset of the model only; the file's name is their second input.
+TABLES = frozenset({"InitializeTableFromTextFile", "InitializeTableFromTextFileV2"})
+# It writes to a stream of the process, by default to its errors, or to any file.
+PRINT = "PrintV2"
+_STREAMS = {b"", b"stdout", b"stderr", b"log(info)", b"log(warning)", b"log(error)"}
+_MOST_NAMED = 5
+
+
+class ForbiddenOperationError(ValueError):
+    """A SavedModel that reaches beyond its inputs and outputs."""
+
+
+def check_operations(folder: Path) -> None:
+    """Looks at every operation of a SavedModel, in its graph and its functions, before it is loaded.
+
+    Raises:
+        ForbiddenOperationError: An operation reaches files but the model's own, the network or Python, or the graph is
+            damaged.
+        OSError: `saved_model.pb` cannot be read.
+        google.protobuf.message.DecodeError: It is no SavedModel.
+    """
+    graphs = read_saved_model(folder).meta_graphs
+    try:
+        found = sorted({name for graph in graphs for name in (*_find_forbidden(graph), *_outer_assets(folder, graph))})
+    except (IndexError, ValueError) as error:
+        raise ForbiddenOperationError(f"the SavedModel in {str(folder)!r} has a damaged graph: {error}") from error
+    if found:
+        more = f" and {len(found) - _MOST_NAMED} more" if len(found) > _MOST_NAMED else ""
+        raise ForbiddenOperationError(
+            f"the SavedModel in {str(folder)!r} is refused: it has {', '.join(found[:_MOST_NAMED])}{more}, which reach "
+            "files, the network or code outside the model; export it without them, and load no model of unknown origin"
+        )
+
+
+def _find_forbidden(graph: Any) -> Iterator[str]:
+    functions = {function.signature.name: function for function in graph.graph_def.library.function}
+    saver_nodes = {
+        name.partition(":")[0] for name in (graph.saver_def.save_tensor_name, graph.saver_def.restore_op_name)
+    }
+    nodes = [node for node in graph.graph_def.node if node.name not in saver_nodes]
+    saver_calls = called_functions(node for node in graph.graph_def.node if node.name in saver_nodes)
+    saver = _closure(saver_calls, functions)
+    # Functions that are called by name, or when the model is loaded.
+    entries = graph.object_graph_def.concrete_functions
+    others = _closure(called_functions(nodes).union(entries), functions)
+    assets = {asset.tensor_info.name.partition(":")[0] for asset in graph.asset_file_def}
+    yield from _forbidden_of(nodes, SAVER, assets)
+    for name, function in functions.items():
+        # What only saves and restores may do that.
+        also = frozenset() if name in saver and name not in others else SAVER
+        yield from _forbidden_of(function.node_def, also, _bound_assets(name, function, graph.object_graph_def))
+
+
+def _outer_assets(folder: Path, graph: Any) -> Iterator[str]:
+    """Assets that are no files of the model."""
+    for asset in graph.asset_file_def:
+        path = PurePosixPath("assets", asset.filename)
+        links = any((folder / part).is_symlink() for part in (path, *path.parents[:-1]))
+        if links or PurePosixPath(asset.filename).is_absolute() or ".." in path.parts:
+            yield f"the asset {asset.filename!r}"
+
+
+def _forbidden_of(nodes: Iterable[Any], also: frozenset[str], assets: set[str]) -> Iterator[str]:
+    """Names of forbidden operations; `assets` are the nodes and arguments that hold the path of an asset."""
+    for node in nodes:
+        name = node.op.removeprefix("Experimental")
+        reads_elsewhere = name in TABLES and node.input[1].partition(":")[0] not in assets
+        prints_elsewhere = name == PRINT and node.attr["output_stream"].s not in _STREAMS
+        if name in FORBIDDEN or name in also or reads_elsewhere or prints_elsewhere:
+            yield node.op
+
+
+def _closure(names: Iterable[str], functions: Mapping[str, Any]) -> set[str]:
+    """Functions, and all functions that they call."""
+    found: set[str] = set()
+    waiting = list(names)
+    while waiting:
+        name = waiting.pop()
+        if name in functions and name not in found:
+            found.add(name)
+            waiting += called_functions(functions[name].node_def)
+    return found
+
+
+def _bound_assets(name: str, function: Any, objects: Any) -> set[str]:
+    """Arguments of a function to which the loader gives the path of an asset: its last ones are bound to objects."""
+    if name not in objects.concrete_functions:
+        return set()
+    bound = objects.concrete_functions[name].bound_inputs
+    arguments = function.signature.input_arg[len(function.signature.input_arg) - len(bound) :]
+    return {
+        argument.name
+        for argument, number in zip(arguments, bound, strict=True)
+        if objects.nodes[number].WhichOneof("kind") == "asset"
+    }
