@@ -32,7 +32,7 @@ from crackgate_cli.options import (
 from serving.batch.counts import PredictionCounts
 from serving.batch.formats import Format, UnknownFormatError, Write, format_of, parquet_writer, text_writer
 from serving.batch.inputs import NoSuchInputError, check_inputs, find_images
-from serving.batch.labels import UnknownLabelError, resolve_labels
+from serving.batch.labels import UNFAMILIAR, UnknownLabelError, resolve_labels
 
 EXIT_LABEL_FOUND = 5
 # Rows between two updates of the terminal.
@@ -56,7 +56,10 @@ def predict(
     ] = None,
     fail_on: Annotated[
         list[str] | None,
-        typer.Option(metavar="LABEL", help="Exit with 5 when the model gives an image this label; repeatable."),
+        typer.Option(
+            metavar="LABEL",
+            help="Exit with 5 when the model gives an image this label, or finds one 'unfamiliar'; repeatable.",
+        ),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="The same as --format json.")] = False,
     beam: Annotated[
@@ -71,7 +74,7 @@ def predict(
         check_inputs(images, output)
         folder = chosen_model(workspace, model, public_key)
         card = read_card(folder)
-        failing = resolve_labels(fail_on or [], card.classes, card.positive_classes)
+        failing = resolve_labels(fail_on or [], card)
         settings = load_config(config, assignments)
         if not beam and (config or assignments):
             fail("--config and --set: they configure Beam here; give --beam, too", EXIT_USAGE)
@@ -87,9 +90,11 @@ def predict(
     except (NoSuchInputError, UnknownFormatError, UnknownLabelError, NotAReleaseError, ConfigError) as error:
         fail(str(error), EXIT_USAGE)
     tell(counts.in_words(card.classes, card.positive_classes))
-    if found := {label: counts.labels[label] for label in sorted(failing) if counts.labels.get(label)}:
-        said = ", ".join(f"{number} of {label!r}" for label, number in found.items())
-        fail(f"--fail-on: there are images with that label: {said}", EXIT_LABEL_FOUND)
+    found = [f"{counts.labels[label]} of {label!r}" for label in sorted(failing.labels) if counts.labels.get(label)]
+    if failing.unfamiliar and counts.unfamiliar:
+        found.append(f"{counts.unfamiliar} {UNFAMILIAR}")
+    if found:
+        fail(f"--fail-on: there are such images: {', '.join(found)}", EXIT_LABEL_FOUND)
     if counts.errors:
         raise typer.Exit(EXIT_FAILED)
 

@@ -20,6 +20,9 @@ from crackgate.gate.judgement import judge
 from crackgate.gate.measurement import read_metrics
 from crackgate.gate.rules import Rule
 
+# Share of the test images from which on the model and they do not belong together; splits of one data set stay below.
+_MANY_UNFAMILIAR = 0.05
+
 
 def read_evaluation(
     uri: str, model: Path, classes: list[str], positive_classes: Sequence[str], rules: list[Rule]
@@ -38,10 +41,12 @@ def read_evaluation(
             part = slices.get(rule.slice, StoredSlice(rule.slice))
             requirements.append(judge(rule, rule.position(classes), part.metrics, part.baseline))
     card = find_card(model)
+    unfamiliar = overall.metrics.get((metric_names.UNFAMILIAR, None))
     return Evaluation(
         positive_classes=tuple(positive_classes),
         threshold=None if card is None else card.threshold,
         requirements=requirements,
+        unfamiliar=None if unfamiliar is None else round(unfamiliar),
         warnings=_find_warnings(overall),
         slices=[
             _slice_metrics(slices[name], classes, positive_classes)
@@ -107,6 +112,12 @@ def _find_warnings(overall: StoredSlice) -> list[str]:
         found.append(
             f"the model in production gives {round(unusable)} of the {images} test images scores that are not "
             "numbers from 0 to 1, so that nothing can be compared with it"
+        )
+    unfamiliar = overall.metrics.get((metric_names.UNFAMILIAR, None), 0)
+    if unfamiliar > _MANY_UNFAMILIAR * images:
+        found.append(
+            f"the model finds {round(unfamiliar)} of the {images} test images unlike its training images: its metrics "
+            "on them may be chance"
         )
     seen = overall.baseline.get((metric_names.SEEN_IN_TRAINING, None))
     if overall.baseline and seen is None:

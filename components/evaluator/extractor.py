@@ -23,6 +23,9 @@ from crackgate.model.training_digests import read_training_digests
 
 IMAGES_AT_ONCE = 32
 
+# Outputs of the model that go on.
+_KEPT = ("scores", "label", "error", "unfamiliarity")
+
 Extracts = dict[str, Any]
 # Feature, "below" or "above", and the value.
 Boundary = tuple[str, str, float]
@@ -60,8 +63,8 @@ class KeepPredictions(beam.DoFn):
     """From the extracts of one image to its predictions and slices, without the image.
 
     Predictions are a dict, or one by model name for two models. It holds `metric_names.PATH`, and
-    `metric_names.SEEN_IN_TRAINING` (1, 0, or NaN if unknown). "scores", "label" and "error" follow if the model gives
-    them. The only feature left is `metric_names.SLICE`: all slices of the image.
+    `metric_names.SEEN_IN_TRAINING` (1, 0, or NaN if unknown). The outputs in `_KEPT` follow if the model gives them.
+    The only feature left is `metric_names.SLICE`: all slices of the image.
     """
 
     def __init__(self, model_paths: dict[str, str], classes: list[str], slices: SliceOptions):
@@ -141,7 +144,7 @@ def _as_dict(predictions: Any) -> dict[str, Any]:
     outputs = predictions if isinstance(predictions, dict) else {"scores": predictions}
     if "scores" not in outputs:
         raise ValueError(f"serving_default gives {', '.join(outputs)}; the gate needs 'scores', one for each class")
-    return {name: outputs[name] for name in ("scores", "label", "error") if name in outputs}
+    return {name: outputs[name] for name in _KEPT if name in outputs}
 
 
 def _is_there(stored: Extracts, name: str) -> bool:

@@ -92,6 +92,8 @@ def _metric_computations(
         computed: dict[MetricKey, Any] = {}
         for model in models:
             computed |= _keyed(measured[model].metrics, model)
+            if (unfamiliar := found.unfamiliar[model]) is not None:
+                computed |= _keyed({(metric_names.UNFAMILIAR, None): float(unfamiliar)}, model)
         if measured[candidate].samples:
             scored = found.scored[candidate]
             computed[MetricKey(metric_names.CONFUSION, candidate)] = count_confusion(scored)

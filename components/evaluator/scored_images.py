@@ -16,16 +16,19 @@ from crackgate.gate.metrics import ScoredImages
 class ScoredSlice:
     """One or two models on the same images, in the same order.
 
-    `seen` counts the images that each model was trained on; None when it does not say.
+    `seen` counts the images that each model was trained on, `unfamiliar` those that it finds unlike these; None when it
+    does not say.
     """
 
     scored: dict[str, ScoredImages]
     seen: dict[str, int | None]
+    unfamiliar: dict[str, int | None]
 
 
 @dataclass
 class Rows:
-    """Per image its label, then each model's decision, whether it saw the image in training, and scores."""
+    """Per image its label, then each model's decision, whether it saw the image in training or finds it unfamiliar,
+    and scores."""
 
     open: list[list[float]] = field(default_factory=list)
     closed: list[np.ndarray] = field(default_factory=list)
@@ -61,6 +64,7 @@ class CollectScores(beam.CombineFn):
             row += [
                 self._decide(predictions, scores),
                 float(predictions[metric_names.SEEN_IN_TRAINING].item()),
+                _unfamiliar(predictions),
                 *scores,
             ]
         rows.open.append(row)
@@ -83,18 +87,19 @@ class CollectScores(beam.CombineFn):
         table = np.concatenate(rows.closed)
         # Beam keeps no order, but the bootstrap must draw the same images every time.
         table = table[np.lexsort(table.T)]
-        scored, seen = {}, {}
+        scored, seen, unfamiliar = {}, {}, {}
         for position, model_name in enumerate(self._model_names):
-            start = 1 + position * (classes + 2)
-            decisions, flags = table[:, start : start + 2].T
+            start = 1 + position * (classes + 3)
+            decisions, saw, strange = table[:, start : start + 3].T
             scored[model_name] = ScoredImages(
                 table[:, 0].astype(np.int64),
                 decisions.astype(np.int64),
-                table[:, start + 2 : start + 2 + classes],
+                table[:, start + 3 : start + 3 + classes],
                 self._positives,
             )
-            seen[model_name] = None if np.isnan(flags).any() else int(flags.sum())
-        return {self._key: ScoredSlice(scored, seen)}
+            seen[model_name] = _count(saw)
+            unfamiliar[model_name] = _count(strange)
+        return {self._key: ScoredSlice(scored, seen, unfamiliar)}
 
     def _decide(self, predictions: Any, scores: np.ndarray) -> float:
         """The model's own decision, `label`; without one, the class of the highest score."""
@@ -107,6 +112,17 @@ class CollectScores(beam.CombineFn):
             return -1.0 if np.isnan(scores).any() else float(scores.argmax())
         label = np.asarray(predictions["label"]).reshape(-1)[0]
         return float(self._labels.get(label.decode() if isinstance(label, bytes) else str(label), -1))
+
+
+def _unfamiliar(predictions: Any) -> float:
+    """1 or 0; NaN of a model that cannot tell."""
+    if "unfamiliarity" not in predictions:
+        return np.nan
+    return float(np.asarray(predictions["unfamiliarity"]).reshape(-1)[0] > 1)
+
+
+def _count(flags: np.ndarray) -> int | None:
+    return None if np.isnan(flags).any() else int(flags.sum())
 
 
 def _failed(predictions: Any) -> bool:

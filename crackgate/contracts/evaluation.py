@@ -156,6 +156,7 @@ class Evaluation(BaseModel):
         positive_classes: Those whose summed scores, the positive score, are held against the decision threshold; empty:
             the highest score decides.
         threshold: The model's own decision threshold; None as above.
+        unfamiliar: Test images that the model finds unlike its training images; None when it cannot tell.
         warnings: In sentences.
         slices: All metrics, `ALL_IMAGES` first; slices without an image are left out.
         confusion: Test images by actual class, then by the label that the model gave; "" is a label that is no class.
@@ -167,6 +168,7 @@ class Evaluation(BaseModel):
     positive_classes: PositiveNames = ()
     threshold: float | None = None
     requirements: list[Requirement] = Field(default_factory=list)
+    unfamiliar: int | None = None
     warnings: list[str] = Field(default_factory=list)
     slices: list[SliceMetrics] = Field(default_factory=list)
     confusion: dict[str, dict[str, int]] = Field(default_factory=dict)
@@ -177,6 +179,14 @@ class Evaluation(BaseModel):
     notable_images: NotableImages | None = Field(default=None, exclude=True)
     # The summary has them with those of the training.
     doubtful_labels: DoubtfulLabels = Field(default=DoubtfulLabels(), exclude=True)
+
+    @property
+    def unfamiliar_in_words(self) -> str | None:
+        """For instance "7 of 1,500 test images are unlike the training images"; None when the model cannot tell."""
+        if self.unfamiliar is None or not self.slices:
+            return None
+        verb = "is" if self.unfamiliar == 1 else "are"
+        return f"{self.unfamiliar:,} of {self.slices[0].images:,} test images {verb} unlike the training images"
 
     @property
     def positive(self) -> str | None:

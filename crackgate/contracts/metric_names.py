@@ -21,10 +21,12 @@ LESS_IS_BETTER = (LOG_LOSS, BRIER, CALIBRATION_ERROR)
 # Shares of images, whose interval needs no resampling and holds at 0 and 1, too.
 PROPORTIONS = (ACCURACY, PRECISION, RECALL, POSITIVE_RECALL)
 
-# Counts of images, beside the metrics. The gate allows none of `COUNTS`.
+# Counts of images, beside the metrics; `UNFAMILIAR` are those unlike the training images. The gate allows none of
+# `COUNTS`.
 IMAGES = "images"
 UNUSABLE_SCORES = "unusable_scores"
 SEEN_IN_TRAINING = "seen_in_training"
+UNFAMILIAR = "unfamiliar"
 COUNTS = (SEEN_IN_TRAINING, UNUSABLE_SCORES)
 ONLY_CANDIDATE_RIGHT = "only_candidate_right"
 ONLY_BASELINE_RIGHT = "only_baseline_right"

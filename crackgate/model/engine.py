@@ -2,7 +2,7 @@
 
 import logging
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from pathlib import Path
 from typing import Any, Protocol
@@ -13,6 +13,7 @@ import tensorflow as tf
 from crackgate.contracts import stored_example
 from crackgate.contracts.model_files import WARMUP_FILE
 from crackgate.model.inference_requests import InferenceRequests, import_openvino
+from crackgate.model.outputs import Outputs, as_outputs, distance, join_outputs, network_function
 
 log = logging.getLogger("crackgate")
 
@@ -22,17 +23,17 @@ TOLERANCE = 1e-4
 _COMPARED = 8
 
 
-# Waits for calibrated scores, float32 (images, classes).
-Running = Callable[[], np.ndarray]
+# Waits for the outputs.
+Running = Callable[[], Outputs]
 
 
 class Network(Protocol):
-    """From pixels to scores, by the `engine` "OpenVINO" or "TensorFlow"; any number of threads may ask at once."""
+    """From pixels to outputs, by the `engine` "OpenVINO" or "TensorFlow"; any number of threads may ask at once."""
 
     engine: str
 
     def start(self, pixels: np.ndarray) -> Running:
-        """Begins to score float32 (images, size, size, 3) in 0 to 255, which may not be changed meanwhile."""
+        """Begins to examine float32 (images, size, size, 3) in 0 to 255, which may not be changed meanwhile."""
 
 
 def build_network(loaded: Any, image_size: int, folder: Path) -> Network:
@@ -47,11 +48,8 @@ def build_network(loaded: Any, image_size: int, folder: Path) -> Network:
         network = _OpenVinoNetwork(loaded, image_size)
         pixels = _comparison_images(loaded, image_size, folder)
         # One alone goes another way than several.
-        scores = np.concatenate([network.start(pixels)(), network.start(pixels[:1])()])
-        expected = reference.start(np.concatenate([pixels, pixels[:1]]))()
-        off = float(np.abs(scores - expected).max())
-        if not off <= TOLERANCE:
-            raise ValueError(f"its scores differ from TensorFlow's by {off:.1g}, {TOLERANCE:g} is allowed")
+        found = join_outputs([network.start(pixels)(), network.start(pixels[:1])()])
+        off = distance(found, reference.start(np.concatenate([pixels, pixels[:1]]))(), TOLERANCE)
     # OpenVINO may be missing, or unable to convert the network.
     except Exception as error:
         log.info("the model runs in TensorFlow, which is slower: OpenVINO cannot run it: %s", error)
@@ -90,11 +88,11 @@ class _TensorFlowNetwork:
     engine = "TensorFlow"
 
     def __init__(self, loaded: Any):
-        self._score = loaded.score_pixels
+        self._examine = network_function(loaded)
 
     def start(self, pixels: np.ndarray) -> Running:
-        scores = self._score(tf.constant(pixels))
-        return lambda: scores.numpy().copy()
+        outputs = self._examine(tf.constant(pixels))
+        return lambda: as_outputs(outputs)
 
 
 class _OpenVinoNetwork:
@@ -104,7 +102,7 @@ class _OpenVinoNetwork:
 
     def __init__(self, loaded: Any, image_size: int):
         """Converts and compiles the network; raises many types where OpenVINO is missing or cannot convert it."""
-        network = import_openvino().convert_model(loaded.score_pixels.concrete_functions[0])
+        network = import_openvino().convert_model(network_function(loaded).concrete_functions[0])
         network.reshape([1, image_size, image_size, 3])
         self._several = InferenceRequests(network, "THROUGHPUT")
         self._alone = InferenceRequests(network, "LATENCY")
@@ -113,15 +111,11 @@ class _OpenVinoNetwork:
     def start(self, pixels: np.ndarray) -> Running:
         if len(pixels) == 1 and self._alone_is_taken.acquire(blocking=False):
             try:
-                scores = self._alone.infer(pixels, _copy_scores)
+                outputs = self._alone.infer(pixels, as_outputs)
             finally:
                 self._alone_is_taken.release()
-            return lambda: scores
-        futures: list[Future[np.ndarray]] = [
-            self._several.submit(pixels[row : row + 1], _copy_scores) for row in range(len(pixels))
+            return lambda: outputs
+        futures: list[Future[Outputs]] = [
+            self._several.submit(pixels[row : row + 1], as_outputs) for row in range(len(pixels))
         ]
-        return lambda: np.concatenate([future.result() for future in futures])
-
-
-def _copy_scores(outputs: Sequence[np.ndarray]) -> np.ndarray:
-    return outputs[0].copy()
+        return lambda: join_outputs([future.result() for future in futures])

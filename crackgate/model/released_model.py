@@ -11,12 +11,13 @@ import tensorflow as tf
 
 from crackgate.contracts.answer import Answer
 from crackgate.contracts.card import NotAReleaseError, ReleaseCard, read_card
-from crackgate.contracts.model_files import MODEL_VERSION_FILE
+from crackgate.contracts.model_files import MODEL_VERSION_FILE, UNFAMILIARITY_TOLERANCE
 from crackgate.images.image_file import canonical_bytes
 from crackgate.images.rejection import RejectedImageError
 from crackgate.model.decision import Decision, decide, positive_score
 from crackgate.model.engine import TOLERANCE, Running, build_network
 from crackgate.model.graph_operations import ForbiddenOperationError, check_operations
+from crackgate.model.outputs import Outputs, as_outputs, network_function
 
 # Images that are decoded together: bounds the memory, whatever a caller sends.
 _CHUNK = 32
@@ -36,6 +37,7 @@ class ReleasedModel:
         version: Number of the version, or "unreleased".
         limits: Bounds on single images, those of ingest.
         scale: Sizes of the training images; None: images of any size are scored.
+        familiarity: What it knows of its training images; None: it cannot tell an unfamiliar image.
         engine: "OpenVINO" or "TensorFlow".
         loaded: The SavedModel, with its signatures.
     """
@@ -44,7 +46,7 @@ class ReleasedModel:
         """See `load_released_model`."""
         self.folder, self.loaded = folder, loaded
         self.classes, self.image_size = card.classes, card.image_size
-        self.limits, self.scale = card.limits, card.scale
+        self.limits, self.scale, self.familiarity = card.limits, card.scale, card.familiarity
         self.positive_classes, self.threshold = card.positive_classes, card.threshold
         self.decision = None if card.threshold is None else Decision(card.positive_labels, card.threshold)
         self.version = (folder / MODEL_VERSION_FILE).read_text(encoding="utf-8").strip()
@@ -75,18 +77,15 @@ class ReleasedModel:
             answers.extend(self._finish(*scoring))
         return answers
 
-    def score_pixels(self, pixels: np.ndarray) -> np.ndarray:
-        """Scores decoded images, float32 (images, image_size, image_size, 3), RGB, 0 to 255, through the same engine.
-
-        Returns:
-            float32 (images, classes), calibrated.
-        """
+    def examine_pixels(self, pixels: np.ndarray) -> Outputs:
+        """The same engine's outputs for decoded images, float32 (images, image_size, image_size, 3), RGB, 0 to 255."""
         return self._network.start(pixels)()
 
     def failure(self, error: str) -> Answer:
         """The answer for an image that cannot be scored, and why."""
         is_positive = None if self.decision is None else True
-        return Answer("", 0.0, (0.0,) * len(self.classes), is_positive, self.version, error)
+        unfamiliarity = None if self.familiarity is None else 0.0
+        return Answer("", 0.0, (0.0,) * len(self.classes), is_positive, unfamiliarity, self.version, error)
 
     def _read(self, image: bytes) -> tuple[bytes, str]:
         """The image as ingest would have stored it, or why it would store nothing."""
@@ -96,11 +95,13 @@ class ReleasedModel:
             return b"", str(rejection)
 
     def _finish(self, pixels: np.ndarray, errors: list[str], running: Running) -> Iterator[Answer]:
-        scores = running()
+        outputs = running()
         # TensorFlow decides where the engine's rounding could turn the decision: the gate judged TensorFlow.
-        doubtful = _doubtful(scores, self.decision)
+        doubtful = _doubtful(outputs, self.decision)
         if self.engine != "TensorFlow" and doubtful.any():
-            scores[doubtful] = self.loaded.score_pixels(tf.constant(pixels[doubtful])).numpy()
+            exact = as_outputs(network_function(self.loaded)(tf.constant(pixels[doubtful])))
+            outputs.replace_rows(doubtful, exact)
+        scores, unfamiliarity = outputs
         labels = decide(scores, self.decision)
         positives = None if self.decision is None else self.decision.is_positive(scores)
         for row, error in enumerate(errors):
@@ -112,6 +113,7 @@ class ReleasedModel:
                 probability=float(scores[row, labels[row]]),
                 scores=tuple(scores[row].tolist()),
                 is_positive=None if positives is None else bool(positives[row]),
+                unfamiliarity=None if unfamiliarity is None else float(unfamiliarity[row]),
                 model_version=self.version,
                 error="",
             )
@@ -144,8 +146,9 @@ def _load(folder: Path) -> Any:
     return loaded
 
 
-def _doubtful(scores: np.ndarray, decision: Decision | None) -> np.ndarray:
-    """Rows whose label may be another within the tolerance: bool (images,)."""
+def _doubtful(outputs: Outputs, decision: Decision | None) -> np.ndarray:
+    """Rows whose label, or whose familiarity, may be another within the tolerance: bool (images,)."""
+    scores, unfamiliarity = outputs
     rivals = [scores]
     doubtful = np.zeros(len(scores), bool)
     if decision is not None:
@@ -157,4 +160,6 @@ def _doubtful(scores: np.ndarray, decision: Decision | None) -> np.ndarray:
         if rows.shape[1] > 1:
             best = np.partition(rows, -2, axis=1)
             doubtful |= best[:, -1] - best[:, -2] <= 2 * TOLERANCE
+    if unfamiliarity is not None:
+        doubtful |= np.abs(unfamiliarity - 1) <= UNFAMILIARITY_TOLERANCE
     return doubtful

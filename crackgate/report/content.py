@@ -156,6 +156,8 @@ def explain(summary: Summary) -> list[str]:
     sentences.append(f"{how_many} requirements were met, on {images:,} test images.")
     if warned := [say_subject(row) for row in evaluation.requirements if row.outcome == Outcome.WARNED]:
         sentences.append(f"Too few images to decide on: {'; '.join(warned)}.")
+    if evaluation.unfamiliar_in_words:
+        sentences.append(f"{evaluation.unfamiliar_in_words}.")
     sentences += [f"Warning: {warning}." for warning in evaluation.warnings]
     sentences.append(say_comparison(evaluation))
     return sentences

@@ -21,6 +21,8 @@ def print_gate(console: Console, evaluation: Evaluation) -> None:
     images = next((part.images for part in evaluation.slices if part.name == ALL_IMAGES), 0)
     console.print(f"[bold]Gate: {images} test images[/]", highlight=False)
     print_requirements(console, evaluation.requirements, evaluation.positive_classes)
+    if evaluation.unfamiliar_in_words:
+        console.print(evaluation.unfamiliar_in_words, highlight=False)
     _print_comparison(console, evaluation)
     for warning in evaluation.warnings:
         console.print(f"[yellow]warning[/] {escape(warning)}", highlight=False, soft_wrap=True)

@@ -16,6 +16,7 @@ from crackgate.model.released_model import ReleasedModel, load_released_model
 from serving.batch.counts import PredictionCounts
 from serving.batch.formats import Format, flat, json_line, parquet_schema
 from serving.batch.inputs import find_images
+from serving.batch.labels import UNFAMILIAR
 from serving.batch.predictions import PredictionRow, predict
 
 SHARDS = "predictions"
@@ -37,7 +38,8 @@ def predict_with_beam(
             and so on.
         pipeline_args: Beam's options: which runner, how many workers.
     """
-    classes = read_card(model_dir).classes
+    card = read_card(model_dir)
+    classes = card.classes
     output.mkdir(parents=True, exist_ok=True)
     with beam.Pipeline(options=PipelineOptions(pipeline_args)) as pipeline:
         rows = (
@@ -58,10 +60,10 @@ def predict_with_beam(
             _ = lines | beam.io.WriteToText(str(output / SHARDS), file_name_suffix=".jsonl")
         _ = (
             rows
-            | "Outcome" >> beam.Map(lambda row: _ERROR if row.answer.error else f"label {row.answer.label}")
+            | "Outcomes" >> beam.FlatMap(_outcomes)
             | "Count" >> beam.combiners.Count.PerElement()
             | "Counts" >> beam.combiners.ToDict()
-            | "Summary" >> beam.Map(_summary, classes=classes)
+            | "Summary" >> beam.Map(_summary, classes=classes, tells_unfamiliar=card.familiarity is not None)
             | "WriteSummary" >> beam.io.WriteToText(str(output / SUMMARY_FILE), shard_name_template="")
         )
     return PredictionCounts(**json.loads((output / SUMMARY_FILE).read_text(encoding="utf-8")))
@@ -72,9 +74,17 @@ def _find(argument: str, output: str) -> Iterator[bytes]:
     return map(os.fsencode, find_images([argument], Path(output)))
 
 
-def _summary(counts: dict[str, int], classes: list[str]) -> str:
+def _outcomes(row: PredictionRow) -> Iterator[str]:
+    yield _ERROR if row.answer.error else f"label {row.answer.label}"
+    if row.answer.is_unfamiliar:
+        yield UNFAMILIAR
+
+
+def _summary(counts: dict[str, int], classes: list[str], tells_unfamiliar: bool) -> str:
+    unfamiliar = counts.pop(UNFAMILIAR, 0)
     labels = {name: counts.get(f"label {name}", 0) for name in classes}
-    content = PredictionCounts(sum(counts.values()), counts.get(_ERROR, 0), labels)
+    rows, errors = sum(counts.values()), counts.get(_ERROR, 0)
+    content = PredictionCounts(rows, errors, labels, unfamiliar if tells_unfamiliar else None)
     return json.dumps(asdict(content), ensure_ascii=False)
 
 

@@ -1,8 +1,9 @@
 """Rows as text or Parquet, written as they come. Importing this module is cheap: only Parquet imports pyarrow.
 
-The columns, in this order: `image`, `label`, `probability`, `is_positive`, `model_version`, `error`, then
-`score_<class>` for every class in label order. JSON and JSONL have the scores as one object under `scores` instead. CSV
-has an empty field where JSON has null, `true` and `false`, and an apostrophe before texts that begin like a formula.
+The columns, in this order: `image`, `label`, `probability`, `is_positive`, `unfamiliarity`, `model_version`, `error`,
+then `score_<class>` for every class in label order. JSON and JSONL have the scores as one object under `scores`
+instead. CSV has an empty field where JSON has null, `true` and `false`, and an apostrophe before texts that begin like
+a formula.
 """
 
 import csv
@@ -71,7 +72,11 @@ def parquet_schema(classes: Sequence[str]) -> "pyarrow.Schema":
     """The columns' types: strings, 64-bit floats, one boolean; every column may be null."""
     import pyarrow
 
-    types = {"probability": pyarrow.float64(), "is_positive": pyarrow.bool_()}
+    types = {
+        "probability": pyarrow.float64(),
+        "is_positive": pyarrow.bool_(),
+        "unfamiliarity": pyarrow.float64(),
+    }
     fields = [(name, types.get(name, pyarrow.string())) for name in _PLAIN]
     return pyarrow.schema([*fields, *((f"score_{name}", pyarrow.float64()) for name in classes)])
 
@@ -113,17 +118,18 @@ def text_writer(kind: Format, stream: TextIO, classes: Sequence[str]) -> Iterato
     def write_table(row: "PredictionRow") -> None:
         image, answer = row.image if row.image.isprintable() else repr(row.image), row.answer
         if answer.error:
-            write_columns("error", "", f"{image}: {answer.error}")
+            write_columns("error", "", "", f"{image}: {answer.error}")
         else:
-            write_columns(answer.label, f"{answer.probability:.4f}", image)
+            unfamiliarity = "" if answer.unfamiliarity is None else f"{answer.unfamiliarity:.2f}"
+            write_columns(answer.label, f"{answer.probability:.4f}", unfamiliarity, image)
 
-    def write_columns(label: str, probability: str, image: str) -> None:
-        stream.write(f"{label:{width}}  {probability:>11}  {image}\n")
+    def write_columns(label: str, probability: str, unfamiliarity: str, image: str) -> None:
+        stream.write(f"{label:{width}}  {probability:>11}  {unfamiliarity:>13}  {image}\n")
 
     if kind is Format.CSV:
         table.writerow(column_names(classes))
     elif kind is Format.TABLE:
-        write_columns("label", "probability", "image")
+        write_columns("label", "probability", "unfamiliarity", "image")
     writers = {Format.JSON: write_json, Format.JSONL: write_json_line, Format.CSV: write_csv, Format.TABLE: write_table}
 
     def write_now(row: "PredictionRow") -> None:

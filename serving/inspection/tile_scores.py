@@ -18,5 +18,5 @@ def score_tiles(model: ReleasedModel, pixels: np.ndarray, grid: Grid) -> np.ndar
     scores = np.empty(grid.shape, np.float32)
     for row, y in enumerate(grid.rows.starts):
         tiles = np.stack([pixels[y : y + size, x : x + size] for x in grid.columns.starts])
-        scores[row] = positive_score(model.score_pixels(tiles.astype(np.float32)), positives)
+        scores[row] = positive_score(model.examine_pixels(tiles.astype(np.float32)).scores, positives)
     return scores

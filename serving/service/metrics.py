@@ -1,10 +1,16 @@
 """Metrics of the service, for Prometheus."""
 
+import math
+from collections import deque
+from collections.abc import Sequence
+
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST
 _SECONDS = (0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30)
+# Images over which the share of unfamiliar ones is taken.
+_LATEST_IMAGES = 1000
 _IMAGES = (1, 2, 4, 8, 16, 32, 64, 128, 256)
 
 
@@ -26,6 +32,14 @@ class Metrics:
         )
         self.rejected = Counter("crackgate_rejected", "Requests refused.", ["reason"], registry=registry)
         self.images = Counter("crackgate_images", "Images scored or not scorable.", ["outcome"], registry=registry)
+        self._latest: deque[bool] = deque(maxlen=_LATEST_IMAGES)
+        self._unfamiliar = Gauge(
+            "crackgate_unfamiliar_share",
+            f"Share of the latest {_LATEST_IMAGES} scored images that are unlike the training images.",
+            registry=registry,
+        )
+        # No share of no image.
+        self._unfamiliar.set(math.nan)
         self.batch_images = Histogram(
             "crackgate_batch_images", "Images scored together.", buckets=_IMAGES, registry=registry
         )
@@ -45,6 +59,12 @@ class Metrics:
         )
         for outcome in ("loaded", "refused"):
             self.loads.labels(outcome)
+
+    def add_unfamiliar(self, flags: Sequence[bool]) -> None:
+        """Counts scored images of a model that can tell, and whether each is unfamiliar."""
+        self._latest.extend(flags)
+        if self._latest:
+            self._unfamiliar.set(sum(self._latest) / len(self._latest))
 
     def render(self) -> bytes:
         """Everything, in Prometheus's text format."""

@@ -54,9 +54,13 @@ class Predictor:
         failed = sum(bool(row.error) for row in rows)
         self._metrics.images.labels("scored").inc(len(rows) - failed)
         self._metrics.images.labels("error").inc(failed)
+        if model.familiarity is not None:
+            self._metrics.add_unfamiliar([row.is_unfamiliar for row in rows if not row.error])
         names = [field.name for field in fields(Answer)]
         if not model.positive_classes:
             names.remove("is_positive")
+        if model.familiarity is None:
+            names.remove("unfamiliarity")
         return {name: [getattr(row, name) for row in rows] for name in names}
 
 

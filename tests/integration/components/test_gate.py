@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import apache_beam as beam
@@ -54,7 +54,14 @@ class Oracle(tf.Module):
         label, scores = parsed[f"{self.key}/label"], parsed[f"{self.key}/scores"]
         if not self.decides:
             return {"scores": scores}
+        known = {}
+        if self.knows_strangers:
+            wanted = f"{self.key}/unfamiliarity"
+            known["unfamiliarity"] = tf.io.parse_example(examples, {wanted: tf.io.FixedLenFeature([], tf.float32)})[
+                wanted
+            ]
         return {
+            **known,
             "label": label,
             "scores": scores,
             "probability": tf.reduce_max(scores, axis=1),
@@ -63,20 +70,23 @@ class Oracle(tf.Module):
             "error": tf.where(label == "", "damaged", ""),
         }
 
-    def __init__(self, key: str, decides: bool):
+    def __init__(self, key: str, model: "Model"):
         super().__init__()
         self.key = key
-        self.decides = decides
+        self.decides = model.decides
+        self.knows_strangers = model.strangers is not None
 
 
 @dataclass
 class Model:
-    """Its answers (a label of -1 is none, and an error); `trained_on`: test images in its training data, or None."""
+    """Its answers (a label of -1 is none, and an error); `trained_on`: test images in its training data, or None;
+    `strangers`: test images that it finds unlike its training images, or None where it cannot tell."""
 
     answered: np.ndarray
     scores: np.ndarray
     trained_on: list[int] | None = field(default_factory=list)
     decides: bool = True
+    strangers: list[int] | None = None
 
 
 def answering(answered: np.ndarray, sure: float = 0.9) -> Model:
@@ -99,7 +109,8 @@ undecided = np.random.default_rng(0).dirichlet((1, 1, 1), len(LABELS)).astype(np
 refused = wrong_on()
 refused.scores[7] = 0
 MODELS = {
-    "one slip": wrong_on(0),
+    "one slip": replace(wrong_on(0), strangers=[4, 70, 71]),
+    "among strangers": Model(LABELS, perfect.scores, strangers=list(range(20, 29))),
     "of many minds": Model(LABELS, (undecided + perfect.scores) / 2),
     "blind in the dark": wrong_on(*choose(CRACKED & DARK, 6)),
     "blind in the light": wrong_on(*choose(CRACKED & ~DARK, 8), 0, 1, 81),
@@ -153,7 +164,7 @@ def saved(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """`<model>/` for every model, and `all.tfrecord`."""
     folder = tmp_path_factory.mktemp("models")
     for name, model in MODELS.items():
-        oracle = Oracle(name, model.decides)
+        oracle = Oracle(name, model)
         tf.saved_model.save(oracle, str(folder / name), signatures=oracle.serving_default)
         (folder / name / "assets.extra").mkdir()
         if model.decides:
@@ -182,6 +193,9 @@ def write_examples(file: Path, rows: range | list[int]) -> None:
             feature[stored_example.ENCODED].bytes_list.value.append(b"no one looks")
             for name, model in MODELS.items():
                 feature[f"{name}/scores"].float_list.value.extend(model.scores[row])
+                if model.strangers is not None:
+                    value = 1.01 if row in model.strangers else 1.0
+                    feature[f"{name}/unfamiliarity"].float_list.value.append(value)
                 feature[f"{name}/label"].bytes_list.value.append([*CLASSES, ""][model.answered[row]].encode())
             writer.write(example.SerializeToString())
 
@@ -251,6 +265,8 @@ def test_a_good_model_passes_and_all_is_told_of_it(judge: Judge) -> None:
     judged = judge("one slip", **GATE)
     evaluation = judged.evaluation
     assert judged.blessed and judged.reasons == "" and evaluation.warnings == []
+    assert evaluation.unfamiliar == 3
+    assert evaluation.unfamiliar_in_words == "3 of 120 test images are unlike the training images"
     assert evaluation.comparison is None and not any(row.change for row in evaluation.requirements)
     assert evaluation.positive_classes == (POSITIVE,) and evaluation.threshold == 0.5
     # Row 0 is sound and answered "cracked".
@@ -283,6 +299,18 @@ def test_a_good_model_passes_and_all_is_told_of_it(judge: Judge) -> None:
     assert (at_half.true_negatives, at_half.false_negatives) == (79, 0)
     assert sum(part.images for part in evaluation.reliability) == 120
     assert evaluation.reliability[-1].share_positive == pytest.approx(40 / 41)
+
+
+def test_many_unfamiliar_test_images_are_a_warning(judge: Judge) -> None:
+    judged = judge("among strangers", baseline="one slip")
+    assert judged.blessed and judged.evaluation.unfamiliar == 9
+    (warning,) = judged.evaluation.warnings
+    assert warning.startswith("the model finds 9 of the 120 test images unlike its training images")
+
+
+def test_a_model_that_cannot_tell_has_no_count_of_unfamiliar_images(judge: Judge) -> None:
+    evaluation = judge("unsure", baseline="among strangers").evaluation
+    assert evaluation.unfamiliar is None and evaluation.unfamiliar_in_words is None
 
 
 def test_several_positive_classes_are_judged_together_and_each_for_itself(judge: Judge) -> None:

@@ -1,6 +1,7 @@
 """`crackgate serve` as its clients see it: TensorFlow Serving's interface, over real connections."""
 
 import base64
+import io
 import json
 from pathlib import Path
 from typing import Any
@@ -10,9 +11,9 @@ import pytest
 from google.protobuf import json_format
 from PIL import Image
 
-from tests.helpers.asking import DARK, LIGHT, b64, encoded, example, newest, predict
+from tests.helpers.asking import DARK, LIGHT, b64, encoded, example, metric, newest, predict
 from tests.helpers.service_process import Service
-from tests.helpers.toy_release import CLASSES
+from tests.helpers.toy_release import CLASSES, SIZE
 
 
 @pytest.mark.parametrize(
@@ -37,6 +38,18 @@ def test_rows_and_columns(service: Service, serving_dir: Path, body: dict[str, A
     assert [len(row) for row in columns["scores"]] == [len(CLASSES)] * 2
     assert columns["probability"] == [max(row) for row in columns["scores"]]
     assert min(columns["probability"]) > 0.9
+
+
+def test_unfamiliar_images_are_told_and_counted(service: Service) -> None:
+    file = io.BytesIO()
+    Image.new("RGB", (SIZE, SIZE), (200, 40, 40)).save(file, "PNG")
+    shares = []
+    for images in ([DARK, LIGHT], [file.getvalue()] * 3):
+        body = {"signature_name": "predict_images", "instances": [b64(image) for image in images]}
+        rows = predict(service, body).raise_for_status().json()["predictions"]
+        assert {row["unfamiliarity"] > 1 for row in rows} == {len(images) == 3}
+        shares.append(metric(service, "crackgate_unfamiliar_share"))
+    assert 0 <= shares[0] < shares[1] < 1
 
 
 def test_examples_are_the_default_signature(service: Service) -> None:

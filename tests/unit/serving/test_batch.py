@@ -9,16 +9,17 @@ import pytest
 from pyarrow import parquet
 
 from crackgate.contracts.answer import Answer
+from crackgate.contracts.card import FamiliarityCard, ReleaseCard
 from serving.batch.counts import PredictionCounts
 from serving.batch.formats import Format, UnknownFormatError, column_names, format_of, parquet_writer, text_writer
 from serving.batch.inputs import NoSuchInputError, check_inputs, find_images
-from serving.batch.labels import UnknownLabelError, resolve_labels
+from serving.batch.labels import FailOn, UnknownLabelError, resolve_labels
 from serving.batch.predictions import PredictionRow
 
 CLASSES = ["Negative", "Positive"]
 ROWS = [
-    PredictionRow('a "b",c\n.jpg', Answer("Positive", 0.75, (0.25, 0.75), True, "7", "")),
-    PredictionRow("ü.jpg", Answer("", 0.0, (0.0, 0.0), True, "7", "not an image")),
+    PredictionRow('a "b",c\n.jpg', Answer("Positive", 0.75, (0.25, 0.75), True, 1.5, "7", "")),
+    PredictionRow("ü.jpg", Answer("", 0.0, (0.0, 0.0), True, 0.0, "7", "not an image")),
 ]
 
 
@@ -91,7 +92,10 @@ def test_counts_in_words() -> None:
     counts = PredictionCounts()
     for row in ROWS:
         counts.add(row.answer)
-    assert counts.in_words(CLASSES, ["Positive"]) == "2 images: 0 Negative, 1 Positive, 1 error"
+    assert (
+        counts.in_words(CLASSES, ["Positive"])
+        == "2 images: 0 Negative, 1 Positive, 1 error; 1 unlike the training images"
+    )
     many = PredictionCounts(rows=1206, errors=2, labels={"a": 1000, "b": 200, "c": 4})
     assert many.in_words(["a", "b", "c"], ["b", "c"]) == (
         "1,206 images: 1,000 a, 200 b, 4 c, 204 positive in all, 2 errors"
@@ -99,11 +103,29 @@ def test_counts_in_words() -> None:
 
 
 def test_labels_to_fail_on() -> None:
-    assert resolve_labels(["crack", "Negative"], CLASSES, ["Positive"]) == {"Positive", "Negative"}
-    assert resolve_labels(["crack"], ["crack", "spall"], ["spall"]) == {"crack"}, "a class's own name goes first"
-    for labels, positive in ((["dent"], ["Positive"]), (["crack"], [])):
-        with pytest.raises(UnknownLabelError, match="allowed are 'Negative', 'Positive'"):
-            resolve_labels(labels, CLASSES, positive)
+    card = _card(CLASSES, "Positive")
+    assert resolve_labels(["crack", "Negative"], card) == FailOn(frozenset({"Positive", "Negative"}), unfamiliar=False)
+    assert resolve_labels(["Unfamiliar"], card) == FailOn(frozenset(), unfamiliar=True)
+    own = _card(["crack", "spall", "unfamiliar"], "spall")
+    assert resolve_labels(["crack"], own).labels == {"crack"}, "a class's own name goes first"
+    assert resolve_labels(["unfamiliar"], own) == FailOn(frozenset({"unfamiliar"}), unfamiliar=False)
+    for labels, positive in ((["dent"], ("Positive",)), (["crack"], ())):
+        with pytest.raises(UnknownLabelError, match="allowed are 'Negative', 'Positive', 'unfamiliar'"):
+            resolve_labels(labels, _card(CLASSES, *positive))
+    with pytest.raises(
+        UnknownLabelError, match=r"this release does not know its training images.*train and release anew"
+    ):
+        resolve_labels(["crack", "unfamiliar"], card.model_copy(update={"familiarity": None}))
+
+
+def _card(classes: list[str], *positive: str) -> ReleaseCard:
+    return ReleaseCard(
+        classes=classes,
+        positive_classes=positive,
+        threshold=0.5 if positive else None,
+        image_size=160,
+        familiarity=FamiliarityCard(train_images=9, eval_images=9, eval_beyond=0),
+    )
 
 
 def test_the_same_rows_in_every_format(tmp_path: Path) -> None:
@@ -122,12 +144,16 @@ def test_the_same_rows_in_every_format(tmp_path: Path) -> None:
     assert objects == [json.loads(line) for line in texts[Format.JSONL].splitlines()]
     assert objects[0]["scores"] == {"Negative": 0.25, "Positive": 0.75} and objects[1]["error"] == "not an image"
     columns = column_names(CLASSES)
-    assert columns[:6] == ["image", "label", "probability", "is_positive", "model_version", "error"]
+    plain = ["image", "label", "probability", "is_positive", "unfamiliarity", "model_version", "error"]
+    assert columns == [*plain, "score_Negative", "score_Positive"]
+    assert [entry["unfamiliarity"] for entry in objects] == [1.5, None]
     first, second = csv.DictReader(io.StringIO(texts[Format.CSV]))
     assert list(first) == columns and first["image"] == ROWS[0].image and first["score_Positive"] == "0.75"
     assert first["is_positive"] == "true" and second["is_positive"] == second["probability"] == ""
+    assert (first["unfamiliarity"], second["unfamiliarity"]) == ("1.5", "")
     table = parquet.read_table(tmp_path / "rows.parquet")
     assert table.column_names == columns and table.to_pylist()[0]["score_Negative"] == 0.25
+    assert table.column("unfamiliarity").to_pylist() == [1.5, None]
     assert table.to_pylist()[1]["label"] is None and table.to_pylist()[1]["error"] == "not an image"
     assert len(texts[Format.TABLE].splitlines()) == 3, "a line break in a name makes no other row"
 

@@ -4,6 +4,7 @@ import io
 import shutil
 import threading
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,9 +18,10 @@ from crackgate.contracts.model_files import MODEL_VERSION_FILE
 from crackgate.images.image_file import canonical_image
 from crackgate.model import engine
 from crackgate.model.decision import Decision
+from crackgate.model.outputs import Outputs, as_outputs
 from crackgate.model.released_model import ReleasedModel, load_released_model
 from tests.helpers.image_files import SIXTEEN_BITS, SOURCES, grey_tiff
-from tests.helpers.toy_release import CLASSES, SIZE, THRESHOLD
+from tests.helpers.toy_release import CLASSES, SIZE, THRESHOLD, export_toy
 
 
 def encoded(grey: int, kind: str = "PNG") -> bytes:
@@ -46,6 +48,7 @@ def of_signature(model: ReleasedModel, images: list[bytes]) -> list[Answer]:
             probability=float(outputs["probability"][row]),
             scores=tuple(outputs["scores"][row].tolist()),
             is_positive=bool(outputs["is_positive"][row]),
+            unfamiliarity=float(outputs["unfamiliarity"][row]) if "unfamiliarity" in outputs else None,
             model_version=outputs["model_version"][row].decode(),
             error=outputs["error"][row].decode(),
         )
@@ -58,9 +61,9 @@ def check_same(answers: list[Answer], expected: list[Answer]) -> None:
         (each.label, each.is_positive, each.error) for each in expected
     ]
     np.testing.assert_allclose([each.scores for each in answers], [each.scores for each in expected], atol=1e-4)
-    np.testing.assert_allclose(
-        [each.probability for each in answers], [each.probability for each in expected], atol=1e-4
-    )
+    for name in ("probability", "unfamiliarity"):
+        found, wanted = ([getattr(each, name) for each in some] for some in (answers, expected))
+        np.testing.assert_allclose(found, wanted, rtol=1e-3, atol=1e-4)
 
 
 def test_what_it_says_of_itself(model: ReleasedModel, toy_model: Path) -> None:
@@ -126,11 +129,49 @@ def test_threads_may_ask_at_once(model: ReleasedModel) -> None:
 
 
 def test_an_engine_that_differs_is_not_used(toy_model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    copy_scores = engine._copy_scores
-    monkeypatch.setattr(engine, "_copy_scores", lambda outputs: copy_scores(outputs) + np.float32(2e-4))
-    model = load_released_model(toy_model)
-    assert model.engine == "TensorFlow"
-    assert model.answer(IMAGES) == of_signature(model, IMAGES)
+    # An engine gives arrays, and TensorFlow tensors.
+    for off in (Outputs(np.float32(2e-4), np.float32(0)), Outputs(np.float32(0), np.float32(2e-3))):
+
+        def shifted(outputs: Any, off: Outputs = off) -> Outputs:
+            scores, unfamiliarity = as_outputs(outputs)
+            engines = isinstance(outputs[0], np.ndarray)
+            return Outputs(scores + engines * off.scores, unfamiliarity + engines * off.unfamiliarity)
+
+        monkeypatch.setattr(engine, "as_outputs", shifted)
+        model = load_released_model(toy_model)
+        assert model.engine == "TensorFlow"
+        assert model.answer(IMAGES) == of_signature(model, IMAGES)
+
+
+def test_images_unlike_the_training_images_are_unfamiliar(model: ReleasedModel) -> None:
+    coloured = []
+    for colour in ((200, 40, 40), (30, 90, 200), (128, 128, 190)):
+        file = io.BytesIO()
+        Image.new("RGB", (SIZE, SIZE), colour).save(file, "PNG")
+        coloured.append(file.getvalue())
+    answers = model.answer([*IMAGES, *coloured, b"no image"])
+    assert [answer.is_unfamiliar for answer in answers] == [False] * len(IMAGES) + [True] * 3 + [False]
+    assert answers[-1].unfamiliarity == 0 and answers[-1].record(CLASSES)["unfamiliarity"] is None
+    check_same(answers[:-1], of_signature(model, [*IMAGES, *coloured]))
+
+
+def test_a_release_that_does_not_know_its_training_images_cannot_tell(tmp_path: Path) -> None:
+    export_toy(tmp_path, knows_grey=False)
+    model = load_released_model(tmp_path)
+    assert model.engine == "OpenVINO" and model.familiarity is None
+    answers = model.answer([IMAGES[0], b"no image"])
+    assert [answer.unfamiliarity for answer in answers] == [None, None]
+    assert not any(answer.is_unfamiliar for answer in answers)
+    assert answers[0].scores == pytest.approx(of_signature(model, IMAGES[:1])[0].scores, abs=1e-4)
+
+
+def test_rounding_of_an_engine_turns_no_familiarity(model: ReleasedModel, monkeypatch: pytest.MonkeyPatch) -> None:
+    (expected,) = of_signature(model, [IMAGES[10]])
+    for rounded in (0.9995, 1.0005):
+        outputs = Outputs(np.array([expected.scores], np.float32), np.array([rounded], np.float32))
+        monkeypatch.setattr(model._network, "start", lambda _, outputs=outputs: lambda: outputs)
+        (answer,) = model.answer([IMAGES[10]])
+        assert answer.unfamiliarity == expected.unfamiliarity
 
 
 def test_rounding_of_an_engine_turns_no_decision(model: ReleasedModel, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -139,7 +180,9 @@ def test_rounding_of_an_engine_turns_no_decision(model: ReleasedModel, monkeypat
     for threshold, wrong in ((below, below - 5e-5), (np.nextafter(below, 2, dtype=np.float32), below + 5e-5)):
         monkeypatch.setattr(model, "decision", Decision((1,), float(threshold)))
         scores = np.array([[1 - wrong, wrong]], np.float32)
-        monkeypatch.setattr(model._network, "start", lambda _, scores=scores: lambda: scores.copy())
+        monkeypatch.setattr(
+            model._network, "start", lambda _, scores=scores: lambda: Outputs(scores.copy(), np.zeros(1))
+        )
         (answer,) = model.answer([IMAGES[10]])
         assert answer.is_positive == (below >= threshold)
 
@@ -147,7 +190,7 @@ def test_rounding_of_an_engine_turns_no_decision(model: ReleasedModel, monkeypat
 def test_decoded_images_are_scored_too(model: ReleasedModel) -> None:
     pixels = np.full((3, SIZE, SIZE, 3), [[[[10.0]]], [[[120.0]]], [[[245.0]]]], np.float32)
     expected = [answer.scores for answer in of_signature(model, [encoded(grey) for grey in (10, 120, 245)])]
-    np.testing.assert_allclose(model.score_pixels(pixels), expected, atol=1e-4)
+    np.testing.assert_allclose(model.examine_pixels(pixels).scores, expected, atol=1e-4)
 
 
 def test_folders_that_are_no_release_are_refused(tmp_path: Path) -> None:
