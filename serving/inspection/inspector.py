@@ -12,7 +12,7 @@ from crackgate.images.rejection import RejectedImageError
 from crackgate.model.released_model import ReleasedModel
 from crackgate.pages.templates import show
 from serving.inspection.grid import Grid, lay_grid
-from serving.inspection.measures import Measures, measure
+from serving.inspection.measures import Measures, TileScores, measure
 from serving.inspection.overlay import write_overlay
 from serving.inspection.photograph import read_photograph, scale
 from serving.inspection.summaries import Inspection, InspectionSettings
@@ -43,32 +43,29 @@ class Inspector:
                 yield Inspection(name, self._model.version, error=reason)
                 continue
             height, width, _ = pixels.shape
-            scores, grid = self.score(pixels)
-            measures = measure(scores, self._threshold, grid)
+            tiles, grid = self.score(pixels)
+            measures = measure(tiles.scores, self._threshold, grid, tiles.unfamiliarity)
             # Numbered: two photographs of one name are two photographs.
             folder = output / f"{number:06d}-{_safe(file.stem)}"
-            self._write(folder, pixels, scores, grid, measures, name)
+            self._write(folder, pixels, tiles, grid, measures, name)
             yield Inspection(name, self._model.version, folder.name, width, height, measures)
 
-    def score(self, pixels: np.ndarray) -> tuple[np.ndarray, Grid]:
-        """Scores a photograph, uint8 (height, width, 3).
-
-        Returns the positive score of each tile, float32 (rows, columns), and where the tiles lie.
-        """
+    def score(self, pixels: np.ndarray) -> tuple[TileScores, Grid]:
+        """Scores the tiles of a photograph, uint8 (height, width, 3), and says where they lie."""
         tile, overlap = self.settings.tile_px, self.settings.overlap
         grid = lay_grid(pixels.shape[1], pixels.shape[0], tile, self._model.image_size, overlap)
         return score_tiles(self._model, scale(pixels, grid), grid), grid
 
     def _write(
-        self, folder: Path, pixels: np.ndarray, scores: np.ndarray, grid: Grid, measures: Measures, name: str
+        self, folder: Path, pixels: np.ndarray, tiles: TileScores, grid: Grid, measures: Measures, name: str
     ) -> None:
         folder.mkdir()
         with whole_file(folder / "tiles.csv") as file:
-            write_csv(file, scores, self._threshold, grid)
+            write_csv(file, tiles, self._threshold, grid)
         with whole_file(folder / "tiles.geojson") as file:
-            write_geojson(file, scores, self._threshold, grid, name)
+            write_geojson(file, tiles.scores, self._threshold, grid, name)
         with whole_file(folder / "overlay.jpg") as file:
-            write_overlay(file, pixels, scores, self._threshold, grid, measures, show(Path(name).name))
+            write_overlay(file, pixels, tiles.scores, self._threshold, grid, measures, show(Path(name).name))
 
 
 def _safe(name: str) -> str:

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import NamedTuple
 
 import numpy as np
 from scipy import ndimage, sparse
@@ -11,6 +12,16 @@ from serving.inspection.grid import Grid
 
 # Cells that touch at a side or at a corner belong together.
 _NEIGHBOURS = np.ones((3, 3), int)
+
+
+class TileScores(NamedTuple):
+    """The positive score of each tile, float32 (rows, columns), 0 to 1: its scores of the positive classes together.
+
+    `unfamiliarity`, of the same shape, is above 1 where a tile is unlike the training images; None where it is unknown.
+    """
+
+    scores: np.ndarray
+    unfamiliarity: np.ndarray | None
 
 
 @dataclass(frozen=True)
@@ -26,6 +37,7 @@ class Measures:
             neighbouring cells, and half a cell beyond each end. Exact in regions without loops, else a lower bound.
         longest_run_tiles: Number of tiles on that way.
         highest_score: The highest positive score over all tiles, 0 to 1.
+        unfamiliar_share: Share of the tiles that are unlike the training images, 0 to 1; None where it is unknown.
     """
 
     is_positive: bool
@@ -36,12 +48,16 @@ class Measures:
     highest_score: float
     tiles: int
     positive_tiles: int
+    unfamiliar_share: float | None = None
 
     def __str__(self) -> str:
         """For a line of text."""
+        strange = self.unfamiliar_share
+        unfamiliar = f", {strange:.1%} of its tiles unlike the training images" if strange else ""
         return (
             f"cracked area {self.cracked_share:.1%}, longest run {self.longest_run_px:,.0f} px, "
             f"{self.regions} region{'' if self.regions == 1 else 's'}, highest score {self.highest_score:.2f}"
+            f"{unfamiliar}"
         )
 
 
@@ -51,8 +67,8 @@ def find_regions(positive: np.ndarray) -> np.ndarray:
     return np.asarray(numbers)
 
 
-def measure(scores: np.ndarray, threshold: float, grid: Grid) -> Measures:
-    """Sums up the positive scores of a photograph's tiles: float (rows, columns), 0 to 1."""
+def measure(scores: np.ndarray, threshold: float, grid: Grid, unfamiliarity: np.ndarray | None = None) -> Measures:
+    """Sums up the positive scores of a photograph's tiles, float (rows, columns), 0 to 1, and their unfamiliarity."""
     positive = is_positive(scores, threshold)
     areas = grid.cell_areas()
     regions = find_regions(positive)
@@ -66,6 +82,7 @@ def measure(scores: np.ndarray, threshold: float, grid: Grid) -> Measures:
         highest_score=float(scores.max()),
         tiles=scores.size,
         positive_tiles=int(positive.sum()),
+        unfamiliar_share=None if unfamiliarity is None else float((unfamiliarity > 1).mean()),
     )
 
 

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 
 from serving.inspection.grid import Grid
-from serving.inspection.measures import find_regions, is_positive
+from serving.inspection.measures import TileScores, find_regions, is_positive
 
 
 class Tile(NamedTuple):
@@ -30,13 +30,19 @@ class Tile(NamedTuple):
     region: int
 
 
-def write_csv(file: Path, scores: np.ndarray, threshold: float, grid: Grid) -> None:
-    """Writes one line for each tile; `region` is empty where a tile is not positive."""
+def write_csv(file: Path, tiles: TileScores, threshold: float, grid: Grid) -> None:
+    """Writes one line for each tile; `region` is empty where a tile is not positive.
+
+    The last column, `unfamiliarity`, is empty where it is unknown.
+    """
+    unfamiliarity = [""] * tiles.scores.size
+    if tiles.unfamiliarity is not None:
+        unfamiliarity = [f"{value:.4f}" for value in tiles.unfamiliarity.flat]
     with file.open("w", encoding="utf-8", newline="") as stream:
         rows = csv.writer(stream, lineterminator="\n")
-        rows.writerow(Tile._fields)
-        for tile in _tiles(scores, threshold, grid):
-            rows.writerow([*tile[:6], f"{tile.score:.6f}", json.dumps(tile.is_positive), tile.region or ""])
+        rows.writerow([*Tile._fields, "unfamiliarity"])
+        for tile, value in zip(_tiles(tiles.scores, threshold, grid), unfamiliarity, strict=True):
+            rows.writerow([*tile[:6], f"{tile.score:.6f}", json.dumps(tile.is_positive), tile.region or "", value])
 
 
 def write_geojson(file: Path, scores: np.ndarray, threshold: float, grid: Grid, photograph: str) -> None:

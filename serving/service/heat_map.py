@@ -73,8 +73,8 @@ class HeatMapper:
         if model.threshold is None:
             return {**size, "map": None, "map_missing": "There is no heat map: this model has no positive class."}
         grid = lay_grid(width, height, usual_tile(model.scale), model.image_size, OVERLAP)
-        scores = score_tiles(model, scale(pixels, grid), grid)
-        measures = measure(scores, model.threshold, grid)
+        scores, unfamiliarity = score_tiles(model, scale(pixels, grid), grid)
+        measures = measure(scores, model.threshold, grid, unfamiliarity)
         return {
             **size,
             "positive_classes": model.positive_classes,
@@ -86,5 +86,6 @@ class HeatMapper:
                 "highest": measures.highest_score,
                 "positive": measures.positive_tiles,
                 "cracked_share": measures.cracked_share,
+                "unfamiliar_share": measures.unfamiliar_share,
             },
         }

@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import shutil
 from pathlib import Path
 from typing import NamedTuple
 
@@ -17,9 +18,11 @@ from sklearn.linear_model import LogisticRegression
 from typer.testing import CliRunner
 
 from crackgate.config.train import TrainOptions
+from crackgate.contracts.model_files import CARD_FILE
 from crackgate.contracts.scale import TrainedScale
 from crackgate.model.calibration import Calibration
 from crackgate.model.decision import Decision
+from crackgate.model.familiarity import fit_familiarity
 from crackgate.model.released_model import ReleasedModel, load_released_model
 from crackgate_cli.main import app
 from serving.inspection.inspector import Inspector
@@ -27,6 +30,7 @@ from serving.inspection.summaries import Inspection
 from trainer.export.signatures import export_classifier
 from trainer.network.backbones import build_backbone
 from trainer.network.classifier import assemble, build_head
+from trainer.network.texture import texture_of
 
 SIZE, TILE = 64, 96
 CLASSES = ["Negative", "Positive"]
@@ -57,7 +61,10 @@ def release(tmp_path_factory: pytest.TempPathFactory) -> Path:
         tile = surface(TILE, TILE, seed, ends if seed % 2 else None)
         images.append(np.asarray(tile.resize((SIZE, SIZE), Image.Resampling.BILINEAR), np.float32))
     backbone = build_backbone("efficientnet-lite0", SIZE, "imagenet")
-    features = backbone.predict(np.stack(images), verbose=0).mean(axis=(1, 2))
+    network = keras.Model(backbone.input, [backbone.output, texture_of(backbone)])
+    maps, textures = network.predict(np.stack(images), verbose=0)
+    features, half = maps.mean(axis=(1, 2)), len(images) // 2
+    familiarity = fit_familiarity(textures[:half, 0, 0], textures[half:, 0, 0])
     fitted = LogisticRegression(C=0.1, max_iter=1000).fit(features, labels)
     head = build_head(features.shape[1], 2, TrainOptions(seed=0))
     head.set_weights([np.hstack([-fitted.coef_.T, fitted.coef_.T]) / 2, np.r_[-1, 1] * fitted.intercept_ / 2])
@@ -66,7 +73,7 @@ def release(tmp_path_factory: pytest.TempPathFactory) -> Path:
     classifier = assemble(backbone, head)
     scale = TrainedScale.of(np.array([[TILE, TILE]]))
     export_classifier(
-        classifier, CLASSES, SIZE, folder, calibration, decision, scale=scale, backbone=backbone, head=head
+        classifier, CLASSES, SIZE, folder, calibration, decision, None, scale, backbone, head, familiarity
     )
     keras.backend.clear_session()
     return folder
@@ -176,6 +183,33 @@ def test_a_folder_without_a_file_is_a_wrong_one(command: str, release: Path, tmp
         assert not output.exists()
 
 
+def test_unfamiliar_images_stop_a_script_that_asks_for_it(release: Path, tmp_path: Path) -> None:
+    surface(TILE, TILE, 4000).save(tmp_path / "sound.png")
+    noise = np.random.default_rng(0).integers(0, 256, (TILE, TILE, 3), np.uint8)
+    (tmp_path / "more").mkdir()
+    Image.fromarray(noise).save(tmp_path / "more" / "noise.png")
+    command = ["predict", "--model", str(release), "--fail-on", "unfamiliar", "-o", str(tmp_path / "rows.jsonl")]
+    sound = CliRunner().invoke(app, [*command, str(tmp_path / "sound.png")])
+    assert sound.exit_code == 0 and "; 0 unlike the training images" in sound.stderr
+    both = CliRunner().invoke(app, [*command, str(tmp_path / "sound.png"), str(tmp_path / "more")])
+    assert both.exit_code == 5 and "; 1 unlike the training images" in both.stderr
+    assert "--fail-on: there are such images: 1 unfamiliar" in both.stderr
+    rows = map(json.loads, (tmp_path / "rows.jsonl").read_text(encoding="utf-8").splitlines())
+    assert [row["unfamiliarity"] > 1 for row in rows] == [False, True]
+
+
+def test_a_release_that_cannot_tell_is_no_answer_to_fail_on_unfamiliar(release: Path, tmp_path: Path) -> None:
+    older = shutil.copytree(release, tmp_path / "older")
+    file = older / CARD_FILE
+    card = json.loads(file.read_text(encoding="utf-8"))
+    file.write_text(json.dumps({name: value for name, value in card.items() if name != "familiarity"}))
+    surface(TILE, TILE, 4000).save(tmp_path / "sound.png")
+    command = ["predict", str(tmp_path / "sound.png"), "--model", str(older), "--fail-on", "unfamiliar"]
+    result = CliRunner().invoke(app, command)
+    assert result.exit_code == 2 and len(result.stderr.splitlines()) == 1
+    assert "this release does not know its training images" in result.stderr
+
+
 def test_a_set_has_a_table_and_a_page(inspected: Inspected) -> None:
     output = inspected.output
     with (output / "summary.csv").open(newline="") as file:
@@ -195,9 +229,24 @@ def test_a_tile_gets_the_score_that_the_model_gives_its_image(model: ReleasedMod
     tile = surface(TILE, TILE, 7, [(0, 40), (96, 60)])
     tile.save(tmp_path / "tile.png")
     (answer,) = model.answer([(tmp_path / "tile.png").read_bytes()])
-    scores, _ = Inspector(model, TILE, 0.5).score(np.asarray(tile))
+    tiles, _ = Inspector(model, TILE, 0.5).score(np.asarray(tile))
     # The scaled photograph is rounded to whole grey levels.
-    assert scores.shape == (1, 1) and scores[0, 0] == pytest.approx(answer.scores[1], abs=0.02)
+    assert tiles.scores.shape == (1, 1) and tiles.scores[0, 0] == pytest.approx(answer.scores[1], abs=0.02)
+    assert tiles.unfamiliarity is not None
+    assert tiles.unfamiliarity[0, 0] == pytest.approx(answer.unfamiliarity, abs=0.05)
+
+
+def test_an_unfamiliar_part_of_a_photograph_is_told(release: Path, tmp_path: Path) -> None:
+    pixels = np.array(surface(4 * TILE, TILE, 4001))
+    pixels[:, 3 * TILE :] = np.random.default_rng(0).integers(0, 256, (TILE, TILE, 3))
+    Image.fromarray(pixels).save(tmp_path / "wall.png")
+    command = ["inspect", str(tmp_path / "wall.png"), "--model", str(release), "-o", str(tmp_path / "found")]
+    result = CliRunner().invoke(app, [*command, "--overlap", "0"])
+    assert result.exit_code == 0 and "25.0% of its tiles unlike the training images" in result.stdout
+    (row,) = rows_by_name(tmp_path / "found").values()
+    assert row["unfamiliar_share"] == 0.25
+    with (tmp_path / "found" / str(row["files"]) / "tiles.csv").open(newline="") as file:
+        assert [float(tile["unfamiliarity"]) > 1 for tile in csv.DictReader(file)] == [False] * 3 + [True]
 
 
 def test_memory_stays_flat_whatever_the_number_of_photographs(model: ReleasedModel, tmp_path: Path) -> None:
@@ -219,6 +268,7 @@ def test_beam_gives_the_same_rows_as_streaming(release: Path, tmp_path: Path) ->
     for number in range(20):
         surface(TILE, TILE, 3000 + number, [(0, 90), (96, 20)] if number % 2 else None).save(folder / f"{number}.png")
     (folder / "bad.jpg").write_text("no image")
+    Image.fromarray(np.random.default_rng(0).integers(0, 256, (TILE, TILE, 3), np.uint8)).save(folder / "noise.png")
     (folder / "0.png").rename(folder / os.fsdecode(b"caf\xe9.png"))
     command = ["predict", f"{folder}/*", "--model", str(release), "-o"]
     streamed = CliRunner().invoke(app, [*command, str(tmp_path / "rows.parquet")])
@@ -227,13 +277,20 @@ def test_beam_gives_the_same_rows_as_streaming(release: Path, tmp_path: Path) ->
     expected = sorted(parquet.read_table(tmp_path / "rows.parquet").to_pylist(), key=lambda row: row["image"])
     shards = sorted((tmp_path / "shards").glob("predictions-*.parquet"))
     rows = sorted((row for shard in shards for row in parquet.read_table(shard).to_pylist()), key=lambda r: r["image"])
-    assert len(rows) == 21 and [list(row) for row in rows] == [list(row) for row in expected]
+    assert len(rows) == 22 and [list(row) for row in rows] == [list(row) for row in expected]
     for row, other in zip(rows, expected, strict=True):
-        scores = [name for name in row if name.startswith("score_") or name == "probability"]
+        scores = [name for name in row if name.startswith("score_") or name in ("probability", "unfamiliarity")]
         for name in row:
-            same = pytest.approx(other[name], abs=1e-5) if name in scores and other[name] is not None else other[name]
-            assert row[name] == same
+            is_number = name in scores and other[name] is not None
+            assert row[name] == (pytest.approx(other[name], abs=1e-5, rel=1e-3) if is_number else other[name])
     summary = json.loads((tmp_path / "shards" / "summary.json").read_text(encoding="utf-8"))
     labels = [row["label"] for row in expected]
-    assert summary == {"rows": 21, "errors": 1, "labels": {name: labels.count(name) for name in CLASSES}}
+    unfamiliar = sum((row["unfamiliarity"] or 0) > 1 for row in expected)
+    assert unfamiliar >= 1
+    assert summary == {
+        "rows": 22,
+        "errors": 1,
+        "labels": {name: labels.count(name) for name in CLASSES},
+        "unfamiliar": unfamiliar,
+    }
     assert with_beam.exit_code == (5 if "Positive" in labels else 1) and "Positive" in labels

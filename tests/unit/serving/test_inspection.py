@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from serving.inspection.grid import lay_axis, lay_grid
-from serving.inspection.measures import measure
+from serving.inspection.measures import TileScores, measure
 from serving.inspection.overlay import write_overlay
 from serving.inspection.photograph import scale
 from serving.inspection.tile_files import Tile, write_csv, write_geojson
@@ -73,11 +73,19 @@ def test_boxes_are_written_for_other_programs(tmp_path: Path) -> None:
     grid = lay_grid(300, 200, 100, 32, 0.5)
     scores = np.zeros(grid.shape, np.float32)
     scores[0, 0] = scores[-1, -1] = 0.75
-    write_csv(tmp_path / "tiles.csv", scores, 0.5, grid)
+    unfamiliarity = np.full(grid.shape, 0.5, np.float32)
+    unfamiliarity[0, 1] = 2
+    write_csv(tmp_path / "tiles.csv", TileScores(scores, unfamiliarity), 0.5, grid)
+    write_csv(tmp_path / "older.csv", TileScores(scores, None), 0.5, grid)
     write_geojson(tmp_path / "tiles.geojson", scores, 0.5, grid, "wall.jpg")
     with (tmp_path / "tiles.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
-    assert list(rows[0]) == list(Tile._fields) and len(rows) == scores.size
+    assert list(rows[0]) == [*Tile._fields, "unfamiliarity"] and len(rows) == scores.size
+    assert [row["unfamiliarity"] for row in rows[:3]] == ["0.5000", "2.0000", "0.5000"]
+    with (tmp_path / "older.csv").open(newline="") as file:
+        assert {row["unfamiliarity"] for row in csv.DictReader(file)} == {""}
+    assert measure(scores, 0.5, grid, unfamiliarity).unfamiliar_share == pytest.approx(1 / scores.size)
+    assert measure(scores, 0.5, grid).unfamiliar_share is None
     assert (rows[0]["x_min"], rows[0]["y_min"], rows[0]["is_positive"], rows[0]["region"]) == ("0", "0", "true", "1")
     assert (rows[-1]["x_max"], rows[-1]["y_max"], rows[-1]["region"]) == ("300", "200", "2")
     assert {row["region"] for row in rows} == {"1", "2", ""}
