@@ -242,7 +242,9 @@ def test_an_unfamiliar_part_of_a_photograph_is_told(release: Path, tmp_path: Pat
     Image.fromarray(pixels).save(tmp_path / "wall.png")
     command = ["inspect", str(tmp_path / "wall.png"), "--model", str(release), "-o", str(tmp_path / "found")]
     result = CliRunner().invoke(app, [*command, "--overlap", "0"])
-    assert result.exit_code == 0 and "25.0% of its tiles unlike the training images" in result.stdout
+    assert result.exit_code == 0
+    page = (tmp_path / "found" / "index.html").read_text(encoding="utf-8")
+    assert "25.0% of its tiles unlike the training images" in page
     (row,) = rows_by_name(tmp_path / "found").values()
     assert row["unfamiliar_share"] == 0.25
     with (tmp_path / "found" / str(row["files"]) / "tiles.csv").open(newline="") as file:
