@@ -1,11 +1,12 @@
 """The content of a report: `report.json`, from which `report.html` and `gates.xml` are made as well."""
 
+from collections.abc import Sequence
 from enum import StrEnum
 from typing import Literal, NamedTuple
 
 from pydantic import BaseModel, Field
 
-from crackgate.contracts.evaluation import Evaluation, NotableImages, Outcome
+from crackgate.contracts.evaluation import Evaluation, NotableImage, NotableImages, Outcome
 from crackgate.contracts.verdict import Verdict
 from crackgate.gate.wording import say_subject
 from crackgate.runs.summary import Summary
@@ -134,6 +135,12 @@ def _findings(component: str, summary: Summary) -> list[str]:
     if component == "DriftCheck" and summary.drift is not None:
         return [summary.drift.in_words()]
     return []
+
+
+def explained_class(image: NotableImage, positives: Sequence[str]) -> str:
+    """The class whose heat map says most: the label, but for a missed crack its own class."""
+    missed = image.actual in positives and image.label not in positives and not image.error
+    return image.actual if missed else image.label
 
 
 def explain(summary: Summary) -> list[str]:

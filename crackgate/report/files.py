@@ -148,7 +148,8 @@ def _draw_images(run: Summary) -> tuple[NotableImages | None, dict[str, ReportIm
             # Registers the layers of a model of the user's own.
             import_own(field, name)
         keras_file = run.outputs.get("keras_model")
-        drawn = draw(images, doubtful, Path(keras_file) if keras_file else None, examples, run.classes)
+        model_file = Path(keras_file) if keras_file else None
+        drawn = draw(images, doubtful, model_file, examples, run.classes, run.positive.names)
     except Exception as error:
         log.info("%s", "".join(traceback.format_exception(error)))
         return images, {}, f"The images cannot be shown: {type(error).__name__}: {error}"

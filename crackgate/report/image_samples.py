@@ -1,6 +1,6 @@
 """The notable test images as a report shows them."""
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 
 import keras
@@ -13,7 +13,7 @@ from crackgate.contracts import stored_example
 from crackgate.contracts.evaluation import NotableImages
 from crackgate.images.image_folder import readable_path
 from crackgate.pages.thumbnails import shrink, to_data_uri
-from crackgate.report.content import ReportImages
+from crackgate.report.content import ReportImages, explained_class
 from crackgate.report.grad_cam import GradCam
 
 # Pixels.
@@ -23,14 +23,21 @@ _OPACITY = 0.65
 
 
 def draw(
-    images: NotableImages, others: Collection[str], keras_file: Path | None, examples: Path, classes: list[str]
+    images: NotableImages,
+    others: Collection[str],
+    keras_file: Path | None,
+    examples: Path,
+    classes: list[str],
+    positives: Sequence[str],
 ) -> dict[str, ReportImages]:
-    """Draws test images, each with the heat map of the pixels that raised the score of its label; returns them by path.
+    """Draws test images, each with the heat map of the pixels that raised the score of a class; returns them by path.
 
-    The `others`, paths of test images, have no heat map. The classifier in `keras_file` leads from images to logits.
-    `examples` is the folder of the stored examples.
+    The class is `explained_class`, where `positives` are the positive ones of all `classes`. The `others`, paths of test
+    images, have no heat map. The classifier in `keras_file` leads from images to logits. `examples` is the folder of the
+    stored examples.
     """
-    labels = {image.path: image.label for of_class in images.by_class.values() for image in of_class}
+    notable = [image for of_class in images.by_class.values() for image in of_class]
+    labels = {image.path: explained_class(image, positives) for image in notable}
     grad_cam = GradCam(keras.models.load_model(keras_file, compile=False)) if keras_file else None
     thumbnails, pixels = {}, {}
     for path, encoded in _test_images(examples):

@@ -13,7 +13,7 @@ from crackgate.contracts.positive_names import say_score
 from crackgate.gate import wording
 from crackgate.pages.templates import render_html
 from crackgate.report import charts
-from crackgate.report.content import Report, ReportImages, Training
+from crackgate.report.content import Report, ReportImages, Training, explained_class
 
 TEMPLATE = Path(__file__).with_name("report.html.jinja")
 # Shown first, and of each slice; those of one class of the positive ones.
@@ -54,6 +54,7 @@ def render_page(report: Report, drawn: dict[str, ReportImages], links: dict[str,
         sweep=list(_sweep(evaluation)),
         heat_maps="keras_model" in report.run.outputs,
         image_groups=list(_image_groups(report)),
+        explained=lambda image: explained_class(image, report.run.positive.names),
         drawn=drawn,
         not_drawn=ReportImages("", ""),
         doubts=report.run.doubtful_labels.found[:SHOWN],

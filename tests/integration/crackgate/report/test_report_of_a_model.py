@@ -57,7 +57,7 @@ def _surfaces() -> dict[str, np.ndarray]:
     line = slice(14, 18), slice(None)
     sound = {f"Negative/{number}.png": _draw_surface(None) for number in range(20)}
     cracked = {f"Positive/{number}.png": _draw_surface(line) for number in range(20)}
-    return sound | cracked | {SMUDGED: _draw_surface(SMUDGE), FAINT: _draw_surface(line, level=170)}
+    return sound | cracked | {SMUDGED: _draw_surface(SMUDGE), FAINT: _draw_surface(line, level=40)}
 
 
 def _write_examples(surfaces: dict[str, np.ndarray], folder: Path) -> None:
@@ -137,13 +137,21 @@ def new_run(trained: Path, tmp_path: Path) -> Callable[[str], tuple[Summary, Pat
 
 
 def test_the_heat_is_where_the_smudge_is(trained: Path) -> None:
-    pictures = draw(NOTABLE, trained / "run" / "classifier.keras", trained / "examples", CLASSES)
+    pictures = draw(NOTABLE, [], trained / "run" / "classifier.keras", trained / "examples", CLASSES, [POSITIVE])
     assert set(pictures) == {SMUDGED, FAINT}
     plain, heated = (_pixels(uri) for uri in pictures[SMUDGED])
     changed = np.abs(heated - plain).sum(axis=2)
     inside = changed[SMUDGE].mean()
     assert inside > 5 * changed[16:].mean() and inside > 50
-    # Nothing spoke for "Negative": its weight on darkness is below zero.
+
+
+def test_a_missed_crack_has_the_map_of_its_own_class(trained: Path) -> None:
+    arguments = NOTABLE, [], trained / "run" / "classifier.keras", trained / "examples", CLASSES
+    plain, heated = (_pixels(uri) for uri in draw(*arguments, [POSITIVE])[FAINT])
+    changed = np.abs(heated - plain).sum(axis=2)
+    assert changed[15:17].mean() > 50 > 5 * changed[24:].mean()
+    # Nothing spoke for "Negative", its label: the weight on darkness is below zero.
+    pictures = draw(*arguments, [])
     assert pictures[FAINT].image and not pictures[FAINT].heat_map
 
 
@@ -160,7 +168,7 @@ def test_the_pictures_are_drawn_once_and_again_when_the_code_has_changed(
         summary, folder = new_run(name)
         write_report(summary, folder)
         pages.append(Report.model_validate_json((folder / JSON_FILE).read_text(encoding="utf-8")).notable_images)
-        assert (folder / PAGE_FILE).read_text(encoding="utf-8").count("data:image/jpeg") == 3
+        assert (folder / PAGE_FILE).read_text(encoding="utf-8").count("data:image/jpeg") == 4
         written = (trained / KEPT_FILE).stat().st_mtime_ns
     assert pages[0] == pages[1] and pages[0] is not None
     monkeypatch.setattr(files, "code_digest", lambda *_: "edited")
