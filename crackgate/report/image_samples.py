@@ -32,9 +32,9 @@ def draw(
 ) -> dict[str, ReportImages]:
     """Draws test images, each with the heat map of the pixels that raised the score of a class; returns them by path.
 
-    The class is `explained_class`, where `positives` are the positive ones of all `classes`. The `others`, paths of test
-    images, have no heat map. The classifier in `keras_file` leads from images to logits. `examples` is the folder of the
-    stored examples.
+    The class is `explained_class`, where `positives` are the positive ones of all `classes`. The `others`, paths of
+    test images, have no heat map. The classifier in `keras_file` leads from images to logits. `examples` is the folder
+    of the stored examples.
     """
     notable = [image for of_class in images.by_class.values() for image in of_class]
     labels = {image.path: explained_class(image, positives) for image in notable}
