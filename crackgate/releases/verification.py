@@ -17,7 +17,14 @@ from crackgate.releases.manifest import (
 )
 from crackgate.releases.records import WITHDRAWN_FOLDER
 from crackgate.releases.regular_file import other_kind
-from crackgate.releases.signatures import KeyFileError, PublicKey, SignatureError, check_signature, recorded_key
+from crackgate.releases.signatures import (
+    RECORDED_KEY_FILE,
+    KeyFileError,
+    PublicKey,
+    SignatureError,
+    check_signature,
+    recorded_key,
+)
 
 
 class UntrustedVersionError(Exception):
@@ -83,9 +90,10 @@ def check_trusted(folder: Path, public_key: PublicKey | None = None, version: in
     except KeyFileError as error:
         raise UntrustedVersionError(str(error)) from None
     if problems := verify(folder, public_key, version).problems:
+        source = "the given public key" if public_key else f"{str(_serving_dir(folder) / RECORDED_KEY_FILE)!r}"
         raise UntrustedVersionError(
-            f"{str(folder)!r} is refused, since a signature is required: {'; '.join(problems)}; put a signed version "
-            "into production by 'crackgate rollback', or release one anew with release.signing_key"
+            f"{str(folder)!r} is refused, since {source} requires a signature: {'; '.join(problems)}; put a signed "
+            "version into production by 'crackgate rollback', or release one anew with release.signing_key"
         )
 
 

@@ -86,9 +86,11 @@ def find_withdrawn_model(serving_dir: Path, model_digest: str, identity: str | N
     if (folder := production_version(serving_dir)) and is_model(folder, read_manifest(folder), model_digest, identity):
         return None
     records = read_records(serving_dir)
-    withdrawn = [version for version in list_versions(serving_dir) if version.state == State.WITHDRAWN]
-    for version in reversed(withdrawn):
-        record = records.get(version.number)
+    for number in sorted(records.keys() | set(numbered_folders(serving_dir / WITHDRAWN_FOLDER)), reverse=True):
+        record = records.get(number)
+        version = _find(serving_dir, number, record)
+        if version is None or version.state != State.WITHDRAWN:
+            continue
         if record and (record.model_digest == model_digest or (identity and record.identity == identity)):
             return version
         if version.manifest and is_model(version.folder, version.manifest, model_digest, identity):

@@ -153,7 +153,8 @@ def test_commands_that_use_a_model_want_the_signature_that_the_serving_directory
             shutil.copy(files[0], serving / "release.pub")
         for use in uses:
             said = say(*use, *([] if recorded else ["--public-key", files[0]]), code=1)
-            assert f"'{newest}' is refused, since a signature is required: the release is not signed" in said
+            source = f"'{serving / 'release.pub'}'" if recorded else "the given public key"
+            assert f"'{newest}' is refused, since {source} requires a signature: the release is not signed" in said
     assert "the release is not signed" in say("rollback", *here, code=1)
     assert "the release is not signed" in say("predict", photographs, "--model", newest, code=1)
     data = ("--data", photographs, *here)

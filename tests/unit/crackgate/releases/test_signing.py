@@ -100,7 +100,7 @@ def test_a_key_in_the_serving_directory_must_have_signed_every_version(
     check_trusted(unsigned)
     recorded = write_public_key(public_key, serving / "release.pub")
     check_trusted(signed)
-    assert "is refused, since a signature is required: the release is not signed" in refusal(unsigned)
+    assert f"is refused, since '{recorded}' requires a signature: the release is not signed" in refusal(unsigned)
     assert "has no manifest.json" in refusal(tmp_path / "model", public_key)
     (refused,) = verify(unsigned).problems
     assert refused.startswith("the release is not signed")
