@@ -1,4 +1,4 @@
-"""Groups of images that must share a split: copies of one picture, or matches of the user's pattern."""
+"""Groups of images that must share a split: copies, images that overlap, or matches of the user's pattern."""
 
 import hashlib
 import os
@@ -17,7 +17,7 @@ from crackgate.config.data import DataOptions
 from crackgate.contracts.account import LABEL_CONFLICT
 from crackgate.data_set.data_set import find_group
 from crackgate.images.copies.descriptor import PICTURE_BYTES
-from crackgate.images.copies.groups import GroupCopies
+from crackgate.images.copies.groups import LONG_CHAIN_ROUNDS, GroupCopies
 from crackgate.images.copies.partitions import (
     Digests,
     DigestTable,
@@ -28,7 +28,7 @@ from crackgate.images.copies.partitions import (
     partition,
     to_bytes,
 )
-from crackgate.images.copies.search import FindCopies
+from crackgate.images.copies.search import FindCopies, FindOverlaps
 from crackgate.images.image_folder import readable_path
 
 NAMES_OUTPUT = "names"
@@ -42,9 +42,10 @@ Assigned = tuple[Place, bytes]
 class ImageTable(DigestTable):
     """Staged images: paths below the data folder, and places of their examples in staging files.
 
-    Their digests name pictures or, after grouping, the centres of their groups.
+    Their digests name pictures or, after grouping, the centres of their groups. So do `copies`, of the copies alone.
     """
 
+    copies: Digests
     paths: list[bytes]
     places: list[Place]
 
@@ -73,8 +74,11 @@ class AssignGroups(beam.PTransform):
         count = self._partitions
         joined = {"images": seen | "ByPicture" >> beam.FlatMap(_by_picture, count)}
         if self._options.copies == "group":
-            copies = seen | "Pictures" >> beam.Keys() | FindCopies(count)
-            joined["centres"] = copies["similar"] | GroupCopies(count)
+            pictures = seen | "Pictures" >> beam.Keys()
+            copies, overlaps = (pictures | find(count) for find in (FindCopies, FindOverlaps))
+            joined["copies"] = copies["similar"] | GroupCopies(count)
+            alike = (copies["similar"], overlaps["similar"]) | "CopiesAndOverlaps" >> beam.Flatten()
+            joined["groups"] = alike | "GroupOverlaps" >> GroupCopies(count, LONG_CHAIN_ROUNDS)
         return (
             joined
             | "JoinGroups" >> beam.CoGroupByKey()
@@ -94,20 +98,25 @@ def count_distinct(_number: int, digests: Iterable[Digests]) -> int:
 
 def _by_picture(seen: tuple[PictureTable, list[Place]], count: int) -> Iterator[tuple[int, ImageTable]]:
     pictures, places = seen
-    return ImageTable(pictures.digests, pictures.names, places).spread(count)
+    return ImageTable(pictures.digests, pictures.digests, pictures.names, places).spread(count)
 
 
 def _by_group(numbered: tuple[int, dict[str, list[Any]]], count: int) -> Iterator[tuple[int, ImageTable]]:
     _, joined = numbered
     images = ImageTable.merge(joined["images"])
-    groups = images.digests.copy()
-    order = np.argsort(groups)
-    for pictures, centres in joined.get("centres", ()):
-        find_rows(groups[order], pictures)
-        places = np.minimum(np.searchsorted(pictures, groups), len(pictures) - 1)
-        copied = pictures[places] == groups
-        groups[copied] = centres[places[copied]]
-    return ImageTable(groups, images.paths, images.places).spread(count)
+    groups, copies = (_centres(images.digests, joined.get(name, ())) for name in ("groups", "copies"))
+    return ImageTable(groups, copies, images.paths, images.places).spread(count)
+
+
+def _centres(digests: Digests, parts: Iterable[tuple[Digests, Digests]]) -> Digests:
+    """The centre of each picture's group; `parts` are of `GroupCopies`."""
+    found, order = digests.copy(), np.argsort(digests)
+    for pictures, centres in parts:
+        find_rows(digests[order], pictures)
+        places = np.minimum(np.searchsorted(pictures, digests), len(pictures) - 1)
+        tied = pictures[places] == digests
+        found[tied] = centres[places[tied]]
+    return found
 
 
 class _JudgeGroups(beam.DoFn):
@@ -126,7 +135,11 @@ class _JudgeGroups(beam.DoFn):
         for rows in equal_rows(images.digests):
             (digest,) = to_bytes(images.digests[rows[:1]])
             members = [(images.paths[row], images.places[row]) for row in rows]
-            conflicts = list(find_conflicts(members)) if self._judges_labels else []
+            conflicts = []
+            if self._judges_labels:
+                # Images that overlap may well differ in their class.
+                copies = ([members[row] for row in of_one] for of_one in equal_rows(images.copies[rows]))
+                conflicts = [conflict for of_one in copies for conflict in find_conflicts(of_one)]
             yield from (beam.pvalue.TaggedOutput(CONFLICTS_OUTPUT, conflict.row()) for conflict in conflicts)
             same, alike = (_others(conflicts, kind) for kind in (True, False))
             for path, place in members:

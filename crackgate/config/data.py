@@ -58,7 +58,8 @@ class DataOptions(Section):
     copies: Annotated[
         Literal["group", "ignore"],
         Field(
-            description="group: copies of one picture share a split, and are rejected if their classes disagree; "
+            description="group: copies of one picture share a split, and are rejected if their classes disagree; so do "
+            "images with near numbers that overlap, which are never rejected; "
             "ignore: nobody looks for copies, and LeakCheck only counts them"
         ),
     ] = "group"

@@ -30,7 +30,8 @@ class Account(BaseModel):
 
     Attributes:
         ignored: Other files by their kind, such as "videos": they are neither found nor rejected.
-        groups: Images that stay together in one split: copies of one picture, or one name that `data.group_by` finds.
+        groups: Images that stay together in one split: copies of one picture, images that overlap, or one name that
+            `data.group_by` finds.
         warnings: Ingested images that were not taken whole, such as the first of several frames, or that
             resemble one of another class.
         splits: Images of each class in each split.

@@ -62,7 +62,7 @@ def detail(thumbnail: Floats, height: int, width: int) -> NDArray[np.uint8]:
 
 def detail_bands(details: NDArray[np.uint8]) -> NDArray[np.uint32]:
     """Look-up hashes (images, 20) of packed details (images, 2048)."""
-    spectra = _DCT @ _unpack(details).astype(np.float64) @ _DCT.T
+    spectra = _DCT @ unpack(details).astype(np.float64) @ _DCT.T
     return _HASH(np.rint(spectra[:, _HASHED.rows, _HASHED.columns] / _DCT_SCALE).astype(np.float32))
 
 
@@ -73,20 +73,20 @@ def agreements(ones: NDArray[np.uint8], others: NDArray[np.uint8]) -> Floats:
     eight orientations and three zooms. It is -1 if fewer than 8 regions have texture in both pictures, or if the whole
     pictures hardly agree.
     """
-    fixed, turned = _unpack(ones), _unpack(others)
+    fixed, turned = unpack(ones), unpack(others)
     scores, poses = _best_poses(fixed, turned)
     found = np.full(len(fixed), -1, np.float32)
     # Most candidates end here, after a tenth of the work.
     alike = np.flatnonzero(scores >= _LEAST_SCORE)
     for pose in np.unique(poses[alike]):
         rows = alike[poses[alike] == pose]
-        found[rows] = _agreement(fixed[rows], _posed(turned[rows], pose))
+        found[rows] = agreement(fixed[rows], _posed(turned[rows], pose))
     return found
 
 
 def _best_poses(fixed: Floats, turned: Floats) -> tuple[Floats, NDArray[np.intp]]:
     """Correlations (pairs,) of the pictures at half the detail in their best pose, and its number."""
-    halves, others = _halve(fixed), _halve(turned)
+    halves, others = halve(fixed), halve(turned)
     folded = _fold(halves)
     sums = []
     for zoom in _HALF_ZOOMS:
@@ -101,7 +101,7 @@ def _best_poses(fixed: Floats, turned: Floats) -> tuple[Floats, NDArray[np.intp]
 
 def orient(one: NDArray[np.uint8], other: NDArray[np.uint8], image: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """Turns and mirrors an image (height, width) as its packed detail `other` (1, 2048) agrees best with `one`."""
-    _, poses = _best_poses(_unpack(one), _unpack(other))
+    _, poses = _best_poses(unpack(one), unpack(other))
     turned: NDArray[np.uint8] = _turned(image[None], int(poses[0]))[0]
     return turned
 
@@ -117,7 +117,8 @@ def _turned(images: NDArray[Any], pose: int) -> NDArray[Any]:
     return turned[:, :: -1 if down else 1, :: -1 if across else 1]
 
 
-def _halve(images: Floats) -> Floats:
+def halve(images: Floats) -> Floats:
+    """Cells (images, 32, 32) at half the detail."""
     halves: Floats = images.reshape(-1, SIDE // 2, 2, SIDE // 2, 2).mean(axis=(2, 4))
     return halves
 
@@ -133,7 +134,11 @@ def _fold(images: Floats) -> Floats:
     return np.stack(parts, axis=1).reshape(len(images), 4, middle * middle)
 
 
-def _agreement(ones: Floats, others: Floats) -> Floats:
+def agreement(ones: Floats, others: Floats) -> Floats:
+    """The mean correlation (pairs,) of the quarter of the regions that agree least; see `agreements`.
+
+    Both are unpacked details in one pose, row by row.
+    """
     energies, other_energies = (_region_means(np.square(images)) for images in (ones, others))
     correlations = _region_means(ones * others) / np.sqrt(np.maximum(energies * other_energies, 1e-9))
     textured = np.minimum(energies, other_energies) >= _LEAST_ENERGY
@@ -152,7 +157,7 @@ def _region_means(images: Floats) -> Floats:
     return means.reshape(-1, _REGIONS * _REGIONS)
 
 
-def _unpack(details: NDArray[np.uint8]) -> Floats:
+def unpack(details: NDArray[np.uint8]) -> Floats:
     """The cells, whole numbers from -7 to 7, float32 (images, 64, 64)."""
     cells = np.stack([details >> 4, details & 15], axis=-1).astype(np.float32) - _LARGEST
     return cells.reshape(-1, SIDE, SIDE)

@@ -16,6 +16,8 @@ from crackgate.images.copies.search import Pairs
 
 # These rounds join a chain of about 2^rounds copies; real groups need two or three.
 _ROUNDS = 10
+# For frames of a video, each of which overlaps with the next: hours of them.
+LONG_CHAIN_ROUNDS = 17
 
 # Pictures and their neighbours, row by row.
 Edges = tuple[Digests, Digests]
@@ -33,15 +35,17 @@ class GroupCopies(beam.PTransform):
     large and small stars (Kiveris et al., "Connected Components in MapReduce and Beyond", SoCC 2014).
     """
 
-    def __init__(self, partitions: int):
+    def __init__(self, partitions: int, rounds: int | None = None):
+        """Takes the rounds, which join a chain of some 2^rounds images; by default 10."""
         super().__init__()
         self._partitions = partitions
+        self._rounds = _ROUNDS if rounds is None else rounds
 
     def expand(self, pairs: beam.PCollection) -> beam.PCollection:
         """Builds the transform; the pipeline raises IncompleteGroupsError before it splits a group."""
         count = self._partitions
         edges = pairs | "Downwards" >> beam.Map(_downwards)
-        for number in range(_ROUNDS):
+        for number in range(self._rounds):
             edges = (
                 edges
                 | f"BothWays{number}" >> beam.FlatMap(_both_ways, count)
@@ -56,7 +60,7 @@ class GroupCopies(beam.PTransform):
                 "led": edges | "ByCentre" >> beam.FlatMap(_by_centre, count),
             }
             | "JoinCentres" >> beam.CoGroupByKey()
-            | "Check" >> beam.FlatMapTuple(_check)
+            | "Check" >> beam.FlatMap(_check, self._rounds)
         )
 
 
@@ -108,8 +112,9 @@ def _smallest_neighbours(pictures: Digests, neighbours: Digests) -> Digests:
     return np.asarray(neighbours[np.searchsorted(pictures, pictures)])
 
 
-def _check(_number: int, joined: dict[str, list[Any]]) -> Iterator[tuple[int, Edges]]:
+def _check(numbered: tuple[int, dict[str, list[Any]]], rounds: int) -> Iterator[tuple[int, Edges]]:
     """Raises unless all edges lead straight to their group's smallest picture."""
+    number, joined = numbered
     if not joined["centres"]:
         return
     pictures, centres = _merge(joined["centres"])
@@ -117,8 +122,8 @@ def _check(_number: int, joined: dict[str, list[Any]]) -> Iterator[tuple[int, Ed
     wrong = led | np.insert(pictures[1:] == pictures[:-1], 0, False)
     if wrong.any():
         raise IncompleteGroupsError(
-            f"the group of picture {to_bytes(pictures[wrong])[0].hex()} is not joined after {_ROUNDS} rounds: it is a "
-            f"chain of some {2**_ROUNDS} images or more, each a copy of the next one only, which no photograph gives "
-            "rise to: look at these images"
+            f"the group of picture {to_bytes(pictures[wrong])[0].hex()} is not joined after {rounds} rounds: it is a "
+            f"chain of some {2**rounds} images or more, each like the next one only, which no photograph gives rise "
+            "to: look at these images"
         )
-    yield _number, (pictures, centres)
+    yield number, (pictures, centres)

@@ -1,9 +1,9 @@
-"""Pairs of copies among many images, as a Beam transform that compares few of all pairs.
+"""Pairs of copies, and of images that overlap, as Beam transforms that compare few of all pairs.
 
 The result depends on the images alone, not on their order, the runner or its workers.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,7 +11,8 @@ import apache_beam as beam
 import numpy as np
 from numpy.typing import NDArray
 
-from crackgate.images.copies.descriptor import COPY_THRESHOLD, bands, similarities
+from crackgate.images.copies.descriptor import COPY_THRESHOLD, Descriptors, bands, similarities
+from crackgate.images.copies.overlap import name_codes, overlap
 from crackgate.images.copies.partitions import (
     Digests,
     Indices,
@@ -33,6 +34,8 @@ _COMPARED_AT_ONCE = 128
 # A band's code, its picture and that picture's home, row by row.
 # The home is the picture's smallest hash, which most copies share; pairs are compared at the first picture's home.
 Entries = tuple[NDArray[np.uint64], Digests, NDArray[np.uint32]]
+# Rows of a table, rising, and a code of each; images that share one are worth comparing.
+Codes = tuple[Indices, NDArray[np.uint64]]
 # The two pictures of pairs, the smaller ones first.
 PairsOfDigests = tuple[Digests, Digests]
 # Pictures, and for each pair the rows of its two among them.
@@ -48,20 +51,26 @@ class Pairs:
     names: list[tuple[bytes, bytes]]
 
 
-class FindCopies(beam.PTransform):
-    """From images, PCollection[PictureTable], to the pairs of pictures that are copies, PCollection[Pairs].
+class _FindPairs(beam.PTransform):
+    """From images, PCollection[PictureTable], to the pairs of pictures that `alike` tells, PCollection[Pairs].
 
     The second output `same` lists pairs of names of images with one descriptor: the smallest with each other one.
 
-    Pictures that share a band are compared. If more than 16 share it, each is compared with the 4 smallest only. This
-    misses two copies outside the 4 smallest of every shared band, unless both resemble a third picture among them.
+    Pictures that share one of their `codes` are compared. If more than 16 share it, each is compared with the 4
+    smallest only. This misses two copies outside the 4 smallest of every shared code, unless both resemble a third
+    picture among them.
 
     A worker holds one of the `partitions` (see `count_partitions`): about 8,000 of a million descriptors.
     """
 
-    def __init__(self, partitions: int):
+    def __init__(
+        self,
+        partitions: int,
+        codes: Callable[[PictureTable], Codes],
+        alike: Callable[[Descriptors, Descriptors], NDArray[np.bool_]],
+    ):
         super().__init__()
-        self._partitions = partitions
+        self._partitions, self._codes, self._alike = partitions, codes, alike
 
     def expand(self, images: beam.PCollection) -> Any:
         """Builds the transform with the outputs `similar` and `same`.
@@ -71,7 +80,7 @@ class FindCopies(beam.PTransform):
         count = self._partitions
         asked = (
             images
-            | "Bands" >> beam.FlatMap(_by_band, count)
+            | "Bands" >> beam.FlatMap(_by_band, count, self._codes)
             | "GroupBands" >> beam.GroupByKey()
             | "PairBands" >> beam.FlatMap(_pair_band, count)
             | "GroupPairs" >> beam.GroupByKey()
@@ -82,16 +91,55 @@ class FindCopies(beam.PTransform):
             | "JoinPictures" >> beam.CoGroupByKey()
             | "Answer" >> beam.FlatMapTuple(_answer).with_outputs(SAME_OUTPUT, main="pictures")
         )
-        similar = answered.pictures | "JoinAnswers" >> beam.GroupByKey() | "Compare" >> beam.FlatMapTuple(_compare)
+        similar = (
+            answered.pictures | "JoinAnswers" >> beam.GroupByKey() | "Compare" >> beam.FlatMap(_compare, self._alike)
+        )
         return {"similar": similar, SAME_OUTPUT: answered[SAME_OUTPUT]}
 
 
-def _by_band(pictures: PictureTable, count: int) -> Iterator[tuple[int, Entries]]:
-    textured = pictures.descriptors.any(axis=1)
+class FindCopies(_FindPairs):
+    """The pairs that are copies, among those that share a band of hashes."""
+
+    def __init__(self, partitions: int):
+        super().__init__(partitions, _band_codes, _are_copies)
+
+
+class FindOverlaps(_FindPairs):
+    """The pairs that overlap, among those whose names have near numbers."""
+
+    def __init__(self, partitions: int):
+        super().__init__(partitions, _name_codes, overlap)
+
+
+def _band_codes(pictures: PictureTable) -> Codes:
+    textured = _textured(pictures)
     hashes = bands(pictures.descriptors[textured])
     codes = ((np.arange(hashes.shape[1], dtype=np.uint64) << np.uint64(32)) | hashes).reshape(-1)
-    digests = np.repeat(pictures.digests[textured], hashes.shape[1])
-    homes = np.repeat(hashes.min(axis=1), hashes.shape[1])
+    return np.repeat(textured, hashes.shape[1]), codes
+
+
+def _name_codes(pictures: PictureTable) -> Codes:
+    codes = [(row, code) for row in _textured(pictures).tolist() for code in name_codes(pictures.names[row])]
+    rows, values = zip(*codes, strict=True) if codes else ((), ())
+    return np.array(rows, np.intp), np.array(values, np.uint64)
+
+
+def _textured(pictures: PictureTable) -> Indices:
+    return np.flatnonzero(pictures.descriptors.any(axis=1))
+
+
+def _are_copies(ones: Descriptors, others: Descriptors) -> NDArray[np.bool_]:
+    return similarities(ones, others) >= COPY_THRESHOLD
+
+
+def _by_band(
+    pictures: PictureTable, count: int, codes_of: Callable[[PictureTable], Codes]
+) -> Iterator[tuple[int, Entries]]:
+    rows_of, codes = codes_of(pictures)
+    digests, hashes = pictures.digests[rows_of], codes.astype(np.uint32)
+    smallest = np.full(len(pictures.digests), np.iinfo(np.uint32).max, np.uint32)
+    np.minimum.at(smallest, rows_of, hashes)
+    homes = smallest[rows_of]
     for number, rows in rows_by(codes % np.uint64(count)):
         yield number, (codes[rows], digests[rows], homes[rows])
 
@@ -164,15 +212,18 @@ def _distinct(pictures: PictureTable) -> tuple[PictureTable, list[tuple[bytes, b
     return distinct, [(distinct.names[at], name) for at, name in names if name != distinct.names[at]]
 
 
-def _compare(_number: int, answers: Iterable[tuple[PictureTable, PairsOfDigests | None]]) -> Iterator[Pairs]:
-    answers = list(answers)
+def _compare(
+    numbered: tuple[int, Iterable[tuple[PictureTable, PairsOfDigests | None]]],
+    are_alike: Callable[[Descriptors, Descriptors], NDArray[np.bool_]],
+) -> Iterator[Pairs]:
+    answers = list(numbered[1])
     ((first, second),) = (pairs for _, pairs in answers if pairs is not None)
     pictures = PictureTable.merge(part for part, _ in answers)
     pictures = pictures.take(np.argsort(pictures.digests))
     rows = find_rows(pictures.digests, first), find_rows(pictures.digests, second)
     for start in range(0, len(first), _COMPARED_AT_ONCE):
         ones, others = (side[start : start + _COMPARED_AT_ONCE] for side in rows)
-        alike = similarities(pictures.descriptors[ones], pictures.descriptors[others]) >= COPY_THRESHOLD
+        alike = are_alike(pictures.descriptors[ones], pictures.descriptors[others])
         ones, others = ones[alike], others[alike]
         if len(ones):
             names = [(pictures.names[one], pictures.names[other]) for one, other in zip(ones, others, strict=True)]

@@ -182,6 +182,35 @@ def test_three_classes_are_labelled_in_the_order_given_and_other_top_folders_acc
     }
 
 
+def test_frames_that_overlap_share_a_split_and_their_classes_may_differ(
+    tmp_path: Path, new_bench: "Callable[..., Bench]"
+) -> None:
+    for name, first in (("Positive", 0), ("Negative", 100)):
+        (tmp_path / name).mkdir()
+        for number in range(first, first + 30):
+            draw(number, 128).save(tmp_path / name / f"{number}.jpg", quality=92)
+    walls = [draw(500 + wall, 300) for wall in range(6)]
+    for wall, photograph in enumerate(walls):
+        for frame in range(4):
+            name = ("Positive", "Negative")[frame % 2]
+            part = photograph.crop((40 * frame, 10, 40 * frame + 160, 170))
+            part.save(tmp_path / name / f"wall {'abcdef'[wall]} frame {frame}.jpg", quality=92)
+    bench = new_bench()
+    bench.run(example_gen(tmp_path, max_imbalance=1.0))
+    account = bench.json_output("ImageExampleGen", "account")
+    assert (account["rejected"], account["warnings"]) == ([], [])
+    assert bench.json_output("ImageExampleGen", "conflicts") == []
+    assert account["groups"] == 60 + len(walls)
+    placed: dict[bytes, set[tuple[str, bytes]]] = {}
+    for split, examples in bench.examples().items():
+        for example in examples:
+            path = os.path.basename(bytes_of(example, stored_example.FILENAME))
+            if path.startswith(b"wall"):
+                place = split, bytes_of(example, stored_example.GROUP)
+                placed.setdefault(path.partition(b" frame")[0], set()).add(place)
+    assert len(placed) == len(walls) and all(len(places) == 1 for places in placed.values())
+
+
 def _with_mask(photograph: Image.Image) -> Image.Image:
     mask = Image.new("L", photograph.size)
     ImageDraw.Draw(mask).ellipse((6, 6, photograph.width - 6, photograph.height - 6), fill=255)

@@ -398,7 +398,7 @@ def test_every_pair_that_shares_a_band_is_found_once_however_the_work_is_spread(
 def test_pictures_are_asked_for_less_often_than_were_pairs_compared_where_their_first_one_is() -> None:
     (images,) = _batches(_jittered(48, most=1))
     bands: dict[int, list[Any]] = {}
-    for number, entries in search._by_band(images, 97):
+    for number, entries in search._by_band(images, 97, search._band_codes):
         bands.setdefault(number, []).append(entries)
     pairs: dict[int, list[Any]] = {}
     by_first: dict[int, set[bytes]] = {}

@@ -1,0 +1,165 @@
+"""Images that overlap are found by their names and their pixels; other places and other names are not."""
+
+import io
+from collections.abc import Callable
+from itertools import combinations, pairwise
+
+import apache_beam as beam
+import numpy as np
+import pytest
+from apache_beam.options.pipeline_options import PipelineOptions
+from apache_beam.testing.util import assert_that, equal_to
+from PIL import Image, ImageDraw
+
+from crackgate.images.copies.descriptor import COPY_THRESHOLD, describe, is_blank, similarity, stack
+from crackgate.images.copies.groups import LONG_CHAIN_ROUNDS, GroupCopies
+from crackgate.images.copies.overlap import name_codes, overlap
+from crackgate.images.copies.partitions import from_bytes, pack, to_bytes
+from crackgate.images.copies.search import FindCopies, FindOverlaps, Pairs
+from crackgate.images.sample_data import draw_photograph
+
+SIDE = 200
+
+
+def _wall(seed: int, size: int = 320) -> Image.Image:
+    return draw_photograph(cracked=seed % 2 == 1, rng=np.random.default_rng(seed), size=size).convert("L")
+
+
+def _part(wall: Image.Image, left: int, top: int, turned: float = 0) -> bytes:
+    if turned:
+        wall = wall.rotate(turned, Image.Resampling.BICUBIC, center=(160, 160))
+    return describe(np.asarray(wall.crop((left, top, left + SIDE, top + SIDE))))
+
+
+def _overlap(one: bytes, other: bytes) -> bool:
+    return bool(overlap(stack([one]), stack([other]))[0])
+
+
+MOVES = {
+    "not at all": (60, 60, 0),
+    "2 %": (64, 63, 0),
+    "2 % and 1 degree": (64, 63, 1),
+    "10 %": (80, 72, 0),
+    "half": (0, 20, 0),
+}
+
+
+@pytest.mark.parametrize(("left", "top", "turned"), MOVES.values(), ids=MOVES)
+def test_a_photograph_taken_again_nearby_shows_the_same_place(left: int, top: int, turned: float) -> None:
+    pairs = [(_part(wall, 60, 60), _part(wall, left, top, turned)) for wall in map(_wall, range(20))]
+    assert sum(_overlap(one, other) for one, other in pairs) >= 19
+    assert sum(_overlap(other, one) for one, other in pairs) >= 19
+
+
+def test_it_is_no_copy_and_other_places_do_not_overlap() -> None:
+    parts = [_part(_wall(seed), 60, 60) for seed in range(30)]
+    assert similarity(parts[0], _part(_wall(0), 80, 72)) < COPY_THRESHOLD
+    assert not any(_overlap(one, other) for one, other in combinations(parts, 2))
+
+
+def _caption(image: Image.Image, number: int) -> Image.Image:
+    draw = ImageDraw.Draw(image)
+    draw.rectangle((0, 160, SIDE, SIDE), fill=0)
+    draw.text((8, 170), f"PIER 4 {number}", fill=255)
+    return image
+
+
+def _mask(image: Image.Image, _number: int) -> Image.Image:
+    mask = Image.new("L", image.size)
+    ImageDraw.Draw(mask).ellipse((20, 20, SIDE - 20, SIDE - 20), 255)
+    return Image.composite(image, Image.new("L", image.size), mask)
+
+
+@pytest.mark.parametrize("overlay", [_caption, _mask], ids=["caption", "mask"])
+def test_a_common_overlay_is_no_common_place(overlay: Callable[[Image.Image, int], Image.Image]) -> None:
+    parts = [describe(np.asarray(overlay(_wall(seed, SIDE), seed))) for seed in range(20)]
+    assert not any(_overlap(one, other) for one, other in combinations(parts, 2))
+
+
+def test_less_than_half_in_common_and_turned_pictures_are_not_found() -> None:
+    wall = _wall(3)
+    assert not _overlap(_part(wall, 0, 0), _part(wall, 120, 60))
+    assert not _overlap(_part(wall, 60, 60), _part(wall.transpose(Image.Transpose.ROTATE_90), 60, 60))
+
+
+NEAR = [
+    ("Crack/frame_0009.jpg", "Sound/frame_0010.jpg"),
+    ("a/IMG_1.JPG", "b/c/IMG_3.JPG"),
+    ("wall_r3_c4.png", "wall_r3_c5.png"),
+    ("wall_r3_c4.png", "wall_r4_c4.png"),
+    ("7.jpg", "8.png"),
+]
+FAR = [
+    ("frame_0009.jpg", "frame_0019.jpg"),
+    ("frame_9.jpg", "shot_9.jpg"),
+    ("wall_r3_c4.png", "wall_r4_c5.png"),
+    ("1/a.jpg", "2/a.jpg"),
+    ("a.jpg", "a.jpg"),
+]
+
+
+@pytest.mark.parametrize(("one", "other"), NEAR)
+def test_near_numbers_are_compared(one: str, other: str) -> None:
+    assert set(name_codes(one.encode())) & set(name_codes(other.encode()))
+
+
+@pytest.mark.parametrize(("one", "other"), FAR)
+def test_other_names_are_not_compared(one: str, other: str) -> None:
+    assert not set(name_codes(one.encode())) & set(name_codes(other.encode()))
+
+
+@pytest.mark.parametrize("name", [b"", b"\xff9.jpg", b"." * 5, b"9" * 250 + b".jpg", b"\xd9\xa3.jpg"])
+def test_odd_names_do_no_harm(name: bytes) -> None:
+    assert all(0 <= code < 1 << 34 for code in name_codes(name))
+
+
+def _pipeline() -> beam.Pipeline:
+    return beam.Pipeline(options=PipelineOptions(runner="FnApiRunner", direct_running_mode="in_memory"))
+
+
+def test_a_walk_along_a_wall_becomes_one_group_and_other_images_none() -> None:
+    """Each frame overlaps with the next, and no longer with the one after the next but one."""
+    wall = _wall(4, 900)
+    frames = {f"Crack/frame_{number}.jpg": _part(wall, 70 * number, 10) for number in range(10)}
+    others = {f"Sound/frame_{number}.jpg": _part(_wall(50 + number), 0, 0) for number in range(10)}
+    # The same places, but no name says so.
+    unnumbered = {f"Sound/{'abc'[number]}.jpg": _part(wall, 70 * number + 35, 60) for number in range(3)}
+    blank = {"Sound/frame_3.png": describe(np.full((SIDE, SIDE), 90, np.uint8))}
+    images = frames | others | unnumbered | blank
+    assert sum(map(is_blank, images.values())) == 1
+    table = pack(list(images.values()), [name.encode() for name in images])
+    with _pipeline() as pipeline:
+        tables = pipeline | beam.Create([table.take(np.arange(first, len(images), 2)) for first in (0, 1)])
+        copies = (tables | FindCopies(3))["similar"]
+        assert_that(copies | beam.combiners.Count.Globally(), equal_to([0]), label="Copies")
+        centres = (tables | FindOverlaps(3))["similar"] | GroupCopies(3, LONG_CHAIN_ROUNDS)
+        pictures = centres | beam.FlatMapTuple(lambda _, edges: to_bytes(edges[0]) + to_bytes(edges[1]))
+        expected = set(to_bytes(table.digests[: len(frames)]))
+        assert_that(pictures | beam.Distinct(), equal_to(sorted(expected)))
+
+
+def test_a_chain_of_thousands_of_frames_is_joined() -> None:
+    names = [number.to_bytes(4, "big") + bytes(12) for number in np.random.default_rng(0).permutation(3000).tolist()]
+    pairs = [tuple(sorted(pair)) for pair in pairwise(names)]
+    with _pipeline() as pipeline:
+        edges = Pairs(*(from_bytes(side) for side in zip(*pairs, strict=True)), names=[])
+        centres = pipeline | beam.Create([edges]) | GroupCopies(2, LONG_CHAIN_ROUNDS)
+        found = centres | beam.FlatMapTuple(lambda _, edges: to_bytes(edges[1])) | beam.combiners.Count.PerElement()
+        assert_that(found, equal_to([(min(names), 2999)]))
+
+
+def _encoded(image: Image.Image) -> Image.Image:
+    buffer = io.BytesIO()
+    image.save(buffer, "JPEG", quality=70)
+    return Image.open(buffer)
+
+
+def test_compression_hides_no_common_place() -> None:
+    walls = [_wall(seed) for seed in range(10)]
+    found = [
+        _overlap(
+            _part(wall, 60, 60), describe(np.asarray(_encoded(wall.crop((70, 66, 70 + SIDE, 66 + SIDE))).convert("L")))
+        )
+        for wall in walls
+    ]
+    assert sum(found) >= 9
