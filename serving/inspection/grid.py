@@ -66,10 +66,6 @@ class Grid:
         """Number of rows and of columns."""
         return len(self.rows.starts), len(self.columns.starts)
 
-    def cell_areas(self) -> np.ndarray:
-        """int64 (rows, columns), pixels of the photograph; they sum to width times height."""
-        return np.outer(np.diff(self.rows.edges), np.diff(self.columns.edges))
-
 
 def lay_grid(width: int, height: int, tile: int, image_size: int, overlap: float) -> Grid:
     """Covers a photograph with tiles; see `lay_axis`."""

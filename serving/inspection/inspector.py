@@ -44,7 +44,7 @@ class Inspector:
                 continue
             height, width, _ = pixels.shape
             tiles, grid = self.score(pixels)
-            measures = measure(tiles.scores, self._threshold, grid, tiles.unfamiliarity)
+            measures = measure(tiles.scores, self._threshold, tiles.unfamiliarity)
             # Numbered: two photographs of one name are two photographs.
             folder = output / f"{number:06d}-{_safe(file.stem)}"
             self._write(folder, pixels, tiles, grid, measures, name)

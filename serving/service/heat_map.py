@@ -30,7 +30,7 @@ class HeatMapper:
         Returns:
             `width` and `height` in pixels; `whole`, the outputs of `predict_images` with scores by class; and `map`,
             None without a positive class: `rows` and `columns`, where its cells begin and end in pixels; positive
-            `scores`, row by row; the `highest` of them; how many tiles are `positive`; `cracked_share`.
+            `scores`, row by row; the `highest` of them; how many tiles are `positive`; `positive_tile_share`.
 
         Raises:
             ServiceError: It is no photograph, it is too large, or too many are being scored.
@@ -74,7 +74,7 @@ class HeatMapper:
             return {**size, "map": None, "map_missing": "There is no heat map: this model has no positive class."}
         grid = lay_grid(width, height, usual_tile(model.scale), model.image_size, OVERLAP)
         scores, unfamiliarity = score_tiles(model, scale(pixels, grid), grid)
-        measures = measure(scores, model.threshold, grid, unfamiliarity)
+        measures = measure(scores, model.threshold, unfamiliarity)
         return {
             **size,
             "positive_classes": model.positive_classes,
@@ -85,7 +85,7 @@ class HeatMapper:
                 "scores": scores.tolist(),
                 "highest": measures.highest_score,
                 "positive": measures.positive_tiles,
-                "cracked_share": measures.cracked_share,
+                "positive_tile_share": measures.positive_tile_share,
                 "unfamiliar_share": measures.unfamiliar_share,
             },
         }

@@ -79,7 +79,7 @@ function drawHeat(answer) {
   }
   const tiles = map.scores.length * map.scores[0].length;
   const said = `${map.positive} of ${tiles} tiles reach the threshold of ${answer.positive_classes.join(" or ")}, `
-    + `${percent(answer.threshold)}; together they are ${percent(map.cracked_share)} of the area. `
+    + `${percent(answer.threshold)}; a share of tiles of ${percent(map.positive_tile_share)}. `
     + `The highest score of a tile is ${percent(map.highest)}.`
     + (map.unfamiliar_share ? ` ${percent(map.unfamiliar_share)} of the tiles are unlike the training images.` : "");
   find("tiles").textContent = said;

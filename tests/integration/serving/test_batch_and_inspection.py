@@ -130,13 +130,13 @@ def test_cracks_are_found_where_they_were_drawn_and_nowhere_else(inspected: Insp
     far = [tile for tile in tiles if int(tile["y_min"]) > 225 or int(tile["y_max"]) < 170]
     assert np.mean([tile["is_positive"] == "true" for tile in crossed]) > 0.9
     assert np.mean([tile["is_positive"] == "true" for tile in far]) < 0.02
-    assert cracked["regions"] == 1 and 550 < cracked["longest_run_px"] < 1000  # type: ignore[operator]
-    assert 0.1 < cracked["cracked_share"] < 0.35  # type: ignore[operator]
-    assert sound["is_positive"] is False and sound["cracked_share"] == 0 and sound["error"] is None
+    assert cracked["regions"] == 1 and 12 <= cracked["longest_run_tiles"] <= 16  # type: ignore[operator]
+    assert 0.1 < cracked["positive_tile_share"] < 0.35  # type: ignore[operator]
+    assert sound["is_positive"] is False and sound["positive_tile_share"] == 0 and sound["error"] is None
     assert rows["small.png"]["is_positive"] is True and rows["small.png"]["tiles"] == 1
     assert (turned["width"], turned["height"]) == (500, 700)
-    assert turned["cracked_share"] == pytest.approx(cracked["cracked_share"], abs=0.05)
-    assert damaged["files"] is damaged["cracked_share"] is None and "truncated" in str(damaged["error"])
+    assert turned["positive_tile_share"] == pytest.approx(cracked["positive_tile_share"], abs=0.05)
+    assert damaged["files"] is damaged["positive_tile_share"] is None and "truncated" in str(damaged["error"])
 
 
 def test_tiles_have_the_release_s_scale_and_the_end_is_a_count(inspected: Inspected) -> None:

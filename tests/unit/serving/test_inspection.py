@@ -39,14 +39,13 @@ def test_tiles_cover_every_pixel_with_the_overlap_asked_for_and_cells_divide_the
 
 @given(lengths, lengths, st.data())
 @settings(deadline=None, max_examples=40)
-def test_the_cracked_area_is_that_of_the_positive_cells(width: int, height: int, data: st.DataObject) -> None:
+def test_the_share_is_that_of_the_positive_tiles(width: int, height: int, data: st.DataObject) -> None:
     grid = lay_grid(width, height, 227, 160, 0.5)
-    assert grid.cell_areas().sum() == width * height
     positive = np.random.default_rng(data.draw(st.integers(0, 99))).random(grid.shape) < 0.2
-    measures = measure(positive.astype(np.float32), 0.5, grid)
-    assert measures.cracked_share == pytest.approx(grid.cell_areas()[positive].sum() / (width * height))
+    measures = measure(positive.astype(np.float32), 0.5)
+    assert measures.positive_tile_share == pytest.approx(positive.sum() / positive.size)
     assert measures.positive_tiles == positive.sum() and measures.is_positive == positive.any()
-    assert (measures.regions > 0) == (measures.longest_run_px > 0) == positive.any()
+    assert (measures.regions > 0) == (measures.longest_run_tiles > 0) == positive.any()
 
 
 def test_the_longest_run_goes_round_corners_and_stays_in_its_region() -> None:
@@ -56,17 +55,16 @@ def test_the_longest_run_goes_round_corners_and_stays_in_its_region() -> None:
     scores[1:5, 1] = scores[4, 1:6] = 0.9
     scores[11, 11] = 0.8
     scores[0, 10] = scores[1, 11] = 0.7
-    measures = measure(scores, 0.7, grid)
+    measures = measure(scores, 0.7)
     assert measures.regions == 3 and measures.positive_tiles == 11 and measures.highest_score == pytest.approx(0.9)
     assert measures.longest_run_tiles == 7
-    assert measures.longest_run_px == pytest.approx(32 * (2 + np.sqrt(2) + 3 + 1))
 
 
 def test_nothing_found_and_scores_that_are_no_numbers() -> None:
     grid = lay_grid(100, 100, 50, 32, 0)
-    nothing = measure(np.zeros(grid.shape, np.float32), 0.5, grid)
-    assert not nothing.is_positive and nothing.cracked_share == nothing.longest_run_px == nothing.regions == 0
-    assert measure(np.full(grid.shape, np.nan, np.float32), 0.5, grid).cracked_share == 1, "nothing is waved through"
+    nothing = measure(np.zeros(grid.shape, np.float32), 0.5)
+    assert not nothing.is_positive and nothing.positive_tile_share == nothing.longest_run_tiles == nothing.regions == 0
+    assert measure(np.full(grid.shape, np.nan, np.float32), 0.5).positive_tile_share == 1, "nothing is waved through"
 
 
 def test_boxes_are_written_for_other_programs(tmp_path: Path) -> None:
@@ -84,8 +82,8 @@ def test_boxes_are_written_for_other_programs(tmp_path: Path) -> None:
     assert [row["unfamiliarity"] for row in rows[:3]] == ["0.5000", "2.0000", "0.5000"]
     with (tmp_path / "older.csv").open(newline="") as file:
         assert {row["unfamiliarity"] for row in csv.DictReader(file)} == {""}
-    assert measure(scores, 0.5, grid, unfamiliarity).unfamiliar_share == pytest.approx(1 / scores.size)
-    assert measure(scores, 0.5, grid).unfamiliar_share is None
+    assert measure(scores, 0.5, unfamiliarity).unfamiliar_share == pytest.approx(1 / scores.size)
+    assert measure(scores, 0.5).unfamiliar_share is None
     assert (rows[0]["x_min"], rows[0]["y_min"], rows[0]["is_positive"], rows[0]["region"]) == ("0", "0", "true", "1")
     assert (rows[-1]["x_max"], rows[-1]["y_max"], rows[-1]["region"]) == ("300", "200", "2")
     assert {row["region"] for row in rows} == {"1", "2", ""}
@@ -108,11 +106,11 @@ def test_a_photograph_of_any_size_is_scaled_to_its_grid_and_gets_its_overlay(
     scaled = scale(pixels, grid)
     assert scaled.shape == (grid.rows.scaled, grid.columns.scaled, 3)
     scores = np.zeros(grid.shape, np.float32)
-    measures = measure(scores, 0.5, grid)
+    measures = measure(scores, 0.5)
     flat = np.full_like(pixels, 100)
     write_overlay(tmp_path / "sound.jpg", flat, scores, 0.5, grid, measures, "a name that is " + "long " * 40)
     scores[0, 0] = 1
-    write_overlay(tmp_path / "cracked.jpg", flat, scores, 0.5, grid, measure(scores, 0.5, grid), "b")
+    write_overlay(tmp_path / "cracked.jpg", flat, scores, 0.5, grid, measure(scores, 0.5), "b")
     sound, cracked = (np.asarray(Image.open(tmp_path / f"{name}.jpg"), np.float32) for name in ("sound", "cracked"))
     assert np.abs(sound[: size[1], : size[0]] - 100).max() < 12, "what scores nothing is not tinted"
     red, _, blue = cracked[3, 3]
