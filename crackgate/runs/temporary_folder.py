@@ -7,7 +7,7 @@ import tempfile
 import time
 from contextlib import suppress
 from functools import cache
-from multiprocessing.util import Finalize
+from multiprocessing.util import Finalize, get_temp_dir
 from pathlib import Path
 
 _PREFIX = "crackgate-run-"
@@ -15,6 +15,8 @@ _PREFIX = "crackgate-run-"
 _SECONDS_TO_LOCK = 10
 # After multiprocessing has removed its own folder in it, which has the priority -100.
 _LAST = -200
+# Linux allows 107 bytes for the path of a socket; this is that of multiprocessing, in its own folder.
+_LONGEST = 107 - len("/pymp-12345678/listener-12345678")
 
 
 @cache
@@ -30,6 +32,9 @@ def take_temporary_folder() -> Path:
     # Some file systems have no locks.
     with suppress(OSError):
         fcntl.flock(descriptor, fcntl.LOCK_EX)
+    if len(os.fsencode(folder)) > _LONGEST:
+        # It stays where it would have been.
+        get_temp_dir()
     os.environ["TMPDIR"] = tempfile.tempdir = str(folder)
     Finalize(None, shutil.rmtree, args=(folder, True), exitpriority=_LAST)
     return folder

@@ -48,9 +48,12 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("t")
 
 
-def test_a_run_leaves_nothing(folder: Path) -> None:
-    _run(folder)
-    assert list(folder.iterdir()) == []
+@pytest.mark.parametrize("length", [0, 60])
+def test_a_run_leaves_nothing_however_long_the_path_is(length: int, folder: Path) -> None:
+    place = Path(str(folder).ljust(length, "x"))
+    place.mkdir(exist_ok=True)
+    _run(place)
+    assert list(place.iterdir()) == []
 
 
 def test_what_a_killed_run_left_goes_with_the_next_one_and_nothing_else(folder: Path) -> None:
