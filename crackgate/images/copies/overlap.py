@@ -20,6 +20,8 @@ from crackgate.images.copies.outline import BYTES as OUTLINE_BYTES
 
 # Numbers up to two apart are compared, and half of those three apart.
 _NEAR = 4
+# Frames that were taken out of a video may keep their numbers: every fifth, every thirtieth.
+_STRIDES = (1, 5, 10, 25, 30, 60, 100)
 _LEAST_OVERLAP = 0.45
 # At half the detail; most pairs of other places end here.
 _LEAST_ROUGH_SCORE = 0.3
@@ -35,10 +37,11 @@ def name_codes(path: bytes) -> list[int]:
     stem = path.rpartition(b"/")[2].rpartition(b".")[0]
     codes = []
     for place, found in enumerate(list(_NUMBERS.finditer(stem))[:-3:-1]):
-        others = stem[: found.start()] + b"\0" + stem[found.end() :]
-        for turn, start in enumerate((0, _NEAR // 2)):
-            bucket = (int(found[0]) + start) // _NEAR
-            codes.append((2 * place + turn) << 32 | zlib.crc32(others + b"\0%d" % bucket))
+        others, number = stem[: found.start()] + b"\0" + stem[found.end() :], int(found[0])
+        for stride in (stride for stride in _STRIDES if number % stride == 0):
+            for turn, start in enumerate((0, _NEAR // 2)):
+                bucket = (number // stride + start) // _NEAR
+                codes.append((2 * place + turn) << 32 | zlib.crc32(others + b"\0%d %d" % (stride, bucket)))
     return codes
 
 
@@ -86,7 +89,8 @@ def _energies(images: Floats, shifts: NDArray[np.intp]) -> Floats:
     sums = np.zeros((len(images), side + 1, side + 1))
     sums[:, 1:, 1:] = np.square(images).cumsum(axis=1).cumsum(axis=2)
     (top, left), (bottom, right) = np.maximum(shifts, 0).T, side + np.minimum(shifts, 0).T
-    return sums[:, bottom, right] - sums[:, top, right] - sums[:, bottom, left] + sums[:, top, left]
+    energies = sums[:, bottom, right] - sums[:, top, right] - sums[:, bottom, left] + sums[:, top, left]
+    return energies.astype(np.float32)
 
 
 def _shifted(images: Floats, shifts: NDArray[np.intp]) -> Iterator[Floats]:

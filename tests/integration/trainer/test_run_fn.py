@@ -143,6 +143,7 @@ def test_every_output_is_where_it_should_be(outcome: Outcome) -> None:
         "augmentation.png",
         "classification_report.json",
         "classifier.keras",
+        "doubtful_labels.json",
         "fine_tune",
         "head",
         "history.json",

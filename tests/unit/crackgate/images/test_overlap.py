@@ -88,10 +88,13 @@ NEAR = [
     ("wall_r3_c4.png", "wall_r3_c5.png"),
     ("wall_r3_c4.png", "wall_r4_c4.png"),
     ("7.jpg", "8.png"),
+    ("clip_30.jpg", "clip_60.jpg"),
+    ("clip_00400.jpg", "clip_00500.jpg"),
 ]
 FAR = [
     ("frame_0009.jpg", "frame_0019.jpg"),
     ("frame_9.jpg", "shot_9.jpg"),
+    ("clip_31.jpg", "clip_61.jpg"),
     ("wall_r3_c4.png", "wall_r4_c5.png"),
     ("1/a.jpg", "2/a.jpg"),
     ("a.jpg", "a.jpg"),
