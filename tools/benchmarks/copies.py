@@ -1,8 +1,8 @@
 """Share of copies that copy detection finds among photographs, and its seconds and memory.
 
-Prints the share for each way to make a copy. Prints for each overlay how many pairs of different photographs are taken
-for copies. Then prints groups, seconds and memory for the photographs, and for --count images. Random crops stand in
-for missing photographs.
+Prints the share for each way to make a copy, and for each way to photograph a place again. Prints for each overlay how
+many pairs of different photographs are taken for copies. Then prints groups, seconds and memory for the photographs,
+and for --count images. Random crops stand in for missing photographs.
 
     python -m tools.benchmarks.copies --photographs FOLDER --count 40000
 """
@@ -14,6 +14,7 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from itertools import combinations
 from pathlib import Path
 
 import apache_beam as beam
@@ -32,6 +33,7 @@ from crackgate.images.copies.descriptor import (
     stack,
 )
 from crackgate.images.copies.groups import Edges, GroupCopies
+from crackgate.images.copies.overlap import overlap
 from crackgate.images.copies.partitions import count_partitions, pack, to_bytes
 from crackgate.images.copies.search import FindCopies, Pairs
 from tools.benchmarks.measurement import Table
@@ -53,6 +55,7 @@ def main() -> None:
     arguments = parser.parse_args()
     files = find_photographs(arguments.photographs)
     print_recall(files)
+    print_overlaps(files)
     print_overlays(files)
     print_scale(files, arguments.count)
 
@@ -71,6 +74,37 @@ def print_recall(files: list[Path]) -> None:
             similarities.append(similarity(one, other))
             found += similarities[-1] >= COPY_THRESHOLD and share_a_band(one, other)
         table.add(name, found / len(chosen), *np.quantile(similarities, (0, 0.05)))
+
+
+def print_overlaps(files: list[Path]) -> None:
+    """Prints one row per way to photograph a place again, and one for pairs of photographs that are no copies."""
+    chosen = [files[at] for at in np.random.default_rng(2).permutation(len(files))[:COPIED]]
+    photographs = [Image.open(file).convert("L") for file in chosen]
+    print()
+    table = Table("photographed again <34 | pairs >7 | same place >10.1%")
+    for name, (side, first, second, turned) in _AGAIN.items():
+        pairs = [
+            (_part(photograph, side, first), _part(photograph, side, second, turned)) for photograph in photographs
+        ]
+        _add_overlaps(table, name, [pair for pair in pairs if not any(map(is_blank, pair))])
+    described = [image for image in map(_describe, photographs) if not is_blank(image)]
+    no_copies = _all_similarities(described) < COPY_THRESHOLD
+    others = [pair for pair, kept in zip(combinations(described, 2), no_copies, strict=True) if kept]
+    _add_overlaps(table, "another photograph", others)
+
+
+def _add_overlaps(table: Table, name: str, pairs: list[tuple[bytes, bytes]]) -> None:
+    parts = [pairs[start : start + _BATCH] for start in range(0, len(pairs), _BATCH)]
+    found = sum(int(overlap(*map(stack, zip(*part, strict=True))).sum()) for part in parts)
+    table.add(name, len(pairs), found / len(pairs))
+
+
+def _part(photograph: Image.Image, side: float, place: tuple[float, float], turned: float = 0) -> bytes:
+    """A square part, by shares of the photograph, which is turned before."""
+    turning = photograph.rotate(turned, Image.Resampling.BICUBIC) if turned else photograph
+    width, height = photograph.size
+    left, top, size = round(place[0] * width), round(place[1] * height), round(side * min(width, height))
+    return describe(np.asarray(turning.crop((left, top, left + size, top + size))))
 
 
 def print_overlays(files: list[Path]) -> None:
@@ -221,6 +255,14 @@ def _in_turn(*changes: Change) -> Change:
 
 
 _TURNS = Image.Transpose
+# Shares of the side: of the part, and its place at first and again; and degrees.
+_AGAIN = {
+    "moved by 2 %": (0.8, (0.1, 0.1), (0.116, 0.112), 0.0),
+    "moved by 2 %, turned by 1 degree": (0.8, (0.1, 0.1), (0.116, 0.112), 1.0),
+    "moved by 10 %": (0.8, (0.1, 0.1), (0.18, 0.14), 0.0),
+    "moved by 10 %, turned by 1 degree": (0.8, (0.1, 0.1), (0.18, 0.14), 1.0),
+    "half of it": (0.66, (0.0, 0.1), (0.33, 0.1), 0.0),
+}
 _CHANGES: dict[str, Change] = {
     "the same pixels": lambda image: image,
     "JPEG 90": _jpeg(90),
