@@ -14,6 +14,8 @@ _BEYOND = 0.005
 _CONFIDENCE, _QUANTILE = 0.95, 0.99
 # Training images have a distance of about 1. Images that are all alike have none, and two images may set any limit.
 _DISTANCES = (1e-3, 1e6)
+# Anything beyond is as unfamiliar, and JSON has no infinity.
+HIGHEST = 1e6
 # Feature deviations are at least this share of the median one: a channel that was always off may not decide alone.
 _LEAST_DEVIATION = 0.01
 
@@ -37,8 +39,8 @@ class Familiarity:
     summary: FamiliarityCard
 
     def unfamiliarity(self, textures: np.ndarray) -> np.ndarray:
-        """From textures (images, features) to float32 (images,), 0 or more; above 1.0 an image is unfamiliar."""
-        return _distances(np.asarray(textures, np.float32), self.mean, self.weights)
+        """From textures (images, features) to float32 (images,), 0 to `HIGHEST`; above 1 an image is unfamiliar."""
+        return np.minimum(_distances(textures, self.mean, self.weights), HIGHEST).astype(np.float32)
 
 
 def fit_familiarity(train: np.ndarray, evaluated: np.ndarray) -> Familiarity | None:
@@ -66,7 +68,7 @@ def fit_familiarity(train: np.ndarray, evaluated: np.ndarray) -> Familiarity | N
 
 
 def _distances(textures: np.ndarray, mean: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    distances: np.ndarray = np.sqrt(np.square((textures - mean) @ weights).mean(axis=1))
+    distances: np.ndarray = np.sqrt(np.square((textures.astype(np.float64) - mean) @ weights).mean(axis=1))
     return distances
 
 

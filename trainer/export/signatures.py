@@ -17,7 +17,7 @@ from crackgate.contracts.scale import TrainedScale
 from crackgate.model.calibration import Calibration
 from crackgate.model.decision import Decision
 from crackgate.model.decoding import NOT_AN_EXAMPLE, decode_images, input_in_words
-from crackgate.model.familiarity import Familiarity
+from crackgate.model.familiarity import HIGHEST, Familiarity
 from crackgate.model.row_errors import map_rows
 from trainer.network.backbones import TRUNK_STRIDE, as_trunk
 from trainer.network.texture import texture_of
@@ -139,9 +139,10 @@ class ServedClassifier(tf.Module):
         """From the same to scores and `unfamiliarity`, float32 (N,)."""
         assert self._familiarity is not None
         logits, texture = self._network(pixels)
-        apart = tf.reshape(texture, (-1, texture.shape[-1])) - self._familiarity.mean
+        # A backbone of the user's own may compute in 16 bits.
+        apart = tf.cast(tf.reshape(texture, (-1, texture.shape[-1])), tf.float32) - self._familiarity.mean
         unfamiliarity = tf.sqrt(tf.reduce_mean(tf.square(apart @ self._familiarity.weights), axis=1))
-        return self._calibrated(logits), unfamiliarity
+        return self._calibrated(logits), tf.minimum(unfamiliarity, HIGHEST)
 
     def _feature_map(self, pixels: tf.Tensor) -> tf.Tensor:
         """From float32 (N, H, W, 3) in 0 to 255 of any H and W to float32 (N, ceil(H / 32), ceil(W / 32), F)."""

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from crackgate.contracts.model_files import CARD_FILE
+from crackgate.contracts import stored_example
+from crackgate.contracts.model_files import CARD_FILE, REFERENCE_FILE
 from crackgate.model.calibration import Calibration
 from tests.helpers.noted_training import start
 from trainer.input_pipeline import read_examples, read_images
@@ -65,3 +66,14 @@ def test_scores_are_those_of_the_trained_network(
     scores = exported.signatures["serving_default"](examples=examples)["scores"]
     expected = Calibration(card["temperature"], card["bias"]).scores(logits)
     np.testing.assert_allclose(scores, expected, atol=1e-5)
+    assert card["familiarity"]["eval_images"] == len(labels)
+    reference = list(read_examples([str(tmp_path / "run" / REFERENCE_FILE)]).as_numpy_iterator())
+    recorded = [
+        tf.train.Example.FromString(record).features.feature[stored_example.REFERENCE_UNFAMILIARITY].float_list.value[0]
+        for record in reference
+    ]
+    found = exported.signatures["serving_default"](examples=tf.constant(reference))["unfamiliarity"]
+    np.testing.assert_allclose(found, recorded, rtol=1e-3)
+    noise = np.random.default_rng(0).integers(0, 256, (SIZE, SIZE, 3), np.uint8)
+    answer = exported.signatures["predict_images"](image_bytes=tf.constant([tf.io.encode_png(noise).numpy()]))
+    assert answer["unfamiliarity"][0] > 1 >= np.median(found)

@@ -5,7 +5,7 @@ import pytest
 from scipy.spatial.distance import mahalanobis
 from sklearn.covariance import ledoit_wolf
 
-from crackgate.model.familiarity import Familiarity, fit_familiarity
+from crackgate.model.familiarity import HIGHEST, Familiarity, fit_familiarity
 
 FEATURES = 12
 _MIX = np.random.default_rng(7).normal(0, 1, (FEATURES, FEATURES)) + np.eye(FEATURES)
@@ -88,3 +88,4 @@ def test_images_that_are_all_alike_are_familiar_and_any_other_is_not() -> None:
     assert (familiarity.unfamiliarity(alike) <= 1).all()
     other = familiarity.unfamiliarity(alike + 1)
     assert np.isfinite(other).all() and (other > 1).all()
+    assert (familiarity.unfamiliarity(alike * 1e30) == HIGHEST).all(), "JSON has no infinity"
