@@ -7,10 +7,12 @@ from typing import Annotated
 import typer
 
 from crackgate.contracts.card import NotAReleaseError, read_card
+from crackgate.contracts.engine_choice import EngineChoice
 from crackgate.runs.log_file import silence_output
 from crackgate_cli.options import (
     EXIT_FAILED,
     EXIT_USAGE,
+    EngineOption,
     ModelOption,
     PublicKeyOption,
     WorkspaceOption,
@@ -50,6 +52,7 @@ def inspect(
     overlap: Annotated[
         float, typer.Option(min=0, max=0.9, help="Share of a tile that the next one covers at least.")
     ] = OVERLAP,
+    engine: EngineOption = EngineChoice.FASTEST,
 ) -> None:
     """Find cracks in whole photographs: heat map, tiles and measures for each, and a summary of all."""
     try:
@@ -65,7 +68,7 @@ def inspect(
         _prepare(output, photographs)
         if tile is None and card.scale_note:
             note(f"{card.scale_note}; tiles have {usual_tile(None)} pixels: give --tile where another size is right")
-        failed = _inspect(folder, photographs, output, tile or usual_tile(card.scale), overlap)
+        failed = _inspect(folder, photographs, output, tile or usual_tile(card.scale), overlap, engine)
     except (NoSuchInputError, NotAReleaseError) as error:
         fail(str(error), EXIT_USAGE)
     if failed:
@@ -79,7 +82,9 @@ def _prepare(output: Path, photographs: list[str]) -> None:
     output.mkdir(parents=True, exist_ok=True)
 
 
-def _inspect(folder: Path, photographs: list[str], output: Path, tile: int, overlap: float) -> int:
+def _inspect(
+    folder: Path, photographs: list[str], output: Path, tile: int, overlap: float, engine: EngineChoice
+) -> int:
     """Returns how many photographs could not be inspected."""
     console = console_on_a_copy_of(1)
     failed = cracked = number = 0
@@ -88,7 +93,7 @@ def _inspect(folder: Path, photographs: list[str], output: Path, tile: int, over
         from serving.inspection.inspector import Inspector
         from serving.inspection.summaries import summaries
 
-        inspector = Inspector(load_released_model(folder), tile, overlap)
+        inspector = Inspector(load_released_model(folder, engine), tile, overlap)
         with summaries(output, inspector.settings) as add:
             began = time.monotonic()
             for number, inspected in enumerate(inspector.inspect(find_images(photographs), output), start=1):

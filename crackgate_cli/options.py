@@ -8,6 +8,7 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
+from crackgate.contracts.engine_choice import EngineChoice
 from crackgate.lasting_stream import LastingStream
 from crackgate.runs.workspace import Workspace
 
@@ -26,6 +27,13 @@ _UNBOUNDED = 1000
 WorkspaceOption = Annotated[Path, typer.Option(help="Folder that everything is written to.")]
 ModelOption = Annotated[
     Path | None, typer.Option(help="Folder of a released version; the newest of the workspace otherwise.")
+]
+EngineOption = Annotated[
+    EngineChoice,
+    typer.Option(
+        help="What scores: the fastest engine that agrees with TensorFlow, which decides what rounding could turn; or "
+        "TensorFlow for all, which the gate judged and which starts slowly."
+    ),
 ]
 ConfigOption = Annotated[Path | None, typer.Option(help="Configuration, TOML.")]
 SetOption = Annotated[

@@ -12,12 +12,14 @@ from rich.console import Console
 from crackgate.atomic_files import whole_file
 from crackgate.config.configuration import ConfigError, load_config
 from crackgate.contracts.card import NotAReleaseError, ReleaseCard, read_card
+from crackgate.contracts.engine_choice import EngineChoice
 from crackgate.contracts.positive_names import say_rule
 from crackgate.runs.log_file import silence_output
 from crackgate_cli.options import (
     EXIT_FAILED,
     EXIT_USAGE,
     ConfigOption,
+    EngineOption,
     ModelOption,
     PublicKeyOption,
     SetOption,
@@ -65,6 +67,7 @@ def predict(
     beam: Annotated[
         bool, typer.Option("--beam", help="Score in a Beam pipeline, as the section 'beam' of the configuration says.")
     ] = False,
+    engine: EngineOption = EngineChoice.FASTEST,
     config: ConfigOption = None,
     assignments: SetOption = None,
 ) -> None:
@@ -84,9 +87,9 @@ def predict(
             from crackgate_cli.predict_on_beam import predict_on_beam
 
             assert output is not None
-            counts = predict_on_beam(folder, images, output, kind, settings.beam)
+            counts = predict_on_beam(folder, images, output, kind, engine, settings.beam)
         else:
-            counts = _predict_here(folder, card, images, output, kind)
+            counts = _predict_here(folder, card, images, output, kind, engine)
     except (NoSuchInputError, UnknownFormatError, UnknownLabelError, NotAReleaseError, ConfigError) as error:
         fail(str(error), EXIT_USAGE)
     tell(counts.in_words(card.classes, card.positive_classes))
@@ -122,7 +125,7 @@ def _choose_format(kind: Format | None, as_json: bool, output: Path | None, beam
 
 
 def _predict_here(
-    folder: Path, card: ReleaseCard, images: list[str], output: Path | None, kind: Format
+    folder: Path, card: ReleaseCard, images: list[str], output: Path | None, kind: Format, engine: EngineChoice
 ) -> PredictionCounts:
     counts = PredictionCounts()
     console = console_on_a_copy_of(2)
@@ -131,10 +134,10 @@ def _predict_here(
         _writer(kind, output, card.classes) as write,
         silence_output(),
     ):
+        from crackgate.model.predictions import predict as predict_files
         from crackgate.model.released_model import load_released_model
-        from serving.batch.predictions import predict as predict_files
 
-        model = load_released_model(folder)
+        model = load_released_model(folder, engine)
         if output is None:
             # Rows and a status line on one terminal would write over each other.
             status.stop()

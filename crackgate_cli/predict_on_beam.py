@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 
 from crackgate.config.beam import BeamOptions
+from crackgate.contracts.engine_choice import EngineChoice
 from crackgate.runs.log_file import silence_output
 from crackgate_cli.options import console_on_a_copy_of
 from serving.batch.counts import PredictionCounts
@@ -11,7 +12,7 @@ from serving.batch.formats import Format
 
 
 def predict_on_beam(
-    model: Path, images: list[str], output: Path, kind: Format, options: BeamOptions
+    model: Path, images: list[str], output: Path, kind: Format, engine: EngineChoice, options: BeamOptions
 ) -> PredictionCounts:
     """Runs the pipeline; paths are made absolute, for the workers may have another working directory."""
     with console_on_a_copy_of(2).status("scoring with Beam ..."), silence_output():
@@ -19,4 +20,5 @@ def predict_on_beam(
         from serving.batch.beam_pipeline import predict_with_beam
 
         arguments = [os.path.abspath(image) for image in images]
-        return predict_with_beam(model.resolve(), arguments, output.resolve(), kind, beam_pipeline_args(options))
+        pipeline_args = beam_pipeline_args(options)
+        return predict_with_beam(model.resolve(), arguments, output.resolve(), kind, engine, pipeline_args)

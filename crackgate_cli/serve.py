@@ -6,8 +6,9 @@ from typing import Annotated
 
 import typer
 
+from crackgate.contracts.engine_choice import EngineChoice
 from crackgate.runs.workspace import Workspace
-from crackgate_cli.options import EXIT_USAGE, PublicKeyOption, fail, read_public_key
+from crackgate_cli.options import EXIT_USAGE, EngineOption, PublicKeyOption, fail, read_public_key
 from serving.service.settings import Limits, ServiceSettings, SettingsError, check_exposure, check_name, read_token
 
 
@@ -42,6 +43,7 @@ def serve(
     client_timeout: Annotated[
         float, typer.Option(min=0.1, help="Seconds that a client may take to send a request.")
     ] = Limits.receive_seconds,
+    engine: EngineOption = EngineChoice.FASTEST,
 ) -> None:
     """Serve the newest release over HTTP as TensorFlow Serving does; a page to try it is at /."""
     try:
@@ -70,6 +72,7 @@ def serve(
             grpc_port=grpc_port,
             name=name,
             token=token,
+            engine=engine,
             limits=limits,
         )
         from serving.service.server import serve as serve_http

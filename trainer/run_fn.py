@@ -23,6 +23,7 @@ from trainer.export.image_paths import read_paths
 from trainer.export.image_scale import measure_scale
 from trainer.export.reference import write_reference
 from trainer.export.signatures import export_classifier
+from trainer.export.stored_network import write_stored_network
 from trainer.export.training_digests import write_training_digests
 from trainer.export.training_report import write_classification_report, write_curves, write_history, write_reliability
 from trainer.export.warmup import write_warmup_requests
@@ -111,7 +112,7 @@ def _train(fn_args: FnArgs, options: TrainOptions, strategy: tf.distribute.Strat
     model_dir = Path(fn_args.serving_model_dir)
     scale = measure_scale(fn_args.train_files)
     bounds = ImageLimits(**fn_args.custom_config.get("limits", {}))
-    export_classifier(
+    served = export_classifier(
         classifier,
         classes,
         options.image_size,
@@ -125,6 +126,7 @@ def _train(fn_args: FnArgs, options: TrainOptions, strategy: tf.distribute.Strat
         familiarity,
     )
     write_warmup_requests(options.image_size, scale, fn_args.eval_files, model_dir)
+    write_stored_network(served, options.image_size, fn_args.eval_files, model_dir)
     write_training_digests([*fn_args.train_files, *fn_args.eval_files], model_dir)
     classifier.save(run_dir / KERAS_FILE)
     write_reference(classifier, calibration, options.image_size, fn_args.eval_files, run_dir, backbone, familiarity)

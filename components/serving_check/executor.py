@@ -15,7 +15,7 @@ from tfx.dsl.components.base import base_executor
 from tfx.types import artifact_utils
 from tfx.utils import path_utils
 
-from components.serving_check import model_server
+from components.serving_check import model_server, stored_network
 from components.serving_check.driver import MEASURE_AGAIN
 from components.serving_check.probe_process import take_process
 from components.shared.parameters import OPTIONS, Artifacts, Properties
@@ -30,8 +30,8 @@ from crackgate.contracts.model_files import (
     WARMUP_FILE,
 )
 from crackgate.contracts.serving_findings import ServingCheckResult, ServingFindings
+from crackgate.contracts.signatures import SIGNATURE_INPUTS
 
-INPUTS = {"serving_default": "examples", "predict_images": "image_bytes"}
 # Images that are sent one by one.
 _SINGLE = 4
 _MANY = 32
@@ -45,10 +45,14 @@ LATENCY = "latency limit"
 
 @dataclass
 class _ProbeResult:
-    """The probe's result; `cut_short` holds the check that a timeout or a kill ended, as for lack of memory."""
+    """The probe's result; `cut_short` holds the check that a timeout or a kill ended, as for lack of memory.
+
+    `outputs` are the SavedModel's for the reference images: `scores`, and `unfamiliarity` if it gives that.
+    """
 
     checks: list[ServingCheckResult]
     metrics: dict[str, float]
+    outputs: dict[str, Any] = field(default_factory=dict)
     cut_short: list[ServingCheckResult] = field(default_factory=list)
 
 
@@ -90,7 +94,8 @@ def check_serving(model: Path, reference: Path, limits: dict[str, Any]) -> Servi
     measure_again = bool(too_much) and not _any_failed(result.checks)
     checks = [*result.checks, *too_much]
     if not _any_failed(checks):
-        checks += model_server.check(model, reference, INPUTS, limits)
+        checks.append(stored_network.check(model, reference, result.outputs))
+        checks += model_server.check(model, reference, SIGNATURE_INPUTS, limits)
     advice = "; the next run measures anew" if measure_again else ""
     reasons = [f"{check.name}: {check.detail}{advice}" for check in checks if check.outcome == "failed"]
     return ServingFindings(
@@ -121,13 +126,15 @@ def _probe(model: Path, reference: Path, limits: dict[str, Any]) -> _ProbeResult
                 cut_short = _say_end(code, said)
             elif code:
                 ended = _say_end(code, said)
-        written: dict[str, Any] = {"checks": [], "metrics": {}, "asking": "start"}
+        written: dict[str, Any] = {"checks": [], "metrics": {}, "outputs": {}, "asking": "start"}
         if result_file.is_file():
             written = json.loads(result_file.read_text(encoding="utf-8"))
     question = written["asking"] or "end"
     checks = [ServingCheckResult.model_validate(check) for check in written["checks"]]
     checks += [_failed(question, ended)] if ended else []
-    return _ProbeResult(checks, written["metrics"], [_failed(question, cut_short)] if cut_short else [])
+    return _ProbeResult(
+        checks, written["metrics"], written["outputs"], [_failed(question, cut_short)] if cut_short else []
+    )
 
 
 def _plan(model: Path, reference: Path, limits: dict[str, Any]) -> dict[str, Any]:
@@ -155,7 +162,7 @@ def _plan(model: Path, reference: Path, limits: dict[str, Any]) -> dict[str, Any
         "unfamiliarity": stored_example.REFERENCE_UNFAMILIARITY if card.familiarity else None,
         "classes": limits["classes"],
         "positive_classes": limits["positive_classes"],
-        "inputs": INPUTS,
+        "inputs": SIGNATURE_INPUTS,
         "outputs": outputs,
         "tolerance": limits["score_tolerance"],
         "unfamiliarity_tolerance": UNFAMILIARITY_TOLERANCE,

@@ -65,6 +65,7 @@ class Probe:
         self._np, self._tf, self._plan, self._result_file = np, tf, plan, result_file
         self._checks: list[dict[str, str]] = []
         self._metrics: dict[str, float] = {}
+        self._outputs: dict[str, Any] = {}
         self._signatures: Any = None
         self._model: Any = None
         self._stored_answer: Future[dict[str, Any]]
@@ -112,7 +113,12 @@ class Probe:
 
     def _write(self, asking: str) -> None:
         self._metrics["peak_memory_mib"] = _peak_memory_mib()
-        result = {"checks": self._checks, "metrics": self._metrics, "asking": asking}
+        result = {
+            "checks": self._checks,
+            "metrics": self._metrics,
+            "outputs": self._outputs,
+            "asking": asking,
+        }
         partial = self._result_file.with_suffix(".partial")
         partial.write_text(json.dumps(result), encoding="utf-8")
         partial.replace(self._result_file)
@@ -157,7 +163,16 @@ class Probe:
         return self._compare(self._stored_answer.result())
 
     def _compare_bytes(self) -> str:
-        return self._compare(self._bytes_answer.result())
+        answer = self._bytes_answer.result()
+        with_gpu = self._tf.config.list_physical_devices("GPU")
+        outputs = self._ask_cpu() if with_gpu else answer
+        self._outputs = {name: outputs[name].tolist() for name in ("scores", "unfamiliarity") if name in outputs}
+        return self._compare(answer)
+
+    def _ask_cpu(self) -> dict[str, Any]:
+        """The stored network runs on a CPU, and a GPU may round to fewer bits."""
+        with self._tf.device("/CPU:0"):
+            return self._ask("predict_images", self._images)
 
     def _compare_single(self) -> str:
         few = self._images[: self._plan["single"]]

@@ -10,6 +10,12 @@ CARD_FILE = Path("assets.extra") / "classifier.json"
 WARMUP_FILE = Path("assets.extra") / "tf_serving_warmup_requests"
 # TFDV's statistics of the images that a version was trained and judged on, one folder for each split.
 STATISTICS_FOLDER = Path("assets.extra") / "statistics"
+# The network in OpenVINO's form, which answers without TensorFlow: its graph, its weights, and some photographs as
+# `pixels`, uint8 (images, size, size, 3), with the SavedModel's outputs for them, `scores` and `unfamiliarity`.
+NETWORK_FILE = Path("assets.extra") / "network.xml"
+NETWORK_WEIGHTS_FILE = NETWORK_FILE.with_suffix(".bin")
+NETWORK_CHECK_FILE = Path("assets.extra") / "network_check.npz"
+NETWORK_FILES = (NETWORK_FILE, NETWORK_WEIGHTS_FILE, NETWORK_CHECK_FILE)
 # In the Trainer's `model_run`: examples as `serving_default` takes them, each with `stored_example.REFERENCE_SCORES`.
 REFERENCE_FILE = "reference.tfrecord.gz"
 # How far a copy's unfamiliarity may lie from what the training recorded, relative to values above 1.

@@ -5,6 +5,8 @@ from pathlib import Path
 
 # The image file's bytes, in a format that TensorFlow decodes to the same pixels everywhere.
 ENCODED = "image/encoded"
+# The error for a row that is none, in the graph and in `crackgate serve`.
+NOT_AN_EXAMPLE = f"not a tf.train.Example with the bytes of one image in {ENCODED}"
 # Format of `image/encoded`: "jpeg" or "png".
 FORMAT = "image/format"
 # Size of the image file as it was found; FORMAT and ENCODED may differ from it.

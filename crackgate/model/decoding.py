@@ -2,7 +2,6 @@
 
 import tensorflow as tf
 
-from crackgate.contracts import stored_example
 from crackgate.contracts.image_limits import ImageLimits
 from crackgate.contracts.scale import TrainedScale
 from crackgate.model.row_errors import map_rows
@@ -18,7 +17,6 @@ _BMP_SIZE_AT = 18
 EMPTY = "empty: there are no bytes"
 UNKNOWN_FORMAT = "not a JPEG, PNG or BMP image"
 DAMAGED = "damaged: the image cannot be decoded"
-NOT_AN_EXAMPLE = f"not a tf.train.Example with the bytes of one image in {stored_example.ENCODED}"
 
 
 def decode_image(encoded: tf.Tensor, image_size: int) -> tf.Tensor:

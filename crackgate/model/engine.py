@@ -1,65 +1,84 @@
 """The engines under a released model: OpenVINO where its scores agree with TensorFlow's, otherwise TensorFlow."""
 
 import logging
-import threading
-from collections.abc import Callable, Iterator
-from concurrent.futures import Future
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
-import tensorflow as tf
 
 from crackgate.contracts import stored_example
-from crackgate.contracts.model_files import WARMUP_FILE
-from crackgate.model.inference_requests import InferenceRequests, import_openvino
-from crackgate.model.outputs import Outputs, as_outputs, distance, join_outputs, network_function
+from crackgate.contracts.card import NotAReleaseError, ReleaseCard
+from crackgate.contracts.engine_choice import EngineChoice
+from crackgate.contracts.model_files import CARD_FILE, MODEL_VERSION_FILE, NETWORK_FILES, WARMUP_FILE
+from crackgate.model.local_decoding import Decoder, LocalDecoder
+from crackgate.model.network import Network, OpenVinoNetwork, check_agreement
+from crackgate.model.outputs import network_function
+from crackgate.model.saved_model import SavedModel
+from crackgate.model.stored_network import convert_network, has_network, read_network
+from crackgate.releases.verification import find_altered
 
 log = logging.getLogger("crackgate")
 
-# How far a score may lie from TensorFlow's.
-TOLERANCE = 1e-4
 # Images that the engines are compared on.
 _COMPARED = 8
 
 
-# Waits for the outputs.
-Running = Callable[[], Outputs]
+def build_engine(folder: Path, card: ReleaseCard, saved: SavedModel, choice: EngineChoice) -> tuple[Decoder, Network]:
+    """Returns the fastest decoder and network that give the answers of a version's SavedModel.
 
-
-class Network(Protocol):
-    """From pixels to outputs, by the `engine` "OpenVINO" or "TensorFlow"; any number of threads may ask at once."""
-
-    engine: str
-
-    def start(self, pixels: np.ndarray) -> Running:
-        """Begins to examine float32 (images, size, size, 3) in 0 to 255, which may not be changed meanwhile."""
-
-
-def build_network(loaded: Any, image_size: int, folder: Path) -> Network:
-    """Returns the fastest engine that gives the scores of a released SavedModel; the log says which one.
-
-    The engines are compared on the warm-up requests in the SavedModel's folder.
+    The log says which. Raises NotAReleaseError where the stored network is not the one that was released, or where the
+    SavedModel is needed and cannot be loaded.
     """
-    reference = _TensorFlowNetwork(loaded)
-    if tf.config.list_physical_devices("GPU"):
-        return reference
+    if choice is EngineChoice.TENSORFLOW or _has_gpu():
+        # Loaded at once: a release that cannot be used is refused before the first image.
+        assert saved.loaded
+        return saved, saved
+    own = {*map(str, NETWORK_FILES), str(CARD_FILE), str(MODEL_VERSION_FILE)}
+    if problems := find_altered(folder, own):
+        raise NotAReleaseError(
+            f"{str(folder)!r} is not as it was released: {'; '.join(problems)}; see 'crackgate verify', and go back to "
+            "another version with 'crackgate rollback'"
+        )
+    if has_network(folder):
+        try:
+            return LocalDecoder(card), read_network(folder)
+        # OpenVINO may be missing, of another version, or wrong on this machine.
+        except Exception as error:
+            log.info("the stored network cannot be used here: %s", error)
+    else:
+        log.debug("version %r stores no network for OpenVINO: TensorFlow loads the SavedModel", folder.name)
+    return saved, _convert(folder, card, saved)
+
+
+def _has_gpu() -> bool:
+    """Whether TensorFlow would compute on a GPU; it is not asked where no driver shows one."""
+    if not any(Path("/dev").glob("nvidia[0-9]*")):
+        return False
+    import tensorflow as tf
+
+    return bool(tf.config.list_physical_devices("GPU"))
+
+
+def _convert(folder: Path, card: ReleaseCard, saved: SavedModel) -> Network:
+    """Converts the SavedModel's network here and now; gives the SavedModel itself where OpenVINO cannot or differs."""
+    loaded = saved.loaded
     try:
-        network = _OpenVinoNetwork(loaded, image_size)
-        pixels = _comparison_images(loaded, image_size, folder)
-        # One alone goes another way than several.
-        found = join_outputs([network.start(pixels)(), network.start(pixels[:1])()])
-        off = distance(found, reference.start(np.concatenate([pixels, pixels[:1]]))(), TOLERANCE)
+        network = OpenVinoNetwork(convert_network(network_function(loaded).concrete_functions[0], card.image_size))
+        pixels = _comparison_images(loaded, card.image_size, folder)
+        off = check_agreement(network, pixels, saved.start(pixels)())
     # OpenVINO may be missing, or unable to convert the network.
     except Exception as error:
         log.info("the model runs in TensorFlow, which is slower: OpenVINO cannot run it: %s", error)
-        return reference
+        return saved
     log.info("the model runs in OpenVINO; its scores differ from TensorFlow's by %.1g at most", off)
     return network
 
 
 def _comparison_images(loaded: Any, image_size: int, folder: Path) -> np.ndarray:
     """Photographs of the warm-up requests, and synthetic surfaces: float32 (images, size, size, 3)."""
+    import tensorflow as tf
+
     photographs = list(dict.fromkeys(_warmup_images(folder)))[:_COMPARED]
     random = np.random.default_rng(0)
     synthetic = []
@@ -74,6 +93,7 @@ def _comparison_images(loaded: Any, image_size: int, folder: Path) -> np.ndarray
 def _warmup_images(folder: Path) -> Iterator[bytes]:
     if not (folder / WARMUP_FILE).is_file():
         return
+    import tensorflow as tf
     from tensorflow_serving.apis import prediction_log_pb2
 
     for record in tf.data.TFRecordDataset(str(folder / WARMUP_FILE)).as_numpy_iterator():
@@ -82,40 +102,3 @@ def _warmup_images(folder: Path) -> Iterator[bytes]:
             yield from inputs["image_bytes"].string_val
         for example in inputs["examples"].string_val if "examples" in inputs else ():
             yield tf.train.Example.FromString(example).features.feature[stored_example.ENCODED].bytes_list.value[0]
-
-
-class _TensorFlowNetwork:
-    engine = "TensorFlow"
-
-    def __init__(self, loaded: Any):
-        self._examine = network_function(loaded)
-
-    def start(self, pixels: np.ndarray) -> Running:
-        outputs = self._examine(tf.constant(pixels))
-        return lambda: as_outputs(outputs)
-
-
-class _OpenVinoNetwork:
-    """Several images: one request of one image on each core. One image alone: all cores work on it."""
-
-    engine = "OpenVINO"
-
-    def __init__(self, loaded: Any, image_size: int):
-        """Converts and compiles the network; raises many types where OpenVINO is missing or cannot convert it."""
-        network = import_openvino().convert_model(network_function(loaded).concrete_functions[0])
-        network.reshape([1, image_size, image_size, 3])
-        self._several = InferenceRequests(network, "THROUGHPUT")
-        self._alone = InferenceRequests(network, "LATENCY")
-        self._alone_is_taken = threading.Lock()
-
-    def start(self, pixels: np.ndarray) -> Running:
-        if len(pixels) == 1 and self._alone_is_taken.acquire(blocking=False):
-            try:
-                outputs = self._alone.infer(pixels, as_outputs)
-            finally:
-                self._alone_is_taken.release()
-            return lambda: outputs
-        futures: list[Future[Outputs]] = [
-            self._several.submit(pixels[row : row + 1], as_outputs) for row in range(len(pixels))
-        ]
-        return lambda: join_outputs([future.result() for future in futures])

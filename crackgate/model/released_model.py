@@ -1,28 +1,27 @@
 """A released model: decodes as training did, scores by the fastest engine that agrees with its SavedModel."""
 
 import os
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import tensorflow as tf
 
 from crackgate.contracts.answer import Answer
 from crackgate.contracts.card import NotAReleaseError, ReleaseCard, read_card
+from crackgate.contracts.engine_choice import EngineChoice
 from crackgate.contracts.model_files import MODEL_VERSION_FILE, UNFAMILIARITY_TOLERANCE
-from crackgate.images.image_file import canonical_bytes
-from crackgate.images.rejection import RejectedImageError
 from crackgate.model.decision import Decision, decide, positive_score
-from crackgate.model.engine import TOLERANCE, Running, build_network
-from crackgate.model.graph_operations import ForbiddenOperationError, check_operations
-from crackgate.model.outputs import Outputs, as_outputs, network_function
+from crackgate.model.engine import build_engine
+from crackgate.model.network import TOLERANCE, Running
+from crackgate.model.outputs import Outputs
+from crackgate.model.predictions import PredictionRow, predict
+from crackgate.model.saved_model import SavedModel
+from crackgate.releases import production_version
+from crackgate.runs.workspace import Workspace
 
 # Images that are decoded together: bounds the memory, whatever a caller sends.
 _CHUNK = 32
-# Functions that the SavedModel of a release has, beside its signatures.
-_FUNCTIONS = ("decode", "score_pixels")
 
 
 class ReleasedModel:
@@ -39,20 +38,24 @@ class ReleasedModel:
         scale: Sizes of the training images; None: images of any size are scored.
         familiarity: What it knows of its training images; None: it cannot tell an unfamiliar image.
         engine: "OpenVINO" or "TensorFlow".
-        loaded: The SavedModel, with its signatures.
     """
 
-    def __init__(self, folder: Path, loaded: Any, card: ReleaseCard):
+    def __init__(self, folder: Path, card: ReleaseCard, engine: EngineChoice):
         """See `load_released_model`."""
-        self.folder, self.loaded = folder, loaded
+        self.folder = folder
         self.classes, self.image_size = card.classes, card.image_size
         self.limits, self.scale, self.familiarity = card.limits, card.scale, card.familiarity
         self.positive_classes, self.threshold = card.positive_classes, card.threshold
         self.decision = None if card.threshold is None else Decision(card.positive_labels, card.threshold)
-        self.version = (folder / MODEL_VERSION_FILE).read_text(encoding="utf-8").strip()
-        self._network = build_network(loaded, card.image_size, folder)
+        self.version = _read_version(folder)
+        self._saved = SavedModel(folder, card.limits)
+        self._decoder, self._network = build_engine(folder, card, self._saved, engine)
         self.engine = self._network.engine
-        self._readers = ThreadPoolExecutor(os.cpu_count(), thread_name_prefix="reading images")
+
+    @property
+    def loaded(self) -> Any:
+        """The SavedModel, with its signatures: TensorFlow's object, for which TensorFlow is imported."""
+        return self._saved.loaded
 
     def answer(self, images: Sequence[bytes]) -> list[Answer]:
         """Scores image files of every format that ingest takes, any number: one answer for each, in their order.
@@ -64,18 +67,24 @@ class ReleasedModel:
         scoring = None
         # While one chunk is scored the next is decoded.
         for first in range(0, len(images), _CHUNK):
-            contents, faults = zip(*self._readers.map(self._read, images[first : first + _CHUNK]), strict=True)
-            pixels, errors = self.loaded.decode(tf.constant(contents))
-            pixels = pixels.numpy()
-            # The model refuses images out of its scale.
-            errors = [fault or error.decode() for fault, error in zip(faults, errors.numpy(), strict=True)]
-            following = (pixels, errors, self._network.start(pixels))
+            chunk = images[first : first + _CHUNK]
+            pixels, errors = self._decoder.decode(chunk)
+            following = (chunk, errors, self._network.start(pixels))
             if scoring is not None:
                 answers.extend(self._finish(*scoring))
             scoring = following
         if scoring is not None:
             answers.extend(self._finish(*scoring))
         return answers
+
+    def predict(self, paths: Iterable[str | os.PathLike[str]]) -> Iterator[PredictionRow]:
+        """Scores image files one after the other, in flat memory: rows come as soon as their batch is scored.
+
+        An unusable file has a row with an error. Raises TypeError where one path is given instead of several.
+        """
+        if isinstance(paths, str | os.PathLike):
+            raise TypeError(f"paths: received one path, {os.fspath(paths)!r}; give a list of paths, [{paths!r}]")
+        return predict(self, map(Path, paths))
 
     def examine_pixels(self, pixels: np.ndarray) -> Outputs:
         """The same engine's outputs for decoded images, float32 (images, image_size, image_size, 3), RGB, 0 to 255."""
@@ -87,20 +96,13 @@ class ReleasedModel:
         unfamiliarity = None if self.familiarity is None else 0.0
         return Answer("", 0.0, (0.0,) * len(self.classes), is_positive, unfamiliarity, self.version, error)
 
-    def _read(self, image: bytes) -> tuple[bytes, str]:
-        """The image as ingest would have stored it, or why it would store nothing."""
-        try:
-            return canonical_bytes(image, self.limits), ""
-        except RejectedImageError as rejection:
-            return b"", str(rejection)
-
-    def _finish(self, pixels: np.ndarray, errors: list[str], running: Running) -> Iterator[Answer]:
+    def _finish(self, images: Sequence[bytes], errors: list[str], running: Running) -> Iterator[Answer]:
         outputs = running()
         # TensorFlow decides where the engine's rounding could turn the decision: the gate judged TensorFlow.
-        doubtful = _doubtful(outputs, self.decision)
-        if self.engine != "TensorFlow" and doubtful.any():
-            exact = as_outputs(network_function(self.loaded)(tf.constant(pixels[doubtful])))
-            outputs.replace_rows(doubtful, exact)
+        doubtful = _doubtful(outputs, self.decision) & np.array([not error for error in errors])
+        if self._network is not self._saved and doubtful.any():
+            pixels, _ = self._saved.decode([images[row] for row in np.flatnonzero(doubtful)])
+            outputs.replace_rows(doubtful, self._saved.start(pixels)())
         scores, unfamiliarity = outputs
         labels = decide(scores, self.decision)
         positives = None if self.decision is None else self.decision.is_positive(scores)
@@ -119,31 +121,41 @@ class ReleasedModel:
             )
 
 
-def load_released_model(folder: Path) -> ReleasedModel:
-    """Loads the version in a folder such as `serving/<version>/`; raises NotAReleaseError where it is none."""
+def load_released_model(folder: Path, engine: EngineChoice = EngineChoice.FASTEST) -> ReleasedModel:
+    """Loads the version in a folder such as `serving/<version>/`; raises NotAReleaseError where it is none.
+
+    TensorFlow is imported where it has to score: by choice, on a GPU, or for a release that stores no other form.
+    """
     if not (folder / "saved_model.pb").is_file():
         raise NotAReleaseError(
             f"{str(folder)!r} is no released version: it has no saved_model.pb; give the folder of one version, "
             "such as workspace/serving/1795374861"
         )
-    return ReleasedModel(folder, _load(folder), read_card(folder))
+    return ReleasedModel(folder, read_card(folder), engine)
 
 
-def _load(folder: Path) -> Any:
+def find_release(folder: str | os.PathLike[str]) -> Path:
+    """The version in production of a workspace or a serving directory, or the folder itself where it is a version.
+
+    Raises NotAReleaseError where there is none.
+    """
+    path = Path(folder)
+    if (path / "saved_model.pb").is_file():
+        return path
+    for serving in (Workspace(path).serving, path):
+        if version := production_version(serving):
+            return version
+    raise NotAReleaseError(
+        f"{str(path)!r} holds no released version: give the workspace of a run that released one, a serving directory, "
+        "or the folder of one version, such as workspace/serving/1795374861"
+    )
+
+
+def _read_version(folder: Path) -> str:
     try:
-        check_operations(folder)
-        loaded = tf.saved_model.load(str(folder))
-    except ForbiddenOperationError as error:
-        raise NotAReleaseError(str(error)) from None
-    # TensorFlow raises many types: a missing file, a damaged one, an operation that it has not.
-    except Exception as error:
-        raise NotAReleaseError(f"the SavedModel in {str(folder)!r} cannot be loaded: {error}") from error
-    if missing := [name for name in _FUNCTIONS if not hasattr(loaded, name)]:
-        raise NotAReleaseError(
-            f"the SavedModel in {str(folder)!r} has no function {' and no '.join(map(repr, missing))}: crackgate did "
-            "not train it; give a model that it trained"
-        )
-    return loaded
+        return (folder / MODEL_VERSION_FILE).read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise NotAReleaseError(f"{str(folder)!r} is no model that crackgate exported: {error}") from error
 
 
 def _doubtful(outputs: Outputs, decision: Decision | None) -> np.ndarray:

@@ -1,7 +1,7 @@
 """Verification: whether a version is byte for byte as it was released."""
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -79,6 +79,19 @@ def verify(folder: Path, public_key: PublicKey | None = None, version: int | Non
     return Finding(folder, manifest, problems, signature)
 
 
+def find_altered(folder: Path, names: Container[str]) -> list[str]:
+    """Compares some files of a version with its manifest: a sentence for each that is not as it was released.
+
+    A folder without a manifest was never released, and nothing is compared.
+    """
+    if not (folder / MANIFEST_FILE).exists():
+        return []
+    try:
+        return _compare_files(folder, read_manifest(folder), names)
+    except ManifestError as error:
+        return [str(error)]
+
+
 def check_trusted(folder: Path, public_key: PublicKey | None = None, version: int | None = None) -> None:
     """Verifies a version that is going to be used; without a key, given or recorded, nothing is checked.
 
@@ -103,17 +116,20 @@ def _serving_dir(folder: Path) -> Path:
     return parent.parent if parent.name == WITHDRAWN_FOLDER else parent
 
 
-def _compare_files(folder: Path, manifest: Manifest) -> list[str]:
+def _compare_files(folder: Path, manifest: Manifest, among: Container[str] | None = None) -> list[str]:
+    """Compares all files, or those `among` some names."""
     try:
         found = list_files(folder)
     except OSError as error:
         return [f"cannot list {str(folder)!r}: {error.strerror}"]
+    expected = manifest.files
+    if among is not None:
+        found = {name: status for name, status in found.items() if name in among}
+        expected = {name: entry for name, entry in expected.items() if name in among}
     problems = [
-        problem
-        for name, entry in sorted(manifest.files.items())
-        for problem in _compare_file(folder, name, entry, found)
+        problem for name, entry in sorted(expected.items()) for problem in _compare_file(folder, name, entry, found)
     ]
-    for name in sorted(found.keys() - manifest.files.keys()):
+    for name in sorted(found.keys() - expected.keys()):
         kind = other_kind(found[name])
         what = f"is {kind}, not a regular file" if kind else "was added: the manifest does not name it"
         problems.append(f"{_shown(name)} {what}")

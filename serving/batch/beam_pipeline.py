@@ -12,12 +12,13 @@ from apache_beam.ml.inference.base import ModelHandler, RunInference
 from apache_beam.options.pipeline_options import PipelineOptions
 
 from crackgate.contracts.card import read_card
+from crackgate.contracts.engine_choice import EngineChoice
+from crackgate.model.predictions import PredictionRow, predict
 from crackgate.model.released_model import ReleasedModel, load_released_model
 from serving.batch.counts import PredictionCounts
 from serving.batch.formats import Format, flat, json_line, parquet_schema
 from serving.batch.inputs import find_images
 from serving.batch.labels import UNFAMILIAR
-from serving.batch.predictions import PredictionRow, predict
 
 SHARDS = "predictions"
 SUMMARY_FILE = "summary.json"
@@ -25,7 +26,12 @@ _ERROR = "error"
 
 
 def predict_with_beam(
-    model_dir: Path, arguments: Sequence[str], output: Path, kind: Format, pipeline_args: list[str]
+    model_dir: Path,
+    arguments: Sequence[str],
+    output: Path,
+    kind: Format,
+    engine: EngineChoice,
+    pipeline_args: list[str],
 ) -> PredictionCounts:
     """Runs the pipeline to its end. Shards appear under their names when all of them are whole.
 
@@ -36,6 +42,7 @@ def predict_with_beam(
         arguments: See `find_images`.
         output: Folder, created where it is not there; receives `summary.json` and `predictions-00000-of-00004.parquet`
             and so on.
+        engine: Computes the scores.
         pipeline_args: Beam's options: which runner, how many workers.
     """
     card = read_card(model_dir)
@@ -48,7 +55,7 @@ def predict_with_beam(
             | "FindImages" >> beam.FlatMap(_find, str(output))
             # From the worker that listed them to all workers.
             | "Spread" >> beam.Reshuffle()
-            | "Score" >> RunInference(_Handler(str(model_dir)))
+            | "Score" >> RunInference(_Handler(str(model_dir), engine))
         )
         if kind is Format.PARQUET:
             columns = rows | "Columns" >> beam.Map(flat, classes=classes)
@@ -91,12 +98,12 @@ def _summary(counts: dict[str, int], classes: list[str], tells_unfamiliar: bool)
 class _Handler(ModelHandler[bytes, PredictionRow, ReleasedModel]):
     """Loads the model once in every worker process; Beam keeps it there."""
 
-    def __init__(self, model_dir: str):
+    def __init__(self, model_dir: str, engine: EngineChoice):
         super().__init__(min_batch_size=16, max_batch_size=256)
-        self._model_dir = model_dir
+        self._model_dir, self._engine = model_dir, engine
 
     def load_model(self) -> ReleasedModel:
-        return load_released_model(Path(self._model_dir))
+        return load_released_model(Path(self._model_dir), self._engine)
 
     def run_inference(
         self, batch: Sequence[bytes], model: ReleasedModel, inference_args: dict[str, Any] | None = None

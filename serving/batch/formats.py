@@ -21,7 +21,7 @@ from crackgate.csv_cells import csv_cells
 if TYPE_CHECKING:
     import pyarrow
 
-    from serving.batch.predictions import PredictionRow
+    from crackgate.model.predictions import PredictionRow
 
 _PLAIN = ("image", *(field.name for field in fields(Answer) if field.name != "scores"))
 # Rows of one group of a Parquet file.

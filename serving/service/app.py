@@ -8,11 +8,13 @@ from typing import Any
 from fastapi import FastAPI, Request, Response
 from starlette.exceptions import HTTPException
 
+from crackgate.contracts.signatures import SIGNATURE_INPUTS
+from crackgate.import_lock import import_alone
 from serving.service.errors import Code, ServiceError, invalid, unknown_model
 from serving.service.guard import Guard, render_error
 from serving.service.heat_map import HeatMapper
-from serving.service.import_lock import import_alone
 from serving.service.metrics import CONTENT_TYPE, Metrics
+from serving.service.model_status import find_statuses, render_statuses
 from serving.service.page import PAGE, PAGE_POLICY
 from serving.service.predictor import Predictor
 from serving.service.rest_payload import parse_request, render_answers
@@ -58,17 +60,16 @@ def build_app(
         body = await request.body()
         most = settings.limits.queued_images
         heavy = len(body) > _INLINE_BYTES
-        wanted = await predictor.prepare(parse_request, body, served.signature_inputs, most, heavy=heavy)
+        wanted = await predictor.prepare(parse_request, body, SIGNATURE_INPUTS, most, heavy=heavy)
         outputs = await predictor.predict(served, wanted.signature, wanted.values)
         return Response(render_answers(outputs, wanted.by_row), media_type=_JSON)
 
     @app.get("/v1/models/{name}", name="status")
     @app.get("/v1/models/{name}/versions/{number}", name="status")
-    def status(name: str, number: str | None = None) -> Response:
+    async def status(name: str, number: str | None = None) -> Response:
         check_name(name)
-        reports = import_alone("serving.service.model_reports")
-        report = reports.report_status(name, versions.statuses(), _version_number(number))
-        return Response(reports.render_status(report), media_type=_JSON)
+        wanted = find_statuses(name, versions.statuses(), _version_number(number))
+        return Response(render_statuses(wanted), media_type=_JSON)
 
     @app.get("/v1/models/{name}/metadata", name="metadata")
     @app.get("/v1/models/{name}/versions/{number}/metadata", name="metadata")

@@ -17,6 +17,7 @@ from tensorflow_serving.apis import (
     prediction_service_pb2_grpc,
 )
 
+from crackgate.contracts.signatures import SIGNATURE_INPUTS
 from serving.service.errors import Code, ServiceError, invalid, unknown_model
 from serving.service.metrics import Metrics
 from serving.service.model_reports import report_metadata, report_status
@@ -89,9 +90,9 @@ class _Interface(
     async def _predict(self, request: predict_pb2.PredictRequest) -> predict_pb2.PredictResponse:
         served = self._versions.get(self._version(request.model_spec))
         signature = request.model_spec.signature_name or DEFAULT_SIGNATURE
-        if signature not in served.signature_inputs:
+        if signature not in SIGNATURE_INPUTS:
             raise invalid(f'Serving signature name: "{signature}" not found in signature def')
-        name = served.signature_inputs[signature]
+        name = SIGNATURE_INPUTS[signature]
         if request.inputs.keys() != {name}:
             raise invalid(f"input: expected {name}, received {', '.join(sorted(request.inputs)) or 'none'}")
         tensor = request.inputs[name]

@@ -1,4 +1,4 @@
-"""States of a model's versions, and its signatures, in TensorFlow Serving's protos and JSON."""
+"""A model's versions and signatures in TensorFlow Serving's protos. Importing this module imports TensorFlow."""
 
 import json
 from typing import Any
@@ -6,7 +6,7 @@ from typing import Any
 from google.protobuf import json_format
 from tensorflow_serving.apis import get_model_metadata_pb2, get_model_status_pb2
 
-from serving.service.errors import Code, ServiceError
+from serving.service.model_status import find_statuses
 from serving.service.model_versions import ServedVersion, VersionStatus
 
 _UNKNOWN_ERROR = 2
@@ -20,12 +20,8 @@ def report_status(
     name: str, statuses: list[VersionStatus], number: int | None
 ) -> get_model_status_pb2.GetModelStatusResponse:
     """States of all versions, or of one; raises ServiceError (NOT_FOUND) where there is no such version."""
-    wanted = [status for status in statuses if number is None or status.number == number]
-    if not wanted:
-        which = f"version {number}" if number is not None else "any version"
-        raise ServiceError(Code.NOT_FOUND, f"Could not find {which} of model {name}")
     response = get_model_status_pb2.GetModelStatusResponse()
-    for status in wanted:
+    for status in find_statuses(name, statuses, number):
         entry = response.model_version_status.add(
             version=status.number, state=get_model_status_pb2.ModelVersionStatus.State.Value(status.state)
         )
@@ -41,11 +37,6 @@ def report_metadata(name: str, served: ServedVersion) -> get_model_metadata_pb2.
     response.model_spec.version.value = served.number
     response.metadata["signature_def"].Pack(_signature_map(served))
     return response
-
-
-def render_status(response: get_model_status_pb2.GetModelStatusResponse) -> bytes:
-    """The JSON of `GET /v1/models/NAME`."""
-    return json_format.MessageToJson(response, **_AS_TENSORFLOW_SERVING).encode()
 
 
 def render_metadata(response: get_model_metadata_pb2.GetModelMetadataResponse, served: ServedVersion) -> bytes:

@@ -1,6 +1,7 @@
 """The version that answers: the newest of the serving directory, loaded beside the one in production."""
 
 import asyncio
+import functools
 import logging
 import time
 from contextlib import AbstractContextManager, ExitStack, nullcontext
@@ -9,12 +10,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from crackgate.contracts.card import read_card
+from crackgate.contracts.engine_choice import EngineChoice
 from crackgate.contracts.model_files import MANIFEST_FILE
+from crackgate.import_lock import import_alone
 from crackgate.model.saved_graph import read_saved_model
 from crackgate.releases import UntrustedVersionError, check_trusted, held, production_version, verify
 from crackgate.releases.signatures import PublicKey
 from serving.service.errors import Code, ServiceError
-from serving.service.import_lock import import_alone
 from serving.service.metrics import Metrics
 
 if TYPE_CHECKING:
@@ -33,16 +35,18 @@ class ServedVersion:
 
     Attributes:
         number: As TensorFlow Serving gives it.
-        signature_inputs: The name of the one input, of each signature.
-        signature_defs: Protos by name.
         hold: Keeps its folder from being removed.
     """
 
     number: int
     model: "ReleasedModel"
-    signature_inputs: dict[str, str]
-    signature_defs: Any
     hold: ExitStack
+
+    @functools.cached_property
+    def signature_defs(self) -> Any:
+        """TensorFlow's protos of the signatures, by name; TensorFlow is imported for them."""
+        import_alone("tensorflow")
+        return read_saved_model(self.model.folder).meta_graphs[0].signature_def
 
 
 @dataclass(frozen=True)
@@ -97,8 +101,9 @@ class ModelVersions:
         refused: The version that should answer and does not.
     """
 
-    def __init__(self, source: Source, poll_seconds: float, metrics: Metrics):
-        self._source, self._poll_seconds, self._metrics = source, poll_seconds, metrics
+    def __init__(self, source: Source, engine: EngineChoice, poll_seconds: float, metrics: Metrics):
+        self._source, self._engine = source, engine
+        self._poll_seconds, self._metrics = poll_seconds, metrics
         self.served: ServedVersion | None = None
         self.loading: int | None = None
         self._replaced: dict[int, VersionStatus] = {}
@@ -180,13 +185,11 @@ class ModelVersions:
         with ExitStack() as hold:
             hold.enter_context(self._source.hold(folder))
             self._source.check(folder)
-            # TensorFlow comes with it: the service listens, and says that it is not ready, before that.
-            model = import_alone("crackgate.model.released_model").load_released_model(folder)
+            # TensorFlow may come with it: the service listens, and says that it is not ready, before that.
+            model = import_alone("crackgate.model.released_model").load_released_model(folder, self._engine)
             if said := read_card(folder).scale_note:
                 log.warning("version %d: %s", number, said)
-            signatures = read_saved_model(folder).meta_graphs[0].signature_def
-            inputs = {name: next(iter(signatures[name].inputs)) for name in model.loaded.signatures}
-            return ServedVersion(number, model, inputs, signatures, hold.pop_all())
+            return ServedVersion(number, model, hold.pop_all())
 
     def _accept(self) -> None:
         self.refused = None

@@ -5,10 +5,11 @@ from collections.abc import Sequence
 from dataclasses import fields
 from typing import Any
 
-from crackgate.contracts import stored_example
 from crackgate.contracts.answer import Answer
+from crackgate.contracts.stored_example import NOT_AN_EXAMPLE
 from serving.service.batcher import Batcher
 from serving.service.errors import Code, ServiceError
+from serving.service.example_message import image_of
 from serving.service.metrics import Metrics
 from serving.service.model_versions import ModelVersions, ServedVersion
 from serving.service.rest_payload import DEFAULT_SIGNATURE
@@ -37,7 +38,7 @@ class Predictor:
 
         The values are encoded images; serialized examples for `serving_default`. A busy service raises ServiceError.
         """
-        images = [_image_of(value) for value in values] if signature == DEFAULT_SIGNATURE else values
+        images = [image_of(value) for value in values] if signature == DEFAULT_SIGNATURE else values
         sound = [image for image in images if image is not None]
         try:
             async with asyncio.timeout(self._limits.answer_seconds):
@@ -46,9 +47,6 @@ class Predictor:
             raise ServiceError(
                 Code.DEADLINE_EXCEEDED, f"no answer within {self._limits.answer_seconds:g} s; try again later"
             ) from None
-        # TensorFlow comes with it, and is there since a model is.
-        from crackgate.model.decoding import NOT_AN_EXAMPLE
-
         model = served.model
         rows = [model.failure(NOT_AN_EXAMPLE) if image is None else next(answers) for image in images]
         failed = sum(bool(row.error) for row in rows)
@@ -62,15 +60,3 @@ class Predictor:
         if model.familiarity is None:
             names.remove("unfamiliarity")
         return {name: [getattr(row, name) for row in rows] for name in names}
-
-
-def _image_of(example: bytes) -> bytes | None:
-    from google.protobuf.message import DecodeError
-    from tensorflow.core.example import example_pb2
-
-    try:
-        stored = example_pb2.Example.FromString(example).features.feature
-    except DecodeError:
-        return None
-    content = list(stored[stored_example.ENCODED].bytes_list.value) if stored_example.ENCODED in stored else []
-    return content[0] if len(content) == 1 else None

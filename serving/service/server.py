@@ -11,10 +11,10 @@ from contextlib import asynccontextmanager
 import uvicorn
 from fastapi import FastAPI
 
+from crackgate.import_lock import import_alone
 from serving.service.app import build_app
 from serving.service.connection import patient_for
 from serving.service.heat_map import HeatMapper
-from serving.service.import_lock import import_alone
 from serving.service.metrics import Metrics
 from serving.service.model_versions import ModelVersions, Source
 from serving.service.predictor import Predictor
@@ -28,7 +28,7 @@ def serve(settings: ServiceSettings) -> None:
     _write_log()
     metrics = Metrics()
     source = Source(settings.folder, settings.is_one_version, settings.public_key)
-    versions = ModelVersions(source, settings.poll_seconds, metrics)
+    versions = ModelVersions(source, settings.engine, settings.poll_seconds, metrics)
     predictor = Predictor(versions, settings.limits, metrics)
     heat_mapper = HeatMapper(predictor)
     listening = _listen(settings)

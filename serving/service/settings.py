@@ -5,6 +5,7 @@ import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from crackgate.contracts.engine_choice import EngineChoice
 from crackgate.releases.signatures import PublicKey
 
 
@@ -44,6 +45,7 @@ class ServiceSettings:
         port: Port of HTTP; 0 takes any free one, as for gRPC, where None means no gRPC.
         name: Name of the model, in the paths.
         token: Clients have to send it; None lets everybody in.
+        engine: Computes the scores.
         poll_seconds: Time between two looks at the serving directory.
     """
 
@@ -55,6 +57,7 @@ class ServiceSettings:
     grpc_port: int | None = None
     name: str = "crackgate"
     token: bytes | None = field(default=None, repr=False)
+    engine: EngineChoice = EngineChoice.FASTEST
     poll_seconds: float = 1
     limits: Limits = Limits()
 

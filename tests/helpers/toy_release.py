@@ -31,6 +31,8 @@ def export_toy(
     from crackgate.model.calibration import Calibration
     from crackgate.model.decision import Decision
     from crackgate.model.familiarity import fit_familiarity
+    from crackgate.model.outputs import network_function
+    from crackgate.model.stored_network import write_network
     from trainer.export.signatures import export_classifier
 
     images = keras.Input((SIZE, SIZE, 3))
@@ -53,9 +55,12 @@ def export_toy(
     calibration, decision = Calibration(1.0, (0.0, 0.0)), Decision((1,), threshold)
     scale = None if side is None else TrainedScale.of(np.array([[side, side]]))
     limits = ImageLimits(max_pixels=max_pixels)
-    export_classifier(
+    served = export_classifier(
         classifier, CLASSES, SIZE, folder, calibration, decision, limits, scale, backbone, head, familiarity
     )
+    greys = np.linspace(0, 255, 4).astype(np.uint8)[:, np.newaxis, np.newaxis, np.newaxis]
+    pixels = np.broadcast_to(greys, (4, SIZE, SIZE, 3))
+    assert write_network(network_function(served).get_concrete_function(), pixels, folder)
 
 
 def release(model: Path, serving_dir: Path) -> int:

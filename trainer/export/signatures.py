@@ -16,7 +16,7 @@ from crackgate.contracts.model_files import MODEL_VERSION_FILE
 from crackgate.contracts.scale import TrainedScale
 from crackgate.model.calibration import Calibration
 from crackgate.model.decision import Decision
-from crackgate.model.decoding import NOT_AN_EXAMPLE, decode_images, input_in_words
+from crackgate.model.decoding import decode_images, input_in_words
 from crackgate.model.familiarity import HIGHEST, Familiarity
 from crackgate.model.row_errors import map_rows
 from trainer.network.backbones import TRUNK_STRIDE, as_trunk
@@ -118,7 +118,7 @@ class ServedClassifier(tf.Module):
         def parse(example: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
             return tf.io.parse_single_example(example, wanted)[stored_example.ENCODED], tf.constant("")
 
-        encoded, error = map_rows(parse, examples, (tf.constant(""), tf.constant(NOT_AN_EXAMPLE)))
+        encoded, error = map_rows(parse, examples, (tf.constant(""), tf.constant(stored_example.NOT_AN_EXAMPLE)))
         return self._outputs(encoded, error)
 
     @tf.function(input_signature=[tf.TensorSpec([None], tf.string, name="image_bytes")], autograph=False)
@@ -220,8 +220,8 @@ def export_classifier(
     backbone: keras.Model | None = None,
     head: keras.Model | None = None,
     familiarity: Familiarity | None = None,
-) -> None:
-    """Writes the SavedModel and its card.
+) -> ServedClassifier:
+    """Writes the SavedModel and its card, and returns what it wrote.
 
     `model` goes from float32 images (batch, image_size, image_size, 3) in 0 to 255 to logits. Its `backbone` goes to a
     feature map, its `head` from the map's mean to logits; without them it scores whole images only.
@@ -265,3 +265,4 @@ def export_classifier(
         network_input=input_in_words(image_size),
         familiarity=None if familiarity is None else familiarity.summary,
     ).write(folder)
+    return served

@@ -20,19 +20,28 @@ from tfx import v1 as tfx
 
 from components.serving_check import model_server, probe, probe_process
 from components.serving_check.component import ServingCheck
-from components.serving_check.executor import INPUTS, _plan, check_serving
+from components.serving_check.executor import _plan, check_serving
 from components.serving_check.probe import Probe
 from components.serving_check.probe_process import started_ahead
 from crackgate.config.serving_check import ServingCheckOptions
 from crackgate.contracts import stored_example
-from crackgate.contracts.model_files import CARD_FILE, MODEL_VERSION_FILE, REFERENCE_FILE, WARMUP_FILE
+from crackgate.contracts.model_files import (
+    CARD_FILE,
+    MODEL_VERSION_FILE,
+    NETWORK_FILES,
+    REFERENCE_FILE,
+    WARMUP_FILE,
+)
+from crackgate.contracts.signatures import SIGNATURE_INPUTS
 from crackgate.model.calibration import Calibration
 from crackgate.model.decision import Decision
 from crackgate.model.familiarity import Familiarity, fit_familiarity
+from crackgate.model.stored_network import read_network
 from crackgate.source_digest import PACKAGES
 from tests.helpers.killed_probes import every_probe_killed
 from trainer.export.reference import write_reference
 from trainer.export.signatures import export_classifier
+from trainer.export.stored_network import write_stored_network
 from trainer.export.warmup import write_warmup_requests
 from trainer.input_pipeline import read_images
 from trainer.network.classifier import assemble
@@ -109,7 +118,7 @@ CALIBRATION = Calibration(0.4, (0.1, -0.1))
 def export(classifier: keras.Model, familiarity: Familiarity, folder: Path, patterns: list[str]) -> None:
     _, backbone, _, head = classifier.layers
     decision = Decision((1,), float(np.float32(0.5)))
-    export_classifier(
+    served = export_classifier(
         classifier,
         CLASSES,
         SIZE,
@@ -121,6 +130,7 @@ def export(classifier: keras.Model, familiarity: Familiarity, folder: Path, patt
         familiarity=familiarity,
     )
     write_warmup_requests(SIZE, None, patterns, folder)
+    write_stored_network(served, SIZE, patterns, folder)
 
 
 @pytest.fixture
@@ -173,7 +183,7 @@ def test_a_model_that_serves_as_it_was_trained_is_blessed_once_the_machine_lets_
     assert findings["passed"] and not findings["reasons"], findings
     outcomes = {check["name"]: check["outcome"] for check in findings["checks"]}
     assert outcomes.pop("TensorFlow Serving", "skipped") == "skipped" or shutil.which("tensorflow_model_server")
-    assert len(outcomes) >= 12 and set(outcomes.values()) == {"passed"}
+    assert len(outcomes) >= 13 and "stored network" in outcomes and set(outcomes.values()) == {"passed"}
     metrics = findings["metrics"]
     assert 0 < metrics["p50_ms_one"] <= metrics["p99_ms_one"] and metrics["p50_ms_many"] > 0
     assert 100 < metrics["peak_memory_mib"] < 10_000
@@ -277,7 +287,7 @@ class Foreign(tf.Module):
                     dict(self._loaded.signatures[name](**{argument: self._before(rows)}))
                 )
             ).get_concrete_function(tf.TensorSpec([None], tf.string, name=argument))
-            for name, argument in INPUTS.items()
+            for name, argument in SIGNATURE_INPUTS.items()
         }
         tf.saved_model.save(self, str(folder), signatures=signatures)
         for extra in (CARD_FILE, WARMUP_FILE, MODEL_VERSION_FILE):
@@ -451,6 +461,34 @@ def test_a_model_that_is_too_slow_is_refused_after_three_tries(trained: Trained)
     assert findings.measure_again
 
 
+def test_a_stored_network_that_is_another_one_is_refused(trained: Trained, perturbed: Path, tmp_path: Path) -> None:
+    model = trained.copy(tmp_path)
+    for name in NETWORK_FILES:
+        shutil.copyfile(perturbed / name, model / name)
+    findings = check_serving(model, trained.reference, LIMITS)
+    (reason,) = findings.reasons
+    assert reason.startswith("stored network: its scores differ from TensorFlow's by ") and "1e-06 is allowed" in reason
+    assert not findings.passed and not findings.measure_again
+    # It agrees with itself, so that only the SavedModel shows that it is another one.
+    read_network(model)
+
+
+def test_a_model_without_a_stored_network_serves_too(trained: Trained, tmp_path: Path) -> None:
+    model = trained.copy(tmp_path)
+    for name in NETWORK_FILES:
+        (model / name).unlink()
+    findings = check_serving(model, trained.reference, LIMITS)
+    assert findings.passed
+    assert ("stored network", "skipped") in [(check.name, check.outcome) for check in findings.checks]
+
+
+def test_a_damaged_stored_network_is_refused(trained: Trained, tmp_path: Path) -> None:
+    model = trained.copy(tmp_path)
+    (model / NETWORK_FILES[0]).write_bytes(b"<net>")
+    (reason,) = check_serving(model, trained.reference, LIMITS).reasons
+    assert reason.startswith("stored network: ")
+
+
 @pytest.mark.serving
 def test_the_same_requests_go_through_a_model_server_where_there_is_one(
     trained: Trained, perturbed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -462,12 +500,12 @@ def test_the_same_requests_go_through_a_model_server_where_there_is_one(
         binary.write_text(f'#!/bin/sh\nexec "{sys.executable}" "{stand_in}" "$@"\n')
         binary.chmod(0o755)
         monkeypatch.setenv("PATH", str(binary.parent), prepend=os.pathsep)
-    checks = model_server.check(trained.model, trained.reference, INPUTS, LIMITS)
+    checks = model_server.check(trained.model, trained.reference, SIGNATURE_INPUTS, LIMITS)
     assert [(check.name, check.outcome) for check in checks] == [
         ("TensorFlow Serving, REST", "passed"),
         ("TensorFlow Serving, gRPC", "passed"),
     ], checks
-    refused = model_server.check(perturbed, trained.reference, INPUTS, LIMITS)
+    refused = model_server.check(perturbed, trained.reference, SIGNATURE_INPUTS, LIMITS)
     assert all("from those recorded at training" in check.detail for check in refused)
 
 
@@ -479,5 +517,5 @@ def test_a_model_server_that_ends_at_once_is_told_with_what_it_said(
     binary.write_text("#!/bin/sh\necho no such flag; exit 3\n")
     binary.chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
-    (check,) = model_server.check(trained.model, trained.reference, INPUTS, LIMITS)
+    (check,) = model_server.check(trained.model, trained.reference, SIGNATURE_INPUTS, LIMITS)
     assert check.outcome == "failed" and "exit code 3: no such flag" in check.detail

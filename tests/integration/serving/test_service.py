@@ -89,8 +89,8 @@ def test_every_format_is_answered_alike_over_rest_and_grpc_and_by_predict(
     import tensorflow as tf
     from tensorflow_serving.apis import predict_pb2, prediction_service_pb2_grpc
 
+    from crackgate.model.predictions import predict as predict_files
     from crackgate.model.released_model import load_released_model
-    from serving.batch.predictions import predict as predict_files
     from tests.helpers.image_files import SIXTEEN_BITS, SOURCES, encode
 
     low = encode(Image.fromarray(SIXTEEN_BITS >> 4), "PNG")

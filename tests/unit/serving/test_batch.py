@@ -10,11 +10,11 @@ from pyarrow import parquet
 
 from crackgate.contracts.answer import Answer
 from crackgate.contracts.card import FamiliarityCard, ReleaseCard
+from crackgate.model.predictions import PredictionRow
 from serving.batch.counts import PredictionCounts
 from serving.batch.formats import Format, UnknownFormatError, column_names, format_of, parquet_writer, text_writer
 from serving.batch.inputs import NoSuchInputError, check_inputs, find_images
 from serving.batch.labels import FailOn, UnknownLabelError, resolve_labels
-from serving.batch.predictions import PredictionRow
 
 CLASSES = ["Negative", "Positive"]
 ROWS = [

@@ -11,7 +11,8 @@ from tensorflow.core.framework import op_def_pb2
 from tensorflow.core.protobuf import saved_model_pb2
 from tensorflow.python.client import pywrap_tf_session
 
-from crackgate.contracts.card import NotAReleaseError
+from crackgate.contracts.card import NotAReleaseError, ReleaseCard
+from crackgate.contracts.model_files import MODEL_VERSION_FILE
 from crackgate.model.graph_operations import (
     FORBIDDEN,
     PRINT,
@@ -37,7 +38,11 @@ class Model(tf.Module):
 
 
 def saved(module: tf.Module, folder: Path) -> Path:
+    """With the card and the number that make it pass for a release."""
     tf.saved_model.save(module, str(folder))
+    ReleaseCard(classes=["Negative", "Positive"], image_size=32).write(folder)
+    (folder / MODEL_VERSION_FILE).parent.mkdir(exist_ok=True)
+    (folder / MODEL_VERSION_FILE).write_text("1\n")
     return folder
 
 

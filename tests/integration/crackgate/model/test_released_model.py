@@ -13,15 +13,17 @@ from PIL import Image
 
 from crackgate.contracts.answer import Answer
 from crackgate.contracts.card import NotAReleaseError
+from crackgate.contracts.engine_choice import EngineChoice
 from crackgate.contracts.image_limits import ImageLimits
-from crackgate.contracts.model_files import MODEL_VERSION_FILE
+from crackgate.contracts.model_files import MODEL_VERSION_FILE, NETWORK_CHECK_FILE, NETWORK_FILE, NETWORK_FILES
 from crackgate.images.image_file import canonical_image
-from crackgate.model import engine
+from crackgate.model import network
 from crackgate.model.decision import Decision
 from crackgate.model.outputs import Outputs, as_outputs
 from crackgate.model.released_model import ReleasedModel, load_released_model
+from crackgate.releases import production_version
 from tests.helpers.image_files import SIXTEEN_BITS, SOURCES, grey_tiff
-from tests.helpers.toy_release import CLASSES, SIZE, THRESHOLD, export_toy
+from tests.helpers.toy_release import CLASSES, SIZE, THRESHOLD, export_toy, release
 
 
 def encoded(grey: int, kind: str = "PNG") -> bytes:
@@ -128,17 +130,30 @@ def test_threads_may_ask_at_once(model: ReleasedModel) -> None:
         check_same(answers, expected)
 
 
-def test_an_engine_that_differs_is_not_used(toy_model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def old_release(toy_model: Path, folder: Path) -> Path:
+    """As crackgate 0.1.0 released it: the SavedModel alone."""
+    shutil.copytree(toy_model, folder, ignore=shutil.ignore_patterns("network*"))
+    return folder
+
+
+def test_releases_without_a_stored_network_go_on(toy_model: Path, tmp_path: Path) -> None:
+    model = load_released_model(old_release(toy_model, tmp_path / "old"))
+    assert model.engine == "OpenVINO"
+    check_same(model.answer(IMAGES), of_signature(model, IMAGES))
+
+
+def test_an_engine_that_differs_is_not_used(toy_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = old_release(toy_model, tmp_path / "old")
     # An engine gives arrays, and TensorFlow tensors.
-    for off in (Outputs(np.float32(2e-4), np.float32(0)), Outputs(np.float32(0), np.float32(2e-3))):
+    for off in (Outputs(np.float32(2e-5), np.float32(0)), Outputs(np.float32(0), np.float32(2e-3))):
 
         def shifted(outputs: Any, off: Outputs = off) -> Outputs:
             scores, unfamiliarity = as_outputs(outputs)
             engines = isinstance(outputs[0], np.ndarray)
             return Outputs(scores + engines * off.scores, unfamiliarity + engines * off.unfamiliarity)
 
-        monkeypatch.setattr(engine, "as_outputs", shifted)
-        model = load_released_model(toy_model)
+        monkeypatch.setattr(network, "as_outputs", shifted)
+        model = load_released_model(folder)
         assert model.engine == "TensorFlow"
         assert model.answer(IMAGES) == of_signature(model, IMAGES)
 
@@ -174,10 +189,61 @@ def test_rounding_of_an_engine_turns_no_familiarity(model: ReleasedModel, monkey
         assert answer.unfamiliarity == expected.unfamiliarity
 
 
+def test_tensorflow_answers_alone_where_it_is_asked_to(toy_model: Path) -> None:
+    model = load_released_model(toy_model, EngineChoice.TENSORFLOW)
+    assert model.engine == "TensorFlow"
+    assert model.answer(IMAGES) == of_signature(model, IMAGES)
+
+
+@pytest.mark.parametrize("fault", ["other scores", "damaged graph", "no photographs"])
+def test_a_stored_network_that_does_not_work_here_is_left_alone(
+    fault: str, toy_model: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    folder = tmp_path / "model"
+    shutil.copytree(toy_model, folder)
+    if fault == "other scores":
+        with np.load(folder / NETWORK_CHECK_FILE) as check:
+            stored = dict(check)
+        np.savez(folder / NETWORK_CHECK_FILE, **stored | {"scores": stored["scores"] + np.float32(2e-5)})
+    elif fault == "damaged graph":
+        (folder / NETWORK_FILE).write_text("<net></net>")
+    else:
+        (folder / NETWORK_CHECK_FILE).unlink()
+    with caplog.at_level("INFO", "crackgate"):
+        model = load_released_model(folder)
+    assert "the stored network cannot be used here" in caplog.text
+    check_same(model.answer(IMAGES), of_signature(model, IMAGES))
+
+
+@pytest.mark.parametrize("name", [*map(str, NETWORK_FILES), "assets.extra/classifier.json"])
+def test_a_version_whose_own_files_were_changed_is_refused(name: str, serving_dir: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "1"
+    shutil.copytree(production_version(serving_dir), folder)
+    content = bytearray((folder / name).read_bytes())
+    place = content.rindex(b"5") if name.endswith(".json") else len(content) // 2
+    content[place] = ord("6") if name.endswith(".json") else content[place] ^ 1
+    (folder / name).write_bytes(content)
+    with pytest.raises(NotAReleaseError, match=f"is not as it was released: {name} was altered"):
+        load_released_model(folder)
+    (folder / name).unlink()
+    with pytest.raises(NotAReleaseError, match=name):
+        load_released_model(folder)
+
+
+def test_a_network_that_was_added_to_a_release_is_refused(toy_model: Path, tmp_path: Path) -> None:
+    number = release(old_release(toy_model, tmp_path / "old"), tmp_path / "serving")
+    folder = tmp_path / "serving" / str(number)
+    assert load_released_model(folder).engine == "OpenVINO"
+    for name in NETWORK_FILES:
+        shutil.copyfile(toy_model / name, folder / name)
+    with pytest.raises(NotAReleaseError, match=r"network\.bin was added: the manifest does not name it"):
+        load_released_model(folder)
+
+
 def test_rounding_of_an_engine_turns_no_decision(model: ReleasedModel, monkeypatch: pytest.MonkeyPatch) -> None:
     (expected,) = of_signature(model, [IMAGES[10]])
     below = np.float32(expected.scores[1])
-    for threshold, wrong in ((below, below - 5e-5), (np.nextafter(below, 2, dtype=np.float32), below + 5e-5)):
+    for threshold, wrong in ((below, below - 5e-6), (np.nextafter(below, 2, dtype=np.float32), below + 5e-6)):
         monkeypatch.setattr(model, "decision", Decision((1,), float(threshold)))
         scores = np.array([[1 - wrong, wrong]], np.float32)
         monkeypatch.setattr(
@@ -193,19 +259,27 @@ def test_decoded_images_are_scored_too(model: ReleasedModel) -> None:
     np.testing.assert_allclose(model.examine_pixels(pixels).scores, expected, atol=1e-4)
 
 
-def test_folders_that_are_no_release_are_refused(tmp_path: Path) -> None:
+def test_folders_that_are_no_release_are_refused(toy_model: Path, tmp_path: Path) -> None:
     with pytest.raises(NotAReleaseError, match="it has no saved_model"):
         load_released_model(tmp_path)
     (tmp_path / "saved_model.pb").write_bytes(b"no graph")
-    with pytest.raises(NotAReleaseError, match="cannot be loaded"):
+    with pytest.raises(NotAReleaseError, match="no model that crackgate exported"):
         load_released_model(tmp_path)
+    damaged = old_release(toy_model, tmp_path / "damaged")
+    (damaged / "saved_model.pb").write_bytes(b"no graph")
+    with pytest.raises(NotAReleaseError, match="cannot be loaded"):
+        load_released_model(damaged)
 
 
 def test_models_that_crackgate_did_not_train_or_that_lack_a_file_are_refused(toy_model: Path, tmp_path: Path) -> None:
-    tf.saved_model.save(tf.Module(), str(tmp_path / "foreign"))
+    foreign = old_release(toy_model, tmp_path / "foreign")
+    tf.saved_model.save(tf.Module(), str(tmp_path / "module"))
+    shutil.copyfile(tmp_path / "module" / "saved_model.pb", foreign / "saved_model.pb")
+    shutil.rmtree(foreign / "variables")
+    shutil.copytree(tmp_path / "module" / "variables", foreign / "variables")
     with pytest.raises(NotAReleaseError, match="no function 'decode' and no 'score_pixels': crackgate did not train"):
-        load_released_model(tmp_path / "foreign")
+        load_released_model(foreign)
     shutil.copytree(toy_model, tmp_path / "incomplete")
     (tmp_path / "incomplete" / MODEL_VERSION_FILE).unlink()
-    with pytest.raises(NotAReleaseError, match=rf"cannot be loaded: (.|\n)*{MODEL_VERSION_FILE}"):
+    with pytest.raises(NotAReleaseError, match=f"no model that crackgate exported: .*{MODEL_VERSION_FILE}"):
         load_released_model(tmp_path / "incomplete")

@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from crackgate.images import image_file
+from crackgate.images import tensorflow_pixels
 from crackgate.images.image_file import canonical_image
 from crackgate.model.decoding import decode_image
 from tests.helpers.image_files import (
@@ -52,7 +52,7 @@ def test_what_is_kept_is_decoded_by_tensorflow_alone(data: bytes) -> None:
 
 @pytest.mark.parametrize("data", [*REWRITTEN.values(), *ANIMATED.values()], ids=[*REWRITTEN, *ANIMATED])
 def test_what_is_rewritten_is_decoded_by_pillow_alone(data: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(image_file, "_tensorflow_decoder", None)
+    monkeypatch.setattr(tensorflow_pixels, "_decoder", None)
     assert canonical_image(data, TINY).encoded != data
 
 

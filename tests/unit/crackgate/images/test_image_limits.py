@@ -6,7 +6,7 @@ import zlib
 import pytest
 
 from crackgate.contracts.image_limits import ImageLimits
-from crackgate.images import image_file
+from crackgate.images import tensorflow_pixels
 from crackgate.images.image_file import canonical_image
 from tests.helpers.image_files import (
     KEPT,
@@ -115,7 +115,7 @@ def test_metadata_that_unpacks_to_megabytes_is_refused_as_too_large(name: bytes,
 @pytest.mark.usefixtures("pillow_decodes_nothing")
 @pytest.mark.parametrize("bomb", _BOMBS.values(), ids=_BOMBS)
 def test_a_decompression_bomb_is_refused_by_its_header_alone(bomb: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(image_file, "_tensorflow_decoder", None)
+    monkeypatch.setattr(tensorflow_pixels, "_decoder", None)
     assert rejection_of(bomb, ImageLimits()).reason == "too large"
 
 

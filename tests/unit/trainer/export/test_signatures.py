@@ -29,9 +29,9 @@ from crackgate.model.calibration import Calibration
 from crackgate.model.decision import Decision, decide
 from crackgate.model.decoding import decode_image
 from crackgate.model.familiarity import fit_familiarity
+from crackgate.model.predictions import PredictionRow, predict
 from crackgate.model.released_model import load_released_model
 from serving.batch.inputs import find_images
-from serving.batch.predictions import PredictionRow, predict
 from trainer.export.image_scale import measure_scale
 from trainer.export.signatures import IMAGES_AT_ONCE, export_classifier
 from trainer.export.warmup import write_warmup_requests

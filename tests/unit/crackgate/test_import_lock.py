@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from serving.service.import_lock import import_alone
+from crackgate.import_lock import import_alone
 
 # As TensorFlow's: the whole needs the part, and the part what the whole has by then.
 _WHOLE = """

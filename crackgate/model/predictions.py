@@ -1,4 +1,4 @@
-"""Rows of answers for image files, in flat memory. Importing this module imports TensorFlow."""
+"""Rows of answers for image files, in flat memory."""
 
 import math
 import os
@@ -7,11 +7,14 @@ from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from crackgate.contracts.answer import Answer
 from crackgate.images.image_folder import read_regular_file, readable_path
 from crackgate.images.rejection import RejectedImageError
-from crackgate.model.released_model import ReleasedModel
+
+if TYPE_CHECKING:
+    from crackgate.model.released_model import ReleasedModel
 
 # The model is asked for so many images at a time, or fewer that have so many bytes together.
 _IMAGES_AT_ONCE = 64
@@ -30,7 +33,7 @@ class PredictionRow:
     answer: Answer
 
 
-def predict(model: ReleasedModel, files: Iterable[Path]) -> Iterator[PredictionRow]:
+def predict(model: "ReleasedModel", files: Iterable[Path]) -> Iterator[PredictionRow]:
     """Scores files in the given order, some dozens at a time; rows come out as soon as their batch is scored."""
     batch: list[tuple[Path, bytes | str]] = []
     size = 0
@@ -67,7 +70,7 @@ def _read(file: Path, max_bytes: int) -> bytes | str:
         return f"unreadable: {error.strerror}"
 
 
-def _score(model: ReleasedModel, batch: list[tuple[Path, bytes | str]]) -> Iterator[PredictionRow]:
+def _score(model: "ReleasedModel", batch: list[tuple[Path, bytes | str]]) -> Iterator[PredictionRow]:
     answers = iter(model.answer([content for _, content in batch if isinstance(content, bytes)]))
     for file, content in batch:
         answer = model.failure(content) if isinstance(content, str) else next(answers)

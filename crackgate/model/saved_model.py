@@ -1,0 +1,85 @@
+"""The SavedModel of a version: TensorFlow's decoding and scores, which the gate judged."""
+
+import os
+import threading
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from crackgate.contracts.card import NotAReleaseError
+from crackgate.contracts.image_limits import ImageLimits
+from crackgate.images.image_file import canonical_bytes
+from crackgate.images.rejection import RejectedImageError
+from crackgate.import_lock import import_alone
+from crackgate.model.graph_operations import ForbiddenOperationError, check_operations
+from crackgate.model.network import Running
+from crackgate.model.outputs import as_outputs, network_function
+
+# Functions that the SavedModel of a release has, beside its signatures.
+_FUNCTIONS = ("decode", "score_pixels")
+
+
+class SavedModel:
+    """A decoder and a network in one; TensorFlow takes seconds, and is imported when it is first needed."""
+
+    engine = "TensorFlow"
+
+    def __init__(self, folder: Path, limits: ImageLimits):
+        """Takes a version's folder, and bounds on single images."""
+        self._folder, self._limits = folder, limits
+        self._loaded: Any = None
+        self._loading = threading.Lock()
+        self._readers = ThreadPoolExecutor(os.cpu_count(), thread_name_prefix="reading images")
+
+    @property
+    def loaded(self) -> Any:
+        """TensorFlow's object, with the signatures; raises NotAReleaseError where it cannot be loaded."""
+        with self._loading:
+            if self._loaded is None:
+                self._loaded = _load(self._folder)
+            return self._loaded
+
+    def decode(self, images: Sequence[bytes]) -> tuple[np.ndarray, list[str]]:
+        """See `Decoder`: brings each image into the form that ingest would have stored, and decodes that."""
+        loaded = self.loaded
+        import tensorflow as tf
+
+        contents, faults = zip(*self._readers.map(self._stored_form, images), strict=True)
+        pixels, errors = loaded.decode(tf.constant(contents))
+        # The model refuses images out of its scale.
+        return pixels.numpy(), [fault or error.decode() for fault, error in zip(faults, errors.numpy(), strict=True)]
+
+    def start(self, pixels: np.ndarray) -> Running:
+        """See `Network`."""
+        loaded = self.loaded
+        import tensorflow as tf
+
+        outputs = network_function(loaded)(tf.constant(pixels))
+        return lambda: as_outputs(outputs)
+
+    def _stored_form(self, image: bytes) -> tuple[bytes, str]:
+        try:
+            return canonical_bytes(image, self._limits), ""
+        except RejectedImageError as rejection:
+            return b"", str(rejection)
+
+
+def _load(folder: Path) -> Any:
+    tf = import_alone("tensorflow")
+    try:
+        check_operations(folder)
+        loaded = tf.saved_model.load(str(folder))
+    except ForbiddenOperationError as error:
+        raise NotAReleaseError(str(error)) from None
+    # TensorFlow raises many types: a missing file, a damaged one, an operation that it has not.
+    except Exception as error:
+        raise NotAReleaseError(f"the SavedModel in {str(folder)!r} cannot be loaded: {error}") from error
+    if missing := [name for name in _FUNCTIONS if not hasattr(loaded, name)]:
+        raise NotAReleaseError(
+            f"the SavedModel in {str(folder)!r} has no function {' and no '.join(map(repr, missing))}: crackgate did "
+            "not train it; give a model that it trained"
+        )
+    return loaded
