@@ -68,6 +68,11 @@ def inspect(
         _prepare(output, photographs)
         if tile is None and card.scale_note:
             note(f"{card.scale_note}; tiles have {usual_tile(None)} pixels: give --tile where another size is right")
+        if tile is not None and card.scale and not card.scale.takes(tile, tile):
+            note(
+                f"--tile: the model was trained on {card.scale.in_words()}; tiles of {tile} pixels are right only "
+                "where they show as much surface as these images"
+            )
         failed = _inspect(folder, photographs, output, tile or usual_tile(card.scale), overlap, engine)
     except (NoSuchInputError, NotAReleaseError) as error:
         fail(str(error), EXIT_USAGE)
@@ -96,7 +101,7 @@ def _inspect(
         inspector = Inspector(load_released_model(folder, engine), tile, overlap)
         with summaries(output, inspector.settings) as add:
             began = time.monotonic()
-            for number, inspected in enumerate(inspector.inspect(find_images(photographs), output), start=1):
+            for number, inspected in enumerate(inspector.inspect(find_images(photographs, output), output), start=1):
                 add(inspected)
                 took, began = time.monotonic() - began, time.monotonic()
                 name = inspected.photograph if inspected.photograph.isprintable() else repr(inspected.photograph)

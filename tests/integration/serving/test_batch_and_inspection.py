@@ -161,6 +161,32 @@ def test_a_hostile_name_ends_nothing(release: Path, tmp_path: Path) -> None:
     assert all(row["error"].startswith("out of scale: 150x120 pixels") for row in others)
 
 
+def test_a_photograph_has_the_same_measures_whatever_came_before_it(
+    model: ReleasedModel, photographs: Path, tmp_path: Path
+) -> None:
+    files = [photographs / name for name in ("cracked.jpg", "sound.png", "small.png", "turned.jpg")]
+    found = []
+    for number, order in enumerate((files, files[::-1], files[2:] + files[:2])):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        rows = Inspector(model, TILE, 0.5).inspect(order, folder)
+        found.append({row.photograph: (row.measures, tiles(folder / str(row.files))) for row in rows})
+    assert found[0] == found[1] == found[2]
+
+
+def tiles(folder: Path) -> str:
+    return (folder / "tiles.csv").read_text(encoding="utf-8")
+
+
+def test_a_tile_of_another_scale_is_noted(release: Path, tmp_path: Path) -> None:
+    surface(TILE, TILE, 8).save(tmp_path / "a.png")
+    for tile, noted in ((TILE, False), (2 * TILE, True)):
+        command = ["inspect", str(tmp_path / "a.png"), "--model", str(release), "--tile", str(tile)]
+        result = CliRunner().invoke(app, [*command, "-o", str(tmp_path / str(tile))])
+        assert result.exit_code == 0
+        assert ("tiles of 192 pixels are right only where" in result.stderr) is noted
+
+
 def test_a_photograph_out_of_scale_is_no_sound_one(release: Path, photographs: Path, tmp_path: Path) -> None:
     command = ["predict", str(photographs / "cracked.jpg"), str(photographs / "sound.png"), "--model", str(release)]
     result = CliRunner().invoke(app, [*command, "--fail-on", "crack", "-o", str(tmp_path / "rows.jsonl")])

@@ -12,9 +12,9 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.helpers.asking import DARK, PREDICT, b64, is_answering, metric, newest
+from tests.helpers.asking import DARK, PREDICT, b64, encoded, example, is_answering, metric, newest, predict
 from tests.helpers.service_process import ROOT, Service, running_service
-from tests.helpers.toy_release import release
+from tests.helpers.toy_release import export_toy, release
 
 
 def test_a_new_version_takes_over_without_a_failed_request(
@@ -137,3 +137,25 @@ def test_a_request_under_way_is_answered_at_the_end(tmp_path: Path) -> None:
             pass
         connection.sendall(b"}")
         assert connection.recv(1000).startswith(b"HTTP/1.1 503 ")
+
+
+def test_a_photograph_out_of_scale_is_an_error_and_is_cut_into_tiles_of_the_release_s_scale(tmp_path: Path) -> None:
+    export_toy(tmp_path / "model", side=64)
+    version = release(tmp_path / "model", tmp_path / "serving")
+    with running_service(tmp_path, "--serving-dir", str(tmp_path / "serving")) as service:
+        service.wait_until(ready=True, version=version)
+        wall = encoded(245, "JPEG", 320)
+        images = [encoded(10, "PNG", 64), wall, encoded(245, "JPEG", 96), DARK]
+        for signature, values in (("predict_images", images), ("serving_default", list(map(example, images)))):
+            body = {"signature_name": signature, "instances": list(map(b64, values))}
+            rows = predict(service, body).raise_for_status().json()["predictions"]
+            assert [row["label"] for row in rows] == ["Positive", "", "Negative", ""]
+            assert [row["is_positive"] for row in rows] == [True, True, False, True]
+            assert rows[1]["error"].startswith("out of scale: 320x320 pixels, allowed are sides of 43 to 96")
+            assert "'crackgate inspect' looks at a larger photograph" in rows[3]["error"] and not any(rows[3]["scores"])
+        answer = httpx.post(f"{service.url}/heatmap", content=wall, timeout=60).raise_for_status().json()
+        assert answer["whole"]["error"] == rows[1]["error"]
+        # Tiles of 64 pixels that overlap by half.
+        assert len(answer["map"]["scores"]) == len(answer["map"]["scores"][0]) == 9
+        assert answer["map"]["positive_tile_share"] == 0
+        assert "does not say how large" not in service.log.read_text()
