@@ -1,10 +1,12 @@
 """The scale of a model's training images: which sizes of images it can be asked about."""
 
 import math
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
-import numpy as np
 from pydantic import BaseModel, ConfigDict
+
+if TYPE_CHECKING:
+    import numpy as np
 
 # An image may be so many times larger or smaller, longer or squarer, than every training image.
 TOLERANCE = 1.5
@@ -38,7 +40,7 @@ class TrainedScale(BaseModel):
     elongations: Spread
 
     @classmethod
-    def of(cls, sizes: np.ndarray) -> Self:
+    def of(cls, sizes: "np.ndarray") -> Self:
         """The scale of one image or more; `sizes` is int (images, 2), width and height in pixels."""
         return cls(images=len(sizes), sides=_spread(sizes), elongations=_spread(sizes.max(axis=1) / sizes.min(axis=1)))
 
@@ -100,5 +102,8 @@ class TrainedScale(BaseModel):
         )
 
 
-def _spread(values: np.ndarray) -> Spread:
+def _spread(values: "np.ndarray") -> Spread:
+    # The command line reads cards, and starts without NumPy.
+    import numpy as np
+
     return Spread(smallest=float(values.min()), median=float(np.median(values)), largest=float(values.max()))

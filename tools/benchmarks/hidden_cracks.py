@@ -19,7 +19,8 @@ import tensorflow as tf
 
 # Registers the layers of crackgate's own augmentation.
 import trainer.augmentation.model as own_augmentation
-from crackgate.config.train import TrainOptions
+from crackgate.contracts.card import read_card
+from crackgate.model.decision import Decision
 from crackgate.model.decoding import decode_image
 from tools.benchmarks.measurement import Table
 from tools.benchmarks.photographs import argument_parser
@@ -40,8 +41,15 @@ def main() -> None:
     drawn = np.random.default_rng(0).permutation(len(files))[: arguments.count]
     if not len(drawn):
         raise SystemExit(f"error: --photographs: no JPEG file is in {arguments.photographs / arguments.positive}")
-    served = tf.saved_model.load(str(arguments.model)).signatures["predict_images"]
-    size = TrainOptions().image_size
+    card, trained = read_card(arguments.model), tf.saved_model.load(str(arguments.model))
+    if card.threshold is None:
+        raise SystemExit(f"error: --model: {str(arguments.model)!r} has no positive class: nothing can be hidden")
+    decision, size = Decision(card.positive_labels, card.threshold), card.image_size
+
+    def served(pixels: tf.Tensor) -> np.ndarray:
+        # Not by a signature: images of the network's size may be out of the release's scale.
+        return decision.is_positive(trained.score_pixels(tf.clip_by_value(tf.round(pixels), 0, 255)).numpy())
+
     images = tf.stack([decode_image(tf.constant(files[at].read_bytes()), size) for at in drawn])
     called = _calls(served, images)
     print(f"{called.sum()} of {len(called)} photographs are called positive as they are\n")
@@ -60,11 +68,9 @@ def _augmented(change: Callable[..., tf.Tensor], images: tf.Tensor) -> tf.Tensor
     return tf.concat([change(part, training=True) for part in _parts(images)], axis=0)
 
 
-def _calls(served: Callable[..., dict[str, tf.Tensor]], images: tf.Tensor) -> np.ndarray:
+def _calls(served: Callable[[tf.Tensor], np.ndarray], images: tf.Tensor) -> np.ndarray:
     """Whether the model calls each image positive: bool (images,)."""
-    encoded = [tf.io.encode_png(tf.cast(tf.round(image), tf.uint8)).numpy() for image in images]
-    parts = [encoded[first : first + _AT_ONCE] for first in range(0, len(encoded), _AT_ONCE)]
-    return np.concatenate([served(image_bytes=tf.constant(part))["is_positive"].numpy() for part in parts])
+    return np.concatenate([served(part) for part in _parts(images)])
 
 
 def _parts(images: tf.Tensor) -> list[tf.Tensor]:

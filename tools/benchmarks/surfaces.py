@@ -39,6 +39,7 @@ from crackgate.config.train import TrainOptions
 from crackgate.contracts import stored_example
 from crackgate.contracts.card import read_card
 from crackgate.images.copies.descriptor import describe
+from crackgate.model.decoding import decode_image
 from tools.benchmarks.copies import group
 from tools.benchmarks.measurement import Table
 from tools.benchmarks.photographs import argument_parser
@@ -60,6 +61,7 @@ class Model(NamedTuple):
 CLASSES = ["Negative", "Positive"]
 PER_CLASS = 150
 PLAIN_VIEWS = 2
+_AT_ONCE = 64
 
 
 def main() -> None:
@@ -178,13 +180,15 @@ def train_ours(splits: dict[str, Labelled], options: TrainOptions) -> Model:
                 custom_config={"classes": CLASSES, "options": options.model_dump()},
             )
         )
-        served = tf.saved_model.load(f"{folder}/model").signatures["predict_images"]
+        trained = tf.saved_model.load(f"{folder}/model")
         threshold = read_card(Path(folder, "model")).threshold
     assert threshold is not None, "Positive is a positive class"
 
     def score(pictures: list[Pixels]) -> NDArray[np.float64]:
-        outputs = served(image_bytes=tf.constant([_png(picture) for picture in pictures]))
-        return np.asarray(outputs["scores"])[:, 1]
+        # Not by a signature: walls of another scale would be refused.
+        pixels = [decode_image(tf.constant(_png(picture)), options.image_size) for picture in pictures]
+        parts = [pixels[first : first + _AT_ONCE] for first in range(0, len(pixels), _AT_ONCE)]
+        return np.concatenate([np.asarray(trained.score_pixels(tf.stack(part)))[:, 1] for part in parts])
 
     return Model(score, threshold)
 

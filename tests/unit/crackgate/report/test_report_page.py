@@ -63,7 +63,7 @@ def test_the_page_holds_every_number(drawn_page: str) -> None:
         assert text in page.text, text
     assert [image["alt"] for image in page.of("img")][4:6] == [
         "Positive/a.jpg, class Positive",
-        "The same with the heat map of Negative",
+        "The same with the heat map of Positive",
     ]
     assert {PICTURES.image, PICTURES.heat_map} <= {image["src"] for image in page.of("img")}
 
