@@ -6,10 +6,11 @@ from pathlib import Path
 import pytest
 
 from crackgate.config.configuration import Config, ConfigError
+from crackgate.config.data import DataOptions
 from crackgate.config.release import ReleaseOptions
 from crackgate.contracts.card import ReleaseCard
 from crackgate.contracts.model_files import CARD_FILE
-from pipeline.preconditions import check_released_classes
+from pipeline.preconditions import check_released_classes, resolve_data_set
 from tests.helpers.pushing import push, write_model
 
 CLASSES = ["Negative", "Positive"]
@@ -54,3 +55,21 @@ def test_a_version_whose_card_cannot_be_read_says_nothing_of_classes(tmp_path: P
     (model / CARD_FILE).write_bytes(b"{")
     push(model, tmp_path / "serving")
     check_released_classes(tmp_path / "serving", ["a", "b"], Config())
+
+
+def test_frames_prompt_one_hint_to_group_them_unless_they_are(tmp_path: Path) -> None:
+    rows = ["path,label,group"]
+    for name in CLASSES:
+        (tmp_path / "data" / name).mkdir(parents=True)
+        for number in range(30):
+            path = tmp_path / "data" / name / f"frame_{number:04}.jpg"
+            path.write_bytes(b"picture")
+            rows.append(f"{path},{name},{number // 10}")
+    (tmp_path / "labels.csv").write_text("\n".join(rows))
+
+    def hints(options: DataOptions) -> int:
+        return sum("--group-by" in note for note in resolve_data_set(tmp_path / "data", Config(data=options)).notes)
+
+    assert hints(DataOptions()) == 1
+    assert hints(DataOptions(group_by=r"frame_(\d\d)")) == 0
+    assert hints(DataOptions(labels=str(tmp_path / "labels.csv"))) == 0
