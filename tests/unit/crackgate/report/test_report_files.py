@@ -58,6 +58,25 @@ def test_a_refusal_begins_with_its_reasons_and_counts_what_was_met() -> None:
     assert last == "There is no other released model to compare with."
 
 
+@pytest.mark.parametrize(
+    ("unfamiliar", "said"),
+    [
+        (0, "0 of 60 test images are unlike the training images"),
+        (1, "1 of 60 test images is unlike the training images"),
+        (None, None),
+    ],
+)
+def test_unfamiliar_test_images_are_counted_everywhere(unfamiliar: int | None, said: str | None) -> None:
+    summary = fill_summary()
+    assert summary.evaluation is not None
+    summary.evaluation.unfamiliar = unfamiliar
+    text = io.StringIO()
+    print_summary(Console(file=text, width=200), summary, "summary.json")
+    for place in (" ".join(explain(summary)), render_model_card(make_report(summary)), text.getvalue()):
+        assert ("unlike the training images" in place) == (said is not None)
+        assert said is None or said in place
+
+
 def test_checks_tell_what_was_reached() -> None:
     summary = empty_summary(Verdict.DATA_REJECTED)
     summary.components = [
