@@ -13,7 +13,8 @@ PYTEST := TF_CPP_MIN_LOG_LEVEL=2 $(BIN)/python -m pytest
 .DEFAULT_GOAL := help
 .PHONY: help install run test test-unit test-flink flink-up flink-down test-serving test-kubeflow image test-image \
 	check-manifests lint format benchmark-copies benchmark-ingest benchmark-evaluation benchmark-scale \
-	benchmark-train benchmark-surfaces benchmark-hidden benchmark-serve benchmark-inspect report-schema clean
+	benchmark-train benchmark-surfaces benchmark-hidden benchmark-unfamiliar benchmark-serve benchmark-inspect report-schema \
+	clean
 
 help: ## List the verbs
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  %-21s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -83,6 +84,9 @@ benchmark-surfaces: install ## How well a model trained on concrete ranks cracks
 
 benchmark-hidden: install ## Share of cracks that the augmentation hides from MODEL=workspace/serving/<version>
 	PYTHONPATH=. $(BIN)/python -m tools.benchmarks.hidden_cracks --model $(MODEL)
+
+benchmark-unfamiliar: install ## How MODEL=... tells the photographs in OTHERS="..." from UNSEEN=..., like those of training
+	PYTHONPATH=. $(BIN)/python -m tools.benchmarks.unfamiliar_images --model $(MODEL) --photographs $(UNSEEN) --others $(OTHERS)
 
 benchmark-serve: install ## Images per second and latency of a release, and of crackgate serve, against plain Keras
 	PYTHONPATH=. $(BIN)/python -m tools.benchmarks.serving
