@@ -16,7 +16,6 @@ from sklearn.metrics import roc_auc_score
 
 from crackgate.model.released_model import ReleasedModel, load_released_model
 from serving.batch.inputs import find_images
-from serving.batch.predictions import predict
 from tools.benchmarks.measurement import Table
 from tools.benchmarks.photographs import argument_parser
 
@@ -45,7 +44,7 @@ def main() -> None:
 def _unfamiliarity(model: ReleasedModel, folder: Path, count: int) -> np.ndarray:
     files = list(find_images([str(folder)]))
     drawn = [files[at] for at in np.random.default_rng(0).permutation(len(files))[:count]]
-    found = [row.answer.unfamiliarity for row in predict(model, drawn) if not row.answer.error]
+    found = [row.answer.unfamiliarity for row in model.predict(drawn) if not row.answer.error]
     if not found:
         raise SystemExit(f"error: {folder} has no photograph that the model scores")
     return np.array(found)
