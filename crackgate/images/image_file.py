@@ -19,7 +19,7 @@ from crackgate.contracts.image_limits import ImageLimits
 from crackgate.images import exif, heic
 from crackgate.images.colour_profile import in_srgb
 from crackgate.images.file_kinds import unopened
-from crackgate.images.jpeg_scan import check_scan
+from crackgate.images.jpeg_scan import check_scan, check_scan_count
 from crackgate.images.quality import Quality, measure
 from crackgate.images.rejection import RejectedImageError, too_many_bytes
 from crackgate.images.sixteen_bits import check_fill, declared_range, grey_levels
@@ -135,6 +135,7 @@ def _accept(data: bytes, limits: ImageLimits) -> Image.Image:
     _check_format(image)
     _check_size(image, limits)
     if image.format in _JPEG_FORMATS:
+        check_scan_count(data, image.width * image.height)
         check_scan(data)
     return image
 

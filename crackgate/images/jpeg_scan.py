@@ -1,4 +1,4 @@
-"""Damage inside a JPEG's scan, which decoders fill with grey and do not tell."""
+"""Damage inside a JPEG's scans, which decoders fill with grey and do not tell; and too many scans."""
 
 import re
 
@@ -13,6 +13,19 @@ _DAMAGED = re.compile(r"bad (Huffman|arithmetic) code|instead of RST|extraneous 
 _MARKER = re.compile(rb"\xff+([^\x00\xff])")
 _WITHOUT_LENGTH = {0x01, *range(0xD0, 0xD9)}
 _SCAN = 0xDA
+# A progressive JPEG has some ten. Each takes up to a second at 50 million pixels, and a few hundred bytes.
+_SCANS, _PIXELS_OF_SCANS = 16, 200_000_000
+
+
+def check_scan_count(data: bytes, pixels: int) -> None:
+    """Raises RejectedImageError for a JPEG of so many `pixels` whose scans would take minutes."""
+    # Metadata may hold a thumbnail with a scan of its own: a few more do not matter.
+    scans = data.count(bytes((0xFF, _SCAN)))
+    if scans > _SCANS and scans * pixels > _PIXELS_OF_SCANS:
+        raise RejectedImageError(
+            "too large",
+            f"{scans} scans of {pixels} pixels each, allowed are {_SCANS} at this size: save it as a JPEG of one scan",
+        )
 
 
 def check_scan(data: bytes) -> None:

@@ -1,7 +1,7 @@
 """The HTTP interface: TensorFlow Serving's REST paths, the service's state, and a page to try it."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from typing import Any
 
@@ -10,13 +10,14 @@ from starlette.exceptions import HTTPException
 
 from crackgate.contracts.signatures import SIGNATURE_INPUTS
 from crackgate.import_lock import import_alone
-from serving.service.errors import Code, ServiceError, invalid, unknown_model
+from serving.service.errors import Code, ServiceError, invalid, shortened, unknown_model
 from serving.service.guard import Guard, render_error
 from serving.service.heat_map import HeatMapper
 from serving.service.metrics import CONTENT_TYPE, Metrics
 from serving.service.model_status import find_statuses, render_statuses
 from serving.service.page import PAGE, PAGE_POLICY
 from serving.service.predictor import Predictor
+from serving.service.request_memory import RequestMemory
 from serving.service.rest_payload import parse_request, render_answers
 from serving.service.settings import ServiceSettings
 
@@ -27,12 +28,17 @@ _JSON = "application/json"
 
 
 def build_app(
-    settings: ServiceSettings, predictor: Predictor, heat_mapper: HeatMapper, metrics: Metrics, lifespan: Lifespan
+    settings: ServiceSettings,
+    predictor: Predictor,
+    heat_mapper: HeatMapper,
+    memory: RequestMemory,
+    metrics: Metrics,
+    lifespan: Lifespan,
 ) -> Guard:
     """Puts the routes together, behind the guard; `lifespan` runs while the service does."""
     # Its pages about the interface load scripts from elsewhere.
     app = FastAPI(title="crackgate", docs_url=None, redoc_url=None, openapi_url=None, lifespan=lifespan)
-    guard = Guard(app, settings.token, settings.limits, metrics)
+    guard = Guard(app, settings, memory, metrics)
     versions = predictor.versions
 
     @app.exception_handler(ServiceError)
@@ -45,8 +51,8 @@ def build_app(
     async def tell_wrong_path(request: Request, error: HTTPException) -> Response:
         # TensorFlow Serving calls a path or a method that it does not know malformed, below /v1.
         known = request.url.path.startswith("/v1/")
-        message = f"Malformed request: {request.method} {request.url.path}"
-        return _json({"error": message}, 400 if known else error.status_code)
+        message = f"Malformed request: {request.method} {shortened(request.url.path)}"
+        return _json({"error": message}, 400 if known else error.status_code, error.headers)
 
     @app.exception_handler(Exception)
     async def tell_failure(_request: Request, _error: Exception) -> Response:
@@ -83,19 +89,28 @@ def build_app(
     async def heat_map(request: Request) -> Response:
         return _json(await heat_mapper.look(versions.get(), await request.body()))
 
-    @app.get("/healthz", name="healthz")
+    @app.api_route("/v1/models/{name}/labels/{label:path}", methods=["GET", "POST"], name="labels")
+    async def labels(name: str, label: str) -> Response:
+        check_name(name)
+        raise invalid(
+            f"version label: received {shortened(label.partition(':')[0])!r}; labels are not known here: give a "
+            "version's number, as in /versions/1, or none"
+        )
+
+    @app.api_route("/healthz", methods=["GET", "HEAD"], name="healthz")
     async def healthz() -> Response:
         return _json({"alive": True})
 
-    @app.get("/readyz", name="readyz")
+    @app.api_route("/readyz", methods=["GET", "HEAD"], name="readyz")
     async def readyz() -> Response:
-        served, refused = versions.served, versions.refused
+        served, refused, over = versions.served, versions.refused, versions.passed_over
         content = {
             "ready": served is not None,
             "version": None if served is None else served.number,
             "engine": None if served is None else served.model.engine,
             "loading": versions.loading,
             "refused": None if refused is None else {"version": refused.number, "reason": refused.error},
+            "passed_over": None if over is None else {"version": over.number, "reason": over.error},
         }
         return _json(content, 200 if served else 503)
 
@@ -114,13 +129,13 @@ def build_app(
     return guard
 
 
-def _json(content: dict[str, Any], status: int = 200) -> Response:
-    return Response(json.dumps(content), status, media_type=_JSON)
+def _json(content: dict[str, Any], status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
+    return Response(json.dumps(content), status, headers, _JSON)
 
 
 def _version_number(text: str | None) -> int | None:
     if text is None:
         return None
     if not text.isascii() or not text.isdecimal() or len(text) > 19:
-        raise invalid(f"Failed to convert version: {text[:80]} to numeric.")
+        raise invalid(f"Failed to convert version: {shortened(text)} to numeric.")
     return int(text)

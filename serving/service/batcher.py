@@ -83,8 +83,8 @@ class Batcher:
                     future.set_result(answer)
 
     def close(self) -> None:
-        """Ends the thread, once its batch is scored."""
-        self._thread.shutdown()
+        """Ends the thread, once its batch is scored; it waits for nothing."""
+        self._thread.shutdown(wait=False, cancel_futures=True)
 
     def _take(self) -> list[_Item]:
         """The next images, all for one model; those that nobody waits for are dropped."""

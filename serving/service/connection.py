@@ -1,4 +1,4 @@
-"""Limits that uvicorn lacks: clients that never finish their headers, and clients that close their half early."""
+"""Limits that uvicorn lacks: of headers, trailers, connections, and clients that close their half early."""
 
 import asyncio
 import http
@@ -6,32 +6,49 @@ from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from serving.service.settings import Limits
+
+# Bytes of a request that are not of its body, counted anew after each part of the body.
 _MOST_HEADER_BYTES = 64 * 2**10
+# Connections beyond the limit, for probes.
+_RESERVE = 16
 
 
-def patient_for(seconds: float) -> type[HttpToolsProtocol]:
-    """A protocol that gives a client so many seconds to send a request's headers, counted from its first byte."""
+def bounded_by(limits: Limits) -> type[HttpToolsProtocol]:
+    """A protocol that gives a client `receive_seconds` to send a request's headers, counted from their first byte.
+
+    Beyond `connections`, the connection that has been without a whole request for longest makes room.
+    """
+    seconds = limits.receive_seconds
 
     class Connection(HttpToolsProtocol):
         """One connection."""
 
         _deadline: asyncio.TimerHandle | None = None
         _header_bytes = 0
+        _idle_since = 0.0
 
         def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
             """Expects a first request."""
             super().connection_made(transport)
+            self._idle_since = self.loop.time()
             self._expect_headers()
+            if len(self.connections) > limits.connections:
+                self._make_room()
 
         def data_received(self, data: bytes) -> None:
             """Expects the rest of a request that begins, and no endless one."""
             if self._deadline is None and (self.cycle is None or self.cycle.response_complete):
                 self._expect_headers()
-            if self._deadline is not None:
-                self._header_bytes += len(data)
+            self._header_bytes += len(data)
             super().data_received(data)
-            if self._deadline is not None and self._header_bytes > _MOST_HEADER_BYTES and self._is_waiting():
+            if self._header_bytes > _MOST_HEADER_BYTES and (self._deadline is not None or self._awaits_body()):
                 self._refuse(http.HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
+
+        def on_body(self, body: bytes) -> None:
+            """What follows is counted anew: it may be a trailer without an end."""
+            self._header_bytes = 0
+            super().on_body(body)
 
         def on_headers_complete(self) -> None:
             """The headers came in time."""
@@ -53,6 +70,22 @@ def patient_for(seconds: float) -> type[HttpToolsProtocol]:
 
         def _is_waiting(self) -> bool:
             return self.cycle is None or self.cycle.response_complete
+
+        def _awaits_body(self) -> bool:
+            return self.cycle is not None and self.cycle.more_body
+
+        def _make_room(self) -> None:
+            others = (other for other in self.connections if isinstance(other, Connection) and other is not self)
+            idle = [other for other in others if other._is_waiting()]
+            if idle:
+                min(idle, key=lambda other: other._idle_since).transport.close()
+            elif len(self.connections) > limits.connections + _RESERVE:
+                self._refuse(http.HTTPStatus.SERVICE_UNAVAILABLE)
+
+        def on_response_complete(self) -> None:
+            """It is idle from now on."""
+            self._idle_since = self.loop.time()
+            super().on_response_complete()
 
         def _expect_headers(self) -> None:
             self._header_bytes = 0

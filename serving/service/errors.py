@@ -2,15 +2,19 @@
 
 from enum import Enum
 
+_MOST_SHOWN = 80
+
 
 class Code(Enum):
     """TensorFlow Serving's error codes that occur here: gRPC's name, and the HTTP status that goes with it."""
 
     INVALID_ARGUMENT = 400
     UNAUTHENTICATED = 401
+    PERMISSION_DENIED = 403
     NOT_FOUND = 404
     REQUEST_TIMEOUT = 408
     TOO_LARGE = 413
+    UNSUPPORTED_ENCODING = 415
     RESOURCE_EXHAUSTED = 429
     INTERNAL = 500
     UNAVAILABLE = 503
@@ -30,6 +34,12 @@ def invalid(message: str) -> ServiceError:
     return ServiceError(Code.INVALID_ARGUMENT, message)
 
 
+def shortened(text: str) -> str:
+    """A client's own words, for a message or the log: 80 characters at most, all of them printable."""
+    shown = text if text.isprintable() else repr(text)[1:-1]
+    return shown if len(shown) <= _MOST_SHOWN else f"{shown[:_MOST_SHOWN]}..."
+
+
 def unknown_model(name: str, served: str) -> ServiceError:
     """The error for a request to a model of another name."""
-    return ServiceError(Code.NOT_FOUND, f"Could not find any versions of model {name[:80]}; this one is {served}")
+    return ServiceError(Code.NOT_FOUND, f"Could not find any versions of model {shortened(name)}; this one is {served}")

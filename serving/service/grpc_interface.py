@@ -1,6 +1,5 @@
 """TensorFlow Serving's gRPC interface: Predict, GetModelMetadata and GetModelStatus."""
 
-import hmac
 import logging
 import time
 from collections.abc import Awaitable, Callable
@@ -18,10 +17,12 @@ from tensorflow_serving.apis import (
 )
 
 from crackgate.contracts.signatures import SIGNATURE_INPUTS
-from serving.service.errors import Code, ServiceError, invalid, unknown_model
+from serving.service.errors import ServiceError, invalid, shortened, unknown_model
+from serving.service.grpc_guard import GrpcGuard
 from serving.service.metrics import Metrics
 from serving.service.model_reports import report_metadata, report_status
 from serving.service.predictor import Predictor
+from serving.service.request_memory import RequestMemory
 from serving.service.rest_payload import DEFAULT_SIGNATURE
 from serving.service.settings import ServiceSettings, SettingsError
 
@@ -29,14 +30,19 @@ log = logging.getLogger("crackgate.access")
 _Answer = TypeVar("_Answer")
 
 
-def build_server(settings: ServiceSettings, predictor: Predictor, metrics: Metrics) -> tuple[Any, int]:
+def build_server(
+    settings: ServiceSettings, predictor: Predictor, memory: RequestMemory, metrics: Metrics
+) -> tuple[Any, int]:
     """A server that is ready to be started, and its port; raises SettingsError when the port is taken."""
     server = grpc.aio.server(
+        interceptors=[GrpcGuard(settings.token, settings.limits, memory)],
         maximum_concurrent_rpcs=settings.limits.connections,
         options=[
             ("grpc.max_receive_message_length", settings.limits.request_bytes),
             # Two servers at one port would each answer some of the requests.
             ("grpc.so_reuseport", 0),
+            # Otherwise a fast client's unread bytes grow to megabytes a connection.
+            ("grpc.http2.bdp_probe", 0),
         ],
     )
     interface = _Interface(settings, predictor, metrics)
@@ -70,10 +76,8 @@ class _Interface(
     ) -> get_model_metadata_pb2.GetModelMetadataResponse:
         async def report() -> get_model_metadata_pb2.GetModelMetadataResponse:
             if list(request.metadata_field) != ["signature_def"]:
-                raise ServiceError(
-                    Code.INVALID_ARGUMENT,
-                    f"metadata_field: received {list(request.metadata_field)}, allowed is ['signature_def']",
-                )
+                received = shortened(str(list(request.metadata_field)))
+                raise invalid(f"metadata_field: received {received}, allowed is ['signature_def']")
             return report_metadata(self._settings.name, self._versions.get(self._version(request.model_spec)))
 
         return await self._answer("metadata", context, report)
@@ -91,21 +95,21 @@ class _Interface(
         served = self._versions.get(self._version(request.model_spec))
         signature = request.model_spec.signature_name or DEFAULT_SIGNATURE
         if signature not in SIGNATURE_INPUTS:
-            raise invalid(f'Serving signature name: "{signature}" not found in signature def')
+            raise invalid(f'Serving signature name: "{shortened(signature)}" not found in signature def')
         name = SIGNATURE_INPUTS[signature]
         if request.inputs.keys() != {name}:
-            raise invalid(f"input: expected {name}, received {', '.join(sorted(request.inputs)) or 'none'}")
+            raise invalid(f"input: expected {name}, received {shortened(', '.join(sorted(request.inputs)) or 'none')}")
         tensor = request.inputs[name]
         sizes = [dimension.size for dimension in tensor.tensor_shape.dim]
         if tensor.dtype != tf.string.as_datatype_enum or sizes != [len(tensor.string_val)]:
-            raise invalid(f"input {name}: expected strings of shape (images,), received shape {sizes}")
+            raise invalid(f"input {name}: expected strings of shape (images,), received shape {shortened(str(sizes))}")
         most = self._settings.limits.queued_images
         if len(tensor.string_val) > most:
             raise invalid(f"received {len(tensor.string_val)} images in one request, at most {most} are allowed")
         outputs = await self._predictor.predict(served, signature, list(tensor.string_val))
         wanted = list(request.output_filter) or list(outputs)
         if not set(wanted) <= outputs.keys():
-            raise invalid(f"output_filter: received {wanted}, there are {', '.join(outputs)}")
+            raise invalid(f"output_filter: received {shortened(', '.join(wanted))}, there are {', '.join(outputs)}")
         response = predict_pb2.PredictResponse()
         response.model_spec.name = self._settings.name
         response.model_spec.signature_name = signature
@@ -127,7 +131,6 @@ class _Interface(
         started = time.perf_counter()
         code = "OK"
         try:
-            self._check_token(context)
             return await answer()
         except ServiceError as error:
             code = error.code.name
@@ -138,13 +141,3 @@ class _Interface(
             self._metrics.requests.labels("grpc", method, code).inc()
             self._metrics.seconds.labels("grpc", method).observe(seconds)
             log.info("%s gRPC %s %s %.1f ms", context.peer(), method, code, 1000 * seconds)
-
-    def _check_token(self, context: Any) -> None:
-        token = self._settings.token
-        if token is None:
-            return
-        given = dict(context.invocation_metadata() or ()).get("authorization", "")
-        if not hmac.compare_digest(str(given).encode(), b"Bearer " + token):
-            raise ServiceError(
-                Code.UNAUTHENTICATED, "send the service's token as metadata 'authorization: Bearer <token>'"
-            )

@@ -5,20 +5,23 @@ import hmac
 import json
 import logging
 import time
-from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from serving.service.errors import Code, ServiceError
+from serving.service.errors import Code, ServiceError, shortened
 from serving.service.metrics import Metrics
-from serving.service.settings import Limits
+from serving.service.request_memory import HeldBytes, RequestMemory
+from serving.service.settings import ServiceSettings, is_loopback
 
 access_log = logging.getLogger("crackgate.access")
 
+_PROBES = ("/healthz", "/readyz")
 # Probes have no token; the page holds nothing and asks for it.
-_OPEN_PATHS = ("/healthz", "/readyz", "/")
+_OPEN_PATHS = (*_PROBES, "/")
+# Bytes of a refused request that are read and dropped, so that a client that sends first gets to hear why.
+_MOST_DRAINED = 256 * 2**20
 _HEADERS = {
     b"x-content-type-options": b"nosniff",
     b"referrer-policy": b"no-referrer",
@@ -28,6 +31,8 @@ _HEADERS = {
 }
 _REJECTIONS = {
     Code.UNAUTHENTICATED: "no_token",
+    Code.PERMISSION_DENIED: "other_host",
+    Code.UNSUPPORTED_ENCODING: "compressed",
     Code.REQUEST_TIMEOUT: "slow_client",
     Code.TOO_LARGE: "too_large",
     Code.RESOURCE_EXHAUSTED: "too_busy",
@@ -39,9 +44,11 @@ _REJECTIONS = {
 class Guard:
     """ASGI middleware. It reads the whole body, within bounds, before the application gets the request."""
 
-    def __init__(self, app: ASGIApp, token: bytes | None, limits: Limits, metrics: Metrics):
-        self._app, self._token, self._limits, self._metrics = app, token, limits, metrics
-        self._buffered = 0
+    def __init__(self, app: ASGIApp, settings: ServiceSettings, memory: RequestMemory, metrics: Metrics):
+        self._app, self._token, self._limits, self._metrics = app, settings.token, settings.limits, metrics
+        # Without a token, another site's page could ask through a name that it lets point to this machine.
+        self._local_only = settings.token is None and is_loopback(settings.host)
+        self._memory, self._under_way = memory, 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """See ASGI."""
@@ -50,43 +57,51 @@ class Guard:
             return
         started = time.perf_counter()
         answer = _Answer(send)
-        held = 0
+        self._under_way += 1
+        with self._memory.holding() as held:
+            try:
+                self._check(scope)
+                async with asyncio.timeout(self._limits.receive_seconds):
+                    body = await self._read(scope, receive, held)
+                await self._app(scope, _replay(body, receive), answer.send)
+            except TimeoutError:
+                message = f"the request did not arrive within {self._limits.receive_seconds:g} s"
+                await self._refuse(ServiceError(Code.REQUEST_TIMEOUT, message), answer, None)
+            except ServiceError as error:
+                await self._refuse(error, answer, None if b"expect" in dict(scope["headers"]) else receive)
+            except _ClientGoneError:
+                answer.status = 499
+            finally:
+                self._under_way -= 1
+                self._account(scope, answer.status, held.count, time.perf_counter() - started)
 
-        def hold(count: int) -> None:
-            nonlocal held
-            held += count
-            self._buffered += count
-            self._metrics.buffered.set(self._buffered)
-
-        try:
-            self._check_token(scope)
-            async with asyncio.timeout(self._limits.receive_seconds):
-                body = await self._read(scope, receive, hold)
-            await self._app(scope, _replay(body, receive), answer.send)
-        except TimeoutError:
-            message = f"the request did not arrive within {self._limits.receive_seconds:g} s"
-            await self._refuse(ServiceError(Code.REQUEST_TIMEOUT, message), answer)
-        except ServiceError as error:
-            await self._refuse(error, answer)
-        except _ClientGoneError:
-            answer.status = 499
-        finally:
-            self._account(scope, answer.status, held, time.perf_counter() - started)
-            hold(-held)
-
-    def _check_token(self, scope: Scope) -> None:
-        if self._token is None or scope["path"] in _OPEN_PATHS:
+    def _check(self, scope: Scope) -> None:
+        """Refuses a request by its headers."""
+        if scope["path"] in _PROBES:
             return
-        given = b""
-        for name, value in scope["headers"]:
-            if name == b"authorization" and value[:7].lower() == b"bearer ":
-                given = value[7:].strip()
-        if not hmac.compare_digest(given, self._token):
-            raise ServiceError(Code.UNAUTHENTICATED, "send the service's token: 'Authorization: Bearer <token>'")
+        headers = dict(scope["headers"])
+        if self._local_only and (name := headers.get(b"host", b"")) and not is_loopback(_without_port(name)):
+            raise ServiceError(
+                Code.PERMISSION_DENIED,
+                f"Host: received {shortened(name.decode('latin-1'))!r}, allowed are localhost and this machine's own "
+                "addresses, since the service has no token: ask for one of them, or give it a token",
+            )
+        if self._token is not None and scope["path"] not in _OPEN_PATHS:
+            kind, _, given = headers.get(b"authorization", b"").partition(b" ")
+            if kind.lower() != b"bearer" or not hmac.compare_digest(given.strip(), self._token):
+                raise ServiceError(Code.UNAUTHENTICATED, "send the service's token: 'Authorization: Bearer <token>'")
+        if self._under_way > self._limits.connections:
+            raise ServiceError(Code.RESOURCE_EXHAUSTED, "too many requests at once: try again later")
+        if (encoding := headers.get(b"content-encoding", b"identity").lower()) != b"identity":
+            raise ServiceError(
+                Code.UNSUPPORTED_ENCODING,
+                f"Content-Encoding: received {shortened(encoding.decode('latin-1'))!r}, allowed is identity: images "
+                "are compressed already, so send the request as it is",
+            )
 
-    async def _read(self, scope: Scope, receive: Receive, hold: Callable[[int], None]) -> bytes:
+    async def _read(self, scope: Scope, receive: Receive, held: HeldBytes) -> bytes:
         most = self._limits.request_bytes
-        announced = next((value for name, value in scope["headers"] if name == b"content-length"), b"0")
+        announced = dict(scope["headers"]).get(b"content-length", b"0")
         if int(announced) > most:
             raise _too_large(f"{int(announced)} bytes", most)
         parts, size = [], 0
@@ -98,20 +113,24 @@ class Guard:
             size += len(part)
             if size > most:
                 raise _too_large("more", most)
-            if self._buffered + len(part) > self._limits.buffered_bytes:
-                raise ServiceError(Code.RESOURCE_EXHAUSTED, "too many large requests at once: try again later")
-            hold(len(part))
+            held.add(len(part))
             parts.append(part)
             if not message.get("more_body", False):
                 return b"".join(parts)
 
-    async def _refuse(self, error: ServiceError, answer: "_Answer") -> None:
-        # uvicorn drops what comes after the limit, so that the client gets to read why.
+    async def _refuse(self, error: ServiceError, answer: "_Answer", rest: Receive | None) -> None:
+        """Answers with the error, and drops the `rest` of the request, without which many clients hear nothing."""
         status, headers, body = render_error(error)
-        with suppress(OSError):
-            await answer.send({"type": "http.response.start", "status": status, "headers": headers})
-            await answer.send({"type": "http.response.body", "body": body})
         self.count_rejection(error.code)
+        with suppress(OSError):
+            headers.append((b"connection", b"close"))
+            await answer.send({"type": "http.response.start", "status": status, "headers": headers})
+            await answer.send({"type": "http.response.body", "body": body, "more_body": rest is not None})
+            if rest is not None:
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(self._limits.receive_seconds):
+                        await _drop(rest)
+                await answer.send({"type": "http.response.body", "body": b""})
 
     def count_rejection(self, code: Code) -> None:
         """Counts a request that was refused, if the code says so."""
@@ -160,6 +179,20 @@ class _Answer:
             more = [(name, value) for name, value in _HEADERS.items() if name not in names]
             message = {**message, "headers": [*message["headers"], *more]}
         await self._send(message)
+
+
+async def _drop(rest: Receive) -> None:
+    dropped = 0
+    while dropped <= _MOST_DRAINED:
+        message = await rest()
+        dropped += len(message.get("body", b""))
+        if message["type"] == "http.disconnect" or not message.get("more_body", False):
+            return
+
+
+def _without_port(host: bytes) -> str:
+    name = host.decode("latin-1")
+    return name[1:].partition("]")[0] if name.startswith("[") else name.partition(":")[0]
 
 
 def _replay(body: bytes, receive: Receive) -> Receive:

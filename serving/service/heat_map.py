@@ -1,6 +1,7 @@
 """The heat map of a photograph, for the page."""
 
 import asyncio
+import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
@@ -19,8 +20,9 @@ _MOST_PHOTOGRAPHS = 3
 class HeatMapper:
     """Maps one photograph at a time, beside the predictions."""
 
-    def __init__(self, predictor: Predictor):
-        self._predictor = predictor
+    def __init__(self, predictor: Predictor, answer_seconds: float):
+        self._predictor, self._seconds = predictor, answer_seconds
+        self._closed = False
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="heat maps")
         self._photographs = 0
 
@@ -33,7 +35,7 @@ class HeatMapper:
             `scores`, row by row; the `highest` of them; how many tiles are `positive`; `positive_tile_share`.
 
         Raises:
-            ServiceError: It is no photograph, it is too large, or too many are being scored.
+            ServiceError: It is no photograph, it is too large, it takes too long, or too many are being scored.
         """
         if self._photographs >= _MOST_PHOTOGRAPHS:
             raise ServiceError(
@@ -43,8 +45,12 @@ class HeatMapper:
         self._photographs += 1
         try:
             loop = asyncio.get_running_loop()
-            found = await loop.run_in_executor(self._thread, self._map, served.model, photograph)
+            deadline = time.monotonic() + self._seconds
+            async with asyncio.timeout(self._seconds):
+                found = await loop.run_in_executor(self._thread, self._map, served.model, photograph, deadline)
             outputs = await self._predictor.predict(served, "predict_images", [photograph])
+        except TimeoutError:
+            raise self._too_late() from None
         finally:
             self._photographs -= 1
         whole = {name: values[0] for name, values in outputs.items()}
@@ -52,10 +58,17 @@ class HeatMapper:
         return {"whole": whole, **found}
 
     def close(self) -> None:
-        """Ends the thread, once its photograph is scored."""
-        self._thread.shutdown()
+        """Ends the thread, after its row of tiles."""
+        self._closed = True
+        self._thread.shutdown(wait=False, cancel_futures=True)
 
-    def _map(self, model: "ReleasedModel", photograph: bytes) -> dict[str, Any]:
+    def _too_late(self) -> ServiceError:
+        return ServiceError(
+            Code.DEADLINE_EXCEEDED,
+            f"no heat map within {self._seconds:g} s: send a smaller part of the photograph, or use crackgate inspect",
+        )
+
+    def _map(self, model: "ReleasedModel", photograph: bytes, deadline: float) -> dict[str, Any]:
         from crackgate.contracts.image_limits import ImageLimits
         from crackgate.images.image_file import viewer_pixels
         from crackgate.images.rejection import RejectedImageError
@@ -73,7 +86,12 @@ class HeatMapper:
         if model.threshold is None:
             return {**size, "map": None, "map_missing": "There is no heat map: this model has no positive class."}
         grid = lay_grid(width, height, usual_tile(model.scale), model.image_size, OVERLAP)
-        scores, unfamiliarity = score_tiles(model, scale(pixels, grid), grid)
+
+        def check_time() -> None:
+            if self._closed or time.monotonic() > deadline:
+                raise self._too_late()
+
+        scores, unfamiliarity = score_tiles(model, scale(pixels, grid), grid, check_time)
         measures = measure(scores, model.threshold, unfamiliarity)
         return {
             **size,

@@ -57,6 +57,11 @@ class Metrics:
             "The newest version, where it was refused; otherwise 0.",
             registry=registry,
         )
+        self.passed_over_version = Gauge(
+            "crackgate_model_passed_over_version",
+            "The newest version above the one that should answer that is incomplete; otherwise 0.",
+            registry=registry,
+        )
         for outcome in ("loaded", "refused"):
             self.loads.labels(outcome)
 

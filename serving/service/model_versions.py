@@ -14,7 +14,7 @@ from crackgate.contracts.engine_choice import EngineChoice
 from crackgate.contracts.model_files import MANIFEST_FILE
 from crackgate.import_lock import import_alone
 from crackgate.model.saved_graph import read_saved_model
-from crackgate.releases import UntrustedVersionError, check_trusted, held, production_version, verify
+from crackgate.releases import UntrustedVersionError, check_trusted, held, verify, versions_newest_first
 from crackgate.releases.signatures import PublicKey
 from serving.service.errors import Code, ServiceError
 from serving.service.metrics import Metrics
@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from crackgate.model.released_model import ReleasedModel
 
 log = logging.getLogger("crackgate.service")
+
+# Seconds until a refused version, or a serving directory that cannot be read, is looked at again.
+_FIRST_WAIT, _LONGEST_WAIT = 30.0, 600.0
 
 
 class RefusedVersionError(Exception):
@@ -69,9 +72,16 @@ class Source:
     is_one_version: bool
     public_key: PublicKey | None = None
 
-    def newest(self) -> Path | None:
-        """The folder of the version that should answer; None when there is none."""
-        return self.folder if self.is_one_version else production_version(self.folder)
+    def newest(self) -> tuple[Path | None, "VersionStatus | None"]:
+        """The folder of the version that should answer, and the newest incomplete one above it, if there are any."""
+        if self.is_one_version:
+            return self.folder, None
+        over = None
+        for version in versions_newest_first(self.folder):
+            if version.manifest:
+                return version.folder, over
+            over = over or VersionStatus(version.number, "END", version.problem)
+        return None, over
 
     def check(self, folder: Path) -> None:
         """Raises RefusedVersionError when the folder is not, byte by byte, what was released and signed."""
@@ -99,6 +109,7 @@ class ModelVersions:
         served: The version that answers; None while the first one is being loaded.
         loading: The number of the version that is being loaded.
         refused: The version that should answer and does not.
+        passed_over: The newest version that is above the one that should answer, and incomplete.
     """
 
     def __init__(self, source: Source, engine: EngineChoice, poll_seconds: float, metrics: Metrics):
@@ -108,8 +119,10 @@ class ModelVersions:
         self.loading: int | None = None
         self._replaced: dict[int, VersionStatus] = {}
         self.refused: VersionStatus | None = None
-        # The refused folder is looked at again when it has changed.
+        self.passed_over: VersionStatus | None = None
+        # The refused folder is looked at again when it has changed, and from time to time: rights may have, too.
         self._refused_mark: object = None
+        self._again_at, self._wait = 0.0, _FIRST_WAIT
 
     def get(self, number: int | None = None) -> ServedVersion:
         """The version that answers, which a client may ask for by its number.
@@ -139,15 +152,22 @@ class ModelVersions:
 
     async def run(self) -> None:
         """Looks for a new version again and again, until it is cancelled."""
+        failures = 0
         while True:
+            wait = self._poll_seconds
             try:
                 await self._look()
-            except OSError as error:
-                log.warning("cannot look for new versions: %s", error)
-            await asyncio.sleep(self._poll_seconds)
+                failures = 0
+            # Nothing ends the watch: whatever is there may be repaired.
+            except Exception as error:
+                failures += 1
+                wait = min(self._poll_seconds * 2**failures, _LONGEST_WAIT)
+                log.warning("cannot look for new versions, again in %.0f s: %r", wait, error)
+            await asyncio.sleep(wait)
 
     async def _look(self) -> None:
-        folder = await asyncio.to_thread(self._source.newest)
+        folder, over = await asyncio.to_thread(self._source.newest)
+        self._pass_over(over)
         if folder is None:
             # The one in production stays until another one takes over.
             return
@@ -156,7 +176,8 @@ class ModelVersions:
             self._accept()
             return
         mark = await asyncio.to_thread(_mark, folder)
-        if self.refused is not None and self.refused.number == number and mark == self._refused_mark:
+        known = self.refused is not None and self.refused.number == number and mark == self._refused_mark
+        if known and time.monotonic() < self._again_at:
             return
         self.loading = number
         log.info("loading version %d from %s", number, folder)
@@ -165,7 +186,7 @@ class ModelVersions:
             loaded = await asyncio.to_thread(self._load, folder, number)
         # The version in production goes on, whatever is wrong with this one.
         except Exception as error:
-            self._refuse(number, mark, str(error) or type(error).__name__)
+            self._refuse(number, mark, str(error) or type(error).__name__, known)
             return
         finally:
             self.loading = None
@@ -195,8 +216,19 @@ class ModelVersions:
         self.refused = None
         self._metrics.refused_version.set(0)
 
-    def _refuse(self, number: int, mark: object, reason: str) -> None:
+    def _pass_over(self, over: VersionStatus | None) -> None:
+        if over is not None and over != self.passed_over:
+            log.warning("version %d is passed over: %s", over.number, over.error)
+        self.passed_over = over
+        self._metrics.passed_over_version.set(0 if over is None else over.number)
+
+    def _refuse(self, number: int, mark: object, reason: str, again: bool) -> None:
+        said = self.refused is not None and self.refused.error == reason
         self.refused, self._refused_mark = VersionStatus(number, "END", reason), mark
+        self._wait = min(2 * self._wait, _LONGEST_WAIT) if again else _FIRST_WAIT
+        self._again_at = time.monotonic() + self._wait
+        if again and said:
+            return
         self._metrics.loads.labels("refused").inc()
         self._metrics.refused_version.set(number)
         goes_on = "none answers" if self.served is None else f"version {self.served.number} goes on"
@@ -209,12 +241,12 @@ def _number(folder: Path) -> int:
 
 
 def _mark(folder: Path) -> object:
-    """Changes when a version's folder does."""
+    """Changes when a file or folder of a version does."""
     marks = []
-    for file in (folder, folder / MANIFEST_FILE, folder / "saved_model.pb"):
+    for path in (folder, *sorted(folder.rglob("*"))):
         try:
-            status = file.stat()
-            marks.append((status.st_ino, status.st_mtime_ns, status.st_size))
+            status = path.lstat()
+            marks.append((path, status.st_ino, status.st_mode, status.st_mtime_ns, status.st_size))
         except OSError:
-            marks.append((0, 0, 0))
+            marks.append((path, 0, 0, 0, 0))
     return marks

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import fields
 from typing import Any
 
@@ -23,15 +24,24 @@ class Predictor:
         self.versions = versions
         self._limits, self._metrics = limits, metrics
         self._preparing = 0
+        # One request at a time takes several times its size.
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="requests")
         self.batcher = Batcher(limits, metrics, lambda: self._preparing > 0)
 
     async def prepare(self, function: Any, *arguments: Any, heavy: bool) -> Any:
         """Calls a function that reads a request, a `heavy` one in a thread; the next batch waits for it a moment."""
         self._preparing += 1
         try:
-            return await asyncio.to_thread(function, *arguments) if heavy else function(*arguments)
+            if not heavy:
+                return function(*arguments)
+            return await asyncio.get_running_loop().run_in_executor(self._thread, function, *arguments)
         finally:
             self._preparing -= 1
+
+    def close(self) -> None:
+        """Ends the threads, once what they have begun is done; it waits for nothing."""
+        self._thread.shutdown(wait=False, cancel_futures=True)
+        self.batcher.close()
 
     async def predict(self, served: ServedVersion, signature: str, values: Sequence[bytes]) -> dict[str, list[Any]]:
         """A signature's outputs, with one value for each row; a broken or too large image has an `error`.

@@ -12,11 +12,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from serving.service.errors import invalid
+from serving.service.errors import invalid, shortened
 
 DEFAULT_SIGNATURE = "serving_default"
-# JSON objects and arrays that a request may hold beside two for each image. More are refused before they are parsed
-# into many times their size.
+# JSON objects, arrays and values that a request may hold beside two for each image. More are refused before they are
+# parsed into many times their size.
 _SPARE_VALUES = 64
 
 
@@ -49,7 +49,8 @@ def parse_request(body: bytes, inputs: Mapping[str, str], most_rows: int) -> Pre
     signature = signature or DEFAULT_SIGNATURE
     if signature not in inputs:
         raise invalid(
-            f'Serving signature name: "{signature}" not found in signature def; there are {", ".join(sorted(inputs))}'
+            f'Serving signature name: "{shortened(signature)}" not found in signature def; '
+            f"there are {', '.join(sorted(inputs))}"
         )
     by_row = "instances" in document
     if by_row == ("inputs" in document):
@@ -70,7 +71,9 @@ def render_answers(outputs: Mapping[str, Sequence[Any]], by_row: bool) -> bytes:
 
 
 def _parse(body: bytes, most_rows: int) -> dict[str, Any]:
-    if body.count(b"[") + body.count(b"{") > 2 * most_rows + _SPARE_VALUES:
+    most = 2 * most_rows + _SPARE_VALUES
+    # base64 has no comma: each parts two values.
+    if body.count(b"[") + body.count(b"{") > most or body.count(b",") > most:
         raise invalid(f"the request holds too many or too deep JSON values; at most {most_rows} images are allowed")
     try:
         document = json.loads(body)
@@ -133,5 +136,4 @@ def _decode(value: Any, row: int) -> bytes:
 
 
 def _shown(value: Any) -> str:
-    text = json.dumps(value)
-    return text if len(text) <= 80 else f"{text[:80]}..."
+    return shortened(json.dumps(value))

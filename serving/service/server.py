@@ -2,9 +2,12 @@
 
 import asyncio
 import logging
+import os
 import signal
 import socket
 import sys
+import threading
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -13,14 +16,17 @@ from fastapi import FastAPI
 
 from crackgate.import_lock import import_alone
 from serving.service.app import build_app
-from serving.service.connection import patient_for
+from serving.service.connection import bounded_by
 from serving.service.heat_map import HeatMapper
 from serving.service.metrics import Metrics
 from serving.service.model_versions import ModelVersions, Source
 from serving.service.predictor import Predictor
+from serving.service.request_memory import RequestMemory
 from serving.service.settings import ServiceSettings, SettingsError
 
 log = logging.getLogger("crackgate.service")
+
+_SECONDS_TO_END = 3
 
 
 def serve(settings: ServiceSettings) -> None:
@@ -30,7 +36,8 @@ def serve(settings: ServiceSettings) -> None:
     source = Source(settings.folder, settings.is_one_version, settings.public_key)
     versions = ModelVersions(source, settings.engine, settings.poll_seconds, metrics)
     predictor = Predictor(versions, settings.limits, metrics)
-    heat_mapper = HeatMapper(predictor)
+    heat_mapper = HeatMapper(predictor, settings.limits.answer_seconds)
+    memory = RequestMemory(settings.limits.buffered_bytes, metrics)
     listening = _listen(settings)
 
     @asynccontextmanager
@@ -40,18 +47,18 @@ def serve(settings: ServiceSettings) -> None:
         host = f"[{host}]" if ":" in host else host
         print(f"listening at http://{host}:{port}", flush=True)
         if settings.grpc_port is not None:
-            tasks.append(asyncio.create_task(_serve_grpc(settings, predictor, metrics, host)))
+            tasks.append(asyncio.create_task(_serve_grpc(settings, predictor, memory, metrics, host)))
         yield
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        predictor.batcher.close()
+        predictor.close()
         heat_mapper.close()
 
-    app = build_app(settings, predictor, heat_mapper, metrics, lifespan)
+    app = build_app(settings, predictor, heat_mapper, memory, metrics, lifespan)
     config = uvicorn.Config(
         app,
-        http=patient_for(settings.limits.receive_seconds),
+        http=bounded_by(settings.limits),
         ws="none",
         lifespan="on",
         access_log=False,
@@ -60,20 +67,36 @@ def serve(settings: ServiceSettings) -> None:
         log_config=None,
         # Longer than clients and proxies wait between two requests, as a rule.
         timeout_keep_alive=75,
-        limit_concurrency=settings.limits.connections,
         timeout_graceful_shutdown=int(settings.limits.answer_seconds) + 1,
     )
     # uvicorn ends as asked and then sends the signal once more, to what was there before it.
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: None)
     uvicorn.Server(config).run(sockets=[listening])
+    _leave()
 
 
-async def _serve_grpc(settings: ServiceSettings, predictor: Predictor, metrics: Metrics, host: str) -> None:
+def _leave() -> None:
+    """Ends the process, also where a thread still decodes an image that nobody waits for any more."""
+    until = time.monotonic() + _SECONDS_TO_END
+    others = [thread for thread in threading.enumerate() if thread is not threading.main_thread()]
+    for thread in others:
+        if not thread.daemon:
+            thread.join(max(0.0, until - time.monotonic()))
+    if any(thread.is_alive() and not thread.daemon for thread in others):
+        log.warning("left while a thread was still at work on an abandoned request")
+        logging.shutdown()
+        sys.stdout.flush()
+        os._exit(0)
+
+
+async def _serve_grpc(
+    settings: ServiceSettings, predictor: Predictor, memory: RequestMemory, metrics: Metrics, host: str
+) -> None:
     # TensorFlow comes with it: HTTP answers before that.
     module = await asyncio.to_thread(import_alone, "serving.service.grpc_interface")
     try:
-        server, port = module.build_server(settings, predictor, metrics)
+        server, port = module.build_server(settings, predictor, memory, metrics)
     except SettingsError as error:
         log.error("%s", error)
         signal.raise_signal(signal.SIGTERM)

@@ -26,7 +26,7 @@ class Limits:
     """
 
     request_bytes: int = 32 * 2**20
-    buffered_bytes: int = 256 * 2**20
+    buffered_bytes: int = 96 * 2**20
     queued_images: int = 256
     batch_images: int = 32
     batch_wait: float = 0.003
@@ -64,7 +64,7 @@ class ServiceSettings:
 
 def check_exposure(host: str, token: bytes | None, without_token: bool) -> None:
     """Raises SettingsError where others than this machine's users could ask without a token, unless `without_token`."""
-    if token is not None or without_token or _is_loopback(host):
+    if token is not None or without_token or is_loopback(host):
         return
     raise SettingsError(
         f"--host {host} opens the service to everybody who can reach this machine, and no token keeps them out: they "
@@ -110,8 +110,9 @@ def read_token(file: Path | None, variable: str | None, environment: dict[str, s
     return token.encode()
 
 
-def _is_loopback(host: str) -> bool:
+def is_loopback(host: str) -> bool:
+    """Whether a name or an address is this machine's own, for itself alone."""
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
-        return host == "localhost"
+        return host.lower().rstrip(".") == "localhost" or host.lower().endswith(".localhost")

@@ -1,8 +1,11 @@
 """Hostile requests: each is refused with its reason, and the service goes on answering."""
 
 import concurrent.futures
+import contextlib
 import json
 import socket
+import urllib.error
+import urllib.request
 from collections.abc import Iterator
 from typing import Any
 
@@ -39,6 +42,8 @@ from tests.helpers.service_process import Service
         ({"signature_name": "__saved_model_init_op", "instances": [b64(DARK)]}, "not found"),
         (b"[" * 1_000_000, "too many or too deep"),
         (b'{"instances":' * 150, "JSON Parse error"),
+        (b'{"instances": [' + b"1," * 100_000 + b"1]}", "too many or too deep"),
+        ({"signature_name": "x" * 100_000, "instances": [b64(DARK)]}, "xxx..."),
         ({"instances": [b64(b"x")] * 65}, "at most 64"),
         (b'{"instances": [' + b"9" * 5000 + b"]}", "JSON"),
     ],
@@ -93,7 +98,7 @@ def test_slow_clients_are_given_up(service: Service) -> None:
                     return b""
         raise AssertionError("the service goes on waiting")
 
-    head = f"POST {PREDICT} HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n".encode()
+    head = f"POST {PREDICT} HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000\r\n\r\n".encode()
     with concurrent.futures.ThreadPoolExecutor() as threads:
         slow_head = threads.submit(ask, b"GET /healthz HTTP/1.1\r\nX-Slow: ", b"a")
         silent = threads.submit(ask, b"", b"")
@@ -121,7 +126,9 @@ def test_endless_headers_are_refused(service: Service) -> None:
 def test_a_client_may_close_its_half(service: Service) -> None:
     body = json.dumps({"signature_name": "predict_images", "instances": [b64(DARK)]}).encode()
     with socket.create_connection(("127.0.0.1", service.port), timeout=30) as connection:
-        connection.sendall(f"POST {PREDICT} HTTP/1.1\r\nHost: x\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body)
+        connection.sendall(
+            f"POST {PREDICT} HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body
+        )
         connection.shutdown(socket.SHUT_WR)
         received = b""
         while part := connection.recv(65536):
@@ -133,7 +140,9 @@ def test_a_client_may_close_its_half(service: Service) -> None:
 def test_clients_that_vanish_leave_nothing_behind(service: Service) -> None:
     for _ in range(20):
         with socket.create_connection(("127.0.0.1", service.port)) as connection:
-            connection.sendall(f"POST {PREDICT} HTTP/1.1\r\nHost: x\r\nContent-Length: 100000\r\n\r\nabc".encode())
+            connection.sendall(
+                f"POST {PREDICT} HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100000\r\n\r\nabc".encode()
+            )
     assert is_answering(service)
     assert metric(service, "crackgate_buffered_bytes") == 0
 
@@ -149,3 +158,84 @@ def test_overload_is_turned_away(service: Service) -> None:
     assert "may wait" in refused.json()["error"]
     assert is_answering(service)
     assert metric(service, 'crackgate_rejected_total{reason="too_busy"}') > 0
+
+
+def test_endless_trailers_are_refused(service: Service) -> None:
+    head = f"POST {PREDICT} HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{{}}\r\n0\r\nX-Long: "
+    with socket.create_connection(("127.0.0.1", service.port), timeout=10) as connection:
+        connection.sendall(head.encode())
+        received = b""
+        try:
+            for _ in range(100):
+                connection.sendall(b"a" * 8192)
+            received = connection.recv(1000)
+        except OSError:
+            pass  # It closes the connection while we still write.
+    assert received == b"" or b" 431 " in received
+    assert is_answering(service)
+
+
+def test_many_small_chunks_are_a_body_like_any_other(service: Service) -> None:
+    body = json.dumps({"signature_name": "predict_images", "instances": [b64(encoded(10, "BMP", 200))]}).encode()
+
+    def chunks() -> Iterator[bytes]:
+        for start in range(0, len(body), 20):
+            yield body[start : start + 20]
+
+    assert len(body) > 2 * 64 * 2**10
+    assert httpx.post(f"{service.url}{PREDICT}", content=chunks(), timeout=60).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("headers", "status", "said"),
+    [
+        ({"Content-Encoding": "gzip"}, 415, "received 'gzip'"),
+        ({"Host": "evil.example"}, 403, "received 'evil.example'"),
+    ],
+    ids=["gzip", "other host"],
+)
+def test_clients_that_send_all_before_they_listen_hear_why(
+    service: Service, headers: dict[str, str], status: int, said: str
+) -> None:
+    request = urllib.request.Request(f"{service.url}{PREDICT}", data=b" " * (3 * 2**20), headers=headers)
+    with pytest.raises(urllib.error.HTTPError) as refused:
+        urllib.request.urlopen(request, timeout=30)
+    assert refused.value.code == status and said in json.load(refused.value)["error"]
+
+
+def test_a_body_that_is_too_large_is_refused_in_words_to_urllib(service: Service) -> None:
+    request = urllib.request.Request(f"{service.url}{PREDICT}", data=b" " * (30 * 2**20))
+    with pytest.raises(urllib.error.HTTPError) as refused:
+        urllib.request.urlopen(request, timeout=30)
+    assert refused.value.code == 413 and "at most 4194304 bytes" in json.load(refused.value)["error"]
+
+
+@pytest.mark.parametrize("host", ["localhost", "LOCALHOST:80", "127.0.0.1:1", "[::1]:8501", "app.localhost"])
+def test_this_machines_own_names_are_allowed(service: Service, host: str) -> None:
+    assert httpx.get(f"{service.url}/", headers={"Host": host}).status_code == 200
+
+
+def test_probes_are_answered_beside_any_number_of_idle_and_slow_connections(service: Service) -> None:
+    slow = f"POST {PREDICT} HTTP/1.1\r\nHost: localhost\r\nContent-Le".encode()
+    with contextlib.ExitStack() as held:
+        for number in range(600):
+            connection = held.enter_context(socket.create_connection(("127.0.0.1", service.port), timeout=30))
+            # A connection that had to make room may be closed already.
+            with contextlib.suppress(OSError):
+                connection.sendall(slow if number % 2 else b"")
+        for path in ("/healthz", "/readyz"):
+            assert httpx.get(f"{service.url}{path}", timeout=30).status_code == 200
+        assert is_answering(service)
+    assert is_answering(service)
+
+
+def test_paths_and_methods_that_are_none_are_explained_shortly(service: Service) -> None:
+    for path in ("/healthz", "/readyz"):
+        head = httpx.head(f"{service.url}{path}")
+        assert head.status_code == 200 and not head.content
+    wrong = httpx.post(f"{service.url}/healthz")
+    assert wrong.status_code == 405 and "GET" in wrong.headers["allow"]
+    unknown = httpx.get(f"{service.url}/{'x' * 5000}")
+    assert unknown.status_code == 404 and len(unknown.content) < 300
+    labelled = httpx.post(f"{service.url}/v1/models/crackgate/labels/stable:predict", content=b"{}")
+    assert labelled.status_code == 400 and "received 'stable'; labels are not known" in labelled.json()["error"]

@@ -8,8 +8,10 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import httpx
+import psutil
 import pytest
 
 from tests.helpers.asking import DARK, PREDICT, b64, encoded, example, is_answering, metric, newest, predict
@@ -129,7 +131,7 @@ def test_a_request_under_way_is_answered_at_the_end(tmp_path: Path) -> None:
         running_service(tmp_path, "--serving-dir", str(tmp_path / "serving")) as running,
         socket.create_connection(("127.0.0.1", running.port), timeout=30) as connection,
     ):
-        connection.sendall(f"POST {PREDICT} HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n{{".encode())
+        connection.sendall(f"POST {PREDICT} HTTP/1.1\r\nHost: localhost\r\nContent-Length: 2\r\n\r\n{{".encode())
         time.sleep(0.3)
         running.process.terminate()
         time.sleep(0.3)
@@ -159,3 +161,62 @@ def test_a_photograph_out_of_scale_is_an_error_and_is_cut_into_tiles_of_the_rele
         assert len(answer["map"]["scores"]) == len(answer["map"]["scores"][0]) == 9
         assert answer["map"]["positive_tile_share"] == 0
         assert "does not say how large" not in service.log.read_text()
+
+
+def test_what_cannot_be_read_ends_no_watch_and_what_was_repaired_answers(toy_model: Path, tmp_path: Path) -> None:
+    serving = tmp_path / "serving"
+    first = release(toy_model, serving)
+    with running_service(tmp_path, "--serving-dir", str(serving)) as running:
+        running.wait_until(ready=True, version=first)
+        second = release(toy_model, tmp_path / "elsewhere")
+        assert second > first
+        newer = tmp_path / "elsewhere" / str(second)
+        manifest, weights = newer / "manifest.json", next(newer.glob("variables/*.data*"))
+        as_released, whole = manifest.read_bytes(), weights.read_bytes()
+
+        # A name with a NUL is one that no system call takes.
+        manifest.write_bytes(as_released.replace(b'"saved_model.pb"', b'"saved_\\u0000model.pb"'))
+        newer = newer.rename(serving / str(second))
+        manifest, weights = newer / manifest.name, newer / "variables" / weights.name
+        assert _passed_over(running)["version"] == second
+        assert metric(running, "crackgate_model_passed_over_version") == second
+        assert f"version {second} is passed over" in running.log.read_text()
+
+        weights.write_bytes(bytes([whole[0] ^ 1]) + whole[1:])
+        manifest.write_bytes(as_released)
+        running.wait_until(ready=True, version=first, refused=second)
+        weights.write_bytes(whole)
+        running.wait_until(ready=True, version=second)
+        assert is_answering(running) and metric(running, "crackgate_model_passed_over_version") == 0
+
+
+def _passed_over(running: Service) -> dict[str, Any]:
+    patience = time.monotonic() + 60
+    while not (over := httpx.get(f"{running.url}/readyz").json()["passed_over"]):
+        assert time.monotonic() < patience
+        time.sleep(0.2)
+    return dict(over)
+
+
+def test_grpc_reads_no_message_of_a_client_without_the_token(tmp_path: Path) -> None:
+    import grpc
+    from tensorflow_serving.apis import predict_pb2, prediction_service_pb2_grpc
+
+    (tmp_path / "serving").mkdir()
+    arguments = ["--serving-dir", str(tmp_path / "serving"), "--token-env", "TOKEN", "--grpc-port", "0"]
+    with running_service(tmp_path, *arguments, TOKEN="0123456789abcdef") as running:
+        request = predict_pb2.PredictRequest()
+        request.inputs["image_bytes"].string_val.append(b"x" * (30 * 2**20))
+        process = psutil.Process(running.process.pid)
+        before, most = process.memory_info().rss, 0
+        with grpc.insecure_channel(running.grpc) as channel:
+            stub = prediction_service_pb2_grpc.PredictionServiceStub(channel)
+            asked = [stub.Predict.future(request, timeout=60) for _ in range(20)]
+            while not all(call.done() for call in asked):
+                most = max(most, process.memory_info().rss)
+                time.sleep(0.02)
+            assert {call.code() for call in asked} == {grpc.StatusCode.UNAUTHENTICATED}
+            assert most - before < 100 * 2**20
+            with pytest.raises(grpc.RpcError) as raised:
+                stub.Predict(predict_pb2.PredictRequest(), metadata=[("authorization", "Bearer 0123456789abcdef")])
+            assert raised.value.code() is grpc.StatusCode.NOT_FOUND

@@ -73,3 +73,15 @@ def test_photographs_of_any_size_are_taken() -> None:
         buffer = io.BytesIO()
         Image.fromarray(noise(side, side + 3, 3)).save(buffer, "JPEG")
         assert canonical_image(buffer.getvalue(), ImageLimits()).height == side
+
+
+@pytest.mark.parametrize(("scans", "side", "passes"), [(16, 4000, True), (200, 4000, False), (200, 400, True)])
+def test_scans_that_would_take_minutes_are_refused_before_one_is_read(scans: int, side: int, passes: bool) -> None:
+    picture = encode(Image.new("RGB", (side, side), (90, 90, 90)), "JPEG", progressive=True)
+    last = picture.rindex(b"\xff\xda")
+    data = picture[:-2] + picture[last:-2] * (scans - picture.count(b"\xff\xda")) + _END
+    if passes:
+        assert canonical_image(data, ImageLimits()) is not None
+        return
+    rejection = rejection_of(data)
+    assert rejection.reason == "too large" and f"200 scans of {side * side} pixels" in rejection.detail

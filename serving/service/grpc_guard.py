@@ -1,0 +1,67 @@
+"""Checks of every gRPC request before its message is read: token, size, time; and the memory of all of them."""
+
+import asyncio
+import hmac
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any
+
+import grpc
+
+from serving.service.errors import Code, ServiceError
+from serving.service.request_memory import RequestMemory
+from serving.service.settings import Limits
+
+# Probes have no token.
+_HEALTH = "/grpc.health.v1.Health/"
+
+
+class GrpcGuard(grpc.aio.ServerInterceptor):
+    """Reads messages as streams: gRPC would read a plain request's message before it asks anybody.
+
+    As many messages are read at one time as fit into the memory at their largest; others wait for their turn.
+    """
+
+    def __init__(self, token: bytes | None, limits: Limits, memory: RequestMemory):
+        self._token, self._limits, self._memory = token, limits, memory
+        self._reading = asyncio.Semaphore(max(1, limits.buffered_bytes // limits.request_bytes))
+
+    async def intercept_service(
+        self, continuation: Callable[[Any], Awaitable[Any]], details: grpc.HandlerCallDetails
+    ) -> Any:
+        """See gRPC."""
+        handler = await continuation(details)
+        if handler is None or handler.unary_unary is None:
+            return handler
+
+        async def answer(messages: AsyncIterator[bytes], context: Any) -> Any:
+            try:
+                self._check_token(details)
+                with self._memory.holding() as held:
+                    message = await self._read(messages)
+                    held.add(len(message))
+                    return await handler.unary_unary(handler.request_deserializer(message), context)
+            except ServiceError as error:
+                await context.abort(getattr(grpc.StatusCode, error.code.name), error.message)
+
+        return grpc.stream_unary_rpc_method_handler(answer, None, handler.response_serializer)
+
+    def _check_token(self, details: grpc.HandlerCallDetails) -> None:
+        if self._token is None or details.method.startswith(_HEALTH):
+            return
+        given = dict(details.invocation_metadata or ()).get("authorization", "")
+        if not hmac.compare_digest(str(given).encode(), b"Bearer " + self._token):
+            raise ServiceError(
+                Code.UNAUTHENTICATED, "send the service's token as metadata 'authorization: Bearer <token>'"
+            )
+
+    async def _read(self, messages: AsyncIterator[bytes]) -> bytes:
+        seconds = self._limits.receive_seconds
+        try:
+            async with asyncio.timeout(seconds), self._reading:
+                async for message in messages:
+                    return message
+        except TimeoutError:
+            raise ServiceError(
+                Code.DEADLINE_EXCEEDED, f"the message did not arrive within {seconds:g} s; try again later"
+            ) from None
+        raise ServiceError(Code.INVALID_ARGUMENT, "the request has no message")
