@@ -11,6 +11,7 @@ from crackgate.contracts import stored_example
 from crackgate.contracts.card import NotAReleaseError, ReleaseCard
 from crackgate.contracts.engine_choice import EngineChoice
 from crackgate.contracts.model_files import CARD_FILE, MODEL_VERSION_FILE, NETWORK_FILES, WARMUP_FILE
+from crackgate.import_lock import import_alone
 from crackgate.model.local_decoding import Decoder, LocalDecoder
 from crackgate.model.network import Network, OpenVinoNetwork, check_agreement
 from crackgate.model.outputs import network_function
@@ -55,9 +56,7 @@ def _has_gpu() -> bool:
     """Whether TensorFlow would compute on a GPU; it is not asked where no driver shows one."""
     if not any(Path("/dev").glob("nvidia[0-9]*")):
         return False
-    import tensorflow as tf
-
-    return bool(tf.config.list_physical_devices("GPU"))
+    return bool(import_alone("tensorflow").config.list_physical_devices("GPU"))
 
 
 def _convert(folder: Path, card: ReleaseCard, saved: SavedModel) -> Network:
