@@ -42,7 +42,7 @@ def main() -> None:
         for name, share in (("sound", 0.0), ("cracked", 0.3)):
             file = Path(folder) / f"{name}.jpg"
             file.write_bytes(_photograph(files, share))
-            pixels, reading = _timed(partial(read_photograph, file))
+            pixels, reading = _timed(partial(read_photograph, file, model.limits))
             grid = lay_grid(_WIDTH, _HEIGHT, _SIDE, model.image_size, _OVERLAP)
             scaled, scaling = _timed(partial(scale, pixels, grid))
             rounds = [_timed(partial(score_tiles, model, scaled, grid))[1] for _ in range(arguments.rounds)]
