@@ -1,4 +1,4 @@
-"""TensorFlow Serving's gRPC interface: Predict, GetModelMetadata and GetModelStatus."""
+"""TensorFlow Serving's gRPC interface: Predict, GetModelMetadata and GetModelStatus; and gRPC's health service."""
 
 import logging
 import time
@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 
 import grpc
 import tensorflow as tf
+from grpc_health.v1 import health_pb2, health_pb2_grpc
 from tensorflow_serving.apis import (
     get_model_metadata_pb2,
     get_model_status_pb2,
@@ -21,6 +22,7 @@ from serving.service.errors import ServiceError, invalid, shortened, unknown_mod
 from serving.service.grpc_guard import GrpcGuard
 from serving.service.metrics import Metrics
 from serving.service.model_reports import report_metadata, report_status
+from serving.service.model_versions import ModelVersions
 from serving.service.predictor import Predictor
 from serving.service.request_memory import RequestMemory
 from serving.service.rest_payload import DEFAULT_SIGNATURE
@@ -48,6 +50,7 @@ def build_server(
     interface = _Interface(settings, predictor, metrics)
     prediction_service_pb2_grpc.add_PredictionServiceServicer_to_server(interface, server)
     model_service_pb2_grpc.add_ModelServiceServicer_to_server(interface, server)
+    health_pb2_grpc.add_HealthServicer_to_server(_Health(predictor.versions, settings.name), server)
     host = f"[{settings.host}]" if ":" in settings.host else settings.host
     try:
         return server, server.add_insecure_port(f"{host}:{settings.grpc_port}")
@@ -56,6 +59,21 @@ def build_server(
             f"cannot listen at {settings.host}, gRPC port {settings.grpc_port}: choose another --grpc-port "
             "(0 takes any free one)"
         ) from None
+
+
+class _Health(health_pb2_grpc.HealthServicer):
+    """Says of the service as a whole, and of its model by name, whether a version answers."""
+
+    def __init__(self, versions: ModelVersions, name: str):
+        self._versions, self._names = versions, ("", name)
+
+    async def Check(  # noqa: N802
+        self, request: health_pb2.HealthCheckRequest, context: Any
+    ) -> health_pb2.HealthCheckResponse:
+        if request.service not in self._names:
+            await context.abort(grpc.StatusCode.NOT_FOUND, f"unknown service {shortened(request.service)!r}")
+        status = health_pb2.HealthCheckResponse
+        return status(status=status.NOT_SERVING if self._versions.served is None else status.SERVING)
 
 
 class _Interface(

@@ -93,12 +93,13 @@ def _leave() -> None:
 async def _serve_grpc(
     settings: ServiceSettings, predictor: Predictor, memory: RequestMemory, metrics: Metrics, host: str
 ) -> None:
-    # TensorFlow comes with it: HTTP answers before that.
-    module = await asyncio.to_thread(import_alone, "serving.service.grpc_interface")
     try:
+        # TensorFlow comes with it: HTTP answers before that.
+        module = await asyncio.to_thread(import_alone, "serving.service.grpc_interface")
         server, port = module.build_server(settings, predictor, memory, metrics)
-    except SettingsError as error:
-        log.error("%s", error)
+    # Half a service would look like a whole one.
+    except Exception as error:
+        log.error("gRPC cannot be served: %s", error, exc_info=not isinstance(error, SettingsError))
         signal.raise_signal(signal.SIGTERM)
         return
     await server.start()

@@ -139,6 +139,7 @@ def test_status_and_metadata_are_tensorflow_servings_protos(service: Service, se
 def test_grpc_is_tensorflow_servings(service: Service, serving_dir: Path) -> None:
     import grpc
     import tensorflow as tf
+    from grpc_health.v1 import health_pb2, health_pb2_grpc
     from tensorflow_serving.apis import (
         get_model_metadata_pb2,
         get_model_status_pb2,
@@ -175,6 +176,8 @@ def test_grpc_is_tensorflow_servings(service: Service, serving_dir: Path) -> Non
 
         status = get_model_status_pb2.GetModelStatusRequest()
         status.model_spec.name = "crackgate"
+        health = health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest(service="crackgate"))
+        assert health.status == health_pb2.HealthCheckResponse.SERVING
         stub = model_service_pb2_grpc.ModelServiceStub(channel)
         assert stub.GetModelStatus(status, timeout=30).model_version_status[0].state == 30  # AVAILABLE
 

@@ -200,6 +200,7 @@ def _passed_over(running: Service) -> dict[str, Any]:
 
 def test_grpc_reads_no_message_of_a_client_without_the_token(tmp_path: Path) -> None:
     import grpc
+    from grpc_health.v1 import health_pb2, health_pb2_grpc
     from tensorflow_serving.apis import predict_pb2, prediction_service_pb2_grpc
 
     (tmp_path / "serving").mkdir()
@@ -220,3 +221,10 @@ def test_grpc_reads_no_message_of_a_client_without_the_token(tmp_path: Path) -> 
             with pytest.raises(grpc.RpcError) as raised:
                 stub.Predict(predict_pb2.PredictRequest(), metadata=[("authorization", "Bearer 0123456789abcdef")])
             assert raised.value.code() is grpc.StatusCode.NOT_FOUND
+            health = health_pb2_grpc.HealthStub(channel)
+            for name in ("", "crackgate"):
+                answer = health.Check(health_pb2.HealthCheckRequest(service=name), timeout=30)
+                assert answer.status == health_pb2.HealthCheckResponse.NOT_SERVING
+            with pytest.raises(grpc.RpcError) as raised:
+                health.Check(health_pb2.HealthCheckRequest(service="x" * 1000), timeout=30)
+            assert raised.value.code() is grpc.StatusCode.NOT_FOUND and len(raised.value.details()) < 200
