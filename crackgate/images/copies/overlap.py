@@ -33,15 +33,22 @@ _NUMBERS = re.compile(rb"\d+")
 
 
 def name_codes(path: bytes) -> list[int]:
-    """Codes below 2^34 of an image's place in a sequence; images with near numbers share one, in any folder."""
-    stem = path.rpartition(b"/")[2].rpartition(b".")[0]
+    """Codes below 2^34 of an image's place in a sequence; images with near numbers share one, in any folder.
+
+    Those of one folder share another one, and so do those of folders of one name, such as a video's in two classes. Of
+    many videos with equal names, each in its folder, too many images share the first one to compare them all.
+    """
+    folder, _, name = path.rpartition(b"/")
+    stem = name.rpartition(b".")[0]
+    folders = sorted({b"", folder, folder.rpartition(b"/")[2]})
     codes = []
     for place, found in enumerate(list(_NUMBERS.finditer(stem))[:-3:-1]):
         others, number = stem[: found.start()] + b"\0" + stem[found.end() :], int(found[0])
         for stride in (stride for stride in _STRIDES if number % stride == 0):
             for turn, start in enumerate((0, _NEAR // 2)):
                 bucket = (number // stride + start) // _NEAR
-                codes.append((2 * place + turn) << 32 | zlib.crc32(others + b"\0%d %d" % (stride, bucket)))
+                said = others + b"\0%d %d\0" % (stride, bucket)
+                codes += [(2 * place + turn) << 32 | zlib.crc32(said + within) for within in folders]
     return codes
 
 

@@ -141,6 +141,28 @@ def test_a_walk_along_a_wall_becomes_one_group_and_other_images_none() -> None:
         assert_that(pictures | beam.Distinct(), equal_to(sorted(expected)))
 
 
+@pytest.mark.parametrize("layout", ["Crack/clip{}", "clip{}/Crack", "site{}/clip"])
+def test_many_videos_with_equal_names_are_told_apart_by_their_folders(layout: str) -> None:
+    walls = [_wall(seed, 420) for seed in range(8)]
+    images = {
+        f"{layout.format(video)}/frame_{number:04d}.jpg": _part(wall, 70 * number, 10)
+        for video, wall in enumerate(walls)
+        for number in range(4)
+    }
+    table = pack(list(images.values()), [name.encode() for name in images])
+    with _pipeline() as pipeline:
+        similar = (pipeline | beam.Create([table]) | FindOverlaps(3))["similar"]
+        centres = similar | GroupCopies(3, LONG_CHAIN_ROUNDS)
+        sizes = centres | beam.FlatMapTuple(lambda _, edges: to_bytes(edges[1])) | beam.combiners.Count.PerElement()
+        assert_that(sizes | beam.Values(), equal_to([3] * len(walls)))
+
+
+def test_a_video_whose_frames_are_in_two_classes_is_compared_among_many() -> None:
+    assert len(set(name_codes(b"Crack/clip 1/0008.jpg")) & set(name_codes(b"Sound/clip 1/0009.jpg"))) > len(
+        set(name_codes(b"Crack/clip 1/0008.jpg")) & set(name_codes(b"Sound/clip 2/0009.jpg"))
+    )
+
+
 def test_a_chain_of_thousands_of_frames_is_joined() -> None:
     names = [number.to_bytes(4, "big") + bytes(12) for number in np.random.default_rng(0).permutation(3000).tolist()]
     pairs = [tuple(sorted(pair)) for pair in pairwise(names)]
