@@ -52,11 +52,16 @@ def find_scale(rows: list[Row]) -> ScaleFindings:
                 split=split,
                 images=sum(count for *_, count, _ in outside),
                 of=totals[split],
-                named=[f"{path!r} ({width}x{height})" for _, width, height, _, path in outside[:_NAMED]],
+                named=[_name(*row[1:]) for row in outside[:_NAMED]],
             )
             for split, outside in sorted(refused.items())
         ],
     )
+
+
+def _name(width: int, height: int, count: int, path: str) -> str:
+    others = f" and {count - 1} more" if count > 1 else ""
+    return f"{path!r} ({width}x{height}){others}"
 
 
 def _by_size(_group: bytes, image: SampledImage) -> tuple[tuple[str, int, int], bytes]:

@@ -66,14 +66,19 @@ class TrainedScale(BaseModel):
         return round(side * self.elongations.median), side
 
     @property
-    def refusal(self) -> str:
-        """Why an image is refused; both "{}" stand for its width and its height."""
+    def allowed_in_words(self) -> str:
+        """For instance "sides of 152 to 340 and shapes up to 1.5 to 1"."""
         low, high = self.allowed_sides
         squarest, longest = self.allowed_elongations
         shape = f"up to {longest:.3g} to 1" if squarest == 1 else f"from {squarest:.3g} to 1 up to {longest:.3g} to 1"
+        return f"sides of {low} to {high} and shapes {shape}"
+
+    @property
+    def refusal(self) -> str:
+        """Why an image is refused; both "{}" stand for its width and its height."""
         return (
-            f"out of scale: {{}}x{{}} pixels, allowed are sides of {low} to {high} and shapes {shape}, since the model "
-            f"was trained on {self.in_words()}: 'crackgate inspect' looks at a larger photograph tile by tile"
+            f"out of scale: {{}}x{{}} pixels, allowed are {self.allowed_in_words}, since the model was trained on "
+            f"{self.in_words()}: 'crackgate inspect' looks at a larger photograph tile by tile"
         )
 
     def takes(self, width: int, height: int) -> bool:

@@ -11,7 +11,7 @@ class OutOfScale(BaseModel):
     Attributes:
         images: How many.
         of: Images of the split.
-        named: Some of them, as "'path' (width x height)".
+        named: One of each of up to five sizes, as "'path' (width x height)", with the number of others of its size.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -42,8 +42,9 @@ class ScaleFindings(BaseModel):
         low, high = self.trained.allowed_sides
         return [
             f"split {part.split!r}: {part.images} of {part.of} images are out of the scale of the training images, "
-            f"which have {self.trained.in_words()}; the model would refuse them, and take sides of {low} to {high} and "
-            f"shapes up to {self.trained.allowed_elongations[1]:.3g} to 1: {', '.join(part.named)}; cut them into "
-            f"tiles of about {self.trained.tile} pixels, remove them, or train on such images, too"
+            f"which have {self.trained.in_words()}; the model would refuse them, and take "
+            f"{self.trained.allowed_in_words}: {', '.join(part.named)}; cut them into tiles of about "
+            f"{self.trained.tile} pixels, remove them, train on such images, too, or have those of other sides "
+            f"rejected by name in every split (data.min_side = {low}, data.max_pixels = {high * high})"
             for part in self.outside
         ]

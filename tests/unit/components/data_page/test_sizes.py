@@ -18,11 +18,17 @@ def test_images_of_other_splits_that_are_out_of_scale_are_counted_and_named() ->
     assert found.trained.sides.median == 100 and found.trained.elongations.largest == 2
     assert found.outside == [
         OutOfScale(split="eval", images=1, of=1, named=["'Positive/small.jpg' (30x30)"]),
-        OutOfScale(split="test", images=3, of=9, named=["'Positive/big.jpg' (4000x3000)"]),
+        OutOfScale(split="test", images=3, of=9, named=["'Positive/big.jpg' (4000x3000) and 2 more"]),
     ]
     small, big = found.faults()
     assert "split 'test': 3 of 9 images are out of the scale" in big and "take sides of 67 to 300" in big
+    assert "(data.min_side = 67, data.max_pixels = 90000)" in big
     assert "'Positive/small.jpg' (30x30); cut them into tiles of about 100 pixels, remove them" in small
+
+
+def test_the_shapes_of_a_fault_are_those_that_the_model_takes() -> None:
+    (fault,) = find_scale([("train", 200, 50, 9, "a.jpg"), ("test", 120, 60, 1, "b.jpg")]).faults()
+    assert "take sides of 34 to 300 and shapes from 2.67 to 1 up to 6 to 1: 'b.jpg' (120x60);" in fault
 
 
 def test_images_of_one_scale_have_no_fault_and_no_warning() -> None:
