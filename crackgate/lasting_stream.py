@@ -1,4 +1,4 @@
-"""Text of which nothing depends: for a terminal, a pipe whose reader goes, or a log on a disk that may be full."""
+"""Text on which nothing depends: for a terminal, a pipe whose reader goes, or a log on a disk that may be full."""
 
 import os
 from io import TextIOWrapper

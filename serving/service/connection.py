@@ -46,7 +46,7 @@ def bounded_by(limits: Limits) -> type[HttpToolsProtocol]:
                 self._refuse(http.HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
 
         def on_body(self, body: bytes) -> None:
-            """What follows is counted anew: it may be a trailer without an end."""
+            """Counts anew: a trailer without an end may follow."""
             self._header_bytes = 0
             super().on_body(body)
 

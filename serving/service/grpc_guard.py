@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
 import grpc
+from google.protobuf.message import DecodeError
 
 from serving.service.errors import Code, ServiceError
 from serving.service.request_memory import RequestMemory
@@ -18,35 +19,41 @@ _HEALTH = "/grpc.health.v1.Health/"
 class GrpcGuard(grpc.aio.ServerInterceptor):
     """Reads messages as streams: gRPC would read a plain request's message before it asks anybody.
 
-    As many messages are read at one time as fit into the memory at their largest; others wait for their turn.
+    As many messages are read at one time as fit into the memory at their largest; others wait for their turn. Probes
+    wait for each other alone. Only methods of one message and one answer are there.
     """
 
     def __init__(self, token: bytes | None, limits: Limits, memory: RequestMemory):
         self._token, self._limits, self._memory = token, limits, memory
-        self._reading = asyncio.Semaphore(max(1, limits.buffered_bytes // limits.request_bytes))
+        at_once = max(1, limits.buffered_bytes // limits.request_bytes)
+        # Probes have no token: a slow one must not keep out those who have it.
+        self._requests, self._probes = asyncio.Semaphore(at_once), asyncio.Semaphore(at_once)
 
     async def intercept_service(
         self, continuation: Callable[[Any], Awaitable[Any]], details: grpc.HandlerCallDetails
     ) -> Any:
         """See gRPC."""
         handler = await continuation(details)
+        # gRPC would read the message of a stream, such as the health service's Watch, before it asks anybody.
         if handler is None or handler.unary_unary is None:
-            return handler
+            return None
+        is_probe = details.method.startswith(_HEALTH)
 
         async def answer(messages: AsyncIterator[bytes], context: Any) -> Any:
             try:
-                self._check_token(details)
+                if not is_probe:
+                    self._check_token(details)
                 with self._memory.holding() as held:
-                    message = await self._read(messages)
+                    message = await self._read(messages, self._probes if is_probe else self._requests)
                     held.add(len(message))
-                    return await handler.unary_unary(handler.request_deserializer(message), context)
+                    return await handler.unary_unary(_parsed(message, handler.request_deserializer), context)
             except ServiceError as error:
                 await context.abort(getattr(grpc.StatusCode, error.code.name), error.message)
 
         return grpc.stream_unary_rpc_method_handler(answer, None, handler.response_serializer)
 
     def _check_token(self, details: grpc.HandlerCallDetails) -> None:
-        if self._token is None or details.method.startswith(_HEALTH):
+        if self._token is None:
             return
         given = dict(details.invocation_metadata or ()).get("authorization", "")
         if not hmac.compare_digest(str(given).encode(), b"Bearer " + self._token):
@@ -54,10 +61,10 @@ class GrpcGuard(grpc.aio.ServerInterceptor):
                 Code.UNAUTHENTICATED, "send the service's token as metadata 'authorization: Bearer <token>'"
             )
 
-    async def _read(self, messages: AsyncIterator[bytes]) -> bytes:
+    async def _read(self, messages: AsyncIterator[bytes], turns: asyncio.Semaphore) -> bytes:
         seconds = self._limits.receive_seconds
         try:
-            async with asyncio.timeout(seconds), self._reading:
+            async with asyncio.timeout(seconds), turns:
                 async for message in messages:
                     return message
         except TimeoutError:
@@ -65,3 +72,10 @@ class GrpcGuard(grpc.aio.ServerInterceptor):
                 Code.DEADLINE_EXCEEDED, f"the message did not arrive within {seconds:g} s; try again later"
             ) from None
         raise ServiceError(Code.INVALID_ARGUMENT, "the request has no message")
+
+
+def _parsed(message: bytes, parse: Callable[[bytes], Any]) -> Any:
+    try:
+        return parse(message)
+    except DecodeError:
+        raise ServiceError(Code.INVALID_ARGUMENT, "the message is none that this method takes") from None

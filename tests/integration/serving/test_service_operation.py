@@ -6,7 +6,9 @@ import shutil
 import socket
 import subprocess
 import sys
+import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -228,3 +230,36 @@ def test_grpc_reads_no_message_of_a_client_without_the_token(tmp_path: Path) -> 
             with pytest.raises(grpc.RpcError) as raised:
                 health.Check(health_pb2.HealthCheckRequest(service="x" * 1000), timeout=30)
             assert raised.value.code() is grpc.StatusCode.NOT_FOUND and len(raised.value.details()) < 200
+            with pytest.raises(grpc.RpcError) as raised:
+                next(health.Watch(health_pb2.HealthCheckRequest(), timeout=30))
+            assert raised.value.code() is grpc.StatusCode.UNIMPLEMENTED
+
+
+def test_probes_that_send_nothing_keep_out_no_request_with_the_token(tmp_path: Path) -> None:
+    import grpc
+    from tensorflow_serving.apis import predict_pb2, prediction_service_pb2_grpc
+
+    (tmp_path / "serving").mkdir()
+    arguments = ["--serving-dir", str(tmp_path / "serving"), "--token-env", "TOKEN", "--grpc-port", "0"]
+    token = [("authorization", "Bearer 0123456789abcdef")]
+    with (
+        running_service(tmp_path, *arguments, TOKEN="0123456789abcdef") as running,
+        grpc.insecure_channel(running.grpc) as channel,
+    ):
+        silent, ended = channel.stream_unary("/grpc.health.v1.Health/Check"), threading.Event()
+        waiting = [silent.future(_nothing_until(ended)) for _ in range(20)]
+        stub = prediction_service_pb2_grpc.PredictionServiceStub(channel)
+        with pytest.raises(grpc.RpcError) as raised:
+            stub.Predict(predict_pb2.PredictRequest(), metadata=token, timeout=10)
+        assert raised.value.code() is grpc.StatusCode.NOT_FOUND
+        assert not any(call.done() for call in waiting)
+        ended.set()
+        bytes_alone = channel.unary_unary("/tensorflow.serving.PredictionService/Predict")
+        with pytest.raises(grpc.RpcError) as raised:
+            bytes_alone(b"no message", metadata=token, timeout=10)
+        assert raised.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+
+
+def _nothing_until(ended: threading.Event) -> Iterator[bytes]:
+    ended.wait(60)
+    yield from ()
