@@ -42,10 +42,11 @@ def find_images(arguments: Iterable[str], output: Path | None = None) -> Iterato
         arguments: Files, folders and patterns in the shell's manner, with ** for any folders. A folder, and one that a
             pattern without ** matches, stands for every file below it. Of a folder, never all paths are held at once.
             A file of that literal name makes it no pattern.
-        output: File or folder that receives the results; it is left out, with all below it.
+        output: File or folder that receives the results, or a link to it; it is left out, with all below it.
     """
+    places = set() if output is None else {output.parent.resolve() / output.name, output.resolve()}
     for file in _find_all(arguments):
-        if output is None or not _is_output(file, output):
+        if not any(_is_output(file, place) for place in places):
             yield file
 
 
@@ -82,5 +83,5 @@ def _is_output(file: Path, output: Path) -> bool:
     # The name is compared first: resolving every path would cost more than listing it.
     if output.name not in str(file):
         return False
-    place, target = file.parent.resolve() / file.name, output.resolve()
-    return place == target or target in place.parents or is_partial_of(place, target)
+    place = file.parent.resolve() / file.name
+    return place == output or output in place.parents or is_partial_of(place, output)

@@ -77,6 +77,10 @@ def test_the_output_is_no_input(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     assert found(".", "in/rows.csv") == every - {"in/rows.csv"}
     assert found(".", "rows") == every - {"rows/part.jsonl"}
     assert found(".", "new.csv") == every
+    # A link to the output is as little an input as what is written behind it.
+    (tmp_path / "latest").symlink_to("rows.csv")
+    assert found(".", "latest") == every - own
+    assert found(".", "rows.csv") == every - own | {"latest"}
     with pytest.raises(NoSuchInputError, match=r"no file to read in 'rows\.csv'"):
         check_inputs(["rows.csv"], Path("rows.csv"))
 
