@@ -95,7 +95,7 @@ def table_console() -> Console:
 
 
 def _width(descriptor: int) -> int:
-    if (columns := os.environ.get("COLUMNS", "")).isdecimal():
+    if (columns := os.environ.get("COLUMNS", "")).isdecimal() and int(columns) > 0:
         return int(columns)
     return os.get_terminal_size(descriptor).columns or _UNBOUNDED if os.isatty(descriptor) else _UNBOUNDED
 

@@ -5,10 +5,9 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
-from crackgate.runs.workspace import Workspace, WorkspaceBusyError, WorkspaceMovedError
-from crackgate_cli.options import EXIT_FAILED, EXIT_USAGE, JsonOption, WorkspaceOption, fail
+from crackgate.runs.workspace import Workspace, WorkspaceBusyError, WorkspaceMovedError, WorkspaceUnusableError
+from crackgate_cli.options import EXIT_FAILED, EXIT_USAGE, JsonOption, WorkspaceOption, fail, note, table_console
 
 
 def prune(
@@ -30,10 +29,12 @@ def prune(
     from crackgate_cli.tables.leftovers import print_leftovers
 
     try:
-        with place.locked():
+        with place.locked() as warning:
+            if warning:
+                note(warning)
             leftovers = find_leftovers(place)
             problems = [] if dry_run else remove_leftovers(place, leftovers)
-    except (WorkspaceBusyError, WorkspaceMovedError) as error:
+    except (WorkspaceBusyError, WorkspaceMovedError, WorkspaceUnusableError) as error:
         fail(str(error), EXIT_USAGE)
     except (ManifestError, MetadataError) as error:
         fail(f"nothing was removed: {error}", EXIT_FAILED)
@@ -42,6 +43,6 @@ def prune(
     if as_json:
         print(json.dumps([{**vars(each), "path": str(each.path)} for each in leftovers], indent=2))
     else:
-        print_leftovers(Console(), leftovers, dry_run)
+        print_leftovers(table_console(), leftovers, dry_run)
     if problems:
         fail("; ".join(problems), EXIT_FAILED)

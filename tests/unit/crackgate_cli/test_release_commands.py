@@ -54,6 +54,11 @@ def answer(*arguments: object, code: int = 0) -> Any:
     return json.loads(call(*arguments, "--json", code=code).stdout)
 
 
+def test_a_width_of_no_columns_hides_nothing(serving: Path, numbers: list[str]) -> None:
+    result = CliRunner().invoke(app, ["versions", "--workspace", str(serving.parent)], env={"COLUMNS": "0"})
+    assert result.exit_code == 0 and all(number in result.stdout for number in numbers)
+
+
 def test_versions_are_listed_the_newest_first_with_what_befell_them(serving: Path, numbers: list[str]) -> None:
     here = ("--workspace", serving.parent)
     assert [row["version"] for row in answer("versions", *here)] == [int(number) for number in reversed(numbers)]

@@ -131,3 +131,6 @@ def test_nothing_is_removed_during_a_run_or_without_a_readable_record(recorded: 
     assert present(recorded) == before
     result = CliRunner().invoke(app, ["prune", "--workspace", str(tmp_path / "absent")])
     assert result.exit_code == 2 and "where no run has been" in result.stderr and not (tmp_path / "absent").exists()
+    shutil.copytree(recorded.workspace.root, tmp_path / "spans [2026]")
+    result = CliRunner().invoke(app, ["prune", "--workspace", str(tmp_path / "spans [2026]")])
+    assert result.exit_code == 2 and "TFX needs a path without" in result.stderr
