@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from crackgate.contracts import stored_example
-from crackgate.contracts.card import NotAReleaseError, ReleaseCard
+from crackgate.contracts.card import ReleaseCard
 from crackgate.contracts.engine_choice import EngineChoice
 from crackgate.contracts.model_files import CARD_FILE, MODEL_VERSION_FILE, NETWORK_FILES, WARMUP_FILE
 from crackgate.import_lock import import_alone
@@ -17,7 +17,6 @@ from crackgate.model.network import Network, OpenVinoNetwork, check_agreement
 from crackgate.model.outputs import network_function
 from crackgate.model.saved_model import SavedModel
 from crackgate.model.stored_network import convert_network, has_network, read_network
-from crackgate.releases.verification import find_altered
 
 log = logging.getLogger("crackgate")
 
@@ -28,19 +27,14 @@ _COMPARED = 8
 def build_engine(folder: Path, card: ReleaseCard, saved: SavedModel, choice: EngineChoice) -> tuple[Decoder, Network]:
     """Returns the fastest decoder and network that give the answers of a version's SavedModel.
 
-    The log says which. Raises NotAReleaseError where the stored network is not the one that was released, or where the
-    SavedModel is needed and cannot be loaded.
+    The log says which. Raises NotAReleaseError where the stored network, the card or the number is not as it was
+    released, or where the SavedModel is needed and cannot be loaded.
     """
+    saved.check({*map(str, NETWORK_FILES), str(CARD_FILE), str(MODEL_VERSION_FILE)})
     if choice is EngineChoice.TENSORFLOW or _has_gpu():
         # Loaded at once: a release that cannot be used is refused before the first image.
         assert saved.loaded
         return saved, saved
-    own = {*map(str, NETWORK_FILES), str(CARD_FILE), str(MODEL_VERSION_FILE)}
-    if problems := find_altered(folder, own):
-        raise NotAReleaseError(
-            f"{str(folder)!r} is not as it was released: {'; '.join(problems)}; see 'crackgate verify', and go back to "
-            "another version with 'crackgate rollback'"
-        )
     if has_network(folder):
         try:
             return LocalDecoder(card), read_network(folder)

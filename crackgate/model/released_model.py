@@ -101,8 +101,11 @@ class ReleasedModel:
         # TensorFlow decides where the engine's rounding could turn the decision: the gate judged TensorFlow.
         doubtful = _doubtful(outputs, self.decision) & np.array([not error for error in errors])
         if self._network is not self._saved and doubtful.any():
-            pixels, _ = self._saved.decode([images[row] for row in np.flatnonzero(doubtful)])
+            rows = np.flatnonzero(doubtful)
+            pixels, faults = self._saved.decode([images[row] for row in rows])
             outputs.replace_rows(doubtful, self._saved.start(pixels)())
+            for row, fault in zip(rows, faults, strict=True):
+                errors[row] = fault
         scores, unfamiliarity = outputs
         labels = decide(scores, self.decision)
         positives = None if self.decision is None else self.decision.is_positive(scores)

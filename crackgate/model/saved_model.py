@@ -2,21 +2,24 @@
 
 import os
 import threading
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
 
 import numpy as np
 
 from crackgate.contracts.card import NotAReleaseError
 from crackgate.contracts.image_limits import ImageLimits
+from crackgate.contracts.model_files import CARD_FILE, MANIFEST_FILE
 from crackgate.images.image_file import canonical_bytes
 from crackgate.images.rejection import RejectedImageError
 from crackgate.import_lock import import_alone
 from crackgate.model.graph_operations import ForbiddenOperationError, check_operations
 from crackgate.model.network import Running
 from crackgate.model.outputs import as_outputs, network_function
+from crackgate.releases.manifest import Manifest, ManifestError, read_manifest
+from crackgate.releases.verification import find_altered
 
 # Functions that the SavedModel of a release has, beside its signatures.
 _FUNCTIONS = ("decode", "score_pixels")
@@ -28,19 +31,34 @@ class SavedModel:
     engine = "TensorFlow"
 
     def __init__(self, folder: Path, limits: ImageLimits):
-        """Takes a version's folder, and bounds on single images."""
+        """Takes a version's folder, and bounds on single images; raises NotAReleaseError for a broken manifest."""
         self._folder, self._limits = folder, limits
+        # Kept: a version is verified before it is used, and TensorFlow may load it hours later.
+        self._manifest = _read_manifest(folder)
         self._loaded: Any = None
         self._loading = threading.Lock()
         self._readers = ThreadPoolExecutor(os.cpu_count(), thread_name_prefix="reading images")
 
     @property
     def loaded(self) -> Any:
-        """TensorFlow's object, with the signatures; raises NotAReleaseError where it cannot be loaded."""
+        """TensorFlow's object, with the signatures; raises NotAReleaseError where it is altered or cannot be loaded."""
         with self._loading:
             if self._loaded is None:
+                if self._manifest is not None:
+                    self.check({name for name in self._manifest.files if PurePath(name).parts[0] != CARD_FILE.parts[0]})
                 self._loaded = _load(self._folder)
             return self._loaded
+
+    def check(self, names: Container[str]) -> None:
+        """Raises NotAReleaseError where one of these files is not as the version's manifest says.
+
+        A folder without a manifest was never released, and nothing is compared.
+        """
+        if self._manifest is not None and (problems := find_altered(self._folder, self._manifest, names)):
+            raise NotAReleaseError(
+                f"{str(self._folder)!r} is not as it was released: {'; '.join(problems)}; see 'crackgate verify', and "
+                "go back to another version with 'crackgate rollback'"
+            )
 
     def decode(self, images: Sequence[bytes]) -> tuple[np.ndarray, list[str]]:
         """See `Decoder`: brings each image into the form that ingest would have stored, and decodes that."""
@@ -65,6 +83,15 @@ class SavedModel:
             return canonical_bytes(image, self._limits), ""
         except RejectedImageError as rejection:
             return b"", str(rejection)
+
+
+def _read_manifest(folder: Path) -> Manifest | None:
+    if not os.path.lexists(folder / MANIFEST_FILE):
+        return None
+    try:
+        return read_manifest(folder)
+    except ManifestError as error:
+        raise NotAReleaseError(f"{error}; see 'crackgate verify'") from None
 
 
 def _load(folder: Path) -> Any:

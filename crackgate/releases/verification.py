@@ -66,7 +66,7 @@ def verify(folder: Path, public_key: PublicKey | None = None, version: int | Non
     problems = []
     if version is not None and manifest.version != version:
         problems.append(f"{MANIFEST_FILE} is that of version {manifest.version}, and this is version {version}")
-    problems += _compare_files(folder, manifest)
+    problems += find_altered(folder, manifest)
     if manifest.digest_content() != manifest.own_digest:
         problems.append(f"{MANIFEST_FILE} was altered: it does not have its own digest")
     elif digest_model(manifest.files) != manifest.model_digest:
@@ -79,17 +79,26 @@ def verify(folder: Path, public_key: PublicKey | None = None, version: int | Non
     return Finding(folder, manifest, problems, signature)
 
 
-def find_altered(folder: Path, names: Container[str]) -> list[str]:
-    """Compares some files of a version with its manifest: a sentence for each that is not as it was released.
-
-    A folder without a manifest was never released, and nothing is compared.
-    """
-    if not (folder / MANIFEST_FILE).exists():
-        return []
+def find_altered(folder: Path, manifest: Manifest, among: Container[str] | None = None) -> list[str]:
+    """Compares all files with a manifest, or those `among` some names: a sentence for each that differs."""
     try:
-        return _compare_files(folder, read_manifest(folder), names)
-    except ManifestError as error:
-        return [str(error)]
+        found = list_files(folder)
+    except OSError as error:
+        return [f"cannot list {str(folder)!r}: {error.strerror}"]
+    expected = manifest.files
+    if among is not None:
+        found = {name: status for name, status in found.items() if name in among}
+        expected = {name: entry for name, entry in expected.items() if name in among}
+    problems = [
+        problem for name, entry in sorted(expected.items()) for problem in _compare_file(folder, name, entry, found)
+    ]
+    for name in sorted(found.keys() - expected.keys()):
+        kind = other_kind(found[name])
+        what = f"is {kind}, not a regular file" if kind else "was added: the manifest does not name it"
+        problems.append(f"{_shown(name)} {what}")
+    if manifest.signing_key is None and os.path.lexists(folder / SIGNATURE_FILE):
+        problems.append(f"{SIGNATURE_FILE} was added: the manifest says that the release is not signed")
+    return problems
 
 
 def check_trusted(folder: Path, public_key: PublicKey | None = None, version: int | None = None) -> None:
@@ -114,28 +123,6 @@ def _serving_dir(folder: Path) -> Path:
     """The serving directory of a version; some folder for a version that lies elsewhere."""
     parent = folder.resolve().parent
     return parent.parent if parent.name == WITHDRAWN_FOLDER else parent
-
-
-def _compare_files(folder: Path, manifest: Manifest, among: Container[str] | None = None) -> list[str]:
-    """Compares all files, or those `among` some names."""
-    try:
-        found = list_files(folder)
-    except OSError as error:
-        return [f"cannot list {str(folder)!r}: {error.strerror}"]
-    expected = manifest.files
-    if among is not None:
-        found = {name: status for name, status in found.items() if name in among}
-        expected = {name: entry for name, entry in expected.items() if name in among}
-    problems = [
-        problem for name, entry in sorted(expected.items()) for problem in _compare_file(folder, name, entry, found)
-    ]
-    for name in sorted(found.keys() - expected.keys()):
-        kind = other_kind(found[name])
-        what = f"is {kind}, not a regular file" if kind else "was added: the manifest does not name it"
-        problems.append(f"{_shown(name)} {what}")
-    if manifest.signing_key is None and os.path.lexists(folder / SIGNATURE_FILE):
-        problems.append(f"{SIGNATURE_FILE} was added: the manifest says that the release is not signed")
-    return problems
 
 
 def _compare_file(folder: Path, name: str, entry: FileEntry, found: Mapping[str, os.stat_result]) -> Iterator[str]:

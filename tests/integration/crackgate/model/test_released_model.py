@@ -1,6 +1,7 @@
 """A released model answers as its SavedModel does, through whichever engine."""
 
 import io
+import json
 import shutil
 import threading
 from pathlib import Path
@@ -15,13 +16,19 @@ from crackgate.contracts.answer import Answer
 from crackgate.contracts.card import NotAReleaseError
 from crackgate.contracts.engine_choice import EngineChoice
 from crackgate.contracts.image_limits import ImageLimits
-from crackgate.contracts.model_files import MODEL_VERSION_FILE, NETWORK_CHECK_FILE, NETWORK_FILE, NETWORK_FILES
+from crackgate.contracts.model_files import (
+    CARD_FILE,
+    MODEL_VERSION_FILE,
+    NETWORK_CHECK_FILE,
+    NETWORK_FILE,
+    NETWORK_FILES,
+)
 from crackgate.images.image_file import canonical_image
 from crackgate.model import network
 from crackgate.model.decision import Decision
 from crackgate.model.outputs import Outputs, as_outputs
 from crackgate.model.released_model import ReleasedModel, load_released_model
-from crackgate.releases import production_version
+from crackgate.releases import Lineage, Release, production_version, publish
 from tests.helpers.image_files import SIXTEEN_BITS, SOURCES, grey_tiff
 from tests.helpers.toy_release import CLASSES, SIZE, THRESHOLD, export_toy, release
 
@@ -223,11 +230,38 @@ def test_a_version_whose_own_files_were_changed_is_refused(name: str, serving_di
     place = content.rindex(b"5") if name.endswith(".json") else len(content) // 2
     content[place] = ord("6") if name.endswith(".json") else content[place] ^ 1
     (folder / name).write_bytes(content)
-    with pytest.raises(NotAReleaseError, match=f"is not as it was released: {name} was altered"):
-        load_released_model(folder)
+    for engine in EngineChoice:
+        with pytest.raises(NotAReleaseError, match=f"is not as it was released: {name} was altered"):
+            load_released_model(folder, engine)
     (folder / name).unlink()
     with pytest.raises(NotAReleaseError, match=name):
         load_released_model(folder)
+
+
+def test_a_savedmodel_that_was_changed_before_it_is_needed_is_refused(serving_dir: Path, tmp_path: Path) -> None:
+    released, other = tmp_path / "1", tmp_path / "2"
+    for folder in (released, other):
+        shutil.copytree(production_version(serving_dir), folder)
+    model = load_released_model(released)
+    with (other / "saved_model.pb").open("ab") as content:
+        content.write(bytes(1))
+    # With a manifest made anew, as someone who can write there would.
+    other = publish(other, tmp_path / "serving", Release(lineage=Lineage(pipeline="toy", run_id="toy")))
+    shutil.copytree(other, released, dirs_exist_ok=True)
+    with pytest.raises(NotAReleaseError, match=r"is not as it was released: .*saved_model\.pb has \d+ bytes"):
+        assert model.loaded
+
+
+def test_the_savedmodels_refusal_of_a_doubtful_image_is_its_answer(tmp_path: Path) -> None:
+    export_toy(tmp_path, max_pixels=SIZE * SIZE - 1)
+    card = json.loads((tmp_path / CARD_FILE).read_text())
+    card["limits"]["max_pixels"] = SIZE * SIZE
+    (tmp_path / CARD_FILE).write_text(json.dumps(card))
+    (sure,) = load_released_model(tmp_path).answer([IMAGES[10]])
+    assert sure.error == ""
+    (tmp_path / CARD_FILE).write_text(json.dumps(card | {"threshold": sure.scores[1]}))
+    (doubtful,) = load_released_model(tmp_path).answer([IMAGES[10]])
+    assert doubtful.error.startswith("too large: 1024 pixels") and doubtful.is_positive and not any(doubtful.scores)
 
 
 def test_a_network_that_was_added_to_a_release_is_refused(toy_model: Path, tmp_path: Path) -> None:
