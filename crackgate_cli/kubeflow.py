@@ -10,7 +10,7 @@ from crackgate.config.configuration import Config, ConfigError, load_config
 from crackgate.config.kubeflow import SIGNING_FOLDER, below, check_path
 from crackgate.gate.rules import gate_rules
 from crackgate.runs.log_file import silence_output
-from crackgate.runs.workspace import Workspace, WorkspaceBusyError, WorkspaceMovedError
+from crackgate.runs.workspace import Workspace, WorkspaceBusyError, WorkspaceMovedError, WorkspaceUnusableError
 from crackgate_cli.options import (
     EXIT_FAILED,
     EXIT_USAGE,
@@ -151,7 +151,7 @@ def run_local_command(
     try:
         check_file(pipeline)
         summary = run_on_this_machine(pipeline, data.resolve(), place, pushed_to)
-    except (BackendRefusalError, WorkspaceMovedError) as error:
+    except (BackendRefusalError, WorkspaceMovedError, WorkspaceUnusableError) as error:
         fail(str(error), EXIT_USAGE)
     except (WorkspaceBusyError, LocalRunError) as error:
         fail(str(error), EXIT_FAILED)

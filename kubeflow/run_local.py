@@ -35,8 +35,11 @@ def run_on_this_machine(file: Path, data: Path, workspace: Workspace, serving: P
         LocalRunError: Not even the report could be made.
         WorkspaceBusyError: Another run holds the workspace.
         WorkspaceMovedError: The workspace was made elsewhere.
+        WorkspaceUnusableError: The workspace cannot be written to.
     """
-    with workspace.locked():
+    with workspace.locked() as warning:
+        if warning:
+            print(f"warning: {warning}")
         folder = workspace.create_run_folder()
         parameters = RunParameters(str(workspace.root), str(data), str(serving))
         # kfp.local numbers its runs at random, and differently for what runs after a failure.

@@ -32,6 +32,7 @@ def judge_model(request: RunRequest, model: Path) -> Summary:
             classes; the gate names an unknown class or slice; or the Beam cluster does not answer.
         WorkspaceBusyError: Another run holds the workspace.
         WorkspaceMovedError: The workspace was made elsewhere.
+        WorkspaceUnusableError: The workspace cannot be written to, or TFX could not use its path.
     """
     data, config = request.data, request.config
     if not (model / "saved_model.pb").is_file():

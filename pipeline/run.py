@@ -33,6 +33,7 @@ def run_pipeline(request: RunRequest) -> Summary:
             or gate do not fit, or the Beam cluster does not answer.
         WorkspaceBusyError: Another run holds the workspace.
         WorkspaceMovedError: The workspace was made elsewhere.
+        WorkspaceUnusableError: The workspace cannot be written to, or TFX could not use its path.
     """
     config = request.config
     if request.workspace.root == request.data:

@@ -36,6 +36,7 @@ def record_run(
         ConfigError: The Beam cluster does not answer.
         WorkspaceBusyError: Another run holds the workspace.
         WorkspaceMovedError: The workspace was made elsewhere.
+        WorkspaceUnusableError: The workspace cannot be written to, or TFX could not use its path.
     """
     console, workspace = request.console, request.workspace
     request.warn(check_beam(request.config.beam, [request.data, workspace.pipeline_root]))

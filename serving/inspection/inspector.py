@@ -1,4 +1,4 @@
-"""From photographs to their overlays, tiles and measures. Importing this module imports TensorFlow."""
+"""From photographs to their overlays, tiles and measures."""
 
 import os
 from collections.abc import Iterable, Iterator

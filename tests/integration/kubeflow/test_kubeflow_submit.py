@@ -109,6 +109,9 @@ def test_what_cannot_be_run_here_is_said(pipeline_file: Path, tmp_path: Path) ->
     assert result.exit_code == 2 and "would refuse" in result.output and "'crackgate kubeflow compile'" in result.output
     assert not (tmp_path / "workspace").exists()
 
+    result = run_local(pipeline_file, "--data", tmp_path, "--workspace", tmp_path / "claim.yaml" / "inner")
+    assert result.exit_code == 2 and "cannot be written to: Not a directory" in result.output
+
 
 def test_what_cannot_be_compiled_is_said(tmp_path: Path) -> None:
     def compile_with(*options: object) -> Result:
