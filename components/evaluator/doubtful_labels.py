@@ -11,7 +11,7 @@ from tensorflow_model_analysis.metrics.metric_types import StandardMetricInputs
 from crackgate.contracts import metric_names
 from crackgate.contracts.doubtful_label import DoubtfulLabel, DoubtfulLabels
 from crackgate.contracts.stored_example import TEST_SPLIT
-from crackgate.model.label_doubts import likely_labels, self_confidences
+from crackgate.model.label_doubts import likelier_labels
 
 
 @dataclass
@@ -63,7 +63,7 @@ class FindDoubtfulLabels(beam.CombineFn):
         found = []
         if images.paths:
             scores, labels = np.stack(images.scores), np.array(images.labels)
-            likely = likely_labels(scores, self_confidences(scores, labels))
+            likely = likelier_labels(scores, labels)
             found = [
                 DoubtfulLabel(
                     path=images.paths[row],
@@ -72,7 +72,7 @@ class FindDoubtfulLabels(beam.CombineFn):
                     likely=self._classes[likely[row]],
                     score=scores[row, likely[row]],
                 )
-                for row in np.flatnonzero((likely >= 0) & (likely != labels))
+                for row in np.flatnonzero(likely >= 0)
             ]
         doubts = DoubtfulLabels(judged=len(images.paths), found=found)
         return {self._key: doubts.joined(DoubtfulLabels()).model_dump_json()}

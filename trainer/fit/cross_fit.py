@@ -6,7 +6,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
 from threadpoolctl import threadpool_limits
 
-from crackgate.model.label_doubts import likely_labels, self_confidences
+from crackgate.model.label_doubts import likelier_labels
 from trainer.features.views import TrainingViews
 
 _FOLDS = 5
@@ -61,8 +61,7 @@ def _two_rounds(features: np.ndarray, labels: np.ndarray, groups: np.ndarray, cl
     first = _scores(inputs, labels, folds, np.ones(len(labels), bool), classes)
     if first is None:
         return None
-    likely = likely_labels(first, self_confidences(first, labels))
-    second = _scores(inputs, labels, folds, (likely < 0) | (likely == labels), classes)
+    second = _scores(inputs, labels, folds, likelier_labels(first, labels) < 0, classes)
     return first if second is None else second
 
 

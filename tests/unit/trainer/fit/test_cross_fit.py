@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from crackgate.model.label_doubts import likely_labels, self_confidences
+from crackgate.model.label_doubts import likelier_labels
 from trainer.features.views import TrainingViews, Views
 from trainer.fit.cross_fit import cross_fitted_scores, eval_features, train_features
 
@@ -21,8 +21,7 @@ def _images(counts: list[int], apart: float = 2.0) -> tuple[np.ndarray, np.ndarr
 def _doubtful(features: np.ndarray, labels: np.ndarray, groups: np.ndarray | None = None) -> np.ndarray:
     groups = np.arange(len(labels)) if groups is None else groups
     scores = cross_fitted_scores(features, labels, groups, labels.max() + 1)
-    likely = likely_labels(scores, self_confidences(scores, labels))
-    return np.flatnonzero((likely >= 0) & (likely != labels))
+    return np.flatnonzero(likelier_labels(scores, labels) >= 0)
 
 
 @pytest.mark.parametrize("counts", [[200, 200], [360, 40], [200, 200, 200, 200]], ids=["even", "rare", "four"])
@@ -43,6 +42,14 @@ def test_labels_without_any_relation_to_the_images_are_no_mistakes_of_most_image
 
 def test_clean_labels_are_left_alone() -> None:
     assert len(_doubtful(*_images([200, 200]))) == 0
+
+
+def test_images_of_a_frequent_class_do_not_look_like_a_rare_one_whose_scores_are_low() -> None:
+    features, labels = _images([970, 30], apart=0.2)
+    scores = cross_fitted_scores(features, labels, np.arange(1000), 2)
+    assert scores[labels == 1, 1].mean() < 0.3
+    assert (likelier_labels(scores, labels)[labels == 0] >= 0).sum() <= 5
+    assert (scores[labels == 0, 1] >= scores[labels == 1, 1].mean()).sum() > 15, "as high as the rare class's own"
 
 
 def test_an_image_is_never_scored_by_a_fit_that_saw_its_copies() -> None:
