@@ -99,6 +99,6 @@ def _find_split_faults(
             faults.append(
                 f"class {name!r} makes up {share:.1%} of split {split!r} and {expected:.1%} of all images, allowed "
                 f"is a difference of {max_imbalance:.1%} (data.max_imbalance) beyond chance: a few large groups, of "
-                "copies or of data.group_by, or given splits, decide this split"
+                "copies, of images that overlap or of data.group_by, or given splits, decide this split"
             )
     return faults

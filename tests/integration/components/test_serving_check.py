@@ -25,6 +25,8 @@ from components.serving_check.probe import Probe
 from components.serving_check.probe_process import started_ahead
 from crackgate.config.serving_check import ServingCheckOptions
 from crackgate.contracts import stored_example
+from crackgate.contracts.card import read_card
+from crackgate.contracts.image_limits import ImageLimits
 from crackgate.contracts.model_files import (
     CARD_FILE,
     MODEL_VERSION_FILE,
@@ -480,6 +482,13 @@ def test_a_model_without_a_stored_network_serves_too(trained: Trained, tmp_path:
     findings = check_serving(model, trained.reference, LIMITS)
     assert findings.passed
     assert ("stored network", "skipped") in [(check.name, check.outcome) for check in findings.checks]
+
+
+def test_stored_images_may_have_more_bytes_than_their_files_had(trained: Trained, tmp_path: Path) -> None:
+    model = trained.copy(tmp_path)
+    read_card(model).model_copy(update={"limits": ImageLimits(max_bytes=1000)}).write(model)
+    findings = check_serving(model, trained.reference, LIMITS)
+    assert findings.reasons == [] and findings.passed
 
 
 def test_a_damaged_stored_network_is_refused(trained: Trained, tmp_path: Path) -> None:
