@@ -33,8 +33,9 @@ _CODE = """
     WorkerHeartbeat
 """
 FORBIDDEN = frozenset(f"{_FILES} {_NETWORK} {_CODE}".split())
-# TensorFlow's own functions that save and restore the variables have them.
-SAVER = frozenset({"SaveV2", "RestoreV2", "MergeV2Checkpoints"})
+# TensorFlow's own functions that save and restore the variables have them. The second runs when a model is loaded.
+RESTORER = frozenset({"RestoreV2"})
+SAVER = frozenset({"SaveV2", "MergeV2Checkpoints"}) | RESTORER
 # They read a vocabulary, which may be an asset of the model only; the file's name is their second input.
 TABLES = frozenset({"InitializeTableFromTextFile", "InitializeTableFromTextFileV2"})
 # It writes to a stream of the process, by default to its errors, or to any file.
@@ -71,20 +72,20 @@ def check_operations(folder: Path) -> None:
 
 def _find_forbidden(graph: Any) -> Iterator[str]:
     functions = {function.signature.name: function for function in graph.graph_def.library.function}
-    saver_nodes = {
-        name.partition(":")[0] for name in (graph.saver_def.save_tensor_name, graph.saver_def.restore_op_name)
-    }
-    nodes = [node for node in graph.graph_def.node if node.name not in saver_nodes]
-    saver_calls = called_functions(node for node in graph.graph_def.node if node.name in saver_nodes)
-    saver = _closure(saver_calls, functions)
+    assets = {asset.tensor_info.name.partition(":")[0] for asset in graph.asset_file_def}
+    saver_nodes = [graph.saver_def.save_tensor_name.partition(":")[0], graph.saver_def.restore_op_name]
+    others = [node for node in graph.graph_def.node if node.name not in saver_nodes]
     # Functions that are called by name, or when the model is loaded.
     entries = graph.object_graph_def.concrete_functions
-    others = _closure(called_functions(nodes).union(entries), functions)
-    assets = {asset.tensor_info.name.partition(":")[0] for asset in graph.asset_file_def}
-    yield from _forbidden_of(nodes, SAVER, assets)
+    reached = [(_closure(called_functions(others).union(entries), functions), SAVER)]
+    # Saving and restoring need some of these operations, in functions that do nothing else.
+    for name, denied in zip(saver_nodes, (frozenset[str](), SAVER - RESTORER), strict=True):
+        own = [node for node in graph.graph_def.node if node.name == name]
+        reached.append((_closure(called_functions(own), functions), denied))
+    yield from _forbidden_of(graph.graph_def.node, SAVER, assets)
     for name, function in functions.items():
-        # What only saves and restores may do that.
-        also = frozenset() if name in saver and name not in others else SAVER
+        denials = [denied for names, denied in reached if name in names] or [SAVER]
+        also = frozenset().union(*denials)
         yield from _forbidden_of(function.node_def, also, _bound_assets(name, function, graph.object_graph_def))
 
 

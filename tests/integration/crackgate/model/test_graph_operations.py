@@ -4,6 +4,7 @@ import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import tensorflow as tf
@@ -22,6 +23,7 @@ from crackgate.model.graph_operations import (
     check_operations,
 )
 from crackgate.model.released_model import load_released_model
+from crackgate.model.saved_graph import called_functions
 
 
 class Model(tf.Module):
@@ -190,6 +192,44 @@ def test_a_saver_may_save_only(toy_model: Path, tmp_path: Path) -> None:
     restore.node_def.add(name="more", op="ReadFile", input=["file_prefix"])
     (model / "saved_model.pb").write_bytes(stored.SerializeToString())
     with pytest.raises(ForbiddenOperationError, match="it has ReadFile"):
+        check_operations(model)
+
+
+def test_what_restores_neither_writes_nor_saves(tmp_path: Path) -> None:
+    trace = tmp_path / "trace"
+    model = saved(Model(lambda images: images), tmp_path / "model")
+    whole = saved_model_pb2.SavedModel.FromString((model / "saved_model.pb").read_bytes())
+
+    def store(change: Callable[[Any], None]) -> None:
+        stored = saved_model_pb2.SavedModel.FromString(whole.SerializeToString())
+        change(stored.meta_graphs[0])
+        (model / "saved_model.pb").write_bytes(stored.SerializeToString())
+
+    def write(graph: Any) -> None:
+        with tf.Graph().as_default() as made:
+            tf.raw_ops.WriteFile(filename=str(trace), contents="it ran", name="writes")
+        restores = [node for node in graph.graph_def.node if node.name == graph.saver_def.restore_op_name]
+        for called in called_functions(restores):
+            library = graph.graph_def.library.function
+            library.remove(next(function for function in library if function.signature.name == called))
+        graph.graph_def.node.remove(*restores)
+        graph.graph_def.node.extend(made.as_graph_def().node)
+        graph.saver_def.restore_op_name = "writes"
+        # As TensorFlow 1 wrote it: the node is run when the model is loaded.
+        graph.ClearField("object_graph_def")
+
+    store(write)
+    tf.saved_model.load(str(model))
+    assert trace.read_text() == "it ran", "a SavedModel runs when it is loaded"
+    with pytest.raises(ForbiddenOperationError, match="it has WriteFile, which"):
+        check_operations(model)
+
+    def exchange(graph: Any) -> None:
+        saver = graph.saver_def
+        saver.save_tensor_name, saver.restore_op_name = f"{saver.restore_op_name}:0", saver.save_tensor_name[:-2]
+
+    store(exchange)
+    with pytest.raises(ForbiddenOperationError, match="it has MergeV2Checkpoints, SaveV2"):
         check_operations(model)
 
 
