@@ -1,9 +1,6 @@
 """TensorFlow Serving's gRPC interface: Predict, GetModelMetadata and GetModelStatus; and gRPC's health service."""
 
-import logging
-import time
-from collections.abc import Awaitable, Callable
-from typing import Any, TypeVar
+from typing import Any
 
 import grpc
 import tensorflow as tf
@@ -18,7 +15,7 @@ from tensorflow_serving.apis import (
 )
 
 from crackgate.contracts.signatures import SIGNATURE_INPUTS
-from serving.service.errors import ServiceError, invalid, shortened, unknown_model
+from serving.service.errors import Code, ServiceError, invalid, shortened, unknown_model
 from serving.service.grpc_guard import GrpcGuard
 from serving.service.metrics import Metrics
 from serving.service.model_reports import report_metadata, report_status
@@ -28,16 +25,13 @@ from serving.service.request_memory import RequestMemory
 from serving.service.rest_payload import DEFAULT_SIGNATURE
 from serving.service.settings import ServiceSettings, SettingsError
 
-log = logging.getLogger("crackgate.access")
-_Answer = TypeVar("_Answer")
-
 
 def build_server(
     settings: ServiceSettings, predictor: Predictor, memory: RequestMemory, metrics: Metrics
 ) -> tuple[Any, int]:
     """A server that is ready to be started, and its port; raises SettingsError when the port is taken."""
     server = grpc.aio.server(
-        interceptors=[GrpcGuard(settings.token, settings.limits, memory)],
+        interceptors=[GrpcGuard(settings.token, settings.limits, memory, metrics)],
         maximum_concurrent_rpcs=settings.limits.connections,
         options=[
             ("grpc.max_receive_message_length", settings.limits.request_bytes),
@@ -47,7 +41,7 @@ def build_server(
             ("grpc.http2.bdp_probe", 0),
         ],
     )
-    interface = _Interface(settings, predictor, metrics)
+    interface = _Interface(settings, predictor)
     prediction_service_pb2_grpc.add_PredictionServiceServicer_to_server(interface, server)
     model_service_pb2_grpc.add_ModelServiceServicer_to_server(interface, server)
     health_pb2_grpc.add_HealthServicer_to_server(_Health(predictor.versions, settings.name), server)
@@ -68,10 +62,10 @@ class _Health(health_pb2_grpc.HealthServicer):
         self._versions, self._names = versions, ("", name)
 
     async def Check(  # noqa: N802
-        self, request: health_pb2.HealthCheckRequest, context: Any
+        self, request: health_pb2.HealthCheckRequest, _context: Any
     ) -> health_pb2.HealthCheckResponse:
         if request.service not in self._names:
-            await context.abort(grpc.StatusCode.NOT_FOUND, f"unknown service {shortened(request.service)!r}")
+            raise ServiceError(Code.NOT_FOUND, f"unknown service {shortened(request.service)!r}")
         status = health_pb2.HealthCheckResponse
         return status(status=status.NOT_SERVING if self._versions.served is None else status.SERVING)
 
@@ -80,36 +74,13 @@ class _Interface(
     prediction_service_pb2_grpc.PredictionServiceServicer,
     model_service_pb2_grpc.ModelServiceServicer,
 ):
-    def __init__(self, settings: ServiceSettings, predictor: Predictor, metrics: Metrics):
-        self._settings, self._predictor, self._metrics = settings, predictor, metrics
+    def __init__(self, settings: ServiceSettings, predictor: Predictor):
+        self._settings, self._predictor = settings, predictor
         self._versions = predictor.versions
 
     async def Predict(  # noqa: N802
-        self, request: predict_pb2.PredictRequest, context: Any
+        self, request: predict_pb2.PredictRequest, _context: Any
     ) -> predict_pb2.PredictResponse:
-        return await self._answer("predict", context, lambda: self._predict(request))
-
-    async def GetModelMetadata(  # noqa: N802
-        self, request: get_model_metadata_pb2.GetModelMetadataRequest, context: Any
-    ) -> get_model_metadata_pb2.GetModelMetadataResponse:
-        async def report() -> get_model_metadata_pb2.GetModelMetadataResponse:
-            if list(request.metadata_field) != ["signature_def"]:
-                received = shortened(str(list(request.metadata_field)))
-                raise invalid(f"metadata_field: received {received}, allowed is ['signature_def']")
-            return report_metadata(self._settings.name, self._versions.get(self._version(request.model_spec)))
-
-        return await self._answer("metadata", context, report)
-
-    async def GetModelStatus(  # noqa: N802
-        self, request: get_model_status_pb2.GetModelStatusRequest, context: Any
-    ) -> get_model_status_pb2.GetModelStatusResponse:
-        async def report() -> get_model_status_pb2.GetModelStatusResponse:
-            number = self._version(request.model_spec)
-            return report_status(self._settings.name, self._versions.statuses(), number)
-
-        return await self._answer("status", context, report)
-
-    async def _predict(self, request: predict_pb2.PredictRequest) -> predict_pb2.PredictResponse:
         served = self._versions.get(self._version(request.model_spec))
         signature = request.model_spec.signature_name or DEFAULT_SIGNATURE
         if signature not in SIGNATURE_INPUTS:
@@ -138,24 +109,23 @@ class _Interface(
             response.outputs[output].CopyFrom(tf.make_tensor_proto(outputs[output], dtype, shape))
         return response
 
+    async def GetModelMetadata(  # noqa: N802
+        self, request: get_model_metadata_pb2.GetModelMetadataRequest, _context: Any
+    ) -> get_model_metadata_pb2.GetModelMetadataResponse:
+        if list(request.metadata_field) != ["signature_def"]:
+            received = shortened(str(list(request.metadata_field)))
+            raise invalid(f"metadata_field: received {received}, allowed is ['signature_def']")
+        return report_metadata(self._settings.name, self._versions.get(self._version(request.model_spec)))
+
+    async def GetModelStatus(  # noqa: N802
+        self, request: get_model_status_pb2.GetModelStatusRequest, _context: Any
+    ) -> get_model_status_pb2.GetModelStatusResponse:
+        number = self._version(request.model_spec)
+        return report_status(self._settings.name, self._versions.statuses(), number)
+
     def _version(self, spec: model_pb2.ModelSpec) -> int | None:
         if spec.name != self._settings.name:
             raise unknown_model(spec.name, self._settings.name)
         if spec.version_label:
             raise invalid("version labels are not known here: give a version's number, or none")
         return spec.version.value if spec.HasField("version") else None
-
-    async def _answer(self, method: str, context: Any, answer: Callable[[], Awaitable[_Answer]]) -> _Answer:
-        started = time.perf_counter()
-        code = "OK"
-        try:
-            return await answer()
-        except ServiceError as error:
-            code = error.code.name
-            await context.abort(getattr(grpc.StatusCode, code, grpc.StatusCode.INTERNAL), error.message)
-            raise
-        finally:
-            seconds = time.perf_counter() - started
-            self._metrics.requests.labels("grpc", method, code).inc()
-            self._metrics.seconds.labels("grpc", method).observe(seconds)
-            log.info("%s gRPC %s %s %.1f ms", context.peer(), method, code, 1000 * seconds)

@@ -20,6 +20,8 @@ access_log = logging.getLogger("crackgate.access")
 _PROBES = ("/healthz", "/readyz")
 # Probes have no token; the page holds nothing and asks for it.
 _OPEN_PATHS = (*_PROBES, "/")
+# Bytes of a request's body where no token is asked for: none is needed.
+_MOST_OPEN_BYTES = 4 * 2**10
 # Bytes of a refused request that are read and dropped, so that a client that sends first gets to hear why.
 _MOST_DRAINED = 256 * 2**20
 _HEADERS = {
@@ -100,7 +102,7 @@ class Guard:
             )
 
     async def _read(self, scope: Scope, receive: Receive, held: HeldBytes) -> bytes:
-        most = self._limits.request_bytes
+        most = _MOST_OPEN_BYTES if scope["path"] in _OPEN_PATHS else self._limits.request_bytes
         announced = dict(scope["headers"]).get(b"content-length", b"0")
         if int(announced) > most:
             raise _too_large(f"{int(announced)} bytes", most)

@@ -82,6 +82,13 @@ def test_large_bodies_are_refused(service: Service) -> None:
     assert is_answering(service)
 
 
+@pytest.mark.parametrize("path", ["/", "/healthz", "/readyz"])
+def test_what_is_open_to_all_takes_no_body_to_speak_of(service: Service, path: str) -> None:
+    refused = httpx.request("GET", f"{service.url}{path}", content=b" " * 5000)
+    assert refused.status_code == 413 and "at most 4096 bytes" in refused.json()["error"]
+    assert httpx.request("GET", f"{service.url}{path}", content=b" ").status_code == 200
+
+
 def test_slow_clients_are_given_up(service: Service) -> None:
     def ask(sent: bytes, drop: bytes) -> bytes:
         """Sends a beginning at once, and goes on one byte at a time."""

@@ -203,7 +203,7 @@ def _passed_over(running: Service) -> dict[str, Any]:
 def test_grpc_reads_no_message_of_a_client_without_the_token(tmp_path: Path) -> None:
     import grpc
     from grpc_health.v1 import health_pb2, health_pb2_grpc
-    from tensorflow_serving.apis import predict_pb2, prediction_service_pb2_grpc
+    from tensorflow_serving.apis import classification_pb2, predict_pb2, prediction_service_pb2_grpc
 
     (tmp_path / "serving").mkdir()
     arguments = ["--serving-dir", str(tmp_path / "serving"), "--token-env", "TOKEN", "--grpc-port", "0"]
@@ -233,6 +233,11 @@ def test_grpc_reads_no_message_of_a_client_without_the_token(tmp_path: Path) -> 
             with pytest.raises(grpc.RpcError) as raised:
                 next(health.Watch(health_pb2.HealthCheckRequest(), timeout=30))
             assert raised.value.code() is grpc.StatusCode.UNIMPLEMENTED
+            with pytest.raises(grpc.RpcError) as raised:
+                stub.Classify(classification_pb2.ClassificationRequest(), timeout=30)
+            assert raised.value.code() is grpc.StatusCode.UNIMPLEMENTED
+        told = running.log.read_text()
+        assert told.count("gRPC predict UNAUTHENTICATED") == 20 and told.count("gRPC health OK") == 2
 
 
 def test_probes_that_send_nothing_keep_out_no_request_with_the_token(tmp_path: Path) -> None:
