@@ -18,6 +18,7 @@ from trainer.features.training_views import training_views
 from trainer.fit.checkpoints import remove_stale, training_digest
 from trainer.fit.stages import train_stages
 from trainer.fit.time_left import time_left
+from trainer.keras_settings import set_keras_up
 from trainer.network.backbones import build_backbone, split_at_top
 from trainer.network.classifier import build_head
 from trainer.strategy import build_strategy
@@ -32,6 +33,7 @@ def tuner_fn(fn_args: FnArgs) -> TunerFnResult:
     `custom_config` and the examples are what `run_fn` takes, and `trials` is how many trainings to compare. A search
     that was killed resumes. ValueError says what cannot be tuned with.
     """
+    set_keras_up()
     check_arguments(fn_args)
     config = fn_args.custom_config
     if "trials" not in config:
