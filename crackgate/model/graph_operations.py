@@ -83,10 +83,13 @@ def _find_forbidden(graph: Any) -> Iterator[str]:
         own = [node for node in graph.graph_def.node if node.name == name]
         reached.append((_closure(called_functions(own), functions), denied))
     yield from _forbidden_of(graph.graph_def.node, SAVER, assets)
+    called = called_functions(node for function in functions.values() for node in function.node_def)
     for name, function in functions.items():
         denials = [denied for names, denied in reached if name in names] or [SAVER]
         also = frozenset().union(*denials)
-        yield from _forbidden_of(function.node_def, also, _bound_assets(name, function, graph.object_graph_def))
+        # A function that calls it could give it another path.
+        bound = set() if name in called else _bound_assets(name, function, graph.object_graph_def)
+        yield from _forbidden_of(function.node_def, also, bound)
 
 
 def _outer_assets(folder: Path, graph: Any) -> Iterator[str]:

@@ -148,6 +148,18 @@ def test_a_vocabulary_may_be_an_asset_and_no_other_file(tmp_path: Path) -> None:
     model = saved(module, tmp_path / "model")
     check_operations(model)
 
+    # What reads the asset, called with another file.
+    stored = saved_model_pb2.SavedModel.FromString((model / "saved_model.pb").read_bytes())
+    library = stored.meta_graphs[0].graph_def.library.function
+    (reader,) = (each for each in library if any(node.op in TABLES for node in each.node_def))
+    caller = next(each for each in library if any("LookupTableFind" in node.op for node in each.node_def))
+    caller.node_def.add(name="calls", op="StatefulPartitionedCall").attr["f"].func.name = reader.signature.name
+    other = tmp_path / "calls"
+    shutil.copytree(model, other)
+    (other / "saved_model.pb").write_bytes(stored.SerializeToString())
+    with pytest.raises(ForbiddenOperationError, match="it has InitializeTableFromTextFileV2"):
+        check_operations(other)
+
     # The same with a path that a tensor gives.
     def read(images: tf.Tensor) -> tf.Tensor:
         handle = tf.raw_ops.HashTableV2(key_dtype=tf.string, value_dtype=tf.int64)
