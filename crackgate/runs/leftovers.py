@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from crackgate.releases import list_versions
-from crackgate.runs.lineage import Record, mark_stale, read_record
+from crackgate.runs.lineage import MetadataError, Record, mark_stale, read_record
 from crackgate.runs.workspace import Workspace
 
 # In the pipeline's root: <component>/<output>/<execution>.
@@ -45,7 +45,7 @@ def find_leftovers(workspace: Workspace) -> list[Leftover]:
 
 
 def remove_leftovers(workspace: Workspace, leftovers: list[Leftover]) -> list[str]:
-    """Removes them, notes that in ML Metadata, and returns a sentence for each that could not be removed."""
+    """Removes them, notes that in ML Metadata, and returns a sentence for whatever could not be done."""
     problems = []
     for leftover in leftovers:
         try:
@@ -55,7 +55,10 @@ def remove_leftovers(workspace: Workspace, leftovers: list[Leftover]) -> list[st
                 leftover.path.unlink()
         except OSError as error:
             problems.append(f"cannot remove {str(error.filename or leftover.path)!r}: {error.strerror}")
-    mark_stale(workspace.metadata_file)
+    try:
+        mark_stale(workspace.metadata_file)
+    except MetadataError as error:
+        problems.append(str(error))
     return problems
 
 

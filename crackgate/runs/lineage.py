@@ -2,6 +2,7 @@
 
 import itertools
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ _UNFINISHED = (ExecutionProto.NEW, ExecutionProto.RUNNING)
 
 
 class MetadataError(Exception):
-    """ML Metadata cannot be read."""
+    """ML Metadata cannot be read, or written to."""
 
 
 @dataclass(frozen=True)
@@ -102,17 +103,13 @@ def read_record(metadata_file: Path) -> Record:
     """
     if not metadata_file.is_file() or metadata_file.stat().st_size == 0:
         return Record()
-    try:
+    with _faults_named(f"cannot read ML Metadata in {str(metadata_file)!r}"):
         store = _open(metadata_file)
         executions = list(_read_executions(store))
         began = {
             context.name: context.create_time_since_epoch / 1000
             for context in store.get_contexts_by_type("pipeline_run")
         }
-    except (RuntimeError, mlmd.errors.StatusError) as error:
-        # The whole SQL statement follows the cause.
-        cause = str(error).partition(" query:  ")[0]
-        raise MetadataError(f"cannot read ML Metadata in {str(metadata_file)!r}: {cause}") from None
     runs: dict[str, dict[str, Execution]] = {run_id: {} for run_id in began}
     for execution in executions:
         runs.setdefault(execution.run_id, {})[execution.component] = execution
@@ -135,19 +132,30 @@ def read_run(connection: ConnectionConfig, run_id: str) -> dict[str, Execution]:
 def mark_stale(metadata_file: Path) -> None:
     """Notes that artifacts are gone whose file or folder is missing, and that executions ended that were killed.
 
-    No run may go on.
+    No run may go on. Raises MetadataError if the file cannot be written to.
     """
-    store = _connect(metadata_file, SqliteMetadataSourceConfig.READWRITE)
-    gone = [each for each in store.get_artifacts() if each.state == ArtifactProto.LIVE and not Path(each.uri).exists()]
-    for artifact in gone:
-        artifact.state = ArtifactProto.DELETED
-    killed = [each for each in store.get_executions() if each.last_known_state in _UNFINISHED]
-    for execution in killed:
-        execution.last_known_state = ExecutionProto.CANCELED
-    if gone:
-        store.put_artifacts(gone)
-    if killed:
-        store.put_executions(killed)
+    with _faults_named(f"cannot note in {str(metadata_file)!r} which artifacts are gone"):
+        store = _connect(metadata_file, SqliteMetadataSourceConfig.READWRITE)
+        live = [each for each in store.get_artifacts() if each.state == ArtifactProto.LIVE]
+        gone = [each for each in live if not Path(each.uri).exists()]
+        for artifact in gone:
+            artifact.state = ArtifactProto.DELETED
+        killed = [each for each in store.get_executions() if each.last_known_state in _UNFINISHED]
+        for execution in killed:
+            execution.last_known_state = ExecutionProto.CANCELED
+        if gone:
+            store.put_artifacts(gone)
+        if killed:
+            store.put_executions(killed)
+
+
+@contextmanager
+def _faults_named(what: str) -> Iterator[None]:
+    try:
+        yield
+    except (RuntimeError, mlmd.errors.StatusError) as error:
+        # The whole SQL statement follows the cause.
+        raise MetadataError(f"{what}: {str(error).partition(' query:  ')[0]}") from None
 
 
 def _open(metadata_file: Path) -> mlmd.MetadataStore:

@@ -2,6 +2,8 @@
 
 import json
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +20,14 @@ from tests.helpers.recorded_runs import RecordedRuns
 
 RELEASED, BETTER, REFUSED, KILLED = "20261122-160000", "20261122-160100", "20261122-160200", "20261122-160300"
 BYTES = 2**20
+# A program that writes to a database until its input ends; others may read meanwhile.
+_WRITER = """
+import sqlite3, sys
+other = sqlite3.connect(sys.argv[1], isolation_level=None)
+other.execute("BEGIN IMMEDIATE")
+print("it writes", flush=True)
+sys.stdin.read()
+"""
 
 
 @pytest.fixture
@@ -115,6 +125,18 @@ def test_links_are_removed_and_not_followed(recorded: RecordedRuns, tmp_path: Pa
     (recorded.workspace.pipeline_root / "Linked").symlink_to(tmp_path)
     assert "pipeline/Trainer/model/link" in listed(recorded)
     assert (precious / "file").exists() and not (model / "link").is_symlink()
+
+
+def test_what_cannot_be_noted_is_said(recorded: RecordedRuns) -> None:
+    with subprocess.Popen(
+        [sys.executable, "-c", _WRITER, recorded.workspace.metadata_file], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as writer:
+        assert writer.stdout is not None and writer.stdout.readline() == b"it writes\n"
+        said = call(recorded, code=1).stderr
+        writer.communicate()
+    assert "cannot note in" in said and "which artifacts are gone: Concurrent writes aborted" in said
+    assert "0 folders removed" in call(recorded).stdout
+    assert Artifact.DELETED in {artifact.state for artifact in recorded.store.get_artifacts()}
 
 
 def test_nothing_is_removed_during_a_run_or_without_a_readable_record(recorded: RecordedRuns, tmp_path: Path) -> None:
