@@ -110,8 +110,8 @@ def _find_warnings(overall: StoredSlice) -> list[str]:
         )
     if unusable := overall.baseline.get((metric_names.UNUSABLE_SCORES, None)):
         found.append(
-            f"the model in production gives {round(unusable)} of the {images} test images scores that are not "
-            "numbers from 0 to 1, so that nothing can be compared with it"
+            f"the model in production gives {round(unusable)} of the {images} test images no scores, for instance for "
+            "their size: both models are compared on the others alone"
         )
     unfamiliar = overall.metrics.get((metric_names.UNFAMILIAR, None), 0)
     if unfamiliar > _MANY_UNFAMILIAR * images:

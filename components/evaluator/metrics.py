@@ -20,7 +20,7 @@ from crackgate.config.gate import GateOptions
 from crackgate.contracts import metric_names
 from crackgate.contracts.evaluation import Outcome
 from crackgate.gate.judgement import judge
-from crackgate.gate.measurement import compare, measure, measure_changes
+from crackgate.gate.measurement import measure, measure_against
 from crackgate.gate.metrics import Key, bin_reliability, count_confusion, draw_curve
 from crackgate.gate.rules import Rule
 
@@ -88,21 +88,20 @@ def _metric_computations(
 
     def result(metrics: Mapping[MetricKey, Any]) -> dict[MetricKey, Any]:
         found: ScoredSlice = metrics[scored_key]
-        measured = {model: measure(found.scored[model], found.seen[model], options) for model in models}
-        computed: dict[MetricKey, Any] = {}
+        scored = found.scored[candidate]
+        measured = measure(scored, found.seen[candidate], options)
+        computed: dict[MetricKey, Any] = _keyed(measured.metrics, candidate)
         for model in models:
-            computed |= _keyed(measured[model].metrics, model)
             if (unfamiliar := found.unfamiliar[model]) is not None:
                 computed |= _keyed({(metric_names.UNFAMILIAR, None): float(unfamiliar)}, model)
-        if measured[candidate].samples:
-            scored = found.scored[candidate]
+        if measured.samples:
             computed[MetricKey(metric_names.CONFUSION, candidate)] = count_confusion(scored)
             if positives:
                 computed[MetricKey(metric_names.CURVE, candidate)] = draw_curve(scored)
                 computed[MetricKey(metric_names.RELIABILITY, candidate)] = bin_reliability(scored)
         if baseline is not None:
-            changes = measure_changes(measured[candidate], measured[baseline], options)
-            computed |= _keyed(changes | compare(found.scored[candidate], found.scored[baseline]), candidate)
+            before, changes = measure_against(found.scored[baseline], found.seen[baseline], scored, measured, options)
+            computed |= _keyed(before, baseline) | _keyed(changes, candidate)
         return computed
 
     return [

@@ -22,13 +22,19 @@ def judge(
         baseline: The same of the other model; only rules on changes need it.
 
     Returns:
-        FAILED without an image or a value, or on the wrong side of the bound. WARNED with too few images, or when the
-        model does not say which images it was trained on.
+        FAILED without an image or a value, or on the wrong side of the bound. WARNED with too few images, when the
+        other model scores too few of them to compare with, or when the model does not say which images it was trained
+        on.
     """
+    baseline = baseline or {}
     images = round(metrics.get((metric_names.IMAGES, label), 0))
     estimate, before = read_estimate(metrics, rule.measured, label), None
+    outcome = None
     if rule.change:
-        before = read_estimate(baseline or {}, rule.metric, label)
+        before = read_estimate(baseline, rule.metric, label)
+        if images and before.value is None and baseline.get((metric_names.UNUSABLE_SCORES, None)):
+            outcome = Outcome.WARNED
+        images = round(baseline.get((metric_names.IMAGES, label), images))
     if before and rule.change == "relative":
         known = estimate.value is not None and before.value
         estimate = Estimate(value=estimate.value / before.value if known else None)  # type: ignore[operator]
@@ -43,7 +49,7 @@ def judge(
         bound=rule.bound,
         direction=rule.direction,
         judged_by=rule.judged_by,
-        outcome=_outcome(rule, images, estimate),
+        outcome=outcome or _outcome(rule, images, estimate),
     )
 
 

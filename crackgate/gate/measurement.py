@@ -34,12 +34,12 @@ class Measurement:
 
 
 def measure(scored: ScoredImages, seen: int | None, gate: GateOptions) -> Measurement:
-    """Measures one model on one or more images.
+    """Measures one model; without an image, all metrics are NaN.
 
     `seen` counts the images that the model was trained on; None when it does not say.
     """
     metrics = _counts(scored, seen)
-    if scored.unusable:
+    if scored.unusable or not len(scored.labels):
         return Measurement(scored.keys, metrics | dict.fromkeys(scored.keys, math.nan), {})
     compute = partial(compute_metrics, scored, fixed_precision=gate.fixed_precision, fixed_recall=gate.fixed_recall)
     samples = bootstrap(compute, len(scored.labels))
@@ -64,6 +64,22 @@ def measure_changes(candidate: Measurement, baseline: Measurement, gate: GateOpt
             low, high = percentile_interval(candidate.samples[key] - baseline.samples[key], gate.confidence)
             changes[change + metric_names.LOW, label], changes[change + metric_names.HIGH, label] = low, high
     return changes
+
+
+def measure_against(
+    baseline: ScoredImages, seen: int | None, candidate: ScoredImages, measured: Measurement, gate: GateOptions
+) -> tuple[dict[Key, float], dict[Key, float]]:
+    """Measures a baseline, and the changes from it, on those images that it scores.
+
+    An older model may refuse some, for instance for their size. `seen` is as for `measure`, `measured` is that of the
+    candidate. The baseline's metrics, with the number of images that it does not score, come first.
+    """
+    scores = baseline.usable
+    one, other = baseline.take(scores), candidate.take(scores)
+    before = measure(one, seen, gate)
+    after = measured if scores.all() else measure(other, None, gate)
+    unusable = {(metric_names.UNUSABLE_SCORES, None): float(baseline.unusable)}
+    return before.metrics | unusable, measure_changes(after, before, gate) | compare(other, one)
 
 
 def compare(candidate: ScoredImages, baseline: ScoredImages) -> dict[Key, float]:

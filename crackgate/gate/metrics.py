@@ -44,10 +44,20 @@ class ScoredImages:
         return self.labels == self.decisions
 
     @property
-    def unusable(self) -> int:
-        """Number of images with a score that is NaN or outside 0 to 1."""
+    def usable(self) -> NDArray[np.bool_]:
+        """Images without a score that is NaN or outside 0 to 1, bool (N,)."""
         # A comparison with NaN is false.
-        return int((~((self.scores >= -1e-4) & (self.scores <= 1 + 1e-4)).all(axis=1)).sum())
+        usable: NDArray[np.bool_] = ((self.scores >= -1e-4) & (self.scores <= 1 + 1e-4)).all(axis=1)
+        return usable
+
+    @property
+    def unusable(self) -> int:
+        """Number of the other images."""
+        return int((~self.usable).sum())
+
+    def take(self, rows: NDArray[np.bool_]) -> "ScoredImages":
+        """The images of these rows, bool (N,)."""
+        return ScoredImages(self.labels[rows], self.decisions[rows], self.scores[rows], self.positives)
 
     @property
     def keys(self) -> list[Key]:

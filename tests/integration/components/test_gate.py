@@ -436,6 +436,28 @@ def test_scores_that_are_no_numbers_or_none_are_never_blessed_and_said_plainly(
     assert ("accuracy", None, ALL_IMAGES, "") in judged.failed
 
 
+def test_a_model_in_production_that_refuses_an_image_is_compared_on_the_others(judge: Judge) -> None:
+    judged = judge("one slip", baseline="one image refused", max_accuracy_drop=0.01)
+    change = judged.requirement("accuracy", change="absolute")
+    assert judged.blessed and change.images == 119
+    assert change.baseline is not None and change.baseline.value == 1
+    assert change.estimate.value == pytest.approx(-1 / 119)
+    (warning,) = judged.evaluation.warnings
+    assert "the model in production gives 1 of the 120 test images no scores" in warning
+    comparison = judged.evaluation.comparison
+    assert comparison is not None
+    assert (comparison.only_candidate_right, comparison.only_baseline_right) == (0, 1)
+    assert not judge("one slip", baseline="one image refused", max_accuracy_drop=0.001).blessed
+
+
+def test_a_model_in_production_that_scores_no_image_keeps_nothing_back(judge: Judge) -> None:
+    judged = judge("one slip", baseline="not a number", max_accuracy_drop=0, max_recall_drop=0)
+    assert judged.blessed
+    assert judged.requirement("accuracy", change="absolute").outcome == Outcome.WARNED
+    assert "gives 120 of the 120 test images no scores" in judged.evaluation.warnings[0]
+    assert not judge("not a number", baseline="one slip").blessed
+
+
 def test_nothing_is_blessed_without_images_of_a_class_or_of_a_gated_slice(judge: Judge) -> None:
     judged = judge("one slip", examples="no cracks, nothing dark", **{**GATE, "require": (recall_in("dark", min=0.1),)})
     assert not judged.blessed
