@@ -14,7 +14,7 @@ from trainer.network.texture import texture_of
 
 log = logging.getLogger("crackgate")
 
-# Of each split; more change the distances by less than another seed does.
+# For each split; more change the distances by less than another seed does.
 _MOST_IMAGES = 1500
 _READ_AT_ONCE = 32
 

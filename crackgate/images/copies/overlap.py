@@ -25,9 +25,9 @@ _STRIDES = (1, 5, 10, 25, 30, 60, 100)
 _LEAST_OVERLAP = 0.45
 # At half the detail; most pairs of other places end here.
 _LEAST_ROUGH_SCORE = 0.3
-# Correlation over the whole overlap. Of 10,000 pairs of other places, the highest is 0.22.
+# Correlation over the whole overlap. The highest of 10,000 pairs of other places is 0.22.
 _LEAST_SCORE = 0.4
-# Of the regions that agree least, see `detail.agreement`. The same pairs reach 0.0 at most.
+# The regions that agree least, see `detail.agreement`. The same pairs reach 0.0 at most.
 _LEAST_AGREEMENT = 0.25
 _NUMBERS = re.compile(rb"\d+")
 
