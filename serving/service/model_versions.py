@@ -206,8 +206,11 @@ class ModelVersions:
         with ExitStack() as hold:
             hold.enter_context(self._source.hold(folder))
             self._source.check(folder)
-            # TensorFlow may come with it: the service listens, and says that it is not ready, before that.
-            model = import_alone("crackgate.model.released_model").load_released_model(folder, self._engine)
+            # Here: the service listens, and says that it is not ready, before that. TensorFlow does not come with it,
+            # so that it waits for no other import of TensorFlow.
+            from crackgate.model.released_model import load_released_model
+
+            model = load_released_model(folder, self._engine)
             if said := read_card(folder).scale_note:
                 log.warning("version %d: %s", number, said)
             return ServedVersion(number, model, hold.pop_all())

@@ -53,14 +53,15 @@ class Service:
 def running_service(folder: Path, *arguments: str, **environment: str) -> Iterator[Service]:
     """Starts a service at free ports, and ends it as an orchestrator would."""
     log = folder / "service.log"
-    process = subprocess.Popen(
-        [*_COMMAND, "--port", "0", *arguments],
-        stdout=subprocess.PIPE,
-        stderr=log.open("w"),
-        text=True,
-        cwd=folder,
-        env={**os.environ, "PYTHONPATH": str(ROOT), "TF_CPP_MIN_LOG_LEVEL": "2", **environment},
-    )
+    with log.open("w") as stream:
+        process = subprocess.Popen(
+            [*_COMMAND, "--port", "0", *arguments],
+            stdout=subprocess.PIPE,
+            stderr=stream,
+            text=True,
+            cwd=folder,
+            env={**os.environ, "PYTHONPATH": str(ROOT), "TF_CPP_MIN_LOG_LEVEL": "2", **environment},
+        )
     assert process.stdout is not None
     try:
         places = {}
