@@ -11,8 +11,8 @@ from crackgate.model.positive_classes import names_cracks
 _SPLITS = {
     split: re.compile(f"({words})(s?daten|data)?(sets?|images?|imgs?|splits?)?")
     for split, words in {
-        TRAIN_SPLIT: r"train(ings?)?|trn|entrenamiento|entra[iî]nement|treino|treinamento|addestramento",
-        EVAL_SPLIT: r"val(id(ation|ierungs?|aci[oó]n|a[cç][aã]o|azione)?)?|vld|eval(uation)?|dev(elopment)?",
+        TRAIN_SPLIT: r"train(ing)?|trn|entrenamiento|entra[iî]nement|treino|treinamento|addestramento",
+        EVAL_SPLIT: r"val(id(ation|ierung|aci[oó]n|a[cç][aã]o|azione)?)?|vld|eval(uation)?|dev(elopment)?",
         TEST_SPLIT: r"test(ing|e)?|tst|pruebas?|holdout",
     }.items()
 }

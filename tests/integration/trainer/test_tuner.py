@@ -17,6 +17,7 @@ from components.image_example_gen.component import ImageExampleGen
 from crackgate.config.data import DataOptions, SplitRatios
 from crackgate.config.train import TrainOptions
 from crackgate.contracts.model_files import CARD_FILE
+from crackgate.model.decoding import decode_image
 from trainer.tuner import search_space
 
 if TYPE_CHECKING:
@@ -125,11 +126,13 @@ def test_what_is_exported_computes_in_float32_on_one_device(tuned: Tuned) -> Non
     classifier = keras.models.load_model(tuned.model_run / "classifier.keras")
     (backbone,) = (layer for layer in classifier.layers if isinstance(layer, keras.Model) and layer.name != "head")
     assert {layer.compute_dtype for layer in (*backbone.layers, *classifier.layers)} == {"float32"}
-    images = np.random.default_rng(0).uniform(0, 255, (2, 32, 32, 3)).astype(np.float32)
-    encoded = [tf.io.encode_png(image.astype(np.uint8)).numpy() for image in images]
+    # As large as the photographs that it was trained on: others are out of scale.
+    stored = np.random.default_rng(0).integers(0, 256, (2, 64, 64, 3), np.uint8)
+    encoded = [tf.io.encode_png(image).numpy() for image in stored]
+    images = np.stack([decode_image(tf.constant(image), 32) for image in encoded])
     served = tf.saved_model.load(str(tuned.model)).signatures["predict_images"](image_bytes=tf.constant(encoded))
     card = json.loads((tuned.model / CARD_FILE).read_text(encoding="utf-8"))
-    logits = classifier(np.floor(images), training=False) / card["temperature"] + np.array(card["bias"], np.float32)
+    logits = classifier(images, training=False) / card["temperature"] + np.array(card["bias"], np.float32)
     np.testing.assert_allclose(served["scores"], tf.nn.softmax(logits), atol=1e-5)
 
 
