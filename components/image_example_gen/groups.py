@@ -17,7 +17,7 @@ from crackgate.config.data import DataOptions
 from crackgate.contracts.account import LABEL_CONFLICT
 from crackgate.data_set.data_set import find_group
 from crackgate.images.copies.descriptor import PICTURE_BYTES
-from crackgate.images.copies.groups import LONG_CHAIN_ROUNDS, GroupCopies
+from crackgate.images.copies.groups import GroupCopies
 from crackgate.images.copies.partitions import (
     Digests,
     DigestTable,
@@ -78,7 +78,7 @@ class AssignGroups(beam.PTransform):
             copies, overlaps = (pictures | find(count) for find in (FindCopies, FindOverlaps))
             joined["copies"] = copies["similar"] | GroupCopies(count)
             alike = (copies["similar"], overlaps["similar"]) | "CopiesAndOverlaps" >> beam.Flatten()
-            joined["groups"] = alike | "GroupOverlaps" >> GroupCopies(count, LONG_CHAIN_ROUNDS)
+            joined["groups"] = alike | "GroupOverlaps" >> GroupCopies(count)
         return (
             joined
             | "JoinGroups" >> beam.CoGroupByKey()

@@ -30,6 +30,8 @@ _MOST_IN_FULL = 16
 _HUBS = 4
 # Bounds the memory of comparisons: some 300 kB a pair.
 _COMPARED_AT_ONCE = 128
+# Pictures of a message: some 80 kB.
+_SENT_AT_ONCE = 32
 
 # A band's code, its picture and that picture's home, row by row.
 # The home is the picture's smallest hash, which most copies share; pairs are compared at the first picture's home.
@@ -196,7 +198,10 @@ def _answer(_number: int, joined: dict[str, list[Any]]) -> Iterator[Any]:
     if same:
         yield beam.pvalue.TaggedOutput(SAME_OUTPUT, same)
     for asking, digests, pairs in joined["asked"]:
-        yield asking, (pictures.take(find_rows(pictures.digests, digests)), pairs)
+        rows = find_rows(pictures.digests, digests)
+        # Runners sort in buffers that a large message does not fit into.
+        for start in range(0, len(rows), _SENT_AT_ONCE):
+            yield asking, (pictures.take(rows[start : start + _SENT_AT_ONCE]), None if start else pairs)
 
 
 def _distinct(pictures: PictureTable) -> tuple[PictureTable, list[tuple[bytes, bytes]]]:

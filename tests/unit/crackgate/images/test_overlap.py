@@ -12,7 +12,7 @@ from apache_beam.testing.util import assert_that, equal_to
 from PIL import Image, ImageDraw
 
 from crackgate.images.copies.descriptor import COPY_THRESHOLD, describe, is_blank, similarity, stack
-from crackgate.images.copies.groups import LONG_CHAIN_ROUNDS, GroupCopies
+from crackgate.images.copies.groups import GroupCopies
 from crackgate.images.copies.overlap import name_codes, overlap
 from crackgate.images.copies.partitions import from_bytes, pack, to_bytes
 from crackgate.images.copies.search import FindCopies, FindOverlaps, Pairs
@@ -135,7 +135,7 @@ def test_a_walk_along_a_wall_becomes_one_group_and_other_images_none() -> None:
         tables = pipeline | beam.Create([table.take(np.arange(first, len(images), 2)) for first in (0, 1)])
         copies = (tables | FindCopies(3))["similar"]
         assert_that(copies | beam.combiners.Count.Globally(), equal_to([0]), label="Copies")
-        centres = (tables | FindOverlaps(3))["similar"] | GroupCopies(3, LONG_CHAIN_ROUNDS)
+        centres = (tables | FindOverlaps(3))["similar"] | GroupCopies(3)
         pictures = centres | beam.FlatMapTuple(lambda _, edges: to_bytes(edges[0]) + to_bytes(edges[1]))
         expected = set(to_bytes(table.digests[: len(frames)]))
         assert_that(pictures | beam.Distinct(), equal_to(sorted(expected)))
@@ -152,7 +152,7 @@ def test_many_videos_with_equal_names_are_told_apart_by_their_folders(layout: st
     table = pack(list(images.values()), [name.encode() for name in images])
     with _pipeline() as pipeline:
         similar = (pipeline | beam.Create([table]) | FindOverlaps(3))["similar"]
-        centres = similar | GroupCopies(3, LONG_CHAIN_ROUNDS)
+        centres = similar | GroupCopies(3)
         sizes = centres | beam.FlatMapTuple(lambda _, edges: to_bytes(edges[1])) | beam.combiners.Count.PerElement()
         assert_that(sizes | beam.Values(), equal_to([3] * len(walls)))
 
@@ -168,7 +168,7 @@ def test_a_chain_of_thousands_of_frames_is_joined() -> None:
     pairs = [tuple(sorted(pair)) for pair in pairwise(names)]
     with _pipeline() as pipeline:
         edges = Pairs(*(from_bytes(side) for side in zip(*pairs, strict=True)), names=[])
-        centres = pipeline | beam.Create([edges]) | GroupCopies(2, LONG_CHAIN_ROUNDS)
+        centres = pipeline | beam.Create([edges]) | GroupCopies(2)
         found = centres | beam.FlatMapTuple(lambda _, edges: to_bytes(edges[1])) | beam.combiners.Count.PerElement()
         assert_that(found, equal_to([(min(names), 2999)]))
 
