@@ -28,6 +28,6 @@ class LastingStream(TextIOWrapper):
             self._drop()
 
     def _drop(self) -> None:
-        # What is left in the buffer goes there, too.
+        # The rest of the buffer goes there, too.
         with open(os.devnull, "wb") as nothing:
             os.dup2(nothing.fileno(), self.fileno())

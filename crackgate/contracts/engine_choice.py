@@ -1,4 +1,4 @@
-"""What computes a released model's scores, as a user chooses it."""
+"""The choice of the engine that computes a released model's scores."""
 
 from enum import StrEnum
 

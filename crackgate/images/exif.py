@@ -1,4 +1,4 @@
-"""What a camera wrote into an image file."""
+"""A camera's notes in an image file."""
 
 from PIL import ExifTags, Image
 

@@ -87,7 +87,7 @@ def _widen(lower: keras.Model, backbone: keras.Model) -> tuple[keras.Model | Non
             backbone, input_tensors=keras.Input((None, None, 3)), clone_function=lambda layer: layer
         )
         reached = wide.compute_output_shape((1, side + 2 * margin, side + 2 * margin, 3))[1:3]
-    # Of many types: a model of the user's own may hold any layer.
+    # Errors of many types: a model of the user's own may hold any layer.
     except Exception:
         return None, 0
     return (wide, margin) if reached == (places + 2 * _MARGIN,) * 2 else (None, 0)

@@ -16,7 +16,7 @@ class UnknownLabelError(ValueError):
 
 @dataclass(frozen=True)
 class FailOn:
-    """What makes a script stop: images of these classes, and with `unfamiliar` those unlike the training images."""
+    """Images that make a script stop: of these classes, and with `unfamiliar` those unlike the training images."""
 
     labels: frozenset[str]
     unfamiliar: bool

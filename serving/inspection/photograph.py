@@ -19,7 +19,7 @@ _LIMITS = ImageLimits(min_side=32, max_pixels=250_000_000, max_bytes=500_000_000
 def read_photograph(file: Path, ingest: ImageLimits) -> np.ndarray:
     """Decodes a photograph as its EXIF orientation says: uint8 (height, width, 3).
 
-    What ingest took, with its own limits, is read, too.
+    Images that ingest took, with its own limits, are read, too.
 
     Raises:
         RejectedImageError: It is no image, damaged, or outside the limits.

@@ -8,7 +8,7 @@ from serving.service.metrics import Metrics
 
 
 class HeldBytes:
-    """What one request holds."""
+    """The bytes that one request holds."""
 
     def __init__(self, memory: "RequestMemory"):
         self._memory, self.count = memory, 0

@@ -162,7 +162,7 @@ def as_trunk(backbone: keras.Model) -> keras.Model | None:
         )
         shapes = [trunk.compute_output_shape((1, *size, 3)) for size in _TRIED_SIZES]
         reached = [(shape[0] if isinstance(trunk.output, list) else shape)[1:3] for shape in shapes]
-    # Of many types: a model of the user's own may hold any layer.
+    # Errors of many types: a model of the user's own may hold any layer.
     except Exception as error:
         log.info("the backbone takes images of %s alone: %s", backbone.input_shape[1:3], error)
         return None

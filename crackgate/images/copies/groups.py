@@ -24,7 +24,7 @@ class GroupCopies(beam.PTransform):
 
     A group is a connected component of the pairs; its smallest picture is its centre. Each of the `partitions` (see
     `count_partitions`) gives at most one element: its other pictures, sorted, with their centres. One worker joins all
-    pairs, in some 100 bytes each: few pictures have copies, and every round of a distributed search costs more.
+    pairs: the rounds of a distributed search left each sort of a Flink job too little memory.
     """
 
     def __init__(self, partitions: int):

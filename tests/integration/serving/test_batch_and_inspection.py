@@ -99,7 +99,7 @@ def photographs(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 class Inspected(NamedTuple):
-    """What the command wrote, its exit code, and its standard error."""
+    """The command's output, its exit code, and its standard error."""
 
     output: Path
     exit_code: int

@@ -148,7 +148,7 @@ def test_a_vocabulary_may_be_an_asset_and_no_other_file(tmp_path: Path) -> None:
     model = saved(module, tmp_path / "model")
     check_operations(model)
 
-    # What reads the asset, called with another file.
+    # The function that reads the asset, called with another file.
     stored = saved_model_pb2.SavedModel.FromString((model / "saved_model.pb").read_bytes())
     library = stored.meta_graphs[0].graph_def.library.function
     (reader,) = (each for each in library if any(node.op in TABLES for node in each.node_def))

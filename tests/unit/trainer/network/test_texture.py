@@ -1,4 +1,4 @@
-"""Where a backbone's texture is taken, of whatever family it is."""
+"""The place where a backbone's texture is taken, of whatever family it is."""
 
 from collections.abc import Callable
 
