@@ -47,7 +47,7 @@ def measure(scored: ScoredImages, seen: int | None, gate: GateOptions) -> Measur
         if name in metric_names.PROPORTIONS:
             low, high = proportion_interval(*_share(name, label, scored), gate.confidence)
         else:
-            low, high = percentile_interval(samples[name, label], gate.confidence)
+            low, high = _around(float(value[0]), percentile_interval(samples[name, label], gate.confidence))
         metrics[name, label] = float(value[0])
         metrics[name + metric_names.LOW, label], metrics[name + metric_names.HIGH, label] = low, high
     return Measurement(scored.keys, metrics, samples)
@@ -61,7 +61,8 @@ def measure_changes(candidate: Measurement, baseline: Measurement, gate: GateOpt
         change = name + metric_names.CHANGE
         changes[change, label] = candidate.metrics[key] - baseline.metrics[key]
         if candidate.samples and baseline.samples:
-            low, high = percentile_interval(candidate.samples[key] - baseline.samples[key], gate.confidence)
+            interval = percentile_interval(candidate.samples[key] - baseline.samples[key], gate.confidence)
+            low, high = _around(changes[change, label], interval)
             changes[change + metric_names.LOW, label], changes[change + metric_names.HIGH, label] = low, high
     return changes
 
@@ -106,16 +107,30 @@ def read_estimate(metrics: Mapping[Key, float], name: str, label: int | None) ->
 def read_metrics(
     metrics: Mapping[Key, float], classes: Sequence[str], positive_classes: Sequence[str]
 ) -> list[MetricValue]:
-    """Reads all metrics of `metric_keys`; `classes` are in label order, and `positive_classes` among them."""
+    """Reads all metrics of `metric_keys`; `classes` are in label order, and `positive_classes` among them.
+
+    A metric that counts false positives is None where all images are of its class, or none is: it could be nothing but
+    1 or 0.
+    """
     names = [*classes, POSITIVE]
+
+    def read(name: str, label: int | None) -> Estimate:
+        # The area under the curve is a number only where there are both.
+        one_sided = math.isnan(metrics.get((metric_names.AUC, label), 0))
+        if one_sided and name in metric_names.OF_BOTH_SIDES:
+            return Estimate(value=None)
+        return read_estimate(metrics, name, label)
+
     return [
-        MetricValue(
-            metric=name,
-            label=None if label is None else names[label],
-            **read_estimate(metrics, name, label).model_dump(),
-        )
+        MetricValue(metric=name, label=None if label is None else names[label], **read(name, label).model_dump())
         for name, label in metric_keys(len(classes), tuple(map(classes.index, positive_classes)))
     ]
+
+
+def _around(value: float, interval: tuple[float, float]) -> tuple[float, float]:
+    """The interval, widened to hold its value: the samples of a biased metric, or of next to no errors, may not."""
+    # NaN, which compares with nothing, stays.
+    return min(interval[0], value), max(interval[1], value)
 
 
 def _counts(scored: ScoredImages, seen: int | None) -> dict[Key, float]:

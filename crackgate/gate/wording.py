@@ -1,5 +1,7 @@
 """Metrics and requirements in words, the same in tables, reports and messages."""
 
+from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
+
 from crackgate.contracts import metric_names
 from crackgate.contracts.evaluation import ALL_IMAGES, Estimate, Evaluation, Outcome, Requirement
 
@@ -32,10 +34,11 @@ def say_estimate(estimate: Estimate | None) -> str:
 
 
 def say_interval(estimate: Estimate | None) -> str:
-    """A confidence interval, for example "0.9612 to 0.9971"; "" if there is none."""
+    """A confidence interval, rounded outward, for example "0.9612 to 0.9971"; "" if there is none."""
     if estimate is None or estimate.low is None or estimate.high is None:
         return ""
-    return f"{estimate.low:.4f} to {estimate.high:.4f}"
+    low, high = _outward(estimate.low, estimate.high)
+    return f"{low:.4f} to {high:.4f}"
 
 
 def say_subject(row: Requirement) -> str:
@@ -51,8 +54,10 @@ def say_found(row: Requirement) -> str:
 
 def say_found_interval(row: Requirement) -> str:
     """The confidence interval of `say_found`; "" if there is none."""
-    low, high = row.estimate.low, row.estimate.high
-    return "" if low is None or high is None else f"{_number(row, low)} to {_number(row, high)}"
+    if row.estimate.low is None or row.estimate.high is None:
+        return ""
+    low, high = _outward(row.estimate.low, row.estimate.high)
+    return f"{_number(row, low)} to {_number(row, high)}"
 
 
 def say_required(row: Requirement) -> str:
@@ -84,6 +89,15 @@ def say_failures(evaluation: Evaluation) -> list[str]:
     if any(row.metric == metric_names.UNUSABLE_SCORES and row.estimate.value for row in failed):
         failed = [row for row in failed if row.estimate.value is not None]
     return [say_requirement(row) for row in failed]
+
+
+def _outward(low: float, high: float) -> tuple[float, float]:
+    """The ends with the four decimals that are shown: an interval that holds a value also holds the rounded one."""
+    # Decimal takes 0.9612 as it is written, and not as the next lower number that the machine has.
+    return (
+        float(Decimal(repr(low)).quantize(Decimal("0.0001"), ROUND_FLOOR)),
+        float(Decimal(repr(high)).quantize(Decimal("0.0001"), ROUND_CEILING)),
+    )
 
 
 def _number(row: Requirement, value: float) -> str:
