@@ -93,7 +93,22 @@ def _compile(classes: list[str], config: Config, cache: bool, output: Path) -> N
 def submit_command(
     host: Annotated[str, typer.Option(help="URL of Kubeflow Pipelines.")],
     pipeline: PipelineFile = Path("pipeline.yaml"),
-    namespace: Annotated[str | None, typer.Option(help="Of the run, where Kubeflow serves several users.")] = None,
+    namespace: Annotated[
+        str | None, typer.Option(help="The profile in which to run, where Kubeflow serves several users.")
+    ] = None,
+    token_file: Annotated[
+        Path | None,
+        typer.Option(help="File with a bearer token, read at each request; without, the one that Kubeflow mounts."),
+    ] = None,
+    existing_token: Annotated[
+        str, typer.Option(envvar="CRACKGATE_KFP_TOKEN", help="That token itself; best in the environment.")
+    ] = "",
+    cookies: Annotated[
+        str,
+        typer.Option(
+            envvar="CRACKGATE_KFP_COOKIES", help="'name=value; ...' of a browser that is logged in to Kubeflow."
+        ),
+    ] = "",
     experiment: Annotated[str | None, typer.Option(help="Groups runs in the user interface.")] = None,
     run_name: Annotated[str | None, typer.Option(help="Shown in the user interface.")] = None,
     parameters: Annotated[
@@ -107,17 +122,19 @@ def submit_command(
     _check_file(pipeline)
     given = dict(map(_parse_parameter, parameters or []))
     from kubeflow.compile.backend_checks import BackendRefusalError
+    from kubeflow.connection import Caller, CallerError, ConnectionToKubeflowError
     from kubeflow.submission import SubmissionError, follow, submit
 
+    caller = Caller(token_file, existing_token, cookies)
     try:
-        client, submission = submit(host, pipeline, namespace, experiment, run_name, given)
+        client, submission = submit(host, pipeline, namespace, experiment, run_name, given, caller)
         print(f"run {submission.run_id}\n{submission.url}", flush=True)
         if not wait:
             return
         submission = follow(client, submission, timeout)
-    except BackendRefusalError as error:
+    except (BackendRefusalError, CallerError) as error:
         fail(str(error), EXIT_USAGE)
-    except SubmissionError as error:
+    except (ConnectionToKubeflowError, SubmissionError) as error:
         fail(str(error), EXIT_FAILED)
     print(str(submission.verdict).upper())
     if submission.failed_tasks:

@@ -8,6 +8,7 @@ import kfp
 
 from crackgate.contracts.verdict import EXIT_CODES, Verdict
 from kubeflow.compile.backend_checks import check_file
+from kubeflow.connection import Caller, connect, describe_refusal, is_refusal
 from kubeflow.outcome import read_outcome
 
 # Seconds between two looks at a run, and seconds that the API may be silent.
@@ -42,16 +43,19 @@ def submit(
     experiment: str | None,
     run_name: str | None,
     parameters: dict[str, str],
+    caller: Caller,
 ) -> tuple[kfp.Client, Submission]:
     """Uploads the compiled pipeline as a run on the API's URL `host`; None stands for Kubeflow's default.
 
     Raises:
-        SubmissionError: The API cannot be reached, or refused the run.
+        CallerError: The token or the cookies cannot be sent.
+        ConnectionToKubeflowError: The API cannot be reached, or does not know who asks.
+        SubmissionError: The API refused the run.
         BackendRefusalError: It would refuse the run.
     """
     check_file(file)
+    client = connect(host, namespace, caller)
     try:
-        client = kfp.Client(host=host, namespace=namespace or "kubeflow")
         started = client.create_run_from_pipeline_package(
             str(file),
             arguments=parameters,
@@ -60,10 +64,7 @@ def submit(
             namespace=namespace,
         )
     except Exception as error:  # kfp lets through what urllib3 and its generated client raise
-        raise SubmissionError(
-            f"{host} did not take the run: {type(error).__name__}: {error}. --host is the URL of Kubeflow Pipelines, "
-            "for example http://localhost:8080 after 'kubectl port-forward -n kubeflow svc/ml-pipeline-ui 8080:80'"
-        ) from error
+        raise SubmissionError(f"the run was not taken: {describe_refusal(error, host, namespace)}") from error
     return client, Submission(started.run_id, f"{host.rstrip('/')}/#/runs/details/{started.run_id}")
 
 
@@ -80,10 +81,9 @@ def follow(client: kfp.Client, submission: Submission, timeout: float) -> Submis
             unanswered_since = None
         except Exception as error:
             unanswered_since = unanswered_since or time.monotonic()
-            if time.monotonic() - unanswered_since > _UNANSWERED:
-                raise SubmissionError(
-                    f"lost sight of the run {submission.run_id}: {type(error).__name__}: {error}; it goes on"
-                ) from error
+            if is_refusal(error) or time.monotonic() - unanswered_since > _UNANSWERED:
+                reason = describe_refusal(error, submission.url.partition("/#")[0], None)
+                raise SubmissionError(f"lost sight of the run {submission.run_id}, which goes on: {reason}") from error
         else:
             if run.state in _ENDED:
                 details = run.run_details.task_details if run.run_details else None

@@ -1,5 +1,6 @@
 """`crackgate kubeflow submit` with kfp's own client, against a server that speaks Kubeflow's REST interface."""
 
+import threading
 from pathlib import Path
 
 import pytest
@@ -34,8 +35,8 @@ def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("kubeflow.submission._INTERVAL", 0.01)
 
 
-def submit(*arguments: object) -> Result:
-    return CliRunner().invoke(app, ["kubeflow", "submit", *map(str, arguments)])
+def submit(*arguments: object, **environment: str) -> Result:
+    return CliRunner().invoke(app, ["kubeflow", "submit", *map(str, arguments)], env=environment)
 
 
 @pytest.mark.parametrize(
@@ -71,6 +72,92 @@ def test_parameters_names_and_the_experiment_reach_the_server_and_no_wait_return
     assert run["pipeline_spec"]["pipelineInfo"]["name"] == "small"
 
 
+PROFILES = {"Bearer good": "team", "oauth2_proxy_kubeflow=good": "team"}
+
+
+@pytest.mark.parametrize("way", ["file", "mounted", "option", "environment", "cookies", "cookies in the environment"])
+def test_several_users_are_known_by_what_kfp_knows_them_by(pipeline_file: Path, tmp_path: Path, way: str) -> None:
+    token = tmp_path / "token"
+    token.write_text("good\n")
+    options, environment = {
+        "file": (["--token-file", token], {}),
+        "mounted": ([], {"KF_PIPELINES_SA_TOKEN_PATH": str(token)}),
+        "option": (["--existing-token", "good"], {}),
+        "environment": ([], {"CRACKGATE_KFP_TOKEN": "good"}),
+        "cookies": (["--cookies", "oauth2_proxy_kubeflow=good"], {}),
+        "cookies in the environment": ([], {"CRACKGATE_KFP_COOKIES": "oauth2_proxy_kubeflow=good"}),
+    }[way]
+    tasks = {"verdict": "SUCCEEDED", "report": "SUCCEEDED"}
+    with kfp_api.serving([("RUNNING", {}), ("SUCCEEDED", tasks)], PROFILES) as api:
+        result = submit(pipeline_file, "--host", api.url, "--namespace", "team", *options, **environment)
+    assert result.exit_code == 0, result.output
+    assert api.namespaces == {"team"} and len(api.started) == 1
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--namespace", "team"], "does not know who asks (401 there is no user identity header): give --token-file"),
+        (["--namespace", "team", "--existing-token", "bad"], "does not know who asks (401"),
+        (
+            ["--namespace", "other", "--existing-token", "good"],
+            "(403 User 'me' is not authorized in other): ask for the role kubeflow-edit in namespace 'other'",
+        ),
+        (["--existing-token", "good"], "serves several users: give the profile's name as --namespace"),
+    ],
+    ids=["nobody", "a wrong token", "another's namespace", "no namespace"],
+)
+def test_a_refusal_is_one_line_with_what_to_do(pipeline_file: Path, options: list[str], said: str) -> None:
+    with kfp_api.serving([("RUNNING", {})], PROFILES) as api:
+        result = submit(pipeline_file, "--host", api.url, *options)
+    assert result.exit_code == 1 and api.started == []
+    (line,) = result.output.splitlines()
+    assert said in line
+
+
+def test_a_page_to_log_in_is_no_run(pipeline_file: Path) -> None:
+    with kfp_api.serving([("RUNNING", {})], PROFILES, login_page=True) as api:
+        result = submit(pipeline_file, "--host", api.url, "--namespace", "team", "--no-wait")
+    (line,) = result.output.splitlines()
+    assert result.exit_code == 1 and "answers with a web page, most likely to log in: give --token-file" in line
+
+
+def test_a_token_that_ends_before_the_run_is_said_at_once_and_a_fresh_one_is_read(
+    pipeline_file: Path, tmp_path: Path
+) -> None:
+    token = tmp_path / "token"
+    token.write_text("good")
+    with kfp_api.serving([("RUNNING", {})], PROFILES) as api:
+        options = ("--host", api.url, "--namespace", "team", "--token-file", token)
+        ended = threading.Timer(1, token.write_text, ["bad"])
+        ended.start()
+        result = submit(pipeline_file, *options)
+        ended.join()
+    assert result.exit_code == 1 and "which goes on" in result.output and "does not know who asks (401" in result.output
+
+
+def test_a_namespace_is_refused_where_there_is_one_user(pipeline_file: Path) -> None:
+    with kfp_api.serving([("RUNNING", {})]) as api:
+        result = submit(pipeline_file, "--host", api.url, "--namespace", "team")
+    assert result.exit_code == 1 and "received 'team'" in result.output and "leave it out" in result.output
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--token-file", "none"], "'none' cannot be read: No such file"),
+        (["--token-file", "."], "cannot be read: Is a directory"),
+        (["--existing-token", "a\nb"], "--existing-token: received blanks"),
+        (["--existing-token", "a", "--token-file", "b"], "received a token and a file"),
+        (["--cookies", "good"], "received no cookies"),
+    ],
+    ids=["no file", "a folder", "two lines", "both", "no cookies"],
+)
+def test_what_nobody_can_be_known_by_is_refused(pipeline_file: Path, options: list[str], said: str) -> None:
+    result = submit(pipeline_file, "--host", "http://127.0.0.1:1", *options)
+    assert result.exit_code == 2 and said in result.output
+
+
 def test_a_run_that_does_not_end_in_time_goes_on(pipeline_file: Path) -> None:
     with kfp_api.serving([("RUNNING", {})]) as api:
         result = submit(pipeline_file, "--host", api.url, "--timeout", "1")
@@ -79,7 +166,7 @@ def test_a_run_that_does_not_end_in_time_goes_on(pipeline_file: Path) -> None:
 
 def test_what_cannot_be_submitted_is_said(pipeline_file: Path, tmp_path: Path) -> None:
     result = submit(pipeline_file, "--host", "http://127.0.0.1:1")
-    assert result.exit_code == 1 and "did not take the run" in result.output and "port-forward" in result.output
+    assert result.exit_code == 1 and "cannot be reached" in result.output and "port-forward" in result.output
 
     result = submit(pipeline_file, "--host", "http://127.0.0.1:1", "--parameter", "date=/data")
     assert result.exit_code == 2 and "received 'date=/data', allowed are workspace=PATH" in result.output
