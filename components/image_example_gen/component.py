@@ -1,7 +1,6 @@
 """Specification of ImageExampleGen."""
 
 import json
-from pathlib import Path
 
 from tfx import types
 from tfx.components.example_gen import utils as example_gen_utils
@@ -15,6 +14,7 @@ from components.image_example_gen.executor import ImageExampleGenExecutor
 from components.shared.parameters import OPTIONS_PARAMETERS, options_and_digest
 from crackgate.config.data import DataOptions, SplitRatios
 from crackgate.contracts import stored_example
+from crackgate.storage.location import Location
 
 
 class ImageExampleGenSpec(types.ComponentSpec):
@@ -48,12 +48,12 @@ class ImageExampleGen(base_beam_component.BaseBeamComponent):
     DRIVER_CLASS = ImageFolderDriver
 
     def __init__(
-        self, folder: Path, classes: list[str], options: DataOptions, split_ratios: dict[str, int] | None = None
+        self, folder: Location, classes: list[str], options: DataOptions, split_ratios: dict[str, int] | None = None
     ):
         """Constructs the component.
 
         Args:
-            folder: Absolute path of the data folder.
+            folder: Absolute path of the data folder, or the URL of a prefix in a store.
             classes: Class names in label order; images of other classes are rejected.
             options: Where the labels are, bounds on single images and on all of them, and their groups.
             split_ratios: Hash buckets of some of "train", "eval" and "test"; by default those of `options`.

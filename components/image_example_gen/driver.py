@@ -1,7 +1,6 @@
 """The driver of ImageExampleGen, which detects changes of the image folder."""
 
 from collections.abc import Iterable
-from pathlib import Path
 from typing import Any
 
 from tfx.components.example_gen import driver, input_processor
@@ -12,6 +11,7 @@ from components.shared.parameters import OPTIONS
 from crackgate.config.data import DataOptions
 from crackgate.contracts.errors import DataRejectedError, WrongQuestionError
 from crackgate.data_set.data_set import find_data_set
+from crackgate.storage.location import Location
 
 
 class ImageFolderProcessor(input_processor.InputProcessor):
@@ -20,7 +20,7 @@ class ImageFolderProcessor(input_processor.InputProcessor):
     TFX's own processor sums up whole seconds, so it misses an image that moved to another class.
     """
 
-    def __init__(self, folder: Path, options: DataOptions, splits: Iterable[example_gen_pb2.Input.Split]):
+    def __init__(self, folder: Location, options: DataOptions, splits: Iterable[example_gen_pb2.Input.Split]):
         super().__init__(splits)
         self._folder = folder
         self._options = options
@@ -66,4 +66,4 @@ class ImageFolderDriver(driver.Driver):
     ) -> ImageFolderProcessor:
         """Returns the processor of the component's `input_base`."""
         assert input_base_uri is not None, "the component's specification requires it"
-        return ImageFolderProcessor(Path(input_base_uri), self._options, splits)
+        return ImageFolderProcessor(input_base_uri, self._options, splits)

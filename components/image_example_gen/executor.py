@@ -57,7 +57,7 @@ class ImageExampleGenExecutor(base_beam_executor.BaseBeamExecutor):
         staging = Path(self._get_tmp_dir())
         examples = artifact_utils.get_single_instance(output_dict[standard_component_specs.EXAMPLES_KEY])
         buckets, splits = _buckets(exec_properties), list(_buckets(exec_properties))
-        data_set = find_data_set(Path(exec_properties["input_base"]), options).within(splits)
+        data_set = find_data_set(exec_properties["input_base"], options).within(splits)
         files, batches = data_set.images, _batches(data_set.images)
         with self._make_beam_pipeline() as pipeline:
             outcomes = _read(pipeline, batches, exec_properties["input_base"], classes, options, staging)

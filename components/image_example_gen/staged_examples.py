@@ -12,8 +12,9 @@ from crackgate.contracts.image_limits import ImageLimits
 from crackgate.data_set.data_set import ListedImage
 from crackgate.images.copies.descriptor import describe
 from crackgate.images.image_file import CanonicalImage, canonical_image
-from crackgate.images.image_folder import read_regular_file, readable_path
+from crackgate.images.image_folder import read_source, readable_path
 from crackgate.images.rejection import RejectedImageError
+from crackgate.storage.location import Location, below
 
 # An `AccountRow` as JSON.
 Row = dict[str, str]
@@ -63,12 +64,15 @@ class Staged:
 class Reader:
     """Reads images of one data folder; `labels` are by class name."""
 
-    folder: str
+    folder: Location
     labels: dict[str, int]
     limits: ImageLimits
 
     def stage(self, number: int, images: list[ListedImage], file: str, content: BinaryIO) -> Staged:
-        """Reads a batch into the open staging file `content`; no image's content or faults make it raise."""
+        """Reads a batch into the open staging file `content`; no image's content or faults make it raise.
+
+        Raises StorageError where the store of the images cannot be used any longer.
+        """
         staged, offset = Staged(), 0
         for listed in images:
             path, class_name = os.fsencode(listed.path), listed.class_name
@@ -94,7 +98,7 @@ class Reader:
         if class_name not in self.labels:
             raise RejectedImageError(NOT_IN_CLASS_FOLDER, f"the classes are {', '.join(self.labels)}")
         try:
-            data = read_regular_file(os.path.join(os.fsencode(self.folder), path), self.limits.max_bytes)
+            data = read_source(below(self.folder, os.fsdecode(path)), self.limits.max_bytes)
         except OSError as error:
             raise RejectedImageError("unreadable", error.strerror or str(error)) from None
         return canonical_image(data, self.limits)

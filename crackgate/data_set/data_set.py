@@ -4,9 +4,8 @@ import hashlib
 import os
 import re
 from collections import Counter
-from collections.abc import Collection, Iterable
-from dataclasses import dataclass, replace
-from pathlib import Path
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field, replace
 
 from crackgate.config.data import DataOptions
 from crackgate.contracts.class_names import compose
@@ -18,6 +17,7 @@ from crackgate.data_set.folder_names import is_class_name, split_of
 from crackgate.data_set.label_table import read_label_table
 from crackgate.data_set.layout import Layout, find_layout, find_named_layout
 from crackgate.images.image_folder import fingerprint, readable_path
+from crackgate.storage.location import Location, below, is_url
 
 OUTSIDE_CLASSES = "images outside data.classes"
 WITHOUT_LABEL = "images without a label"
@@ -54,17 +54,19 @@ class DataSet:
         images: In the order of their paths.
         ignored: Numbers of files that are not images of the data set, by kind; they are not rejected.
         notes: Sentences about the way in which the folder was read.
+        marks: Of images that are objects in a store, by path: see `StoredObject`.
     """
 
     classes: list[str]
     images: list[ListedImage]
     ignored: dict[str, int]
     notes: list[str]
+    marks: Mapping[str, str] = field(default_factory=dict)
 
-    def fingerprint(self, folder: Path) -> str:
+    def fingerprint(self, folder: Location) -> str:
         """Hex digest of the files, their classes, given splits, groups and parts: the cache key of the data."""
         said = repr((self.images, sorted(self.ignored.items())))
-        files = fingerprint(folder, (image.path for image in self.images))
+        files = fingerprint(folder, (image.path for image in self.images), self.marks)
         return hashlib.sha256(files.encode() + os.fsencode(said)).hexdigest()
 
     def within(self, splits: Collection[str]) -> "DataSet":
@@ -79,13 +81,14 @@ class DataSet:
         return replace(self, images=kept, ignored=self.ignored | ({OTHER_SPLITS: others} if others else {}))
 
 
-def find_data_set(folder: Path, options: DataOptions) -> DataSet:
+def find_data_set(folder: Location, options: DataOptions) -> DataSet:
     """Lists the data folder, and finds classes, splits and parts in its folders, or in `options.labels`.
 
     Raises:
         WrongQuestionError: The folder says no classes, or may be meant in two ways; a class of `options.classes` is
             missing; the table of labels is wrong.
         OSError: The folder cannot be listed.
+        StorageError: The store of a URL cannot be used.
     """
     tree = read_tree(folder)
     if tree.is_own:
@@ -102,8 +105,9 @@ def find_group(pattern: re.Pattern[str], path: str) -> str:
     return (match[1 if match.re.groups else 0] or "") if match else ""
 
 
-def _read_table(folder: Path, tree: FileTree, options: DataOptions) -> DataSet:
-    file = folder / options.labels
+def _read_table(folder: Location, tree: FileTree, options: DataOptions) -> DataSet:
+    table = options.labels
+    file = table if is_url(table) or os.path.isabs(table) else below(folder, table)
     rows = read_label_table(file, folder, tree.images)
     labels = sorted({row.label for row in rows})
     # A table may name the classes themselves, too, as the list of doubtful labels does.
@@ -120,7 +124,7 @@ def _read_table(folder: Path, tree: FileTree, options: DataOptions) -> DataSet:
         raise WrongQuestionError(
             f"data.group_by: received {options.group_by!r}, but {str(file)!r} has a column group: leave out one of them"
         )
-    used, notes = _use_splits({row.split for row in rows} - {""}, f"the splits in {file.name!r}")
+    used, notes = _use_splits({row.split for row in rows} - {""}, f"the splits in {os.path.basename(file)!r}")
     images = [
         ListedImage(row.path, class_of[row.label], used.get(row.split, ()), row.group)
         for row in sorted(rows, key=lambda row: row.path)
@@ -130,7 +134,7 @@ def _read_table(folder: Path, tree: FileTree, options: DataOptions) -> DataSet:
     ignored = Counter({kind: len(set(paths) - named) for kind, paths in tree.ignored.items()})
     ignored[WITHOUT_LABEL] = len(set(tree.images) - named)
     ignored[OUTSIDE_CLASSES] = len(named) - len(images)
-    return DataSet(list(dict.fromkeys(class_of.values())), images, dict(+ignored), notes)
+    return DataSet(list(dict.fromkeys(class_of.values())), images, dict(+ignored), notes, tree.marks)
 
 
 def _as_found(class_of: dict[str, str], found: Iterable[str]) -> dict[str, str]:
@@ -166,7 +170,7 @@ def _read_folders(tree: FileTree, class_of_folder: dict[str, str]) -> DataSet:
         outside = sum(not image.class_name for image in images)
         images = [image for image in images if image.class_name]
         ignored |= {OUTSIDE_CLASSES: outside} if outside else {}
-    return DataSet(classes, images, ignored, [*notes, *_describe_levels(in_classes, layout, classes)])
+    return DataSet(classes, images, ignored, [*notes, *_describe_levels(in_classes, layout, classes)], tree.marks)
 
 
 def _find_layout(tree: FileTree, folders: Counter[Folders]) -> Layout:

@@ -3,11 +3,11 @@
 import os
 from collections import Counter
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from crackgate.data_set.ignored_files import SYSTEM_FILES, is_system_folder, kind_of_ignored
 from crackgate.data_set.own_folders import is_own_folder
 from crackgate.images.image_folder import walk_folders
+from crackgate.storage.location import Location
 
 OWN_FOLDERS = "folders of crackgate"
 
@@ -21,11 +21,13 @@ class FileTree:
 
     Attributes:
         images: What may be photographs; a trailing "/" marks an unlistable folder.
+        marks: Of images that are objects in a store, by path: see `StoredObject`.
         ignored: Files that are none, by kind; `OWN_FOLDERS` holds folders.
         is_own: Whether the data folder itself is one that crackgate has written.
     """
 
     images: list[str] = field(default_factory=list)
+    marks: dict[str, str] = field(default_factory=dict)
     ignored: dict[str, list[str]] = field(default_factory=dict)
     is_own: bool = False
 
@@ -39,8 +41,8 @@ def folders_of(path: str) -> Folders:
     return tuple(path.split(os.sep)[:-1])
 
 
-def read_tree(folder: Path) -> FileTree:
-    """Lists the data folder, and enters no folder that crackgate has written; raises OSError if it cannot be listed."""
+def read_tree(folder: Location) -> FileTree:
+    """Lists the data folder, and enters no folder that crackgate has written; raises what `walk_folders` does."""
     tree = FileTree()
     for listed in walk_folders(folder):
         if is_own_folder(frozenset((*listed.files, *listed.folders))):
@@ -53,6 +55,8 @@ def read_tree(folder: Path) -> FileTree:
             _add(tree, listed.path, SYSTEM_FILES if below_system else "")
         for name in listed.files:
             _add(tree, listed.path + name, SYSTEM_FILES if below_system else kind_of_ignored(name))
+            if name in listed.marks:
+                tree.marks[listed.path + name] = listed.marks[name]
     return tree
 
 

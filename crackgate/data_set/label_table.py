@@ -4,15 +4,18 @@ import codecs
 import csv
 import io
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from posixpath import normpath
 from typing import Any
 
 from crackgate.contracts.class_names import compose
 from crackgate.contracts.errors import WrongQuestionError
 from crackgate.contracts.stored_example import SPLITS
 from crackgate.data_set.folder_names import split_of
+from crackgate.storage.location import Location, is_url, split_url
+from crackgate.storage.object_store import read_object
 
 # Nobody reads the last one: it is a remark for people.
 _PATH, _LABEL, _SPLIT, _GROUP, _ = COLUMNS = ("path", "label", "split", "group", "check")
@@ -23,6 +26,8 @@ _BYTE_ORDER_MARKS = {
     codecs.BOM_UTF16_BE: "utf-16",
 }
 _SHOWN = 3
+# Of a table in a bucket; a row of a hundred million images takes less.
+_MOST_BYTES = 10_000_000_000
 
 
 @dataclass(frozen=True)
@@ -41,8 +46,8 @@ class _Line:
     cells: dict[str, str]
 
 
-def read_label_table(file: Path, folder: Path, images: Iterable[str]) -> list[LabelRow]:
-    """Reads the table; paths in it start at its own folder or at the data folder, or are absolute.
+def read_label_table(file: Location, folder: Location, images: Iterable[str]) -> list[LabelRow]:
+    """Reads the table; paths in it start at its own folder or at the data folder, or are absolute or URLs.
 
     A path that is not there stands for the one of `images`, which are below the data folder, that has the same NFC.
 
@@ -53,6 +58,7 @@ def read_label_table(file: Path, folder: Path, images: Iterable[str]) -> list[La
         WrongQuestionError: No such file, or not such a table; missing images, folders, and images outside the data
             folder; empty cells; a label with "/" or a line break; a path with two labels, splits or groups; a group in
             two splits.
+        StorageError: The store of a table's URL cannot be used.
     """
     lines = list(_read_lines(file))
     if not lines:
@@ -63,7 +69,7 @@ def read_label_table(file: Path, folder: Path, images: Iterable[str]) -> list[La
     return list(dict.fromkeys(row for _, row in rows))
 
 
-def _read_lines(file: Path) -> Iterator[_Line]:
+def _read_lines(file: Location) -> Iterator[_Line]:
     text = _read_text(file)
     header = text.partition("\n")[0]
     separator = max(",;\t", key=header.count)
@@ -83,9 +89,9 @@ def _read_lines(file: Path) -> Iterator[_Line]:
         raise WrongQuestionError(f"{str(file)!r}, line {reader.line_num}: no CSV: {error}") from None
 
 
-def _read_text(file: Path) -> str:
+def _read_text(file: Location) -> str:
     try:
-        content = file.read_bytes()
+        content = read_object(str(file), _MOST_BYTES) if is_url(file) else Path(file).read_bytes()
     except OSError as error:
         raise WrongQuestionError(
             f"cannot read the table of labels {str(file)!r}: {error.strerror}; data.labels is absolute or below the "
@@ -103,14 +109,14 @@ def _read_text(file: Path) -> str:
     return text
 
 
-def _check_columns(file: Path, columns: list[str]) -> None:
+def _check_columns(file: Location, columns: list[str]) -> None:
     if set(columns) - set(COLUMNS) or len(set(columns)) < len(columns) or not {_PATH, _LABEL} <= set(columns):
         raise WrongQuestionError(
             f"{str(file)!r}: received the columns {', '.join(map(repr, columns)) or 'none'}; {_NEEDED}, and no others"
         )
 
 
-def _check_cells(file: Path, lines: list[_Line]) -> None:
+def _check_cells(file: Location, lines: list[_Line]) -> None:
     for column in COLUMNS[:-1]:
         empty = [line.number for line in lines if line.cells.get(column) == ""]
         if empty:
@@ -133,18 +139,30 @@ def _check_cells(file: Path, lines: list[_Line]) -> None:
         )
 
 
-def _find_images(file: Path, folder: Path, lines: list[_Line], images: Iterable[str]) -> list[tuple[int, LabelRow]]:
-    starts = dict.fromkeys((os.path.abspath(file.parent), os.path.abspath(folder)))
-    below = os.path.join(os.path.abspath(folder), "")
+def _find_images(
+    file: Location, folder: Location, lines: list[_Line], images: Iterable[str]
+) -> list[tuple[int, LabelRow]]:
+    # Images lie in a store or on this machine, as the data folder does, and so does a table's folder that counts.
+    in_store = is_url(folder)
+    data = str(folder) if in_store else os.path.abspath(folder)
+    own = str(file).rpartition("/")[0] if is_url(file) else os.path.abspath(Path(file).parent)
+    starts = dict.fromkeys(start for start in (own, data) if is_url(start) == in_store)
+    base = data.rstrip("/") + "/"
+    known = {base + path for path in images}
     alike: dict[str, list[str]] = {}
-    for path in images:
-        alike.setdefault(compose(below + path), []).append(below + path)
-    rows, missing, no_files, outside = [], [], [], []
+    for found in known:
+        alike.setdefault(compose(found), []).append(found)
+    is_file: Callable[[str], bool] = known.__contains__ if in_store else os.path.isfile
+    exists: Callable[[str], bool] = known.__contains__ if in_store else os.path.exists
+    rows: list[tuple[int, LabelRow]] = []
+    missing: list[_Line] = []
+    no_files: list[_Line] = []
+    outside: list[_Line] = []
     for line in lines:
         written = line.cells[_PATH]
-        places = [os.path.normpath(os.path.join(start, path)) for path in _spellings(written) for start in starts]
-        place = next(filter(os.path.isfile, places), None)
-        if place is None and any(map(os.path.exists, places)):
+        places = [_join(start, path) for path in _spellings(written) for start in starts]
+        place: str | None = next(filter(is_file, places), None)
+        if place is None and any(map(exists, places)):
             no_files.append(line)
             continue
         if place is None:
@@ -152,11 +170,11 @@ def _find_images(file: Path, folder: Path, lines: list[_Line], images: Iterable[
             place = others.pop() if len(others) == 1 else None
         if place is None:
             missing.append(line)
-        elif not place.startswith(below):
+        elif not place.startswith(base):
             outside.append(line)
         else:
             split = split_of(line.cells.get(_SPLIT, ""))
-            row = LabelRow(place.removeprefix(below), line.cells[_LABEL], split, line.cells.get(_GROUP, ""))
+            row = LabelRow(place.removeprefix(base), line.cells[_LABEL], split, line.cells.get(_GROUP, ""))
             rows.append((line.number, row))
     for wrong, said in (
         (missing, f"there is no such file at the table's folder or at {str(folder)!r}"),
@@ -169,12 +187,22 @@ def _find_images(file: Path, folder: Path, lines: list[_Line], images: Iterable[
     return rows
 
 
+def _join(start: str, path: str) -> str:
+    """The place of a path in the table that starts at a folder."""
+    if not is_url(start):
+        return os.path.normpath(os.path.join(start, path))
+    if is_url(path):
+        return path
+    scheme, place = split_url(start)
+    return f"{scheme}://{normpath(f'{place}/{path}')}"
+
+
 def _spellings(path: str) -> list[str]:
     """The path as it stands, and a Windows path with its separators turned."""
     return [path, path.replace("\\", "/")] if "\\" in path else [path]
 
 
-def _check_agreement(file: Path, rows: list[tuple[int, LabelRow]]) -> None:
+def _check_agreement(file: Location, rows: list[tuple[int, LabelRow]]) -> None:
     first: dict[str, tuple[int, LabelRow]] = {}
     split_of_group: dict[str, tuple[int, LabelRow]] = {}
     for number, row in rows:

@@ -2,12 +2,12 @@
 
 import os
 from collections import Counter, defaultdict
-from pathlib import Path
 
 from crackgate.contracts.errors import NEEDED, WrongQuestionError
 from crackgate.data_set.class_setting import class_setting
 from crackgate.data_set.data_set import DataSet, ListedImage
 from crackgate.data_set.folder_names import is_camera_name, is_heap_name, plain_name
+from crackgate.storage.location import Location, below
 
 # A class that nobody named, with fewer images and a smaller share of the largest one's, is most likely none.
 _FEW = 10
@@ -20,7 +20,7 @@ _SHARE_OF_MASKS = 1 / 3
 _SHOWN = 6
 
 
-def check_plausible(folder: Path, data_set: DataSet, named: bool, max_rejected_share: float) -> list[str]:
+def check_plausible(folder: Location, data_set: DataSet, named: bool, max_rejected_share: float) -> list[str]:
     """Returns warnings; `named` says that the user named the classes or gave a table of labels.
 
     Raises WrongQuestionError for two classes of one name, folders that a camera or the day named, masks, a class that
@@ -91,7 +91,7 @@ def _way_out(classes: list[str], doubtful: list[str]) -> str:
     return f"if it is no class, {leave}; if it is one, name it, too: {class_setting(classes)}"
 
 
-def _find_masks(folder: Path, data_set: DataSet) -> list[str]:
+def _find_masks(folder: Location, data_set: DataSet) -> list[str]:
     """A sentence for each class with a few masks; raises WrongQuestionError where masks are a real share of one."""
     from crackgate.data_set.masks import are_masks
 
@@ -108,7 +108,7 @@ def _find_masks(folder: Path, data_set: DataSet) -> list[str]:
         judged = sorted(kinds[name].values(), key=len, reverse=True)[:most_kinds]
         masks = []
         for images in judged:
-            if are_masks(folder / image.path for image in images[:: max(1, len(images) // most)][:most]):
+            if are_masks(below(folder, image.path) for image in images[:: max(1, len(images) // most)][:most]):
                 masks += images
         if not masks:
             continue

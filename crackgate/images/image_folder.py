@@ -5,11 +5,12 @@ import hashlib
 import os
 import stat
 from collections import Counter
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 
 from crackgate.images.rejection import too_many_bytes
+from crackgate.storage.location import Location, is_url
+from crackgate.storage.object_store import list_objects, read_object
 
 
 @dataclass
@@ -21,20 +22,51 @@ class ListedFolder:
         files: Sorted names of its files.
         folders: Sorted names of its folders; the walk does not enter one that its caller removes.
         readable: False if it cannot be listed; it is empty then.
+        marks: Of objects in a store, by name: see `StoredObject`. Nothing for files.
     """
 
     path: str
     files: list[str]
     folders: list[str]
     readable: bool = True
+    marks: Mapping[str, str] = field(default_factory=dict)
 
 
-def walk_folders(folder: Path) -> Iterator[ListedFolder]:
-    """Every folder at or below `folder`, in sorted order.
+def walk_folders(folder: Location) -> Iterator[ListedFolder]:
+    """Every folder at or below `folder`, in sorted order; slashes in keys make folders of a store's objects.
 
     Links are followed except for loops. A link below another one is followed to no folder that was entered before, or
-    links between neighbours would multiply. Raises OSError if `folder` cannot be listed.
+    links between neighbours would multiply.
+
+    Raises:
+        OSError: `folder` cannot be listed.
+        StorageError: The store cannot be used.
     """
+    return _walk_objects(str(folder)) if is_url(folder) else _walk_paths(folder)
+
+
+def _walk_objects(url: str) -> Iterator[ListedFolder]:
+    """The folders of a store's objects, from one listing of all of them."""
+    marks: dict[tuple[str, ...], dict[str, str]] = {}
+    inner: dict[tuple[str, ...], set[str]] = {}
+    for found in list_objects(url):
+        if not found.path:
+            raise NotADirectoryError(errno.ENOTDIR, "it is one object: give the prefix of all images", url)
+        *folders, name = found.path.split("/")
+        marks.setdefault(tuple(folders), {})[name] = found.mark
+        for depth, folder in enumerate(folders):
+            inner.setdefault(tuple(folders[:depth]), set()).add(folder)
+    waiting: list[tuple[str, ...]] = [()]
+    while waiting:
+        above = waiting.pop()
+        of_files = marks.get(above, {})
+        path = "".join(f"{name}/" for name in above)
+        listed = ListedFolder(path, sorted(of_files), sorted(inner.get(above, ())), marks=of_files)
+        yield listed
+        waiting.extend((*above, name) for name in reversed(listed.folders))
+
+
+def _walk_paths(folder: Location) -> Iterator[ListedFolder]:
     # Folders to enter, the next one last, each with its parents and the number of links on its way.
     waiting: list[tuple[str, frozenset[tuple[int, int]], int]] = [("", frozenset(), 0)]
     entered: set[tuple[int, int]] = set()
@@ -63,7 +95,7 @@ def walk_folders(folder: Path) -> Iterator[ListedFolder]:
         )
 
 
-def find_files(folder: Path) -> Iterator[str]:
+def find_files(folder: Location) -> Iterator[str]:
     """Paths of all files below `folder`, relative to it, in sorted order.
 
     A trailing "/" marks an unlistable folder, which fails on reading and is reported like a bad file. Raises OSError if
@@ -73,6 +105,17 @@ def find_files(folder: Path) -> Iterator[str]:
         yield from (listed.path + name for name in listed.files)
         if not listed.readable:
             yield listed.path
+
+
+def read_source(source: Location, max_bytes: int) -> bytes:
+    """Content of a file, or of an object in a store, of `max_bytes` at most; any number of threads may call it.
+
+    Raises:
+        RejectedImageError: It is larger.
+        OSError: This file or object cannot be read.
+        StorageError: The store cannot be used any longer.
+    """
+    return read_object(str(source), max_bytes) if is_url(source) else read_regular_file(str(source), max_bytes)
 
 
 def read_regular_file(path: str | bytes, max_bytes: int) -> bytes:
@@ -95,23 +138,27 @@ def read_regular_file(path: str | bytes, max_bytes: int) -> bytes:
         return read if len(read) <= status.st_size else read + file.read(max_bytes + 1 - len(read))
 
 
-def fingerprint(folder: Path, paths: Iterable[str]) -> str:
+def fingerprint(folder: Location, paths: Iterable[str], marks: Mapping[str, str]) -> str:
     """Hex digest of the path, size, modification time and readability of files below `folder`.
 
     Files that share size and time count by their content, too: they may have swapped names. Other rights, links and the
-    place of the folder do not count.
+    place of the folder do not count. An object in a store counts by its path and its mark, of `marks`.
     """
-    names = list(paths)
-    marks = [_mark(os.path.join(folder, name)) for name in names]
-    counts = Counter(marks)
     digest = hashlib.sha256()
-    for name, mark in zip(names, marks, strict=True):
-        content = _content_digest(os.path.join(folder, name)) if counts[mark] > 1 else b""
-        digest.update(os.fsencode(name) + b"\0" + mark + content + b"\0")
+    if is_url(folder):
+        for path in paths:
+            digest.update(os.fsencode(path) + b"\0" + marks[path].encode() + b"\0")
+        return digest.hexdigest()
+    names = list(paths)
+    states = [_state(os.path.join(folder, name)) for name in names]
+    counts = Counter(states)
+    for name, state in zip(names, states, strict=True):
+        content = _content_digest(os.path.join(folder, name)) if counts[state] > 1 else b""
+        digest.update(os.fsencode(name) + b"\0" + state + content + b"\0")
     return digest.hexdigest()
 
 
-def _mark(path: str) -> bytes:
+def _state(path: str) -> bytes:
     try:
         status = os.stat(path)
     except OSError as error:

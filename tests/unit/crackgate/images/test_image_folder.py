@@ -37,7 +37,7 @@ def _paths(folder: Path) -> list[str]:
 
 
 def _print(folder: Path) -> str:
-    return fingerprint(folder, find_files(folder))
+    return fingerprint(folder, find_files(folder), {})
 
 
 def test_files_come_folder_by_folder_in_sorted_order(tmp_path: Path) -> None:

@@ -1,0 +1,1 @@
+"""Where data lies: folders of this machine, and prefixes of object stores."""

@@ -1,0 +1,188 @@
+"""Objects in S3, Google Cloud Storage and Azure Blob Storage, by fsspec.
+
+Credentials and addresses come from where each client looks for them: environment, files and the machine's own role.
+"""
+
+import errno
+import os
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+from crackgate.images.rejection import too_many_bytes
+from crackgate.storage.location import EXTRAS, split_url
+
+# Seconds until a store that gives no answer counts as unreachable, before anything starts.
+_SECONDS_TO_ANSWER = 10
+# Seconds in which a store may come back while objects are read, and in which one object has to arrive.
+_SECONDS_TO_RETURN = 120
+_SECONDS_TO_ARRIVE = 120
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 8.0
+# Objects of which S3 says that this one may not be read. Any other refusal is about the credentials.
+_DENIED = ("AccessDenied", "AllAccessDisabled", "InvalidObjectState")
+# Each attempt ends soon, since `read_object` repeats it.
+_OPTIONS: dict[str, dict[str, Any]] = {
+    "s3": {"config_kwargs": {"connect_timeout": 5, "read_timeout": 30, "retries": {"total_max_attempts": 1}}}
+}
+
+_opening = threading.Lock()
+
+
+class StorageError(Exception):
+    """A store cannot be used; the message names the object or prefix, the fault and the next step."""
+
+
+@dataclass(frozen=True, slots=True)
+class StoredObject:
+    """An object below a prefix.
+
+    Attributes:
+        path: Its key without the prefix; "" for an object that has the prefix's own name.
+        mark: Changes with every new content: its size, and its ETag or generation.
+    """
+
+    path: str
+    mark: str
+
+
+def list_objects(url: str) -> Iterator[StoredObject]:
+    """Every object at or below a prefix, in the order of their keys; keys that end in "/" are folders of consoles.
+
+    Raises StorageError where the store refuses, does not answer within seconds, or has no such bucket.
+    """
+    scheme, place = split_url(url)
+    system = _file_system(scheme)
+    try:
+        _ask(system, place)
+        found = _call(system, "_find", place, detail=True)
+    except FileNotFoundError:
+        raise StorageError(f"there is no bucket {place.partition('/')[0]!r}, which {url!r} names") from None
+    except Exception as error:
+        raise StorageError(f"cannot list {url!r}: {_say(error)}: {_advice(error)}") from None
+    # Azure's client returns an object's own name as a list.
+    infos = found if isinstance(found, dict) else {name: _call(system, "_info", name) for name in found}
+    for name, info in infos.items():
+        if info["type"] == "file" and not name.endswith("/"):
+            stamp = info.get("generation") or info.get("ETag") or info.get("etag") or ""
+            yield StoredObject(name[len(place) + 1 :], f"{info['size']} {stamp}")
+
+
+def read_object(url: str, max_bytes: int) -> bytes:
+    """An object's content. A store that fails or goes away is asked again for two minutes.
+
+    Raises:
+        RejectedImageError: The object has more than `max_bytes`.
+        FileNotFoundError: The object has been deleted.
+        PermissionError: This object may not be read.
+        StorageError: The store did not come back, or takes the credentials no longer.
+    """
+    scheme, place = split_url(url)
+    system = _file_system(scheme)
+    began, pause = time.monotonic(), _FIRST_PAUSE
+    while True:
+        try:
+            # A range bounds the memory. No request for the size goes before it.
+            data: bytes = _call(system, "_cat_file", place, start=0, end=max_bytes + 1, timeout=_SECONDS_TO_ARRIVE)
+            break
+        except Exception as error:
+            if _is_empty(error):
+                return b""
+            if isinstance(error, FileNotFoundError) and _has_bucket(system, place):
+                raise FileNotFoundError(
+                    errno.ENOENT, "no such object any more: it was deleted after it was listed", url
+                ) from None
+            if _code(error) in _DENIED or str(error).startswith("Forbidden"):
+                raise PermissionError(errno.EACCES, f"the store refuses this object: {_say(error)}", url) from None
+            waited = time.monotonic() - began
+            if isinstance(error, PermissionError) or waited + pause > _SECONDS_TO_RETURN:
+                raise StorageError(
+                    f"cannot read {url!r}, tried for {waited:.0f} s: {_say(error)}: {_advice(error)}; then run again"
+                ) from None
+        time.sleep(pause)
+        pause = min(2 * pause, _LONGEST_PAUSE)
+    if len(data) > max_bytes:
+        raise too_many_bytes(_call(system, "_info", place)["size"], max_bytes)
+    return data
+
+
+def _file_system(scheme: str) -> Any:
+    # A client does not outlive a fork.
+    with _opening:
+        return _open(scheme, os.getpid())
+
+
+@cache
+def _open(scheme: str, process: int) -> Any:
+    del process
+    try:
+        import fsspec
+
+        system = fsspec.filesystem(
+            scheme, skip_instance_cache=True, use_listings_cache=False, **_OPTIONS.get(scheme, {})
+        )
+    except ImportError:
+        raise StorageError(
+            f"{scheme}:// needs the extra {EXTRAS[scheme]!r}: pip install 'crackgate[{EXTRAS[scheme]}]'"
+        ) from None
+    except Exception as error:
+        raise StorageError(f"cannot use {scheme}://: {_say(error)}: {_advice(error)}") from None
+    if scheme == "s3":
+        system.retries = 1
+    return system
+
+
+def _call(system: Any, name: str, *arguments: Any, timeout: float | None = None, **options: Any) -> Any:
+    from fsspec.asyn import sync
+
+    return sync(system.loop, getattr(system, name), *arguments, timeout=timeout, **options)
+
+
+def _ask(system: Any, place: str) -> None:
+    """Raises FSTimeoutError where nobody answers; what else is wrong, the listing says better."""
+    from fsspec.exceptions import FSTimeoutError
+
+    try:
+        _call(system, "_info", place, timeout=_SECONDS_TO_ANSWER)
+    except FSTimeoutError:
+        raise
+    except Exception:
+        return
+
+
+def _has_bucket(system: Any, place: str) -> bool:
+    """Whether an object alone is missing, and not all of them with their bucket."""
+    try:
+        return bool(_call(system, "_exists", place.partition("/")[0], timeout=_SECONDS_TO_ANSWER))
+    except Exception:
+        return False
+
+
+def _is_empty(error: Exception) -> bool:
+    """Whether a range was refused since the object has no bytes."""
+    return "InvalidRange" in (_code(error), str(getattr(error, "error_code", ""))) or "416" in (
+        str(getattr(error, "code", "")),
+        str(getattr(error, "status_code", "")),
+    )
+
+
+def _code(error: Exception) -> str:
+    """S3's code of an error; "" for other stores."""
+    response = getattr(error.__cause__ or error, "response", None)
+    return str(response.get("Error", {}).get("Code", "")) if isinstance(response, dict) else ""
+
+
+def _say(error: Exception) -> str:
+    from fsspec.exceptions import FSTimeoutError
+
+    if isinstance(error, FSTimeoutError):
+        return "no answer"
+    return " ".join(filter(None, (_code(error), *str(error).split()))) or type(error).__name__
+
+
+def _advice(error: Exception) -> str:
+    if isinstance(error, PermissionError):
+        return "check the credentials and their rights (docs/data.md says where they are looked for)"
+    return "check the store's address, the network and the credentials (docs/data.md)"
