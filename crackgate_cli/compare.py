@@ -12,7 +12,7 @@ def compare(
     workspace: WorkspaceOption = Path("workspace"),
     as_json: JsonOption = False,
 ) -> None:
-    """Show two runs side by side: metrics, data, configuration, versions and durations."""
+    """Show two runs side by side. It compares metrics, data, configuration, versions and durations."""
     history = history_of(workspace)
     from crackgate.runs.comparison import compare as compare_runs
     from crackgate_cli.tables.history import print_comparison

@@ -55,7 +55,7 @@ def export_tflite(
     config: ConfigOption = None,
     assignments: SetOption = None,
 ) -> None:
-    """Convert a released model to TensorFlow Lite, in float32, and in int8 where it passes the gate on photographs."""
+    """Convert a released model to TensorFlow Lite. It writes float32, and int8 where that passes the gate."""
     try:
         settings = load_config(config, assignments)
         folder = chosen_model(workspace, model, public_key)

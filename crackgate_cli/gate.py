@@ -20,7 +20,7 @@ def gate(
     cache: CacheOption = True,
     verbose: VerboseOption = False,
 ) -> None:
-    """Judge a model, wherever it was trained, by photographs that it has never seen. Nothing is released."""
+    """Judge a model from anywhere by photographs it has not seen. Nothing is released."""
     from pipeline.gate_run import judge_model
 
     def make(request: RunRequest) -> Summary:

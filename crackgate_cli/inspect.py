@@ -54,7 +54,7 @@ def inspect(
     ] = OVERLAP,
     engine: EngineOption = EngineChoice.FASTEST,
 ) -> None:
-    """Find cracks in whole photographs: heat map, tiles and measures for each, and a summary of all."""
+    """Find cracks in whole photographs. Each gets a heat map, tiles and measures, all of them one summary."""
     try:
         check_inputs(photographs)
         folder = chosen_model(workspace, model, public_key)

@@ -7,6 +7,8 @@ from typing import Annotated
 import typer
 
 from crackgate_cli.compare import compare
+from crackgate_cli.config import config_app
+from crackgate_cli.doctor import doctor
 from crackgate_cli.environment import open_closed_streams, set_libraries_up
 from crackgate_cli.export_tflite import export_tflite
 from crackgate_cli.gate import gate
@@ -26,8 +28,8 @@ from crackgate_cli.versions import versions
 
 app = typer.Typer(
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
+    rich_markup_mode=None,
     help="Turns a folder of labelled surface photographs into a released, gated crack classifier.",
 )
 
@@ -79,5 +81,7 @@ app.command(
 app.command(epilog="Exit codes: 0 removed, or shown, 1 something could not be removed, 2 usage, or a run is going on.")(
     prune
 )
+app.add_typer(config_app, name="config")
+app.command(epilog="Exit codes: 0 nothing that every run needs is missing, 1 something is, 2 usage.")(doctor)
 app.command()(train_worker)
 app.add_typer(kubeflow_app, name="kubeflow")

@@ -58,8 +58,13 @@ PublicKeyOption = Annotated[
 
 def fail(message: str, code: int) -> NoReturn:
     """Ends the command with an error."""
-    Console(stderr=True).print(f"[bold red]error:[/] {escape(message)}", highlight=False, soft_wrap=True)
+    complain(message)
     raise typer.Exit(code)
+
+
+def complain(message: str) -> None:
+    """Says what is wrong, on standard error."""
+    Console(stderr=True).print(f"[bold red]error:[/] {escape(message)}", highlight=False, soft_wrap=True)
 
 
 def note(message: str) -> None:

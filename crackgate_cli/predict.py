@@ -71,7 +71,7 @@ def predict(
     config: ConfigOption = None,
     assignments: SetOption = None,
 ) -> None:
-    """Score images with a released model, in flat memory; rows come out as they are scored."""
+    """Score images with a released model. Rows come out as they are scored, in flat memory."""
     try:
         kind = _choose_format(kind, as_json, output, beam)
         check_inputs(images, output)

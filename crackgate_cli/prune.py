@@ -15,7 +15,7 @@ def prune(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would be removed, and remove nothing.")] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Remove artifacts of runs to which no released version traces back; versions, summaries and reports stay."""
+    """Remove artifacts that no released version needs. Versions, summaries and reports stay."""
     place = Workspace(workspace.resolve())
     if not place.metadata_file.is_file():
         fail(

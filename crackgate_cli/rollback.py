@@ -32,7 +32,7 @@ def rollback(
     serving: ServingOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Put an earlier version into production: newer ones are withdrawn, and not released again unless reinstated."""
+    """Put an earlier version into production. Newer ones are withdrawn, and not released again unless reinstated."""
     from crackgate.releases import ManifestError, ServingDirectoryError, roll_back
     from crackgate.releases.withdrawal import AlteredVersionError, NoSuchVersionError, describe_user
 

@@ -34,7 +34,7 @@ def run(
     cache: CacheOption = True,
     verbose: VerboseOption = False,
 ) -> None:
-    """Run the pipeline: from a folder of photographs to a released model."""
+    """Run the pipeline: from photographs to a released model."""
     from pipeline.run import run_pipeline
 
     if labels is not None:

@@ -18,7 +18,7 @@ def sample_data(
     count: Annotated[int, typer.Option(min=2, help="Images in all, half of each class.")] = 1200,
     seed: Annotated[int, typer.Option(min=0, help="Same seed, same images.")] = 0,
 ) -> None:
-    """Write synthetic photographs of cracked and of sound concrete: 227x227 JPEG."""
+    """Write synthetic photographs of cracked and sound concrete. They are JPEG files of 227x227 pixels."""
     from crackgate.images.sample_data import write_sample_data
 
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):

@@ -45,7 +45,7 @@ def serve(
     ] = Limits.receive_seconds,
     engine: EngineOption = EngineChoice.FASTEST,
 ) -> None:
-    """Serve the newest release over HTTP as TensorFlow Serving does; a page to try it is at /."""
+    """Serve the newest release over HTTP, and gRPC. It answers as TensorFlow Serving; a page to try it is at /."""
     try:
         if model is not None and serving_dir is not None:
             raise SettingsError("received --model and --serving-dir: give one of them")

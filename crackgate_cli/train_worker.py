@@ -16,7 +16,7 @@ def train_worker(
     config: ConfigOption = None,
     assignments: SetOption = None,
 ) -> None:
-    """Train together with other machines: start one on each, with a TF_CONFIG that names them all.
+    """Train one model on several machines. Start one worker on each, with a TF_CONFIG that names them all.
 
     The configuration has to name data.classes.
     """

@@ -32,7 +32,7 @@ def verify(
     serving: ServingOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Check released versions byte by byte against what was judged and released, and their signatures."""
+    """Check that versions are as they were released. Every byte is compared with what was judged, and signatures."""
     from crackgate.releases import ManifestError, list_versions
     from crackgate.releases import verify as verify_version
     from crackgate_cli.tables.versions import describe_finding, print_findings

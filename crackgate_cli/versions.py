@@ -17,7 +17,7 @@ from crackgate_cli.options import (
 def versions(
     workspace: WorkspaceOption = Path("workspace"), serving: ServingOption = None, as_json: JsonOption = False
 ) -> None:
-    """List the released versions, the one in production, and those that were withdrawn: when, by whom and why."""
+    """List the released versions. It says which is in production, and which were withdrawn: when, by whom and why."""
     from crackgate.releases import ManifestError
     from crackgate_cli.tables.versions import describe_versions, print_versions
 

@@ -8,7 +8,9 @@ from pathlib import Path
 
 from rich.markup import escape
 
-from crackgate.config.configuration import ConfigError
+from crackgate.atomic_files import write_text
+from crackgate.config.configuration import Config, ConfigError
+from crackgate.config.document import write_document
 from crackgate.contracts.positive_names import PositiveClasses
 from crackgate.runs.conclusion import conclude
 from crackgate.runs.log_file import log_to_file
@@ -20,6 +22,9 @@ from pipeline.progress import ComponentEvents, LiveDisplay, PlainDisplay
 from pipeline.request import RunRequest
 
 log = logging.getLogger("crackgate")
+
+# A run's configuration, which `--config` reads.
+CONFIG_FILE = "config.toml"
 
 
 def record_run(
@@ -79,6 +84,7 @@ def write_record(summary: Summary, folder: Path) -> None:
     """Writes summary and report of a concluded run; an error of the report is said there, and changes no verdict."""
     # Before the report: what was decided must not be lost with it.
     summary.write(folder)
+    _write_config(summary, folder / CONFIG_FILE)
     try:
         with interruptible():
             from crackgate.report.files import write_report
@@ -90,3 +96,9 @@ def write_record(summary: Summary, folder: Path) -> None:
         log.info("%s", "".join(traceback.format_exception(error)))
         summary.report_error = f"{type(error).__name__}: {error}"
     summary.write(folder)
+
+
+def _write_config(summary: Summary, file: Path) -> None:
+    heading = f"The effective configuration of run {summary.run_id}, by crackgate {summary.crackgate_version}."
+    write_text(file, write_document(Config.model_validate(summary.config), heading))
+    summary.outputs["config"] = str(file)

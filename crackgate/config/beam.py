@@ -44,7 +44,7 @@ class BeamOptions(Section):
             description="processes of local-parallel; 0: one for each core, or as auto decides; 1: no other process",
         ),
     ] = 0
-    job_endpoint: Annotated[HostAndPort, Field(description="of the Beam job server of flink or spark")] = (
+    job_endpoint: Annotated[HostAndPort, Field(description="address of the Beam job server of flink or spark")] = (
         "localhost:8099"
     )
     worker_pool: Annotated[

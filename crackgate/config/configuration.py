@@ -3,6 +3,8 @@
 import hashlib
 import json
 import tomllib
+from dataclasses import dataclass
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, get_args
 
@@ -22,7 +24,10 @@ from crackgate.config.tune import TuneOptions
 
 
 class ConfigError(Exception):
-    """The configuration cannot be used; the message is one line with field, value and allowed values."""
+    """The configuration cannot be used; its arguments are sentences with field, value and allowed values."""
+
+    def __str__(self) -> str:
+        return "; ".join(map(str, self.args))
 
 
 class Config(Section):
@@ -45,19 +50,57 @@ class Config(Section):
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
+@dataclass(frozen=True)
+class Given:
+    """What a user set: the content of a file with `--set` options over it, and of these options alone."""
+
+    content: dict[str, Any]
+    assigned: dict[str, Any]
+
+    def origin(self, field: str) -> str:
+        """Returns "--set", "file" or "default" for a field such as "gate.min_recall"."""
+        path = field.split(".")
+        return "--set" if _holds(self.assigned, path) else "file" if _holds(self.content, path) else "default"
+
+
 def load_config(file: Path | None = None, assignments: list[str] | None = None) -> Config:
     """Reads the configuration from a TOML file, or the defaults.
 
     Each assignment "section.field=value" overrides the file; a value that is not TOML is text. ConfigError means an
-    unreadable file, or an unknown or bad field.
+    unreadable file, or unknown or bad fields, all of them.
     """
-    content = _read_toml(file) if file else {}
-    for assignment in assignments or []:
-        _assign(content, assignment)
+    return load_given(file, assignments)[0]
+
+
+def load_given(file: Path | None = None, assignments: list[str] | None = None) -> tuple[Config, Given]:
+    """As `load_config`, with what of it was given."""
+    problems: list[str] = []
+    given = Given({}, {})
     try:
-        return Config.model_validate(_over(Config().model_dump(by_alias=True), content))
+        given.content.update(_read_toml(file) if file else {})
+    except ConfigError as error:
+        problems.append(str(error))
+    for assignment in assignments or []:
+        try:
+            _assign(given.content, assignment)
+            _assign(given.assigned, assignment)
+        except ConfigError as error:
+            problems.append(str(error))
+    try:
+        config = Config.model_validate(_over(Config().model_dump(by_alias=True), given.content))
     except ValidationError as error:
-        raise ConfigError(_one_line(error)) from None
+        problems += map(_describe, error.errors())
+    if problems:
+        raise ConfigError(*problems)
+    return config, given
+
+
+def _holds(content: Any, path: list[str]) -> bool:
+    for name in path:
+        if not isinstance(content, dict) or name not in content:
+            return False
+        content = content[name]
+    return True
 
 
 def _over(defaults: dict[str, Any], given: dict[str, Any]) -> dict[str, Any]:
@@ -101,10 +144,6 @@ def _toml_value(text: str) -> Any:
     return document["value"] if len(document) == 1 else text
 
 
-def _one_line(error: ValidationError) -> str:
-    return "; ".join(_describe(problem) for problem in error.errors())
-
-
 # Plain messages for pydantic's about Python's types.
 _PLAIN = {"tuple_type": 'Input should be a list, for example ["Negative", "Positive"]', "model_type": "It is a section"}
 
@@ -119,15 +158,17 @@ def _describe(problem: Any) -> str:
     if replaced := _REPLACED.get(".".join(path)):
         return f"{'.'.join(path)}: received {problem['input']!r}, but it is no field any more; set {replaced}"
     if problem["type"] == "extra_forbidden":
-        return f"{'.'.join(path)} is not a field; {_allowed_names(path[:-1])}"
+        return f"{'.'.join(path)} is not a field; {_say_names(path)}"
     message = _PLAIN.get(problem["type"], problem["msg"]).removeprefix("Value error, ")
     received = "a private key" if looks_secret(problem["input"]) else repr(problem["input"])
     return f"{'.'.join(path)}: received {received}: {message[0].lower()}{message[1:]}"
 
 
-def _allowed_names(path: list[str]) -> str:
+def _say_names(path: list[str]) -> str:
+    """All names that stand where the last one of the path stood, and the nearest to it."""
+    *place, wrong = path
     section: type[BaseModel] = Config
-    for name in path:
+    for name in place:
         if name.isdecimal():  # a position in a list, which has been stepped into
             continue
         fields = {field.alias or key: field for key, field in section.model_fields.items()}
@@ -138,5 +179,7 @@ def _allowed_names(path: list[str]) -> str:
         annotation = next(iter(inner), annotation)
         assert isinstance(annotation, type) and issubclass(annotation, BaseModel), "only sections forbid extra fields"
         section = annotation
-    names = ", ".join(field.alias or key for key, field in section.model_fields.items())
-    return f"{'.'.join(path) or 'the configuration'} has {names}"
+    names = [field.alias or key for key, field in section.model_fields.items()]
+    close = get_close_matches(wrong, names, n=1)
+    hint = f": did you mean {close[0]}?" if close else ""
+    return f"{'.'.join(place) or 'the configuration'} has {', '.join(names)}{hint}"

@@ -45,10 +45,10 @@ class DataOptions(Section):
         ImageLimits.min_side
     )
     # TensorFlow and Pillow decode no more, and no tf.Example may reach 2 GiB.
-    max_pixels: Annotated[int, Field(ge=1, le=178_956_970, description="largest accepted width times height")] = (
-        ImageLimits.max_pixels
-    )
-    max_bytes: Annotated[int, Field(ge=1, le=1_000_000_000, description="largest accepted file")] = (
+    max_pixels: Annotated[
+        int, Field(ge=1, le=178_956_970, description="largest accepted width times height, pixels")
+    ] = ImageLimits.max_pixels
+    max_bytes: Annotated[int, Field(ge=1, le=1_000_000_000, description="largest accepted file, bytes")] = (
         ImageLimits.max_bytes
     )
     max_rejected_share: Annotated[Share, Field(description="share of rejected files that stops the run")] = 0.1

@@ -12,7 +12,7 @@ _OF_A_CLASS = (*PER_CLASS, POSITIVE_RECALL)
 
 
 class SliceOptions(Section):
-    """Bounds of the hard images, by their measured qualities (units in `SchemaOptions`)."""
+    """Bounds of the hard images, by their measured qualities (as in [schema])."""
 
     dark: Annotated[float, Field(ge=0, le=255, description="brightness below which an image is dark")] = 100
     bright: Annotated[float, Field(ge=0, le=255, description="brightness above which it is bright")] = 210
@@ -23,7 +23,7 @@ class SliceOptions(Section):
 class RequireOptions(Section):
     """One more requirement, on any metric, over all test images or a slice."""
 
-    metric: Annotated[str, Field(description="what is measured: a name in crackgate/contracts/metric_names.py")]
+    metric: Annotated[str, Field(description="a metric's name, such as recall (docs/gate.md)")]
     label: Annotated[
         str,
         Field(description="the class that it is about, for metrics of one class; 'positive' for several positive ones"),
@@ -89,7 +89,10 @@ class GateOptions(Section):
     ] = 30
     slices: SliceOptions = SliceOptions()
     confidence: Annotated[
-        float, Field(gt=0, lt=1, description="of the intervals, two-sided: of 0.95, 2.5 % are below the lower bound")
+        float,
+        Field(
+            gt=0, lt=1, description="confidence of the intervals, two-sided: of 0.95, 2.5 % are below the lower bound"
+        ),
     ] = 0.95
     fixed_precision: Annotated[Share, Field(description="where recall_at_precision is read off")] = 0.95
     fixed_recall: Annotated[Share, Field(description="where precision_at_recall is read off")] = 0.95

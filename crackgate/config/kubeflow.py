@@ -1,9 +1,9 @@
 """The section `[kubeflow]`: where the tasks run on Kubernetes, and with which resources."""
 
 import re
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Field, ValidationInfo, field_validator, model_validator
+from pydantic import AfterValidator, Field, ValidationInfo, field_serializer, field_validator, model_validator
 
 from crackgate.config.section import Section
 
@@ -192,6 +192,11 @@ class KubeflowOptions(Section):
         if twice := [mount for mount in mounts if mounts.count(mount) > 1]:
             raise ValueError(f"{twice[0]!r} is mounted twice: give each volume a place of its own")
         return volumes
+
+    @field_serializer("nodes")
+    def _as_given(self, nodes: dict[str, NodeOptions]) -> dict[str, dict[str, Any]]:
+        """Without defaults: `of_node` would take them for the node's own options."""
+        return {name: node.model_dump(mode="json", exclude_unset=True) for name, node in nodes.items()}
 
     def of_node(self, node: str) -> NodeOptions:
         """Returns the options of a node: its own override those of every node."""

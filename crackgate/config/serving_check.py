@@ -14,8 +14,12 @@ class ServingCheckOptions(Section):
         float, Field(gt=0, le=1, description="how far a score may be from the one recorded at training")
     ] = 1e-5
     max_p50_ms: Annotated[float, Field(gt=0, description="median of the time for one image, milliseconds")] = 1000.0
-    max_p99_ms: Annotated[float, Field(gt=0, description="the same, 99th percentile")] = 5000.0
+    max_p99_ms: Annotated[float, Field(gt=0, description="99th percentile of the time for one image, milliseconds")] = (
+        5000.0
+    )
     max_memory_mib: Annotated[
-        float, Field(gt=0, description="most resident memory, TensorFlow itself (500 MiB) included")
+        float, Field(gt=0, description="most resident memory, MiB, TensorFlow itself (500) included")
     ] = 4096.0
-    max_seconds: Annotated[float, Field(gt=0, description="for everything; a model that hangs is stopped then")] = 600.0
+    max_seconds: Annotated[
+        float, Field(gt=0, description="time for all checks, seconds; a model that hangs is stopped then")
+    ] = 600.0

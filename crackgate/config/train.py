@@ -2,9 +2,10 @@
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import Field, field_validator
 
 from crackgate.config.backbone_names import check_backbone_name
+from crackgate.config.section import Section
 from crackgate.own_code import check_form, is_own
 
 Imbalance = Literal["class_weights", "balanced_sampling", "none"]
@@ -13,10 +14,8 @@ Imbalance = Literal["class_weights", "balanced_sampling", "none"]
 CHOOSING_IMAGES = 300
 
 
-class TrainOptions(BaseModel):
+class TrainOptions(Section):
     """Options of the training; the defaults run offline on two CPU cores."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     backbone: Annotated[
         str,

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from crackgate.config.configuration import Config, ConfigError
+from crackgate.config.configuration import Config, ConfigError, load_config
 from crackgate.contracts.positive_names import PositiveClasses
 from crackgate.runs.summary import SUMMARY_FILE, Summary
 from crackgate.runs.workspace import Workspace
@@ -61,5 +61,11 @@ def test_a_wrong_configuration_is_recorded_and_stays_one(tmp_path: Path) -> None
     assert Summary.model_validate_json(file.read_text()).reasons == ["gate.min_recall: received 2"]
 
 
-def _request(folder: Path) -> RunRequest:
-    return RunRequest(Console(quiet=True), folder, Config(), Workspace(folder / "workspace"))
+def test_a_run_keeps_its_configuration_for_the_next_one(tmp_path: Path) -> None:
+    config = load_config(None, ["gate.min_recall=0.99", 'data.classes=["Negative", "Positive"]'])
+    summary = record_run(_request(tmp_path, config), CLASSES, PositiveClasses(), _fail)
+    assert load_config(Path(summary.outputs["config"])) == config
+
+
+def _request(folder: Path, config: Config | None = None) -> RunRequest:
+    return RunRequest(Console(quiet=True), folder, config or Config(), Workspace(folder / "workspace"))

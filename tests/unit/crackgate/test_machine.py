@@ -1,0 +1,42 @@
+"""`crackgate doctor`: what the machine has, and what is missing."""
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from crackgate.machine import Equipment, list_equipment
+from crackgate_cli.main import app
+
+
+def _parts(workspace: Path) -> dict[str, Equipment]:
+    return {each.name: each for each in list_equipment(workspace)}
+
+
+def test_a_machine_that_runs_the_tests_has_what_is_required(tmp_path: Path) -> None:
+    parts = _parts(tmp_path / "not" / "yet")
+    assert {each.name for each in parts.values() if each.is_required and not each.is_there} == set()
+    assert "tensorflow 2." in parts["packages"].found and "GiB" in parts["memory"].found
+    assert str(tmp_path) in parts["disk"].found
+    ended = CliRunner().invoke(app, ["doctor", "--workspace", str(tmp_path)])
+    assert ended.exit_code == 0 and "ServingCheck" in ended.stdout
+    assert {row["name"] for row in json.loads(CliRunner().invoke(app, ["doctor", "--json"]).stdout)} == parts.keys()
+
+
+def test_a_workspace_that_cannot_be_written_to_is_missing_its_disk() -> None:
+    place = "/proc/nowhere"  # where nobody, the superuser included, can write
+    assert not _parts(Path(place))["disk"].is_there
+    ended = CliRunner().invoke(app, ["doctor", "--workspace", place])
+    assert ended.exit_code == 1 and "error: disk: make room, or choose another --workspace" in ended.stderr
+
+
+def test_programs_are_asked_for_their_version(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, line in (("java", "echo 'openjdk 17' >&2"), ("tensorflow_model_server", "exit 1")):
+        (tmp_path / name).write_text(f"#!/bin/sh\n{line}\n")
+        (tmp_path / name).chmod(0o755)
+    monkeypatch.setenv("PATH", os.pathsep.join((str(tmp_path), "/bin")))
+    parts = _parts(tmp_path)
+    assert parts["Java"].is_there and parts["Java"].found == "openjdk 17"
+    assert not parts["model server"].is_there and not parts["model server"].is_required
