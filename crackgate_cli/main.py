@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from crackgate_cli.approve import approve, reject
 from crackgate_cli.compare import compare
 from crackgate_cli.config import config_app
 from crackgate_cli.doctor import doctor
@@ -57,7 +58,7 @@ def common(
 
 
 app.command(epilog=RUN_EXIT_CODES)(run)
-app.command(epilog=RUN_EXIT_CODES.replace("released", "passed"))(gate)
+app.command(epilog=RUN_EXIT_CODES.replace("released or staged", "passed"))(gate)
 app.command()(sample_data)
 app.command(
     epilog="Exit codes: 0 all scored, 1 a file could not be scored, 2 usage, 5 an image was given a label of --fail-on."
@@ -78,6 +79,14 @@ app.command(
     epilog="Exit codes: 0 done, or that version is in production already, 1 the version is not as it was released, or "
     "the serving directory cannot be changed, 2 usage: there is no such version."
 )(rollback)
+app.command(
+    epilog="Exit codes: 0 done, or that version is in production already, 1 the version is not as it was staged, was "
+    "not compared with the one in production, or the serving directory cannot be changed, 2 usage: it is not staged."
+)(approve)
+app.command(
+    epilog="Exit codes: 0 done, or that version is withdrawn already, 1 the serving directory cannot be changed, "
+    "2 usage: it is not staged."
+)(reject)
 app.command(epilog="Exit codes: 0 removed, or shown, 1 something could not be removed, 2 usage, or a run is going on.")(
     prune
 )

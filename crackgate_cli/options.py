@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from crackgate.releases.signatures import PublicKey
 
 RUN_EXIT_CODES = (
-    "Exit codes: 0 released, 2 usage or configuration, 3 the model was refused, 4 the data was rejected, "
+    "Exit codes: 0 released or staged, 2 usage or configuration, 3 the model was refused, 4 the data was rejected, "
     "1 anything else."
 )
 EXIT_FAILED = 1
@@ -43,6 +43,7 @@ SetOption = Annotated[
 CacheOption = Annotated[bool, typer.Option(help="Reuse results of earlier runs where nothing changed.")]
 VerboseOption = Annotated[bool, typer.Option("--verbose", help="Show the logs of TFX and TensorFlow, too.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")]
+ReasonOption = Annotated[str, typer.Option(help="Why, for the record.")]
 ServingOption = Annotated[
     Path | None,
     typer.Option(help="Serving directory, where it is not that of a workspace.", show_default="WORKSPACE/serving"),

@@ -11,6 +11,7 @@ from crackgate_cli.options import (
     EXIT_USAGE,
     JsonOption,
     PublicKeyOption,
+    ReasonOption,
     ServingOption,
     WorkspaceOption,
     fail,
@@ -26,7 +27,7 @@ def rollback(
             min=0, metavar="VERSION", help="Version; a withdrawn one is reinstated.", show_default="one before"
         ),
     ] = None,
-    reason: Annotated[str, typer.Option(help="Why, for the record.")] = "no reason given",
+    reason: ReasonOption = "no reason given",
     public_key: PublicKeyOption = None,
     workspace: WorkspaceOption = Path("workspace"),
     serving: ServingOption = None,

@@ -1,7 +1,9 @@
 """The work of ReleasePusher.
 
-A withdrawn model is not released again: `pushed` is 0, and `pushed_version` and `pushed_destination` name its version.
-The cache may return this outcome after that version was reinstated.
+With `release.approval`, the model is staged: `pushed` is 1, `pushed_staged`, too, and `pushed_destination` names the
+folder that the version gets when a person approves it. A withdrawn model is not released again: `pushed` is 0, and
+`pushed_version` and `pushed_destination` name its version. The cache may return these outcomes after that version was
+approved or reinstated.
 """
 
 import logging
@@ -20,19 +22,21 @@ from crackgate.config.release import ReleaseOptions
 from crackgate.contracts import metric_names
 from crackgate.contracts.card import ClassifierCard, find_card
 from crackgate.contracts.evaluation import ALL_IMAGES, MetricValue
-from crackgate.contracts.pushed_model import PUSHED, PUSHED_DESTINATION, PUSHED_VERSION
+from crackgate.contracts.pushed_model import PUSHED, PUSHED_DESTINATION, PUSHED_STAGED, PUSHED_VERSION
 from crackgate.gate.measurement import read_metrics
 from crackgate.releases import (
     Lineage,
     Release,
     ServingDirectoryError,
+    State,
     find_other_classes,
     find_withdrawn_model,
     is_model,
-    production_version,
+    production_number,
     publish,
     remove_old_versions,
     verify,
+    versions_newest_first,
 )
 from crackgate.releases.identity import find_identity
 from crackgate.releases.manifest import measure_model
@@ -42,10 +46,10 @@ log = logging.getLogger("crackgate")
 
 
 class ReleasePusherExecutor(base_executor.BaseExecutor):
-    """Releases the model unless it did not pass, was withdrawn, or is in production already."""
+    """Releases or stages the model unless it did not pass, was withdrawn, or is in production or staged already."""
 
     def Do(self, input_dict: Artifacts, output_dict: Artifacts, exec_properties: Properties) -> None:  # noqa: N802
-        """Releases the model and records that in `pushed_model`.
+        """Releases or stages the model and records that in `pushed_model`.
 
         Raises ServingDirectoryError for an unwritable serving directory, or one whose version in production has other
         classes or takes no version without another signature, KeyFileError for an unusable key.
@@ -68,12 +72,15 @@ class ReleasePusherExecutor(base_executor.BaseExecutor):
             log.info("not released: the model is that of version %d, which was withdrawn", withdrawn.number)
             _record(pushed, 0, serving_dir / str(withdrawn.number))
             return
-        folder = _find_in_production(serving_dir, digest, identity, signer)
-        if folder is None:
+        found = _find_in_place(serving_dir, State.RELEASED, digest, identity, signer)
+        if found is None and options.approval:
+            found = _find_in_place(serving_dir, State.STAGED, digest, identity, signer)
+            pushed.set_int_custom_property(PUSHED_STAGED, 1)
+        if found is None:
             release = self._describe(model, identity, input_dict, exec_properties)
             statistics = Path(artifact_utils.get_single_uri(input_dict["statistics"]))
-            folder = publish(model, serving_dir, release, signer, statistics)
-        _record(pushed, 1, folder)
+            found = publish(model, serving_dir, release, signer, statistics, needs_approval=options.approval)
+        _record(pushed, 1, serving_dir / found.name)
         _remove_old(serving_dir, options.keep)
 
     def _describe(
@@ -136,18 +143,21 @@ def _passed(input_dict: Artifacts) -> bool:
     return True
 
 
-def _find_in_production(serving_dir: Path, digest: str, identity: str | None, signer: Signer | None) -> Path | None:
-    """The version in production if it is this model, which another run may have trained again."""
-    folder = production_version(serving_dir)
-    found = verify(folder) if folder else None
-    if folder is None or found is None or found.manifest is None or not found.intact:
-        return None
-    if not is_model(folder, found.manifest, digest, identity):
-        return None
-    if signer and not signer.has_signed(folder, found.manifest):
-        return None
-    log.info("version %s, which is in production, is this model: nothing to release", folder.name)
-    return folder
+def _find_in_place(
+    serving_dir: Path, state: State, digest: str, identity: str | None, signer: Signer | None
+) -> Path | None:
+    """The version in production, or staged since that is in production, if it is this model, trained perhaps anew."""
+    production = production_number(serving_dir)
+    for version in versions_newest_first(serving_dir, state):
+        manifest = version.manifest
+        if manifest is None or production not in (version.number, manifest.staged_against):
+            continue
+        if not verify(version.folder).intact or not is_model(version.folder, manifest, digest, identity):
+            continue
+        if signer is None or signer.has_signed(version.folder, manifest):
+            log.info("version %d, which is %s, is this model: nothing to release", version.number, state)
+            return version.folder
+    return None
 
 
 def _remove_old(serving_dir: Path, keep: int) -> None:

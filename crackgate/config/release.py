@@ -29,6 +29,13 @@ class ReleaseOptions(Section):
         Field(ge=0, le=10_000, description="released versions to keep, besides those that readers hold; 0: all"),
     ] = 0
 
+    approval: Annotated[
+        bool,
+        Field(
+            description="stage what passes the gate: a person puts it into production by 'crackgate approve', or "
+            "rejects it by 'crackgate reject'"
+        ),
+    ] = False
     allow_other_classes: Annotated[
         bool,
         Field(

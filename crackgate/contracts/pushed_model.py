@@ -2,6 +2,8 @@
 
 # 1, or 0 for a model that was refused or is withdrawn.
 PUSHED = "pushed"
-# The version's folder and number; of a withdrawn model those of its earlier release.
+# 1 for a model that waits for a person's approval, else absent.
+PUSHED_STAGED = "pushed_staged"
+# The version's folder, once approved, and number; of a withdrawn model those of its earlier release.
 PUSHED_DESTINATION = "pushed_destination"
 PUSHED_VERSION = "pushed_version"

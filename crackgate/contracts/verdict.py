@@ -4,9 +4,14 @@ from enum import StrEnum
 
 
 class Verdict(StrEnum):
-    """How a run can end. `crackgate gate` gives PASSED and releases nothing; WITHDRAWN passed, and was rolled back."""
+    """How a run can end.
+
+    `crackgate gate` gives PASSED and releases nothing. STAGED passed, and waits for a person's approval. WITHDRAWN
+    passed, and was rolled back or rejected.
+    """
 
     RELEASED = "released"
+    STAGED = "staged"
     PASSED = "passed"
     REFUSED = "refused"
     WITHDRAWN = "withdrawn"
@@ -17,6 +22,7 @@ class Verdict(StrEnum):
 # The command line's exit codes; 2 is for usage and configuration, before a run begins.
 EXIT_CODES = {
     Verdict.RELEASED: 0,
+    Verdict.STAGED: 0,
     Verdict.PASSED: 0,
     Verdict.REFUSED: 3,
     Verdict.WITHDRAWN: 3,

@@ -2,17 +2,19 @@
 
     serving/
     ├── 1795374861/        a version: the SavedModel, manifest.json and, for signed releases, manifest.sig
-    ├── withdrawn/         versions that were rolled back, and <version>.json with who, when and why
+    ├── staged/            versions that wait for a person's approval
+    ├── withdrawn/         versions that were rolled back or rejected, and <version>.json with who, when and why
     ├── model_cards/       <version>.md, written by the report
     ├── release.pub        put there by an operator: the key that must have signed every version
     ├── .unfinished/       pushes that go on or were killed
     ├── .lock              held by the process that changes something
     └── .last-number       the highest number so far, deleted versions included
 
-A complete version has a manifest and all its files, and never changes. The newest complete version that is not
-withdrawn is in production. TensorFlow Serving looks at numbers alone.
+A complete version has a manifest and all its files, and never changes. The newest complete version that is neither
+withdrawn nor staged is in production. TensorFlow Serving looks at numbers alone, and into no other folder.
 """
 
+from crackgate.releases.approval import Approval, NotComparedError, approve, reject
 from crackgate.releases.change import ServingDirectoryError
 from crackgate.releases.comparability import find_other_classes, has_classes
 from crackgate.releases.manifest import Lineage, Manifest, ManifestError, Release, read_manifest
@@ -26,21 +28,26 @@ from crackgate.releases.versions import (
     find_withdrawn_model,
     is_model,
     list_versions,
+    production_number,
     production_version,
+    staged_version,
     versions_newest_first,
 )
 from crackgate.releases.withdrawal import roll_back
 
 __all__ = [
+    "Approval",
     "Finding",
     "Lineage",
     "Manifest",
     "ManifestError",
+    "NotComparedError",
     "Release",
     "ServingDirectoryError",
     "State",
     "UntrustedVersionError",
     "Version",
+    "approve",
     "check_trusted",
     "find_other_classes",
     "find_version",
@@ -49,11 +56,14 @@ __all__ = [
     "held",
     "is_model",
     "list_versions",
+    "production_number",
     "production_version",
     "publish",
     "read_manifest",
+    "reject",
     "remove_old_versions",
     "roll_back",
+    "staged_version",
     "verify",
     "versions_newest_first",
 ]

@@ -17,8 +17,8 @@ from crackgate.atomic_files import sync_folder, write_text
 from crackgate.file_lock import lock_file
 from crackgate.releases.durable_files import move_folder, remove_folder
 from crackgate.releases.manifest import Manifest
-from crackgate.releases.records import WITHDRAWN_FOLDER, State, add_event, read_record
-from crackgate.releases.versions import examine, numbered_folders
+from crackgate.releases.records import STAGED_FOLDER, WITHDRAWN_FOLDER, State, add_event, folder_in, read_record
+from crackgate.releases.versions import PLACES, examine, numbered_folders
 
 log = logging.getLogger("crackgate")
 
@@ -44,7 +44,7 @@ class Change:
 
     def next_number(self) -> int:
         """Returns a new version's number: the time, or one above the highest number ever given here."""
-        parents = (self.serving_dir, self.serving_dir / WITHDRAWN_FOLDER)
+        parents = (self.serving_dir, self.serving_dir / STAGED_FOLDER, self.serving_dir / WITHDRAWN_FOLDER)
         taken = [number for parent in parents for number in numbered_folders(parent)]
         # Deleting a version by hand does not free its number.
         last = self.serving_dir / LAST_NUMBER_FILE
@@ -128,8 +128,8 @@ def _wait_for(lock: IO[str], serving_dir: Path, patience: float) -> None:
         except BlockingIOError:
             if time.monotonic() >= deadline:
                 raise ServingDirectoryError(
-                    f"another push or rollback has been changing {str(serving_dir)!r} for more than {patience:g} s: "
-                    "see whether it hangs, and try again"
+                    f"another push, approval or rollback has been changing {str(serving_dir)!r} for more than "
+                    f"{patience:g} s: see whether it hangs, and try again"
                 ) from None
             time.sleep(0.05)
 
@@ -154,20 +154,20 @@ def _end_move(serving_dir: Path, workshop: Path) -> None:
         number = int((workshop / _MOVING_FILE).read_text())
     except FileNotFoundError:
         return
-    released, withdrawn = serving_dir / str(number), serving_dir / WITHDRAWN_FOLDER / str(number)
-    manifest = examine(released, number)
-    if isinstance(manifest, Manifest):
-        superfluous = withdrawn
+    folders = {state: folder_in(serving_dir, number, state) for state in PLACES}
+    there = [state for state, folder in folders.items() if folder.is_dir()]
+    whole = {state: found for state in there if isinstance(found := examine(folders[state], number), Manifest)}
+    if whole:
+        state, manifest = list(whole.items())[-1]
         record = read_record(serving_dir, number)
-        if record is not None and record.events[-1].state == State.WITHDRAWN:
-            why = "its withdrawal or reinstatement was interrupted, and it is in production"
-            add_event(serving_dir, manifest, State.RELEASED, "crackgate", why)
-    elif isinstance(examine(withdrawn, number), Manifest) or not withdrawn.is_dir():
-        superfluous = released
+        if record is not None and record.events[-1].state != state:
+            add_event(serving_dir, manifest, state, "crackgate", f"a move of it was interrupted, and it is {state}")
+        superfluous = [each for each in there if each != state]
     else:
-        return
-    if superfluous.is_dir():
-        remove_folder(superfluous)
+        # A partial copy of a new version; a partial copy of an old one would have its whole beside it.
+        superfluous = there if len(there) == 1 and State.WITHDRAWN not in there else []
+    for each in superfluous:
+        remove_folder(folders[each])
 
 
 def _this_kernel() -> str:

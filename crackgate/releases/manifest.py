@@ -62,6 +62,8 @@ class Manifest(_Record):
             which the push added.
         config_digest: SHA-256 of the configuration that decides about the model; "" when unknown.
         identity: The model's (see `crackgate.releases.identity`); None when unknown, as in version 0.1.0.
+        staged_against: The version in production when this one was staged for approval, with which it was compared; 0
+            where there was none. None for a version that went into production at once.
         signing_key: Fingerprint of the public key; None for an unsigned release.
         files: All other files of the folder by path, except for the signature.
         own_digest: SHA-256 of all other fields; it reveals an edit, but not a new manifest.
@@ -76,6 +78,7 @@ class Manifest(_Record):
     lineage: Lineage
     config_digest: str
     identity: str | None = None
+    staged_against: int | None = None
     signing_key: str | None
     files: dict[str, FileEntry]
     own_digest: str = ""
@@ -91,10 +94,16 @@ class Manifest(_Record):
 
     def digest_content(self) -> str:
         """SHA-256 of all other fields, to compare with `own_digest`."""
-        # Manifests of version 0.1.0 have no identity, and a digest without it.
-        without = {"own_digest"} if self.identity else {"own_digest", "identity"}
-        content = self.model_dump(mode="json", exclude=without)
+        content = self.model_dump(mode="json", exclude={"own_digest", *self._absent()})
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+    def render(self) -> bytes:
+        """The content of the file."""
+        return self.model_dump_json(indent=2, exclude=self._absent()).encode() + b"\n"
+
+    def _absent(self) -> set[str]:
+        """Fields that the manifests of older versions of crackgate do not have, where they say nothing."""
+        return {name for name in ("identity", "staged_against") if getattr(self, name) is None}
 
 
 class Release(_Record):
@@ -125,7 +134,12 @@ def read_manifest(folder: Path) -> Manifest:
 
 
 def build_manifest(
-    version: int, files: dict[str, FileEntry], model_digest: str, release: Release, signing_key: str | None
+    version: int,
+    files: dict[str, FileEntry],
+    model_digest: str,
+    release: Release,
+    signing_key: str | None,
+    staged_against: int | None = None,
 ) -> Manifest:
     """Builds a manifest, created now, from fields of `Manifest`."""
     manifest = Manifest(
@@ -138,6 +152,7 @@ def build_manifest(
         lineage=release.lineage,
         config_digest=release.config_digest,
         identity=release.identity,
+        staged_against=staged_against,
         signing_key=signing_key,
         files=files,
     )

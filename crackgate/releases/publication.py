@@ -8,13 +8,22 @@ from crackgate.contracts.model_files import MANIFEST_FILE, MODEL_VERSION_FILE, S
 from crackgate.releases.change import ServingDirectoryError, changing
 from crackgate.releases.durable_files import MODEL_FILE, copy_folder
 from crackgate.releases.manifest import Release, build_manifest, digest_model, list_files, measure_file
+from crackgate.releases.records import State, folder_in
 from crackgate.releases.signatures import Signer
+from crackgate.releases.versions import production_number
 
 
 def publish(
-    model: Path, serving_dir: Path, release: Release, signer: Signer | None = None, statistics: Path | None = None
+    model: Path,
+    serving_dir: Path,
+    release: Release,
+    signer: Signer | None = None,
+    statistics: Path | None = None,
+    needs_approval: bool = False,
 ) -> Path:
     """Releases a copy of a SavedModel as the newest version and returns the version's folder.
+
+    A version that needs approval is staged: it lies in `staged/`, where no server looks, until `approve` moves it.
 
     Readers see all files or none, even after a crash. The version's number is the time in seconds since 1970, or higher
     if that is taken. `serving_dir` is created if missing. No `signer` makes an unsigned release. `statistics` is the
@@ -27,31 +36,34 @@ def publish(
     if not (model / MODEL_FILE).is_file():
         raise ServingDirectoryError(f"{str(model)!r} is no SavedModel: it has no {MODEL_FILE}; nothing was released")
     with changing(serving_dir, "nothing was released") as change:
-        staged = change.workshop / "model"
-        copy_folder(model, staged)
+        copy = change.workshop / "model"
+        copy_folder(model, copy)
         # The model may itself be a release.
         for name in (MANIFEST_FILE, SIGNATURE_FILE):
-            (staged / name).unlink(missing_ok=True)
-        shutil.rmtree(staged / STATISTICS_FOLDER, ignore_errors=True)
+            (copy / name).unlink(missing_ok=True)
+        shutil.rmtree(copy / STATISTICS_FOLDER, ignore_errors=True)
         if statistics is not None:
-            (staged / STATISTICS_FOLDER).parent.mkdir(exist_ok=True)
-            copy_folder(statistics, staged / STATISTICS_FOLDER)
+            (copy / STATISTICS_FOLDER).parent.mkdir(exist_ok=True)
+            copy_folder(statistics, copy / STATISTICS_FOLDER)
+        staged_against = production_number(serving_dir) if needs_approval else None
         while True:
             number = change.next_number()
-            _complete(staged, number, release, signer)
+            _complete(copy, number, release, signer, staged_against)
+            target = folder_in(serving_dir, number, State.STAGED if needs_approval else State.RELEASED)
+            target.parent.mkdir(exist_ok=True)
             try:
-                change.move(staged, serving_dir / str(number))
+                change.move(copy, target)
             except FileExistsError:  # Another machine was quicker, and its lock does not reach us.
                 continue
-            return serving_dir / str(number)
+            return target
 
 
-def _complete(staged: Path, number: int, release: Release, signer: Signer | None) -> None:
-    if (staged / MODEL_VERSION_FILE).exists():
-        write_text(staged / MODEL_VERSION_FILE, f"{number}\n")
-    files = {name: measure_file(staged / name) for name in list_files(staged)}
-    manifest = build_manifest(number, files, digest_model(files), release, signer.fingerprint if signer else None)
-    content = manifest.model_dump_json(indent=2).encode() + b"\n"
+def _complete(copy: Path, number: int, release: Release, signer: Signer | None, staged_against: int | None) -> None:
+    if (copy / MODEL_VERSION_FILE).exists():
+        write_text(copy / MODEL_VERSION_FILE, f"{number}\n")
+    files = {name: measure_file(copy / name) for name in list_files(copy)}
+    key = signer.fingerprint if signer else None
+    content = build_manifest(number, files, digest_model(files), release, key, staged_against).render()
     if signer is not None:
-        write_bytes(staged / SIGNATURE_FILE, signer.sign(content))
-    write_bytes(staged / MANIFEST_FILE, content)
+        write_bytes(copy / SIGNATURE_FILE, signer.sign(content))
+    write_bytes(copy / MANIFEST_FILE, content)

@@ -1,4 +1,4 @@
-"""Records of withdrawals and reinstatements: `withdrawn/<version>.json`, since folders must not change."""
+"""Records of withdrawals, reinstatements and approvals: `withdrawn/<version>.json`, since folders must not change."""
 
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -10,19 +10,22 @@ from crackgate.atomic_files import write_text
 from crackgate.releases.manifest import Manifest, ManifestError
 
 WITHDRAWN_FOLDER = "withdrawn"
+STAGED_FOLDER = "staged"
 
 
 class State(StrEnum):
     """The state of a version."""
 
     RELEASED = "released"
+    # It waits for a person's approval.
+    STAGED = "staged"
     WITHDRAWN = "withdrawn"
     # The manifest is missing, or a file that it names.
     INCOMPLETE = "incomplete"
 
 
 class Event(BaseModel):
-    """A withdrawal or reinstatement: when (UTC, ISO 8601), by whom (user@host), and why."""
+    """A withdrawal, reinstatement or approval: when (UTC, ISO 8601), by whom (user@host), and why."""
 
     state: State
     when: str
@@ -43,8 +46,14 @@ class WithdrawalRecord(BaseModel):
     events: list[Event]
 
 
+def folder_in(serving_dir: Path, number: int, state: State) -> Path:
+    """The folder of a version that is released, staged or withdrawn."""
+    inside = {State.RELEASED: "", State.STAGED: STAGED_FOLDER, State.WITHDRAWN: WITHDRAWN_FOLDER}
+    return serving_dir / inside[state] / str(number)
+
+
 def read_record(serving_dir: Path, number: int) -> WithdrawalRecord | None:
-    """Reads a version's withdrawals; None if there were none. Raises ManifestError for an unreadable record."""
+    """Reads what befell a version; None if nothing did. Raises ManifestError for an unreadable record."""
     file = _file(serving_dir, number)
     try:
         record = WithdrawalRecord.model_validate_json(file.read_bytes())
@@ -52,8 +61,8 @@ def read_record(serving_dir: Path, number: int) -> WithdrawalRecord | None:
         return None
     except (OSError, ValidationError) as error:
         raise ManifestError(
-            f"cannot read {str(file)!r}, which says why version {number} was withdrawn: {str(error).splitlines()[0]}; "
-            "put a good copy back"
+            f"cannot read {str(file)!r}, which says why version {number} was withdrawn or approved: "
+            f"{str(error).splitlines()[0]}; put a good copy back"
         ) from None
     return record if record.events else None
 

@@ -15,7 +15,7 @@ from crackgate.releases.manifest import (
     measure_file,
     read_manifest,
 )
-from crackgate.releases.records import WITHDRAWN_FOLDER
+from crackgate.releases.records import STAGED_FOLDER, WITHDRAWN_FOLDER
 from crackgate.releases.regular_file import other_kind
 from crackgate.releases.signatures import (
     RECORDED_KEY_FILE,
@@ -122,7 +122,7 @@ def check_trusted(folder: Path, public_key: PublicKey | None = None, version: in
 def _serving_dir(folder: Path) -> Path:
     """The serving directory of a version; some folder for a version that lies elsewhere."""
     parent = folder.resolve().parent
-    return parent.parent if parent.name == WITHDRAWN_FOLDER else parent
+    return parent.parent if parent.name in (STAGED_FOLDER, WITHDRAWN_FOLDER) else parent
 
 
 def _compare_file(folder: Path, name: str, entry: FileEntry, found: Mapping[str, os.stat_result]) -> Iterator[str]:

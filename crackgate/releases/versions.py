@@ -6,16 +6,27 @@ from pathlib import Path, PurePosixPath
 
 from crackgate.releases.identity import recorded_identity
 from crackgate.releases.manifest import Manifest, ManifestError, read_manifest
-from crackgate.releases.records import WITHDRAWN_FOLDER, Event, State, WithdrawalRecord, read_record, read_records
+from crackgate.releases.records import (
+    STAGED_FOLDER,
+    WITHDRAWN_FOLDER,
+    Event,
+    State,
+    WithdrawalRecord,
+    folder_in,
+    read_record,
+    read_records,
+)
 from crackgate.releases.regular_file import other_kind
 
 # TensorFlow Serving reads folder names as 64-bit integers and passes over all others.
 _NUMBERS = 2**63
+# A version whose move was interrupted may be whole in two places: the last one counts.
+PLACES = (State.STAGED, State.WITHDRAWN, State.RELEASED)
 
 
 @dataclass(frozen=True)
 class Version:
-    """One version, with its withdrawals and reinstatements in order of time.
+    """One version, with its withdrawals, reinstatements and approvals in order of time.
 
     Attributes:
         folder: Its path, even after a withdrawn version was deleted.
@@ -32,24 +43,36 @@ class Version:
 
 
 def production_version(serving_dir: Path) -> Path | None:
-    """Returns the folder of the newest complete version that is not withdrawn, if any; see `examine`."""
+    """Returns the folder of the newest complete version that is not withdrawn or staged, if any; see `examine`."""
     return next((version.folder for version in versions_newest_first(serving_dir) if version.manifest), None)
 
 
-def versions_newest_first(serving_dir: Path) -> Iterator[Version]:
-    """Versions that are not withdrawn, complete or not, without their events; each is read when it is asked for."""
-    for number in sorted(numbered_folders(serving_dir), reverse=True):
-        if version := _read_version(serving_dir / str(number), number, State.RELEASED):
+def production_number(serving_dir: Path) -> int:
+    """Returns the number of the version in production; 0 without one."""
+    folder = production_version(serving_dir)
+    return int(folder.name) if folder else 0
+
+
+def staged_version(serving_dir: Path) -> Path | None:
+    """Returns the folder of the newest complete version that waits for approval, if any."""
+    staged = versions_newest_first(serving_dir, State.STAGED)
+    return next((version.folder for version in staged if version.manifest), None)
+
+
+def versions_newest_first(serving_dir: Path, state: State = State.RELEASED) -> Iterator[Version]:
+    """Versions in a state, complete or not, without their events; each is read when it is asked for."""
+    for number in sorted(numbered_folders(folder_in(serving_dir, 0, state).parent), reverse=True):
+        if version := _read_version(folder_in(serving_dir, number, state), number, state):
             yield version
 
 
 def list_versions(serving_dir: Path) -> list[Version]:
-    """Returns all versions, the oldest first, including withdrawn and incomplete ones.
+    """Returns all versions, the oldest first, including staged, withdrawn and incomplete ones.
 
     Raises ManifestError if the record of a withdrawal is unreadable.
     """
     records = read_records(serving_dir)
-    parents = (serving_dir, serving_dir / WITHDRAWN_FOLDER)
+    parents = (serving_dir, serving_dir / STAGED_FOLDER, serving_dir / WITHDRAWN_FOLDER)
     numbers = records.keys() | {number for parent in parents for number in numbered_folders(parent)}
     found = (_find(serving_dir, number, records.get(number)) for number in sorted(numbers))
     return [version for version in found if version is not None]
@@ -65,9 +88,9 @@ def _find(serving_dir: Path, number: int, record: WithdrawalRecord | None) -> Ve
     # The folder may be deleted, but its model must not be released again.
     if record is not None and record.events[-1].state == State.WITHDRAWN:
         found = Version(number, serving_dir / WITHDRAWN_FOLDER / str(number), State.WITHDRAWN)
-    for parent, state in ((serving_dir / WITHDRAWN_FOLDER, State.WITHDRAWN), (serving_dir, State.RELEASED)):
-        version = _read_version(parent / str(number), number, state)
-        # A partial copy in one folder does not count beside the whole in the other.
+    for state in PLACES:
+        version = _read_version(folder_in(serving_dir, number, state), number, state)
+        # A partial copy in one folder does not count beside the whole in another.
         if version is not None and (version.manifest or found is None):
             found = version
     return replace(found, events=record.events) if found and record else found

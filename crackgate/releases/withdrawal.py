@@ -3,24 +3,24 @@
 import getpass
 import os
 import socket
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
 from crackgate.releases.change import Change, changing
-from crackgate.releases.manifest import Manifest
-from crackgate.releases.records import WITHDRAWN_FOLDER, State, add_event
+from crackgate.releases.records import State, add_event, folder_in
 from crackgate.releases.signatures import PublicKey
 from crackgate.releases.verification import verify
 from crackgate.releases.versions import Version, list_versions
 
 
 class NoSuchVersionError(Exception):
-    """The version to go back to does not exist; the message names those that do."""
+    """No version of that number can be put into production, or rejected; the message names those that can."""
 
 
 class AlteredVersionError(Exception):
-    """The version to go back to differs from its release; nothing was changed."""
+    """The version to be put into production differs from its release; nothing was changed."""
 
 
 @dataclass(frozen=True)
@@ -47,38 +47,60 @@ def roll_back(serving_dir: Path, to: int | None, who: str, why: str, public_key:
         ServingDirectoryError: The directory cannot be changed.
         ManifestError: The record of a withdrawal is unreadable.
     """
-    if not serving_dir.is_dir():
-        raise NoSuchVersionError(f"there is no serving directory {str(serving_dir)!r}: nothing was ever released there")
+    before, withdrawn = put_into_production(serving_dir, lambda all_: _find_target(all_, to), who, why, public_key)
+    return Rollback(before.number, withdrawn, reinstated=before.state == State.WITHDRAWN)
+
+
+def put_into_production(
+    serving_dir: Path, find: Callable[[list[Version]], Version], who: str, why: str, public_key: PublicKey | None
+) -> tuple[Version, list[int]]:
+    """Puts a version that is as it was released into production, and withdraws newer ones; see `roll_back`.
+
+    `find` chooses among all versions, and is asked again after the verification. Returns the version as it was before,
+    and the numbers of those withdrawn.
+    """
+    check_there(serving_dir)
     while True:
         # A long verification keeps no push waiting.
-        with _changing(serving_dir):
-            verified = _find_target(list_versions(serving_dir), to)
+        with changing_state(serving_dir):
+            verified = find(list_versions(serving_dir))
         problems = verify(verified.folder, public_key, verified.number).problems
         if problems:
             raise AlteredVersionError(
-                f"version {verified.number} is not as it was released: {'; '.join(problems)}. Nothing was changed; go "
-                "back to another one with --to"
+                f"version {verified.number} is not as it was released: {'; '.join(problems)}. Nothing was changed; "
+                "'crackgate versions' lists the other ones"
             )
-        with _changing(serving_dir) as change:
+        with changing_state(serving_dir) as change:
             versions = list_versions(serving_dir)
-            target = _find_target(versions, to)
-            if target == verified:
-                return _put_into_production(change, versions, target, who, why)
+            target = find(versions)
+            if target != verified:
+                continue
+            if target.state != State.RELEASED:
+                move(change, target, State.RELEASED, who, why)
+            newer = [each for each in versions if each.state == State.RELEASED and each.number > target.number]
+            for version in newer:
+                move(change, version, State.WITHDRAWN, who, why)
+            return target, [version.number for version in newer]
 
 
-def _changing(serving_dir: Path) -> AbstractContextManager[Change]:
-    return changing(serving_dir, "'crackgate versions' says which versions were withdrawn before that")
+def check_there(serving_dir: Path) -> None:
+    """Raises NoSuchVersionError without a serving directory, which a change would make."""
+    if not serving_dir.is_dir():
+        raise NoSuchVersionError(f"there is no serving directory {str(serving_dir)!r}: nothing was ever released there")
 
 
-def _put_into_production(change: Change, versions: list[Version], target: Version, who: str, why: str) -> Rollback:
-    reinstated = target.state == State.WITHDRAWN
-    if reinstated:
-        change.move(target.folder, change.serving_dir / str(target.number))
-        add_event(change.serving_dir, _manifest(target), State.RELEASED, who, why)
-    newer = [each for each in versions if each.state == State.RELEASED and each.number > target.number]
-    for version in newer:
-        _withdraw(change, version, who, why)
-    return Rollback(target.number, [version.number for version in newer], reinstated)
+def changing_state(serving_dir: Path) -> AbstractContextManager[Change]:
+    """Keeps other changes out while versions change their states."""
+    return changing(serving_dir, "'crackgate versions' says which versions were moved before that")
+
+
+def move(change: Change, version: Version, state: State, who: str, why: str) -> None:
+    """Moves a complete version to another state, one rename where the file system can."""
+    assert version.manifest is not None, "only complete versions change their states"
+    # The record precedes the move, so that every version has a reason to be where it is.
+    change.announce_move(version.number)
+    add_event(change.serving_dir, version.manifest, state, who, why)
+    change.move(version.folder, folder_in(change.serving_dir, version.number, state))
 
 
 def describe_user() -> str:
@@ -103,16 +125,8 @@ def _find_target(versions: list[Version], to: int | None) -> Version:
         return candidates[released[-2]]
     if to not in candidates:
         raise NoSuchVersionError(f"there is no complete version {to}; the versions are: {known}")
+    if candidates[to].state == State.STAGED:
+        raise NoSuchVersionError(
+            f"version {to} is staged and was never in production: 'crackgate approve {to}' puts it there"
+        )
     return candidates[to]
-
-
-def _withdraw(change: Change, version: Version, who: str, why: str) -> None:
-    # The record precedes the move, so that every withdrawn version has a reason.
-    change.announce_move(version.number)
-    add_event(change.serving_dir, _manifest(version), State.WITHDRAWN, who, why)
-    change.move(version.folder, change.serving_dir / WITHDRAWN_FOLDER / str(version.number))
-
-
-def _manifest(version: Version) -> Manifest:
-    assert version.manifest is not None, "only complete versions are withdrawn and reinstated"
-    return version.manifest

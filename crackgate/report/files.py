@@ -55,10 +55,11 @@ def write_report(summary: Summary, folder: Path) -> dict[str, str]:
     """
     written = {name: str(folder / file) for name, file in (("report", PAGE_FILE), ("report_json", JSON_FILE))}
     written["gates"] = str(folder / GATES_FILE)
-    if summary.verdict == Verdict.RELEASED and summary.pushed_to:
+    if summary.pushed_to:
         # Beside the version, in which nothing changes any more.
         version = Path(summary.pushed_to)
-        written["model_card"] = str(version.parent / CARD_FOLDER / f"{version.name}.md")
+        serving_dir = version.parents[1] if summary.verdict == Verdict.STAGED else version.parent
+        written["model_card"] = str(serving_dir / CARD_FOLDER / f"{version.name}.md")
     label_list = _write_label_list(summary, folder / LABELS_FILE)
     if (folder / LABELS_FILE).exists():
         written["label_list"] = str(folder / LABELS_FILE)

@@ -70,7 +70,7 @@ def _add_run(suite: ElementTree.Element, report: Report) -> None:
     case = _case(suite, "run", "verdict", report.run.seconds)
     if report.run.verdict == Verdict.FAILED:
         _say(case, "error", report.explanation)
-    elif report.run.verdict not in (Verdict.RELEASED, Verdict.PASSED):
+    elif report.run.exit_code:
         _say(case, "failure", report.explanation)
 
 

@@ -68,11 +68,18 @@ def _conclude_release(summary: Summary, folder: Path) -> None:
     if version is not None and version.state == State.RELEASED:
         summary.pushed_version, summary.pushed_to = number, str(version.folder)
         summary.conclude(Verdict.RELEASED, [])
+    elif version is not None and version.state == State.STAGED:
+        summary.pushed_version, summary.pushed_to = number, str(version.folder)
+        reasons = [
+            f"it passed, and is not in production: 'crackgate approve {number}' puts it there, 'crackgate reject "
+            f"{number}' withdraws it; name the --workspace or --serving directory, and the --reason",
+        ]
+        summary.conclude(Verdict.STAGED, reasons)
     elif version is not None and version.state == State.WITHDRAWN:
         withdrawal = version.events[-1] if version.events else None
         told = f" on {withdrawal.when} by {withdrawal.who}: {withdrawal.why}" if withdrawal else ""
         reasons = [
-            f"this very model was released as version {number} and withdrawn{told}",
+            f"this very model was released or staged as version {number} and withdrawn{told}",
             f"it is not released again: reinstate it with 'crackgate rollback --to {number}', or change the data or "
             "the configuration for another model",
         ]

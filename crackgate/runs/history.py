@@ -13,7 +13,7 @@ from pydantic import BaseModel, Field, ValidationError
 
 from crackgate.contracts import metric_names
 from crackgate.contracts.evaluation import ALL_IMAGES, Evaluation, MetricValue, SliceMetrics, find_metric
-from crackgate.contracts.pushed_model import PUSHED, PUSHED_VERSION
+from crackgate.contracts.pushed_model import PUSHED, PUSHED_STAGED, PUSHED_VERSION
 from crackgate.contracts.verdict import Verdict
 from crackgate.releases import ManifestError, State, list_versions
 from crackgate.runs.lineage import Artifact, Execution, MetadataError, Record, read_record
@@ -46,8 +46,9 @@ class RunEntry(BaseModel):
         seconds: From start to end, imports included; None for a run that goes on or was killed.
         verdict_from: The verdict's source; "no record of its end" for runs that were cut off.
         reasons: Sentences that say why nothing was released.
-        released_by: The run that released the version first; an earlier one when nothing has changed since.
+        released_by: The run that released or staged the version first; an earlier one when nothing has changed since.
         removed: Whether the version left the serving folder without a rollback.
+        staged: Whether the version waits for approval now.
         test_images: Number of evaluated images.
         metrics: Accuracy and the recall of the positive classes, or balanced accuracy without such a class.
         problems: Sentences about unreadable records.
@@ -63,6 +64,7 @@ class RunEntry(BaseModel):
     released_by: str | None
     removed: bool
     withdrawn: bool
+    staged: bool
     data: str | None
     test_images: int | None
     metrics: list[MetricValue]
@@ -115,7 +117,7 @@ class Run:
 
     @property
     def version(self) -> int | None:
-        """The released version."""
+        """The released or staged version."""
         if self.pushed is not None and self.pushed.properties.get(PUSHED):
             return int(self.pushed.properties[PUSHED_VERSION])
         if self.pushed is not None and not self.was_held_back:
@@ -170,6 +172,7 @@ class History:
             released_by=None if version is None else self._releasing_runs[version].run_id,
             removed=version is not None and version not in self._versions,
             withdrawn=version is not None and self._versions.get(version) == State.WITHDRAWN,
+            staged=version is not None and self._versions.get(version) == State.STAGED,
             data=run.summary.data if run.summary else None,
             test_images=run.overall.images if run.overall else None,
             metrics=_main_metrics(run),
@@ -241,13 +244,14 @@ def _may_be_running(run: Run) -> bool:
 
 def _verdict(run: Run) -> tuple[Verdict | Unconcluded, _Source, list[str]]:
     summary = run.summary
-    # ML Metadata does not record a failure after the Pusher, nor the withdrawal of a reused release.
-    told_by_summary = run.pushed is None or run.was_held_back
+    # ML Metadata does not record a failure after the Pusher, nor what befell a reused release since.
+    told_by_summary = run.pushed is None or run.was_held_back or PUSHED_STAGED in run.pushed.properties
     if summary is not None and (summary.verdict in (Verdict.FAILED, Verdict.WITHDRAWN) or told_by_summary):
         return summary.verdict, "summary.json", summary.reasons
     if run.pushed is not None:
         refused = Verdict.WITHDRAWN if run.was_held_back else Verdict.REFUSED
-        verdict = Verdict.RELEASED if run.pushed.properties.get(PUSHED) else refused
+        passed = Verdict.STAGED if PUSHED_STAGED in run.pushed.properties else Verdict.RELEASED
+        verdict = passed if run.pushed.properties.get(PUSHED) else refused
         return verdict, "ML Metadata", summary.reasons if summary else []
     component_in = {execution.state: name for name, execution in run.executions.items()}
     # `crackgate prune` marks executions of killed runs as canceled.

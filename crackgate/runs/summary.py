@@ -68,11 +68,11 @@ class Summary(BaseModel):
         exit_code: See `EXIT_CODES`.
         threshold: How the model's decision threshold was chosen; None, too, where the highest score decides.
         training_images: How much of the training images the model has learnt from.
-        reasons: Sentences that say why the model was not released, or refused by `crackgate gate`.
+        reasons: Sentences that say why the model was not released, or waits, or was refused by `crackgate gate`.
         separations: Qualities of the images that tell a class apart by themselves: warnings.
         scale: Sizes of the training images, and the images of other splits that are out of them.
         doubtful_labels: Images whose labels may be wrong: warnings.
-        pushed_version: The released version; None without a release.
+        pushed_version: The released or staged version; None without one.
         pushed_to: Its folder.
         outputs: Paths of the report, the training curves and other outputs, by name.
         report_error: Says why there is no report; None when there is one.
@@ -111,9 +111,10 @@ class Summary(BaseModel):
         """The verdict in one sentence that begins with its name."""
         sentences = {
             Verdict.RELEASED: f" as version {self.pushed_version}",
+            Verdict.STAGED: f" as version {self.pushed_version}: it waits for approval",
             Verdict.PASSED: ": the model passed the gate",
             Verdict.REFUSED: ": the model did not pass its checks",
-            Verdict.WITHDRAWN: ": the model was released before and rolled back",
+            Verdict.WITHDRAWN: ": the model was withdrawn before",
             Verdict.DATA_REJECTED: ": the data did not pass its checks",
             Verdict.FAILED: ": the run came to no verdict",
         }

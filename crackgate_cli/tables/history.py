@@ -14,7 +14,7 @@ from crackgate.runs.comparison import Pair, RunComparison
 from crackgate.runs.details import Link, RunDetails
 from crackgate.runs.history import RunEntry, Unconcluded
 
-_COLOURS = {Verdict.RELEASED: "green", Verdict.PASSED: "green", Unconcluded.RUNNING: "yellow"}
+_COLOURS = {Verdict.RELEASED: "green", Verdict.PASSED: "green", Verdict.STAGED: "yellow", Unconcluded.RUNNING: "yellow"}
 _UNKNOWN = "-"
 
 
@@ -168,7 +168,9 @@ def _version(run: RunEntry, earlier: str) -> str:
     """`earlier` is added when another run released it first."""
     if run.version is None:
         return _UNKNOWN
-    since = " (withdrawn)" if run.withdrawn else " (removed since)" if run.removed else ""
+    since = (
+        " (withdrawn)" if run.withdrawn else " (staged)" if run.staged else " (removed since)" if run.removed else ""
+    )
     return f"{run.version}{'' if run.released_by == run.run_id else earlier}{since}"
 
 

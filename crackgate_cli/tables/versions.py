@@ -15,14 +15,15 @@ from crackgate.gate.wording import say_metric
 from crackgate.releases import Finding, State, Version, list_versions, production_version
 from crackgate.releases.records import Event
 
-_COLOURS = {State.RELEASED: "green", State.WITHDRAWN: "yellow", State.INCOMPLETE: "red"}
+_COLOURS = {State.RELEASED: "green", State.STAGED: "yellow", State.WITHDRAWN: "yellow", State.INCOMPLETE: "red"}
 
 
 class VersionEntry(BaseModel):
     """One version; without a manifest, `released`, `run_id` and `bytes` are None.
 
     `released` is UTC, ISO 8601. `bytes` is the size of its files. `signed` says whether the manifest names a key.
-    `problem` says why it is incomplete, or is "". `events` are its withdrawals and reinstatements, in order.
+    `problem` says why it is incomplete, or is "". `events` are its withdrawals, reinstatements and approvals, in order.
+    `staged_against` is the version in production when it was staged, 0 without one; None if it was not staged.
     """
 
     version: int
@@ -33,6 +34,7 @@ class VersionEntry(BaseModel):
     run_id: str | None
     bytes: int | None
     signed: bool
+    staged_against: int | None
     metrics: list[MetricValue]
     problem: str
     events: list[Event]
@@ -78,9 +80,16 @@ def print_versions(console: Console, entries: list[VersionEntry]) -> None:
     for entry in entries:
         if entry.problem:
             _say(console, f"{entry.version} is incomplete: {entry.problem}")
+        if entry.state == State.STAGED:
+            against = f"version {entry.staged_against}" if entry.staged_against else "none"
+            _say(console, f"{entry.version} waits for 'crackgate approve'; it was compared with {against}")
+        before = State.STAGED if entry.staged_against is not None else State.RELEASED
         for event in entry.events:
-            done = "withdrawn" if event.state == State.WITHDRAWN else "reinstated"
-            _say(console, f"{entry.version} was {done} on {_time(event.when)} by {event.who}: {event.why}")
+            _say(
+                console,
+                f"{entry.version} was {_done(before, event)} on {_time(event.when)} by {event.who}: {event.why}",
+            )
+            before = event.state
 
 
 def print_findings(console: Console, findings: list[Finding]) -> None:
@@ -111,10 +120,17 @@ def _entry(version: Version, in_production: bool) -> VersionEntry:
         run_id=manifest.lineage.run_id if manifest else None,
         bytes=sum(entry.bytes for entry in manifest.files.values()) if manifest else None,
         signed=manifest is not None and manifest.signing_key is not None,
+        staged_against=manifest.staged_against if manifest else None,
         metrics=manifest.metrics if manifest else [],
         problem=version.problem,
         events=version.events,
     )
+
+
+def _done(before: State, event: Event) -> str:
+    if event.state == State.RELEASED:
+        return "approved" if before == State.STAGED else "reinstated"
+    return "withdrawn" if event.state == State.WITHDRAWN else "staged again"
 
 
 def _value(found: MetricValue | None) -> str:

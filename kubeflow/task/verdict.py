@@ -40,7 +40,7 @@ class Definition(BaseModel):
 
 
 class NotReleasedError(Exception):
-    """The run released no model."""
+    """The run released and staged no model."""
 
 
 class RunBrokenError(Exception):
@@ -48,12 +48,12 @@ class RunBrokenError(Exception):
 
 
 def give_verdict(definition: str, run_id: str, parameters: RunParameters) -> str:
-    """Describes the release in Markdown; raises NotReleasedError where there is none."""
+    """Describes the release in Markdown, or the staged version; raises NotReleasedError where there is none."""
     compiled = Definition.model_validate_json(unpack(definition))
     parameters = parameters.resolved()
     with log_to_workspace(Workspace(Path(parameters.workspace)), run_id, "Verdict"):
         summary = _conclude(compiled, run_id, parameters)
-    if summary.verdict != Verdict.RELEASED:
+    if summary.verdict not in (Verdict.RELEASED, Verdict.STAGED):
         raise NotReleasedError("; ".join([summary.headline, *summary.reasons]))
     return describe_run(summary)
 

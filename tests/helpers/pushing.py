@@ -19,6 +19,7 @@ from crackgate.releases import (
     Release,
     ServingDirectoryError,
     State,
+    approve,
     change,
     list_versions,
     publish,
@@ -66,12 +67,14 @@ def finish(*processes: BaseProcess) -> None:
 
 
 def push_for_ever(model: Path, serving: Path) -> None:
-    """Until it is killed: releases, and now and then withdraws and reinstates."""
+    """Until it is killed: releases, and now and then withdraws and reinstates, stages and approves."""
     while True:
         publish(model, serving, RELEASE)
         newest = publish(model, serving, RELEASE)
         roll_back(serving, None, "me@here", "a test")
         roll_back(serving, int(newest.name), "me@here", "a test")
+        staged = publish(model, serving, RELEASE, needs_approval=True)
+        approve(serving, int(staged.name), "me@here", "a test")
 
 
 def push_some(model: Path, serving: Path, result: Path, count: int, host: str) -> None:

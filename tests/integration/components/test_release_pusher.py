@@ -28,7 +28,18 @@ from crackgate.contracts.positive_names import PositiveClasses
 from crackgate.contracts.pushed_model import PUSHED_DESTINATION, PUSHED_VERSION
 from crackgate.contracts.stored_example import SPLITS
 from crackgate.contracts.verdict import Verdict
-from crackgate.releases import Lineage, Release, State, list_versions, publish, read_manifest, roll_back, verify
+from crackgate.releases import (
+    Lineage,
+    Release,
+    State,
+    approve,
+    list_versions,
+    publish,
+    read_manifest,
+    reject,
+    roll_back,
+    verify,
+)
 from crackgate.releases.manifest import measure_model
 from crackgate.runs.conclusion import conclude
 from crackgate.runs.lineage import Artifact, Execution
@@ -284,6 +295,36 @@ def test_what_was_rolled_back_is_neither_released_again_nor_the_baseline(release
     summary = releases.conclude(releases.run("a"))
     assert summary.verdict == Verdict.FAILED and "saved_model.pb" in summary.reasons[0]
     assert "run with --no-cache to train and release it anew" in summary.reasons[0]
+
+
+def test_with_approval_a_model_is_staged_once_and_a_person_decides(releases: Releases) -> None:
+    first = version_of(releases.run("a"))
+    pushed = releases.run("b", approval=True)
+    staged = version_of(pushed)
+    assert releases.states == {first: State.RELEASED, staged: State.STAGED}
+    assert [path.name for path in releases.serving.iterdir() if path.name.isdecimal()] == [str(first)]
+    summary = releases.conclude(pushed)
+    assert (summary.verdict, summary.exit_code, summary.pushed_version) == (Verdict.STAGED, 0, staged)
+    assert f"'crackgate approve {staged}'" in summary.reasons[0] and summary.headline.startswith("Staged as version")
+    assert version_of(releases.run("b, trained again", approval=True)) == staged, "it waits already"
+    again = releases.run("c", approval=True)
+    other = version_of(again)
+    assert releases.baseline == first, "a staged version is no baseline"
+    approve(releases.serving, staged, "ann@office", "good")
+    summary = releases.conclude(pushed)
+    assert (summary.verdict, summary.pushed_to) == (Verdict.RELEASED, str(releases.serving / str(staged)))
+    assert served_version(releases.serving / str(staged)) == str(staged)
+    assert not releases.run("b", approval=True, keep=9).get_int_custom_property("pushed_staged"), (
+        "in production already"
+    )
+    # It was compared with the version before: this run compares it with the present one.
+    anew = version_of(releases.run("c", approval=True, keep=9))
+    assert anew > other and releases.baseline == staged
+    reject(releases.serving, anew, "ann@office", "misses hairlines")
+    refused = releases.run("c", approval=True, keep=8)
+    assert not is_pushed(refused)
+    assert releases.conclude(refused).verdict == Verdict.WITHDRAWN
+    assert "by ann@office: misses hairlines" in releases.conclude(refused).reasons[0]
 
 
 def test_releases_are_signed_old_ones_go_and_the_key_is_written_nowhere(

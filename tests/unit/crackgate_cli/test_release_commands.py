@@ -99,8 +99,37 @@ def test_a_rollback_says_what_it_did(serving: Path, numbers: list[str]) -> None:
     (serving / "withdrawn" / second / "fingerprint.pb").write_bytes(b"PRINT")
     assert "Nothing was changed" in say("rollback", *here, "--to", second, code=1)
     (serving / "withdrawn" / f"{second}.json").write_text("{")
-    for command in ("rollback", "versions", "verify"):
-        assert f"which says why version {second} was withdrawn" in say(command, *here, code=1)
+    for command in ("rollback", "versions", "verify", f"approve {second}", f"reject {second}"):
+        assert f"which says why version {second} was withdrawn" in say(*command.split(), *here, code=1)
+
+
+def test_a_staged_version_is_approved_or_rejected(tmp_path: Path, serving: Path, numbers: list[str]) -> None:
+    here = ("--workspace", tmp_path)
+    first, second = (
+        publish(write_model(tmp_path / f"staged {seed}", seed=seed), serving, RELEASE, needs_approval=True).name
+        for seed in (7, 8)
+    )
+    rows = answer("versions", *here)
+    assert [(row["state"], row["in_production"], row["staged_against"]) for row in rows[:3]] == [
+        ("staged", False, int(numbers[2])),
+        ("staged", False, int(numbers[2])),
+        ("released", True, None),
+    ]
+    text = call("versions", *here).stdout
+    assert f"{second} waits for 'crackgate approve'; it was compared with version {numbers[2]}" in text
+    assert call("approve", *here, second, "--reason", "[ok]").stdout == f"version {second} is in production now\n"
+    assert call("approve", *here, second).stdout == f"version {second} is in production already: nothing was changed\n"
+    assert "approved on" in call("versions", *here).stdout and ": [ok]" in call("versions", *here).stdout
+    error = say("approve", *here, first, code=1)
+    assert f"version {second} is in production now" in error and "by --force" in error
+    done = answer("approve", *here, first, "--force")
+    assert done == {"in_production": int(first), "withdrawn": [int(second)], "approved": True}
+    (serving / first / "fingerprint.pb").unlink()
+    third = publish(write_model(tmp_path / "third", seed=9), serving, RELEASE, needs_approval=True).name
+    assert call("reject", *here, third).stdout == f"version {third} is withdrawn now\n"
+    assert call("reject", *here, third).stdout == f"version {third} is withdrawn already: nothing was changed\n"
+    assert "was withdrawn" in say("approve", *here, third, code=2)
+    assert "no complete version 5" in say("reject", *here, 5, code=2)
 
 
 def test_verify_names_what_differs_from_the_model_that_was_judged(serving: Path, numbers: list[str]) -> None:

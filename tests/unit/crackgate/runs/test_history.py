@@ -13,7 +13,7 @@ from rich.console import Console
 from crackgate.contracts.evaluation import MetricValue
 from crackgate.contracts.verdict import Verdict
 from crackgate.gate.wording import say_metric
-from crackgate.releases import Lineage, Release, publish
+from crackgate.releases import Lineage, Release, approve, publish
 from crackgate.runs.details import RunDetails, describe_details
 from crackgate.runs.history import History, HistoryError, Run, RunEntry, read_history
 from crackgate.runs.lineage import Record
@@ -105,6 +105,28 @@ def test_without_a_positive_class_the_balanced_accuracy_is_shown(recorded: Recor
     summary.evaluation.positive_classes = ()
     summary.write(recorded.workspace.runs / "no positive")
     assert [value.metric for value in entries(recorded)["no positive"].metrics] == ["accuracy", "balanced_accuracy"]
+
+
+def test_a_staged_version_is_said_to_wait_until_it_is_approved(template: RecordedRuns, tmp_path: Path) -> None:
+    recorded = template.copied_to(tmp_path / "workspace")
+    run_id, serving = "20261122-170000", recorded.workspace.serving
+    recorded.begin(run_id)
+    folder = publish(
+        serving / str(VERSION), serving, Release(lineage=Lineage(pipeline="", run_id=run_id)), None, None, True
+    )
+    note = {"pushed": 1, "pushed_staged": 1, "pushed_version": folder.name, "pushed_destination": "/gone"}
+    recorded.execute(run_id, "Pusher", outputs={"pushed_model": note})
+    (staged,) = (entry for name, entry in entries(recorded).items() if name == run_id)
+    assert (staged.verdict, staged.version, staged.staged) == ("staged", int(folder.name), True), "without a summary"
+    recorded.summarize(run_id, Verdict.STAGED, minute=9)
+    text = io.StringIO()
+    print_runs(Console(file=text, width=200), [entries(recorded)[run_id]])
+    assert f"{folder.name} (staged)" in text.getvalue()
+    approve(serving, int(folder.name), "me", "good")
+    entry = entries(recorded)[run_id]
+    assert (entry.verdict, entry.staged, entry.removed) == ("staged", False, False), "as the run ended"
+    recorded.summarize(run_id, Verdict.RELEASED, minute=9)
+    assert entries(recorded)[run_id].verdict == "released", "a run that took everything over"
 
 
 def test_a_version_that_was_rolled_back_is_said_to_be_withdrawn(recorded: RecordedRuns) -> None:
