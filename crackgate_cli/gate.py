@@ -6,13 +6,18 @@ from typing import Annotated
 import typer
 
 from crackgate.runs.summary import Summary
-from crackgate_cli.options import CacheOption, ConfigOption, SetOption, VerboseOption, WorkspaceOption
+from crackgate_cli.options import CacheOption, ConfigOption, SetOption, VerboseOption, WorkspaceOption, resolve_alias
 from crackgate_cli.run_end import run_and_exit
 from pipeline.request import RunRequest
 
 
 def gate(
-    model: Annotated[Path, typer.Option(help="Folder of a SavedModel with serving_default and predict_images.")],
+    model: Annotated[
+        Path,
+        typer.Option(
+            help="Folder of a SavedModel with serving_default and predict_images, or 'production' or 'staged'."
+        ),
+    ],
     data: Annotated[Path, typer.Option(help="Folder with one sub-folder of images per class; all are test images.")],
     workspace: WorkspaceOption = Path("workspace"),
     config: ConfigOption = None,
@@ -24,6 +29,6 @@ def gate(
     from pipeline.gate_run import judge_model
 
     def make(request: RunRequest) -> Summary:
-        return judge_model(request, model.resolve())
+        return judge_model(request, resolve_alias(workspace, model).resolve())
 
     run_and_exit(make, data, workspace, config, assignments, cache, verbose)

@@ -26,7 +26,8 @@ _UNBOUNDED = 1000
 
 WorkspaceOption = Annotated[Path, typer.Option(help="Folder that everything is written to.")]
 ModelOption = Annotated[
-    Path | None, typer.Option(help="Folder of a released version; the newest of the workspace otherwise.")
+    Path | None,
+    typer.Option(help="Folder of a released version, 'production' or 'staged'.", show_default="production"),
 ]
 EngineOption = Annotated[
     EngineChoice,
@@ -112,7 +113,7 @@ def chosen_model(workspace: Path, model: Path | None, public_key: Path | None) -
 
     folder = _find_model(workspace, model)
     try:
-        check_trusted(folder, read_public_key(public_key), None if model else int(folder.name))
+        check_trusted(folder, read_public_key(public_key), None if folder == model else int(folder.name))
     except UntrustedVersionError as error:
         fail(str(error), EXIT_FAILED)
     return folder
@@ -130,17 +131,34 @@ def read_public_key(file: Path | None) -> "PublicKey | None":
         fail(f"--public-key: {error}", EXIT_USAGE)
 
 
-def _find_model(workspace: Path, model: Path | None) -> Path:
-    from crackgate.releases import production_version
+def is_alias(model: Path) -> bool:
+    """Whether `--model` names no folder, but the version in production or the one that waits for approval."""
+    from crackgate.releases import ALIASES
 
-    if model is not None:
-        if not (model / "saved_model.pb").is_file():
-            fail(f"{str(model)!r} is no released version: it has no saved_model.pb", EXIT_USAGE)
+    return str(model) in ALIASES and not (model / "saved_model.pb").is_file()
+
+
+def resolve_alias(workspace: Path, model: Path) -> Path:
+    """The folder of the version that 'production' or 'staged' names; ends the command where there is none.
+
+    Another path is returned as it is.
+    """
+    from crackgate.releases import ALIASES
+
+    alias = str(model)
+    if not is_alias(model):
         return model
     serving = Workspace(workspace).serving
-    folder = production_version(serving)
-    if folder is None:
-        fail(f"there is no released model in {str(serving)!r}: run 'crackgate run' first, or give --model", EXIT_USAGE)
+    if folder := ALIASES[alias](serving):
+        return folder
+    what = "released model" if alias == "production" else "version that waits for approval"
+    fail(f"there is no {what} in {str(serving)!r}: run 'crackgate run' first, or give a folder by --model", EXIT_USAGE)
+
+
+def _find_model(workspace: Path, model: Path | None) -> Path:
+    folder = resolve_alias(workspace, model or Path("production"))
+    if not (folder / "saved_model.pb").is_file():
+        fail(f"{str(folder)!r} is no released version: it has no saved_model.pb", EXIT_USAGE)
     return folder
 
 

@@ -7,14 +7,21 @@ from typing import Annotated
 import typer
 
 from crackgate.contracts.engine_choice import EngineChoice
+from crackgate.releases import State
 from crackgate.runs.workspace import Workspace
-from crackgate_cli.options import EXIT_USAGE, EngineOption, PublicKeyOption, fail, read_public_key
+from crackgate_cli.options import EXIT_USAGE, EngineOption, PublicKeyOption, fail, is_alias, read_public_key
 from serving.service.settings import Limits, ServiceSettings, SettingsError, check_exposure, check_name, read_token
 
 
 def serve(
     workspace: Annotated[Path, typer.Option(help="Workspace whose newest release answers.")] = Path("workspace"),
-    model: Annotated[Path | None, typer.Option(help="Folder of one version that answers, and no other.")] = None,
+    model: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder of one version that answers, and no other; or 'staged': the newest that waits for approval.",
+            show_default="production",
+        ),
+    ] = None,
     serving_dir: Annotated[Path | None, typer.Option(help="Serving directory whose newest release answers.")] = None,
     public_key: PublicKeyOption = None,
     host: Annotated[str, typer.Option(help="Address to listen at.")] = ServiceSettings.host,
@@ -47,9 +54,11 @@ def serve(
 ) -> None:
     """Serve the newest release over HTTP, and gRPC. It answers as TensorFlow Serving; a page to try it is at /."""
     try:
-        if model is not None and serving_dir is not None:
+        alias = str(model) if model is not None and is_alias(model) else "production"
+        is_one_version = model is not None and not is_alias(model)
+        if is_one_version and serving_dir is not None:
             raise SettingsError("received --model and --serving-dir: give one of them")
-        folder = model or serving_dir or Workspace(workspace.resolve()).serving
+        folder = (model if is_one_version else None) or serving_dir or Workspace(workspace.resolve()).serving
         if not folder.is_dir():
             raise SettingsError(f"there is no folder {str(folder)!r}: run 'crackgate run' first, or give another one")
         check_name(name)
@@ -65,7 +74,8 @@ def serve(
         )
         settings = ServiceSettings(
             folder=folder,
-            is_one_version=model is not None,
+            is_one_version=is_one_version,
+            state=State.STAGED if alias == "staged" else State.RELEASED,
             public_key=read_public_key(public_key),
             host=host,
             port=port,

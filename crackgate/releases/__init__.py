@@ -23,6 +23,7 @@ from crackgate.releases.records import State
 from crackgate.releases.retention import held, remove_old_versions
 from crackgate.releases.verification import Finding, UntrustedVersionError, check_trusted, verify
 from crackgate.releases.versions import (
+    ALIASES,
     Version,
     find_version,
     find_withdrawn_model,
@@ -36,6 +37,7 @@ from crackgate.releases.versions import (
 from crackgate.releases.withdrawal import roll_back
 
 __all__ = [
+    "ALIASES",
     "Approval",
     "Finding",
     "Lineage",

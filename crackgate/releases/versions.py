@@ -59,6 +59,10 @@ def staged_version(serving_dir: Path) -> Path | None:
     return next((version.folder for version in staged if version.manifest), None)
 
 
+# Names of versions, as labels of TensorFlow Serving's are. They move; a version's number does not.
+ALIASES = {"production": production_version, "staged": staged_version}
+
+
 def versions_newest_first(serving_dir: Path, state: State = State.RELEASED) -> Iterator[Version]:
     """Versions in a state, complete or not, without their events; each is read when it is asked for."""
     for number in sorted(numbered_folders(folder_in(serving_dir, 0, state).parent), reverse=True):

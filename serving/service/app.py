@@ -60,9 +60,10 @@ def build_app(
 
     @app.post("/v1/models/{name}:predict", name="predict")
     @app.post("/v1/models/{name}/versions/{number}:predict", name="predict")
-    async def predict(request: Request, name: str, number: str | None = None) -> Response:
+    @app.post("/v1/models/{name}/labels/{label}:predict", name="predict")
+    async def predict(request: Request, name: str, number: str | None = None, label: str | None = None) -> Response:
         check_name(name)
-        served = versions.get(_version_number(number))
+        served = versions.get(_version_number(number), label)
         body = await request.body()
         most = settings.limits.queued_images
         heavy = len(body) > _INLINE_BYTES
@@ -72,30 +73,25 @@ def build_app(
 
     @app.get("/v1/models/{name}", name="status")
     @app.get("/v1/models/{name}/versions/{number}", name="status")
-    async def status(name: str, number: str | None = None) -> Response:
+    @app.get("/v1/models/{name}/labels/{label}", name="status")
+    async def status(name: str, number: str | None = None, label: str | None = None) -> Response:
         check_name(name)
-        wanted = find_statuses(name, versions.statuses(), _version_number(number))
+        version = _version_number(number) if label is None else versions.get(label=label).number
+        wanted = find_statuses(name, versions.statuses(), version)
         return Response(render_statuses(wanted), media_type=_JSON)
 
     @app.get("/v1/models/{name}/metadata", name="metadata")
     @app.get("/v1/models/{name}/versions/{number}/metadata", name="metadata")
-    def metadata(name: str, number: str | None = None) -> Response:
+    @app.get("/v1/models/{name}/labels/{label}/metadata", name="metadata")
+    def metadata(name: str, number: str | None = None, label: str | None = None) -> Response:
         check_name(name)
-        served = versions.get(_version_number(number))
+        served = versions.get(_version_number(number), label)
         reports = import_alone("serving.service.model_reports")
         return Response(reports.render_metadata(reports.report_metadata(name, served), served), media_type=_JSON)
 
     @app.post("/heatmap", name="heatmap")
     async def heat_map(request: Request) -> Response:
         return _json(await heat_mapper.look(versions.get(), await request.body()))
-
-    @app.api_route("/v1/models/{name}/labels/{label:path}", methods=["GET", "POST"], name="labels")
-    async def labels(name: str, label: str) -> Response:
-        check_name(name)
-        raise invalid(
-            f"version label: received {shortened(label.partition(':')[0])!r}; labels are not known here: give a "
-            "version's number, as in /versions/1, or none"
-        )
 
     @app.api_route("/healthz", methods=["GET", "HEAD"], name="healthz")
     async def healthz() -> Response:

@@ -19,7 +19,7 @@ from serving.service.errors import Code, ServiceError, invalid, shortened, unkno
 from serving.service.grpc_guard import GrpcGuard
 from serving.service.metrics import Metrics
 from serving.service.model_reports import report_metadata, report_status
-from serving.service.model_versions import ModelVersions
+from serving.service.model_versions import ModelVersions, ServedVersion
 from serving.service.predictor import Predictor
 from serving.service.request_memory import RequestMemory
 from serving.service.rest_payload import DEFAULT_SIGNATURE
@@ -81,7 +81,7 @@ class _Interface(
     async def Predict(  # noqa: N802
         self, request: predict_pb2.PredictRequest, _context: Any
     ) -> predict_pb2.PredictResponse:
-        served = self._versions.get(self._version(request.model_spec))
+        served = self._served(request.model_spec)
         signature = request.model_spec.signature_name or DEFAULT_SIGNATURE
         if signature not in SIGNATURE_INPUTS:
             raise invalid(f'Serving signature name: "{shortened(signature)}" not found in signature def')
@@ -115,17 +115,19 @@ class _Interface(
         if list(request.metadata_field) != ["signature_def"]:
             received = shortened(str(list(request.metadata_field)))
             raise invalid(f"metadata_field: received {received}, allowed is ['signature_def']")
-        return report_metadata(self._settings.name, self._versions.get(self._version(request.model_spec)))
+        return report_metadata(self._settings.name, self._served(request.model_spec))
 
     async def GetModelStatus(  # noqa: N802
         self, request: get_model_status_pb2.GetModelStatusRequest, _context: Any
     ) -> get_model_status_pb2.GetModelStatusResponse:
-        number = self._version(request.model_spec)
+        spec = request.model_spec
+        number = self._served(spec).number if spec.version_label else self._version(spec)
         return report_status(self._settings.name, self._versions.statuses(), number)
+
+    def _served(self, spec: model_pb2.ModelSpec) -> ServedVersion:
+        return self._versions.get(self._version(spec), spec.version_label or None)
 
     def _version(self, spec: model_pb2.ModelSpec) -> int | None:
         if spec.name != self._settings.name:
             raise unknown_model(spec.name, self._settings.name)
-        if spec.version_label:
-            raise invalid("version labels are not known here: give a version's number, or none")
         return spec.version.value if spec.HasField("version") else None

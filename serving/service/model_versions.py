@@ -14,9 +14,9 @@ from crackgate.contracts.engine_choice import EngineChoice
 from crackgate.contracts.model_files import MANIFEST_FILE
 from crackgate.import_lock import import_alone
 from crackgate.model.saved_graph import read_saved_model
-from crackgate.releases import UntrustedVersionError, check_trusted, held, verify, versions_newest_first
+from crackgate.releases import State, UntrustedVersionError, check_trusted, held, verify, versions_newest_first
 from crackgate.releases.signatures import PublicKey
-from serving.service.errors import Code, ServiceError
+from serving.service.errors import Code, ServiceError, invalid, shortened
 from serving.service.metrics import Metrics
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ class VersionStatus:
 
 @dataclass(frozen=True)
 class Source:
-    """A serving directory, whose newest version should answer, or the folder of one version.
+    """A serving directory, whose newest version in a state should answer, or the folder of one version.
 
     `public_key` must have signed it; see `verify`.
     """
@@ -71,13 +71,21 @@ class Source:
     folder: Path
     is_one_version: bool
     public_key: PublicKey | None = None
+    state: State = State.RELEASED
+
+    @property
+    def label(self) -> str:
+        """The version label, as TensorFlow Serving calls an alias, of the version that answers; "" for one version."""
+        if self.is_one_version:
+            return ""
+        return "staged" if self.state == State.STAGED else "production"
 
     def newest(self) -> tuple[Path | None, "VersionStatus | None"]:
         """The folder of the version that should answer, and the newest incomplete one above it, if there are any."""
         if self.is_one_version:
             return self.folder, None
         over = None
-        for version in versions_newest_first(self.folder):
+        for version in versions_newest_first(self.folder, self.state):
             if version.manifest:
                 return version.folder, over
             over = over or VersionStatus(version.number, "END", version.problem)
@@ -124,12 +132,19 @@ class ModelVersions:
         self._refused_mark: object = None
         self._again_at, self._wait = 0.0, _FIRST_WAIT
 
-    def get(self, number: int | None = None) -> ServedVersion:
-        """The version that answers, which a client may ask for by its number.
+    def get(self, number: int | None = None, label: str | None = None) -> ServedVersion:
+        """The version that answers, which a client may ask for by its number or label.
 
         Raises:
-            ServiceError: There is none yet (UNAVAILABLE), or another one answers (NOT_FOUND).
+            ServiceError: There is none yet (UNAVAILABLE), another one answers (NOT_FOUND), or it has no such label
+                (INVALID_ARGUMENT).
         """
+        if label is not None and label != self._source.label:
+            has = f"it answers for {self._source.label!r}" if self._source.label else "a single version has none"
+            raise invalid(
+                f"version label: received {shortened(label)!r}, which this service does not know: {has}. "
+                "'crackgate serve' answers for 'production', 'crackgate serve --model staged' for 'staged'"
+            )
         if self.served is None:
             reason = f": version {self.refused.number} was refused: {self.refused.error}" if self.refused else ""
             raise ServiceError(Code.UNAVAILABLE, f"no version is ready to answer yet{reason}; see /readyz")
@@ -169,7 +184,10 @@ class ModelVersions:
         folder, over = await asyncio.to_thread(self._source.newest)
         self._pass_over(over)
         if folder is None:
-            # The one in production stays until another one takes over.
+            # The one in production stays until another one takes over. One that was staged is so no more.
+            if self._source.state == State.STAGED and self.served is not None:
+                log.info("version %d is no longer staged, and answers no more", self.served.number)
+                self._change_over(None)
             return
         number = _number(folder)
         if self.served is not None and self.served.model.folder == folder:
@@ -190,17 +208,21 @@ class ModelVersions:
             return
         finally:
             self.loading = None
-        if self.served is not None:
-            self._replaced[self.served.number] = VersionStatus(self.served.number, "END")
-            self.served.hold.close()
+        self._change_over(loaded)
         self._replaced.pop(number, None)
-        self.served = loaded
         self._accept()
         self._metrics.loads.labels("loaded").inc()
-        self._metrics.version.set(number)
         log.info(
             "version %d answers, through %s, after %.1f s", number, loaded.model.engine, time.perf_counter() - started
         )
+
+    def _change_over(self, to: ServedVersion | None) -> None:
+        """Lets another version answer, or none; requests under way keep the one that they began with."""
+        before, self.served = self.served, to
+        if before is not None:
+            self._replaced[before.number] = VersionStatus(before.number, "END")
+            before.hold.close()
+        self._metrics.version.set(0 if to is None else to.number)
 
     def _load(self, folder: Path, number: int) -> ServedVersion:
         with ExitStack() as hold:

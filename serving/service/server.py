@@ -33,7 +33,7 @@ def serve(settings: ServiceSettings) -> None:
     """Serves until SIGTERM or SIGINT, then answers the requests under way; raises SettingsError for a taken address."""
     _write_log()
     metrics = Metrics()
-    source = Source(settings.folder, settings.is_one_version, settings.public_key)
+    source = Source(settings.folder, settings.is_one_version, settings.public_key, settings.state)
     versions = ModelVersions(source, settings.engine, settings.poll_seconds, metrics)
     predictor = Predictor(versions, settings.limits, metrics)
     heat_mapper = HeatMapper(predictor, settings.limits.answer_seconds)

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from crackgate.contracts.engine_choice import EngineChoice
+from crackgate.releases.records import State
 from crackgate.releases.signatures import PublicKey
 
 
@@ -41,6 +42,7 @@ class ServiceSettings:
 
     Attributes:
         folder: Serving directory, whose newest version answers; or, with `is_one_version`, the folder of one version.
+        state: The newest version in this state answers, released or staged.
         public_key: Must have signed the version that answers; see `crackgate.releases.verify`.
         port: Port of HTTP; 0 takes any free one, as for gRPC, where None means no gRPC.
         name: Name of the model, in the paths.
@@ -51,6 +53,7 @@ class ServiceSettings:
 
     folder: Path
     is_one_version: bool = False
+    state: State = State.RELEASED
     public_key: PublicKey | None = None
     host: str = "127.0.0.1"
     port: int = 8501

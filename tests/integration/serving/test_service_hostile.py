@@ -234,4 +234,5 @@ def test_paths_and_methods_that_are_none_are_explained_shortly(service: Service)
     unknown = httpx.get(f"{service.url}/{'x' * 5000}")
     assert unknown.status_code == 404 and len(unknown.content) < 300
     labelled = httpx.post(f"{service.url}/v1/models/crackgate/labels/stable:predict", content=b"{}")
-    assert labelled.status_code == 400 and "received 'stable'; labels are not known" in labelled.json()["error"]
+    assert labelled.status_code == 400 and "received 'stable', which" in labelled.json()["error"]
+    assert "it answers for 'production'" in labelled.json()["error"]

@@ -16,6 +16,7 @@ import httpx
 import psutil
 import pytest
 
+from crackgate.releases import Lineage, Release, approve, publish, roll_back
 from tests.helpers.asking import DARK, PREDICT, b64, encoded, example, is_answering, metric, newest, predict
 from tests.helpers.service_process import ROOT, Service, running_service
 from tests.helpers.toy_release import export_toy, release
@@ -69,8 +70,6 @@ def test_a_new_version_takes_over_without_a_failed_request(
     shutil.rmtree(serving_dir / str(bad))
 
     # A rollback, too, takes the newer version out of the way.
-    from crackgate.releases import roll_back
-
     roll_back(serving_dir, None, "a test", "to see")
     service.wait_until(ready=True, version=first)
     assert load.stdin is not None
@@ -79,6 +78,30 @@ def test_a_new_version_takes_over_without_a_failed_request(
     assert counted["failures"] == []
     assert counted["statuses"].keys() == {"200"}
     assert counted["versions"] == [str(first), str(second)]
+
+
+def test_labels_name_the_version_in_production_and_the_one_that_waits(
+    service: Service, serving_dir: Path, toy_model: Path, tmp_path: Path
+) -> None:
+    labels = "/v1/models/crackgate/labels"
+    body = {"signature_name": "predict_images", "instances": [b64(DARK)]}
+    answered = httpx.post(f"{service.url}{labels}/production:predict", json=body).json()["predictions"][0]
+    assert answered["model_version"] == str(newest(serving_dir))
+    status = httpx.get(f"{service.url}{labels}/production").json()["model_version_status"]
+    assert [(entry["version"], entry["state"]) for entry in status] == [(str(newest(serving_dir)), "AVAILABLE")]
+
+    staged = publish(
+        toy_model, tmp_path / "serving", Release(lineage=Lineage(pipeline="", run_id="")), needs_approval=True
+    )
+    number = int(staged.name)
+    with running_service(tmp_path, "--model", "staged", "--serving-dir", str(tmp_path / "serving")) as waiting:
+        waiting.wait_until(ready=True, version=number)
+        answered = httpx.post(f"{waiting.url}{labels}/staged:predict", json=body).json()["predictions"][0]
+        assert answered["model_version"] == staged.name
+        assert "it answers for 'staged'" in httpx.get(f"{waiting.url}{labels}/production").json()["error"]
+        approve(tmp_path / "serving", number, "me", "a test")
+        waiting.wait_until(ready=False)
+        assert httpx.post(f"{waiting.url}{labels}/staged:predict", json=body).status_code == 503
 
 
 def test_metrics_count_what_happens(service: Service) -> None:

@@ -18,6 +18,7 @@ from typer.testing import CliRunner
 from crackgate.releases import production_version, publish
 from crackgate.releases.signatures import Signer
 from crackgate_cli.main import app
+from crackgate_cli.options import chosen_model
 from serving.service.model_versions import RefusedVersionError, Source
 from tests.helpers.pushing import RELEASE, write_model
 
@@ -117,6 +118,10 @@ def test_a_staged_version_is_approved_or_rejected(tmp_path: Path, serving: Path,
     ]
     text = call("versions", *here).stdout
     assert f"{second} waits for 'crackgate approve'; it was compared with version {numbers[2]}" in text
+    assert chosen_model(tmp_path, Path("staged"), None) == serving / "staged" / second
+    assert (
+        chosen_model(tmp_path, Path("production"), None) == chosen_model(tmp_path, None, None) == serving / numbers[2]
+    )
     assert call("approve", *here, second, "--reason", "[ok]").stdout == f"version {second} is in production now\n"
     assert call("approve", *here, second).stdout == f"version {second} is in production already: nothing was changed\n"
     assert "approved on" in call("versions", *here).stdout and ": [ok]" in call("versions", *here).stdout
@@ -129,6 +134,7 @@ def test_a_staged_version_is_approved_or_rejected(tmp_path: Path, serving: Path,
     assert call("reject", *here, third).stdout == f"version {third} is withdrawn now\n"
     assert call("reject", *here, third).stdout == f"version {third} is withdrawn already: nothing was changed\n"
     assert "was withdrawn" in say("approve", *here, third, code=2)
+    assert "no version that waits for approval" in say("predict", tmp_path, *here, "--model", "staged", code=2)
     assert "no complete version 5" in say("reject", *here, 5, code=2)
 
 
