@@ -1,5 +1,8 @@
 """A camera's notes in an image file."""
 
+from datetime import datetime
+from typing import Any
+
 from PIL import ExifTags, Image
 
 # Letters.
@@ -25,9 +28,35 @@ def camera(image: Image.Image) -> str:
     return said[:_LONGEST_NAME]
 
 
+def taken(image: Image.Image) -> str | None:
+    """When the picture was taken, ISO 8601 by the camera's clock, with its offset from UTC where the file has it.
+
+    None where the file does not say, or says no time.
+    """
+    notes = directory(image, ExifTags.IFD.Exif)
+    written, offset = (
+        value.strip(" \0") if isinstance(value := notes.get(tag), str) else ""
+        for tag in (ExifTags.Base.DateTimeOriginal, ExifTags.Base.OffsetTimeOriginal)
+    )
+    for said, form in ((written + offset, "%Y:%m:%d %H:%M:%S%z"), (written, "%Y:%m:%d %H:%M:%S")):
+        try:
+            return datetime.strptime(said, form).isoformat()
+        except ValueError:
+            continue
+    return None
+
+
+def directory(image: Image.Image, tag: int) -> dict[int, Any]:
+    """One of EXIF's inner directories, values by tag; empty where there is none, or it is broken."""
+    try:
+        return dict(Image.Image.getexif(image).get_ifd(tag))
+    except Exception:  # of any kind: broken metadata does not make the picture unusable
+        return {}
+
+
 def _tag(image: Image.Image, tag: int) -> object:
     try:
         # The method of PngImageFile would decode the picture.
         return Image.Image.getexif(image).get(tag)
-    except Exception:  # of any kind: broken metadata does not make the picture unusable
+    except Exception:  # as above
         return None

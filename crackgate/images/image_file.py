@@ -109,11 +109,16 @@ def viewer_pixels(data: bytes, limits: ImageLimits) -> np.ndarray:
 
     libjpeg and Pillow decode, without TensorFlow: their pixels are the same, and they fail for the same files.
     """
+    return viewer_image(data, limits)[0]
+
+
+def viewer_image(data: bytes, limits: ImageLimits) -> tuple[np.ndarray, Image.Image]:
+    """`viewer_pixels` and Pillow's image, of which the metadata can be read; raises RejectedImageError likewise."""
     with _quiet():
         image = _accept(data, limits)
         pixels, _ = _plain_pixels(image, data, _jpeg_pixels) or (_pillow_pixels(image, data), False)
         _check_levels(pixels, image, data)
-    return pixels
+    return pixels, image
 
 
 @contextmanager

@@ -6,19 +6,23 @@ from typing import Any
 
 import jinja2
 
+from crackgate.pages.policy import page_policy
+
 _SPECIAL_IN_MARKDOWN = re.compile(r"([\\`*_\[\]<>|#])")
 
 
-def render_html(template: Path, **content: Any) -> str:
+def render_html(template: Path, *, script: str = "", images: str = "data:", **content: Any) -> str:
     """Renders a page: everything is escaped, nothing may be undefined.
 
+    The page runs `script`, its only one, and shows images from the sources `images` of a content security policy.
     Templates extend `layout.html.jinja`, import `elements.html.jinja`, and have two filters: `shown` (see `show`), and
     `anchor`, the identifier of a section by its name.
     """
     environment = _environment(template.parent, autoescape=True)
     environment.filters["shown"] = show
     environment.filters["anchor"] = lambda name: name.lower().replace(" ", "-")
-    return environment.get_template(template.name).render(content)
+    policy = page_policy(script, images)
+    return environment.get_template(template.name).render(content, script=script, policy=policy)
 
 
 def render_markdown(template: Path, **content: Any) -> str:

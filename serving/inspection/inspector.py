@@ -12,11 +12,11 @@ from crackgate.images.rejection import RejectedImageError
 from crackgate.model.released_model import ReleasedModel
 from crackgate.pages.templates import show
 from serving.inspection.grid import Grid, lay_grid
+from serving.inspection.inspection import Inspection, InspectionSettings
 from serving.inspection.measures import Measures, TileScores, measure
-from serving.inspection.overlay import write_overlay
+from serving.inspection.overlay import write_pictures
 from serving.inspection.photograph import read_photograph, scale
-from serving.inspection.summaries import Inspection, InspectionSettings
-from serving.inspection.tile_files import write_csv, write_geojson
+from serving.inspection.tile_files import POSITIVE_TILES_FILE, TILES_FILE, write_csv, write_geojson
 from serving.inspection.tile_scores import score_tiles
 
 
@@ -32,23 +32,34 @@ class Inspector:
     def inspect(self, files: Iterable[Path], output: Path) -> Iterator[Inspection]:
         """Inspects photographs; reports those that cannot be read, and goes on.
 
-        Each gets a folder below `output` with `overlay.jpg`, `tiles.csv` and `tiles.geojson`.
+        Each gets a folder below `output` with `tiles.csv`, `tiles.geojson`, and the files of `write_pictures`.
         """
         for number, file in enumerate(files, start=1):
             name = readable_path(os.fsencode(file))
             try:
-                pixels = read_photograph(file, self._model.limits)
+                photograph = read_photograph(file, self._model.limits)
             except (RejectedImageError, OSError) as error:
                 reason = f"unreadable: {error.strerror}" if isinstance(error, OSError) else str(error)
                 yield Inspection(name, self._model.version, error=reason)
                 continue
+            pixels = photograph.pixels
             height, width, _ = pixels.shape
             tiles, grid = self.score(pixels)
             measures = measure(tiles.scores, self._threshold, tiles.unfamiliarity)
             # Numbered: two photographs of one name are two photographs.
             folder = output / f"{number:06d}-{_safe(file.stem)}"
             self._write(folder, pixels, tiles, grid, measures, name)
-            yield Inspection(name, self._model.version, folder.name, width, height, measures)
+            yield Inspection(
+                name,
+                self._model.version,
+                folder.name,
+                width,
+                height,
+                photograph.taken,
+                photograph.geotag,
+                photograph.geotag_error,
+                measures,
+            )
 
     def score(self, pixels: np.ndarray) -> tuple[TileScores, Grid]:
         """Scores the tiles of a photograph, uint8 (height, width, 3), and says where they lie."""
@@ -60,12 +71,11 @@ class Inspector:
         self, folder: Path, pixels: np.ndarray, tiles: TileScores, grid: Grid, measures: Measures, name: str
     ) -> None:
         folder.mkdir()
-        with whole_file(folder / "tiles.csv") as file:
+        with whole_file(folder / TILES_FILE) as file:
             write_csv(file, tiles, self._threshold, grid)
-        with whole_file(folder / "tiles.geojson") as file:
+        with whole_file(folder / POSITIVE_TILES_FILE) as file:
             write_geojson(file, tiles.scores, self._threshold, grid, name)
-        with whole_file(folder / "overlay.jpg") as file:
-            write_overlay(file, pixels, tiles.scores, self._threshold, grid, measures, show(Path(name).name))
+        write_pictures(folder, pixels, tiles.scores, self._threshold, grid, measures, show(Path(name).name))
 
 
 def _safe(name: str) -> str:

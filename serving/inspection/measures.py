@@ -73,7 +73,7 @@ def measure(scores: np.ndarray, threshold: float, unfamiliarity: np.ndarray | No
         positive_tile_share=float(positive.mean()),
         regions=int(regions.max(initial=0)),
         longest_run_tiles=_longest_run(regions),
-        highest_score=float(scores.max()),
+        highest_score=float(np.nan_to_num(scores, nan=1.0).max()),
         tiles=scores.size,
         positive_tiles=int(positive.sum()),
         unfamiliar_share=None if unfamiliarity is None else float((unfamiliarity > 1).mean()),

@@ -1,4 +1,4 @@
-"""The overlay: the photograph with its heat map, the outlines of positive tiles, and a legend."""
+"""A photograph's pictures: itself and its heat map as layers for a page, and the two in one with a legend."""
 
 from pathlib import Path
 
@@ -6,26 +6,32 @@ import matplotlib
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from crackgate.atomic_files import whole_file
 from serving.inspection.grid import Grid
 from serving.inspection.measures import Measures, is_positive
 
-# Longest side of the photograph in the overlay, in pixels: enough for a screen, and quick to write.
+PHOTOGRAPH_FILE, HEAT_FILE, MARKED_FILE = "photograph.jpg", "heat.png", "overlay.jpg"
+# Longest side of the photograph in the pictures, in pixels: enough for a screen, and quick to write.
 _LONGEST = 2048
-_LEGEND = 96
-_COLOURS = (matplotlib.colormaps["YlOrRd"](np.linspace(0.15, 1, 256))[:, :3] * 255).astype(np.float32)
-_INK, _PAPER, _OUTLINE = (30, 30, 30), (250, 250, 250), (255, 255, 255)
+_NARROWEST = 640
+# Of scores from 0 to 1, uint8 (256, 3).
+COLOURS = (matplotlib.colormaps["YlOrRd"](np.linspace(0.15, 1, 256))[:, :3] * 255).astype(np.uint8)
+_INK, _PAPER, _OUTLINE = (30, 30, 30), (250, 250, 250), (255, 255, 255, 255)
 _STRONGEST = 0.6
+_QUALITY = 88
 
 
-def write_overlay(
-    file: Path, pixels: np.ndarray, scores: np.ndarray, threshold: float, grid: Grid, measures: Measures, title: str
+def write_pictures(
+    folder: Path, pixels: np.ndarray, scores: np.ndarray, threshold: float, grid: Grid, measures: Measures, title: str
 ) -> None:
-    """Draws and writes a JPEG, no larger than a screen needs; the legend shows `measures` and `title`, one line.
+    """Draws and writes three pictures, no larger than a screen needs.
 
-    Colours stand for the scores at the tiles' middles, and between them for scores in between. White lines go around
-    the cells of positive tiles.
+    `photograph.jpg` is the photograph, `heat.png` the heat map to lay over it, and `overlay.jpg` both, with a legend of
+    `measures` and `title`, one line. Colours stand for the scores at the tiles' middles, and between them for scores in
+    between. White lines go around the cells of positive tiles.
 
     Args:
+        folder: Receives the files.
         pixels: uint8 (height, width, 3), the photograph.
         scores: float (rows, columns), of the positive class.
         threshold: From which score on a tile is positive.
@@ -33,17 +39,28 @@ def write_overlay(
     height, width, _ = pixels.shape
     zoom = min(1.0, _LONGEST / max(height, width))
     size = max(1, round(width * zoom)), max(1, round(height * zoom))
-    small = np.asarray(Image.fromarray(pixels).resize(size, Image.Resampling.BOX), dtype=np.float32)
-    heat = _spread(np.nan_to_num(scores, nan=1.0), grid, size)[..., None]
-    colours = _COLOURS[(heat[..., 0] * 255).astype(np.uint8)]
+    small = Image.fromarray(pixels).resize(size, Image.Resampling.BOX)
+    heat = _draw_heat(scores, threshold, grid, size)
+    _outline(heat, is_positive(scores, threshold), grid, zoom)
+    with whole_file(folder / PHOTOGRAPH_FILE) as file:
+        small.save(file, "JPEG", quality=_QUALITY)
+    with whole_file(folder / HEAT_FILE) as file:
+        heat.save(file, "PNG")
+    small.paste(heat, (0, 0), heat)
+    with whole_file(folder / MARKED_FILE) as file:
+        _with_legend(small, threshold, measures, title).save(file, "JPEG", quality=_QUALITY)
+
+
+def _draw_heat(scores: np.ndarray, threshold: float, grid: Grid, size: tuple[int, int]) -> Image.Image:
+    heat = _spread(np.nan_to_num(scores, nan=1.0), grid, size)
     # Scores far from the threshold are not tinted.
     opacity = _STRONGEST * np.clip((heat - threshold / 2) / max(threshold / 2, 1e-6), 0, 1)
-    painted = Image.fromarray((small + opacity * (colours - small)).astype(np.uint8))
-    _outline(painted, is_positive(scores, threshold), grid, zoom)
-    page = Image.new("RGB", (max(size[0], 640), size[1] + _LEGEND), _PAPER)
-    page.paste(painted, (0, 0))
-    _write_legend(page, size[1], threshold, measures, title)
-    page.save(file, "JPEG", quality=88)
+    layer = np.zeros((*heat.shape, 4), np.uint8)
+    layer[..., :3] = COLOURS[(heat * 255).astype(np.uint8)]
+    layer[..., 3] = opacity * 255
+    # Colours that nobody sees would only take bytes.
+    layer[layer[..., 3] == 0] = 0
+    return Image.fromarray(layer)
 
 
 def _spread(scores: np.ndarray, grid: Grid, size: tuple[int, int]) -> np.ndarray:
@@ -71,19 +88,38 @@ def _outline(image: Image.Image, positive: np.ndarray, grid: Grid, zoom: float) 
             draw.line([(x[column - 1], y[row]), (x[column], y[row])], _OUTLINE, 3)
 
 
-def _write_legend(page: Image.Image, top: int, threshold: float, measures: Measures, title: str) -> None:
-    draw = ImageDraw.Draw(page)
+def _with_legend(picture: Image.Image, threshold: float, measures: Measures, title: str) -> Image.Image:
     heading, text = ImageFont.load_default(26), ImageFont.load_default(18)
-    bar, margin = 220, 16
-    left = page.width - bar - 3 * margin
-    while title and draw.textlength(title, heading) > left - 2 * margin:
+    bar, margin, line = 220, 16, 24
+    width = max(picture.width, _NARROWEST)
+    left = width - bar - 3 * margin
+    blank = ImageDraw.Draw(picture)
+    while title and blank.textlength(title, heading) > left - 2 * margin:
         title = title[:-2]
-    draw.text((margin, top + 12), title, _INK, heading)
-    draw.text((margin, top + 54), str(measures), _INK, text)
-    steps = np.broadcast_to(_COLOURS[np.linspace(0, 255, bar).astype(int)].astype(np.uint8), (18, bar, 3))
+    lines = [""]
+    for word in str(measures).split():
+        longer = f"{lines[-1]} {word}".strip()
+        if blank.textlength(longer, text) > width - 2 * margin:
+            lines.append(word)
+        else:
+            lines[-1] = longer
+    top = picture.height
+    page = Image.new("RGB", (width, top + 92 + line * len(lines)), _PAPER)
+    page.paste(picture, (0, 0))
+    draw = ImageDraw.Draw(page)
+    draw.text((margin, top + 28), title, _INK, heading)
+    for number, said in enumerate(lines):
+        draw.text((margin, top + 84 + line * number), said, _INK, text)
+    steps = np.broadcast_to(COLOURS[np.linspace(0, 255, bar).astype(int)], (18, bar, 3))
     page.paste(Image.fromarray(np.ascontiguousarray(steps)), (left, top + 36))
     draw.text((left, top + 8), "score of the tile", _INK, text)
     mark = left + threshold * bar
     draw.line([(mark, top + 32), (mark, top + 58)], _INK, 2)
-    for x, label in ((left, "0"), (mark, f"{threshold:.2f}"), (left + bar, "1")):
-        draw.text((x, top + 62), label, _INK, text, anchor="ma")
+    # The ends stand beside the bar, so that the threshold's number below it meets neither.
+    for x, y, label, anchor in (
+        (left - 6, 45, "0", "rm"),
+        (left + bar + 6, 45, "1", "lm"),
+        (mark, 62, f"{threshold:.2f}", "ma"),
+    ):
+        draw.text((x, top + y), label, _INK, text, anchor=anchor)
+    return page

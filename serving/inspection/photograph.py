@@ -3,12 +3,15 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from PIL import Image
 
 from crackgate.contracts.image_limits import ImageLimits
-from crackgate.images.image_file import viewer_pixels
+from crackgate.images import exif
+from crackgate.images.geotag import Geotag, UnusableGeotagError, read_geotag
+from crackgate.images.image_file import viewer_image
 from crackgate.images.image_folder import read_regular_file
 from serving.inspection.grid import Grid
 
@@ -16,8 +19,24 @@ from serving.inspection.grid import Grid
 _LIMITS = ImageLimits(min_side=32, max_pixels=250_000_000, max_bytes=500_000_000)
 
 
-def read_photograph(file: Path, ingest: ImageLimits) -> np.ndarray:
-    """Decodes a photograph as its EXIF orientation says: uint8 (height, width, 3).
+class Photograph(NamedTuple):
+    """A photograph as a viewer shows it, and what its EXIF says.
+
+    Attributes:
+        pixels: uint8 (height, width, 3).
+        taken: ISO 8601 by the camera's clock; None where the file does not say.
+        geotag: Where it was taken; None where the file does not say.
+        geotag_error: Why its position cannot be used; "" where it can, or there is none.
+    """
+
+    pixels: np.ndarray
+    taken: str | None
+    geotag: Geotag | None
+    geotag_error: str
+
+
+def read_photograph(file: Path, ingest: ImageLimits) -> Photograph:
+    """Decodes a photograph as its EXIF orientation says.
 
     Images that ingest took, with its own limits, are read, too.
 
@@ -28,7 +47,12 @@ def read_photograph(file: Path, ingest: ImageLimits) -> np.ndarray:
     limits = _LIMITS.widened(ingest)
     data = read_regular_file(str(file), limits.max_bytes)
     with _pillow_allows(limits.max_pixels):
-        return viewer_pixels(data, limits)
+        pixels, image = viewer_image(data, limits)
+    try:
+        geotag, error = read_geotag(image), ""
+    except UnusableGeotagError as unusable:
+        geotag, error = None, str(unusable)
+    return Photograph(pixels, exif.taken(image), geotag, error)
 
 
 def scale(pixels: np.ndarray, grid: Grid) -> np.ndarray:

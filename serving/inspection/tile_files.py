@@ -15,6 +15,8 @@ import numpy as np
 from serving.inspection.grid import Grid
 from serving.inspection.measures import TileScores, find_regions, is_positive
 
+TILES_FILE, POSITIVE_TILES_FILE = "tiles.csv", "tiles.geojson"
+
 
 class Tile(NamedTuple):
     """One tile, by the columns of the CSV file; `score` and `region` as in `measures`."""

@@ -42,9 +42,9 @@ def main() -> None:
         for name, share in (("sound", 0.0), ("cracked", 0.3)):
             file = Path(folder) / f"{name}.jpg"
             file.write_bytes(_photograph(files, share))
-            pixels, reading = _timed(partial(read_photograph, file, model.limits))
+            photograph, reading = _timed(partial(read_photograph, file, model.limits))
             grid = lay_grid(_WIDTH, _HEIGHT, _SIDE, model.image_size, _OVERLAP)
-            scaled, scaling = _timed(partial(scale, pixels, grid))
+            scaled, scaling = _timed(partial(scale, photograph.pixels, grid))
             rounds = [_timed(partial(score_tiles, model, scaled, grid))[1] for _ in range(arguments.rounds)]
             tiles, scoring = math.prod(grid.shape), statistics.median(rounds)
             print(

@@ -6,12 +6,13 @@ import os
 import shutil
 from pathlib import Path
 from typing import NamedTuple
+from urllib.parse import unquote, urlsplit
 
 import keras
 import numpy as np
 import psutil
 import pytest
-from PIL import Image, ImageDraw, ImageFilter
+from PIL import ExifTags, Image, ImageDraw, ImageFilter
 from pyarrow import parquet
 from scipy import ndimage
 from sklearn.linear_model import LogisticRegression
@@ -25,8 +26,11 @@ from crackgate.model.decision import Decision
 from crackgate.model.familiarity import fit_familiarity
 from crackgate.model.released_model import ReleasedModel, load_released_model
 from crackgate_cli.main import app
+from serving.inspection.inspection import Inspection, InspectionSettings
 from serving.inspection.inspector import Inspector
-from serving.inspection.summaries import Inspection
+from serving.inspection.measures import measure
+from serving.inspection.summaries import summaries
+from tests.helpers.driven_browser import driven_browser
 from trainer.export.signatures import export_classifier
 from trainer.network.backbones import build_backbone
 from trainer.network.classifier import assemble, build_head
@@ -88,8 +92,12 @@ def model(release: Path) -> ReleasedModel:
 def photographs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """One cracked photograph, one sound one, one smaller than a tile, one of a crack that EXIF turns, one damaged."""
     folder = tmp_path_factory.mktemp("photographs")
-    surface(700, 500, 1000, CRACK).save(folder / "cracked.jpg", quality=92)
-    surface(700, 500, 1001).save(folder / "sound.png")
+    placed, lost = Image.Exif(), Image.Exif()
+    placed[ExifTags.IFD.GPSInfo] = {1: "S", 2: (33.0, 51.0, 24.5), 3: "E", 4: (151.0, 12.0, 40.0)}
+    placed[ExifTags.IFD.Exif] = {ExifTags.Base.DateTimeOriginal: "2026:05:01 10:11:12"}
+    lost[ExifTags.IFD.GPSInfo] = {1: "N", 2: (0.0, 0.0, 0.0), 3: "E", 4: (0.0, 0.0, 0.0)}
+    surface(700, 500, 1000, CRACK).save(folder / "cracked.jpg", quality=92, exif=placed)
+    surface(700, 500, 1001).save(folder / "sound.png", exif=lost)
     surface(60, 70, 1002, [(0, 30), (60, 40)]).save(folder / "small.png")
     exif = Image.Exif()
     exif[0x0112] = 6
@@ -236,19 +244,80 @@ def test_a_release_that_cannot_tell_is_no_answer_to_fail_on_unfamiliar(release: 
     assert "this release does not know its training images" in result.stderr
 
 
-def test_a_set_has_a_table_and_a_page(inspected: Inspected) -> None:
-    output = inspected.output
-    with (output / "summary.csv").open(newline="") as file:
+def test_a_set_has_a_table(inspected: Inspected) -> None:
+    with (inspected.output / "summary.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
     assert len(rows) == 5 and [row["photograph"] for row in rows if row["error"]] == [
         row["photograph"] for row in rows if row["photograph"].endswith("damaged.jpg")
     ]
-    page = (output / "index.html").read_text(encoding="utf-8")
-    for row in rows:
-        assert row["photograph"] in page
-        if row["files"]:
-            assert f"{row['files']}/overlay.jpg" in page
-            assert Image.open(output / row["files"] / "overlay.jpg").size[0] >= 640
+    assert [row["taken"] for row in rows if row["photograph"].endswith("cracked.jpg")] == ["2026-05-01T10:11:12"]
+
+
+def test_findings_are_where_the_photographs_were_taken(inspected: Inspected) -> None:
+    found = json.loads((inspected.output / "findings.geojson").read_text(encoding="utf-8"))
+    (feature,) = found["features"]
+    assert found["type"] == "FeatureCollection" and feature["geometry"]["type"] == "Point"
+    assert feature["geometry"]["coordinates"] == pytest.approx([151.2111111, -33.8568056]), "longitude first"
+    assert feature["properties"]["photograph"].endswith("cracked.jpg") and feature["properties"]["is_positive"] is True
+    row = rows_by_name(inspected.output)["sound.png"]
+    assert row["latitude"] is None and "found no satellites" in str(row["geotag_error"])
+
+
+@pytest.mark.parametrize(("width", "dark"), [(1280, False), (390, True)])
+def test_the_page_of_a_set(inspected: Inspected, tmp_path: Path, width: int, dark: bool) -> None:
+    with driven_browser(tmp_path) as page:
+        page.look(width, dark)
+        page.open((inspected.output / "index.html").as_uri())
+        assert page.evaluate("document.querySelector('h1').textContent") == "3 of 4 photographs with cracks"
+        assert page.evaluate("document.documentElement.scrollWidth") == width
+        ground = page.evaluate("getComputedStyle(document.body).backgroundColor")
+        assert ground == ("rgb(20, 23, 28)" if dark else "rgb(255, 255, 255)")
+        names = page.evaluate("[...document.querySelectorAll('tbody th, table > tr th')].map(cell => cell.innerText)")
+        counts = page.evaluate("[...document.querySelectorAll('tr td:nth-child(2)')].map(cell => cell.innerText)")
+        assert sorted(names) == ["cracked.jpg", "small.png", "sound.png", "turned.jpg"] and names[-1] == "sound.png"
+        found = [int(count.split(" of ")[0]) for count in counts]
+        assert found == sorted(found, reverse=True) and found[0] > 1 and found[-1] == 0
+        text = page.evaluate("document.body.textContent")
+        assert "1 of 4 have a GPS position" in text and "3 have none that can be used" in text
+        assert "found no satellites" in text and "damaged.jpg" in text and "truncated" in text
+        links = page.evaluate("[...document.links].map(link => link.href).filter(href => href.startsWith('http'))")
+        assert links and all("mlat=-33.856806&mlon=151.211111#" in link for link in links)
+        files = page.evaluate("[...document.links].map(link => link.href).filter(href => !href.startsWith('http'))")
+        assert all(Path(unquote(urlsplit(file).path)).is_file() for file in files)
+
+        page.evaluate("document.querySelectorAll('img').forEach(image => { image.loading = 'eager'; })")
+        page.wait_for("[...document.images].every(image => image.complete && image.naturalWidth > 0)")
+        before = page.evaluate("document.querySelector('.layers').clientWidth")
+        page.evaluate("document.querySelector('.view').focus()")
+        for _ in range(2):
+            page.call("Input.dispatchKeyEvent", type="keyDown", key="+", text="+")
+        assert page.evaluate("document.querySelector('.layers').clientWidth") == pytest.approx(2 * before, abs=2)
+        slide = "(slider => { slider.value = 30; slider.dispatchEvent(new Event('input')); })"
+        page.evaluate(f"{slide}(document.querySelector('.opacity'))")
+        assert page.evaluate("getComputedStyle(document.querySelector('.heat')).opacity") == "0.3"
+        at = {"x": width / 2, "y": page.evaluate("document.querySelector('.view').getBoundingClientRect().top + 60")}
+        scrolled = page.evaluate("document.querySelector('.view').scrollLeft")
+        page.call("Input.dispatchMouseEvent", type="mousePressed", button="left", clickCount=1, **at)
+        moved = {**at, "x": at["x"] - 40}
+        page.call("Input.dispatchMouseEvent", type="mouseMoved", button="left", buttons=1, **moved)
+        page.call("Input.dispatchMouseEvent", type="mouseReleased", button="left", **moved)
+        assert page.evaluate("document.querySelector('.view').scrollLeft") == pytest.approx(scrolled + 40, abs=1)
+        assert page.console == [] and all(url.startswith(("file:", "data:")) for url in page.asked)
+
+
+def test_of_many_photographs_the_page_shows_the_worst_and_names_all(tmp_path: Path) -> None:
+    settings = InspectionSettings("1", ("Positive",), 0.5, TILE, 0.5)
+    with summaries(tmp_path, settings) as add:
+        for number in range(300):
+            scores = np.zeros((20, 20), np.float32)
+            scores.flat[:number] = 0.9
+            name = f"/photos/<b>{number}.jpg"
+            add(Inspection(name, "1", f"{number:06d}-b", 700, 500, measures=measure(scores, 0.5)))
+    page = (tmp_path / "index.html").read_text(encoding="utf-8")
+    assert page.count('<figure class="photo"') == 200 and page.count("<tr") == 301
+    assert "299 of 300 photographs with cracks" in page and "<b>" not in page.replace("<b>Not", "")
+    assert page.index("299.jpg") < page.index("298.jpg") and '<a href="000099-b/overlay.jpg">' in page
+    assert len(page) < 1_000_000
 
 
 def test_a_tile_gets_the_score_that_the_model_gives_its_image(model: ReleasedModel, tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from PIL import Image
 
 from serving.inspection.grid import lay_axis, lay_grid
 from serving.inspection.measures import TileScores, measure
-from serving.inspection.overlay import write_overlay
+from serving.inspection.overlay import HEAT_FILE, MARKED_FILE, PHOTOGRAPH_FILE, write_pictures
 from serving.inspection.photograph import scale
 from serving.inspection.tile_files import Tile, write_csv, write_geojson
 
@@ -106,12 +106,37 @@ def test_a_photograph_of_any_size_is_scaled_to_its_grid_and_gets_its_overlay(
     scaled = scale(pixels, grid)
     assert scaled.shape == (grid.rows.scaled, grid.columns.scaled, 3)
     scores = np.zeros(grid.shape, np.float32)
-    measures = measure(scores, 0.5)
     flat = np.full_like(pixels, 100)
-    write_overlay(tmp_path / "sound.jpg", flat, scores, 0.5, grid, measures, "a name that is " + "long " * 40)
-    scores[0, 0] = 1
-    write_overlay(tmp_path / "cracked.jpg", flat, scores, 0.5, grid, measure(scores, 0.5), "b")
-    sound, cracked = (np.asarray(Image.open(tmp_path / f"{name}.jpg"), np.float32) for name in ("sound", "cracked"))
+    folders = [tmp_path / name for name in ("sound", "cracked")]
+    for folder, level, title in zip(folders, (0, 1), ("a name that is " + "long " * 40, "b"), strict=True):
+        folder.mkdir()
+        scores[0, 0] = level
+        write_pictures(folder, flat, scores, 0.5, grid, measure(scores, 0.5), title)
+    sound, cracked = (np.asarray(Image.open(folder / MARKED_FILE), np.float32) for folder in folders)
     assert np.abs(sound[: size[1], : size[0]] - 100).max() < 12, "what scores nothing is not tinted"
     red, _, blue = cracked[3, 3]
     assert red - blue > 30
+    for folder, tinted in zip(folders, (False, True), strict=True):
+        layers = [Image.open(folder / name) for name in (PHOTOGRAPH_FILE, HEAT_FILE)]
+        assert [layer.size for layer in layers] == [size] * 2
+        assert bool(np.asarray(layers[1])[..., 3].any()) is tinted
+        assert np.abs(np.asarray(layers[0], np.float32) - 100).max() < 3, "the photograph itself is not tinted"
+
+
+@pytest.mark.parametrize("threshold", [0.0, 0.5, 0.92, 1.0])
+def test_no_number_of_the_legend_meets_another(threshold: float, tmp_path: Path) -> None:
+    grid = lay_grid(300, 200, 100, 32, 0.5)
+    scores = np.zeros(grid.shape, np.float32)
+    write_pictures(
+        tmp_path, np.full((200, 300, 3), 100, np.uint8), scores, threshold, grid, measure(scores, 0.5, scores + 2), ""
+    )
+    legend = np.asarray(Image.open(tmp_path / MARKED_FILE).convert("L"))[200:]
+    assert legend.shape[1] == 640
+    ink = legend < 120
+    # The bar begins 48 pixels and its length before the right edge; the threshold's number is below it.
+    left, right = 640 - 220 - 48, 640 - 48
+    assert ink[36:56, left - 20 : left - 4].any() and ink[36:56, right + 4 : right + 20].any()
+    number = np.flatnonzero(ink[64:78, left - 40 :].any(axis=0)) + left - 40
+    assert abs(number.mean() - (left + threshold * 220)) < 6
+    assert not ink[57:62, left - 20 : left - 4].any() and not ink[57:62, right + 4 :].any()
+    assert not ink[:, -4:].any(), "all words end before the edge"
