@@ -14,8 +14,8 @@ from serving.inspection.tile_files import POSITIVE_TILES_FILE, TILES_FILE
 
 _TEMPLATE = Path(__file__).with_name("page.html.jinja")
 _SCRIPT = (files(__package__) / "page.js").read_text(encoding="utf-8")
-# Photographs that the page shows; the table leads to all of them.
-_SHOWN = 200
+# Photographs that the page shows, and those that its lists name: a browser opens no page of a hundred thousand.
+_SHOWN, _LISTED = 200, 2_000
 # The page lies beside its pictures; a browser that opens it as a file takes that for no site of its own.
 _IMAGES = "data: 'self' file:"
 
@@ -36,8 +36,10 @@ def render_page(inspections: Sequence[Inspection], settings: InspectionSettings)
         settings=settings,
         colours=[f"rgb({red} {green} {blue})" for red, green, blue in COLOURS[:: len(COLOURS) // 8]],
         skipped=_common_folder([row.photograph for row in inspections]),
-        ordered=ordered,
+        measured=len(measured),
+        listed=ordered[:_LISTED],
         shown=ordered[:_SHOWN],
+        most=_LISTED,
         failed=failed,
         located=located,
         unusable=[row for row in measured if row.geotag_error],
