@@ -11,7 +11,7 @@ from crackgate_cli.compare import compare
 from crackgate_cli.config import config_app
 from crackgate_cli.doctor import doctor
 from crackgate_cli.environment import open_closed_streams, set_libraries_up
-from crackgate_cli.export_tflite import export_tflite
+from crackgate_cli.export import export
 from crackgate_cli.gate import gate
 from crackgate_cli.inspect import inspect
 from crackgate_cli.kubeflow import kubeflow_app
@@ -65,7 +65,7 @@ app.command(
 )(predict)
 app.command(epilog="Exit codes: 0 all inspected, 1 a photograph could not be inspected, 2 usage.")(inspect)
 app.command()(serve)
-app.command(epilog="Exit codes: 0 both files written, 3 int8 was refused, 2 usage, 1 anything else.")(export_tflite)
+app.command(epilog="Exit codes: 0 written, 3 int8 was refused, 2 usage, 1 anything else.")(export)
 app.add_typer(runs_app, name="runs")
 app.command()(compare)
 app.command(epilog="Exit codes: 0 listed, 1 a record cannot be read, 2 usage: there is no such serving directory.")(

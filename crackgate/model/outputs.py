@@ -53,7 +53,8 @@ def _apart(name: str, found: np.ndarray | None, expected: np.ndarray | None, tol
     if found is None or expected is None or found.shape != expected.shape:
         shapes = [None if values is None else values.shape for values in (found, expected)]
         raise ValueError(f"its {name} are of shape {shapes[0]}, TensorFlow's of {shapes[1]}")
-    off = float((np.abs(found - expected) / np.maximum(expected, 1)).max())
+    with np.errstate(invalid="ignore"):
+        off = float((np.abs(found - expected) / np.maximum(expected, 1)).max())
     # NaN is no agreement, either.
     if not off <= tolerance:
         raise ValueError(f"its {name} differ from TensorFlow's by {off:.1g}, {tolerance:g} is allowed")

@@ -186,7 +186,7 @@ def test_commands_that_use_a_model_want_the_signature_that_the_serving_directory
     uses = [
         ("predict", photographs, *here),
         ("inspect", photographs, *here, "--output", tmp_path / "out"),
-        ("export-tflite", "--data", photographs, *here, "--output", tmp_path / "out"),
+        ("export", "--to", "onnx", "--data", photographs, *here, "--output", tmp_path / "out"),
     ]
     for recorded in (False, True):
         if recorded:

@@ -468,7 +468,7 @@ OWN = {
     "an older workspace": ["metadata.sqlite", "pipeline/1.jpg"],
     "a model": ["saved_model.pb", "assets/1.jpg"],
     "what inspect writes": ["index.html", "summary.csv", "summary.json", "wall/heat.jpg"],
-    "what export-tflite writes": ["tflite.json", "1.jpg"],
+    "what export writes": ["export.json", "model-float32.onnx", "1.jpg"],
 }
 
 

@@ -2,7 +2,7 @@
 
 
 class ConversionError(Exception):
-    """TensorFlow Lite cannot express this network."""
+    """The form cannot express this network."""
 
 
 class PhotographsError(ValueError):

@@ -1,5 +1,6 @@
-"""From a released model and labelled photographs to both TensorFlow Lite files and their metrics; writes nothing."""
+"""From a released model and labelled photographs to networks for another runtime and their metrics; writes nothing."""
 
+import importlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,29 +10,32 @@ import numpy as np
 import tensorflow as tf
 
 from crackgate.config.gate import GateOptions
+from crackgate.model.outputs import as_outputs, distance, network_function
 from crackgate.model.released_model import ReleasedModel, load_released_model
 from crackgate.model.training_digests import read_training_digests
-from serving.lite.comparison import MeasuredNetwork, Score, compare_networks, largest_difference
-from serving.lite.conversion import LiteNetwork, convert, quantise
-from serving.lite.errors import ConversionError, PhotographsError
-from serving.lite.photographs import Chunk, LabelledFile, Shares, Skipped, read_photographs
+from serving.export.comparison import MeasuredNetwork, Score, compare_networks
+from serving.export.errors import ConversionError, PhotographsError
+from serving.export.interface import Files, Run
+from serving.export.photographs import Chunk, LabelledFile, Shares, Skipped, read_photographs
+from serving.export.runtimes import FORMS, Runtime
 
 # Names of the networks.
 SAVED_MODEL, FLOAT32, INT8 = "saved_model", "float32", "int8"
-# How far a score of the float file may lie from the SavedModel's.
+# How far a score of the float network may lie from the SavedModel's.
 TOLERANCE = 1e-4
 
-# Photographs that the float file is compared on before the integer file is made.
+# Photographs that the float network is compared on before the integer network is made.
 _COMPARED = 32
 _LONGEST_LIST = 5
 
 
 @dataclass(frozen=True)
 class Export:
-    """Both files, by content, and their metrics.
+    """The networks' files and metrics.
 
     Attributes:
-        int8: None where there can be none; `int8_problem` says why, "" where there is one.
+        files: By the network's name. Where there are none of int8 though the runtime has integers, `int8_problem` says
+            why.
         networks: By name.
         calibrated_on: Photographs that the integers' ranges were measured on.
         judged_on: Photographs that judged, by class.
@@ -39,8 +43,8 @@ class Export:
     """
 
     model: ReleasedModel
-    float32: bytes
-    int8: bytes | None
+    runtime: Runtime
+    files: dict[str, Files]
     int8_problem: str
     networks: dict[str, MeasuredNetwork]
     calibrated_on: int
@@ -53,6 +57,7 @@ def export(
     folder: Path,
     data: Path,
     shares: Shares,
+    runtime: Runtime,
     gate: GateOptions,
     say: Callable[[str], None],
 ) -> Export:
@@ -63,6 +68,8 @@ def export(
         PhotographsError: No photograph calibrates, or a class has none that judges.
         ConversionError: The network cannot be converted to float32, or is another one then.
     """
+    # Each brings a runtime of its own.
+    converter: Any = importlib.import_module(f"serving.export.{runtime}")
     say("loading the model ...")
     model = load_released_model(folder)
     loaded = model.loaded
@@ -78,15 +85,22 @@ def export(
     if not len(calibrating):
         raise PhotographsError(f"no photograph is left to calibrate with: {_some(skipped)}; give more of them")
     say("converting to float32 ...")
-    float32 = convert(loaded, model.image_size)
+    files = {FLOAT32: converter.convert(loaded, model.image_size)}
+    runs: dict[str, Run] = {
+        # TensorFlow, whichever engine the release runs in here: it was TensorFlow that the gate judged.
+        SAVED_MODEL: lambda pixels: as_outputs(network_function(loaded)(tf.constant(pixels))),
+        FLOAT32: converter.load(files[FLOAT32]),
+    }
     # Before anything is measured in it: a network of values that are no numbers would end the process in TensorFlow.
-    _check_agreement(_difference(_networks(loaded, float32, None), calibrating[:_COMPARED]))
-    say("converting to int8 ...")
-    int8, int8_problem = None, ""
-    try:
-        int8 = quantise(loaded, model.image_size, calibrating)
-    except ConversionError as error:
-        int8_problem = str(error)
+    _check_agreement(runs, calibrating[:_COMPARED], runtime)
+    int8_problem = ""
+    if FORMS[runtime].integers:
+        say("converting to int8 ...")
+        try:
+            files[INT8] = converter.quantise(loaded, model.image_size, calibrating)
+            runs[INT8] = converter.load(files[INT8])
+        except ConversionError as error:
+            int8_problem = str(error)
 
     images, seen = np.zeros(len(model.classes), np.int64), 0
 
@@ -101,12 +115,16 @@ def export(
             if not count:
                 raise PhotographsError(f"no photograph of {name!r} is left to judge by: {_some(skipped)}; give more")
 
-    networks = compare_networks(_networks(loaded, float32, int8), read_judging(), model.decision, gate)
-    _check_agreement(networks[FLOAT32].largest_difference)
+    scores = {name: _scores(run) for name, run in runs.items()}
+    networks = compare_networks(scores, read_judging(), model.decision, gate)
+    off = networks[FLOAT32].largest_difference
+    # NaN is no agreement, either.
+    if not off <= TOLERANCE:
+        raise _another_network(runtime, f"its scores differ from TensorFlow's by {off:.1g}, {TOLERANCE:g} is allowed")
     return Export(
         model=model,
-        float32=float32,
-        int8=int8,
+        runtime=runtime,
+        files=files,
         int8_problem=int8_problem,
         networks=networks,
         calibrated_on=len(calibrating),
@@ -116,28 +134,22 @@ def export(
     )
 
 
-def _networks(loaded: Any, float32: bytes, int8: bytes | None) -> dict[str, Score]:
-    networks: dict[str, Score] = {
-        # TensorFlow, whichever engine the release runs in here: it was TensorFlow that the gate judged.
-        SAVED_MODEL: lambda pixels: loaded.score_pixels(tf.constant(pixels)).numpy(),
-        FLOAT32: LiteNetwork(float32).score,
-    }
-    if int8 is not None:
-        networks[INT8] = LiteNetwork(int8).score
-    return networks
+def _scores(run: Run) -> Score:
+    return lambda pixels: run(pixels).scores
 
 
-def _difference(networks: dict[str, Score], pixels: np.ndarray) -> float:
-    return largest_difference(networks[FLOAT32](pixels), networks[SAVED_MODEL](pixels))
+def _check_agreement(runs: dict[str, Run], pixels: np.ndarray, runtime: Runtime) -> None:
+    try:
+        distance(runs[FLOAT32](pixels), runs[SAVED_MODEL](pixels), TOLERANCE)
+    except ValueError as error:
+        raise _another_network(runtime, str(error)) from error
 
 
-def _check_agreement(off: float) -> None:
-    # NaN is no agreement, either.
-    if not off <= TOLERANCE:
-        raise ConversionError(
-            f"the float32 file's scores differ from the SavedModel's by {off:.1g}, {TOLERANCE:g} is allowed: nothing "
-            "was written; this network cannot be used in TensorFlow Lite"
-        )
+def _another_network(runtime: Runtime, reason: str) -> ConversionError:
+    return ConversionError(
+        f"the float32 network is another one, {reason}: nothing was written; this model cannot be used in "
+        f"{FORMS[runtime].title}"
+    )
 
 
 def _some(skipped: list[Skipped]) -> str:

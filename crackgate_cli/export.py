@@ -1,4 +1,4 @@
-"""`crackgate export-tflite`: a released model's network for devices."""
+"""`crackgate export`: a released model's network for other runtimes."""
 
 import json
 from collections import Counter
@@ -30,24 +30,26 @@ from crackgate_cli.options import (
     console_on_a_copy_of,
     fail,
 )
-from serving.lite.errors import ConversionError, PhotographsError
+from serving.export.errors import ConversionError, PhotographsError
+from serving.export.runtimes import Runtime, missing_packages
 
 if TYPE_CHECKING:
-    from serving.lite.export import Export
-    from serving.lite.photographs import Shares
+    from serving.export.export import Export
+    from serving.export.photographs import Shares
 
 EXIT_REFUSED = 3
 
-_RECORD = "tflite.json"
+_RECORD = "export.json"
 _LONGEST_LIST = 5
 
 
-def export_tflite(
+def export(
+    to: Annotated[Runtime, typer.Option(help="What is to run the network.")],
     data: Annotated[
         Path, typer.Option(help="Folder with one sub-folder of photographs per class; best some never trained on.")
     ],
     output: Annotated[
-        Path, typer.Option("--output", "-o", help="New or empty folder that receives the files and tflite.json.")
+        Path, typer.Option("--output", "-o", help="New or empty folder that receives the files and export.json.")
     ],
     workspace: WorkspaceOption = Path("workspace"),
     model: ModelOption = None,
@@ -55,7 +57,13 @@ def export_tflite(
     config: ConfigOption = None,
     assignments: SetOption = None,
 ) -> None:
-    """Convert a released model to TensorFlow Lite. It writes float32, and int8 where that passes the gate."""
+    """Write a released network for another runtime. It is in float32, and in int8 where that passes the gate."""
+    if missing := missing_packages(to):
+        fail(
+            f"--to {to}: the package {', '.join(missing)} is missing: install crackgate[export], for example "
+            "pip install 'crackgate[export]'",
+            EXIT_USAGE,
+        )
     try:
         settings = load_config(config, assignments)
         folder = chosen_model(workspace, model, public_key)
@@ -66,7 +74,7 @@ def export_tflite(
         rules = gate_rules(classes, card.positive_classes, settings.gate)
         shares = _share_out(data, classes, settings)
         output.mkdir(parents=True, exist_ok=True)
-        result = _export(folder, data, shares, settings)
+        result = _export(folder, data, shares, to, settings)
     except (ConfigError, NotAReleaseError) as error:
         fail(str(error), EXIT_USAGE)
     except PhotographsError as error:
@@ -77,7 +85,7 @@ def export_tflite(
         fail(f"{error.filename!r}: {error.strerror}", EXIT_FAILED)
     requirements = _judge(result, rules, settings)
     failed = [say_requirement(row) for row in requirements if row.outcome == Outcome.FAILED]
-    refused_for = failed if result.int8 else [result.int8_problem]
+    refused_for = [result.int8_problem] if result.int8_problem else failed
     _write(output, result, requirements, refused_for)
     _say(result, rules, requirements, output, refused_for)
     if refused_for:
@@ -86,7 +94,7 @@ def export_tflite(
 
 def _share_out(data: Path, classes: list[str], settings: Config) -> "Shares":
     from pipeline.preconditions import resolve_data_set
-    from serving.lite.photographs import share_out
+    from serving.export.photographs import share_out
 
     data_set = resolve_data_set(data, settings)
     found = data_set.classes
@@ -107,17 +115,17 @@ def _share_out(data: Path, classes: list[str], settings: Config) -> "Shares":
     return shares
 
 
-def _export(folder: Path, data: Path, shares: "Shares", settings: Config) -> "Export":
+def _export(folder: Path, data: Path, shares: "Shares", runtime: Runtime, settings: Config) -> "Export":
     with console_on_a_copy_of(2).status("starting TensorFlow ...") as status, silence_output():
-        from serving.lite.export import export
+        from serving.export import export as conversion
 
-        return export(folder, data, shares, settings.gate, status.update)
+        return conversion.export(folder, data, shares, runtime, settings.gate, status.update)
 
 
 def _judge(result: "Export", rules: list[Rule], settings: Config) -> list[Requirement]:
-    """The requirements on the integer file; none where there is no such file."""
-    from serving.lite.comparison import judge_network
-    from serving.lite.export import INT8, SAVED_MODEL
+    """The requirements on the integer network; none where there is no such network."""
+    from serving.export.comparison import judge_network
+    from serving.export.export import INT8, SAVED_MODEL
 
     networks = result.networks
     if INT8 not in networks:
@@ -126,12 +134,9 @@ def _judge(result: "Export", rules: list[Rule], settings: Config) -> list[Requir
 
 
 def _write(output: Path, result: "Export", requirements: list[Requirement], refused_for: list[str]) -> None:
-    from serving.lite.export import FLOAT32, INT8
-    from serving.lite.record import FILES, make_record
+    from serving.export.record import make_record
 
-    contents = {FILES[FLOAT32]: result.float32}
-    if result.int8 is not None and not refused_for:
-        contents[FILES[INT8]] = result.int8
+    contents = _written(result, refused_for)
     # The last one: where it is, everything is.
     record: dict[str, Any] = make_record(result, requirements, refused_for)
     contents[_RECORD] = (json.dumps(record, indent=2, ensure_ascii=False) + "\n").encode()
@@ -142,13 +147,24 @@ def _write(output: Path, result: "Export", requirements: list[Requirement], refu
         fail(f"--output: cannot write to {str(output)!r}: {error.strerror}", EXIT_FAILED)
 
 
+def _written(result: "Export", refused_for: list[str]) -> dict[str, bytes]:
+    """What is written of the networks, by the files' names."""
+    from serving.export.export import INT8
+    from serving.export.record import file_name
+
+    return {
+        file_name(name, suffix): content
+        for name, files in result.files.items()
+        if not (name == INT8 and refused_for)
+        for suffix, content in files.items()
+    }
+
+
 def _say(
     result: "Export", rules: list[Rule], requirements: list[Requirement], output: Path, refused_for: list[str]
 ) -> None:
     from crackgate_cli.tables.gate import print_requirements
     from crackgate_cli.tables.networks import print_networks
-    from serving.lite.export import FLOAT32, INT8
-    from serving.lite.record import FILES
 
     console = Console()
 
@@ -175,11 +191,10 @@ def _say(
         say(f"[yellow]warning[/] {len(result.skipped)} files were not used: {escape(shown)}{more}")
     if on_slices := [rule for rule in rules if rule.slice != ALL_IMAGES]:
         say(f"[yellow]warning[/] {len(on_slices)} requirements of the gate are about slices; they are not judged here")
-    say(f"[bold green]written[/] {escape(str(output / FILES[FLOAT32]))}")
+    for name in _written(result, refused_for):
+        say(f"[bold green]written[/] {escape(str(output / name))}")
     if refused_for:
         say("[bold red]REFUSED[/] int8:")
         for reason in refused_for:
             say(f"  {escape(reason)}")
-    else:
-        say(f"[bold green]written[/] {escape(str(output / FILES[INT8]))}: it passed the gate")
     say(f"metrics     {escape(str(output / _RECORD))}")

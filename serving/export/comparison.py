@@ -14,7 +14,7 @@ from crackgate.gate.measurement import Measurement, measure, measure_changes
 from crackgate.gate.metrics import ScoredImages
 from crackgate.gate.rules import Rule
 from crackgate.model.decision import Decision, decide
-from serving.lite.photographs import Chunk
+from serving.export.photographs import Chunk
 
 # From float32 (images, size, size, 3) to float32 (images, classes).
 Score = Callable[[np.ndarray], np.ndarray]
@@ -62,7 +62,7 @@ def compare_networks(
         name: MeasuredNetwork(
             measurement=measure(each, seen=None, gate=gate),
             agreement=float((each.decisions == first.decisions).mean()),
-            largest_difference=largest_difference(each.scores, first.scores),
+            largest_difference=_largest_difference(each.scores, first.scores),
             images_per_second=speeds[name],
         )
         for name, each in scored.items()
@@ -85,12 +85,6 @@ def judge_network(
     ]
 
 
-def largest_difference(scores: np.ndarray, others: np.ndarray) -> float:
-    """The largest of any score, both (images, classes); NaN where one is no number."""
-    with np.errstate(invalid="ignore"):
-        return float(np.abs(scores - others).max())
-
-
 def _decided(labels: np.ndarray, scores: np.ndarray, decision: Decision | None) -> ScoredImages:
     # The decision is made in float32, as served.
     positives = () if decision is None else decision.labels
@@ -109,3 +103,9 @@ def _images_per_second(networks: Mapping[str, Score], pixels: np.ndarray) -> dic
             score(image[np.newaxis])
             seconds[name].append(time.perf_counter() - began)
     return {name: 1 / float(np.median(each)) for name, each in seconds.items()}
+
+
+def _largest_difference(scores: np.ndarray, others: np.ndarray) -> float:
+    """The largest of any score, both (images, classes); NaN where one is no number."""
+    with np.errstate(invalid="ignore"):
+        return float(np.abs(scores - others).max())

@@ -6,38 +6,37 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from serving.lite.errors import ConversionError
+from crackgate.model.outputs import Outputs, join_outputs
+from serving.export.errors import ConversionError
+from serving.export.interface import PIXELS, Files, Run, named_function, read_outputs
 
-# Names in the files' only signature.
-INPUT, OUTPUT = "pixels", "scores"
 # A phone gives about so many to one network.
 THREADS = 2
 
+_SUFFIX = ".tflite"
 _LONGEST_LIST = 3
 
 
-def convert(loaded: Any, image_size: int) -> bytes:
-    """Converts a SavedModel's `score_pixels` as it is, in float32, and returns the file's content.
-
-    It leads from `pixels`, float32 (1, image_size, image_size, 3) in 0 to 255, to `scores`, float32 (1, classes),
-    calibrated.
+def convert(loaded: Any, image_size: int) -> Files:
+    """Converts a SavedModel's network as it is, in float32, for one image of `image_size` at a time.
 
     Raises:
         ConversionError: It has an operation that TensorFlow Lite has not.
     """
-    return _convert(_converter(loaded, image_size))
+    return {_SUFFIX: _convert(_converter(loaded, image_size, with_unfamiliarity=True))}
 
 
-def quantise(loaded: Any, image_size: int, images: Iterable[np.ndarray]) -> bytes:
+def quantise(loaded: Any, image_size: int, images: np.ndarray) -> Files:
     """Converts the network to 8-bit integers throughout; scores are multiples of 1/256.
 
-    Input and output are those of `convert`. Source: Jacob et al. 2018, "Quantization and Training of Neural Networks
-    for Efficient Integer-Arithmetic-Only Inference".
+    Source: Jacob et al. 2018, "Quantization and Training of Neural Networks for Efficient Integer-Arithmetic-Only
+    Inference".
 
     Args:
         loaded: As for `convert`.
         image_size: Likewise.
-        images: float32 (image_size, image_size, 3) in 0 to 255, like those to come: they set the ranges of all values.
+        images: float32 (images, image_size, image_size, 3) in 0 to 255, like those to come: they set the ranges of all
+            values.
 
     Raises:
         ConversionError: It has an operation that TensorFlow Lite has not, or not for integers.
@@ -47,7 +46,7 @@ def quantise(loaded: Any, image_size: int, images: Iterable[np.ndarray]) -> byte
         for image in images:
             yield [image[np.newaxis]]
 
-    converter = _converter(loaded, image_size)
+    converter = _converter(loaded, image_size, with_unfamiliarity=False)
     converter.optimizations = [tf.lite.Optimize.DEFAULT]
     converter.representative_dataset = representative
     converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
@@ -58,27 +57,22 @@ def quantise(loaded: Any, image_size: int, images: Iterable[np.ndarray]) -> byte
             f"a part of the network has no 8-bit form in TensorFlow Lite and stays in floating point: "
             f"{', '.join(map(repr, left[:_LONGEST_LIST]))}{', ...' if len(left) > _LONGEST_LIST else ''}"
         )
-    return content
+    return {_SUFFIX: content}
 
 
-class LiteNetwork:
-    """A TensorFlow Lite file, ready to run; for one thread at a time."""
+def load(files: Files) -> Run:
+    """Makes what `convert` or `quantise` gave ready to run, one image after the other, in one thread at a time."""
+    run = tf.lite.Interpreter(model_content=files[_SUFFIX], num_threads=THREADS).get_signature_runner()
 
-    def __init__(self, content: bytes):
-        """Takes what `convert` or `quantise` gave."""
-        self._run = tf.lite.Interpreter(model_content=content, num_threads=THREADS).get_signature_runner()
+    def examine(images: Iterable[np.ndarray]) -> Outputs:
+        return join_outputs([read_outputs(run(**{PIXELS: image[np.newaxis]})) for image in images])
 
-    def score(self, pixels: np.ndarray) -> np.ndarray:
-        """Scores images one after the other: float32 (images, classes) from pixels of `convert`'s form."""
-        return np.concatenate([self._run(**{INPUT: image[np.newaxis]})[OUTPUT] for image in pixels])
+    return examine
 
 
-def _converter(loaded: Any, image_size: int) -> Any:
-    @tf.function(input_signature=[tf.TensorSpec([1, image_size, image_size, 3], tf.float32, name=INPUT)])
-    def score(pixels: tf.Tensor) -> dict[str, tf.Tensor]:
-        return {OUTPUT: loaded.score_pixels(pixels)}
-
-    return tf.lite.TFLiteConverter.from_concrete_functions([score.get_concrete_function()], loaded)
+def _converter(loaded: Any, image_size: int, with_unfamiliarity: bool) -> Any:
+    network = named_function(loaded, image_size, 1, with_unfamiliarity).get_concrete_function()
+    return tf.lite.TFLiteConverter.from_concrete_functions([network], loaded)
 
 
 def _inner_floats(content: bytes) -> list[str]:
