@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 RunArgument = Annotated[
     str,
-    typer.Argument(help="A run id or the beginning of one, 'latest', or a released version's number."),
+    typer.Argument(help="A run's id, its beginning or its name, 'latest', or a released version's number."),
 ]
 
 

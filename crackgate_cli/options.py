@@ -44,7 +44,15 @@ SetOption = Annotated[
 CacheOption = Annotated[bool, typer.Option(help="Reuse results of earlier runs where nothing changed.")]
 VerboseOption = Annotated[bool, typer.Option("--verbose", help="Show the logs of TFX and TensorFlow, too.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")]
-ReasonOption = Annotated[str, typer.Option(help="Why, for the record.")]
+
+
+def _printable(reason: str) -> str:
+    from crackgate.pages.templates import show
+
+    return show(reason)
+
+
+ReasonOption = Annotated[str, typer.Option(help="Why, for the record.", callback=_printable)]
 ServingOption = Annotated[
     Path | None,
     typer.Option(help="Serving directory, where it is not that of a workspace.", show_default="WORKSPACE/serving"),

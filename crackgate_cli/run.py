@@ -31,6 +31,8 @@ def run(
             "path, names it. Without it, copies of one picture are kept together.",
         ),
     ] = None,
+    name: Annotated[str | None, typer.Option(help="Name of the run, for 'crackgate runs'.")] = None,
+    tag: Annotated[list[str] | None, typer.Option(help="Tag of the run; repeatable.")] = None,
     cache: CacheOption = True,
     verbose: VerboseOption = False,
 ) -> None:
@@ -41,4 +43,4 @@ def run(
         assignments = [*(assignments or []), f"data.labels={json.dumps(str(labels.absolute()))}"]
     if group_by is not None:
         assignments = [*(assignments or []), f"data.group_by={json.dumps(group_by)}"]
-    run_and_exit(run_pipeline, data, workspace, config, assignments, cache, verbose)
+    run_and_exit(run_pipeline, data, workspace, config, assignments, cache, verbose, name, tag)

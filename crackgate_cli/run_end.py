@@ -8,6 +8,7 @@ import typer
 from rich.console import Console
 
 from crackgate.config.configuration import ConfigError, load_config
+from crackgate.runs.notes import NotesError, name_run
 from crackgate.runs.summary import SUMMARY_FILE, Summary
 from crackgate.runs.workspace import Workspace, WorkspaceBusyError, WorkspaceMovedError, WorkspaceUnusableError
 from crackgate_cli.options import EXIT_FAILED, EXIT_USAGE, console_on_a_copy_of, fail
@@ -23,13 +24,16 @@ def run_and_exit(
     assignments: list[str] | None,
     cache: bool,
     verbose: bool,
+    name: str | None = None,
+    tags: list[str] | None = None,
 ) -> NoReturn:
     """Makes the run that the options ask for, and ends the command."""
     console, place = console_on_a_copy_of(1), Workspace(workspace.resolve())
     try:
         settings = load_config(config, assignments)
-        summary = make(RunRequest(console, data.resolve(), settings, place, cache, verbose))
-    except (ConfigError, WorkspaceMovedError, WorkspaceUnusableError) as error:
+        notes = name_run(name, tags or [])
+        summary = make(RunRequest(console, data.resolve(), settings, place, cache, verbose, notes))
+    except (ConfigError, NotesError, WorkspaceMovedError, WorkspaceUnusableError) as error:
         fail(str(error), EXIT_USAGE)
     except WorkspaceBusyError as error:
         fail(str(error), EXIT_FAILED)

@@ -7,19 +7,31 @@ from typing import Annotated
 import typer
 
 from crackgate_cli.history import RunArgument, find_run, history_of
-from crackgate_cli.options import JsonOption, WorkspaceOption, table_console
+from crackgate_cli.options import EXIT_FAILED, EXIT_USAGE, JsonOption, WorkspaceOption, fail, table_console
 
 runs_app = typer.Typer(invoke_without_command=True)
 
 
 @runs_app.callback()
-def runs(context: typer.Context, workspace: WorkspaceOption = Path("workspace"), as_json: JsonOption = False) -> None:
-    """List the runs of a workspace, or show one of them."""
+def runs(
+    context: typer.Context,
+    workspace: WorkspaceOption = Path("workspace"),
+    wanted: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--filter",
+            metavar="WORDS",
+            help="Runs with these words in id, name, tags, notes, verdict, version or data; repeatable.",
+        ),
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """List the runs of a workspace, show one of them, or note something about it."""
     if context.invoked_subcommand is not None:
         context.obj = (workspace, as_json)
         return
     history = history_of(workspace)
-    entries = [history.describe(run) for run in history.runs]
+    entries = [entry for entry in map(history.describe, history.runs) if entry.mentions(" ".join(wanted or []))]
     if as_json:
         print(json.dumps([entry.model_dump(mode="json") for entry in entries], indent=2))
         return
@@ -46,3 +58,32 @@ def show_run(
         print(details.model_dump_json(indent=2))
     else:
         print_details(table_console(), details)
+
+
+@runs_app.command("note")
+def note_run(
+    context: typer.Context,
+    run: RunArgument,
+    text: Annotated[str | None, typer.Argument(help="A note, which is added to those that are there.")] = None,
+    name: Annotated[str | None, typer.Option(help="The run's name from now on.")] = None,
+    tag: Annotated[list[str] | None, typer.Option(help="A tag to add; repeatable.")] = None,
+    untag: Annotated[list[str] | None, typer.Option(help="A tag to remove; repeatable.")] = None,
+    workspace: Annotated[Path | None, typer.Option(help="As of 'runs'.", show_default="workspace")] = None,
+) -> None:
+    """Name a run, tag it, or add a note to it; 'runs' and its page show them."""
+    history = history_of(workspace or context.obj[0])
+    found = find_run(history, run)
+    from crackgate.releases.withdrawal import describe_user
+    from crackgate.runs.notes import NotesError, add_notes
+
+    if text is None and name is None and not tag and not untag:
+        fail("received nothing to note: give a text, --name, --tag or --untag", EXIT_USAGE)
+    folder = history.workspace.runs / found.run_id
+    try:
+        notes = add_notes(folder, describe_user(), name, tag or [], untag or [], text)
+    except NotesError as error:
+        fail(str(error), EXIT_USAGE)
+    except OSError as error:
+        fail(f"nothing was noted: {error.filename or str(folder)!r}: {error.strerror}", EXIT_FAILED)
+    said = [f"name {notes.name!r}" if notes.name else "no name", f"tags: {', '.join(notes.tags) or 'none'}"]
+    print(f"{found.run_id}: {', '.join(said)}; notes: {len(notes.notes)}")

@@ -1,12 +1,13 @@
 """A user's request for a run on this machine."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from rich.console import Console
 
 from crackgate.config.configuration import Config
+from crackgate.runs.notes import RunNotes
 from crackgate.runs.workspace import Workspace
 from pipeline.progress import print_warning
 
@@ -16,7 +17,8 @@ class RunRequest:
     """A run that is to be made from an image folder, `data`, an absolute path.
 
     `console` is not standard output itself, which is redirected to the log file during the run. With `enable_cache`,
-    components may take over outputs of earlier runs. With `verbose`, the terminal shows every log line.
+    components may take over outputs of earlier runs. With `verbose`, the terminal shows every log line. `notes` are the
+    run's name and tags.
     """
 
     console: Console
@@ -25,6 +27,7 @@ class RunRequest:
     workspace: Workspace
     enable_cache: bool = True
     verbose: bool = False
+    notes: RunNotes = field(default_factory=RunNotes)
 
     def warn(self, sentences: Iterable[str]) -> None:
         """Prints warnings, one a line."""

@@ -14,6 +14,7 @@ from crackgate.config.document import write_document
 from crackgate.contracts.positive_names import PositiveClasses
 from crackgate.runs.conclusion import conclude
 from crackgate.runs.log_file import log_to_file
+from crackgate.runs.notes import RunNotes, write_notes
 from crackgate.runs.summary import Summary, begin_summary
 from crackgate.runs.temporary_folder import take_temporary_folder
 from pipeline.beam_profiles import check_beam
@@ -53,6 +54,8 @@ def record_run(
         began = time.monotonic()
         take_temporary_folder()
         folder = workspace.create_run_folder()
+        if request.notes != RunNotes():
+            write_notes(folder, request.notes)
         log_file = workspace.logs / f"{folder.name}.log"
         summary = begin_summary(folder.name, request.data, classes, positive, request.config, log_file)
         display = LiveDisplay(console) if console.file.isatty() and not request.verbose else PlainDisplay(console)

@@ -17,6 +17,7 @@ from crackgate.contracts.pushed_model import PUSHED, PUSHED_STAGED, PUSHED_VERSI
 from crackgate.contracts.verdict import Verdict
 from crackgate.releases import ManifestError, State, list_versions
 from crackgate.runs.lineage import Artifact, Execution, MetadataError, Record, read_record
+from crackgate.runs.notes import Note, NotesError, RunNotes, read_notes
 from crackgate.runs.summary import SUMMARY_FILE, Summary
 from crackgate.runs.workspace import Workspace
 
@@ -42,6 +43,7 @@ class RunEntry(BaseModel):
     """One run, as `crackgate runs` shows it; None stands for a missing value.
 
     Attributes:
+        name, tags, notes: As people gave them.
         started: ISO 8601, with the offset from UTC.
         seconds: From start to end, imports included; None for a run that goes on or was killed.
         verdict_from: The verdict's source; "no record of its end" for runs that were cut off.
@@ -55,6 +57,9 @@ class RunEntry(BaseModel):
     """
 
     run_id: str
+    name: str
+    tags: list[str]
+    notes: list[Note]
     started: str
     seconds: float | None
     verdict: Verdict | Unconcluded
@@ -70,6 +75,15 @@ class RunEntry(BaseModel):
     metrics: list[MetricValue]
     problems: list[str] = Field(default_factory=list)
 
+    def words(self) -> str:
+        """All that `mentions` searches, in lower case."""
+        said = [self.run_id, self.name, *self.tags, *(note.text for note in self.notes), self.verdict, self.data or ""]
+        return " ".join([*said, str(self.version or ""), *(["withdrawn"] if self.withdrawn else [])]).casefold()
+
+    def mentions(self, text: str) -> bool:
+        """Whether each word of the text occurs in the id, name, tags, notes, verdict, version or data."""
+        return all(word in self.words() for word in text.casefold().split())
+
 
 @dataclass(frozen=True)
 class Run:
@@ -79,6 +93,7 @@ class Run:
         run_id: The name of its folder and of its context in ML Metadata.
         executions: By component; empty when ML Metadata does not know the run.
         summary: None when it was not written or cannot be read.
+        notes: What people say of it.
         problems: Sentences about unreadable records.
     """
 
@@ -88,6 +103,7 @@ class Run:
     summary: Summary | None = None
     is_running: bool = False
     problems: tuple[str, ...] = ()
+    notes: RunNotes = field(default_factory=RunNotes)
 
     @property
     def evaluation(self) -> Evaluation | None:
@@ -134,7 +150,7 @@ class History:
     runs: list[Run]
 
     def find(self, text: str) -> Run:
-        """Finds a run by its id or the beginning of one, "latest", or a released version ("version 3" or "3").
+        """Finds a run by its id, its beginning or its name, "latest", or a released version ("version 3" or "3").
 
         Raises HistoryError if no run matches, or several do.
         """
@@ -144,17 +160,17 @@ class History:
         if version.isdecimal() and int(version) in self._releasing_runs:
             return self._releasing_runs[int(version)]
         found = [run for run in self.runs if run.run_id == text] or [
-            run for run in self.runs if text and run.run_id.startswith(text)
+            run for run in self.runs if text and (run.run_id.startswith(text) or run.notes.name == text)
         ]
         if len(found) == 1:
             return found[0]
         if found:
             ids = _listed([run.run_id for run in found])
-            raise HistoryError(f"{text!r} is the beginning of {len(found)} runs: give more of one of {ids}")
+            raise HistoryError(f"{text!r} is the beginning or the name of {len(found)} runs: give one of {ids}")
         versions = _listed([str(number) for number in self._releasing_runs]) or "none"
         raise HistoryError(
             f"received {text!r}, which is no run of {str(self.workspace.root)!r}; give 'latest', a released version "
-            f"({versions}), or the id of a run or its beginning: {_listed([run.run_id for run in self.runs])}"
+            f"({versions}), or a run's id, its beginning or its name: {_listed([run.run_id for run in self.runs])}"
         )
 
     def describe(self, run: Run) -> RunEntry:
@@ -163,6 +179,9 @@ class History:
         version = run.version
         return RunEntry(
             run_id=run.run_id,
+            name=run.notes.name,
+            tags=run.notes.tags,
+            notes=run.notes.notes,
             started=run.began.isoformat(timespec="seconds"),
             seconds=run.summary.seconds if run.summary else None,
             verdict=verdict,
@@ -235,7 +254,12 @@ def _read_run(workspace: Workspace, record: Record, run_id: str) -> Run:
         began = datetime.fromtimestamp(record.began[run_id]).astimezone()
     else:
         began = datetime.fromtimestamp(file.parent.stat().st_mtime).astimezone()
-    return Run(run_id, began, record.runs.get(run_id, {}), summary, problems=tuple(problems))
+    notes = RunNotes()
+    try:
+        notes = read_notes(file.parent)
+    except NotesError as error:
+        problems.append(str(error))
+    return Run(run_id, began, record.runs.get(run_id, {}), summary, problems=tuple(problems), notes=notes)
 
 
 def _may_be_running(run: Run) -> bool:

@@ -10,6 +10,7 @@ from rich.table import Column, Table
 from crackgate.contracts.evaluation import Estimate, find_metric
 from crackgate.contracts.verdict import Verdict
 from crackgate.gate.wording import NOT_A_NUMBER, say_interval, say_metric
+from crackgate.pages.templates import show
 from crackgate.runs.comparison import Pair, RunComparison
 from crackgate.runs.details import Link, RunDetails
 from crackgate.runs.history import RunEntry, Unconcluded
@@ -21,10 +22,12 @@ _UNKNOWN = "-"
 def print_runs(console: Console, runs: list[RunEntry]) -> None:
     """Prints one line for each run."""
     metrics = list(dict.fromkeys(value.key for run in runs for value in run.metrics))
-    table = _table("run", "verdict", *(say_metric(*key) for key in metrics), "duration", "version")
+    named = ["name and tags"] if any(run.name or run.tags for run in runs) else []
+    table = _table("run", *named, "verdict", *(say_metric(*key) for key in metrics), "duration", "version")
     for run in runs:
         table.add_row(
             escape(run.run_id),
+            *(_named(run) for _ in named),
             _verdict(run),
             *(_value(find_metric(run.metrics, *key)) for key in metrics),
             _duration(run.seconds),
@@ -43,6 +46,8 @@ def print_details(console: Console, details: RunDetails) -> None:
     for reason in (*run.reasons, *run.problems):
         _say(console, f"  {reason}")
     facts = {
+        **({"name": run.name} if run.name else {}),
+        **({"tags": ", ".join(run.tags)} if run.tags else {}),
         "version": _version(run, earlier=f", by run {run.released_by}"),
         "started": _time(run.started),
         "duration": _duration(run.seconds),
@@ -52,6 +57,8 @@ def print_details(console: Console, details: RunDetails) -> None:
     for value in run.metrics:
         facts[say_metric(*value.key)] = f"{_with_interval(value)} on {run.test_images} test images"
     _say_facts(console, facts)
+    for note in run.notes:
+        _say(console, f"note of {_time(note.when)} by {note.who}: {note.text}")
     _print_lineage(console, details)
 
 
@@ -150,7 +157,7 @@ def _table(first: str, *headings: str) -> Table:
 
 
 def _say(console: Console, line: str) -> None:
-    console.print(line, highlight=False, soft_wrap=True, markup=False)
+    console.print(show(line), highlight=False, soft_wrap=True, markup=False)
 
 
 def _say_facts(console: Console, facts: Mapping[str, str]) -> None:
@@ -162,6 +169,11 @@ def _say_facts(console: Console, facts: Mapping[str, str]) -> None:
 def _verdict(run: RunEntry) -> str:
     colour = _COLOURS.get(run.verdict, "red")
     return f"[{colour}]{run.verdict}[/]"
+
+
+def _named(run: RunEntry) -> str:
+    tags = f"[{', '.join(run.tags)}]" if run.tags else ""
+    return escape(show(" ".join(filter(None, [run.name, tags])))) or _UNKNOWN
 
 
 def _version(run: RunEntry, earlier: str) -> str:

@@ -12,6 +12,7 @@ from rich.table import Column, Table
 from crackgate.contracts.evaluation import MetricValue, find_metric
 from crackgate.contracts.metric_names import ACCURACY
 from crackgate.gate.wording import say_metric
+from crackgate.pages.templates import show
 from crackgate.releases import Finding, State, Version, list_versions, production_version
 from crackgate.releases.records import Event
 
@@ -142,4 +143,4 @@ def _time(moment: str | None) -> str:
 
 
 def _say(console: Console, sentence: str) -> None:
-    console.print(sentence, highlight=False, soft_wrap=True, markup=False)
+    console.print(show(sentence), highlight=False, soft_wrap=True, markup=False)

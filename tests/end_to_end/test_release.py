@@ -235,7 +235,7 @@ def test_a_worse_model_is_refused_and_a_better_one_compared_with_the_one_in_prod
     expected = [(run.summary["run_id"], run.summary["verdict"]) for run in (better, worse)]
     assert [(run["run_id"], run["verdict"]) for run in listed[:2]] == expected
     for run, entry in zip((better, worse), listed, strict=False):
-        assert entry["version"] == run.summary["pushed_version"]
+        assert entry["version"] == run.summary["pushed_version"] and entry["tags"] == ["quick"]
         metrics = {(value["metric"], value["label"]) for value in entry["metrics"]}
         assert metrics == {("accuracy", None), ("recall", "Positive")}
     arguments = ("compare", first_run.summary["pushed_version"], "latest", "--workspace", workspace)

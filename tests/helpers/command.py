@@ -60,10 +60,10 @@ def crackgate(*arguments: object, cwd: Path = PROJECT, timeout: float = 600) -> 
 
 
 def run_crackgate(data: Path, workspace: Path, *settings: str, cwd: Path = PROJECT) -> Run:
-    """Runs the pipeline with the quick settings and `settings` over them."""
+    """Runs the pipeline with the quick settings and `settings` over them, with the tag "quick"."""
     options = [part for setting in (*QUICK, *settings) for part in ("--set", setting)]
     before = set(workspace.glob("runs/*"))
-    finished = crackgate("run", "--data", data, "--workspace", workspace, *options, cwd=cwd)
+    finished = crackgate("run", "--data", data, "--workspace", workspace, "--tag", "quick", *options, cwd=cwd)
     new_runs = set(workspace.glob("runs/*")) - before
     assert len(new_runs) == 1, finished.stdout + finished.stderr
     summary = json.loads((new_runs.pop() / "summary.json").read_text())
