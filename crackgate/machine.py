@@ -14,14 +14,14 @@ from pathlib import Path
 
 import psutil
 
+from crackgate.control_groups import usable_memory
+
 # A run on 700 photographs peaks at 2.8 GiB, and leaves 0.1 GiB in its workspace.
 _LEAST_MEMORY = 3 * 2**30
 _LEAST_DISK = 2**30
 _LEAST_TEMPORARY = 2**28
 # Seconds that a program may take to say its version.
 _PATIENCE = 10
-# The kernel's two forms of control groups: folder and file of a process's limit.
-_GROUPS = (("", "/sys/fs/cgroup", "memory.max"), ("memory", "/sys/fs/cgroup/memory", "memory.limit_in_bytes"))
 
 
 @dataclass(frozen=True)
@@ -89,32 +89,16 @@ def _packages() -> Equipment:
 
 def _memory() -> Equipment:
     total, available = psutil.virtual_memory().total, psutil.virtual_memory().available
-    limit = _group_limit()
+    limit = usable_memory()
     limited = f", limited to {_say_bytes(limit)} by its control group" if limit < total else ""
     return Equipment(
         name="memory",
         is_required=True,
-        is_there=min(total, limit) >= _LEAST_MEMORY,
+        is_there=limit >= _LEAST_MEMORY,
         found=f"{_say_bytes(total)}, {_say_bytes(available)} available{limited}",
         needed_for=f"a run: {_say_bytes(_LEAST_MEMORY)}, and more for many images (docs/scale.md)",
         advice="use a machine, or a container limit, with more memory",
     )
-
-
-def _group_limit() -> int:
-    """The least limit of this process's control group and those above it, in bytes."""
-    limits, groups = [sys.maxsize], Path("/proc/self/cgroup")
-    for line in groups.read_text().splitlines() if groups.is_file() else []:
-        _, controllers, path = line.split(":", maxsplit=2)
-        for controller, root, file in _GROUPS:
-            if controller not in controllers.split(","):
-                continue
-            # In a container the path may be the host's, and its own group is the root.
-            folder = Path(root, path.lstrip("/"))
-            for each in (folder, *(parent for parent in folder.parents if parent.is_relative_to(root))):
-                text = (each / file).read_text().strip() if (each / file).is_file() else ""
-                limits += [int(text)] if text.isdecimal() else []
-    return min(limits)
 
 
 def _disk(name: str, folder: Path, least: int, needed_for: str, other: str) -> Equipment:

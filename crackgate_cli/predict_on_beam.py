@@ -1,4 +1,4 @@
-"""`crackgate predict --beam`: the same rows from a Beam pipeline. Imports TFX."""
+"""`crackgate predict --beam`: the same rows from a Beam pipeline. Imports Beam."""
 
 import os
 from pathlib import Path
@@ -6,7 +6,8 @@ from pathlib import Path
 from crackgate.config.beam import BeamOptions
 from crackgate.contracts.engine_choice import EngineChoice
 from crackgate.runs.log_file import silence_output
-from crackgate_cli.options import console_on_a_copy_of
+from crackgate_cli.options import console_on_a_copy_of, note
+from pipeline.beam_profiles import beam_pipeline_args, check_cluster
 from serving.batch.counts import PredictionCounts
 from serving.batch.formats import Format
 
@@ -14,11 +15,17 @@ from serving.batch.formats import Format
 def predict_on_beam(
     model: Path, images: list[str], output: Path, kind: Format, engine: EngineChoice, options: BeamOptions
 ) -> PredictionCounts:
-    """Runs the pipeline; paths are made absolute, for the workers may have another working directory."""
+    """Runs the pipeline; paths are made absolute, for the workers may have another working directory.
+
+    Raises ConfigError if the Beam cluster does not answer.
+    """
+    arguments = [os.path.abspath(image) for image in images]
+    folders = [model.resolve(), output.resolve(), *(path for path in map(Path, arguments) if path.exists())]
+    for warning in check_cluster(options, folders):
+        note(warning)
     with console_on_a_copy_of(2).status("scoring with Beam ..."), silence_output():
-        from pipeline.definition import beam_pipeline_args
         from serving.batch.beam_pipeline import predict_with_beam
 
-        arguments = [os.path.abspath(image) for image in images]
-        pipeline_args = beam_pipeline_args(options)
-        return predict_with_beam(model.resolve(), arguments, output.resolve(), kind, engine, pipeline_args)
+        return predict_with_beam(
+            model.resolve(), arguments, output.resolve(), kind, engine, beam_pipeline_args(options)
+        )

@@ -1,6 +1,5 @@
 """Beam profiles: their arguments, and the checks before a run starts."""
 
-import os
 import socket
 from collections.abc import Iterable, Sequence
 from itertools import islice
@@ -11,56 +10,44 @@ import psutil
 
 from crackgate.config.beam import BeamOptions
 from crackgate.config.configuration import ConfigError
+from crackgate.control_groups import usable_cores, usable_memory
 from crackgate.images.image_folder import find_files
 
 if TYPE_CHECKING:
     from tfx.dsl.components.base.base_component import BaseComponent
 
-# Two processes on two cores take 12 s longer than one at 10,000 images, and 8 s less at 40,000 (docs/scale.md).
-PARALLEL_FROM = 40_000
+# Bytes that the runner of one process keeps: of a run without images, and of each image (docs/scale.md).
+_FIXED_MEMORY = 1_300_000_000
+_MEMORY_OF_IMAGE = 8_000
 # On two cores a reader process saves hardly any time at 2,000 images, and a quarter of ingest at 10,000.
 _READERS_FROM = 5_000
 # Each holds some 300 MB while images are read.
 _MOST_READERS = 3
 
+# Beam's in-process runner: `DirectRunner` would first try to download another one.
+_IN_MEMORY = ["--runner=FnApiRunner", "--direct_running_mode=in_memory", "--direct_num_workers=1"]
 # Milliseconds that a worker waits for the next step of its job, instead of a new import of TensorFlow. Flink's
 # restart delay must be longer, or a restarted job would receive its killed workers.
 _KEEP_WORKERS = 5_000
-_SECONDS_TO_ANSWER = 10
+# With the start of Python an error comes within 5 s.
+_SECONDS_TO_ANSWER = 3
+_QUESTION = "/org.apache.beam.model.job_management.v1.JobService/DescribePipelineOptions"
 # No other machine sees these file systems.
 _LOCAL_FILE_SYSTEMS = {"ext2", "ext3", "ext4", "xfs", "btrfs", "zfs", "f2fs", "tmpfs", "ramfs", "overlay"}
 
 
-def beam_pipeline_args(options: BeamOptions, data: Path | None = None) -> list[str]:
-    """Returns Beam's arguments for all components; `add_component_args` adds those of single ones.
-
-    The profile "auto" counts the images in `data`, and means "local" without that folder.
-    """
-    arguments = {
-        "local": _in_memory,
-        "local-parallel": _parallel,
-        "flink": _flink,
-        "spark": _job_api,
-    }[resolve_profile(options, data)](options)
+def beam_pipeline_args(options: BeamOptions) -> list[str]:
+    """Returns Beam's arguments for all components; `add_component_args` adds those of single ones."""
+    arguments = _flink(options) if options.profile == "flink" else _IN_MEMORY
     # Any image name keeps TFX from packing its sources for every component, which takes seconds.
     return [*arguments, "--sdk_container_image=unused", *options.args]
 
 
-def resolve_profile(options: BeamOptions, data: Path | None = None) -> str:
-    """Returns the profile; "auto" becomes the one for this machine and the number of images in `data`."""
-    if options.profile != "auto":
-        return options.profile
-    if options.workers:
-        return "local" if options.workers == 1 else "local-parallel"
-    pays = _cores() > 1 and data is not None and _has_images(data, PARALLEL_FROM)
-    return "local-parallel" if pays else "local"
-
-
 def count_reader_processes(options: BeamOptions, data: Path) -> int:
     """Returns the number of reader processes: one per further core, if this process reads many images itself."""
-    if options.workers or resolve_profile(options, data) != "local" or not _has_images(data, _READERS_FROM):
+    if options.profile == "flink" or not _has_images(data, _READERS_FROM):
         return 0
-    return min(_cores() - 1, _MOST_READERS)
+    return min(usable_cores() - 1, _MOST_READERS)
 
 
 def add_component_args(components: Iterable["BaseComponent"], options: BeamOptions) -> None:
@@ -70,15 +57,15 @@ def add_component_args(components: Iterable["BaseComponent"], options: BeamOptio
             component.with_beam_pipeline_args(list(arguments))
 
 
-def check_beam(options: BeamOptions, folders: Sequence[Path]) -> list[str]:
+def check_cluster(options: BeamOptions, folders: Sequence[Path]) -> list[str]:
     """Returns warnings, a sentence each, about what would fail on a cluster later; none for the local profiles.
 
-    The workers have to see `folders`, absolute paths: the images and the pipeline's root. ConfigError means that no
-    Beam job server answers at `beam.job_endpoint`.
+    The workers have to see `folders`, absolute paths. ConfigError means that no Beam job server answers at
+    `beam.job_endpoint`.
     """
-    if options.profile not in ("flink", "spark"):
+    if options.profile != "flink":
         return []
-    _ask_job_server(options)
+    _ask_job_server(options.job_endpoint)
     if _is_this_machine(options.job_endpoint.rpartition(":")[0]):
         return []
     return [
@@ -89,31 +76,28 @@ def check_beam(options: BeamOptions, folders: Sequence[Path]) -> list[str]:
     ]
 
 
-def _in_memory(_options: BeamOptions) -> list[str]:
-    """Chooses Beam's in-process runner: `DirectRunner` would first try to download another one."""
-    return ["--runner=FnApiRunner", "--direct_running_mode=in_memory", "--direct_num_workers=1"]
+def check_memory(options: BeamOptions, images: int, memory: int | None = None) -> None:
+    """Raises ConfigError if the profile "auto" would need more than `memory`, bytes; by default what is usable here."""
+    memory = usable_memory() if memory is None else memory
+    needed = _FIXED_MEMORY + images * _MEMORY_OF_IMAGE
+    if options.profile == "auto" and needed > memory:
+        raise ConfigError(
+            f"beam.profile: received 'auto', whose runner keeps some {_MEMORY_OF_IMAGE // 1000} kB of each image in "
+            f"memory: {images:,} images take {needed / 1e9:,.1f} GB, and {memory / 1e9:,.1f} GB are usable here: "
+            "choose flink, which writes to disk (docs/flink.md; on this machine: make flink-up), a machine or "
+            "container with more memory, or local, which tries it all the same"
+        )
 
 
-def _parallel(options: BeamOptions) -> list[str]:
-    return [
-        "--runner=FnApiRunner",
-        "--direct_running_mode=multi_processing",
-        f"--direct_num_workers={options.workers or _cores()}",
-    ]
-
-
-def _job_api(options: BeamOptions) -> list[str]:
+def _flink(options: BeamOptions) -> list[str]:
     return [
         "--runner=PortableRunner",
         f"--job_endpoint={options.job_endpoint}",
         "--environment_type=EXTERNAL",
         f"--environment_config={options.worker_pool}",
         f"--environment_cache_millis={_KEEP_WORKERS}",
+        *([f"--parallelism={options.parallelism}"] if options.parallelism else []),
     ]
-
-
-def _flink(options: BeamOptions) -> list[str]:
-    return [*_job_api(options), *([f"--parallelism={options.parallelism}"] if options.parallelism else [])]
 
 
 def _has_images(data: Path, least: int) -> bool:
@@ -121,25 +105,19 @@ def _has_images(data: Path, least: int) -> bool:
     return data.is_dir() and sum(1 for _ in islice(find_files(data), least)) == least
 
 
-def _cores() -> int:
-    return len(os.sched_getaffinity(0))
-
-
-def _ask_job_server(options: BeamOptions) -> None:
+def _ask_job_server(endpoint: str) -> None:
     import grpc
-    from apache_beam.portability.api import beam_job_api_pb2, beam_job_api_pb2_grpc
 
-    with grpc.insecure_channel(options.job_endpoint) as channel:
-        service = beam_job_api_pb2_grpc.JobServiceStub(channel)
+    with grpc.insecure_channel(endpoint) as channel:
         try:
-            service.DescribePipelineOptions(
-                beam_job_api_pb2.DescribePipelineOptionsRequest(), timeout=_SECONDS_TO_ANSWER
-            )
+            # The empty message, as bytes: Beam's own client would be imported for seconds.
+            channel.unary_unary(_QUESTION)(b"", timeout=_SECONDS_TO_ANSWER)
         except grpc.RpcError as error:
+            said = " ".join(error.details().split())
             raise ConfigError(
-                f"beam.job_endpoint: no Beam job server answers at {options.job_endpoint!r} "
-                f"({error.code().name}: {error.details()}): start one for {options.profile} there (docs/flink.md; on "
-                "this machine: make flink-up), correct the address, or choose another beam.profile"
+                f"beam.job_endpoint: no Beam job server answers at {endpoint!r} ({error.code().name}: {said}): start "
+                "Flink's there (docs/flink.md; on this machine: make flink-up), correct the address, or choose another "
+                "beam.profile"
             ) from None
 
 

@@ -167,7 +167,7 @@ def create_pipeline(
         components=components,
         enable_cache=enable_cache,
         metadata_connection_config=metadata,
-        beam_pipeline_args=beam_pipeline_args(config.beam, data),
+        beam_pipeline_args=beam_pipeline_args(config.beam),
     )
 
 

@@ -58,7 +58,7 @@ def _create_pipeline(request: RunRequest, classes: list[str], model: Path, posit
         components=components,
         enable_cache=request.enable_cache,
         metadata_connection_config=sqlite_metadata_connection_config(str(workspace.metadata_file)),
-        beam_pipeline_args=beam_pipeline_args(config.beam, request.data),
+        beam_pipeline_args=beam_pipeline_args(config.beam),
     )
 
 

@@ -12,6 +12,7 @@ from crackgate.model.graph_operations import ForbiddenOperationError, check_oper
 from crackgate.model.saved_graph import read_saved_model
 from crackgate.runs.log_file import silence_output
 from crackgate.runs.summary import Summary
+from pipeline.beam_profiles import check_cluster, check_memory
 from pipeline.heavy_imports import garbage_collection_paused
 from pipeline.preconditions import check_model, find_positive_classes, resolve_data_set
 from pipeline.progress import ComponentEvents
@@ -29,7 +30,8 @@ def judge_model(request: RunRequest, model: Path) -> Summary:
 
     Raises:
         ConfigError: `model` is no such model, or lacks the signature that is required; the data folder has other
-            classes; the gate names an unknown class or slice; or the Beam cluster does not answer.
+            classes; the gate names an unknown class or slice; the Beam cluster does not answer; or memory
+            cannot hold the images.
         WorkspaceBusyError: Another run holds the workspace.
         WorkspaceMovedError: The workspace was made elsewhere.
         WorkspaceUnusableError: The workspace cannot be written to, or TFX could not use its path.
@@ -37,8 +39,10 @@ def judge_model(request: RunRequest, model: Path) -> Summary:
     data, config = request.data, request.config
     if not (model / "saved_model.pb").is_file():
         raise ConfigError(f"--model: received {str(model)!r}, which is no SavedModel: it has no saved_model.pb")
+    request.warn(check_cluster(config.beam, [data, request.workspace.pipeline_root]))
     check_model(model, config.release)
     data_set = resolve_data_set(data, config)
+    check_memory(config.beam, len(data_set.images))
     request.warn(data_set.notes)
     found = data_set.classes
     card = _read_card(model) or ClassifierCard(classes=found)

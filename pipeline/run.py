@@ -10,7 +10,7 @@ from crackgate.gate.rules import gate_rules
 from crackgate.images.image_folder import readable_path
 from crackgate.runs.conclusion import conclude
 from crackgate.runs.summary import Images, Summary
-from pipeline.beam_profiles import count_reader_processes
+from pipeline.beam_profiles import check_cluster, check_memory, count_reader_processes
 from pipeline.heavy_imports import garbage_collection_paused
 from pipeline.preconditions import (
     check_keys,
@@ -30,7 +30,7 @@ def run_pipeline(request: RunRequest) -> Summary:
 
     Raises:
         ConfigError: Data folder, classes, those in production, weights file, own models, keys, positive classes
-            or gate do not fit, or the Beam cluster does not answer.
+            or gate do not fit, the Beam cluster does not answer, or the images do not fit into memory.
         WorkspaceBusyError: Another run holds the workspace.
         WorkspaceMovedError: The workspace was made elsewhere.
         WorkspaceUnusableError: The workspace cannot be written to, or TFX could not use its path.
@@ -38,10 +38,12 @@ def run_pipeline(request: RunRequest) -> Summary:
     config = request.config
     if request.workspace.root == request.data:
         raise ConfigError(f"--workspace: received {str(request.data)!r}, which is --data itself: choose another folder")
+    request.warn(check_cluster(config.beam, [request.data, request.workspace.pipeline_root]))
     check_weights(config)
     check_own_models(config)
     check_keys(request.workspace.serving, config.release)
     data_set = resolve_data_set(request.data, config)
+    check_memory(config.beam, len(data_set.images))
     request.warn(data_set.notes)
     classes = data_set.classes
     if len(classes) > 1:

@@ -17,7 +17,6 @@ from crackgate.runs.log_file import log_to_file
 from crackgate.runs.notes import RunNotes, write_notes
 from crackgate.runs.summary import Summary, begin_summary
 from crackgate.runs.temporary_folder import take_temporary_folder
-from pipeline.beam_profiles import check_beam
 from pipeline.interruption import interruptible
 from pipeline.progress import ComponentEvents, LiveDisplay, PlainDisplay
 from pipeline.request import RunRequest
@@ -39,13 +38,11 @@ def record_run(
     It first says which of the classes are positive.
 
     Raises:
-        ConfigError: The Beam cluster does not answer.
         WorkspaceBusyError: Another run holds the workspace.
         WorkspaceMovedError: The workspace was made elsewhere.
         WorkspaceUnusableError: The workspace cannot be written to, or TFX could not use its path.
     """
     console, workspace = request.console, request.workspace
-    request.warn(check_beam(request.config.beam, [request.data, workspace.pipeline_root]))
     if len(classes) > 1:
         warning = "" if positive.names else "[yellow]warning:[/] "
         console.print(warning + escape(positive.in_words(classes)), highlight=False, soft_wrap=True)

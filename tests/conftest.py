@@ -29,7 +29,6 @@ class Bench:
     """Runs components one pipeline after the other on one metadata store, so that the second run may use the cache."""
 
     root: Path
-    workers: int = 1
     beam: "BeamOptions | None" = None
 
     def run(self, *components: "BaseComponent") -> None:
@@ -46,7 +45,7 @@ class Bench:
                 components=list(components),
                 enable_cache=True,
                 metadata_connection_config=self._connection(),
-                beam_pipeline_args=beam_pipeline_args(self.beam or BeamOptions(workers=self.workers)),
+                beam_pipeline_args=beam_pipeline_args(self.beam or BeamOptions()),
             )
         )
 
@@ -126,7 +125,7 @@ def flink(tmp_path_factory: pytest.TempPathFactory) -> "Iterator[FlinkCluster]":
 def new_bench(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Bench]:
     """Makes a bench with a metadata store of its own."""
 
-    def make(workers: int = 1, beam: "BeamOptions | None" = None) -> Bench:
-        return Bench(tmp_path_factory.mktemp("bench"), workers, beam)
+    def make(beam: "BeamOptions | None" = None) -> Bench:
+        return Bench(tmp_path_factory.mktemp("bench"), beam)
 
     return make

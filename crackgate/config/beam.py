@@ -1,9 +1,9 @@
 """The section `[beam]`."""
 
 import re
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field, field_validator, model_validator
+from pydantic import AfterValidator, Field, field_validator
 
 from crackgate.config.section import Section
 
@@ -14,12 +14,15 @@ BEAM_COMPONENTS = ("ImageExampleGen", "StatisticsGen", "DataPage", "LeakCheck", 
 def _check_argument(argument: str) -> str:
     if not re.match("--[a-z]", argument):
         raise ValueError("an argument of Beam or of its runner is like --name=value")
+    if re.match("--runner(=|$)", argument):
+        raise ValueError("beam.profile chooses the runner")
     return argument
 
 
 def _check_address(address: str) -> str:
-    if not re.fullmatch(r"\S+:\d+", address):
-        raise ValueError("an address is HOST:PORT")
+    found = re.fullmatch(r"[^\s/]+:(\d{1,5})", address, re.ASCII)
+    if not found or not 0 < int(found[1]) < 2**16:
+        raise ValueError("an address is HOST:PORT, its port 1 to 65535")
     return address
 
 
@@ -33,22 +36,12 @@ class BeamOptions(Section):
     """The Beam runner and its workers; see docs/flink.md."""
 
     profile: Annotated[
-        Literal["auto", "local", "local-parallel", "flink", "spark"],
-        Field(description="auto: local, or from 40,000 images on local-parallel"),
+        Literal["auto", "local", "flink"],
+        Field(description="auto: local, and no run whose images do not fit into memory"),
     ] = "auto"
-    workers: Annotated[
-        int,
-        Field(
-            ge=0,
-            le=256,
-            description="processes of local-parallel; 0: one for each core, or as auto decides; 1: no other process",
-        ),
-    ] = 0
-    job_endpoint: Annotated[HostAndPort, Field(description="address of the Beam job server of flink or spark")] = (
-        "localhost:8099"
-    )
+    job_endpoint: Annotated[HostAndPort, Field(description="address of Flink's Beam job server")] = "localhost:8099"
     worker_pool: Annotated[
-        HostAndPort, Field(description="where each task manager or executor finds its pool of Python workers")
+        HostAndPort, Field(description="where each task manager finds its pool of Python workers")
     ] = "localhost:50000"
     parallelism: Annotated[
         int, Field(ge=0, le=32768, description="slots of Flink for a step; 0: as Flink is configured")
@@ -64,9 +57,3 @@ class BeamOptions(Section):
         if unknown := [name for name in arguments if name not in BEAM_COMPONENTS]:
             raise ValueError(f"{', '.join(unknown)}: allowed are {', '.join(BEAM_COMPONENTS)}")
         return arguments
-
-    @model_validator(mode="after")
-    def _complete(self) -> Self:
-        if self.profile == "local" and self.workers > 1:
-            raise ValueError("the profile 'local' has one worker: choose 'local-parallel', or leave workers out")
-        return self

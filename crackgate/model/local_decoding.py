@@ -1,6 +1,5 @@
 """From image files to the network's input without TensorFlow, bit for bit as a SavedModel's `decode` gives it."""
 
-import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Protocol
@@ -8,6 +7,7 @@ from typing import Protocol
 import numpy as np
 
 from crackgate.contracts.card import ReleaseCard
+from crackgate.control_groups import usable_cores
 from crackgate.images.image_file import viewer_pixels
 from crackgate.images.rejection import RejectedImageError
 from crackgate.model.resize import scale_to_square
@@ -30,7 +30,7 @@ class LocalDecoder:
     def __init__(self, card: ReleaseCard):
         """Takes the card of the model that is asked."""
         self._size, self._limits, self._scale = card.image_size, card.limits, card.scale
-        self._readers = ThreadPoolExecutor(os.cpu_count(), thread_name_prefix="reading images")
+        self._readers = ThreadPoolExecutor(usable_cores(), thread_name_prefix="reading images")
 
     def decode(self, images: Sequence[bytes]) -> tuple[np.ndarray, list[str]]:
         """See `Decoder`."""

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from crackgate.contracts.answer import Answer
+from crackgate.control_groups import usable_cores
 from crackgate.images.image_folder import read_regular_file, readable_path
 from crackgate.images.rejection import RejectedImageError
 
@@ -48,7 +49,7 @@ def predict(model: "ReleasedModel", files: Iterable[Path]) -> Iterator[Predictio
 
 def _read_ahead(files: Iterable[Path], max_bytes: int) -> Iterator[tuple[Path, bytes | str]]:
     """The files' contents, or why they cannot be read, in order; some are read while the model is busy."""
-    workers = os.cpu_count() or 1
+    workers = usable_cores()
     waiting: deque[tuple[Path, Future[bytes | str]]] = deque()
     with ThreadPoolExecutor(workers, thread_name_prefix="reading") as pool:
         for file in files:

@@ -12,6 +12,7 @@ import numpy as np
 from crackgate.contracts.card import NotAReleaseError
 from crackgate.contracts.image_limits import ImageLimits
 from crackgate.contracts.model_files import CARD_FILE, MANIFEST_FILE
+from crackgate.control_groups import usable_cores
 from crackgate.images.image_file import canonical_bytes
 from crackgate.images.rejection import RejectedImageError
 from crackgate.import_lock import import_alone
@@ -37,7 +38,7 @@ class SavedModel:
         self._manifest = _read_manifest(folder)
         self._loaded: Any = None
         self._loading = threading.Lock()
-        self._readers = ThreadPoolExecutor(os.cpu_count(), thread_name_prefix="reading images")
+        self._readers = ThreadPoolExecutor(usable_cores(), thread_name_prefix="reading images")
 
     @property
     def loaded(self) -> Any:

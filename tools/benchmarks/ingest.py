@@ -16,8 +16,7 @@ from tools.benchmarks.measurement import Table, run_function
 from tools.benchmarks.photographs import argument_parser, find_photographs, gather
 
 LOOP, READER = "loop", "and reader"
-# Beam's workers by way.
-WORKERS = {LOOP: 0, "1 worker": 1, READER: 1, "2 workers": 2}
+WAYS = (LOOP, "1 process", READER)
 
 
 def main() -> None:
@@ -31,7 +30,7 @@ def main() -> None:
         with tempfile.TemporaryDirectory() as folder:
             gather(files, count, Path(folder))
             rates: dict[str, float] = {}
-            for way in WORKERS:
+            for way in WAYS:
                 finished = run_function("ingest.measure", way, folder)
                 rates[way] = count / finished.result
                 table.add(count, way, rates[way], rates[way] / rates[LOOP], finished.peak_megabytes)
@@ -51,7 +50,7 @@ def measure(way: str, folder: str) -> float:
         if way == LOOP:
             plain_loop(data, Path(output))
         else:
-            run_data_pipeline("ingest", data, Path(output), BeamOptions(workers=WORKERS[way]))
+            run_data_pipeline("ingest", data, Path(output), BeamOptions())
         return time.perf_counter() - began
 
 

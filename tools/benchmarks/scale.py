@@ -52,7 +52,7 @@ def main() -> None:
     """Measures, prints a row for each measurement, and writes the page anew."""
     parser = argument_parser(__doc__)
     parser.add_argument("--counts", type=int, nargs="*", default=[1000, 5000, 10_000, 40_000], help="numbers of images")
-    parser.add_argument("--workers", type=int, nargs="+", default=[1, 2], help="numbers of worker processes")
+    parser.add_argument("--workers", type=int, nargs="+", default=[1, 2], help="numbers of Flink's task managers")
     parser.add_argument("--profiles", nargs="+", choices=PROFILES, default=list(PROFILES), help="where Beam runs")
     parser.add_argument("--steps", nargs="+", choices=STEPS, default=list(STEPS), help="ingest comes before the others")
     arguments = parser.parse_args()
@@ -62,7 +62,7 @@ def main() -> None:
         with tempfile.TemporaryDirectory() as folder:
             gather(files, count, Path(folder, "data"))
             for profile in profiles:
-                for workers in arguments.workers:
+                for workers in arguments.workers if profile == "flink" else [1]:
                     with started(profile, workers, Path(folder)) as options:
                         for step in arguments.steps:
                             keep(run(step, profile, workers, options, count, Path(folder)))
@@ -82,7 +82,7 @@ def is_there(profile: str) -> bool:
 
 @contextmanager
 def started(profile: str, workers: int, folder: Path) -> Iterator[BeamOptions]:
-    """Gives the configuration of a number of workers: local processes, or task managers of a running cluster."""
+    """Gives the configuration of one process here, or of a cluster with so many task managers."""
     if profile == "flink":
         cluster = FlinkCluster.start(folder / f"cluster-{workers}", fetch_software(), task_managers=workers, slots=1)
         try:
@@ -95,7 +95,7 @@ def started(profile: str, workers: int, folder: Path) -> Iterator[BeamOptions]:
         finally:
             cluster.stop()
     else:
-        yield BeamOptions(profile="local" if workers == 1 else "local-parallel", workers=workers)
+        yield BeamOptions(profile="local")
 
 
 def run(step: str, profile: str, workers: int, options: BeamOptions, count: int, folder: Path) -> ScaleRow:
@@ -112,7 +112,7 @@ def run(step: str, profile: str, workers: int, options: BeamOptions, count: int,
 def measure(step: str, folder: str, options: dict[str, Any]) -> float:
     """Returns the seconds of a step."""
     beam = BeamOptions(**options)
-    output = Path(folder, f"{beam.profile}-{beam.workers or beam.parallelism}")
+    output = Path(folder, f"{beam.profile}-{beam.parallelism}")
     output.mkdir(exist_ok=True)
     if step == "evaluation":
         return evaluate(output, beam)

@@ -15,6 +15,7 @@ import pytest
 from PIL import Image, ImageEnhance, ImageOps
 
 from components.leak_check.component import LeakCheck
+from crackgate.config.beam import BeamOptions
 from crackgate.contracts import stored_example
 from crackgate.contracts.image_limits import ImageLimits
 from crackgate.images.copies.descriptor import describe
@@ -323,7 +324,7 @@ def test_two_worker_processes_store_the_same_examples_as_one(
     hostile: Hostile, new_bench: "Callable[..., Bench]"
 ) -> None:
     folder, _, _, bench = hostile
-    parallel = new_bench(workers=2)
+    parallel = new_bench(BeamOptions(args=("--direct_running_mode=multi_processing", "--direct_num_workers=2")))
     parallel.run(*_hostile_components(folder))
 
     def contents(stored: "Examples") -> dict[str, list[bytes]]:

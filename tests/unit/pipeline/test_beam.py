@@ -1,15 +1,17 @@
 """From a profile to Beam's arguments, and what is found before a run."""
 
+import re
 import socket
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from crackgate.config.beam import BeamOptions
 from crackgate.config.configuration import ConfigError, load_config
-from crackgate.images.image_folder import find_files
 from pipeline import beam_profiles
-from pipeline.beam_profiles import beam_pipeline_args, check_beam, count_reader_processes, resolve_profile
+from pipeline.beam_profiles import beam_pipeline_args, check_cluster, check_memory, count_reader_processes
 
 
 def _folder(root: Path, images: int) -> Path:
@@ -20,41 +22,25 @@ def _folder(root: Path, images: int) -> Path:
     return root
 
 
-def test_local_is_one_process_and_local_parallel_one_for_each_core(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(beam_profiles, "_cores", lambda: 3)
-    assert "--direct_running_mode=in_memory" in beam_pipeline_args(BeamOptions(profile="local"))
-    parallel = beam_pipeline_args(BeamOptions(profile="local-parallel"))
-    assert {"--runner=FnApiRunner", "--direct_running_mode=multi_processing", "--direct_num_workers=3"} <= set(parallel)
-    assert "--direct_num_workers=5" in beam_pipeline_args(BeamOptions(profile="local-parallel", workers=5))
+@pytest.mark.parametrize("profile", ["auto", "local"])
+def test_the_local_profiles_are_one_process(profile: str) -> None:
+    arguments = beam_pipeline_args(load_config(None, [f"beam.profile={profile}"]).beam)
+    assert {"--runner=FnApiRunner", "--direct_running_mode=in_memory"} <= set(arguments)
 
 
-@pytest.mark.parametrize(("images", "cores", "profile"), [(5, 2, "local"), (6, 2, "local-parallel"), (6, 1, "local")])
-def test_auto_is_parallel_from_so_many_images_on_where_there_is_a_second_core(
-    images: int, cores: int, profile: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(beam_profiles, "PARALLEL_FROM", 6)
-    monkeypatch.setattr(beam_profiles, "_cores", lambda: cores)
-    assert resolve_profile(BeamOptions(), _folder(tmp_path, images)) == profile
+def test_auto_refuses_images_that_do_not_fit_into_memory_and_says_where_they_would() -> None:
+    check_memory(BeamOptions(), images=1_000_000, memory=12_000_000_000)
+    with pytest.raises(ConfigError) as refused:
+        check_memory(BeamOptions(), images=10_000_000, memory=24_000_000_000)
+    assert re.search("10,000,000 images take 81.3 GB, and 24.0 GB are usable here.*make flink-up", str(refused.value))
+    for chosen in ("local", "flink"):
+        check_memory(BeamOptions(profile=chosen), images=10_000_000, memory=24_000_000_000)
 
 
-def test_auto_stops_counting_when_it_knows_enough(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    taken = []
-
-    def counted(folder: Path):
-        for file in find_files(folder):
-            taken.append(file)
-            yield file
-
-    monkeypatch.setattr(beam_profiles, "PARALLEL_FROM", 3)
-    monkeypatch.setattr(beam_profiles, "find_files", counted)
-    resolve_profile(BeamOptions(), _folder(tmp_path, 10))
-    assert len(taken) <= 3
-
-
-def test_auto_does_as_workers_says_and_without_a_folder_at_hand_it_is_local(tmp_path: Path) -> None:
-    assert resolve_profile(BeamOptions(workers=1), tmp_path) == "local"
-    assert resolve_profile(BeamOptions(workers=2), tmp_path) == "local-parallel"
-    assert resolve_profile(BeamOptions()) == resolve_profile(BeamOptions(), tmp_path / "elsewhere") == "local"
+def test_auto_takes_what_fits_into_this_machine() -> None:
+    check_memory(BeamOptions(), images=40_000)
+    with pytest.raises(ConfigError, match="GB are usable here"):
+        check_memory(BeamOptions(), images=10**10)
 
 
 @pytest.mark.parametrize(
@@ -64,8 +50,6 @@ def test_auto_does_as_workers_says_and_without_a_folder_at_hand_it_is_local(tmp_
         (6, 16, BeamOptions(profile="local"), 3),
         (6, 1, BeamOptions(), 0),
         (5, 2, BeamOptions(), 0),
-        (6, 2, BeamOptions(workers=1), 0),
-        (6, 2, BeamOptions(profile="local-parallel"), 0),
         (6, 2, BeamOptions(profile="flink"), 0),
     ],
 )
@@ -73,7 +57,7 @@ def test_the_further_cores_help_where_one_process_reads_many_images(
     images: int, cores: int, options: BeamOptions, readers: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(beam_profiles, "_READERS_FROM", 6)
-    monkeypatch.setattr(beam_profiles, "_cores", lambda: cores)
+    monkeypatch.setattr(beam_profiles, "usable_cores", lambda: cores)
     assert count_reader_processes(options, _folder(tmp_path, images)) == readers
 
 
@@ -94,20 +78,46 @@ def test_flink_takes_its_parallelism_and_raw_arguments_come_last() -> None:
     assert arguments.index("--parallelism=64") < arguments.index("--parallelism=8") == len(arguments) - 1
 
 
-def test_beam_itself_understands_the_arguments_of_every_profile() -> None:
+def test_beam_itself_understands_the_arguments_of_flink() -> None:
     from apache_beam.options.pipeline_options import PipelineOptions, PortableOptions
 
-    spark = PipelineOptions(beam_pipeline_args(BeamOptions(profile="spark", worker_pool="pool:1")))
-    assert spark.view_as(PortableOptions).environment_config == "pool:1"
-    assert int(spark.view_as(PortableOptions).environment_cache_millis) == 5_000
+    flink = PipelineOptions(beam_pipeline_args(BeamOptions(profile="flink", worker_pool="pool:1")))
+    assert flink.view_as(PortableOptions).environment_config == "pool:1"
+    assert int(flink.view_as(PortableOptions).environment_cache_millis) == 5_000
+
+
+def _refusal(endpoint: str) -> str:
+    began = time.monotonic()
+    with pytest.raises(ConfigError) as refused:
+        check_cluster(BeamOptions(profile="flink", job_endpoint=endpoint), [])
+    assert time.monotonic() - began < 5
+    assert "\n" not in str(refused.value)
+    assert re.search(f"no Beam job server answers at {re.escape(repr(endpoint))} .*make flink-up", str(refused.value))
+    return str(refused.value)
 
 
 def test_a_job_server_that_is_not_there_is_found_at_once_with_what_to_do() -> None:
     with socket.socket() as unused:
         unused.bind(("localhost", 0))
-        endpoint = f"localhost:{unused.getsockname()[1]}"
-        with pytest.raises(ConfigError, match=rf"no Beam job server answers at '{endpoint}' .*make flink-up"):
-            check_beam(BeamOptions(profile="flink", job_endpoint=endpoint), [])
+        assert "UNAVAILABLE" in _refusal(f"localhost:{unused.getsockname()[1]}")
+    assert "UNAVAILABLE" in _refusal("nowhere.invalid:8099")
+
+
+def test_a_server_that_says_nothing_is_no_job_server() -> None:
+    with socket.create_server(("localhost", 0)) as silent:
+        assert "DEADLINE_EXCEEDED" in _refusal(f"localhost:{silent.getsockname()[1]}")
+
+
+def test_a_server_of_another_kind_is_no_job_server() -> None:
+    import grpc
+
+    other = grpc.server(ThreadPoolExecutor(1))
+    port = other.add_insecure_port("localhost:0")
+    other.start()
+    try:
+        assert "UNIMPLEMENTED" in _refusal(f"localhost:{port}")
+    finally:
+        other.stop(0)
 
 
 def test_a_local_disk_is_warned_of_when_the_job_server_is_elsewhere(
@@ -116,10 +126,10 @@ def test_a_local_disk_is_warned_of_when_the_job_server_is_elsewhere(
     monkeypatch.setattr(beam_profiles, "_ask_job_server", lambda _options: None)
     monkeypatch.setattr(beam_profiles, "_file_system", lambda path: "ext4" if path == tmp_path else "nfs4")
     elsewhere = BeamOptions(profile="flink", job_endpoint="192.0.2.1:8099")
-    (warning,) = check_beam(elsewhere, [tmp_path, Path("/shared")])
+    (warning,) = check_cluster(elsewhere, [tmp_path, Path("/shared")])
     assert str(tmp_path) in warning and "ext4" in warning and "192.0.2.1:8099" in warning
-    assert check_beam(BeamOptions(profile="flink"), [tmp_path]) == []
-    assert check_beam(BeamOptions(), [tmp_path]) == []
+    assert check_cluster(BeamOptions(profile="flink"), [tmp_path]) == []
+    assert check_cluster(BeamOptions(), [tmp_path]) == []
 
 
 def test_the_file_system_is_that_of_the_innermost_mount() -> None:

@@ -139,9 +139,12 @@ def test_classes_are_given_as_a_table_with_their_folders() -> None:
         ("data.split.test=0", "data.split.test", "0", "greater than or equal to 1"),
         ("data.max_pixels=178956971", "data.max_pixels", "178956971", "less than or equal to 178956970"),
         ("data.max_rejected_share=5", "data.max_rejected_share", "5", "less than or equal to 1"),
-        ("beam.workers=-1", "beam.workers", "-1", "greater than or equal to 0"),
-        ('beam.profile="fink"', "beam.profile", "'fink'", "'local-parallel', 'flink'"),
+        ("beam.parallelism=-1", "beam.parallelism", "-1", "greater than or equal to 0"),
+        ('beam.profile="spark"', "beam.profile", "'spark'", "'auto', 'local' or 'flink'"),
         ('beam.job_endpoint="localhost"', "beam.job_endpoint", "'localhost'", "HOST:PORT"),
+        ('beam.job_endpoint="http://localhost:8099"', "beam.job_endpoint", "'http://localhost:8099'", "HOST:PORT"),
+        ('beam.worker_pool="localhost:65536"', "beam.worker_pool", "'localhost:65536'", "1 to 65535"),
+        ('beam.args=["--runner=DataflowRunner"]', "beam.args.0", "'--runner=DataflowRunner'", "beam.profile"),
         ('beam.args=["--parallelism=4", "x"]', "beam.args.1", "'x'", "--name=value"),
         ('beam.component_args={Trainer = ["--x"]}', "beam.component_args", "Trainer", "allowed are ImageExampleGen"),
         ("train.backbone=resnet", "train.backbone", "'resnet'", "MobileNetV2"),
@@ -178,8 +181,8 @@ def test_a_field_of_a_list_that_does_not_exist_is_named_too() -> None:
 
 
 def test_every_mistake_is_reported_at_once() -> None:
-    message = _complaint(None, "gate.min_auc=2", "beam.workers=-1", "data.nope=1")
-    assert all(field in message for field in ("gate.min_auc", "beam.workers", "data.nope"))
+    message = _complaint(None, "gate.min_auc=2", "beam.parallelism=-1", "data.nope=1")
+    assert all(field in message for field in ("gate.min_auc", "beam.parallelism", "data.nope"))
 
 
 def test_a_field_with_a_line_break_in_its_name_still_gives_one_line(tmp_path: Path) -> None:

@@ -67,7 +67,7 @@ def test_every_field_says_what_it_means_what_is_allowed_and_its_default() -> Non
     said = {field.name: field for field in fields}
     assert said["train.dropout"].allowed == "number, at least 0, below 1"
     assert said["data.min_side"].allowed == "whole number, 1 to 100,000" and said["data.min_side"].default == 32
-    assert said["beam.profile"].allowed == '"auto", "local", "local-parallel", "flink" or "spark"'
+    assert said["beam.profile"].allowed == '"auto", "local" or "flink"'
     assert any(part.startswith("judged_by: ") for part in said["gate.require"].parts)
     assert "gate.slices.dark" in said and "schema.brightness.min" in said and "data_schema" not in str(said)
 
