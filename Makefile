@@ -14,7 +14,7 @@ PYTEST := TF_CPP_MIN_LOG_LEVEL=2 $(BIN)/python -m pytest
 .PHONY: help install run test test-unit test-flink flink-up flink-down test-serving test-kubeflow image test-image \
 	check-manifests lint format benchmark-copies benchmark-ingest benchmark-evaluation benchmark-scale \
 	benchmark-train benchmark-surfaces benchmark-hidden benchmark-unfamiliar benchmark-serve benchmark-inspect report-schema \
-	clean
+	sbom audit clean
 
 help: ## List the verbs
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  %-21s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -97,8 +97,19 @@ benchmark-inspect: install ## Seconds per 12-megapixel photograph, of MODEL=work
 report-schema: install ## Write docs/report.schema.json after a change of the report
 	PYTHONPATH=. $(BIN)/python -m crackgate.report.json_schema > docs/report.schema.json
 
+sbom: install ## Write sbom.cdx.json (CycloneDX) and third-party-licences.txt of the environment to build/
+	UV="$(UV)" kubeflow/image/write-sbom.sh $(VENV)/bin/python build
+
+audit: install ## Look the locked packages up among known vulnerabilities; needs the service api.osv.dev
+	@curl --silent --show-error --max-time 20 --output /dev/null https://api.osv.dev || \
+		{ echo "audit: api.osv.dev, which knows the vulnerabilities, cannot be reached from here: nothing was checked"; exit 1; }
+	mkdir -p build
+	$(UV) export --frozen --quiet --no-dev --no-emit-project --all-extras --output-file build/requirements.txt
+	$(UV) run --isolated --frozen --only-group audit pip-audit --vulnerability-service osv --disable-pip --require-hashes \
+		--strict --requirement build/requirements.txt
+
 clean: ## Remove the environment, caches and the workspace
-	rm -rf $(VENV) .tools $(WORKSPACE) .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) .tools build $(WORKSPACE) .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(SAMPLE_DATA): | $(VENV)/.installed

@@ -105,6 +105,15 @@ def test_it_names_itself(image: str) -> None:
     assert found["Config"]["User"] == f"{USER}:{USER}"
 
 
+def test_it_tells_its_packages_and_their_licences(image: str) -> None:
+    folder = "/opt/crackgate/share/crackgate"
+    bill = json.loads(_run(image, "cat", f"{folder}/sbom.cdx.json"))
+    assert bill["bomFormat"] == "CycloneDX" and bill["metadata"]["component"]["name"] == "crackgate"
+    names = {each["name"] for each in bill["components"]}
+    assert {"tfx", "tensorflow", "kfp"} <= names and not {"pytest", "cyclonedx-bom", "pip-licenses"} & names
+    assert "Apache License" in _run(image, "cat", f"{folder}/third-party-licences.txt")
+
+
 def test_it_has_no_rights_and_no_compiler(image: str) -> None:
     state = _run(image, "cat", "/proc/self/status")
     fields = dict(line.split(":\t", 1) for line in state.splitlines() if ":\t" in line)
