@@ -127,6 +127,7 @@ class NotableImage(BaseModel):
     """One test image: its path below the data folder, its folder's class, and the label that the model gave.
 
     Scores are 0 to 1; None where one is not a number. `error` says why the model gave none, "" where it did.
+    `unfamiliarity` is above 1 where the image is unlike the training images; None where the model cannot tell.
     """
 
     path: str
@@ -134,19 +135,24 @@ class NotableImage(BaseModel):
     label: str
     scores: dict[str, float | None]
     error: str = ""
+    unfamiliarity: float | None = None
 
 
 class NotableImages(BaseModel):
     """The test images that are worth a look, by actual class.
 
     The surest error comes first, or the least certain image where nothing was misclassified (`shown`). All `scored`
-    test images went through the model's `serving_default`.
+    test images went through the model's `serving_default`. `listed` has more of them, without pictures, by what is
+    notable: the surest errors, the least certain images that are no errors, and those most unlike the training images.
     """
 
     scored: int
     misclassified: int
     shown: Literal["misclassified", "least certain"]
     by_class: dict[str, list[NotableImage]]
+    listed: dict[Literal["misclassified", "least certain", "unfamiliar"], list[NotableImage]] = Field(
+        default_factory=dict
+    )
 
 
 class Evaluation(BaseModel):

@@ -6,7 +6,7 @@ from typing import Literal
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from crackgate.contracts.evaluation import ReliabilityBin, ThresholdPoint
+from crackgate.contracts.evaluation import Evaluation, ReliabilityBin, ThresholdPoint
 from crackgate.pages.chart_style import SERIES, Colour, draw_chart
 from crackgate.report.content import Training
 
@@ -37,9 +37,35 @@ def f1(point: ThresholdPoint) -> float | None:
     return _share(2 * point.true_positives, point.false_positives + point.false_negatives)
 
 
-def chosen_point(curve: list[ThresholdPoint], threshold: float) -> ThresholdPoint:
-    """The point of the curve nearest to a threshold."""
-    return min(curve, key=lambda point: abs(point.threshold - threshold))
+def chosen_point(evaluation: Evaluation) -> ThresholdPoint | None:
+    """The model's own threshold, counted by its own decisions; None where the highest score decides."""
+    if evaluation.threshold is None or not evaluation.positive_classes:
+        return None
+
+    def count(positive: bool, flagged: bool) -> int:
+        return sum(
+            images
+            for actual, given in evaluation.confusion.items()
+            for label, images in given.items()
+            if ((actual in evaluation.positive_classes), (label in evaluation.positive_classes)) == (positive, flagged)
+        )
+
+    return ThresholdPoint(
+        threshold=evaluation.threshold,
+        true_positives=count(True, True),
+        false_positives=count(False, True),
+        true_negatives=count(False, False),
+        false_negatives=count(True, False),
+    )
+
+
+def all_points(evaluation: Evaluation) -> list[ThresholdPoint]:
+    """The curve by rising threshold, with the model's own; bounded, whatever the number of images."""
+    chosen = chosen_point(evaluation)
+    if chosen is None or not evaluation.curve:
+        return evaluation.curve
+    others = [point for point in evaluation.curve if point.threshold != chosen.threshold]
+    return sorted([*others, chosen], key=lambda point: point.threshold)
 
 
 def draw_precision_recall(curve: list[ThresholdPoint], chosen: ThresholdPoint | None) -> dict[str, str]:

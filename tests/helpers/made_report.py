@@ -45,7 +45,11 @@ def make_report(summary: Summary, images: NotableImages | None = None, drawn: bo
 def make_notable_images(path: str = "Positive/a.jpg") -> NotableImages:
     wrong = NotableImage(path=path, actual=POSITIVE, label="Negative", scores={"Negative": 0.8765, "Positive": 0.1235})
     return NotableImages(
-        scored=60, misclassified=1, shown="misclassified", by_class={"Negative": [], "Positive": [wrong]}
+        scored=60,
+        misclassified=1,
+        shown="misclassified",
+        by_class={"Negative": [], "Positive": [wrong]},
+        listed={"misclassified": [wrong]},
     )
 
 

@@ -29,6 +29,7 @@ def picked_from(parts: list[list[dict[str, Any]]], classes: list[str], model: st
                 "scores": np.array(image["scores"], np.float32),
                 metric_names.PATH: np.array(image["path"], object),
                 **({"error": np.array([image["error"].encode()], object)} if "error" in image else {}),
+                **({"unfamiliarity": np.array([image["unfamiliarity"]])} if "unfamiliarity" in image else {}),
                 **({"label": np.array([image["label"].encode()], object)} if "label" in image else {}),
             }
             label = np.array([classes.index(image["actual"])])
@@ -93,6 +94,10 @@ def test_the_surest_errors_of_each_class_are_picked_or_the_least_certain_images(
         assert values == sorted(values)
         left = [sign * certainty(image) for image in candidates if image not in shown]
         assert not left or max(values) <= min(left)
+        listed = [image for image in picked.listed["misclassified"] if image.actual == name]
+        assert len(listed) == min(50, sum(image.actual == name for image in wrong))
+        assert [certainty(image) for image in listed] == sorted(map(certainty, listed), reverse=True)
+    assert all(image.label == image.actual for image in picked.listed["least certain"])
 
 
 def test_a_model_that_gives_no_labels_is_taken_at_its_highest_score() -> None:
@@ -119,3 +124,18 @@ def test_an_image_that_the_model_refuses_comes_first_with_its_error_and_without_
     refused, sure = picked_from([images], CLASSES).by_class["Negative"]
     assert (refused.path, refused.error) == ("big.jpg", "out of scale: 9x9 pixels")
     assert refused.scores == {"Negative": None, "Positive": None} and sure.error == ""
+
+
+def test_the_images_that_are_most_unlike_the_training_images_are_listed() -> None:
+    values = [*np.linspace(0.5, 3, 1500), math.nan]
+    images = [
+        {"path": f"{number:04d}", "actual": "Negative", "scores": [0.9, 0.1], "unfamiliarity": value}
+        for number, value in enumerate(values)
+    ]
+    for parts in ([images], [images[::2], images[1::2]]):
+        listed = picked_from(parts, CLASSES).listed["unfamiliar"]
+        assert [image.path for image in listed] == [f"{number:04d}" for number in range(1499, 1399, -1)]
+        assert listed[0].unfamiliarity == 3
+    assert picked_from([images[:100]], CLASSES).listed["unfamiliar"] == [], "up to 1 they are alike"
+    images = [{"path": "a", "actual": "Negative", "scores": [0.9, 0.1]}]
+    assert picked_from([images], CLASSES).listed["unfamiliar"] == [], "a model that cannot tell"

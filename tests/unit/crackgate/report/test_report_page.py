@@ -1,13 +1,16 @@
 """report.html: it says what the summary says, whichever way the run ended, and hostile names stay text."""
 
+import json
 import re
 from itertools import pairwise
 
+import numpy as np
 import pytest
 
 from crackgate.contracts.doubtful_label import SHOWN, DoubtfulLabel, DoubtfulLabels
-from crackgate.contracts.evaluation import MetricValue, NotableImage, NotableImages
+from crackgate.contracts.evaluation import MetricValue, NotableImage, NotableImages, ThresholdPoint
 from crackgate.contracts.verdict import Verdict
+from crackgate.gate.metrics import ScoredImages, draw_curve
 from crackgate.report import charts
 from crackgate.report.page import render_page
 from tests.helpers.filled_summary import POSITIVE, fill_summary
@@ -50,7 +53,7 @@ def test_the_page_holds_every_number(drawn_page: str) -> None:
         "Positive\n3\n10.0%\n27\n90.0%",
         "dark\n4\n\N{EN DASH}\n0.5000\nEvery metric: all images",
         "log loss\n\N{EN DASH}",
-        "0.4000\nchosen\n0.5909\n0.8667",
+        "0.4000\nchosen\n0.8438\n0.9000",
         "False negatives: Positive taken for Negative",
         "Negative 0.8765\nis Positive, scored 0.1235\nPositive/a.jpg",
         "ImageExampleGen\n1.2\n3,072 MiB",
@@ -80,7 +83,8 @@ def test_doubtful_labels_are_shown_with_their_pictures_and_nobody_is_accused() -
     assert page.text.count("looks like Negative (score 0.99) · train") == SHOWN
     assert sum(image["src"] == PICTURES.image for image in page.of("img")) == SHOWN
     assert "labels_to_check.csv" in {link.get("href") for link in page.of("a")}
-    assert not page.of("script")
+    assert "List of images" in page.text and page.text.count(HOSTILE.split("\n")[0]) > SHOWN
+    assert len(page.of("script")) == 1, "the page's own"
 
 
 def test_without_errors_the_least_certain_images_are_shown_and_called_so() -> None:
@@ -162,7 +166,7 @@ def test_hostile_names_stay_text_in_the_page() -> None:
     images = make_notable_images(HOSTILE)
     images.by_class = {HOSTILE: images.by_class[POSITIVE]}
     page = LinedPage(render_page(make_report(summary, images), {HOSTILE: PICTURES}, LINKS))
-    assert not page.of("script")
+    assert len(page.of("script")) == 1, "the page's own"
     assert not any(name.startswith("on") for _, attributes in page.elements for name in attributes)
     assert page.text.count("<script>alert(1)</script>") >= 8
     assert "\x00" not in page.text and "\u202e" not in page.text
@@ -197,7 +201,8 @@ def test_the_page_can_be_used_by_keyboard_and_by_ear(drawn_page: str) -> None:
 def test_the_same_report_gives_the_same_page(drawn_page: str) -> None:
     report = make_report(fill_summary(), make_notable_images(), drawn=True)
     again = render_page(report, {"Positive/a.jpg": PICTURES}, LINKS)
-    assert re.sub("begun [^,]+", "", again) == re.sub("begun [^,]+", "", drawn_page)
+    moments = "begun [^,]+|<dt>Date</dt><dd>[^,]+"
+    assert re.sub(moments, "", again) == re.sub(moments, "", drawn_page)
 
 
 # Curves
@@ -206,14 +211,50 @@ def test_the_same_report_gives_the_same_page(drawn_page: str) -> None:
 def test_the_metrics_of_a_threshold_are_those_of_its_counts() -> None:
     evaluation = fill_summary().evaluation
     assert evaluation is not None
-    point = charts.chosen_point(evaluation.curve, 0.42)
+    point = evaluation.curve[4]
     assert point.threshold == 0.4
     assert charts.precision(point) == 26 / 44 and charts.recall(point) == 26 / 30
     assert charts.false_positive_rate(point) == 18 / 30 and charts.f1(point) == pytest.approx(
         2 * 26 / (2 * 26 + 18 + 4)
     )
-    nothing = charts.chosen_point(evaluation.curve, 1).model_copy(update={"true_positives": 0, "false_positives": 0})
+    nothing = point.model_copy(update={"true_positives": 0, "false_positives": 0})
     assert charts.precision(nothing) is None
+
+
+def test_the_model_s_own_threshold_has_the_counts_of_its_decisions() -> None:
+    evaluation = fill_summary().evaluation
+    assert evaluation is not None
+    own = ThresholdPoint(threshold=0.4, true_positives=27, false_positives=5, true_negatives=25, false_negatives=3)
+    assert charts.chosen_point(evaluation) == own
+    assert [point.threshold for point in charts.all_points(evaluation)] == [step / 10 for step in range(11)]
+    assert charts.all_points(evaluation)[4] == own
+    evaluation.threshold = 0.42
+    assert [point.threshold for point in charts.all_points(evaluation)][4:6] == [0.4, 0.42]
+    # Several positive classes are one side, and a label that is no class is on the other.
+    evaluation.positive_classes = ("Hairline", "Wide")
+    evaluation.confusion = {
+        "Hairline": {"Hairline": 1, "Sound": 2, "Wide": 4, "": 8},
+        "Sound": {"Hairline": 16, "Sound": 32, "Wide": 64, "": 128},
+        "Wide": {"Hairline": 256, "Sound": 512, "Wide": 1024, "": 2048},
+    }
+    counts = charts.chosen_point(evaluation)
+    assert counts is not None
+    assert (counts.true_positives, counts.false_negatives) == (1 + 4 + 256 + 1024, 2 + 8 + 512 + 2048)
+    assert (counts.false_positives, counts.true_negatives) == (16 + 64, 32 + 128)
+    evaluation.positive_classes, evaluation.threshold, evaluation.curve = (), None, []
+    assert charts.chosen_point(evaluation) is None and charts.all_points(evaluation) == []
+
+
+def test_the_slider_s_numbers_stay_few_for_many_images() -> None:
+    rng = np.random.default_rng(0)
+    score, truth = rng.random(100_000), rng.integers(0, 2, 100_000)
+    scored = ScoredImages(truth, (score > 0.5).astype(int), np.column_stack([1 - score, score]), (1,))
+    summary = fill_summary()
+    assert summary.evaluation is not None
+    names = list(ThresholdPoint.model_fields)
+    summary.evaluation.curve = [ThresholdPoint(**dict(zip(names, row, strict=True))) for row in draw_curve(scored)]
+    points = json.dumps([list(point.model_dump().values()) for point in charts.all_points(summary.evaluation)])
+    assert len(points) < 30_000
 
 
 def test_augmented_training_images_are_shown_where_there_are_any(drawn_page: str) -> None:
