@@ -15,7 +15,7 @@ from rich.console import Console
 from crackgate.contracts.doubtful_label import DoubtfulLabel, DoubtfulLabels, TrainingDoubts
 from crackgate.contracts.evaluation import Outcome
 from crackgate.contracts.serving_findings import ServingCheckResult
-from crackgate.contracts.verdict import Verdict
+from crackgate.contracts.verdict import EXIT_CODES, Verdict
 from crackgate.report.content import CheckOutcome, Report, describe_checks, explain
 from crackgate.report.files import write_report
 from crackgate.report.gates_xml import render_gates
@@ -175,7 +175,7 @@ def test_checks_that_the_run_did_not_reach_are_skipped() -> None:
 def test_the_xml_is_well_formed_and_red_exactly_when_the_exit_code_is(
     verdict: Verdict, outcomes: list[Outcome], reasons: list[str], state: str
 ) -> None:
-    if verdict in (Verdict.RELEASED, Verdict.PASSED):
+    if not EXIT_CODES[verdict]:
         outcomes, state = [outcome for outcome in outcomes if outcome != Outcome.FAILED], "complete"
     summary = fill_summary(verdict)
     assert summary.evaluation is not None
