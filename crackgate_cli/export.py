@@ -15,6 +15,7 @@ from crackgate.contracts.card import NotAReleaseError, read_card
 from crackgate.contracts.evaluation import ALL_IMAGES, Outcome, Requirement
 from crackgate.gate.rules import Rule, gate_rules
 from crackgate.gate.wording import say_requirement
+from crackgate.plural import counted
 from crackgate.runs.log_file import silence_output
 from crackgate_cli.options import (
     EXIT_FAILED,
@@ -22,6 +23,7 @@ from crackgate_cli.options import (
     ConfigOption,
     ModelOption,
     PublicKeyOption,
+    ServingOption,
     SetOption,
     WorkspaceOption,
     check_empty,
@@ -53,6 +55,7 @@ def export(
     ],
     workspace: WorkspaceOption = Path("workspace"),
     model: ModelOption = None,
+    serving: ServingOption = None,
     public_key: PublicKeyOption = None,
     config: ConfigOption = None,
     assignments: SetOption = None,
@@ -66,7 +69,7 @@ def export(
         )
     try:
         settings = load_config(config, assignments)
-        folder = chosen_model(workspace, model, public_key)
+        folder = chosen_model(workspace, model, public_key, serving)
         card = read_card(folder)
         classes = card.classes
         check_empty(output)
@@ -173,8 +176,8 @@ def _say(
 
     images = sum(result.judged_on.values())
     say(
-        f"version {escape(result.model.version)}, judged by {images} photographs; calibrated on {result.calibrated_on} "
-        "others"
+        f"version {escape(result.model.version)}, judged by {counted(images, 'photograph')}; calibrated on "
+        f"{result.calibrated_on} more"
     )
     print_networks(console, result)
     if requirements:
@@ -182,15 +185,15 @@ def _say(
         print_requirements(console, requirements, result.model.positive_classes)
     if result.seen_in_training:
         say(
-            f"[yellow]warning[/] the model was trained on {result.seen_in_training} of the {images} photographs: "
+            f"[yellow]warning[/] the model was trained on {result.seen_in_training} of these photographs: "
             "metrics are better than they will be on new ones"
         )
     if result.skipped:
         shown = "; ".join(f"{each.path!r}: {each.reason}" for each in result.skipped[:_LONGEST_LIST])
         more = "; ..." if len(result.skipped) > _LONGEST_LIST else ""
-        say(f"[yellow]warning[/] {len(result.skipped)} files were not used: {escape(shown)}{more}")
+        say(f"[yellow]warning[/] not used: {counted(len(result.skipped), 'file')}: {escape(shown)}{more}")
     if on_slices := [rule for rule in rules if rule.slice != ALL_IMAGES]:
-        say(f"[yellow]warning[/] {len(on_slices)} requirements of the gate are about slices; they are not judged here")
+        say(f"[yellow]warning[/] not judged here: {counted(len(on_slices), 'requirement')} of the gate about slices")
     for name in _written(result, refused_for):
         say(f"[bold green]written[/] {escape(str(output / name))}")
     if refused_for:

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from crackgate.runs.summary import Summary
+from crackgate.runs.workspace import Workspace
 from crackgate_cli.options import CacheOption, ConfigOption, SetOption, VerboseOption, WorkspaceOption, resolve_alias
 from crackgate_cli.run_end import run_and_exit
 from pipeline.request import RunRequest
@@ -29,6 +30,6 @@ def gate(
     from pipeline.gate_run import judge_model
 
     def make(request: RunRequest) -> Summary:
-        return judge_model(request, resolve_alias(workspace, model).resolve())
+        return judge_model(request, resolve_alias(Workspace(workspace).serving, model).resolve())
 
     run_and_exit(make, data, workspace, config, assignments, cache, verbose)

@@ -8,13 +8,16 @@ import typer
 
 from crackgate.contracts.card import NotAReleaseError, read_card
 from crackgate.contracts.engine_choice import EngineChoice
+from crackgate.plural import counted
 from crackgate.runs.log_file import silence_output
+from crackgate.time_left import time_left
 from crackgate_cli.options import (
     EXIT_FAILED,
     EXIT_USAGE,
     EngineOption,
     ModelOption,
     PublicKeyOption,
+    ServingOption,
     WorkspaceOption,
     check_empty,
     check_outside,
@@ -38,6 +41,7 @@ def inspect(
     ],
     workspace: WorkspaceOption = Path("workspace"),
     model: ModelOption = None,
+    serving: ServingOption = None,
     public_key: PublicKeyOption = None,
     tile: Annotated[
         int | None,
@@ -57,7 +61,7 @@ def inspect(
     """Find cracks in whole photographs. Each gets a heat map, tiles and measures, all of them one summary."""
     try:
         check_inputs(photographs)
-        folder = chosen_model(workspace, model, public_key)
+        folder = chosen_model(workspace, model, public_key, serving)
         card = read_card(folder)
         if not card.positive_classes:
             fail(
@@ -93,14 +97,18 @@ def _inspect(
     """Returns how many photographs could not be inspected."""
     console = console_on_a_copy_of(1)
     failed = cracked = number = 0
-    with console_on_a_copy_of(2).status("loading the model ...") as status, silence_output():
+    # On one terminal, the lines go above the status; two consoles would write over each other.
+    shown = console if console.is_terminal else console_on_a_copy_of(2)
+    with shown.status("looking for photographs ...") as status, silence_output():
+        count = sum(1 for _ in find_images(photographs, output))
+        status.update("loading the model ...")
         from crackgate.model.released_model import load_released_model
         from serving.inspection.inspector import Inspector
         from serving.inspection.summaries import summaries
 
         inspector = Inspector(load_released_model(folder, engine), tile, overlap)
         with summaries(output, inspector.settings) as add:
-            began = time.monotonic()
+            began = first = time.monotonic()
             for number, inspected in enumerate(inspector.inspect(find_images(photographs, output), output), start=1):
                 add(inspected)
                 took, began = time.monotonic() - began, time.monotonic()
@@ -109,7 +117,7 @@ def _inspect(
                 failed += inspected.error is not None
                 cracked += inspected.measures is not None and inspected.measures.is_positive
                 console.print(f"{name}: {said}", markup=False, highlight=False, soft_wrap=True)
-                status.update(f"inspecting ... {number} photographs")
-    count = "1 photograph" if number == 1 else f"{number} photographs"
-    tell(f"{count}: {cracked} with cracks, {failed} not inspected: {output / 'index.html'}")
+                left = time_left(began - first, number, count)
+                status.update(f"inspecting ... {number:,} of {counted(count, 'photograph')}, {left}")
+    tell(f"{counted(number, 'photograph')}: {cracked} with cracks, {failed} not inspected: {output / 'index.html'}")
     return failed

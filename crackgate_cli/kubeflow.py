@@ -172,7 +172,7 @@ def run_local_command(
         fail(str(error), EXIT_USAGE)
     except (WorkspaceBusyError, LocalRunError) as error:
         fail(str(error), EXIT_FAILED)
-    exit_with_verdict(table_console(), place, summary)
+    exit_with_verdict(table_console(), place, summary, pushed_to)
 
 
 def _check_signing(config: Config) -> None:

@@ -15,7 +15,7 @@ from crackgate_cli.export import export
 from crackgate_cli.gate import gate
 from crackgate_cli.inspect import inspect
 from crackgate_cli.kubeflow import kubeflow_app
-from crackgate_cli.options import RUN_EXIT_CODES
+from crackgate_cli.options import GATE_EXIT_CODES, RUN_EXIT_CODES
 from crackgate_cli.predict import predict
 from crackgate_cli.prune import prune
 from crackgate_cli.rollback import rollback
@@ -58,7 +58,7 @@ def common(
 
 
 app.command(epilog=RUN_EXIT_CODES)(run)
-app.command(epilog=RUN_EXIT_CODES.replace("released or staged", "passed"))(gate)
+app.command(epilog=GATE_EXIT_CODES)(gate)
 app.command()(sample_data)
 app.command(
     epilog="Exit codes: 0 all scored, 1 a file could not be scored, 2 usage, 5 an image was given a label of --fail-on."

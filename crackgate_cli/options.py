@@ -15,10 +15,9 @@ from crackgate.runs.workspace import Workspace
 if TYPE_CHECKING:
     from crackgate.releases.signatures import PublicKey
 
-RUN_EXIT_CODES = (
-    "Exit codes: 0 released or staged, 2 usage or configuration, 3 the model was refused, 4 the data was rejected, "
-    "1 anything else."
-)
+_OTHER_EXIT_CODES = "2 usage or configuration, 3 the model was refused, 4 the data was rejected, 1 anything else."
+RUN_EXIT_CODES = f"Exit codes: 0 released, staged or unchanged, {_OTHER_EXIT_CODES}"
+GATE_EXIT_CODES = f"Exit codes: 0 passed, {_OTHER_EXIT_CODES}"
 EXIT_FAILED = 1
 EXIT_USAGE = 2
 # Columns of what is no terminal: tables are as wide as they need.
@@ -115,11 +114,11 @@ def _width(descriptor: int) -> int:
     return os.get_terminal_size(descriptor).columns or _UNBOUNDED if os.isatty(descriptor) else _UNBOUNDED
 
 
-def chosen_model(workspace: Path, model: Path | None, public_key: Path | None) -> Path:
+def chosen_model(workspace: Path, model: Path | None, public_key: Path | None, serving: Path | None = None) -> Path:
     """The folder of the version that a command works with; ends the command where there is none, or no signed one."""
     from crackgate.releases import UntrustedVersionError, check_trusted
 
-    folder = _find_model(workspace, model)
+    folder = _find_model(serving or Workspace(workspace).serving, model)
     try:
         check_trusted(folder, read_public_key(public_key), None if folder == model else int(folder.name))
     except UntrustedVersionError as error:
@@ -146,7 +145,7 @@ def is_alias(model: Path) -> bool:
     return str(model) in ALIASES and not (model / "saved_model.pb").is_file()
 
 
-def resolve_alias(workspace: Path, model: Path) -> Path:
+def resolve_alias(serving: Path, model: Path) -> Path:
     """The folder of the version that 'production' or 'staged' names; ends the command where there is none.
 
     Another path is returned as it is.
@@ -156,15 +155,14 @@ def resolve_alias(workspace: Path, model: Path) -> Path:
     alias = str(model)
     if not is_alias(model):
         return model
-    serving = Workspace(workspace).serving
     if folder := ALIASES[alias](serving):
         return folder
     what = "released model" if alias == "production" else "version that waits for approval"
     fail(f"there is no {what} in {str(serving)!r}: run 'crackgate run' first, or give a folder by --model", EXIT_USAGE)
 
 
-def _find_model(workspace: Path, model: Path | None) -> Path:
-    folder = resolve_alias(workspace, model or Path("production"))
+def _find_model(serving: Path, model: Path | None) -> Path:
+    folder = resolve_alias(serving, model or Path("production"))
     if not (folder / "saved_model.pb").is_file():
         fail(f"{str(folder)!r} is no released version: it has no saved_model.pb", EXIT_USAGE)
     return folder

@@ -22,6 +22,7 @@ from crackgate_cli.options import (
     EngineOption,
     ModelOption,
     PublicKeyOption,
+    ServingOption,
     SetOption,
     WorkspaceOption,
     check_empty,
@@ -47,6 +48,7 @@ def predict(
     ],
     workspace: WorkspaceOption = Path("workspace"),
     model: ModelOption = None,
+    serving: ServingOption = None,
     public_key: PublicKeyOption = None,
     kind: Annotated[
         Format | None,
@@ -75,7 +77,7 @@ def predict(
     try:
         kind = _choose_format(kind, as_json, output, beam)
         check_inputs(images, output)
-        folder = chosen_model(workspace, model, public_key)
+        folder = chosen_model(workspace, model, public_key, serving)
         card = read_card(folder)
         failing = resolve_labels(fail_on or [], card)
         settings = load_config(config, assignments)

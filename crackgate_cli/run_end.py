@@ -4,10 +4,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NoReturn
 
+import psutil
 import typer
 from rich.console import Console
 
 from crackgate.config.configuration import ConfigError, load_config
+from crackgate.runs.next_steps import next_steps
 from crackgate.runs.notes import NotesError, name_run
 from crackgate.runs.summary import SUMMARY_FILE, Summary
 from crackgate.runs.workspace import Workspace, WorkspaceBusyError, WorkspaceMovedError, WorkspaceUnusableError
@@ -32,7 +34,8 @@ def run_and_exit(
     try:
         settings = load_config(config, assignments)
         notes = name_run(name, tags or [])
-        summary = make(RunRequest(console, data.resolve(), settings, place, cache, verbose, notes))
+        began = psutil.Process().create_time()
+        summary = make(RunRequest(console, data.resolve(), settings, place, cache, verbose, notes, began))
     except (ConfigError, NotesError, WorkspaceMovedError, WorkspaceUnusableError) as error:
         fail(str(error), EXIT_USAGE)
     except WorkspaceBusyError as error:
@@ -42,7 +45,13 @@ def run_and_exit(
     exit_with_verdict(console, place, summary)
 
 
-def exit_with_verdict(console: Console, workspace: Workspace, summary: Summary) -> NoReturn:
-    """Prints the closing table and ends the command with the verdict's exit code."""
-    print_summary(console, summary, str(workspace.runs / summary.run_id / SUMMARY_FILE))
+def exit_with_verdict(
+    console: Console, workspace: Workspace, summary: Summary, serving: Path | None = None
+) -> NoReturn:
+    """Prints the closing table and what next, and ends the command with the verdict's exit code.
+
+    `serving` is the serving directory, where it is not the workspace's.
+    """
+    steps = next_steps(summary, workspace, serving or workspace.serving)
+    print_summary(console, summary, str(workspace.runs / summary.run_id / SUMMARY_FILE), steps)
     raise typer.Exit(summary.exit_code)

@@ -9,7 +9,15 @@ import typer
 from crackgate.contracts.engine_choice import EngineChoice
 from crackgate.releases import State
 from crackgate.runs.workspace import Workspace
-from crackgate_cli.options import EXIT_USAGE, EngineOption, PublicKeyOption, fail, is_alias, read_public_key
+from crackgate_cli.options import (
+    EXIT_USAGE,
+    EngineOption,
+    PublicKeyOption,
+    ServingOption,
+    fail,
+    is_alias,
+    read_public_key,
+)
 from serving.service.settings import Limits, ServiceSettings, SettingsError, check_exposure, check_name, read_token
 
 
@@ -22,7 +30,7 @@ def serve(
             show_default="production",
         ),
     ] = None,
-    serving_dir: Annotated[Path | None, typer.Option(help="Serving directory whose newest release answers.")] = None,
+    serving: ServingOption = None,
     public_key: PublicKeyOption = None,
     host: Annotated[str, typer.Option(help="Address to listen at.")] = ServiceSettings.host,
     port: Annotated[
@@ -56,9 +64,9 @@ def serve(
     try:
         alias = str(model) if model is not None and is_alias(model) else "production"
         is_one_version = model is not None and not is_alias(model)
-        if is_one_version and serving_dir is not None:
-            raise SettingsError("received --model and --serving-dir: give one of them")
-        folder = (model if is_one_version else None) or serving_dir or Workspace(workspace.resolve()).serving
+        if is_one_version and serving is not None:
+            raise SettingsError("received --model and --serving: give one of them")
+        folder = (model if is_one_version else None) or serving or Workspace(workspace.resolve()).serving
         if not folder.is_dir():
             raise SettingsError(f"there is no folder {str(folder)!r}: run 'crackgate run' first, or give another one")
         check_name(name)

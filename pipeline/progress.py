@@ -9,7 +9,9 @@ from typing import Self
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
+from rich.table import Column
 
+from crackgate.contracts.log_record import LASTING
 from pipeline.peak_memory import PeakMemory
 
 # Seconds between two plain lines about the same component.
@@ -29,10 +31,10 @@ class LiveDisplay:
             SpinnerColumn(finished_text=" "),
             TextColumn("{task.description:<18}"),
             TimeElapsedColumn(),
-            TextColumn("{task.fields[detail]}", style="dim", markup=False),
+            TextColumn("{task.fields[detail]}", style="dim", markup=False, table_column=Column(overflow="fold")),
             console=console,
         )
-        self._task = TaskID(0)
+        self._component, self._task = "", TaskID(0)
 
     def __enter__(self) -> Self:
         self._progress.start()
@@ -43,11 +45,15 @@ class LiveDisplay:
 
     def start(self, component: str) -> None:
         """Adds a line for a component that begins."""
-        self._task = self._progress.add_task(component, total=1, detail="")
+        self._component, self._task = component, self._progress.add_task(component, total=1, detail="")
 
     def tell(self, detail: str) -> None:
         """Writes the component's progress beside the clock."""
         self._progress.update(self._task, detail=detail)
+
+    def keep(self, detail: str) -> None:
+        """Prints what the component came to above the lines."""
+        self._progress.console.print(f"{self._component}: {detail}", markup=False, highlight=False, soft_wrap=True)
 
     def warn(self, sentence: str) -> None:
         """Prints a warning above the lines."""
@@ -82,8 +88,12 @@ class PlainDisplay:
     def tell(self, detail: str) -> None:
         """Prints the detail, if the last line is old enough."""
         if time.monotonic() - self._last_told >= PLAIN_INTERVAL:
-            self._last_told = time.monotonic()
-            self._print(f"{self._component}: {detail}")
+            self.keep(detail)
+
+    def keep(self, detail: str) -> None:
+        """Prints the detail."""
+        self._last_told = time.monotonic()
+        self._print(f"{self._component}: {detail}")
 
     def warn(self, sentence: str) -> None:
         """Prints a warning."""
@@ -123,6 +133,8 @@ class ComponentEvents(logging.Handler):
         """Looks at one log record."""
         if record.name == "crackgate" and record.levelno >= logging.WARNING:
             self._display.warn(record.getMessage())
+        elif record.name == "crackgate" and LASTING.items() <= vars(record).items():
+            self._display.keep(record.getMessage())
         elif record.name == "crackgate":
             self._display.tell(record.getMessage())
         elif record.msg == "Component %s is running." and isinstance(record.args, tuple):

@@ -1,5 +1,6 @@
 """A user's request for a run on this machine."""
 
+import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,7 +19,7 @@ class RunRequest:
 
     `console` is not standard output itself, which is redirected to the log file during the run. With `enable_cache`,
     components may take over outputs of earlier runs. With `verbose`, the terminal shows every log line. `notes` are the
-    run's name and tags.
+    run's name and tags. `began` is when the user's command began, in seconds since 1970.
     """
 
     console: Console
@@ -28,6 +29,7 @@ class RunRequest:
     enable_cache: bool = True
     verbose: bool = False
     notes: RunNotes = field(default_factory=RunNotes)
+    began: float = field(default_factory=time.time)
 
     def warn(self, sentences: Iterable[str]) -> None:
         """Prints warnings, one a line."""

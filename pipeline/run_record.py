@@ -48,13 +48,12 @@ def record_run(
         console.print(warning + escape(positive.in_words(classes)), highlight=False, soft_wrap=True)
     with workspace.locked() as warning:
         request.warn(filter(None, [warning]))
-        began = time.monotonic()
         take_temporary_folder()
         folder = workspace.create_run_folder()
         if request.notes != RunNotes():
             write_notes(folder, request.notes)
         log_file = workspace.logs / f"{folder.name}.log"
-        summary = begin_summary(folder.name, request.data, classes, positive, request.config, log_file)
+        summary = begin_summary(folder.name, request.data, classes, positive, request.config, log_file, request.began)
         display = LiveDisplay(console) if console.file.isatty() and not request.verbose else PlainDisplay(console)
         events = ComponentEvents(display)
         with display, log_to_file(log_file, events, request.verbose):
@@ -69,9 +68,12 @@ def record_run(
                 step = events.end("failed") or "the run"
                 conclude(summary, {}, failures=[describe_failure(error, step, interruption.received)])
             finally:
-                summary.seconds = round(time.monotonic() - began, 2)
+                summary.seconds = round(time.time() - request.began, 2)
                 with events.timed("writing the report"):
                     write_record(summary, folder)
+                # The report cannot say how long it took.
+                summary.seconds = round(time.time() - request.began, 2)
+                summary.write(folder)
     return summary
 
 

@@ -1,6 +1,7 @@
 """The entry point that the TFX Trainer calls."""
 
 import logging
+import shlex
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,6 +13,7 @@ from tfx.components.trainer.fn_args_utils import FnArgs
 
 from crackgate.config.train import TrainOptions
 from crackgate.contracts.image_limits import ImageLimits
+from crackgate.contracts.log_record import LASTING
 from crackgate.model.calibration import fit_calibration
 from crackgate.model.decision import Decision
 from crackgate.model.positive_classes import resolve_positive_classes
@@ -80,6 +82,7 @@ def _train(fn_args: FnArgs, options: TrainOptions, strategy: tf.distribute.Strat
     positives = tuple(map(classes.index, resolve_positive_classes(options.positive_classes, classes).names))
     run_dir = Path(fn_args.model_run_dir)
     run_dir.mkdir(parents=True, exist_ok=True)
+    log.info("to watch the training: tensorboard --logdir %s", shlex.quote(str(run_dir)), extra=LASTING)
     keras.utils.set_random_seed(options.seed)
     if positives:
         check_decidable(read_labels(fn_args.eval_files), positives, classes)

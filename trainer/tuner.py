@@ -14,10 +14,11 @@ from tfx.components.trainer.fn_args_utils import FnArgs
 from tfx.components.tuner.component import TunerFnResult
 
 from crackgate.config.train import TrainOptions
+from crackgate.contracts.log_record import LASTING
+from crackgate.time_left import time_left
 from trainer.features.training_views import training_views
 from trainer.fit.checkpoints import remove_stale, training_digest
 from trainer.fit.stages import train_stages
-from trainer.fit.time_left import time_left
 from trainer.keras_settings import set_keras_up
 from trainer.network.backbones import build_backbone, split_at_top
 from trainer.network.classifier import build_head
@@ -134,7 +135,7 @@ class _StagesTuner(keras_tuner.Tuner):
         loss = stages.kept_loss
         done = len(self.oracle.end_order) + 1
         left = time_left(time.monotonic() - self._began, done - self._before, self._trials - self._before)
-        log.info("trial %d of %d: eval loss %.4f, %s", number, self._trials, loss, left)
+        log.info("trial %d of %d: eval loss %.4f, %s", number, self._trials, loss, left, extra=LASTING)
         return {"eval_loss": loss}
 
     def on_search_end(self) -> None:

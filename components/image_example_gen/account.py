@@ -8,6 +8,7 @@ from pathlib import Path
 from components.shared.beam_results import read_rows
 from crackgate.contracts import stored_example
 from crackgate.contracts.account import Account, AccountRow
+from crackgate.plural import counted
 
 
 def read_account(
@@ -46,7 +47,7 @@ def find_faults(
     found, rejected = account.found, account.rejected
     examples = "; ".join(map(_say, {row.reason: row for row in reversed(rejected)}.values()))
     if account.ingested == 0:
-        return [f"no usable image among {found} files" + (f", for example {examples}" if rejected else "")]
+        return [f"no usable image among {counted(found, 'file')}" + (f", for example {examples}" if rejected else "")]
     faults = []
     totals = {name: sum(split[name] for split in account.splits.values()) for name in classes}
     if len(classes) < 2:
@@ -85,7 +86,7 @@ def _find_split_faults(
     if missing:
         return [
             f"split {split!r} has no image of class {', '.join(map(repr, missing))}: {account.ingested} images form "
-            f"{account.groups} groups. Where no splits are given, chance decides the split of each group, and "
+            f"{counted(account.groups, 'group')}. Where no splits are given, chance decides each group's split, and "
             f"{groups_needed} or more with images of every class nearly always fill all splits: add images, raise "
             f"data.split.{split}, or make smaller groups (data.group_by)"
         ]

@@ -2,6 +2,8 @@
 
 from pydantic import BaseModel, ConfigDict
 
+from crackgate.plural import counted
+
 
 class TrainingImages(BaseModel):
     """Numbers of images of the train split, and of the views that were made of them.
@@ -21,5 +23,5 @@ class TrainingImages(BaseModel):
     def in_words(self) -> str:
         """For instance "learnt from all 7,000 images, in 7,000 views"."""
         every = self.learnt_from == self.available
-        share = f"all {self.available:,}" if every else f"only {self.learnt_from:,} of {self.available:,}"
-        return f"learnt from {share} images, in {self.views:,} views"
+        share = "all " if every else f"only {self.learnt_from:,} of "
+        return f"learnt from {share}{counted(self.available, 'image')}, in {counted(self.views, 'view')}"

@@ -44,7 +44,8 @@ def describe_annotations(tree: FileTree, with_tables: bool) -> str:
     for suffix, count in beside.most_common(1):
         if suffix in _BY_SUFFIX and 2 * count >= len(tree.images):
             example = next(path for path in documents if _suffix(path) == suffix and _stem(path) in stems)
-            return f"{count} files such as {example!r} belong to one image each, as {_BY_SUFFIX[suffix]} do: {NEEDED}"
+            files = f"files such as {example!r}, {count} in all,"
+            return f"{files} belong to one image each, as {_BY_SUFFIX[suffix]} do: {NEEDED}"
     found = next((path for path in documents if with_tables and path.lower().endswith(_TABLES)), None)
     if found is not None:
         return f"{found!r} may hold labels: give it by --labels FILE, as CSV with the columns path and label"

@@ -7,6 +7,7 @@ from crackgate.contracts.errors import NEEDED, WrongQuestionError
 from crackgate.data_set.class_setting import class_setting
 from crackgate.data_set.data_set import DataSet, ListedImage
 from crackgate.data_set.folder_names import is_camera_name, is_heap_name, plain_name
+from crackgate.plural import counted
 from crackgate.storage.location import Location, below
 
 # A class that nobody named, with fewer images and a smaller share of the largest one's, is most likely none.
@@ -77,7 +78,7 @@ def _find_small_classes(classes: list[str], counts: Counter[str], named: bool) -
     small = [name for name in classes if counts[name] < _SMALL_SHARE * most]
     if not small:
         return []
-    shares = ", ".join(f"{name!r} has {counts[name]} images" for name in small)
+    shares = ", ".join(f"{name!r} has {counted(counts[name], 'image')}" for name in small)
     said = f"{shares}, and the largest class has {most}"
     if not named and any(counts[name] < _FEW for name in small):
         raise WrongQuestionError(f"{said}: {_way_out(classes, small)}, or add images")

@@ -11,6 +11,7 @@ from crackgate.gate.judgement import judge
 from crackgate.gate.metrics import Key
 from crackgate.gate.rules import Rule
 from crackgate.gate.wording import say_metric
+from crackgate.plural import counted
 
 
 def find_unreachable(
@@ -65,8 +66,8 @@ def _judge_perfect(
         whole = math.ceil(least * sum(counts.values()) / images)
         needed = f"{rule.bound:g} needs {least:,}, about {whole:,} in all splits"
     yield (
-        f"{images:,} test images{of_class}: even a perfect model reaches a lower bound of {reached:.3f} of the "
-        f"{say_metric(rule.metric, rule.label)}; {needed}"
+        f"{counted(images, 'test image')}{of_class}: even a perfect model reaches a lower bound of {reached:.3f} of "
+        f"the {say_metric(rule.metric, rule.label)}; {needed}"
     )
 
 

@@ -4,6 +4,7 @@ from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 
 from crackgate.contracts import metric_names
 from crackgate.contracts.evaluation import ALL_IMAGES, Estimate, Evaluation, Outcome, Requirement
+from crackgate.plural import counted
 
 NOT_A_NUMBER = "not a number"
 # Names that people write differently from the code.
@@ -73,13 +74,13 @@ def say_requirement(row: Requirement) -> str:
         part = "test" if row.slice == ALL_IMAGES else f"the slice {row.slice} of test"
         return f"{subject}: cannot be judged, there is no image{of_class} in {part}; add such images"
     if row.metric in metric_names.COUNTS:
-        found = f"{say_found(row)} of {row.images:,} test images"
+        found = f"{say_found(row)} of {counted(row.images, 'test image')}"
         return f"{subject}: {found}, required {say_required(row)}, {_REASONS[row.metric]}"
     interval = f" ({say_found_interval(row)})" if say_found_interval(row) else ""
     baseline = f" from {say_estimate(row.baseline)}" if row.change else ""
     return (
         f"{subject}: {say_found(row)}{interval}{baseline}, required {say_required(row)} by the {row.judged_by}, "
-        f"over {row.images:,} images"
+        f"over {counted(row.images, 'image')}"
     )
 
 

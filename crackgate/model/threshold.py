@@ -9,6 +9,7 @@ from scipy.stats import beta
 
 from crackgate.contracts.threshold_findings import EvalImage, ThresholdFindings
 from crackgate.model.decision import Decision, positive_score
+from crackgate.plural import counted
 
 CONFIDENCE = 0.95
 # In log odds: far more than the sums of two machines differ by.
@@ -26,13 +27,13 @@ def check_decidable(labels: np.ndarray, positives: Sequence[int], classes: list[
     found = [int((labels == label).sum()) for label in positives]
     others = len(labels) - sum(found)
     if not all((*found, others)):
-        counted = " and ".join(
-            f"{count} images of the positive class {classes[label]!r}"
+        found_of_each = " and ".join(
+            f"{counted(count, 'image')} of the positive class {classes[label]!r}"
             for label, count in zip(positives, found, strict=True)
         )
         raise ValueError(
-            f"the decision threshold is chosen on eval, which has {counted} and {others} others: each is needed; add "
-            "images, or set data.split.eval higher, or set train.positive_classes to others"
+            f"the decision threshold is chosen on eval, which has {found_of_each} and {others} others: each is needed; "
+            "add images, or set data.split.eval higher, or set train.positive_classes to others"
         )
 
 

@@ -67,7 +67,8 @@ def _conclude_release(summary: Summary, folder: Path) -> None:
     version = find_version(folder.parent, number)
     if version is not None and version.state == State.RELEASED:
         summary.pushed_version, summary.pushed_to = number, str(version.folder)
-        summary.conclude(Verdict.RELEASED, [])
+        is_new = version.manifest is not None and version.manifest.lineage.run_id == summary.run_id
+        summary.conclude(Verdict.RELEASED if is_new else Verdict.UNCHANGED, [])
     elif version is not None and version.state == State.STAGED:
         summary.pushed_version, summary.pushed_to = number, str(version.folder)
         reasons = [

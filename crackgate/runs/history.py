@@ -268,9 +268,10 @@ def _may_be_running(run: Run) -> bool:
 
 def _verdict(run: Run) -> tuple[Verdict | Unconcluded, _Source, list[str]]:
     summary = run.summary
-    # ML Metadata does not record a failure after the Pusher, nor what befell a reused release since.
+    # ML Metadata records no failure after the Pusher, nor that a release was reused, or what befell it since.
     told_by_summary = run.pushed is None or run.was_held_back or PUSHED_STAGED in run.pushed.properties
-    if summary is not None and (summary.verdict in (Verdict.FAILED, Verdict.WITHDRAWN) or told_by_summary):
+    only_in_summary = (Verdict.FAILED, Verdict.WITHDRAWN, Verdict.UNCHANGED)
+    if summary is not None and (summary.verdict in only_in_summary or told_by_summary):
         return summary.verdict, "summary.json", summary.reasons
     if run.pushed is not None:
         refused = Verdict.WITHDRAWN if run.was_held_back else Verdict.REFUSED

@@ -62,7 +62,7 @@ class Summary(BaseModel):
 
     Attributes:
         started: Local time, ISO 8601.
-        seconds: From start to end, imports included.
+        seconds: From the start of the command to its end; in the report, to its beginning.
         positive: The classes that must not be missed, and who said so.
         judges_only: Whether `crackgate gate` made the run, which releases nothing.
         exit_code: See `EXIT_CODES`.
@@ -111,6 +111,7 @@ class Summary(BaseModel):
         """The verdict in one sentence that begins with its name."""
         sentences = {
             Verdict.RELEASED: f" as version {self.pushed_version}",
+            Verdict.UNCHANGED: f": nothing has changed since version {self.pushed_version}",
             Verdict.STAGED: f" as version {self.pushed_version}: it waits for approval",
             Verdict.PASSED: ": the model passed the gate",
             Verdict.REFUSED: ": the model did not pass its checks",

@@ -10,6 +10,7 @@ from crackgate.contracts import metric_names
 from crackgate.contracts.evaluation import ALL_IMAGES, Evaluation, Outcome, Requirement, find_metric
 from crackgate.contracts.positive_names import POSITIVE
 from crackgate.gate.wording import say_estimate, say_found, say_found_interval, say_required, say_subject
+from crackgate.plural import counted
 
 _STYLES = {Outcome.PASSED: "green", Outcome.FAILED: "bold red", Outcome.WARNED: "yellow"}
 # Beyond these lines, only what did not pass, and what concerns all images or positive ones, is shown.
@@ -19,7 +20,7 @@ _MOST_LINES = 16
 def print_gate(console: Console, evaluation: Evaluation) -> None:
     """Prints the requirements with their outcomes, the warnings, and the comparison with the model in production."""
     images = next((part.images for part in evaluation.slices if part.name == ALL_IMAGES), 0)
-    console.print(f"[bold]Gate: {images} test images[/]", highlight=False)
+    console.print(f"[bold]Gate: {counted(images, 'test image')}[/]", highlight=False)
     print_requirements(console, evaluation.requirements, evaluation.positive_classes)
     if evaluation.unfamiliar_in_words:
         console.print(evaluation.unfamiliar_in_words, highlight=False)

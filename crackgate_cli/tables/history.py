@@ -11,11 +11,18 @@ from crackgate.contracts.evaluation import Estimate, find_metric
 from crackgate.contracts.verdict import Verdict
 from crackgate.gate.wording import NOT_A_NUMBER, say_interval, say_metric
 from crackgate.pages.templates import show
+from crackgate.plural import counted
 from crackgate.runs.comparison import Pair, RunComparison
 from crackgate.runs.details import Link, RunDetails
 from crackgate.runs.history import RunEntry, Unconcluded
 
-_COLOURS = {Verdict.RELEASED: "green", Verdict.PASSED: "green", Verdict.STAGED: "yellow", Unconcluded.RUNNING: "yellow"}
+_COLOURS = {
+    Verdict.RELEASED: "green",
+    Verdict.UNCHANGED: "green",
+    Verdict.PASSED: "green",
+    Verdict.STAGED: "yellow",
+    Unconcluded.RUNNING: "yellow",
+}
 _UNKNOWN = "-"
 
 
@@ -55,7 +62,7 @@ def print_details(console: Console, details: RunDetails) -> None:
         "summary": details.summary or _UNKNOWN,
     }
     for value in run.metrics:
-        facts[say_metric(*value.key)] = f"{_with_interval(value)} on {run.test_images} test images"
+        facts[say_metric(*value.key)] = f"{_with_interval(value)} on {counted(run.test_images or 0, 'test image')}"
     _say_facts(console, facts)
     for note in run.notes:
         _say(console, f"note of {_time(note.when)} by {note.who}: {note.text}")

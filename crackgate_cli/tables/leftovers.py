@@ -3,6 +3,7 @@
 from rich.console import Console
 from rich.table import Column, Table
 
+from crackgate.plural import counted
 from crackgate.runs.leftovers import Leftover
 
 
@@ -16,4 +17,4 @@ def print_leftovers(console: Console, leftovers: list[Leftover], dry_run: bool) 
         console.print(table)
     done = "would be removed: run without --dry-run" if dry_run else "removed"
     total = sum(leftover.bytes for leftover in leftovers) / 2**20
-    console.print(f"{total:.1f} MiB in {len(leftovers)} folders {done}", highlight=False, soft_wrap=True)
+    console.print(f"{total:.1f} MiB in {counted(len(leftovers), 'folder')} {done}", highlight=False, soft_wrap=True)

@@ -1,17 +1,21 @@
 """The summary of a run as tables, for people."""
 
+from collections.abc import Sequence
+
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from crackgate.plural import counted
+from crackgate.runs.next_steps import NextStep
 from crackgate.runs.summary import Summary
 from crackgate_cli.tables.gate import print_gate
 
 _LONGEST_LIST = 5
 
 
-def print_summary(console: Console, summary: Summary, summary_file: str) -> None:
-    """Prints verdict, images, metrics, durations, and where things are."""
+def print_summary(console: Console, summary: Summary, summary_file: str, steps: Sequence[NextStep] = ()) -> None:
+    """Prints images, metrics, durations, verdict, where things are, and what next."""
     console.print()
     if summary.images.found:
         _print_images(console, summary)
@@ -34,6 +38,8 @@ def print_summary(console: Console, summary: Summary, summary_file: str) -> None
         if output in summary.outputs:
             console.print(f"{name:<12}{summary.outputs[output]}", highlight=False, soft_wrap=True, markup=False)
     console.print(f"log         {summary.log}", highlight=False, soft_wrap=True, markup=False)
+    for step in steps:
+        console.print(f"{step.about:<12}{step.said}", highlight=False, soft_wrap=True, markup=False)
 
 
 def _print_verdict(console: Console, summary: Summary) -> None:
@@ -73,9 +79,11 @@ def _print_images(console: Console, summary: Summary) -> None:
         said = ", ".join(f"{count} {kind}" for kind, count in images.ignored.items())
         console.print(f"ignored: {said}", highlight=False, soft_wrap=True)
     if images.groups:
-        console.print(f"they form {images.groups} groups, each in one split", highlight=False)
+        console.print(f"they form {counted(images.groups, 'group')}, each in one split", highlight=False)
     if images.copies is not None:
-        console.print(f"leak check: {images.copies} pairs of copies, {images.leaks} across splits", highlight=False)
+        console.print(
+            f"leak check: {counted(images.copies, 'pair')} of copies, {images.leaks} across splits", highlight=False
+        )
     if summary.drift is not None:
         console.print(f"drift check: {summary.drift.in_words()}", highlight=False, soft_wrap=True)
     for separation in summary.separations:
@@ -86,7 +94,7 @@ def _print_images(console: Console, summary: Summary) -> None:
         words = escape(summary.doubtful_labels.in_words())
         console.print(f"[yellow]warning[/]: {words}", highlight=False, soft_wrap=True)
     if images.warnings:
-        console.print(f"{len(images.warnings)} have warnings: see the summary", highlight=False)
+        console.print(f"with warnings: {counted(len(images.warnings), 'image')}, see the summary", highlight=False)
     for reason, count in images.rejected_by_reason.items():
         paths = [row.path for row in images.rejected if row.reason == reason]
         shown = ", ".join(map(repr, paths[:_LONGEST_LIST])) + (", ..." if count > _LONGEST_LIST else "")
@@ -94,7 +102,7 @@ def _print_images(console: Console, summary: Summary) -> None:
 
 
 def _print_components(console: Console, summary: Summary) -> None:
-    _print_title(console, f"Time: {summary.seconds:.0f} s in all, start-up included")
+    _print_title(console, f"Time: {summary.seconds:.0f} s in all, start-up and report included")
     table = Table()
     table.add_column("component")
     table.add_column("seconds", justify="right")

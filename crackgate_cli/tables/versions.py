@@ -13,6 +13,7 @@ from crackgate.contracts.evaluation import MetricValue, find_metric
 from crackgate.contracts.metric_names import ACCURACY
 from crackgate.gate.wording import say_metric
 from crackgate.pages.templates import show
+from crackgate.plural import counted
 from crackgate.releases import Finding, State, Version, list_versions, production_version
 from crackgate.releases.records import Event
 
@@ -107,7 +108,7 @@ def print_findings(console: Console, findings: list[Finding]) -> None:
         console.print(f"[bold green]intact[/]  {name}", highlight=False, soft_wrap=True)
         anew = ", ".join(manifest.differs_from_judged)
         judged = f"as judged, but {anew}, which says the version's number" if anew else "as judged"
-        _say(console, f"  {len(manifest.files)} files {judged}; {finding.signature}")
+        _say(console, f"  {counted(len(manifest.files), 'file')} {judged}; {finding.signature}")
 
 
 def _entry(version: Version, in_production: bool) -> VersionEntry:

@@ -53,7 +53,7 @@ def give_verdict(definition: str, run_id: str, parameters: RunParameters) -> str
     parameters = parameters.resolved()
     with log_to_workspace(Workspace(Path(parameters.workspace)), run_id, "Verdict"):
         summary = _conclude(compiled, run_id, parameters)
-    if summary.verdict not in (Verdict.RELEASED, Verdict.STAGED):
+    if summary.exit_code:
         raise NotReleasedError("; ".join([summary.headline, *summary.reasons]))
     return describe_run(summary)
 

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from crackgate.contracts.answer import Answer
+from crackgate.plural import counted
 
 
 @dataclass
@@ -23,9 +24,9 @@ class PredictionCounts:
         said = [f"{self.labels.get(name, 0):,} {name}" for name in classes]
         if len(positive_classes) > 1:
             said.append(f"{sum(self.labels.get(name, 0) for name in positive_classes):,} positive in all")
-        said.append(f"{self.errors:,} error{'' if self.errors == 1 else 's'}")
+        said.append(counted(self.errors, "error"))
         unfamiliar = "" if self.unfamiliar is None else f"; {self.unfamiliar:,} unlike the training images"
-        return f"{self.rows:,} image{'' if self.rows == 1 else 's'}: {', '.join(said)}{unfamiliar}"
+        return f"{counted(self.rows, 'image')}: {', '.join(said)}{unfamiliar}"
 
     def add(self, answer: Answer) -> None:
         """Counts one image."""

@@ -13,6 +13,7 @@ from crackgate.config.gate import GateOptions
 from crackgate.model.outputs import as_outputs, distance, network_function
 from crackgate.model.released_model import ReleasedModel, load_released_model
 from crackgate.model.training_digests import read_training_digests
+from crackgate.plural import counted
 from serving.export.comparison import MeasuredNetwork, Score, compare_networks
 from serving.export.errors import ConversionError, PhotographsError
 from serving.export.interface import Files, Run
@@ -80,7 +81,7 @@ def export(
             skipped.extend(chunk.skipped)
             yield chunk
 
-    say(f"reading {len(shares.calibrating)} photographs to calibrate with ...")
+    say(f"reading {counted(len(shares.calibrating), 'photograph')} to calibrate with ...")
     calibrating = np.concatenate([chunk.pixels for chunk in read(shares.calibrating)])
     if not len(calibrating):
         raise PhotographsError(f"no photograph is left to calibrate with: {_some(skipped)}; give more of them")
@@ -109,7 +110,7 @@ def export(
         for chunk in read(shares.judging):
             images += np.bincount(chunk.labels, minlength=len(images))
             seen += chunk.seen or 0
-            say(f"judging ... {images.sum()} photographs")
+            say(f"judging ... {counted(int(images.sum()), 'photograph')}")
             yield chunk
         for name, count in zip(model.classes, images, strict=True):
             if not count:

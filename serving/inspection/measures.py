@@ -7,6 +7,8 @@ import numpy as np
 from scipy import ndimage, sparse
 from scipy.sparse import csgraph
 
+from crackgate.plural import counted
+
 # Cells that touch at a side or at a corner belong together.
 _NEIGHBOURS = np.ones((3, 3), int)
 
@@ -52,8 +54,8 @@ class Measures:
         unfamiliar = f", {strange:.1%} of its tiles unlike the training images" if strange else ""
         return (
             f"share of tiles with cracks {self.positive_tile_share:.1%}, "
-            f"longest run of {self.longest_run_tiles:,} tile{'' if self.longest_run_tiles == 1 else 's'}, "
-            f"{self.regions} region{'' if self.regions == 1 else 's'}, highest score {self.highest_score:.2f}"
+            f"longest run of {counted(self.longest_run_tiles, 'tile')}, "
+            f"{counted(self.regions, 'region')}, highest score {self.highest_score:.2f}"
             f"{unfamiliar}"
         )
 

@@ -32,7 +32,7 @@ def serving_dir(toy_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Pa
 def service(serving_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     """A service with narrow limits."""
     with running_service(
-        tmp_path_factory.mktemp("service"), "--serving-dir", str(serving_dir), "--grpc-port", "0", *_LIMITS
+        tmp_path_factory.mktemp("service"), "--serving", str(serving_dir), "--grpc-port", "0", *_LIMITS
     ) as running:
         running.wait_until(ready=True, version=newest(serving_dir))
         yield running
@@ -43,6 +43,6 @@ def empty_service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]
     """A service that wants a token, and has no model to load."""
     folder = tmp_path_factory.mktemp("empty")
     (folder / "serving").mkdir()
-    arguments = ["--serving-dir", str(folder / "serving"), "--token-env", "TOKEN"]
+    arguments = ["--serving", str(folder / "serving"), "--token-env", "TOKEN"]
     with running_service(folder, *arguments, TOKEN="0123456789abcdef") as running:
         yield running

@@ -11,9 +11,11 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from crackgate.contracts.log_record import LASTING
+from crackgate.plural import counted
+from crackgate.time_left import time_left
 from trainer.fit.batches import Batches, Inputs
 from trainer.fit.checkpoints import Checkpoint, Saved
-from trainer.fit.time_left import time_left
 
 log = logging.getLogger("crackgate")
 
@@ -109,17 +111,20 @@ def fit(
         if checkpoint:
             variables = [keras.ops.convert_to_numpy(variable) for variable in _state(model, optimizer)]
             checkpoint.save(Saved(variables, best_weights, history))
-        log.info(
-            "%s, epoch %d of %s: eval loss %.4f, accuracy %.4f, at most %s",
-            plan.stage,
-            epoch + 1,
-            _bound(plan),
-            history["val_loss"][-1],
-            history["val_accuracy"][-1],
-            time_left(time.monotonic() - began, epoch + 1 - first, plan.epochs - first),
-        )
+        left = time_left(time.monotonic() - began, epoch + 1 - first, plan.epochs - first)
+        log.info("%s, epoch %d of %s, at most %s: %s", plan.stage, epoch + 1, _bound(plan), left, _say(history, -1))
     model.set_weights(best_weights)
+    kept = int(np.argmin(history["val_loss"])) if plan.patience is not None else len(history["loss"]) - 1
+    epochs, seconds = counted(len(history["loss"]), "epoch"), time.monotonic() - began
+    log.info(
+        "%s, %s in %.1f s, epoch %d kept: %s", plan.stage, epochs, seconds, kept + 1, _say(history, kept), extra=LASTING
+    )
     return history
+
+
+def _say(history: History, epoch: int) -> str:
+    loss, _, eval_loss, eval_accuracy = (values[epoch] for values in history.values())
+    return f"loss {loss:.4f}, eval loss {eval_loss:.4f}, eval accuracy {eval_accuracy:.4f}"
 
 
 def _bound(plan: Plan) -> str:

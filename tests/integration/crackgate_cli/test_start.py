@@ -66,7 +66,7 @@ def test_predict_answers_alike_with_tensorflow(version: str, photograph: Path) -
 
 
 def test_serve_answers_over_http_without_tensorflow(serving_dir: Path, photograph: Path, tmp_path: Path) -> None:
-    with running_service(tmp_path, "--serving-dir", str(serving_dir)) as service:
+    with running_service(tmp_path, "--serving", str(serving_dir)) as service:
         service.wait_until(ready=True, version=newest(serving_dir))
         image = photograph.read_bytes()
         for signature, value in (("serving_default", example(image)), ("predict_images", image)):

@@ -94,7 +94,7 @@ def test_labels_name_the_version_in_production_and_the_one_that_waits(
         toy_model, tmp_path / "serving", Release(lineage=Lineage(pipeline="", run_id="")), needs_approval=True
     )
     number = int(staged.name)
-    with running_service(tmp_path, "--model", "staged", "--serving-dir", str(tmp_path / "serving")) as waiting:
+    with running_service(tmp_path, "--model", "staged", "--serving", str(tmp_path / "serving")) as waiting:
         waiting.wait_until(ready=True, version=number)
         answered = httpx.post(f"{waiting.url}{labels}/staged:predict", json=body).json()["predictions"][0]
         assert answered["model_version"] == staged.name
@@ -153,7 +153,7 @@ def test_the_token(empty_service: Service) -> None:
 def test_a_request_under_way_is_answered_at_the_end(tmp_path: Path) -> None:
     (tmp_path / "serving").mkdir()
     with (
-        running_service(tmp_path, "--serving-dir", str(tmp_path / "serving")) as running,
+        running_service(tmp_path, "--serving", str(tmp_path / "serving")) as running,
         socket.create_connection(("127.0.0.1", running.port), timeout=30) as connection,
     ):
         connection.sendall(f"POST {PREDICT} HTTP/1.1\r\nHost: localhost\r\nContent-Length: 2\r\n\r\n{{".encode())
@@ -169,7 +169,7 @@ def test_a_request_under_way_is_answered_at_the_end(tmp_path: Path) -> None:
 def test_a_photograph_out_of_scale_is_an_error_and_is_cut_into_tiles_of_the_release_s_scale(tmp_path: Path) -> None:
     export_toy(tmp_path / "model", side=64)
     version = release(tmp_path / "model", tmp_path / "serving")
-    with running_service(tmp_path, "--serving-dir", str(tmp_path / "serving")) as service:
+    with running_service(tmp_path, "--serving", str(tmp_path / "serving")) as service:
         service.wait_until(ready=True, version=version)
         wall = encoded(245, "JPEG", 320)
         images = [encoded(10, "PNG", 64), wall, encoded(245, "JPEG", 96), DARK]
@@ -191,7 +191,7 @@ def test_a_photograph_out_of_scale_is_an_error_and_is_cut_into_tiles_of_the_rele
 def test_what_cannot_be_read_ends_no_watch_and_what_was_repaired_answers(toy_model: Path, tmp_path: Path) -> None:
     serving = tmp_path / "serving"
     first = release(toy_model, serving)
-    with running_service(tmp_path, "--serving-dir", str(serving)) as running:
+    with running_service(tmp_path, "--serving", str(serving)) as running:
         running.wait_until(ready=True, version=first)
         second = release(toy_model, tmp_path / "elsewhere")
         assert second > first
@@ -229,7 +229,7 @@ def test_grpc_reads_no_message_of_a_client_without_the_token(tmp_path: Path) -> 
     from tensorflow_serving.apis import classification_pb2, predict_pb2, prediction_service_pb2_grpc
 
     (tmp_path / "serving").mkdir()
-    arguments = ["--serving-dir", str(tmp_path / "serving"), "--token-env", "TOKEN", "--grpc-port", "0"]
+    arguments = ["--serving", str(tmp_path / "serving"), "--token-env", "TOKEN", "--grpc-port", "0"]
     with running_service(tmp_path, *arguments, TOKEN="0123456789abcdef") as running:
         request = predict_pb2.PredictRequest()
         request.inputs["image_bytes"].string_val.append(b"x" * (30 * 2**20))
@@ -268,7 +268,7 @@ def test_probes_that_send_nothing_keep_out_no_request_with_the_token(tmp_path: P
     from tensorflow_serving.apis import predict_pb2, prediction_service_pb2_grpc
 
     (tmp_path / "serving").mkdir()
-    arguments = ["--serving-dir", str(tmp_path / "serving"), "--token-env", "TOKEN", "--grpc-port", "0"]
+    arguments = ["--serving", str(tmp_path / "serving"), "--token-env", "TOKEN", "--grpc-port", "0"]
     token = [("authorization", "Bearer 0123456789abcdef")]
     with (
         running_service(tmp_path, *arguments, TOKEN="0123456789abcdef") as running,

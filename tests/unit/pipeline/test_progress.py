@@ -5,6 +5,7 @@ import re
 import pytest
 from rich.console import Console
 
+from crackgate.contracts.log_record import LASTING
 from pipeline import progress
 from pipeline.progress import ComponentEvents, LiveDisplay, PlainDisplay
 
@@ -42,6 +43,24 @@ def test_components_are_told_by_what_local_dag_runner_logs(console: Console) -> 
         "Pusher ...",
         "Pusher done in N s",
     ]
+
+
+def test_what_is_to_last_stays_on_pipes_and_terminals_and_the_rest_gives_way() -> None:
+    plain, terminal = Console(file=io.StringIO()), Console(file=io.StringIO(), force_terminal=True, width=60)
+    for display in (PlainDisplay(plain), LiveDisplay(terminal)):
+        events = ComponentEvents(display)
+        with display:
+            send(events, TFX, "Component %s is running.", "Trainer")
+            send(events, OURS, "fine-tuning, epoch 1 of 3: [loss] 0.5")
+            record = OURS.makeRecord("crackgate", logging.INFO, "", 0, "fine-tuning, 3 epochs: [loss] 0.1", (), None)
+            vars(record).update(LASTING)
+            events.handle(record)
+            send(events, TFX, "Component %s is finished.", "Trainer")
+    assert re.fullmatch(
+        r"Trainer \.\.\.\nTrainer: fine-tuning, 3 epochs: \[loss\] 0\.1\nTrainer done in .* s\n", shown(plain)
+    ), "the epoch comes too soon after the beginning for a line of its own"
+    erased = "\x1b[2K"
+    assert f"{erased}Trainer: fine-tuning, 3 epochs: [loss] 0.1\n" in shown(terminal), "a line of its own"
 
 
 def test_the_runner_still_logs_what_the_events_listen_for() -> None:

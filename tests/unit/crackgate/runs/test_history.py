@@ -46,7 +46,7 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> RecordedRuns:
     recorded.record(AGAIN, "ImageExampleGen", "CACHED", outputs={"examples": examples})
     recorded.record(AGAIN, "Trainer", "CACHED", {"examples": examples}, {"model": model})
     recorded.record(AGAIN, "Pusher", "CACHED", {"model": model}, {"pushed_model": pushed})
-    recorded.summarize(AGAIN, Verdict.RELEASED, metrics=METRICS, minute=1)
+    recorded.summarize(AGAIN, Verdict.UNCHANGED, metrics=METRICS, minute=1)
 
     recorded.begin(REFUSED)
     recorded.record(REFUSED, "ImageExampleGen", "CACHED", outputs={"examples": examples})
@@ -79,7 +79,7 @@ def test_every_run_is_listed_the_newest_first_with_what_it_came_to(recorded: Rec
     assert {run_id: (entry.verdict, entry.version) for run_id, entry in listed.items()} == {
         REJECTED: ("data rejected", None),
         REFUSED: ("refused", None),
-        AGAIN: ("released", VERSION),
+        AGAIN: ("unchanged", VERSION),
         FIRST: ("released", VERSION),
     }
     assert list(listed) == [REJECTED, REFUSED, AGAIN, FIRST]

@@ -73,6 +73,7 @@ def closing(summary: Summary) -> str:
 def test_every_verdict_has_its_exit_code() -> None:
     assert EXIT_CODES == {
         Verdict.RELEASED: 0,
+        Verdict.UNCHANGED: 0,
         Verdict.STAGED: 0,
         Verdict.PASSED: 0,
         Verdict.FAILED: 1,

@@ -2,7 +2,7 @@
 
 import pytest
 
-from trainer.fit.time_left import time_left
+from crackgate.time_left import time_left
 
 
 @pytest.mark.parametrize(
