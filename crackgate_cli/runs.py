@@ -2,12 +2,15 @@
 
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
 from crackgate_cli.history import RunArgument, find_run, history_of
 from crackgate_cli.options import EXIT_FAILED, EXIT_USAGE, JsonOption, WorkspaceOption, fail, table_console
+
+if TYPE_CHECKING:
+    from crackgate.runs.history import History
 
 runs_app = typer.Typer(invoke_without_command=True)
 
@@ -24,6 +27,9 @@ def runs(
             help="Runs with these words in id, name, tags, notes, verdict, version or data; repeatable.",
         ),
     ] = None,
+    html: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write them as a page, with links to the reports.")
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """List the runs of a workspace, show one of them, or note something about it."""
@@ -31,13 +37,28 @@ def runs(
         context.obj = (workspace, as_json)
         return
     history = history_of(workspace)
-    entries = [entry for entry in map(history.describe, history.runs) if entry.mentions(" ".join(wanted or []))]
+    words = " ".join(wanted or [])
+    if html is not None:
+        _write_page(history, words, html)
+    entries = [entry for entry in map(history.describe, history.runs) if entry.mentions(words)]
     if as_json:
         print(json.dumps([entry.model_dump(mode="json") for entry in entries], indent=2))
         return
     from crackgate_cli.tables.history import print_runs
 
     print_runs(table_console(), entries)
+
+
+def _write_page(history: "History", words: str, file: Path) -> NoReturn:
+    """Writes the page, and ends the command."""
+    from crackgate.runs.index_page import write_index_page
+
+    try:
+        write_index_page(history, lambda entry: entry.mentions(words), file)
+    except OSError as error:
+        fail(f"--html: cannot write {str(file)!r}: {error.strerror}; give a file in a folder that is there", EXIT_USAGE)
+    print(file)
+    raise typer.Exit
 
 
 @runs_app.command("show")

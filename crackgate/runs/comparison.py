@@ -66,28 +66,66 @@ class RunComparison(BaseModel):
     seconds: dict[str, Pair]
 
 
+class RunFacts(BaseModel):
+    """One run's side of a comparison.
+
+    Attributes:
+        metrics: Over all test images.
+        data: As in `RunComparison`.
+        splits: The settings that decide the splits; None if the run never split its images.
+        configuration: By field; None without a summary.
+        packages: Versions of crackgate and TFX.
+        code: Digests of the components' code.
+        seconds: As in `RunComparison`.
+    """
+
+    metrics: list[MetricValue]
+    data: dict[str, Any]
+    splits: dict[str, Any] | None
+    configuration: dict[str, Any] | None
+    packages: dict[str, str | None]
+    code: dict[str, str]
+    seconds: dict[str, float]
+
+
+def read_facts(history: History, run: Run) -> RunFacts:
+    """Gathers what a run has to be compared by."""
+    maker = _maker_of_splits(history, run)
+    return RunFacts(
+        metrics=run.overall.metrics if run.overall else [],
+        data=_data(history, run),
+        splits=None if maker is None else {name: maker.properties.get(key) for key, name in _DECIDES_SPLITS.items()},
+        configuration=None if run.summary is None else _flat(run.summary.config),
+        packages=_packages(run),
+        code=_code(run),
+        seconds=_seconds(run),
+    )
+
+
 def compare(history: History, first: Run, second: Run) -> RunComparison:
     """Puts two runs of one workspace side by side."""
-    splits = _compare_splits(history, first, second)
+    a, b = read_facts(history, first), read_facts(history, second)
+    splits = _compare_splits(a, b)
+    known = a.configuration is not None and b.configuration is not None
+    code = _differing(_paired(a.code, b.code))
     return RunComparison(
         first=history.describe(first),
         second=history.describe(second),
         splits=splits,
-        metrics=_compare_metrics(first, second, comparable=splits.same is True),
-        data=_paired(_data(history, first), _data(history, second)),
-        configuration=_compare_configurations(first, second),
-        versions=_compare_versions(first, second),
-        seconds=_paired(_seconds(first), _seconds(second)),
+        metrics=_compare_metrics(a, b, comparable=splits.same is True),
+        data=_paired(a.data, b.data),
+        configuration=_differing(_paired(a.configuration or {}, b.configuration or {})) if known else None,
+        versions=_paired(a.packages, b.packages)
+        | {name: pair for name, pair in code.items() if None not in (pair.first, pair.second)},
+        seconds=_paired(a.seconds, b.seconds),
     )
 
 
-def _compare_splits(history: History, first: Run, second: Run) -> Splits:
-    makers = [_maker_of_splits(history, run) for run in (first, second)]
-    if makers[0] is None or makers[1] is None:
+def _compare_splits(first: RunFacts, second: RunFacts) -> Splits:
+    if first.splits is None or second.splits is None:
         return Splits(same=None, differing=[])
     # Two executions with equal properties split the same files alike.
-    a, b = (maker.properties for maker in makers if maker is not None)
-    differing = [name for key, name in _DECIDES_SPLITS.items() if a.get(key) != b.get(key)]
+    differing = list(_differing(_paired(first.splits, second.splits)))
     return Splits(same=not differing, differing=differing)
 
 
@@ -98,8 +136,8 @@ def _maker_of_splits(history: History, run: Run) -> Execution | None:
     return history.record.trace(execution)[-1]
 
 
-def _compare_metrics(first: Run, second: Run, comparable: bool) -> list[MetricPair]:
-    a, b = (run.overall.metrics if run.overall else [] for run in (first, second))
+def _compare_metrics(first: RunFacts, second: RunFacts, comparable: bool) -> list[MetricPair]:
+    a, b = first.metrics, second.metrics
     pairs = []
     for metric, label in dict.fromkeys(value.key for value in a + b):
         one, other = find_metric(a, metric, label), find_metric(b, metric, label)
@@ -140,23 +178,11 @@ def _data(history: History, run: Run) -> dict[str, Any]:
     }
 
 
-def _compare_configurations(first: Run, second: Run) -> dict[str, Pair] | None:
-    if first.summary is None or second.summary is None:
-        return None
-    return _differing(_paired(_flat(first.summary.config), _flat(second.summary.config)))
-
-
 def _flat(section: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     fields: dict[str, Any] = {}
     for name, value in section.items():
         fields |= _flat(value, f"{prefix}{name}.") if isinstance(value, dict) else {f"{prefix}{name}": value}
     return fields
-
-
-def _compare_versions(first: Run, second: Run) -> dict[str, Pair]:
-    packages = _paired(_packages(first), _packages(second))
-    code = _paired(_code(first), _code(second))
-    return packages | {name: pair for name, pair in _differing(code).items() if None not in (pair.first, pair.second)}
 
 
 def _packages(run: Run) -> dict[str, str | None]:

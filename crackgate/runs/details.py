@@ -62,7 +62,7 @@ class Baseline(BaseModel):
 
 
 class RunDetails(BaseModel):
-    """A run with its lineage, the latest link first, and the path of its summary.
+    """A run with its lineage, the latest link first, and the paths of its summary and report.
 
     `links` is empty and `data` None when ML Metadata does not know the run. `baseline` is None without a model in
     production or an evaluation.
@@ -73,17 +73,20 @@ class RunDetails(BaseModel):
     baseline: Baseline | None
     data: Data | None
     summary: str | None
+    report: str | None
 
 
 def describe_details(history: History, run: Run) -> RunDetails:
     """Follows a run's outputs back to the data, through earlier runs whose outputs it reused."""
     executions = trace_back(history, run)
+    report = run.summary.outputs.get("report") if run.summary else None
     return RunDetails(
         run=history.describe(run),
         links=[_link(execution) for execution in executions],
         baseline=_baseline(history, executions),
         data=find_data(executions),
         summary=None if run.summary is None else str(history.workspace.runs / run.run_id / SUMMARY_FILE),
+        report=report if report and Path(report).exists() else None,
     )
 
 

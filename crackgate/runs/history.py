@@ -15,7 +15,7 @@ from crackgate.contracts import metric_names
 from crackgate.contracts.evaluation import ALL_IMAGES, Evaluation, MetricValue, SliceMetrics, find_metric
 from crackgate.contracts.pushed_model import PUSHED, PUSHED_STAGED, PUSHED_VERSION
 from crackgate.contracts.verdict import Verdict
-from crackgate.releases import ManifestError, State, list_versions
+from crackgate.releases import ManifestError, State, list_versions, production_number
 from crackgate.runs.lineage import Artifact, Execution, MetadataError, Record, read_record
 from crackgate.runs.notes import Note, NotesError, RunNotes, read_notes
 from crackgate.runs.summary import SUMMARY_FILE, Summary
@@ -51,6 +51,7 @@ class RunEntry(BaseModel):
         released_by: The run that released or staged the version first; an earlier one when nothing has changed since.
         removed: Whether the version left the serving folder without a rollback.
         staged: Whether the version waits for approval now.
+        in_production: Whether it is the version in production.
         test_images: Number of evaluated images.
         metrics: Accuracy and the recall of the positive classes, or balanced accuracy without such a class.
         problems: Sentences about unreadable records.
@@ -70,15 +71,22 @@ class RunEntry(BaseModel):
     removed: bool
     withdrawn: bool
     staged: bool
+    in_production: bool
     data: str | None
     test_images: int | None
     metrics: list[MetricValue]
     problems: list[str] = Field(default_factory=list)
 
+    @property
+    def version_state(self) -> str:
+        """How the version stands now, in words; "" for one that was released and is not in production."""
+        states = {"withdrawn": self.withdrawn, "staged": self.staged, "removed since": self.removed}
+        return next((words for words, is_so in states.items() if is_so), "in production" if self.in_production else "")
+
     def words(self) -> str:
         """All that `mentions` searches, in lower case."""
         said = [self.run_id, self.name, *self.tags, *(note.text for note in self.notes), self.verdict, self.data or ""]
-        return " ".join([*said, str(self.version or ""), *(["withdrawn"] if self.withdrawn else [])]).casefold()
+        return " ".join([*said, str(self.version or ""), self.version_state]).casefold()
 
     def mentions(self, text: str) -> bool:
         """Whether each word of the text occurs in the id, name, tags, notes, verdict, version or data."""
@@ -192,6 +200,7 @@ class History:
             removed=version is not None and version not in self._versions,
             withdrawn=version is not None and self._versions.get(version) == State.WITHDRAWN,
             staged=version is not None and self._versions.get(version) == State.STAGED,
+            in_production=version is not None and version == self._production,
             data=run.summary.data if run.summary else None,
             test_images=run.overall.images if run.overall else None,
             metrics=_main_metrics(run),
@@ -206,6 +215,15 @@ class History:
         except ManifestError as error:
             raise HistoryError(str(error)) from None
         return {version.number: version.state for version in versions if version.state != State.INCOMPLETE}
+
+    @cached_property
+    def _production(self) -> int:
+        return production_number(self.workspace.serving)
+
+    @property
+    def releases(self) -> list[Run]:
+        """The runs that released or staged a version first, the oldest version first."""
+        return [run for _, run in sorted(self._releasing_runs.items())]
 
     @cached_property
     def _releasing_runs(self) -> dict[int, Run]:

@@ -60,6 +60,7 @@ def print_details(console: Console, details: RunDetails) -> None:
         "duration": _duration(run.seconds),
         "verdict is from": run.verdict_from,
         "summary": details.summary or _UNKNOWN,
+        "report": details.report or _UNKNOWN,
     }
     for value in run.metrics:
         facts[say_metric(*value.key)] = f"{_with_interval(value)} on {counted(run.test_images or 0, 'test image')}"
@@ -187,9 +188,7 @@ def _version(run: RunEntry, earlier: str) -> str:
     """`earlier` is added when another run released it first."""
     if run.version is None:
         return _UNKNOWN
-    since = (
-        " (withdrawn)" if run.withdrawn else " (staged)" if run.staged else " (removed since)" if run.removed else ""
-    )
+    since = f" ({run.version_state})" if run.version_state else ""
     return f"{run.version}{'' if run.released_by == run.run_id else earlier}{since}"
 
 
