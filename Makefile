@@ -8,11 +8,13 @@ WORKSPACE ?= workspace
 SAMPLE_DATA := $(WORKSPACE)/sample-data
 IMAGE ?= crackgate:latest
 EXTRAS ?= kubeflow
+# Its warning is of the end of its maker's support in 2027.
+MKDOCS := NO_MKDOCS_2_WARNING=1 PYTHONPATH=. $(BIN)/mkdocs build --strict --quiet
 PYTEST := TF_CPP_MIN_LOG_LEVEL=2 $(BIN)/python -m pytest
 
 .DEFAULT_GOAL := help
 .PHONY: help install run test test-unit test-flink flink-up flink-down test-serving test-kubeflow image test-image \
-	check-manifests lint format benchmark-copies benchmark-ingest benchmark-evaluation benchmark-scale \
+	check-manifests docs lint format benchmark-copies benchmark-ingest benchmark-evaluation benchmark-scale \
 	benchmark-train benchmark-surfaces benchmark-hidden benchmark-unfamiliar benchmark-serve benchmark-inspect report-schema \
 	sbom audit clean
 
@@ -54,11 +56,15 @@ test-image: install ## Build the image on a base made from Debian's packages, an
 check-manifests: install ## Check the Kubernetes manifests with kustomize and the API server's schemas (go)
 	$(PYTEST) -m manifests tests/integration/kubeflow/test_manifest_schemas.py
 
-lint: install ## Check style, formatting, the floors' imports and types
+lint: install ## Check style, formatting, the floors' imports, types and the documentation's links
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/lint-imports
 	$(BIN)/mypy
+	$(MKDOCS)
+
+docs: install ## Build the documentation as a site: build/site/index.html
+	$(MKDOCS)
 
 format: install ## Format the code and mend what can be mended
 	$(BIN)/ruff check --fix
