@@ -9,7 +9,7 @@ from typing import Any
 import yaml
 
 MANIFESTS = Path(__file__).resolve().parents[2] / "kubeflow" / "manifests"
-PARTS = ("base", "serving", "kserve", "flink", "training")
+PARTS = ("base", "serving", "kserve", "flink", "training", "trainjob", "mesh", "shell")
 
 
 @dataclass(frozen=True)
@@ -37,8 +37,9 @@ def manifests() -> list[dict[str, Any]]:
     found = []
     for part in PARTS:
         (kustomization,) = load(MANIFESTS / part / "kustomization.yaml")
-        found += [manifest for name in kustomization["resources"] for manifest in load(MANIFESTS / part / name)]
-    return [*found, *load(MANIFESTS / "overlays" / "crackgate" / "namespace.yaml")]
+        own = [name for name in kustomization["resources"] if not name.startswith("..")]
+        found += [manifest for name in own for manifest in load(MANIFESTS / part / name)]
+    return found
 
 
 def of_kind(kind: str) -> dict[str, dict[str, Any]]:
@@ -60,6 +61,11 @@ def pods() -> Iterator[Pod]:
         elif manifest["kind"] == "InferenceService":
             predictor = spec["predictor"]
             yield Pod(owner, {**predictor, "containers": [{"name": "model", **predictor["model"]}]}, {})
+        elif manifest["kind"] == "Pod":
+            yield Pod(owner, spec, manifest["metadata"]["labels"])
         elif "template" in spec:
             template = spec["template"]
+            if manifest["kind"] == "TrainingRuntime":
+                (job,) = template["spec"]["replicatedJobs"]
+                template = job["template"]["spec"]["template"]
             yield Pod(owner, template["spec"], template["metadata"]["labels"])

@@ -1,27 +1,24 @@
 """The manifests as kustomize builds them, against the schemas that the API server would use: `make check-manifests`.
 
 What is needed for that comes from package registries into .tools/manifests, once: kustomize and kubectl-validate (with
-Kubernetes' own schemas inside), Flink's custom resource, and KServe's client classes.
+Kubernetes' own schemas inside), and the custom resources of Flink, Istio, Kubeflow Trainer and KServe.
 """
 
-import importlib
+import json
 import os
 import re
 import shutil
 import subprocess
-import sys
-import types
 import urllib.request
 import zipfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
-from kubernetes.client import models
 
 from tests.helpers.manifests import MANIFESTS
-from tests.helpers.openapi_models import problems
 
 pytestmark = pytest.mark.manifests
 
@@ -34,10 +31,16 @@ FLINK_JAR = (
     f"{FLINK_OPERATOR}/flink-kubernetes-operator-api-{FLINK_OPERATOR}.jar"
 )
 FLINK_CRD = "META-INF/fabric8/flinkdeployments.flink.apache.org-v1.yml"
-KSERVE = "kserve==0.21.0"
+# Go modules that hold custom resource definitions, and where.
+CRD_MODULES = {
+    "istio.io/api@v1.27.0": "kubernetes/customresourcedefinitions.gen.yaml",
+    "github.com/kubeflow/trainer/v2@v2.0.0": "manifests/base/crds/trainer.kubeflow.org_*.yaml",
+    "github.com/kserve/kserve@v0.15.0": "config/crd/full/serving.kserve.io_inferenceservices.yaml",
+}
 # The oldest and the newest that kubectl-validate has.
 KUBERNETES = ("1.27", "1.30")
-BUILDS = ("overlays/crackgate", "overlays/kubeflow", "training", "kserve")
+PROFILE = MANIFESTS / "overlays" / "profile"
+BUILDS = ("overlays/kubeflow", "overlays/profile", "flink", "training", "trainjob", "kserve", "shell")
 
 
 @pytest.fixture(scope="module", params=BUILDS)
@@ -47,20 +50,21 @@ def built(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture(scope="module")
 def custom_resources() -> Path:
-    """A folder with Flink's custom resource definition."""
-    folder = CACHE / f"flink-{FLINK_OPERATOR}"
-    file = folder / "flinkdeployments.yaml"
-    if not file.exists():
-        folder.mkdir(parents=True, exist_ok=True)
+    """A folder with the definitions of Flink, Istio, Kubeflow Trainer and KServe."""
+    folder = CACHE / "crds"
+    folder.mkdir(parents=True, exist_ok=True)
+    flink = folder / f"flink-{FLINK_OPERATOR}.yaml"
+    if not flink.exists():
         jar = CACHE / "flink-operator.jar"
         _fetched(FLINK_JAR, jar)
         with zipfile.ZipFile(jar) as content:
-            file.write_bytes(content.read(FLINK_CRD))
+            flink.write_bytes(content.read(FLINK_CRD))
+    for module, pattern in CRD_MODULES.items():
+        for file in _go_module(module).glob(pattern):
+            (folder / file.name).write_bytes(file.read_bytes())
     return folder
 
 
-# KServe's custom resource definition is in no registry; its classes are, see below.
-@pytest.mark.parametrize("built", BUILDS[:-1], indirect=True)
 @pytest.mark.parametrize("version", KUBERNETES)
 def test_what_kustomize_builds_is_valid(built: str, version: str, custom_resources: Path, tmp_path: Path) -> None:
     file = tmp_path / "built.yaml"
@@ -71,17 +75,20 @@ def test_what_kustomize_builds_is_valid(built: str, version: str, custom_resourc
 
 
 @pytest.mark.parametrize(
-    ("correct", "wrong", "message"),
+    ("build", "correct", "wrong", "message"),
     [
-        ("readOnlyRootFilesystem", "readOnlyRootFileSystem", "readOnlyRootFileSystem: Invalid value"),
-        ("flinkVersion: v1_19", "flinkVersion: v1_99", 'spec.flinkVersion: Unsupported value: "v1_99"'),
-        ("containerPort: 50000", "containerPort: fifty", "must be of type integer"),
+        ("flink", "readOnlyRootFilesystem", "readOnlyRootFileSystem", "readOnlyRootFileSystem: Invalid value"),
+        ("flink", "flinkVersion: v1_19", "flinkVersion: v1_99", 'spec.flinkVersion: Unsupported value: "v1_99"'),
+        ("flink", "containerPort: 50000", "containerPort: fifty", "must be of type integer"),
+        ("trainjob", "numNodes: 2", "numNodes: two", "must be of type integer"),
+        ("overlays/profile", "action: DENY", "action: REFUSE", 'Unsupported value: "REFUSE"'),
+        ("kserve", "storageUri", "storageURI", "storageURI: Invalid value"),
     ],
 )
 def test_the_validation_refuses_mistakes(
-    correct: str, wrong: str, message: str, custom_resources: Path, tmp_path: Path
+    build: str, correct: str, wrong: str, message: str, custom_resources: Path, tmp_path: Path
 ) -> None:
-    built = _run(_go_tool("kustomize", KUSTOMIZE), "build", str(MANIFESTS / "overlays" / "crackgate"))
+    built = _run(_go_tool("kustomize", KUSTOMIZE), "build", str(MANIFESTS / build))
     assert correct in built
     file = tmp_path / "broken.yaml"
     file.write_text(built.replace(correct, wrong))
@@ -97,36 +104,53 @@ def test_images_have_a_registry_everywhere(built: str) -> None:
     assert all("/" in image and ":" in image.rpartition("/")[2] for image in images), images
 
 
-def test_kserve_s_own_classes_know_the_inference_service() -> None:
-    kserve = _kserve_models()
-
-    def find_model(name: str) -> Any:
-        return getattr(kserve, name, None) or getattr(models, name)
-
-    (service,) = yaml.safe_load_all(_run(_go_tool("kustomize", KUSTOMIZE), "build", str(MANIFESTS / "kserve")))
-    assert list(problems(service, "V1beta1InferenceService", find_model)) == []
-    service["spec"]["predictor"]["model"]["storageURI"] = "pvc://elsewhere"
-    assert [*problems(service, "V1beta1InferenceService", find_model)] == [
-        ".spec.predictor.model.storageURI: V1beta1ModelSpec has no such field"
-    ]
+def test_no_pod_gets_a_sidecar(built: str) -> None:
+    documents = list(yaml.safe_load_all(built))
+    templates = [found for document in documents for found in _templates(document)]
+    assert templates or not any("template" in document.get("spec", {}) for document in documents)
+    assert all(labels.get("sidecar.istio.io/inject") == "false" for labels in templates)
 
 
-def _kserve_models() -> types.ModuleType:
-    """KServe's generated classes alone; the rest of the package wants a server's dependencies."""
-    wheels = CACHE / KSERVE
-    if not list(wheels.glob("kserve-*.whl")):
-        tools = CACHE / "pip"
-        if not (tools / "bin" / "pip").exists():
-            _run(sys.executable, "-m", "venv", str(tools))
-        try:
-            _run(str(tools / "bin" / "pip"), "download", "--no-deps", "--quiet", "--dest", str(wheels), KSERVE)
-        except AssertionError as error:
-            pytest.skip(f"{KSERVE} could not be fetched: {error}")
-    (wheel,) = wheels.glob("kserve-*.whl")
-    package = types.ModuleType("kserve")
-    package.__path__ = [f"{wheel}/kserve"]
-    sys.modules["kserve"] = package
-    return importlib.import_module("kserve.models")
+def test_only_the_profile_s_tasks_reach_the_store_in_an_ambient_mesh() -> None:
+    documents = list(yaml.safe_load_all(_run(_go_tool("kustomize", KUSTOMIZE), "build", str(PROFILE))))
+    (policy,) = (found for found in documents if found["kind"] == "AuthorizationPolicy")
+    (rule,) = policy["spec"]["rules"]
+    namespace = policy["metadata"]["namespace"]
+    assert rule["from"] == [{"source": {"notPrincipals": [f"cluster.local/ns/{namespace}/sa/default-editor"]}}]
+    tunnelled = {
+        found["metadata"]["name"]
+        for found in documents
+        if found["kind"] == "NetworkPolicy"
+        and any(port["port"] == 15008 for rule in found["spec"].get("ingress", ()) for port in rule.get("ports", ()))
+    }
+    assert tunnelled == {"crackgate-mlmd", "crackgate-serve", "crackgate-tensorflow-serving"}
+
+
+def _templates(content: Any) -> Iterator[dict[str, str]]:
+    """Labels of the pods that something makes, at any depth."""
+    if isinstance(content, list):
+        for each in content:
+            yield from _templates(each)
+    elif isinstance(content, dict):
+        spec = content.get("spec", {})
+        if content.get("kind") == "FlinkDeployment":
+            yield spec["podTemplate"]["metadata"]["labels"]
+        elif content.get("kind") == "InferenceService":
+            yield spec["predictor"]["labels"]
+        elif "containers" in spec:
+            yield content["metadata"]["labels"]
+        else:
+            yield from _templates(list(content.values()))
+
+
+def _go_module(module: str) -> Path:
+    """Folder of a module's files."""
+    if (found := shutil.which("go")) is None:
+        pytest.skip(f"go is missing: {module} is fetched with it")
+    fetched = subprocess.run([found, "mod", "download", "-json", module], capture_output=True, text=True, check=False)
+    if fetched.returncode != 0:
+        pytest.skip(f"{module} could not be fetched: {fetched.stdout[-500:]}")
+    return Path(json.loads(fetched.stdout)["Dir"])
 
 
 def _go_tool(name: str, module: str) -> str:

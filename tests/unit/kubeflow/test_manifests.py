@@ -1,6 +1,7 @@
 """The Kubernetes manifests: valid by Kubernetes' own schemas, safe, and at one with each other and with the code."""
 
 import importlib.util
+import ipaddress
 import json
 import tomllib
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any
 import pytest
 import typer.main
 from kubernetes.client import models
+from kubernetes.utils.quantity import parse_quantity
 
 from crackgate.config.configuration import load_config
 from crackgate_cli.main import app
@@ -26,7 +28,11 @@ CONTAINERS = [
 FLINK_ITSELF = "flink-main-container"
 # Of pods that are not the project's.
 FOREIGN_LABELS = {"pipeline/runid", "crackgate/client", "kubernetes.io/metadata.name"}
-FOREIGN_NAMES = {"flink-kubernetes-operator"}
+FOREIGN_NAMES = {"flink-kubernetes-operator", "istiod"}
+# Nobody has to reach these.
+UNREACHED = {"Job crackgate-volumes-check", "Pod crackgate-shell"}
+# Of objects of operators; make check-manifests validates them.
+OPERATORS_KINDS = {"FlinkDeployment", "InferenceService", "TrainJob", "TrainingRuntime", "AuthorizationPolicy"}
 
 
 def _model_of(manifest: dict[str, Any]) -> str | None:
@@ -41,7 +47,7 @@ def _model_of(manifest: dict[str, Any]) -> str | None:
 def test_kubernetes_own_kinds_are_valid(manifest: dict[str, Any]) -> None:
     model = _model_of(manifest)
     if model is None:
-        assert manifest["kind"] in {"FlinkDeployment", "InferenceService"}, "validated by make check-manifests"
+        assert manifest["kind"] in OPERATORS_KINDS
         return
     assert list(problems(manifest, model, lambda name: getattr(models, name))) == []
 
@@ -69,7 +75,7 @@ def test_every_file_belongs_to_a_kustomization() -> None:
             named |= set(generated["files"])
         found = {file.name for file in folder.parent.iterdir() if file.is_file()} - {"kustomization.yaml"}
         assert {name for name in named if not name.startswith("..")} == found, folder
-    for overlay in ("crackgate", "kubeflow"):
+    for overlay in ("kubeflow", "profile"):
         (kustomization,) = load(MANIFESTS / "overlays" / overlay / "kustomization.yaml")
         assert {"../../base", "../../serving"} <= set(kustomization["resources"])
 
@@ -94,9 +100,52 @@ def test_containers_have_no_rights_and_bounded_resources(pod: Pod, container: di
         return
     assert context["readOnlyRootFilesystem"] is True
     for kind in ("requests", "limits"):
-        assert set(container["resources"][kind]) == {"cpu", "memory"}
+        assert set(container["resources"][kind]) == {"cpu", "memory", "ephemeral-storage"}
     if pod.owner.startswith(("Deployment", "StatefulSet")) or container["name"] == "beam-worker-pool":
         assert {"startupProbe", "livenessProbe"} <= set(container)
+
+
+@pytest.mark.parametrize("pod", [pytest.param(pod, id=pod.owner) for pod in PODS])
+def test_no_pod_can_fill_its_node(pod: Pod) -> None:
+    folders = [volume["emptyDir"] for volume in pod.spec.get("volumes", ()) if "emptyDir" in volume]
+    assert all("sizeLimit" in folder for folder in folders)
+    on_disk = sum(parse_quantity(folder["sizeLimit"]) for folder in folders if folder.get("medium") != "Memory")
+    # The kubelet counts both against the pod, and evicts it.
+    limits = [container.get("resources", {}).get("limits", {}) for container in pod.spec["containers"]]
+    assert not on_disk or on_disk < sum(parse_quantity(limit.get("ephemeral-storage", 0)) for limit in limits)
+
+
+def test_replicas_are_spread_over_nodes() -> None:
+    replicated = [name for name, found in of_kind("Deployment").items() if found["spec"]["replicas"] > 1]
+    assert replicated
+    owners = {f"Deployment {name}" for name in replicated}
+    for pod in PODS:
+        if pod.owner not in owners and "taskManager" not in pod.owner and "InferenceService" not in pod.owner:
+            continue
+        (constraint,) = pod.spec["topologySpreadConstraints"]
+        # A single node takes both.
+        assert (
+            constraint["topologyKey"] == "kubernetes.io/hostname"
+            and constraint["whenUnsatisfiable"] == "ScheduleAnyway"
+        )
+        if pod.owner in owners:
+            assert _selected(constraint["labelSelector"]["matchLabels"]) == [pod]
+
+
+@pytest.mark.parametrize(("address", "port"), [("169.254.20.10", 53), ("10.96.0.10", 53), ("fd00::a", 53)])
+def test_names_are_found_with_node_local_dns(address: str, port: int) -> None:
+    (rule,) = of_kind("NetworkPolicy")["crackgate-dns"]["spec"]["egress"]
+    networks = [ipaddress.ip_network(peer["ipBlock"]["cidr"]) for peer in rule["to"] if "ipBlock" in peer]
+    assert any(ipaddress.ip_address(address) in network for network in networks)
+    assert not any(ipaddress.ip_address("8.8.8.8") in network for network in networks)
+    assert {(found["protocol"], found["port"]) for found in rule["ports"]} >= {("UDP", port), ("TCP", port)}
+
+
+def test_names_are_found_on_openshift() -> None:
+    (rule,) = of_kind("NetworkPolicy")["crackgate-dns"]["spec"]["egress"]
+    (expression,) = rule["to"][0]["namespaceSelector"]["matchExpressions"]
+    assert set(expression["values"]) == {"kube-system", "openshift-dns"}
+    assert {("UDP", 5353), ("TCP", 5353)} <= {(port["protocol"], port["port"]) for port in rule["ports"]}
 
 
 @pytest.mark.parametrize(("pod", "container"), CONTAINERS)
@@ -157,12 +206,12 @@ def test_network_policies_name_pods_and_ports_that_exist() -> None:
                 assert all(_known_peer(peer) for peer in rule[peers]), name
                 named = {port["port"] for port in rule.get("ports", ()) if isinstance(port["port"], str)}
                 assert named <= _ports(selected), name
-    # Each pod that somebody has to reach is let in; the check of the volumes needs nobody.
+    # Each pod that somebody has to reach is let in.
     reachable = {
         policy["spec"]["podSelector"]["matchLabels"].get("app.kubernetes.io/name") for policy in policies.values()
     }
     for pod in PODS:
-        if pod.labels and "check" not in pod.owner:
+        if pod.labels and pod.owner not in UNREACHED:
             assert pod.labels["app.kubernetes.io/name"] in reachable, pod.owner
 
 
@@ -189,23 +238,28 @@ def test_the_project_s_containers_run_commands_that_exist(pod: Pod, container: d
     elif command == "python":
         assert arguments[0] == "-m" and importlib.util.find_spec(arguments[1]), pod.owner
     else:
-        assert command == "sh"
+        assert command in ("sh", "sleep")
 
 
 def test_workers_of_a_training_are_named_and_configured(monkeypatch: pytest.MonkeyPatch) -> None:
     job = of_kind("Job")["crackgate-training"]["spec"]
     pod = job["template"]["spec"]
-    (container,) = pod["containers"]
-    (text,) = (variable["value"] for variable in container["env"] if variable["name"] == "TF_CONFIG")
     service = of_kind("Service")[pod["subdomain"]]["spec"]
     assert service["clusterIP"] == "None" and service["publishNotReadyAddresses"]
-    for index in range(job["completions"]):
-        config = text.replace("$(INDEX)", str(index))
-        monkeypatch.setenv("TF_CONFIG", config)
-        check_tf_config()
-        hosts = json.loads(config)["cluster"]["worker"]
-        assert hosts[index] == f"crackgate-training-{index}.{pod['subdomain']}:{service['ports'][0]['port']}"
-    assert job["completions"] == job["parallelism"] == len(hosts)
+    hosts = _hosts_of_workers(pod, monkeypatch)
+    port = service["ports"][0]["port"]
+    assert hosts == [f"crackgate-training-{index}.{pod['subdomain']}:{port}" for index in range(job["completions"])]
+    assert job["completions"] == job["parallelism"]
+
+    train_job = of_kind("TrainJob")["crackgate-training"]
+    runtime = of_kind(train_job["spec"]["runtimeRef"]["kind"])[train_job["spec"]["runtimeRef"]["name"]]["spec"]
+    (workers,) = runtime["template"]["spec"]["replicatedJobs"]
+    hosts = _hosts_of_workers(workers["template"]["spec"]["template"]["spec"], monkeypatch)
+    # JobSet, which Kubeflow Trainer builds on, names pods so.
+    name = train_job["metadata"]["name"]
+    nodes = train_job["spec"]["trainer"]["numNodes"]
+    assert hosts == [f"{name}-{workers['name']}-0-{index}.{name}:{port}" for index in range(nodes)]
+    assert runtime["mlPolicy"]["numNodes"] == nodes
     assert load_config(MANIFESTS / "training" / "training.toml").data.classes
 
 
@@ -218,6 +272,17 @@ def test_kubeflow_s_tasks_are_told_of_what_is_there() -> None:
     assert secrets[options["mlmd_secret"]]["MLMD_HOST"] in of_kind("Service")
     (component,) = load(MANIFESTS / "images" / "kustomization.yaml")
     assert options["image"] in {f"{image['newName']}:{image['newTag']}" for image in component["images"]}
+
+
+def _hosts_of_workers(pod: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The workers that TF_CONFIG names; each of them finds itself in it."""
+    (container,) = pod["containers"]
+    (text,) = (variable["value"] for variable in container["env"] if variable["name"] == "TF_CONFIG")
+    hosts: list[str] = json.loads(text.replace("$(INDEX)", "0"))["cluster"]["worker"]
+    for index in range(len(hosts)):
+        monkeypatch.setenv("TF_CONFIG", text.replace("$(INDEX)", str(index)))
+        check_tf_config()
+    return hosts
 
 
 def _selected(labels: dict[str, str]) -> list[Pod]:
