@@ -15,6 +15,7 @@ from crackgate.config.document import say_value, write_document
 from crackgate.config.reference import read_sections
 from crackgate.gate.rules import gate_rules
 from crackgate.runs.workspace import Workspace
+from crackgate_cli.local_paths import LocalPathsTyper
 from crackgate_cli.options import EXIT_USAGE, ConfigOption, JsonOption, SetOption, WorkspaceOption, complain, fail
 from pipeline.preconditions import (
     check_keys,
@@ -24,7 +25,7 @@ from pipeline.preconditions import (
     find_positive_classes,
 )
 
-config_app = typer.Typer(no_args_is_help=True, help="Show, start or check a configuration, without a run.")
+config_app = LocalPathsTyper(no_args_is_help=True, help="Show, start or check a configuration, without a run.")
 
 
 @config_app.command()

@@ -17,6 +17,8 @@ from crackgate.gate.rules import Rule, gate_rules
 from crackgate.gate.wording import say_requirement
 from crackgate.plural import counted
 from crackgate.runs.log_file import silence_output
+from crackgate.storage.location import Location, below
+from crackgate.storage.object_store import StorageError
 from crackgate_cli.options import (
     EXIT_FAILED,
     EXIT_USAGE,
@@ -30,6 +32,7 @@ from crackgate_cli.options import (
     check_outside,
     chosen_model,
     console_on_a_copy_of,
+    data_location,
     fail,
 )
 from serving.export.errors import ConversionError, PhotographsError
@@ -48,7 +51,10 @@ _LONGEST_LIST = 5
 def export(
     to: Annotated[Runtime, typer.Option(help="What is to run the network.")],
     data: Annotated[
-        Path, typer.Option(help="Folder with one sub-folder of photographs per class; best some never trained on.")
+        str,
+        typer.Option(
+            metavar="DIR|URL", help="Folder with one sub-folder of photographs per class; best some never trained on."
+        ),
     ],
     output: Annotated[
         Path, typer.Option("--output", "-o", help="New or empty folder that receives the files and export.json.")
@@ -73,16 +79,17 @@ def export(
         card = read_card(folder)
         classes = card.classes
         check_empty(output)
-        check_outside(output, data, "where it would be taken for a class")
+        place = data_location(data)
+        check_outside(output, place, "where it would be taken for a class")
         rules = gate_rules(classes, card.positive_classes, settings.gate)
-        shares = _share_out(data, classes, settings)
+        shares = _share_out(place, classes, settings)
         output.mkdir(parents=True, exist_ok=True)
-        result = _export(folder, data, shares, to, settings)
+        result = _export(folder, place, shares, to, settings)
     except (ConfigError, NotAReleaseError) as error:
         fail(str(error), EXIT_USAGE)
     except PhotographsError as error:
         fail(f"--data: {error}", EXIT_USAGE)
-    except ConversionError as error:
+    except (ConversionError, StorageError) as error:
         fail(str(error), EXIT_FAILED)
     except OSError as error:
         fail(f"{error.filename!r}: {error.strerror}", EXIT_FAILED)
@@ -95,7 +102,7 @@ def export(
         raise typer.Exit(EXIT_REFUSED)
 
 
-def _share_out(data: Path, classes: list[str], settings: Config) -> "Shares":
+def _share_out(data: Location, classes: list[str], settings: Config) -> "Shares":
     from pipeline.preconditions import resolve_data_set
     from serving.export.photographs import share_out
 
@@ -112,13 +119,13 @@ def _share_out(data: Path, classes: list[str], settings: Config) -> "Shares":
     for label, name in enumerate(classes):
         if not counts[label]:
             raise ConfigError(
-                f"--data: {str(data / name)!r} holds one file: some are for calibrating, the others for judging; give "
-                "two or more, better some dozens"
+                f"--data: {str(below(data, name))!r} holds one file: some are for calibrating, the others for "
+                "judging; give two or more, better some dozens"
             )
     return shares
 
 
-def _export(folder: Path, data: Path, shares: "Shares", runtime: Runtime, settings: Config) -> "Export":
+def _export(folder: Path, data: Location, shares: "Shares", runtime: Runtime, settings: Config) -> "Export":
     with console_on_a_copy_of(2).status("starting TensorFlow ...") as status, silence_output():
         from serving.export import export as conversion
 

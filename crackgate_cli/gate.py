@@ -19,7 +19,10 @@ def gate(
             help="Folder of a SavedModel with serving_default and predict_images, or 'production' or 'staged'."
         ),
     ],
-    data: Annotated[Path, typer.Option(help="Folder with one sub-folder of images per class; all are test images.")],
+    data: Annotated[
+        str,
+        typer.Option(metavar="DIR|URL", help="Folder with one sub-folder of images per class; all are test images."),
+    ],
     workspace: WorkspaceOption = Path("workspace"),
     config: ConfigOption = None,
     assignments: SetOption = None,

@@ -10,6 +10,7 @@ from crackgate.contracts.card import NotAReleaseError, read_card
 from crackgate.contracts.engine_choice import EngineChoice
 from crackgate.plural import counted
 from crackgate.runs.log_file import silence_output
+from crackgate.storage.object_store import StorageError
 from crackgate.time_left import time_left
 from crackgate_cli.options import (
     EXIT_FAILED,
@@ -34,7 +35,7 @@ from serving.inspection import OVERLAP, usual_tile
 def inspect(
     photographs: Annotated[
         list[str],
-        typer.Argument(metavar="PHOTO|DIR|'PATTERN'...", help="Photographs, folders of them, quoted patterns."),
+        typer.Argument(metavar="PHOTO|DIR|'PATTERN'|URL...", help="Photographs, folders or prefixes, quoted patterns."),
     ],
     output: Annotated[
         Path, typer.Option("--output", "-o", help="New or empty folder that receives heat maps, tiles and measures.")
@@ -80,6 +81,8 @@ def inspect(
         failed = _inspect(folder, photographs, output, tile or usual_tile(card.scale), overlap, engine)
     except (NoSuchInputError, NotAReleaseError) as error:
         fail(str(error), EXIT_USAGE)
+    except StorageError as error:
+        fail(str(error), EXIT_FAILED)
     if failed:
         raise typer.Exit(EXIT_FAILED)
 

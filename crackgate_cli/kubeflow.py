@@ -11,6 +11,7 @@ from crackgate.config.kubeflow import SIGNING_FOLDER, below, check_path
 from crackgate.gate.rules import gate_rules
 from crackgate.runs.log_file import silence_output
 from crackgate.runs.workspace import Workspace, WorkspaceBusyError, WorkspaceMovedError, WorkspaceUnusableError
+from crackgate_cli.local_paths import LocalPathsTyper
 from crackgate_cli.options import (
     EXIT_FAILED,
     EXIT_USAGE,
@@ -19,13 +20,14 @@ from crackgate_cli.options import (
     ConfigOption,
     SetOption,
     WorkspaceOption,
+    data_location,
     fail,
     table_console,
 )
 from crackgate_cli.run_end import exit_with_verdict
 from pipeline.preconditions import check_own_code, check_weights, find_positive_classes, resolve_data_set
 
-kubeflow_app = typer.Typer(no_args_is_help=True, help="Run the pipeline on Kubeflow Pipelines v2.")
+kubeflow_app = LocalPathsTyper(no_args_is_help=True, help="Run the pipeline on Kubeflow Pipelines v2.")
 
 PipelineFile = Annotated[Path, typer.Argument(help="What 'crackgate kubeflow compile' wrote.")]
 
@@ -45,8 +47,11 @@ def compile_command(
     config: ConfigOption = None,
     assignments: SetOption = None,
     data: Annotated[
-        Path | None,
-        typer.Option(help="The images, seen from here: the classes are read from it where data.classes names none."),
+        str | None,
+        typer.Option(
+            metavar="DIR|URL",
+            help="The images, seen from here: the classes are read from it where data.classes names none.",
+        ),
     ] = None,
     output: Annotated[Path, typer.Option("--output", "-o", help="The file to write, YAML.")] = Path("pipeline.yaml"),
     cache: CacheOption = True,
@@ -187,9 +192,9 @@ def _check_signing(config: Config) -> None:
         )
 
 
-def _classes(config: Config, data: Path | None) -> list[str]:
+def _classes(config: Config, data: str | None) -> list[str]:
     if data is not None:
-        classes = resolve_data_set(data.resolve(), config).classes
+        classes = resolve_data_set(data_location(data), config).classes
     elif config.data.classes:
         classes = list(dict.fromkeys(config.data.class_of_folder.values()))
     else:

@@ -15,6 +15,7 @@ from crackgate_cli.export import export
 from crackgate_cli.gate import gate
 from crackgate_cli.inspect import inspect
 from crackgate_cli.kubeflow import kubeflow_app
+from crackgate_cli.local_paths import LocalPathsTyper
 from crackgate_cli.options import GATE_EXIT_CODES, RUN_EXIT_CODES
 from crackgate_cli.predict import predict
 from crackgate_cli.prune import prune
@@ -27,7 +28,7 @@ from crackgate_cli.train_worker import train_worker
 from crackgate_cli.verify import verify
 from crackgate_cli.versions import versions
 
-app = typer.Typer(
+app = LocalPathsTyper(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,

@@ -11,6 +11,7 @@ from rich.markup import escape
 from crackgate.contracts.engine_choice import EngineChoice
 from crackgate.lasting_stream import LastingStream
 from crackgate.runs.workspace import Workspace
+from crackgate.storage.location import Location, is_url, parse_location
 
 if TYPE_CHECKING:
     from crackgate.releases.signatures import PublicKey
@@ -86,15 +87,23 @@ def tell(message: str) -> None:
     Console(stderr=True).print(escape(message), highlight=False, soft_wrap=True)
 
 
+def data_location(data: str, option: str = "--data") -> Location:
+    """The absolute path or the URL that an option gives; ends the command for a URL that no client reads."""
+    try:
+        return parse_location(data)
+    except ValueError as error:
+        fail(f"{option}: received {data!r}; {error}", EXIT_USAGE)
+
+
 def check_empty(output: Path) -> None:
     """Ends the command where its output is neither new nor an empty folder."""
     if output.exists() and (not output.is_dir() or any(output.iterdir())):
         fail(f"--output: {str(output)!r} is not an empty folder: choose another one, or remove it", EXIT_USAGE)
 
 
-def check_outside(output: Path, folder: Path, reason: str) -> None:
+def check_outside(output: Path, folder: Location, reason: str) -> None:
     """Ends the command where its output lies in a folder that it reads; `reason` says what would happen."""
-    if output.resolve().is_relative_to(folder.resolve()):
+    if not is_url(folder) and output.resolve().is_relative_to(Path(folder).resolve()):
         fail(f"--output: {str(output)!r} lies in {str(folder)!r}, {reason}: choose a folder outside", EXIT_USAGE)
 
 

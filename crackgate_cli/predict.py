@@ -15,6 +15,7 @@ from crackgate.contracts.card import NotAReleaseError, ReleaseCard, read_card
 from crackgate.contracts.engine_choice import EngineChoice
 from crackgate.contracts.positive_names import say_rule
 from crackgate.runs.log_file import silence_output
+from crackgate.storage.object_store import StorageError
 from crackgate_cli.options import (
     EXIT_FAILED,
     EXIT_USAGE,
@@ -44,7 +45,10 @@ _ROWS_BETWEEN_UPDATES = 64
 
 def predict(
     images: Annotated[
-        list[str], typer.Argument(metavar="IMAGE|DIR|'PATTERN'...", help="Images, folders of them, quoted patterns.")
+        list[str],
+        typer.Argument(
+            metavar="IMAGE|DIR|'PATTERN'|URL...", help="Images, folders or prefixes of them, quoted patterns."
+        ),
     ],
     workspace: WorkspaceOption = Path("workspace"),
     model: ModelOption = None,
@@ -94,6 +98,8 @@ def predict(
             counts = _predict_here(folder, card, images, output, kind, engine)
     except (NoSuchInputError, UnknownFormatError, UnknownLabelError, NotAReleaseError, ConfigError) as error:
         fail(str(error), EXIT_USAGE)
+    except StorageError as error:
+        fail(str(error), EXIT_FAILED)
     tell(counts.in_words(card.classes, card.positive_classes))
     found = [f"{counts.labels[label]} of {label!r}" for label in sorted(failing.labels) if counts.labels.get(label)]
     if failing.unfamiliar and counts.unfamiliar:

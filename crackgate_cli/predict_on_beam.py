@@ -6,6 +6,7 @@ from pathlib import Path
 from crackgate.config.beam import BeamOptions
 from crackgate.contracts.engine_choice import EngineChoice
 from crackgate.runs.log_file import silence_output
+from crackgate.storage.location import is_url
 from crackgate_cli.options import console_on_a_copy_of, note
 from pipeline.beam_profiles import beam_pipeline_args, check_cluster
 from serving.batch.counts import PredictionCounts
@@ -19,7 +20,7 @@ def predict_on_beam(
 
     Raises ConfigError if the Beam cluster does not answer.
     """
-    arguments = [os.path.abspath(image) for image in images]
+    arguments = [image if is_url(image) else os.path.abspath(image) for image in images]
     folders = [model.resolve(), output.resolve(), *(path for path in map(Path, arguments) if path.exists())]
     for warning in check_cluster(options, folders):
         note(warning)

@@ -6,19 +6,25 @@ from typing import Annotated
 
 import typer
 
-from crackgate_cli.options import CacheOption, ConfigOption, SetOption, VerboseOption, WorkspaceOption
+from crackgate.storage.location import looks_like_url
+from crackgate_cli.options import CacheOption, ConfigOption, SetOption, VerboseOption, WorkspaceOption, data_location
 from crackgate_cli.run_end import run_and_exit
 
 
 def run(
-    data: Annotated[Path, typer.Option(help="Folder with one sub-folder of images per class.")],
+    data: Annotated[
+        str,
+        typer.Option(
+            metavar="DIR|URL", help="Folder with one sub-folder of images per class, or s3://, gs:// or az://."
+        ),
+    ],
     workspace: WorkspaceOption = Path("workspace"),
     config: ConfigOption = None,
     assignments: SetOption = None,
     labels: Annotated[
-        Path | None,
+        str | None,
         typer.Option(
-            metavar="FILE",
+            metavar="FILE|URL",
             help="A CSV file with the columns path and label, and split and group where you have them. Without it, the "
             "folders name the classes.",
         ),
@@ -40,7 +46,8 @@ def run(
     from pipeline.run import run_pipeline
 
     if labels is not None:
-        assignments = [*(assignments or []), f"data.labels={json.dumps(str(labels.absolute()))}"]
+        table = data_location(labels, "--labels") if looks_like_url(labels) else Path(labels).absolute()
+        assignments = [*(assignments or []), f"data.labels={json.dumps(str(table))}"]
     if group_by is not None:
         assignments = [*(assignments or []), f"data.group_by={json.dumps(group_by)}"]
     run_and_exit(run_pipeline, data, workspace, config, assignments, cache, verbose, name, tag)

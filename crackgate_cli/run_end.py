@@ -13,14 +13,14 @@ from crackgate.runs.next_steps import next_steps
 from crackgate.runs.notes import NotesError, name_run
 from crackgate.runs.summary import SUMMARY_FILE, Summary
 from crackgate.runs.workspace import Workspace, WorkspaceBusyError, WorkspaceMovedError, WorkspaceUnusableError
-from crackgate_cli.options import EXIT_FAILED, EXIT_USAGE, console_on_a_copy_of, fail
+from crackgate_cli.options import EXIT_FAILED, EXIT_USAGE, console_on_a_copy_of, data_location, fail
 from crackgate_cli.tables.summary import print_summary
 from pipeline.request import RunRequest
 
 
 def run_and_exit(
     make: Callable[[RunRequest], Summary],
-    data: Path,
+    data: str,
     workspace: Path,
     config: Path | None,
     assignments: list[str] | None,
@@ -35,7 +35,7 @@ def run_and_exit(
         settings = load_config(config, assignments)
         notes = name_run(name, tags or [])
         began = psutil.Process().create_time()
-        summary = make(RunRequest(console, data.resolve(), settings, place, cache, verbose, notes, began))
+        summary = make(RunRequest(console, data_location(data), settings, place, cache, verbose, notes, began))
     except (ConfigError, NotesError, WorkspaceMovedError, WorkspaceUnusableError) as error:
         fail(str(error), EXIT_USAGE)
     except WorkspaceBusyError as error:

@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 import typer
 
 from crackgate_cli.history import RunArgument, find_run, history_of
+from crackgate_cli.local_paths import LocalPathsTyper
 from crackgate_cli.options import EXIT_FAILED, EXIT_USAGE, JsonOption, WorkspaceOption, fail, table_console
 
 if TYPE_CHECKING:
     from crackgate.runs.history import History
 
-runs_app = typer.Typer(invoke_without_command=True)
+runs_app = LocalPathsTyper(invoke_without_command=True)
 
 
 @runs_app.callback()

@@ -2,7 +2,6 @@
 
 import socket
 from collections.abc import Iterable, Sequence
-from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,7 +10,8 @@ import psutil
 from crackgate.config.beam import BeamOptions
 from crackgate.config.configuration import ConfigError
 from crackgate.control_groups import usable_cores, usable_memory
-from crackgate.images.image_folder import find_files
+from crackgate.data_set.file_tree import read_tree
+from crackgate.storage.location import Location, is_url
 
 if TYPE_CHECKING:
     from tfx.dsl.components.base.base_component import BaseComponent
@@ -43,7 +43,7 @@ def beam_pipeline_args(options: BeamOptions) -> list[str]:
     return [*arguments, "--sdk_container_image=unused", *options.args]
 
 
-def count_reader_processes(options: BeamOptions, data: Path) -> int:
+def count_reader_processes(options: BeamOptions, data: Location) -> int:
     """Returns the number of reader processes: one per further core, if this process reads many images itself."""
     if options.profile == "flink" or not _has_images(data, _READERS_FROM):
         return 0
@@ -57,7 +57,7 @@ def add_component_args(components: Iterable["BaseComponent"], options: BeamOptio
             component.with_beam_pipeline_args(list(arguments))
 
 
-def check_cluster(options: BeamOptions, folders: Sequence[Path]) -> list[str]:
+def check_cluster(options: BeamOptions, folders: Sequence[Location]) -> list[str]:
     """Returns warnings, a sentence each, about what would fail on a cluster later; none for the local profiles.
 
     The workers have to see `folders`, absolute paths. ConfigError means that no Beam job server answers at
@@ -72,7 +72,7 @@ def check_cluster(options: BeamOptions, folders: Sequence[Path]) -> list[str]:
         f"{folder} is on a local disk ({kind}), and the workers of {options.job_endpoint} read and write there, too: "
         "it has to be storage that they share under the same path, such as NFS"
         for folder in folders
-        if (kind := _file_system(folder)) in _LOCAL_FILE_SYSTEMS
+        if not is_url(folder) and (kind := _file_system(Path(folder))) in _LOCAL_FILE_SYSTEMS
     ]
 
 
@@ -100,9 +100,8 @@ def _flink(options: BeamOptions) -> list[str]:
     ]
 
 
-def _has_images(data: Path, least: int) -> bool:
-    """Tells whether there are `least` images, and counts no further."""
-    return data.is_dir() and sum(1 for _ in islice(find_files(data), least)) == least
+def _has_images(data: Location, least: int) -> bool:
+    return (is_url(data) or Path(data).is_dir()) and len(read_tree(data).images) >= least
 
 
 def _ask_job_server(endpoint: str) -> None:

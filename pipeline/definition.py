@@ -34,6 +34,7 @@ from crackgate.contracts.stored_example import (
 from crackgate.model.positive_classes import resolve_positive_classes
 from crackgate.own_code import digest_own
 from crackgate.source_digest import code_digest
+from crackgate.storage.location import Location
 from pipeline.beam_profiles import add_component_args, beam_pipeline_args
 from pipeline.eval_config import EXTRACTION_MODULE, build_eval_config
 
@@ -44,7 +45,7 @@ BASELINE_FOLDER = Path("BaselineResolver") / "model"
 
 
 def create_pipeline(
-    data: Path,
+    data: Location,
     classes: list[str],
     config: Config,
     pipeline_root: Path,
@@ -64,7 +65,8 @@ def create_pipeline(
     6. ServingCheck sends the exported model serving's requests, in a process that has only TensorFlow.
     7. Pusher releases a model that both bless into the serving directory.
 
-    All paths are absolute. `serving_dir` receives `<version>/`; `trainer_work_dir` keeps checkpoints between attempts.
+    All paths are absolute; `data` may be a URL, too. `serving_dir` receives `<version>/`; `trainer_work_dir` keeps
+    checkpoints between attempts.
     `classes` are the class folders in label order, and replace `config.data.classes`. With `enable_cache`, a component
     may take over the outputs of an earlier, identical execution.
     """

@@ -7,6 +7,7 @@ from crackgate.contracts.card import CardError, ClassifierCard, find_card
 from crackgate.contracts.class_names import compose
 from crackgate.contracts.positive_names import PositiveClasses
 from crackgate.data_set.class_setting import class_setting
+from crackgate.data_set.file_tree import listed_once
 from crackgate.gate.rules import gate_rules
 from crackgate.model.graph_operations import ForbiddenOperationError, check_operations
 from crackgate.model.saved_graph import read_saved_model
@@ -22,6 +23,7 @@ from pipeline.run_record import record_run
 _SIGNATURES = ("serving_default", "predict_images")
 
 
+@listed_once()
 def judge_model(request: RunRequest, model: Path) -> Summary:
     """Judges a SavedModel with our two signatures by all images in the data folder.
 

@@ -15,17 +15,19 @@ from crackgate.data_set.sequences import describe_sequences
 from crackgate.model.positive_classes import resolve_positive_classes
 from crackgate.own_code import OwnCodeError, digest_own, is_own
 from crackgate.releases import UntrustedVersionError, check_trusted, find_other_classes
+from crackgate.storage.location import Location, is_url
+from crackgate.storage.object_store import StorageError
 
 if TYPE_CHECKING:
     from crackgate.releases.signatures import PublicKey
 
 
-def resolve_data_set(data: Path, config: Config) -> DataSet:
+def resolve_data_set(data: Location, config: Config) -> DataSet:
     """Returns the images of `data` with their classes in label order; its notes hold the warnings, too.
 
-    Raises ConfigError if `data` is no folder, or does not say what is to be learnt.
+    Raises ConfigError if `data` is no folder, cannot be listed, or does not say what is to be learnt.
     """
-    if not data.is_dir():
+    if not is_url(data) and not Path(data).is_dir():
         raise ConfigError(f"--data: received {str(data)!r}, which is no folder; give one with a sub-folder per class")
     if not str(data).isprintable():
         raise ConfigError(f"--data: received {str(data)!r}; TFX needs a path of printable UTF-8: rename or link it")
@@ -37,6 +39,10 @@ def resolve_data_set(data: Path, config: Config) -> DataSet:
         raise ConfigError(f"--data {str(data)!r}: {error}") from None
     except OSError as error:
         raise ConfigError(f"--data: cannot list {str(data)!r}: {error.strerror}") from None
+    except StorageError as error:
+        raise ConfigError(f"--data: {error}") from None
+    if is_url(data) and not found.images and not found.ignored:
+        raise ConfigError(f"--data: received {data!r}, and no object has this prefix: correct it")
     if not options.group_by and not any(image.group for image in found.images):
         warnings += describe_sequences(found.images)
     return replace(found, notes=[*found.notes, *warnings])

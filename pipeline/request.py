@@ -3,19 +3,19 @@
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from rich.console import Console
 
 from crackgate.config.configuration import Config
 from crackgate.runs.notes import RunNotes
 from crackgate.runs.workspace import Workspace
+from crackgate.storage.location import Location
 from pipeline.progress import print_warning
 
 
 @dataclass(frozen=True)
 class RunRequest:
-    """A run that is to be made from an image folder, `data`, an absolute path.
+    """A run that is to be made from an image folder, `data`: an absolute path, or a URL.
 
     `console` is not standard output itself, which is redirected to the log file during the run. With `enable_cache`,
     components may take over outputs of earlier runs. With `verbose`, the terminal shows every log line. `notes` are the
@@ -23,7 +23,7 @@ class RunRequest:
     """
 
     console: Console
-    data: Path
+    data: Location
     config: Config
     workspace: Workspace
     enable_cache: bool = True

@@ -6,6 +6,7 @@ from components.image_example_gen.reader_processes import reader_processes
 from crackgate.config.configuration import ConfigError
 from crackgate.contracts.account import NOT_IN_CLASS_FOLDER, AccountRow
 from crackgate.data_set.data_set import DataSet
+from crackgate.data_set.file_tree import listed_once
 from crackgate.gate.rules import gate_rules
 from crackgate.images.image_folder import readable_path
 from crackgate.runs.conclusion import conclude
@@ -25,6 +26,7 @@ from pipeline.request import RunRequest
 from pipeline.run_record import record_run
 
 
+@listed_once()
 def run_pipeline(request: RunRequest) -> Summary:
     """Runs the pipeline, shows its progress and writes the summary and the report to `runs/<run id>/`.
 

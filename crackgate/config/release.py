@@ -4,21 +4,21 @@ from typing import Annotated, Any
 
 from pydantic import Field, field_validator
 
-from crackgate.config.section import Section
+from crackgate.config.section import FilePath, Section
 
 
 class ReleaseOptions(Section):
     """The release of a model that passed the gate."""
 
     signing_key: Annotated[
-        str,
+        FilePath,
         Field(
             description="file of an Ed25519 private key (PEM, no passphrase), or env:NAME for the environment variable "
             "that holds one; empty: releases are not signed"
         ),
     ] = ""
     public_key: Annotated[
-        str,
+        FilePath,
         Field(
             description="file of the Ed25519 public key (PEM) that must have signed the versions that a run uses, and "
             "its own; empty: release.pub of the serving directory, if it is there"

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field, field_validator
 
 from crackgate.config.backbone_names import check_backbone_name
-from crackgate.config.section import Section
+from crackgate.config.section import FilePath, Section
 from crackgate.own_code import check_form, is_own
 
 Imbalance = Literal["class_weights", "balanced_sampling", "none"]
@@ -26,7 +26,7 @@ class TrainOptions(Section):
         ),
     ] = "efficientnet-lite0"
     weights: Annotated[
-        str,
+        FilePath,
         Field(
             description="'imagenet', 'none' (random), or the path of a weights file of the backbone; a model of your "
             "own keeps the weights that its function gave it, unless this is a file"

@@ -2,6 +2,8 @@
 
 import os
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from crackgate.data_set.ignored_files import SYSTEM_FILES, is_system_folder, kind_of_ignored
@@ -36,13 +38,37 @@ class FileTree:
         return Counter(map(folders_of, self.images))
 
 
+# What `listed_once` keeps, by the text of the location; None outside its blocks.
+_listed: dict[str, FileTree] | None = None
+
+
 def folders_of(path: str) -> Folders:
     """The folders of a path, outermost first."""
     return tuple(path.split(os.sep)[:-1])
 
 
+@contextmanager
+def listed_once() -> Iterator[None]:
+    """Within the block this process lists a data folder once: what was checked is what is read, and reported."""
+    global _listed
+    before, _listed = _listed, {}
+    try:
+        yield
+    finally:
+        _listed = before
+
+
 def read_tree(folder: Location) -> FileTree:
     """Lists the data folder, and enters no folder that crackgate has written; raises what `walk_folders` does."""
+    if _listed is None:
+        return _read(folder)
+    name = str(folder)
+    if name not in _listed:
+        _listed[name] = _read(folder)
+    return _listed[name]
+
+
+def _read(folder: Location) -> FileTree:
     tree = FileTree()
     for listed in walk_folders(folder):
         if is_own_folder(frozenset((*listed.files, *listed.folders))):

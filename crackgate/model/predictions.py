@@ -6,13 +6,13 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from crackgate.contracts.answer import Answer
 from crackgate.control_groups import usable_cores
-from crackgate.images.image_folder import read_regular_file, readable_path
+from crackgate.images.image_folder import read_source, readable_path
 from crackgate.images.rejection import RejectedImageError
+from crackgate.storage.location import Location
 
 if TYPE_CHECKING:
     from crackgate.model.released_model import ReleasedModel
@@ -27,16 +27,19 @@ class PredictionRow:
     """The answer for one file, with an error where the file is unusable or a score is no number.
 
     Attributes:
-        image: The file's path as it was found; bytes of it that are no UTF-8 are written as "\\xff".
+        image: The file's path or URL as it was found; bytes of it that are no UTF-8 are written as "\\xff".
     """
 
     image: str
     answer: Answer
 
 
-def predict(model: "ReleasedModel", files: Iterable[Path]) -> Iterator[PredictionRow]:
-    """Scores files in the given order, some dozens at a time; rows come out as soon as their batch is scored."""
-    batch: list[tuple[Path, bytes | str]] = []
+def predict(model: "ReleasedModel", files: Iterable[Location]) -> Iterator[PredictionRow]:
+    """Scores files in the given order, some dozens at a time; rows come out as soon as their batch is scored.
+
+    Raises StorageError where the store of the images cannot be used any longer.
+    """
+    batch: list[tuple[Location, bytes | str]] = []
     size = 0
     for file, content in _read_ahead(files, model.limits.max_bytes):
         batch.append((file, content))
@@ -47,10 +50,10 @@ def predict(model: "ReleasedModel", files: Iterable[Path]) -> Iterator[Predictio
     yield from _score(model, batch)
 
 
-def _read_ahead(files: Iterable[Path], max_bytes: int) -> Iterator[tuple[Path, bytes | str]]:
+def _read_ahead(files: Iterable[Location], max_bytes: int) -> Iterator[tuple[Location, bytes | str]]:
     """The files' contents, or why they cannot be read, in order; some are read while the model is busy."""
     workers = usable_cores()
-    waiting: deque[tuple[Path, Future[bytes | str]]] = deque()
+    waiting: deque[tuple[Location, Future[bytes | str]]] = deque()
     with ThreadPoolExecutor(workers, thread_name_prefix="reading") as pool:
         for file in files:
             waiting.append((file, pool.submit(_read, file, max_bytes)))
@@ -62,16 +65,16 @@ def _read_ahead(files: Iterable[Path], max_bytes: int) -> Iterator[tuple[Path, b
             yield first, content.result()
 
 
-def _read(file: Path, max_bytes: int) -> bytes | str:
+def _read(file: Location, max_bytes: int) -> bytes | str:
     try:
-        return read_regular_file(str(file), max_bytes)
+        return read_source(file, max_bytes)
     except RejectedImageError as rejection:
         return str(rejection)
     except OSError as error:
         return f"unreadable: {error.strerror}"
 
 
-def _score(model: "ReleasedModel", batch: list[tuple[Path, bytes | str]]) -> Iterator[PredictionRow]:
+def _score(model: "ReleasedModel", batch: list[tuple[Location, bytes | str]]) -> Iterator[PredictionRow]:
     answers = iter(model.answer([content for _, content in batch if isinstance(content, bytes)]))
     for file, content in batch:
         answer = model.failure(content) if isinstance(content, str) else next(answers)

@@ -24,7 +24,7 @@ def write_label_list(summary: Summary, options: DataOptions, file: Path) -> int:
         WrongQuestionError: The data folder is not what it was.
         OSError: The data folder cannot be listed, or the file not written.
     """
-    data_set = find_data_set(Path(summary.data), options)
+    data_set = find_data_set(summary.data, options)
     checks = _checks(summary)
     rows = [(checks.get(readable_path(os.fsencode(image.path)), ""), image) for image in _listed(data_set)]
     places = {path: place for place, path in enumerate(checks)}

@@ -21,6 +21,7 @@ from crackgate.contracts.serving_findings import ServingFindings
 from crackgate.contracts.threshold_findings import ThresholdFindings
 from crackgate.contracts.training_images import TrainingImages
 from crackgate.contracts.verdict import EXIT_CODES, Verdict
+from crackgate.storage.location import Location
 
 SUMMARY_FILE = "summary.json"
 
@@ -132,7 +133,7 @@ class Summary(BaseModel):
 
 def begin_summary(
     run_id: str,
-    data: Path,
+    data: Location,
     classes: list[str],
     positive: PositiveClasses,
     config: Config,

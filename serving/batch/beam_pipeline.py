@@ -109,4 +109,4 @@ class _Handler(ModelHandler[bytes, PredictionRow, ReleasedModel]):
         self, batch: Sequence[bytes], model: ReleasedModel, inference_args: dict[str, Any] | None = None
     ) -> Iterable[PredictionRow]:
         del inference_args
-        return predict(model, map(Path, map(os.fsdecode, batch)))
+        return predict(model, map(os.fsdecode, batch))

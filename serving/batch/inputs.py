@@ -7,6 +7,8 @@ from pathlib import Path
 
 from crackgate.atomic_files import is_partial_of
 from crackgate.images.image_folder import find_files
+from crackgate.storage.location import Location, below, is_url, parse_location
+from crackgate.storage.object_store import StorageError, list_objects
 
 
 class NoSuchInputError(ValueError):
@@ -14,13 +16,18 @@ class NoSuchInputError(ValueError):
 
 
 def check_inputs(arguments: Iterable[str], output: Path | None = None) -> None:
-    """Raises NoSuchInputError for arguments that stand for no file, and names them all; see `find_images`."""
-    missing, empty = [], []
+    """Raises NoSuchInputError for arguments that stand for no file, and names them all; see `find_images`.
+
+    So it does for a store that cannot be used.
+    """
+    missing: list[str] = []
+    empty: list[str] = []
+    without_objects: list[str] = []
     for argument in arguments:
-        if not os.path.lexists(argument) and not _matches(argument):
+        if not is_url(argument) and not os.path.lexists(argument) and not _matches(argument):
             missing.append(argument)
         elif next(find_images([argument], output), None) is None:
-            empty.append(argument)
+            (without_objects if is_url(argument) else empty).append(argument)
     problems = []
     if missing:
         problems.append(
@@ -31,36 +38,55 @@ def check_inputs(arguments: Iterable[str], output: Path | None = None) -> None:
         problems.append(
             f"there is no file to read in {', '.join(map(repr, empty))}: give a folder with images; is it mounted?"
         )
+    if without_objects:
+        problems.append(
+            f"no object has the prefix {', '.join(map(repr, without_objects))}: correct it; patterns are for paths "
+            "alone"
+        )
     if problems:
         raise NoSuchInputError("; ".join(problems))
 
 
-def find_images(arguments: Iterable[str], output: Path | None = None) -> Iterator[Path]:
-    """Yields the files that arguments stand for: argument by argument, and sorted by path for each.
+def find_images(arguments: Iterable[str], output: Path | None = None) -> Iterator[Location]:
+    """Yields the files and objects that arguments stand for: argument by argument, and sorted by path for each.
 
     Args:
         arguments: Files, folders and patterns in the shell's manner, with ** for any folders. A folder, and one that a
             pattern without ** matches, stands for every file below it. Of a folder, never all paths are held at once.
-            A file of that literal name makes it no pattern.
+            A file of that literal name makes it no pattern. A URL stands for its object, or for every one below it.
         output: File or folder that receives the results, or a link to it; it is left out, with all below it.
+
+    Raises NoSuchInputError for a store that cannot be used.
     """
     places = set() if output is None else {output.parent.resolve() / output.name, output.resolve()}
     for file in _find_all(arguments):
-        if not any(_is_output(file, place) for place in places):
+        if isinstance(file, str) or not any(_is_output(file, place) for place in places):
             yield file
 
 
-def _find_all(arguments: Iterable[str]) -> Iterator[Path]:
+def _find_all(arguments: Iterable[str]) -> Iterator[Location]:
     for argument in arguments:
-        if os.path.lexists(argument) or not glob.has_magic(argument):
+        if is_url(argument):
+            yield from _find_objects(argument)
+        elif os.path.lexists(argument) or not glob.has_magic(argument):
             yield from _expand(Path(argument))
-            continue
-        recursive = "**" in argument
-        # The file system's own order differs from machine to machine.
-        for match in sorted(glob.iglob(argument, recursive=True)):
-            # Below ** its files are matched by themselves.
-            if not (recursive and os.path.isdir(match)):
-                yield from _expand(Path(match))
+        else:
+            recursive = "**" in argument
+            # The file system's own order differs from machine to machine.
+            for match in sorted(glob.iglob(argument, recursive=True)):
+                # Below ** its files are matched by themselves.
+                if not (recursive and os.path.isdir(match)):
+                    yield from _expand(Path(match))
+
+
+def _find_objects(argument: str) -> Iterator[Location]:
+    try:
+        url = str(parse_location(argument))
+        yield from (below(url, found.path) if found.path else url for found in list_objects(url))
+    except ValueError as error:
+        raise NoSuchInputError(f"received {argument!r}; {error}") from None
+    except StorageError as error:
+        raise NoSuchInputError(str(error)) from None
 
 
 def _matches(argument: str) -> bool:

@@ -14,6 +14,7 @@ from crackgate.model.outputs import as_outputs, distance, network_function
 from crackgate.model.released_model import ReleasedModel, load_released_model
 from crackgate.model.training_digests import read_training_digests
 from crackgate.plural import counted
+from crackgate.storage.location import Location
 from serving.export.comparison import MeasuredNetwork, Score, compare_networks
 from serving.export.errors import ConversionError, PhotographsError
 from serving.export.interface import Files, Run
@@ -56,7 +57,7 @@ class Export:
 
 def export(
     folder: Path,
-    data: Path,
+    data: Location,
     shares: Shares,
     runtime: Runtime,
     gate: GateOptions,

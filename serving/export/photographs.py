@@ -3,13 +3,13 @@
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from crackgate.contracts import stored_example
 from crackgate.data_set.data_set import ListedImage
+from crackgate.storage.location import Location, below
 
 if TYPE_CHECKING:
     from crackgate.contracts.image_limits import ImageLimits
@@ -85,7 +85,11 @@ def share_out(images: Sequence[ListedImage], classes: Sequence[str]) -> Shares:
 
 
 def read_photographs(
-    folder: Path, files: Sequence[LabelledFile], loaded: Any, limits: "ImageLimits", trained_on: frozenset[int] | None
+    folder: Location,
+    files: Sequence[LabelledFile],
+    loaded: Any,
+    limits: "ImageLimits",
+    trained_on: frozenset[int] | None,
 ) -> Iterator[Chunk]:
     """Reads files, a few dozens at a time, as batch scoring does: as ingest would have stored them.
 
@@ -98,7 +102,7 @@ def read_photographs(
 
     for first in range(0, len(files), _CHUNK):
         chunk = files[first : first + _CHUNK]
-        found = [_read(folder / file.path, limits) for file in chunk]
+        found = [_read(below(folder, file.path), limits) for file in chunk]
         pixels, errors = loaded.decode(tf.constant([encoded for encoded, _, _ in found]))
         # The model refuses images out of its scale.
         faults = [fault or error.decode() for (_, _, fault), error in zip(found, errors.numpy(), strict=True)]
@@ -111,15 +115,15 @@ def read_photographs(
         )
 
 
-def _read(file: Path, limits: "ImageLimits") -> tuple[bytes, int | None, str]:
+def _read(file: Location, limits: "ImageLimits") -> tuple[bytes, int | None, str]:
     """The bytes to decode, the digest of the picture's descriptor, and why there are neither, or ""."""
     from crackgate.images.copies.descriptor import describe
     from crackgate.images.image_file import canonical_image
-    from crackgate.images.image_folder import read_regular_file
+    from crackgate.images.image_folder import read_source
     from crackgate.images.rejection import RejectedImageError
 
     try:
-        image = canonical_image(read_regular_file(os.fspath(file), limits.max_bytes), limits)
+        image = canonical_image(read_source(file, limits.max_bytes), limits)
     except RejectedImageError as rejection:
         return b"", None, str(rejection)
     except OSError as error:

@@ -11,6 +11,7 @@ from crackgate.images.image_folder import readable_path
 from crackgate.images.rejection import RejectedImageError
 from crackgate.model.released_model import ReleasedModel
 from crackgate.pages.templates import show
+from crackgate.storage.location import Location
 from serving.inspection.grid import Grid, lay_grid
 from serving.inspection.inspection import Inspection, InspectionSettings
 from serving.inspection.measures import Measures, TileScores, measure
@@ -29,7 +30,7 @@ class Inspector:
         self._model, self._threshold = model, model.threshold
         self.settings = InspectionSettings(model.version, model.positive_classes, model.threshold, tile, overlap)
 
-    def inspect(self, files: Iterable[Path], output: Path) -> Iterator[Inspection]:
+    def inspect(self, files: Iterable[Location], output: Path) -> Iterator[Inspection]:
         """Inspects photographs; reports those that cannot be read, and goes on.
 
         Each gets a folder below `output` with `tiles.csv`, `tiles.geojson`, and the files of `write_pictures`.
@@ -47,7 +48,7 @@ class Inspector:
             tiles, grid = self.score(pixels)
             measures = measure(tiles.scores, self._threshold, tiles.unfamiliarity)
             # Numbered: two photographs of one name are two photographs.
-            folder = output / f"{number:06d}-{_safe(file.stem)}"
+            folder = output / f"{number:06d}-{_safe(Path(file).stem)}"
             self._write(folder, pixels, tiles, grid, measures, name)
             yield Inspection(
                 name,

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -12,7 +11,8 @@ from crackgate.contracts.image_limits import ImageLimits
 from crackgate.images import exif
 from crackgate.images.geotag import Geotag, UnusableGeotagError, read_geotag
 from crackgate.images.image_file import viewer_image
-from crackgate.images.image_folder import read_regular_file
+from crackgate.images.image_folder import read_source
+from crackgate.storage.location import Location
 from serving.inspection.grid import Grid
 
 # The largest sensors of today have 200 megapixels; a decoded pixel takes 3 bytes, and 4 more while it is scaled.
@@ -35,7 +35,7 @@ class Photograph(NamedTuple):
     geotag_error: str
 
 
-def read_photograph(file: Path, ingest: ImageLimits) -> Photograph:
+def read_photograph(file: Location, ingest: ImageLimits) -> Photograph:
     """Decodes a photograph as its EXIF orientation says.
 
     Images that ingest took, with its own limits, are read, too.
@@ -45,7 +45,7 @@ def read_photograph(file: Path, ingest: ImageLimits) -> Photograph:
         OSError: It cannot be read.
     """
     limits = _LIMITS.widened(ingest)
-    data = read_regular_file(str(file), limits.max_bytes)
+    data = read_source(file, limits.max_bytes)
     with _pillow_allows(limits.max_pixels):
         pixels, image = viewer_image(data, limits)
     try:

@@ -1,0 +1,36 @@
+"""Options and arguments that take a path of this machine: a URL is refused before anything starts."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import typer
+from typer.core import TyperCommand
+
+from crackgate.storage.location import looks_like_url
+from crackgate_cli.options import EXIT_USAGE, fail
+
+
+class LocalPathsCommand(TyperCommand):
+    """A command whose parameters of the type `Path` refuse URLs, of which `Path` would make other names."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Ends the command for a URL in place of a path."""
+        for parameter in self.params:
+            value = ctx.params.get(parameter.name)
+            if isinstance(value, Path) and looks_like_url(value):
+                fail(
+                    f"{parameter.opts[0]}: received {str(value)!r}; allowed is a path: crackgate replaces whole "
+                    "folders and locks files, which no object store can, and reads photographs alone from buckets. "
+                    "Give a path, and copy to or from the bucket by its own tool",
+                    EXIT_USAGE,
+                )
+        return super().invoke(ctx)
+
+
+class LocalPathsTyper(typer.Typer):
+    """An app whose commands are of `LocalPathsCommand`."""
+
+    def command(self, *arguments: Any, **options: Any) -> Callable[[Any], Any]:
+        """Registers a command, as Typer does."""
+        return super().command(*arguments, cls=LocalPathsCommand, **options)
