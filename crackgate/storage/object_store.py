@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
+from importlib import import_module
 from typing import Any
 
 from crackgate.images.rejection import too_many_bytes
@@ -23,6 +24,12 @@ _SECONDS_TO_ARRIVE = 120
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 8.0
 # Objects of which S3 says that this one may not be read. Any other refusal is about the credentials.
 _DENIED = ("AccessDenied", "AllAccessDisabled", "InvalidObjectState")
+# The client of "gs" is the plain one: gcsfs's other asks a second API for the kind of bucket before each read.
+_CLIENTS = {
+    "s3": ("s3fs", "S3FileSystem"),
+    "gs": ("gcsfs.core", "GCSFileSystem"),
+    "az": ("adlfs", "AzureBlobFileSystem"),
+}
 # Each attempt ends soon, since `read_object` repeats it.
 _OPTIONS: dict[str, dict[str, Any]] = {
     "s3": {"config_kwargs": {"connect_timeout": 5, "read_timeout": 30, "retries": {"total_max_attempts": 1}}}
@@ -118,11 +125,9 @@ def _file_system(scheme: str) -> Any:
 def _open(scheme: str, process: int) -> Any:
     del process
     try:
-        import fsspec
-
-        system = fsspec.filesystem(
-            scheme, skip_instance_cache=True, use_listings_cache=False, **_OPTIONS.get(scheme, {})
-        )
+        module, name = _CLIENTS[scheme]
+        client = getattr(import_module(module), name)
+        system = client(skip_instance_cache=True, use_listings_cache=False, **_OPTIONS.get(scheme, {}))
     except ImportError:
         raise StorageError(
             f"{scheme}:// needs the extra {EXTRAS[scheme]!r}: pip install 'crackgate[{EXTRAS[scheme]}]'"

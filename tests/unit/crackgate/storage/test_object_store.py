@@ -1,0 +1,196 @@
+"""Objects of a real S3 server and of a stand-in for Google Cloud Storage, over the network of this machine."""
+
+import socket
+import sys
+import urllib.parse
+import urllib.request
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from crackgate.config.data import DataOptions
+from crackgate.data_set.data_set import DataSet, find_data_set
+from crackgate.images.image_folder import read_source
+from crackgate.images.rejection import RejectedImageError
+from crackgate.storage import object_store
+from crackgate.storage.location import below
+from crackgate.storage.object_store import StorageError, list_objects
+from tests.helpers.s3_server import BUCKET, S3Server, s3_server
+
+ROOT = f"s3://{BUCKET}"
+NAMES = ["a b.jpg", "c%20d.jpg", "plus+.jpg", "x::y.jpg", "x[1]*.jpg", "ü#%?&=.jpg", "..", "/lead.jpg", "in//two.jpg"]
+# More than two pages of a listing.
+MANY = 2_500
+OBJECTS = {
+    **{f"odd/{name}": name.encode() for name in NAMES},
+    "odd/": b"",
+    "odd/folder/": b"",
+    "oddly/another.jpg": b"x",
+    "odd/empty.jpg": b"",
+    **{f"set/{'crack' if number % 2 else 'sound'}/{number:05d}.jpg": b"%d" % number for number in range(MANY)},
+    "set/readme.txt": b"",
+    "set/sound/.DS_Store": b"",
+    "set/run/summary.json": b"",
+    "set/run/report.html": b"",
+    "set/run/crack/made.jpg": b"x",
+    "site/a.jpg": b"a",
+    "site/b.jpg": b"b",
+    "site/c.jpg": b"c",
+    "site/tables/labels.csv": b"path,label\na.jpg,bad\n../b.jpg,good\ns3://photographs/site/c.jpg,good\n",
+}
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[S3Server]:
+    with s3_server(OBJECTS) as started:
+        yield started
+
+
+@pytest.fixture(autouse=True)
+def store(server: S3Server, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """The settings of a user of the server, and boto3's client, which changes objects."""
+    import boto3
+
+    for name, value in server.environment.items():
+        monkeypatch.setenv(name, value)
+    yield boto3.client("s3")
+    object_store._open.cache_clear()
+
+
+def _paths(url: str) -> list[str]:
+    return [found.path for found in list_objects(url)]
+
+
+def test_any_name_is_listed_and_read_and_consoles_folders_are_no_files() -> None:
+    assert sorted(_paths(f"{ROOT}/odd")) == sorted([*NAMES, "empty.jpg"])
+    for path in _paths(f"{ROOT}/odd"):
+        assert read_source(below(f"{ROOT}/odd", path), 100) == (b"" if path == "empty.jpg" else path.encode())
+    assert _paths(f"{ROOT}/odd/a b.jpg") == [""]
+    assert _paths(f"{ROOT}/none") == []
+
+
+def test_pages_of_objects_are_a_data_set_without_what_is_none_of_it() -> None:
+    found = find_data_set(f"{ROOT}/set", DataOptions())
+    assert found.classes == ["crack", "sound"] and len(found.images) == MANY
+    assert found.ignored == {"documents": 1, "system files": 1, "folders of crackgate": 1}
+
+
+def test_a_table_in_a_bucket_names_objects_by_its_own_place_by_the_datas_and_by_url() -> None:
+    found = find_data_set(f"{ROOT}/site", DataOptions(labels=f"{ROOT}/site/tables/labels.csv"))
+    assert {image.path: image.class_name for image in found.images} == {
+        "a.jpg": "bad",
+        "b.jpg": "good",
+        "c.jpg": "good",
+    }
+
+
+def test_the_fingerprint_changes_with_an_object_and_with_nothing_else(store: Any) -> None:
+    def put(key: str, content: bytes) -> None:
+        store.put_object(Bucket=BUCKET, Key=f"few/{key}", Body=content)
+
+    def fingerprint() -> str:
+        found: DataSet = find_data_set(f"{ROOT}/few", DataOptions(classes=("a", "b")))
+        return found.fingerprint(f"{ROOT}/few")
+
+    put("a/1.jpg", b"one")
+    put("b/2.jpg", b"two")
+    first = fingerprint()
+    put("b/2.jpg", b"two")
+    assert fingerprint() == first
+    put("b/2.jpg", b"TWO")
+    rewritten = fingerprint()
+    put("a/1.jpg", b"TWO")
+    put("b/2.jpg", b"one")
+    assert len({first, rewritten, fingerprint()}) == 3
+
+
+def test_a_deleted_object_and_a_large_one_are_refused_alone(store: Any) -> None:
+    store.put_object(Bucket=BUCKET, Key="gone.jpg", Body=b"x")
+    store.delete_object(Bucket=BUCKET, Key="gone.jpg")
+    with pytest.raises(FileNotFoundError, match="deleted after it was listed"):
+        read_source(f"{ROOT}/gone.jpg", 100)
+    with pytest.raises(RejectedImageError, match="too large: 7 bytes, allowed are 6"):
+        read_source(f"{ROOT}/odd/a b.jpg", 6)
+
+
+def test_without_its_bucket_no_object_counts_as_deleted(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(StorageError, match="no bucket 'elsewhere', which 's3://elsewhere/a' names"):
+        _paths("s3://elsewhere/a")
+    monkeypatch.setattr(object_store, "_SECONDS_TO_RETURN", 1)
+    with pytest.raises(StorageError, match=r"cannot read 's3://elsewhere/a\.jpg'.* run again"):
+        read_source("s3://elsewhere/a.jpg", 100)
+
+
+def test_a_server_that_does_not_come_back_is_said_with_the_object(monkeypatch: pytest.MonkeyPatch) -> None:
+    with s3_server({"a.jpg": b"x"}) as dying:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", dying.environment["AWS_ENDPOINT_URL"])
+        assert read_source(f"{ROOT}/a.jpg", 100) == b"x"
+        dying.stop()
+        monkeypatch.setattr(object_store, "_SECONDS_TO_RETURN", 2)
+        with pytest.raises(StorageError, match=r"cannot read 's3://photographs/a\.jpg', tried for [123] s: .*connect"):
+            read_source(f"{ROOT}/a.jpg", 100)
+        with pytest.raises(StorageError, match=r"cannot list 's3://photographs'.*check the store's address"):
+            _paths(ROOT)
+
+
+def test_a_server_that_dies_while_it_is_read_and_comes_back_gives_the_object(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with s3_server({"a.jpg": b"x"}, dies_after=1) as dying:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", dying.environment["AWS_ENDPOINT_URL"])
+        with dying.revived():
+            assert read_source(f"{ROOT}/a.jpg", 100) == b"x"
+
+
+def test_wrong_credentials_are_said_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    with s3_server({"a.jpg": b"x"}, asks_who=True) as guarded:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", guarded.environment["AWS_ENDPOINT_URL"])
+        for use in (_paths, lambda url: read_source(f"{url}/a.jpg", 100)):
+            with pytest.raises(StorageError, match=r"InvalidAccessKeyId.*check the credentials"):
+                use(ROOT)
+
+
+def test_a_missing_client_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "adlfs", None)
+    with pytest.raises(StorageError, match=r"az:// needs the extra 'azure': pip install 'crackgate\[azure\]'"):
+        _paths("az://container/prefix")
+
+
+@pytest.fixture
+def google(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Callable[[str, bytes], None]]:
+    """A stand-in for Google Cloud Storage; the function puts an object into it."""
+    from gcp_storage_emulator.server import create_server
+
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        port = listener.getsockname()[1]
+    monkeypatch.setenv("STORAGE_EMULATOR_HOST", f"http://127.0.0.1:{port}")
+    monkeypatch.setenv("HOME", str(tmp_path))
+
+    def put(name: str, content: bytes) -> None:
+        query = urllib.parse.urlencode({"uploadType": "media", "name": name})
+        url = f"http://127.0.0.1:{port}/upload/storage/v1/b/{BUCKET}/o?{query}"
+        urllib.request.urlopen(urllib.request.Request(url, content, {"Content-Type": "image/jpeg"})).close()
+
+    with create_server("127.0.0.1", port, in_memory=True, default_bucket=BUCKET):
+        yield put
+
+
+def test_google_cloud_storage_is_listed_and_read_by_generations(google: Callable[[str, bytes], None]) -> None:
+    names = [name for name in NAMES if name != ".." and not name.startswith("/")]
+    for name in names:
+        google(f"odd/{name}", name.encode())
+    root = f"gs://{BUCKET}"
+    before = {found.path: found.mark for found in list_objects(f"{root}/odd")}
+    assert sorted(before) == sorted(names)
+    for name in names:
+        assert read_source(f"{root}/odd/{name}", 100) == name.encode()
+    google("odd/a b.jpg", b"a b.jpg")
+    after = {found.path: found.mark for found in list_objects(f"{root}/odd")}
+    assert [path for path in after if after[path] != before[path]] == ["a b.jpg"]
+    with pytest.raises(FileNotFoundError, match="deleted after"):
+        read_source(f"{root}/odd/none.jpg", 100)
+    with pytest.raises(StorageError, match="no bucket 'elsewhere'"):
+        _paths("gs://elsewhere/odd")
