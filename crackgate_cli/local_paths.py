@@ -19,10 +19,11 @@ class LocalPathsCommand(TyperCommand):
         for parameter in self.params:
             value = ctx.params.get(parameter.name)
             if isinstance(value, Path) and looks_like_url(value):
+                url = str(value).replace(":/", "://", 1)
                 fail(
-                    f"{parameter.opts[0]}: received {str(value).replace(':/', '://', 1)!r}; allowed is a path: crackgate replaces whole "
-                    "folders and locks files, which no object store can, and reads photographs alone from buckets. "
-                    "Give a path, and copy to or from the bucket by its own tool",
+                    f"{parameter.opts[0]}: received {url!r}; allowed is a path: crackgate replaces whole folders and "
+                    "locks files, which no object store can, and reads photographs alone from buckets. Give a path, "
+                    "and copy to or from the bucket by its own tool",
                     EXIT_USAGE,
                 )
         return super().invoke(ctx)

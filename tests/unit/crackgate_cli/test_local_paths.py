@@ -2,7 +2,9 @@
 
 import time
 from collections.abc import Iterator
+from enum import Enum
 from pathlib import Path
+from typing import Any
 
 import pytest
 import typer
@@ -20,10 +22,14 @@ def _commands(command: typer.core.TyperCommand, *names: str) -> Iterator[tuple[l
         yield from _commands(inner, *names, name)
 
 
+def _value(annotation: Any) -> str:
+    return next(iter(annotation)).value if isinstance(annotation, type) and issubclass(annotation, Enum) else "1"
+
+
 def _with_a_url(path: str) -> Iterator[tuple[str, list[str]]]:
     """Each parameter of the type Path, and a call that gives it a URL; its other values are of the right type."""
     for names, command in _commands(typer.main.get_command(app)):
-        given = {each: "1" for each in command.params if each.required}
+        given = {each: _value(each.type_descriptor.annotation) for each in command.params if each.required}
         for parameter in command.params:
             if parameter.type_descriptor.annotation is Path:
                 arguments = [
