@@ -8,6 +8,7 @@ import typer
 
 from crackgate.config.configuration import Config, ConfigError, load_config
 from crackgate.config.kubeflow import SIGNING_FOLDER, below, check_path
+from crackgate.contracts.verdict import EXIT_CODES, Verdict
 from crackgate.gate.rules import gate_rules
 from crackgate.runs.log_file import silence_output
 from crackgate.runs.workspace import Workspace, WorkspaceBusyError, WorkspaceMovedError, WorkspaceUnusableError
@@ -136,15 +137,20 @@ def submit_command(
         print(f"run {submission.run_id}\n{submission.url}", flush=True)
         if not wait:
             return
-        submission = follow(client, submission, timeout)
+        outcome = follow(client, submission, timeout)
     except (BackendRefusalError, CallerError) as error:
         fail(str(error), EXIT_USAGE)
     except (ConnectionToKubeflowError, SubmissionError) as error:
         fail(str(error), EXIT_FAILED)
-    print(str(submission.verdict).upper())
-    if submission.failed_tasks:
-        print(f"failed tasks: {', '.join(submission.failed_tasks)}; the report is shown at the task 'report'")
-    raise typer.Exit(submission.exit_code)
+    if outcome.verdict == Verdict.RELEASED:
+        print("RELEASED, STAGED or UNCHANGED: the task 'report' shows which")
+    else:
+        print(outcome.verdict.upper())
+    for reason in outcome.reasons:
+        print(reason)
+    if outcome.reasons:
+        print(f"the report is shown at the task 'report'; logs/{submission.run_id}/ in the workspace has all logs")
+    raise typer.Exit(EXIT_CODES[outcome.verdict])
 
 
 @kubeflow_app.command("run-local", epilog=RUN_EXIT_CODES)

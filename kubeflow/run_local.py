@@ -14,6 +14,7 @@ from kfp import components, dsl, local
 
 from crackgate.runs.summary import SUMMARY_FILE, Summary
 from crackgate.runs.workspace import Workspace
+from kubeflow.task.doubt import ALL_SUCCEEDED
 from kubeflow.task.metadata_store import HOST, SQLITE_FILE
 from kubeflow.task.names import REPORT, task_name
 from kubeflow.task.parameters import RunParameters
@@ -50,11 +51,12 @@ def run_on_this_machine(file: Path, data: Path, workspace: Workspace, serving: P
                 pipeline_root=str(workspace.root / "kfp"),
                 raise_on_error=False,
             )
-            _run(specification, parameters)
+            # kfp.local runs the exit handler only when all went well, and knows no PipelineTaskFinalStatus.
+            _run(_with_state(specification, ALL_SUCCEEDED), parameters)
             if not (folder / SUMMARY_FILE).is_file():
                 # kfp.local ends with the first task that fails, before the exit handler, which Kubeflow always runs.
                 print(f"The exit handler {task_name(REPORT)!r} runs by itself, since kfp.local has left it out:")
-                _run(_report_alone(specification), parameters)
+                _run(_report_alone(_with_state(specification, "FAILED")), parameters)
     summary = folder / SUMMARY_FILE
     if not summary.is_file():
         raise LocalRunError(
@@ -76,6 +78,18 @@ def _run(specification: dict[str, Any], parameters: RunParameters) -> None:
         components.load_component_from_text(yaml.safe_dump(specification))(
             workspace=parameters.workspace, data=parameters.data, serving=parameters.serving
         )
+
+
+def _with_state(specification: dict[str, Any], state: str) -> dict[str, Any]:
+    """Returns the pipeline with this state of the tasks as a constant that the exit handler gets."""
+    told = copy.deepcopy(specification)
+    task = told["root"]["dag"]["tasks"][task_name(REPORT)]
+    declared = told["components"][task["componentRef"]["name"]]["inputDefinitions"]["parameters"]
+    for name, given in task["inputs"]["parameters"].items():
+        if "taskFinalStatus" in given:
+            declared[name] = {"parameterType": "STRUCT"}
+            task["inputs"]["parameters"][name] = {"runtimeValue": {"constant": {"state": state}}}
+    return told
 
 
 def _report_alone(specification: dict[str, Any]) -> dict[str, Any]:

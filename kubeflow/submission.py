@@ -5,31 +5,27 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import kfp
+import yaml
 
-from crackgate.contracts.verdict import EXIT_CODES, Verdict
 from kubeflow.compile.backend_checks import check_file
 from kubeflow.connection import Caller, connect, describe_refusal, is_refusal
-from kubeflow.outcome import read_outcome
+from kubeflow.outcome import RunOutcome, is_settled, read_outcome
 
 # Seconds between two looks at a run, and seconds that the API may be silent.
 _INTERVAL = 5.0
 _UNANSWERED = 300.0
+# Seconds by which the states of the tasks may follow that of the run.
+_BEHIND = 60.0
 _ENDED = ("SUCCEEDED", "FAILED", "CANCELED", "SKIPPED")
 
 
 @dataclass(frozen=True)
 class Submission:
-    """A run on a cluster: `url` shows it in the user interface, `verdict` is None until it ends."""
+    """A run on a cluster: `url` shows it in the user interface, `tasks` are those of the compiled pipeline by name."""
 
     run_id: str
     url: str
-    verdict: Verdict | None = None
-    failed_tasks: tuple[str, ...] = ()
-
-    @property
-    def exit_code(self) -> int:
-        """The exit code of a local run with the same verdict."""
-        return 0 if self.verdict is None else EXIT_CODES[self.verdict]
+    tasks: tuple[str, ...]
 
 
 class SubmissionError(Exception):
@@ -65,16 +61,25 @@ def submit(
         )
     except Exception as error:  # kfp lets through what urllib3 and its generated client raise
         raise SubmissionError(f"the run was not taken: {describe_refusal(error, host, namespace)}") from error
-    return client, Submission(started.run_id, f"{host.rstrip('/')}/#/runs/details/{started.run_id}")
+    return client, Submission(started.run_id, f"{host.rstrip('/')}/#/runs/details/{started.run_id}", _tasks_of(file))
 
 
-def follow(client: kfp.Client, submission: Submission, timeout: float) -> Submission:
+def _tasks_of(file: Path) -> tuple[str, ...]:
+    documents = yaml.load_all(file.read_text(encoding="utf-8"), Loader=yaml.CSafeLoader)
+    specification = next(document for document in documents if "pipelineInfo" in document)
+    components = specification["components"]
+    dags = [each["dag"] for each in (*components.values(), specification["root"]) if "dag" in each]
+    tasks = [(name, task["componentRef"]["name"]) for dag in dags for name, task in dag["tasks"].items()]
+    return tuple(name for name, component in tasks if "executorLabel" in components[component])
+
+
+def follow(client: kfp.Client, submission: Submission, timeout: float) -> RunOutcome:
     """Waits up to `timeout` seconds for the end of the run that `submit` started.
 
     It raises SubmissionError if the run does not end in time or the API goes away; the run goes on.
     """
     # kfp's own wait knows no cancelled runs, and gives up at the first hiccup of the connection.
-    deadline, unanswered_since = time.monotonic() + timeout, None
+    deadline, unanswered_since, ended = time.monotonic() + timeout, None, None
     while True:
         try:
             run = client.get_run(submission.run_id)
@@ -86,9 +91,10 @@ def follow(client: kfp.Client, submission: Submission, timeout: float) -> Submis
                 raise SubmissionError(f"lost sight of the run {submission.run_id}, which goes on: {reason}") from error
         else:
             if run.state in _ENDED:
-                details = run.run_details.task_details if run.run_details else None
-                verdict, failed = read_outcome(run.state, details or [])
-                return Submission(submission.run_id, submission.url, verdict, failed)
-        if time.monotonic() + _INTERVAL > deadline:
+                tasks = (run.run_details.task_details if run.run_details else None) or []
+                ended = ended or time.monotonic()
+                if run.state == "CANCELED" or is_settled(tasks) or time.monotonic() - ended > _BEHIND:
+                    return read_outcome(run.state, tasks, submission.tasks)
+        if ended is None and time.monotonic() + _INTERVAL > deadline:
             raise SubmissionError(f"the run {submission.run_id} has not ended within {timeout:g} s; it goes on")
         time.sleep(_INTERVAL)

@@ -82,7 +82,14 @@ class NodeOptions(Section):
     timeout: Annotated[
         int, Field(ge=0, le=2_592_000, description="seconds after which an attempt is stopped; 0: never")
     ] = 86_400
-    retries: Annotated[int, Field(ge=0, le=100, description="more attempts after one that failed")] = 2
+    retries: Annotated[
+        int,
+        Field(
+            ge=0,
+            le=100,
+            description="more attempts after one that failed; tasks that may refuse have none, unless in nodes.NODE",
+        ),
+    ] = 2
     retry_delay: Annotated[int, Field(ge=0, le=3600, description="seconds before the first of them")] = 30
     retry_factor: Annotated[
         int, Field(ge=1, le=10, description="by which each next wait is longer; Argo takes whole numbers only")

@@ -266,6 +266,9 @@ def _check_inputs(
         elif kind == "task_output_parameter":
             if given.task_output_parameter.producer_task not in tasks:
                 yield f"{where}: input {name!r} refers to an output of a task that is not there"
+        elif kind == "task_final_status":
+            if given.task_final_status.producer_task not in task.dependent_tasks:
+                yield f"{where}: input {name!r} refers to the state of a task that it does not wait for"
         elif kind == "runtime_value":
             yield from _check_constant(f"{where}: input {name!r}", given.runtime_value)
         else:

@@ -19,7 +19,7 @@ from crackgate.config.configuration import Config, ConfigError
 from crackgate.config.kubeflow import SIGNING_FOLDER, KubeflowOptions, NodeOptions
 from kubeflow.compile import task_functions
 from kubeflow.task.metadata_store import SECRET_FOLDER
-from kubeflow.task.names import REPORT, VERDICT, task_name
+from kubeflow.task.names import DATA_CHECKS, REPORT, VERDICT, task_name
 from kubeflow.task.node_ir import pack, prune
 from kubeflow.task.sources import digest_of_sources
 from kubeflow.task.verdict import Definition
@@ -52,7 +52,7 @@ def compile_pipeline(pipeline: tfx.dsl.Pipeline, classes: list[str], config: Con
             "serving": serving,
         }
         report = _component(task_functions.report, REPORT, options)(definition=definition, **run)
-        _equip(report, options, options.of_node(REPORT))
+        _equip(report, options, REPORT)
         with dsl.ExitHandler(report, name="run"):
             made: dict[str, dsl.PipelineTask] = {}
             for node in nodes:
@@ -60,12 +60,12 @@ def compile_pipeline(pipeline: tfx.dsl.Pipeline, classes: list[str], config: Con
                 packed = pack(prune(ir, name).SerializeToString(deterministic=True))
                 task = _component(task_functions.node, name, options)(node=name, ir=packed, sources=sources, **run)
                 made[name] = task.after(*(made[upstream] for upstream in node.upstream_nodes))
-                _equip(task, options, options.of_node(name))
+                _equip(task, options, name)
                 if name == _PUSHER and options.signing_secret:
                     kubernetes.use_secret_as_volume(task, options.signing_secret, SIGNING_FOLDER)
             verdict = _component(task_functions.verdict, VERDICT, options)(definition=definition, **run)
             verdict.after(*(made[name] for name in _last_nodes(nodes)))
-            _equip(verdict, options, options.of_node(VERDICT))
+            _equip(verdict, options, VERDICT)
 
     _retry_however_long_it_takes(crackgate.pipeline_spec)
     kfp_compiler.Compiler().compile(crackgate, str(file))
@@ -100,15 +100,24 @@ def _component(function: Any, node_id: str, options: KubeflowOptions) -> Any:
     return component
 
 
-def _equip(task: dsl.PipelineTask, options: KubeflowOptions, own: NodeOptions) -> None:
+def _retries(options: KubeflowOptions, node_id: str) -> int:
+    """To Kubeflow a refusal is a failure like any other, so tasks that may refuse run once, unless told otherwise."""
+    own = options.nodes.get(node_id, NodeOptions())
+    if node_id in (*DATA_CHECKS, VERDICT) and "retries" not in own.model_fields_set:
+        return 0
+    return options.of_node(node_id).retries
+
+
+def _equip(task: dsl.PipelineTask, options: KubeflowOptions, node_id: str) -> None:
+    own = options.of_node(node_id)
     # A hit in KFP's cache would skip TFX's launcher, which has a cache of its own and records lineage.
     task.set_caching_options(False)
     task.set_cpu_request(own.cpu).set_cpu_limit(own.cpu)
     task.set_memory_request(own.memory).set_memory_limit(own.memory)
     if own.accelerator:
         task.set_accelerator_type(own.accelerator).set_accelerator_limit(own.accelerators)
-    if own.retries:
-        task.set_retry(own.retries, f"{own.retry_delay}s", own.retry_factor)
+    if retries := _retries(options, node_id):
+        task.set_retry(retries, f"{own.retry_delay}s", own.retry_factor)
     if own.timeout:
         kubernetes.set_timeout(task, own.timeout)
     if own.shared_memory:

@@ -18,13 +18,12 @@ def node(
 
     # kfp's executor would print the hundreds of log lines of TFX's imports.
     logging.getLogger().setLevel(logging.WARNING)
-    from kubeflow.task.node import run_node
-    from kubeflow.task.output import describe_execution
+    from kubeflow.task.node import run_and_describe
     from kubeflow.task.parameters import RunParameters
 
-    execution = run_node(node, ir, sources, run_id, RunParameters(workspace, data, serving))
+    text = run_and_describe(node, ir, sources, run_id, RunParameters(workspace, data, serving))
     with open(summary.path, "w", encoding="utf-8") as file:
-        file.write(describe_execution(execution))
+        file.write(text)
 
 
 def verdict(
@@ -47,13 +46,14 @@ def report(
     summary: dsl.Output[dsl.Markdown],
     metrics: dsl.Output[dsl.Metrics],
     page: dsl.Output[dsl.HTML],
+    status: dsl.PipelineTaskFinalStatus,
     definition: str,
     run_id: str,
     workspace: str,
     data: str,
     serving: str,
 ) -> None:
-    """Always runs: writes the report, and fails only when the run broke down."""
+    """Always runs: writes the report, and fails when the run broke down or its verdict is in doubt."""
     import logging
 
     # kfp's executor would print the hundreds of log lines of TFX's imports.
@@ -62,6 +62,6 @@ def report(
     from kubeflow.task.verdict import publish_report
 
     run = RunParameters(workspace, data, serving)
-    metrics = publish_report(definition, run_id, run, summary.path, page.path)
-    for name, value in metrics.items():
+    values = publish_report(definition, run_id, run, status.state, summary.path, page.path)
+    for name, value in values.items():
         metrics.log_metric(name, value)

@@ -78,6 +78,17 @@ def run_node(node: str, ir: str, sources: str, run_id: str, parameters: RunParam
         record.write(folder)
 
 
+def run_and_describe(node: str, ir: str, sources: str, run_id: str, parameters: RunParameters) -> str:
+    """Runs one node as `run_node` does, and returns its execution in Markdown.
+
+    It ends the task in one line when the data is rejected.
+    """
+    try:
+        return describe_execution(run_node(node, ir, sources, run_id, parameters))
+    except DataRejectedError as error:
+        raise SystemExit(f"{node}: data rejected: {error}") from None
+
+
 def _launch(node: str, ir: str, run_id: str, parameters: RunParameters, workspace: Workspace) -> Execution:
     pipeline = pipeline_pb2.Pipeline.FromString(unpack(ir))
     substitute(pipeline, parameters)
@@ -173,7 +184,7 @@ def main() -> None:
     parser.add_argument("--serving", default="serving", help="receives <version>/; relative: below the workspace")
     options = parser.parse_args()
     parameters = RunParameters(options.workspace, options.data, options.serving)
-    print(describe_execution(run_node(options.node, options.ir, options.sources, options.run_id, parameters)))
+    print(run_and_describe(options.node, options.ir, options.sources, options.run_id, parameters))
 
 
 if __name__ == "__main__":

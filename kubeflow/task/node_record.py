@@ -8,14 +8,15 @@ from pydantic import BaseModel, Field
 
 from crackgate.atomic_files import write_text
 from crackgate.contracts.account import Account
+from crackgate.contracts.verdict import Verdict
 
 
 class NodeRecord(BaseModel):
-    """The latest attempt at a node, counted from 1; a killed task's state stays "running".
+    """The latest attempt at a node or at `verdict`, counted from 1; a killed task's state stays "running".
 
     `began` is the first attempt's start in seconds since 1970. `seconds` is the latest attempt's duration, imports
     included, and `peak_memory` its most resident memory in bytes. `reasons` and `account` (ingest's counts) explain
-    rejected data; `error` holds any other failure.
+    rejected data; `error` holds any other failure. `verdict` is what the task `verdict` found.
     """
 
     node: str
@@ -27,6 +28,21 @@ class NodeRecord(BaseModel):
     reasons: list[str] = Field(default_factory=list)
     account: Account | None = None
     error: str = ""
+    verdict: Verdict | None = None
+
+    @property
+    def is_broken(self) -> bool:
+        """Whether the attempt failed or fell silent, and the data was not at fault."""
+        return self.state in ("failed", "running")
+
+    def say_break(self) -> str:
+        """Returns a sentence about a broken attempt."""
+        if self.state == "failed":
+            return f"{self.node}: {self.error}"
+        return (
+            f"{self.node}: attempt {self.attempt} began and was never heard of again: killed for its memory "
+            f"(kubeflow.nodes.{self.node}.memory), stopped by its timeout, or its node was lost"
+        )
 
     def write(self, folder: Path) -> None:
         """Writes the record into the run's folder of records."""

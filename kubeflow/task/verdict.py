@@ -1,7 +1,8 @@
 """The last two tasks of every run, which conclude it from ML Metadata and the nodes' records.
 
-`verdict` follows successful nodes, and fails the run when nothing was released. `report` always runs as the exit
-handler, and fails only when the run broke down. `crackgate kubeflow submit` reads its exit code from both states.
+`verdict` follows successful nodes, leaves a record, and fails the run when nothing was released. `report` always runs
+as the exit handler. It fails when the run broke down, and when record, summary and Kubeflow's own state of the run do
+not agree: a task may have been killed at any moment. `kubeflow.outcome` reads the exit code from both states.
 """
 
 import shutil
@@ -17,10 +18,12 @@ from crackgate.runs.conclusion import conclude
 from crackgate.runs.lineage import Execution, read_run
 from crackgate.runs.summary import ComponentTime, Images, Summary, begin_summary
 from crackgate.runs.workspace import Workspace
+from kubeflow.task.doubt import find_doubt
 from kubeflow.task.log import log_to_workspace
 from kubeflow.task.metadata_store import connection_config, open_store, store_settings
+from kubeflow.task.names import REPORT, VERDICT
 from kubeflow.task.node_ir import unpack
-from kubeflow.task.node_record import NodeRecord, read_records
+from kubeflow.task.node_record import NodeRecord, begin_record, read_records
 from kubeflow.task.output import describe_run, main_metrics
 from kubeflow.task.parameters import RunParameters
 from kubeflow.task.run_folders import log_folder, records_folder, work_folder
@@ -39,34 +42,39 @@ class Definition(BaseModel):
     config: Config
 
 
-class NotReleasedError(Exception):
-    """The run released and staged no model."""
-
-
-class RunBrokenError(Exception):
-    """The run did not come to a verdict."""
-
-
 def give_verdict(definition: str, run_id: str, parameters: RunParameters) -> str:
-    """Describes the release in Markdown, or the staged version; raises NotReleasedError where there is none."""
+    """Describes the release in Markdown, or the staged version; ends the task in one line where there is none."""
     compiled = Definition.model_validate_json(unpack(definition))
     parameters = parameters.resolved()
-    with log_to_workspace(Workspace(Path(parameters.workspace)), run_id, "Verdict"):
-        summary = _conclude(compiled, run_id, parameters)
+    workspace = Workspace(Path(parameters.workspace))
+    folder = records_folder(workspace, run_id)
+    record = begin_record(folder, VERDICT)
+    try:
+        with log_to_workspace(workspace, run_id, VERDICT):
+            summary = _conclude(compiled, run_id, parameters)
+        record.state, record.verdict = "complete", summary.verdict
+    except Exception as error:
+        record.state, record.error = "failed", f"{type(error).__name__}: {error}"
+        raise
+    finally:
+        record.write(folder)
     if summary.exit_code:
-        raise NotReleasedError("; ".join([summary.headline, *summary.reasons]))
+        raise SystemExit("; ".join([summary.headline, *summary.reasons]))
     return describe_run(summary)
 
 
-def _write_report(definition: str, run_id: str, parameters: RunParameters) -> Summary:
+def _write_report(definition: str, run_id: str, parameters: RunParameters, state: str) -> Summary:
     """Writes `runs/<run id>/` with summary and report, and removes the work folder unless the run broke down."""
     compiled = Definition.model_validate_json(unpack(definition))
     parameters = parameters.resolved()
     workspace = Workspace(Path(parameters.workspace))
     folder = workspace.runs / run_id
     folder.mkdir(parents=True, exist_ok=True)
-    with log_to_workspace(workspace, run_id, "Report"):
+    with log_to_workspace(workspace, run_id, REPORT):
         summary = _conclude(compiled, run_id, parameters)
+        record = read_records(records_folder(workspace, run_id)).get(VERDICT)
+        if summary.verdict != Verdict.FAILED and (doubt := find_doubt(summary.verdict, record, state)):
+            summary.conclude(Verdict.FAILED, [f"{summary.headline}, by what the nodes left, but {doubt}"])
         write_record(summary, folder)
     if summary.verdict != Verdict.FAILED:  # another attempt at the run goes on where it was
         shutil.rmtree(work_folder(workspace, run_id), ignore_errors=True)
@@ -102,16 +110,7 @@ def _step(record: NodeRecord) -> ComponentTime:
 
 def _find_broken(nodes: list[str], records: dict[str, NodeRecord], executions: dict[str, Execution]) -> list[str]:
     """Returns a sentence for each node that failed or fell silent; if none did, for those that never began."""
-    reasons = []
-    for node in nodes:
-        record = records.get(node)
-        if record is not None and record.state == "failed":
-            reasons.append(f"{node}: {record.error}")
-        elif record is not None and record.state == "running":
-            reasons.append(
-                f"{node}: attempt {record.attempt} began and was never heard of again: killed for its memory "
-                f"(kubeflow.nodes.{node}.memory), stopped by its timeout, or its node was lost"
-            )
+    reasons = [records[node].say_break() for node in nodes if node in records and records[node].is_broken]
     missing = [node for node in nodes if node not in records or not _succeeded(executions.get(node))]
     if not reasons and missing:
         reasons.append(f"never ran: {', '.join(missing)}")
@@ -123,19 +122,20 @@ def _succeeded(execution: Execution | None) -> bool:
 
 
 def publish_report(
-    definition: str, run_id: str, parameters: RunParameters, summary_file: str, page_file: str
+    definition: str, run_id: str, parameters: RunParameters, state: str, summary_file: str, page_file: str
 ) -> dict[str, float]:
     """Writes the report, shows it in the user interface, and returns the main metrics.
 
-    The packed `Definition` comes from the compiler; `summary_file` receives Markdown, `page_file` the report's page. A
-    run without a verdict raises RunBrokenError after its report is written.
+    The packed `Definition` comes from the compiler, `state` from KFP's driver: see `kubeflow.task.doubt`.
+    `summary_file` receives Markdown, `page_file` the report's page. A run without a verdict ends the task in one line
+    after its report is written.
     """
-    summary = _write_report(definition, run_id, parameters)
+    summary = _write_report(definition, run_id, parameters, state)
     Path(summary_file).write_text(describe_run(summary), encoding="utf-8")
     page = summary.outputs.get("report")
     shown = Path(page).read_text(encoding="utf-8") if page else f"<p>There is no report: {summary.report_error}</p>"
     Path(page_file).write_text(shown, encoding="utf-8")
     print(describe_run(summary))
     if summary.verdict == Verdict.FAILED:
-        raise RunBrokenError("; ".join(summary.reasons))
+        raise SystemExit("; ".join([summary.headline, *summary.reasons]))
     return main_metrics(summary)

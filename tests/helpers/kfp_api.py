@@ -10,6 +10,7 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 RUN_ID = "6c4b0b70-7b0e-4c5b-9d43-1ce5b1f2a7a1"
+Answer = tuple[str, list[dict[str, Any]]]
 
 
 @dataclass
@@ -17,15 +18,15 @@ class Api:
     """What it answers and what it was asked.
 
     Attributes:
-        answers: To one question about the run after the other: state of the run and states of its tasks; the last one
-            stays. None is no answer, but an error of the server.
+        answers: To one question about the run after the other: state of the run and details of its tasks; the last
+            one stays. None is no answer, but an error of the server.
         profiles: With several users, the namespace of each by the header that they send (Authorization or Cookie).
         login_page: A stranger is sent to a page to log in, as Kubeflow's gateway does with browsers.
         started: Bodies of the runs that were started.
         namespaces: Where something was looked for or made.
     """
 
-    answers: list[tuple[str, dict[str, str]] | None]
+    answers: list[Answer | None]
     profiles: dict[str, str] = field(default_factory=dict)
     login_page: bool = False
     started: list[dict[str, Any]] = field(default_factory=list)
@@ -35,7 +36,7 @@ class Api:
 
 @contextmanager
 def serving(
-    answers: list[tuple[str, dict[str, str]] | None], profiles: dict[str, str] | None = None, login_page: bool = False
+    answers: list[Answer | None], profiles: dict[str, str] | None = None, login_page: bool = False
 ) -> Iterator[Api]:
     api = Api(answers, profiles or {}, login_page)
 
@@ -66,8 +67,7 @@ def serving(
                 if answer is None:
                     self._answer(503, {"error": "not now"})
                     return
-                state, tasks = answer
-                details = [{"display_name": name, "state": seen} for name, seen in tasks.items()]
+                state, details = answer
                 self._answer(200, {"run_id": RUN_ID, "state": state, "run_details": {"task_details": details}})
             elif path == "/apis/v2beta1/experiments":
                 api.namespaces.add(namespace)

@@ -34,6 +34,7 @@ def compiled(tmp_path_factory: pytest.TempPathFactory) -> Path:
             'kubeflow.nodes.Trainer.node_selector={ pool = "gpu" }',
             'kubeflow.nodes.Trainer.tolerations=[{key = "nvidia.com/gpu", operator = "Exists"}]',
             "kubeflow.nodes.Report.timeout=600",
+            "kubeflow.nodes.LeakCheck.retries=1",
             'kubeflow.signing_secret="crackgate-signing"',
             'release.signing_key="/etc/crackgate/signing/release.key"',
             'train.positive_classes=["裂缝: ß"]',
@@ -86,6 +87,7 @@ def test_each_node_is_one_task_in_the_order_of_the_ir_and_the_report_follows_wha
     last = sorted(task_name(node.node_info.id) for node in nodes if not node.downstream_nodes)
     assert sorted(tasks["verdict"]["dependentTasks"]) == last
     outer = documents[0]["root"]["dag"]["tasks"]
+    assert outer["report"]["inputs"]["parameters"]["status"] == {"taskFinalStatus": {"producerTask": "exit-handler-1"}}
     assert outer["report"]["triggerPolicy"]["strategy"] == "ALL_UPSTREAM_TASKS_COMPLETED"
     assert all(not task["cachingOptions"] for task in (*tasks.values(), outer["report"]))
     assert all(re.fullmatch("[a-z0-9]+(-[a-z0-9]+)*", name) for name in tasks)
@@ -107,6 +109,10 @@ def test_tasks_get_what_is_configured_for_them(documents: list[dict[str, Any]]) 
 
     tasks = tasks_of(specification)
     assert "retryPolicy" not in tasks["trainer"]
+    # A refusal is not tried again, unless the configuration says so of this very task.
+    once = {"image-example-gen", "data-gate", "drift-check", "verdict"}
+    assert not any("retryPolicy" in tasks[name] for name in once)
+    assert tasks["leak-check"]["retryPolicy"]["maxRetryCount"] == 1
     assert tasks["pusher"]["retryPolicy"] == {
         "maxRetryCount": 2,
         "backoffDuration": "30s",
@@ -135,6 +141,18 @@ def test_tasks_get_what_is_configured_for_them(documents: list[dict[str, Any]]) 
         assert set(secrets) == {"crackgate-mlmd"} | ({"crackgate-signing"} if name == "pusher" else set())
         assert secrets["crackgate-mlmd"]["mountPath"] == "/etc/crackgate/mlmd" and secrets["crackgate-mlmd"]["optional"]
     assert on_kubernetes["pusher"]["secretAsVolume"][1]["mountPath"] == "/etc/crackgate/signing"
+
+
+def test_each_component_that_rejects_data_is_known_as_one() -> None:
+    import components
+    from kubeflow.task.names import DATA_CHECKS, task_name
+
+    folders = {
+        file.parent.name
+        for file in Path(components.__path__[0]).glob("*/*.py")
+        if "raise DataRejectedError" in file.read_text(encoding="utf-8")
+    }
+    assert folders == {task_name(node).replace("-", "_") for node in DATA_CHECKS}
 
 
 def test_a_node_that_the_pipeline_has_not_is_refused_by_name(tmp_path: Path) -> None:
@@ -265,6 +283,10 @@ REFUSALS: list[tuple[Callable[[dict[str, Any]], Any], str]] = [
         "executor 'exec-trainer' is of the kind 'resolver'",
     ),
     (lambda s: s["deploymentSpec"]["executors"]["exec-trainer"]["container"].update(image=""), "has no image"),
+    (
+        lambda s: _root(s)["inputs"]["parameters"]["status"]["taskFinalStatus"].update(producerTask="trainer"),
+        "refers to the state of a task that it does not wait for",
+    ),
     (lambda s: tasks_of(s)["trainer"]["dependentTasks"].append("nobody"), "depends on nobody"),
     (lambda s: tasks_of(s)["curated-schema"].update(dependentTasks=["trainer"]), "wait for each other"),
     (lambda s: tasks_of(s).update({"Data_Gate": tasks_of(s).pop("data-gate")}), "task 'Data_Gate'"),

@@ -2,28 +2,32 @@
 
 import threading
 from pathlib import Path
+from typing import Any
 
 import pytest
 from typer.testing import CliRunner, Result
 
 from crackgate_cli.main import app
 from tests.helpers import kfp_api
+from tests.helpers.argo_nodes import TASKS, Fate, task_details
 
 kfp = pytest.importorskip("kfp")
 
 
 @pytest.fixture(scope="module")
 def pipeline_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The smallest pipeline that takes our parameters."""
-    from kfp import compiler, dsl
+    """A pipeline with our tasks' names and parameters, and nothing in them."""
+    from kfp import compiler, components, dsl
 
-    @dsl.component(base_image="python", install_kfp_package=False)
-    def report(workspace: str, data: str):  # type: ignore[no-untyped-def]
-        print(workspace, data)
+    def component(name: str) -> Any:
+        container = "{container: {image: python, command: [echo]}}"
+        return components.load_component_from_text(f"name: {name}\nimplementation: {container}")
 
     @dsl.pipeline(name="small")
-    def small(workspace: str = "/workspace", data: str = "/data"):  # type: ignore[no-untyped-def]
-        report(workspace=workspace, data=data)
+    def small(workspace: str = "/workspace", data: str = "/data"):  # type: ignore[no-untyped-def]  # noqa: ARG001
+        with dsl.ExitHandler(component("report")(), name="run"):
+            for name in TASKS:
+                component(name)()
 
     file = tmp_path_factory.mktemp("small") / "pipeline.yaml"
     compiler.Compiler().compile(small, str(file))
@@ -40,29 +44,53 @@ def submit(*arguments: object, **environment: str) -> Result:
 
 
 @pytest.mark.parametrize(
-    ("state", "tasks", "exit_code", "said"),
+    ("state", "details", "exit_code", "said"),
     [
-        ("SUCCEEDED", {"verdict": "SUCCEEDED", "report": "SUCCEEDED"}, 0, "RELEASED"),
-        ("FAILED", {"verdict": "FAILED", "report": "SUCCEEDED"}, 3, "REFUSED"),
-        ("FAILED", {"leak-check": "FAILED", "report": "SUCCEEDED"}, 4, "DATA REJECTED"),
-        ("FAILED", {"trainer": "FAILED", "report": "FAILED"}, 1, "FAILED"),
-        ("CANCELED", {}, 1, "FAILED"),
+        ("SUCCEEDED", task_details({}), 0, []),
+        ("FAILED", task_details({"verdict": Fate.EXITED}), 3, ["verdict: no model is released"]),
+        ("FAILED", task_details({"leak-check": Fate.EXITED}), 4, ["leak-check: the data did not pass its check"]),
+        ("FAILED", task_details({"trainer": Fate.KILLED}, Fate.EXITED), 1, ["trainer: failed", "report: failed"]),
+        (
+            "FAILED",
+            task_details({"verdict": Fate.DRIVER_FAILED}, Fate.EXITED),
+            1,
+            ["verdict: never began: the pod verdict-driver, with which Kubeflow prepares it, failed"],
+        ),
+        ("CANCELED", task_details({"trainer": Fate.RUNNING}, Fate.OMITTED), 1, []),
     ],
+    ids=["released", "refused", "rejected", "broken", "driver", "cancelled"],
 )
 def test_the_exit_code_is_that_of_the_verdict(
-    pipeline_file: Path, state: str, tasks: dict[str, str], exit_code: int, said: str
+    pipeline_file: Path, state: str, details: list[dict[str, Any]], exit_code: int, said: list[str]
 ) -> None:
     # The server is away for a moment, which ends no wait.
-    with kfp_api.serving([("PENDING", {}), ("RUNNING", {}), None, (state, tasks)]) as api:
+    with kfp_api.serving([("PENDING", []), ("RUNNING", []), None, (state, details)]) as api:
         result = submit(pipeline_file, "--host", api.url)
     assert result.exit_code == exit_code, result.output
     lines = result.output.splitlines()
-    assert said in lines and f"{api.url}/#/runs/details/{kfp_api.RUN_ID}" in lines
-    assert all(name in result.output for name, seen in tasks.items() if seen == "FAILED")
+    released = "RELEASED, STAGED or UNCHANGED: the task 'report' shows which"
+    verdict = {0: released, 1: "FAILED", 3: "REFUSED", 4: "DATA REJECTED"}[exit_code]
+    assert verdict in lines and f"{api.url}/#/runs/details/{kfp_api.RUN_ID}" in lines
+    assert set(said) <= set(lines)
+    # Nodes of Argo that are no tasks of the file.
+    assert not any(line.startswith(("root", "exit-handler", "executor", "crackgate-")) for line in lines)
+
+
+def test_the_end_of_the_report_is_waited_for(pipeline_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # The API server stores the run's state, then those of its tasks.
+    early = ("SUCCEEDED", task_details({}, Fate.RUNNING))
+    with kfp_api.serving([early, early, ("SUCCEEDED", task_details({}))]) as api:
+        assert submit(pipeline_file, "--host", api.url).exit_code == 0
+        assert len(api.answers) == 1
+    # For a while.
+    monkeypatch.setattr("kubeflow.submission._BEHIND", 0.1)
+    with kfp_api.serving([early]) as api:
+        result = submit(pipeline_file, "--host", api.url)
+    assert result.exit_code == 1 and "SUCCEEDED of verdict and RUNNING of report: no verdict follows" in result.output
 
 
 def test_parameters_names_and_the_experiment_reach_the_server_and_no_wait_returns_at_once(pipeline_file: Path) -> None:
-    with kfp_api.serving([("RUNNING", {})]) as api:
+    with kfp_api.serving([("RUNNING", [])]) as api:
         options = ("--experiment", "cracks", "--run-name", "by hand", "--parameter", "data=/data/b=c", "--no-wait")
         result = submit(pipeline_file, "--host", api.url, *options)
     assert result.exit_code == 0, result.output
@@ -87,8 +115,7 @@ def test_several_users_are_known_by_what_kfp_knows_them_by(pipeline_file: Path, 
         "cookies": (["--cookies", "oauth2_proxy_kubeflow=good"], {}),
         "cookies in the environment": ([], {"CRACKGATE_KFP_COOKIES": "oauth2_proxy_kubeflow=good"}),
     }[way]
-    tasks = {"verdict": "SUCCEEDED", "report": "SUCCEEDED"}
-    with kfp_api.serving([("RUNNING", {}), ("SUCCEEDED", tasks)], PROFILES) as api:
+    with kfp_api.serving([("RUNNING", []), ("SUCCEEDED", task_details({}))], PROFILES) as api:
         result = submit(pipeline_file, "--host", api.url, "--namespace", "team", *options, **environment)
     assert result.exit_code == 0, result.output
     assert api.namespaces == {"team"} and len(api.started) == 1
@@ -108,7 +135,7 @@ def test_several_users_are_known_by_what_kfp_knows_them_by(pipeline_file: Path, 
     ids=["nobody", "a wrong token", "another's namespace", "no namespace"],
 )
 def test_a_refusal_is_one_line_with_what_to_do(pipeline_file: Path, options: list[str], said: str) -> None:
-    with kfp_api.serving([("RUNNING", {})], PROFILES) as api:
+    with kfp_api.serving([("RUNNING", [])], PROFILES) as api:
         result = submit(pipeline_file, "--host", api.url, *options)
     assert result.exit_code == 1 and api.started == []
     (line,) = result.output.splitlines()
@@ -116,7 +143,7 @@ def test_a_refusal_is_one_line_with_what_to_do(pipeline_file: Path, options: lis
 
 
 def test_a_page_to_log_in_is_no_run(pipeline_file: Path) -> None:
-    with kfp_api.serving([("RUNNING", {})], PROFILES, login_page=True) as api:
+    with kfp_api.serving([("RUNNING", [])], PROFILES, login_page=True) as api:
         result = submit(pipeline_file, "--host", api.url, "--namespace", "team", "--no-wait")
     (line,) = result.output.splitlines()
     assert result.exit_code == 1 and "answers with a web page, most likely to log in: give --token-file" in line
@@ -127,7 +154,7 @@ def test_a_token_that_ends_before_the_run_is_said_at_once_and_a_fresh_one_is_rea
 ) -> None:
     token = tmp_path / "token"
     token.write_text("good")
-    with kfp_api.serving([("RUNNING", {})], PROFILES) as api:
+    with kfp_api.serving([("RUNNING", [])], PROFILES) as api:
         options = ("--host", api.url, "--namespace", "team", "--token-file", token)
         ended = threading.Timer(1, token.write_text, ["bad"])
         ended.start()
@@ -137,7 +164,7 @@ def test_a_token_that_ends_before_the_run_is_said_at_once_and_a_fresh_one_is_rea
 
 
 def test_a_namespace_is_refused_where_there_is_one_user(pipeline_file: Path) -> None:
-    with kfp_api.serving([("RUNNING", {})]) as api:
+    with kfp_api.serving([("RUNNING", [])]) as api:
         result = submit(pipeline_file, "--host", api.url, "--namespace", "team")
     assert result.exit_code == 1 and "received 'team'" in result.output and "leave it out" in result.output
 
@@ -159,7 +186,7 @@ def test_what_nobody_can_be_known_by_is_refused(pipeline_file: Path, options: li
 
 
 def test_a_run_that_does_not_end_in_time_goes_on(pipeline_file: Path) -> None:
-    with kfp_api.serving([("RUNNING", {})]) as api:
+    with kfp_api.serving([("RUNNING", [])]) as api:
         result = submit(pipeline_file, "--host", api.url, "--timeout", "1")
     assert result.exit_code == 1 and "has not ended within 1 s; it goes on" in result.output
 
