@@ -39,6 +39,10 @@ def run(
     ] = None,
     name: Annotated[str | None, typer.Option(help="Name of the run, for 'crackgate runs'.")] = None,
     tag: Annotated[list[str] | None, typer.Option(help="Tag of the run; repeatable.")] = None,
+    mlflow: Annotated[
+        str | None,
+        typer.Option(metavar="URI", help="MLflow's tracking server, which the run is logged to after its verdict."),
+    ] = None,
     cache: CacheOption = True,
     verbose: VerboseOption = False,
 ) -> None:
@@ -50,4 +54,4 @@ def run(
         assignments = [*(assignments or []), f"data.labels={json.dumps(str(table))}"]
     if group_by is not None:
         assignments = [*(assignments or []), f"data.group_by={json.dumps(group_by)}"]
-    run_and_exit(run_pipeline, data, workspace, config, assignments, cache, verbose, name, tag)
+    run_and_exit(run_pipeline, data, workspace, config, assignments, cache, verbose, name, tag, mlflow)

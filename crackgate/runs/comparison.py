@@ -95,7 +95,7 @@ def read_facts(history: History, run: Run) -> RunFacts:
         metrics=run.overall.metrics if run.overall else [],
         data=_data(history, run),
         splits=None if maker is None else {name: maker.properties.get(key) for key, name in _DECIDES_SPLITS.items()},
-        configuration=None if run.summary is None else _flat(run.summary.config),
+        configuration=None if run.summary is None else flatten(run.summary.config),
         packages=_packages(run),
         code=_code(run),
         seconds=_seconds(run),
@@ -178,10 +178,11 @@ def _data(history: History, run: Run) -> dict[str, Any]:
     }
 
 
-def _flat(section: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+def flatten(section: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """The fields of a configuration by their names, such as "train.views"."""
     fields: dict[str, Any] = {}
     for name, value in section.items():
-        fields |= _flat(value, f"{prefix}{name}.") if isinstance(value, dict) else {f"{prefix}{name}": value}
+        fields |= flatten(value, f"{prefix}{name}.") if isinstance(value, dict) else {f"{prefix}{name}": value}
     return fields
 
 
