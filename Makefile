@@ -13,7 +13,7 @@ MKDOCS := NO_MKDOCS_2_WARNING=1 PYTHONPATH=. $(BIN)/mkdocs build --strict --quie
 PYTEST := TF_CPP_MIN_LOG_LEVEL=2 $(BIN)/python -m pytest
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test test-unit test-flink flink-up flink-down test-serving test-kubeflow image test-image \
+.PHONY: help install run test test-unit test-flink flink-up flink-down test-serving test-kubeflow image pin-images test-image \
 	check-manifests docs lint format benchmark-copies benchmark-ingest benchmark-evaluation benchmark-scale \
 	benchmark-train benchmark-surfaces benchmark-hidden benchmark-unfamiliar benchmark-serve benchmark-inspect report-schema \
 	sbom audit clean
@@ -49,6 +49,9 @@ test-kubeflow: install ## The compiled pipeline with kfp.local, and tasks on Mar
 
 image: ## Build the container image, as IMAGE; EXTRAS="kubeflow gpu" adds CUDA
 	kubeflow/image/build.sh $(IMAGE) --build-arg EXTRAS="$(EXTRAS)" $(IMAGE_OPTIONS)
+
+pin-images: install .tools/crane/crane ## Name the images of others by digest, as their registries have them now (go)
+	PATH=$(CURDIR)/.tools/crane:$$PATH PYTHONPATH=. $(BIN)/python -m tools.image_digests
 
 test-image: install ## Build the image on a base made from Debian's packages, and run it locked down (root, podman, runc)
 	$(PYTEST) -m image tests/end_to_end/test_image.py
@@ -125,6 +128,9 @@ $(SAMPLE_DATA): | $(VENV)/.installed
 $(VENV)/.installed: pyproject.toml uv.lock | $(UV)
 	$(UV) sync --frozen
 	touch $@
+
+.tools/crane/crane:
+	GOBIN=$(CURDIR)/.tools/crane go install github.com/google/go-containerregistry/cmd/crane@v0.20.3
 
 .tools/uv/bin/uv:
 	@echo "no uv on the PATH: installing one into .tools/"

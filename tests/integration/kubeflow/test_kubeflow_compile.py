@@ -16,7 +16,11 @@ kfp = pytest.importorskip("kfp")
 
 # Text that KFP, Argo, the shell, YAML or Kubernetes would each like to take for their own.
 CLASSES = ["{{$.pipeline_job_uuid}}", "$(HOME) {{workflow.name}}", "$0 `id` \\ \"'", "裂缝: ß"]
-ACCELERATED = 'kubeflow.nodes.Trainer={cpu="8", memory="16Gi", accelerator="nvidia.com/gpu", accelerators=2, retries=0}'
+GPU_IMAGE = "registry.example.com/crackgate:0.1.0-gpu"
+ACCELERATED = (
+    'kubeflow.nodes.Trainer={cpu="8", memory="16Gi", shared_memory="2Gi", accelerator="nvidia.com/gpu", '
+    f'accelerators=2, retries=0, image="{GPU_IMAGE}"}}'
+)
 
 
 @pytest.fixture(scope="module")
@@ -32,7 +36,7 @@ def compiled(tmp_path_factory: pytest.TempPathFactory) -> Path:
             'kubeflow.image="registry.example.com/crackgate:0.1.0"',
             ACCELERATED,
             'kubeflow.nodes.Trainer.node_selector={ pool = "gpu" }',
-            'kubeflow.nodes.Trainer.tolerations=[{key = "nvidia.com/gpu", operator = "Exists"}]',
+            'kubeflow.nodes.Trainer.tolerations=[{key = "nvidia.com/gpu", operator = "Exists", effect = "NoSchedule"}]',
             "kubeflow.nodes.Report.timeout=600",
             "kubeflow.nodes.LeakCheck.retries=1",
             'kubeflow.signing_secret="crackgate-signing"',
@@ -99,7 +103,8 @@ def test_tasks_get_what_is_configured_for_them(documents: list[dict[str, Any]]) 
         name.removeprefix("exec-"): executor["container"]
         for name, executor in specification["deploymentSpec"]["executors"].items()
     }
-    assert {container["image"] for container in containers.values()} == {"registry.example.com/crackgate:0.1.0"}
+    images = {name: container["image"] for name, container in containers.items()}
+    assert images.pop("trainer") == GPU_IMAGE and set(images.values()) == {"registry.example.com/crackgate:0.1.0"}
     trainer, other = containers["trainer"]["resources"], containers["pusher"]["resources"]
     assert (trainer["resourceCpuLimit"], trainer["resourceMemoryRequest"]) == ("8", "16Gi")
     assert trainer["accelerator"]["resourceType"] == "nvidia.com/gpu"
@@ -127,7 +132,7 @@ def test_tasks_get_what_is_configured_for_them(documents: list[dict[str, Any]]) 
     assert set(on_kubernetes) == set(containers) == {*tasks, "report"}
     trainer = on_kubernetes["trainer"]
     assert trainer["nodeSelector"] == {"labels": {"pool": "gpu"}}
-    assert trainer["tolerations"] == [{"key": "nvidia.com/gpu", "operator": "Exists"}]
+    assert trainer["tolerations"] == [{"key": "nvidia.com/gpu", "operator": "Exists", "effect": "NoSchedule"}]
     assert on_kubernetes["report"]["activeDeadlineSeconds"] == "600"
     for name, options in on_kubernetes.items():
         assert {mount["mountPath"] for mount in options["pvcMount"]} == {"/workspace", "/data", "/serving"}
@@ -135,7 +140,7 @@ def test_tasks_get_what_is_configured_for_them(documents: list[dict[str, Any]]) 
             "volumeName": "shared-memory",
             "mountPath": "/dev/shm",
             "medium": "Memory",
-            "sizeLimit": "512Mi",
+            "sizeLimit": "2Gi" if name == "trainer" else "512Mi",
         }
         secrets = {secret["secretName"]: secret for secret in options["secretAsVolume"]}
         assert set(secrets) == {"crackgate-mlmd"} | ({"crackgate-signing"} if name == "pusher" else set())

@@ -8,7 +8,10 @@ import json
 import os
 import re
 import shutil
+import socket
 import subprocess
+import tarfile
+import time
 import urllib.request
 import zipfile
 from collections.abc import Iterator
@@ -19,6 +22,7 @@ import pytest
 import yaml
 
 from tests.helpers.manifests import MANIFESTS
+from tools.image_digests import FILES, DigestError, digest_of, pin
 
 pytestmark = pytest.mark.manifests
 
@@ -37,6 +41,7 @@ CRD_MODULES = {
     "github.com/kubeflow/trainer/v2@v2.0.0": "manifests/base/crds/trainer.kubeflow.org_*.yaml",
     "github.com/kserve/kserve@v0.15.0": "config/crd/full/serving.kserve.io_inferenceservices.yaml",
 }
+CRANE = "github.com/google/go-containerregistry/cmd/crane@v0.20.3"
 # The oldest and the newest that kubectl-validate has.
 KUBERNETES = ("1.27", "1.30")
 PROFILE = MANIFESTS / "overlays" / "profile"
@@ -124,6 +129,60 @@ def test_only_the_profile_s_tasks_reach_the_store_in_an_ambient_mesh() -> None:
         and any(port["port"] == 15008 for rule in found["spec"].get("ingress", ()) for port in rule.get("ports", ()))
     }
     assert tunnelled == {"crackgate-mlmd", "crackgate-serve", "crackgate-tensorflow-serving"}
+
+
+@pytest.fixture
+def registry(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """Address of an image registry that holds `debian:bookworm-slim` and `library/mariadb:10.11`."""
+    crane = _go_tool("crane", CRANE)
+    monkeypatch.setenv("PATH", f"{Path(crane).parent}{os.pathsep}{os.environ['PATH']}")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        address = f"localhost:{free.getsockname()[1]}"
+    with tarfile.open(tmp_path / "layer.tar", "w") as layer:
+        layer.add(__file__, "file")
+    with subprocess.Popen([crane, "registry", "serve", "--address", address], stderr=subprocess.DEVNULL) as server:
+        try:
+            for image in ("debian:bookworm-slim", "library/mariadb:10.11"):
+                command = [crane, "append", "-f", str(tmp_path / "layer.tar"), "-t", f"{address}/{image}"]
+                for _ in range(50):
+                    if subprocess.run(command, capture_output=True, check=False).returncode == 0:
+                        break
+                    time.sleep(0.2)
+            yield address
+        finally:
+            server.terminate()
+
+
+def test_images_are_named_by_the_digest_that_their_registry_tells(registry: str) -> None:
+    old = "sha256:" + "0" * 64
+    dockerfile = f"ARG BASE={registry}/debian:bookworm-slim\nFROM ${{BASE}}\nARG BASE\n"
+    pinned = pin(dockerfile, digest_of)
+    new = digest_of(f"{registry}/debian:bookworm-slim")
+    assert pinned == dockerfile.replace("bookworm-slim\n", f"bookworm-slim@{new}\n", 1)
+    # A digest is renewed, the tag beside it is asked for.
+    assert pin(pinned.replace(new, old), digest_of) == pinned
+
+    own = "  - name: crackgate\n    newName: registry.example.com/crackgate\n    newTag: 0.1.0\n"
+    entry = f'  - name: mariadb\n    newName: {registry}/library/mariadb\n    newTag: "10.11"\n'
+    digest = digest_of(f"{registry}/library/mariadb:10.11")
+    assert pin(own + entry, digest_of) == f"{own}{entry}    digest: {digest}\n"
+    assert pin(f"{own}{entry}    digest: {old}\n", digest_of) == f"{own}{entry}    digest: {digest}\n"
+    with pytest.raises(DigestError, match=r"mariadb:11: its registry tells no digest.*where it can be reached"):
+        pin(entry.replace("10.11", "11"), digest_of)
+
+
+def test_every_image_of_others_is_found_and_stays_valid_with_its_digest() -> None:
+    asked: list[str] = []
+
+    def counted(image: str) -> str:
+        asked.append(image)
+        return "sha256:" + f"{len(asked):064}"
+
+    for file in FILES:
+        assert pin(file.read_text(), counted).count("sha256:") >= 1
+    images = yaml.safe_load((MANIFESTS / "images" / "kustomization.yaml").read_text())["images"]
+    assert len(asked) == len(images) and all(":" in image and "@" not in image for image in asked)
 
 
 def _templates(content: Any) -> Iterator[dict[str, str]]:
