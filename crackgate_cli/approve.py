@@ -36,7 +36,7 @@ def approve(
     serving: ServingOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Put a staged version into production, after its files are verified."""
+    """Put a staged version into production. Its files are verified before."""
     from crackgate.releases import ManifestError, NotComparedError, ServingDirectoryError
     from crackgate.releases import approve as approve_version
     from crackgate.releases.withdrawal import AlteredVersionError, NoSuchVersionError, describe_user
@@ -62,7 +62,7 @@ def reject(
     workspace: WorkspaceOption = Path("workspace"),
     serving: ServingOption = None,
 ) -> None:
-    """Withdraw a staged version: it is not staged again, and 'crackgate rollback --to' reinstates it."""
+    """Withdraw a staged version. It is not staged again; 'crackgate rollback --to' reinstates it."""
     from crackgate.releases import ManifestError, ServingDirectoryError
     from crackgate.releases import reject as reject_version
     from crackgate.releases.withdrawal import NoSuchVersionError, describe_user

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Console
 from rich.markup import escape
 
 from crackgate.atomic_files import write_bytes
@@ -34,6 +33,7 @@ from crackgate_cli.options import (
     console_on_a_copy_of,
     data_location,
     fail,
+    table_console,
 )
 from serving.export.errors import ConversionError, PhotographsError
 from serving.export.runtimes import Runtime, missing_packages
@@ -176,7 +176,7 @@ def _say(
     from crackgate_cli.tables.gate import print_requirements
     from crackgate_cli.tables.networks import print_networks
 
-    console = Console()
+    console = table_console()
 
     def say(text: str) -> None:
         console.print(text, highlight=False, soft_wrap=True)
@@ -192,15 +192,15 @@ def _say(
         print_requirements(console, requirements, result.model.positive_classes)
     if result.seen_in_training:
         say(
-            f"[yellow]warning[/] the model was trained on {result.seen_in_training} of these photographs: "
+            f"[yellow]warning:[/] the model was trained on {result.seen_in_training} of these photographs: "
             "metrics are better than they will be on new ones"
         )
     if result.skipped:
         shown = "; ".join(f"{each.path!r}: {each.reason}" for each in result.skipped[:_LONGEST_LIST])
         more = "; ..." if len(result.skipped) > _LONGEST_LIST else ""
-        say(f"[yellow]warning[/] not used: {counted(len(result.skipped), 'file')}: {escape(shown)}{more}")
+        say(f"[yellow]warning:[/] not used: {counted(len(result.skipped), 'file')}: {escape(shown)}{more}")
     if on_slices := [rule for rule in rules if rule.slice != ALL_IMAGES]:
-        say(f"[yellow]warning[/] not judged here: {counted(len(on_slices), 'requirement')} of the gate about slices")
+        say(f"[yellow]warning:[/] not judged here: {counted(len(on_slices), 'requirement')} of the gate about slices")
     for name in _written(result, refused_for):
         say(f"[bold green]written[/] {escape(str(output / name))}")
     if refused_for:

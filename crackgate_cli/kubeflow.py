@@ -162,7 +162,7 @@ def run_local_command(
         Path | None, typer.Option(help="Receives <version>/; serving/ in the workspace without.")
     ] = None,
 ) -> None:
-    """Run a compiled pipeline on this machine, task by task in processes of their own, as kfp does it locally."""
+    """Run a compiled pipeline on this machine. Each task is a process of its own, as kfp does it locally."""
     _check_file(pipeline)
     if not data.is_dir():
         fail(f"--data: received {str(data)!r}, which is no folder; give one with a sub-folder per class", EXIT_USAGE)

@@ -43,7 +43,7 @@ SetOption = Annotated[
 ]
 CacheOption = Annotated[bool, typer.Option(help="Reuse results of earlier runs where nothing changed.")]
 VerboseOption = Annotated[bool, typer.Option("--verbose", help="Show the logs of TFX and TensorFlow, too.")]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
 
 
 def _printable(reason: str) -> str:

@@ -33,7 +33,7 @@ def runs(
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """List the runs of a workspace, show one of them, or note something about it."""
+    """List the runs of a workspace, show or note one of them."""
     if context.invoked_subcommand is not None:
         context.obj = (workspace, as_json)
         return
@@ -69,7 +69,7 @@ def show_run(
     workspace: Annotated[Path | None, typer.Option(help="As of 'runs'.", show_default="workspace")] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Show what a run came to, and its lineage: from the released version back to the data."""
+    """Show what a run came to, and its lineage. It leads from the released version back to the data."""
     general_workspace, generally_as_json = context.obj
     history = history_of(workspace or general_workspace)
     from crackgate.runs.details import describe_details
@@ -92,7 +92,7 @@ def note_run(
     untag: Annotated[list[str] | None, typer.Option(help="A tag to remove; repeatable.")] = None,
     workspace: Annotated[Path | None, typer.Option(help="As of 'runs'.", show_default="workspace")] = None,
 ) -> None:
-    """Name a run, tag it, or add a note to it; 'runs' and its page show them."""
+    """Name a run, tag it, or add a note to it. 'runs' and its page show them."""
     history = history_of(workspace or context.obj[0])
     found = find_run(history, run)
     from crackgate.releases.withdrawal import describe_user

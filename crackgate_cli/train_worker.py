@@ -12,7 +12,9 @@ from crackgate_cli.options import EXIT_USAGE, ConfigOption, SetOption, fail
 
 def train_worker(
     examples: Annotated[Path, typer.Option(help="Folder that ImageExampleGen wrote, with Split-train and Split-eval.")],
-    output: Annotated[Path, typer.Option(help="New folder for the model, on storage that all workers share.")],
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help="New folder for the model, on storage that all workers share.")
+    ],
     config: ConfigOption = None,
     assignments: SetOption = None,
 ) -> None:

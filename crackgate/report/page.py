@@ -3,7 +3,6 @@
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from datetime import datetime
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ from crackgate.contracts.evaluation import Evaluation, ThresholdPoint, find_metr
 from crackgate.contracts.positive_names import say_score
 from crackgate.contracts.stored_example import TEST_SPLIT
 from crackgate.gate import wording
+from crackgate.local_time import say_time
 from crackgate.pages.templates import render_html
 from crackgate.report import charts
 from crackgate.report.content import Report, ReportImages, Training, explained_class
@@ -72,7 +72,7 @@ def render_page(report: Report, drawn: dict[str, ReportImages], links: dict[str,
         positive_score=say_score(evaluation.positive_classes),
         links=links,
         sections=list(_sections(report)),
-        began=_say_time(report.run.started),
+        began=say_time(report.run.started),
         model=_say_model(report),
         key_metrics=key_metrics,
         key_names=[wording.say_metric(*key) for key in key_metrics],
@@ -100,12 +100,6 @@ def render_page(report: Report, drawn: dict[str, ReportImages], links: dict[str,
         find_metric=find_metric,
         number=_number,
     )
-
-
-def _say_time(started: str) -> str:
-    """A moment in ISO 8601 for people: "2026-11-30 14:41 UTC+01:00"."""
-    moment = datetime.fromisoformat(started)
-    return f"{moment:%Y-%m-%d %H:%M} {moment.tzname() or ''}".strip()
 
 
 def _say_model(report: Report) -> str:

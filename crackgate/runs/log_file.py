@@ -10,7 +10,9 @@ from typing import TextIO
 
 from crackgate.lasting_stream import LastingStream
 
-LOG_FORMAT = logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s")
+# With the zone: a log is read on other machines, too.
+TIME_FORMAT = "%Y-%m-%dT%H:%M:%S%z"
+LOG_FORMAT = logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s", TIME_FORMAT)
 
 
 @contextmanager

@@ -6,6 +6,7 @@ from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
+from crackgate.contracts import metric_names
 from crackgate.contracts.evaluation import Evaluation, NotableImage, Outcome, Requirement
 from crackgate.contracts.verdict import Verdict
 from crackgate.gate.wording import say_subject
@@ -93,8 +94,11 @@ def _advise(summary: Summary, workspace: Workspace, serving: Path) -> Iterator[s
                 f"more test images of {row.label or 'all classes'}: the {say_subject(row)} itself is enough, and "
                 f"{counted(row.images, 'image')} cannot show it"
             )
+    if any(row.metric == metric_names.SEEN_IN_TRAINING for row in failed):
+        yield "photographs that the model was not trained on"
     if labels := summary.outputs.get("label_list"):
-        yield f"correct the labels that may be wrong in {shlex.quote(labels)}, and give that table by --labels"
+        option = "--set data.labels=FILE" if summary.judges_only else "--labels FILE"
+        yield f"correct the labels that may be wrong in {shlex.quote(labels)}, and give that file by {option}"
     if any(row.change for row in failed) and serving == workspace.serving:
         place = _say_place(workspace, serving)
         yield f"crackgate compare {production_number(serving)} {summary.run_id} {place}".rstrip()

@@ -26,7 +26,7 @@ def print_gate(console: Console, evaluation: Evaluation) -> None:
         console.print(evaluation.unfamiliar_in_words, highlight=False)
     _print_comparison(console, evaluation)
     for warning in evaluation.warnings:
-        console.print(f"[yellow]warning[/] {escape(warning)}", highlight=False, soft_wrap=True)
+        console.print(f"[yellow]warning:[/] {escape(warning)}", highlight=False, soft_wrap=True)
 
 
 def print_requirements(console: Console, rows: list[Requirement], positive_classes: Sequence[str]) -> None:

@@ -1,7 +1,6 @@
 """Runs as tables, for people."""
 
 from collections.abc import Callable, Mapping
-from datetime import datetime
 
 from rich.console import Console
 from rich.markup import escape
@@ -10,6 +9,7 @@ from rich.table import Column, Table
 from crackgate.contracts.evaluation import Estimate, find_metric
 from crackgate.contracts.verdict import Verdict
 from crackgate.gate.wording import NOT_A_NUMBER, say_interval, say_metric
+from crackgate.local_time import say_time
 from crackgate.pages.templates import show
 from crackgate.plural import counted
 from crackgate.runs.comparison import Pair, RunComparison
@@ -56,7 +56,7 @@ def print_details(console: Console, details: RunDetails) -> None:
         **({"name": run.name} if run.name else {}),
         **({"tags": ", ".join(run.tags)} if run.tags else {}),
         "version": _version(run, earlier=f", by run {run.released_by}"),
-        "started": _time(run.started),
+        "started": say_time(run.started),
         "duration": _duration(run.seconds),
         "verdict is from": run.verdict_from,
         "summary": details.summary or _UNKNOWN,
@@ -66,7 +66,7 @@ def print_details(console: Console, details: RunDetails) -> None:
         facts[say_metric(*value.key)] = f"{_with_interval(value)} on {counted(run.test_images or 0, 'test image')}"
     _say_facts(console, facts)
     for note in run.notes:
-        _say(console, f"note of {_time(note.when)} by {note.who}: {note.text}")
+        _say(console, f"note of {say_time(note.when)} by {note.who}: {note.text}")
     _print_lineage(console, details)
 
 
@@ -192,10 +192,6 @@ def _version(run: RunEntry, earlier: str) -> str:
     return f"{run.version}{'' if run.released_by == run.run_id else earlier}{since}"
 
 
-def _time(started: str) -> str:
-    return datetime.fromisoformat(started).strftime("%Y-%m-%d %H:%M")
-
-
 def _duration(seconds: float | None) -> str:
     if seconds is None:
         return _UNKNOWN
@@ -224,7 +220,7 @@ def _shortened(version: str) -> str:
 
 
 _HEADING: dict[str, Callable[[RunEntry], str]] = {
-    "started": lambda run: _time(run.started),
+    "started": lambda run: say_time(run.started),
     "verdict": _verdict,
     "version": lambda run: _version(run, earlier=f", by run {run.released_by}"),
     "duration": lambda run: _duration(run.seconds),

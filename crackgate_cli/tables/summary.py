@@ -72,7 +72,7 @@ def _print_images(console: Console, summary: Summary) -> None:
         table.add_row("positive", *told, "")
         console.print(table)
     if len(summary.classes) > 1:
-        warning = "" if summary.positive.names else "[yellow]warning[/] "
+        warning = "" if summary.positive.names else "[yellow]warning:[/] "
         words = escape(summary.positive.in_words(summary.classes))
         console.print(warning + words, highlight=False, soft_wrap=True)
     if images.ignored:
@@ -87,12 +87,12 @@ def _print_images(console: Console, summary: Summary) -> None:
     if summary.drift is not None:
         console.print(f"drift check: {summary.drift.in_words()}", highlight=False, soft_wrap=True)
     for separation in summary.separations:
-        console.print(f"[yellow]warning[/]: {escape(separation.in_words())}", highlight=False, soft_wrap=True)
+        console.print(f"[yellow]warning:[/] {escape(separation.in_words())}", highlight=False, soft_wrap=True)
     if summary.scale is not None and summary.scale.warning:
-        console.print(f"[yellow]warning[/]: {escape(summary.scale.warning)}", highlight=False, soft_wrap=True)
+        console.print(f"[yellow]warning:[/] {escape(summary.scale.warning)}", highlight=False, soft_wrap=True)
     if summary.doubtful_labels.found:
         words = escape(summary.doubtful_labels.in_words())
-        console.print(f"[yellow]warning[/]: {words}", highlight=False, soft_wrap=True)
+        console.print(f"[yellow]warning:[/] {words}", highlight=False, soft_wrap=True)
     if images.warnings:
         console.print(f"with warnings: {counted(len(images.warnings), 'image')}, see the summary", highlight=False)
     for reason, count in images.rejected_by_reason.items():

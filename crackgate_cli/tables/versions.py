@@ -1,6 +1,5 @@
 """The output of `crackgate versions` and `crackgate verify`, for machines and for people."""
 
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +11,7 @@ from rich.table import Column, Table
 from crackgate.contracts.evaluation import MetricValue, find_metric
 from crackgate.contracts.metric_names import ACCURACY
 from crackgate.gate.wording import say_metric
+from crackgate.local_time import say_time
 from crackgate.pages.templates import show
 from crackgate.plural import counted
 from crackgate.releases import Finding, State, Version, list_versions, production_version
@@ -140,7 +140,7 @@ def _value(found: MetricValue | None) -> str:
 
 
 def _time(moment: str | None) -> str:
-    return f"{datetime.fromisoformat(moment).astimezone():%Y-%m-%d %H:%M:%S}" if moment else "-"
+    return say_time(moment) if moment else "-"
 
 
 def _say(console: Console, sentence: str) -> None:

@@ -80,7 +80,8 @@ class GrpcGuard(grpc.aio.ServerInterceptor):
     def _account(self, client: str, method: str, code: str, seconds: float) -> None:
         self._metrics.requests.labels("grpc", method, code).inc()
         self._metrics.seconds.labels("grpc", method).observe(seconds)
-        log.info("%s gRPC %s %s %.1f ms", client, method, code, 1000 * seconds)
+        if method != _METHODS["Check"]:  # probes would hide the requests
+            log.info("%s gRPC %s %s %.1f ms", client, method, code, 1000 * seconds)
 
     async def _read(self, messages: AsyncIterator[bytes], turns: asyncio.Semaphore) -> bytes:
         seconds = self._limits.receive_seconds

@@ -145,6 +145,8 @@ class Guard:
         method = getattr(route, "name", None) or "other"
         self._metrics.requests.labels("http", method, status).inc()
         self._metrics.seconds.labels("http", method).observe(seconds)
+        if scope["path"] in _PROBES:
+            return  # every few seconds; they would hide the requests
         client = scope["client"][0] if scope.get("client") else "-"
         # As it was sent, percent-encoded: no client can make up a line of the log.
         path = scope.get("raw_path", b"").decode("ascii", "backslashreplace")

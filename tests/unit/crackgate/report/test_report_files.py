@@ -202,6 +202,7 @@ def test_the_model_card_says_what_it_is_for_and_what_it_is_made_of() -> None:
         "### dark: 4 images\n\n| metric | value |\n|---|---|\n| accuracy | 0.5000 |",
         "- passed: recall of Positive: 0.9000 (0.8000 to 0.9600), required ≥ 0.7500",
         "- Too few test images to decide on: recall of Positive, dark.",
+        "\n- Of class Positive there are 30 test images: they cannot show errors that are much rarer than one in 30.\n",
         "- Data: as given by the user.",
         "Apache-2.0 (EfficientNet-Lite, Google)",
         "code: c0ffee",

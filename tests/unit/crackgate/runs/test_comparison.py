@@ -143,6 +143,7 @@ def test_details_print_verdict_reasons_and_lineage(recorded: RecordedRuns) -> No
     history = read_history(recorded.workspace)
     text = io.StringIO()
     details = describe_details(history, history.find(SECOND))
+    details.report = "/runs/2/report.html"
     details.run.metrics[0] = MetricValue(metric="accuracy", value=0.5, low=0.25, high=0.75)
     print_details(Console(file=text, width=60), details)
     for part in (
@@ -153,6 +154,7 @@ def test_details_print_verdict_reasons_and_lineage(recorded: RecordedRuns) -> No
         f"made examples 1  /artifacts/ImageExampleGen/examples/{FIRST}",
         f"baseline: model 2, version {VERSION}, released by run {FIRST}",
         "fingerprint  f1",
+        "/runs/2/report.html",
     ):
         assert part in text.getvalue()
 

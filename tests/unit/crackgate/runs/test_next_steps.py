@@ -118,8 +118,15 @@ def test_a_refusal_says_what_stays_which_images_and_what_to_try(workspace: Works
 def test_a_refusal_by_the_gate_alone_speaks_of_no_training(workspace: Workspace) -> None:
     summary = fill_summary(Verdict.REFUSED)
     summary.judges_only = True
-    summary.evaluation.requirements = [requirement("accuracy", Outcome.FAILED, value=0.5, bound=0.9)]
-    assert said(summary, workspace) == {"production": ["'crackgate gate' releases nothing and changes nothing"]}
+    seen = {"value": 3, "bound": 0, "direction": "at most"}
+    summary.evaluation.requirements = [
+        requirement("accuracy", Outcome.FAILED, value=0.5, bound=0.9),
+        requirement("seen_in_training", Outcome.FAILED, **seen),
+    ]
+    assert said(summary, workspace) == {
+        "production": ["'crackgate gate' releases nothing and changes nothing"],
+        "try": ["photographs that the model was not trained on"],
+    }
 
 
 @pytest.mark.parametrize("verdict", [Verdict.DATA_REJECTED, Verdict.FAILED, Verdict.WITHDRAWN], ids=str)

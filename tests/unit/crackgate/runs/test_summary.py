@@ -142,7 +142,7 @@ def test_the_closing_words_say_which_classes_are_positive(summary: Summary) -> N
     assert "\npositive, so not to be missed: 'b' (as configured); not positive: 'a'\n" in text
     summary.positive = PositiveClasses()
     text = closing(summary)
-    assert re.search(r"positive +│ no │ no │", text) and "warning no class of 'a' and 'b' counts as positive" in text
+    assert re.search(r"positive +│ no │ no │", text) and "warning: no class of 'a' and 'b' counts as positive" in text
 
 
 def test_the_closing_words_of_a_refusal(summary: Summary) -> None:

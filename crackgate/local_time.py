@@ -1,0 +1,11 @@
+"""Times for people."""
+
+from datetime import UTC, datetime, timezone
+
+
+def say_time(moment: str) -> str:
+    """A moment in ISO 8601 in this machine's time, with the zone: "2026-11-30 14:41 UTC+01:00"."""
+    local = datetime.fromisoformat(moment).astimezone()
+    # Names of zones are not unique: an offset is.
+    offset = local.utcoffset()
+    return f"{local:%Y-%m-%d %H:%M} {timezone(offset) if offset else UTC}"
