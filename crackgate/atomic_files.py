@@ -7,8 +7,10 @@ import errno
 import fcntl
 import glob
 import os
+import re
 import secrets
 import shutil
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -34,13 +36,22 @@ def write_bytes(target: Path, content: bytes) -> None:
 def whole_file(target: Path) -> Iterator[Path]:
     """Gives the path of an empty file, which replaces `target` at the end; an exception leaves `target` as it was.
 
-    A link stays, and the file that it points to is replaced. A device or a FIFO is written to as it is.
+    A link stays, and the file that it points to is replaced. A device or a FIFO is written to as it is, and so is a
+    file that is open already, such as `/dev/stdout`: a shell may be appending to it.
 
     Raises:
         OSError: The folder of `target` is not there or cannot be written to.
     """
     if target.exists() and not target.is_file() and not target.is_dir():
         yield target
+        return
+    if (descriptor := _descriptor(target)) is not None:
+        with tempfile.TemporaryDirectory() as folder:
+            written = Path(folder, target.name)
+            written.touch()
+            yield written
+            with written.open("rb") as source, os.fdopen(os.dup(descriptor), "wb") as stream:
+                shutil.copyfileobj(source, stream)
         return
     target = target.resolve()
     with _partial(target, Path.touch) as partial:
@@ -86,6 +97,14 @@ def sync_folder(folder: Path) -> None:
         # Some network file systems have no such thing for folders.
         if error.errno not in (errno.EINVAL, errno.ENOTSUP, errno.ENOSYS, errno.EBADF):
             raise
+
+
+def _descriptor(target: Path) -> int | None:
+    """The number of the open file that a path names."""
+    found = re.fullmatch(r"/dev/(?:std(out|err)|fd/(\d+))|/proc/self/fd/(\d+)", str(target))
+    if found is None:
+        return None
+    return {"out": 1, "err": 2}[found[1]] if found[1] else int(found[2] or found[3])
 
 
 @contextmanager

@@ -135,4 +135,5 @@ def find_public_key(serving_dir: Path, options: ReleaseOptions) -> "PublicKey | 
     try:
         return load_public_key(Path(options.public_key)) if options.public_key else recorded_key(serving_dir)
     except KeyFileError as error:
-        raise ConfigError(f"release.public_key: {error}") from None
+        place = "release.public_key" if options.public_key else f"release.pub of {str(serving_dir)!r}"
+        raise ConfigError(f"{place}: {error}") from None

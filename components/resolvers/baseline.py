@@ -11,6 +11,7 @@ from tfx.utils import path_utils
 from components.resolvers.released_versions import ReleasedVersions, note_artifact
 from components.shared.model_artifact import copy_as_artifact
 from crackgate.contracts.pushed_model import PUSHED_DESTINATION, PUSHED_VERSION
+from crackgate.model.graph_operations import check_operations
 from crackgate.releases import is_model
 from crackgate.releases.identity import find_identity
 from crackgate.releases.manifest import measure_model
@@ -41,6 +42,8 @@ class ModelInProductionStrategy(resolver.ResolverStrategy):
         digest, identity = measure_model(model), find_identity(model)
         for folder, manifest in self._versions.newest_first():
             if not is_model(folder, manifest, digest, identity):
+                # It will be loaded, and without a public key anyone who can write there may have put it there.
+                check_operations(folder)
                 return {"model": [self._artifact(store, folder, manifest.own_digest)], "candidate": []}
         return {"model": [], "candidate": []}
 

@@ -63,14 +63,12 @@ class Guard:
         with self._memory.holding() as held:
             try:
                 self._check(scope)
-                async with asyncio.timeout(self._limits.receive_seconds):
-                    body = await self._read(scope, receive, held)
+                body = await self._read_in_time(scope, receive, held)
                 await self._app(scope, _replay(body, receive), answer.send)
-            except TimeoutError:
-                message = f"the request did not arrive within {self._limits.receive_seconds:g} s"
-                await self._refuse(ServiceError(Code.REQUEST_TIMEOUT, message), answer, None)
             except ServiceError as error:
-                await self._refuse(error, answer, None if b"expect" in dict(scope["headers"]) else receive)
+                # What is late, or was only announced, is not waited for.
+                waits = error.code != Code.REQUEST_TIMEOUT and b"expect" not in dict(scope["headers"])
+                await self._refuse(error, answer, receive if waits else None)
             except _ClientGoneError:
                 answer.status = 499
             finally:
@@ -100,6 +98,14 @@ class Guard:
                 f"Content-Encoding: received {shortened(encoding.decode('latin-1'))!r}, allowed is identity: images "
                 "are compressed already, so send the request as it is",
             )
+
+    async def _read_in_time(self, scope: Scope, receive: Receive, held: HeldBytes) -> bytes:
+        try:
+            async with asyncio.timeout(self._limits.receive_seconds):
+                return await self._read(scope, receive, held)
+        except TimeoutError:
+            message = f"the request did not arrive within {self._limits.receive_seconds:g} s"
+            raise ServiceError(Code.REQUEST_TIMEOUT, message) from None
 
     async def _read(self, scope: Scope, receive: Receive, held: HeldBytes) -> bytes:
         most = _MOST_OPEN_BYTES if scope["path"] in _OPEN_PATHS else self._limits.request_bytes

@@ -1,7 +1,10 @@
 """From photographs to a released model, and what the next run makes of it."""
 
 import json
+import os
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -176,6 +179,26 @@ def test_an_identical_run_repeats_nothing(first_run: Run, photographs: Path, wor
     assert not any(made["gone"] for link in shown["links"] for made in link["made"])
     fingerprint = first_run.summary["images"]["fingerprint"]
     assert shown["data"] == {"folder": str(photographs), "fingerprint": fingerprint}
+
+
+def test_the_job_of_a_ci_system_ends_as_the_gate_does_and_keeps_its_results(
+    first_run: Run, photographs: Path, tmp_path: Path
+) -> None:
+    def job(model: object) -> subprocess.CompletedProcess[str]:
+        places = {"MODEL": str(model), "DATA": str(photographs), "RESULTS": str(tmp_path / "results")}
+        path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+        environment = {**os.environ, **places, "WORKSPACE": str(tmp_path / "gate"), "PATH": path}
+        script = [str(PROJECT / "tools/ci/gate.sh")]
+        return subprocess.run(script, env=environment, cwd=PROJECT, capture_output=True, text=True, check=False)
+
+    wrong = job(tmp_path)
+    assert wrong.returncode == 2 and not (tmp_path / "results").exists(), wrong.stdout + wrong.stderr
+    refused = job(first_run.summary["pushed_to"])
+    assert refused.returncode == 3, refused.stdout + refused.stderr
+    results = {file.name for file in (tmp_path / "results").iterdir()}
+    assert results == {"report.html", "report.json", "summary.json", "gates.xml"}
+    failures = ElementTree.parse(tmp_path / "results/gates.xml").getroot().iter("failure")
+    assert any("seen in training" in failure.get("message", "") for failure in failures)
 
 
 @pytest.mark.usefixtures("first_run")

@@ -97,6 +97,15 @@ def test_a_device_and_a_fifo_are_written_to_and_stay(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["fifo"]
 
 
+def test_a_file_that_is_open_already_is_written_on(tmp_path: Path) -> None:
+    file = tmp_path / "rows"
+    file.write_text("earlier\n")
+    with file.open("ab") as stream:
+        for name in (f"/dev/fd/{stream.fileno()}", f"/proc/self/fd/{stream.fileno()}"):
+            write_text(Path(name), "rows\n")
+    assert file.read_text() == "earlier\nrows\nrows\n" and list(tmp_path.iterdir()) == [file]
+
+
 def test_a_file_needs_its_folder_and_a_folder_makes_those_above_it(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError), whole_file(tmp_path / "absent" / "file"):
         pass

@@ -203,6 +203,9 @@ def test_commands_that_use_a_model_want_the_signature_that_the_serving_directory
     assert "cannot read the public key" in say("run", *data, "--set", "release.public_key=nowhere", code=2)
     other = ("--set", f"release.public_key={files[1]}", "--set", f"release.signing_key={private}")
     assert "received the key" in say("run", *data, *other, code=2)
+    (serving / "release.pub").write_text("no key")
+    assert f"release.pub of '{serving}': " in say("run", *data, code=2)
+    shutil.copy(files[0], serving / "release.pub")
 
     # A signed version is used, as far as these files can be: they are no SavedModel.
     publish(write_model(tmp_path / "signed"), serving, RELEASE, Signer(keys[0]))
