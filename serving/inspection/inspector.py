@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from crackgate.atomic_files import whole_file
+from crackgate.atomic_files import write_text
 from crackgate.images.image_folder import readable_path
 from crackgate.images.rejection import RejectedImageError
 from crackgate.model.released_model import ReleasedModel
@@ -17,7 +17,7 @@ from serving.inspection.inspection import Inspection, InspectionSettings
 from serving.inspection.measures import Measures, TileScores, measure
 from serving.inspection.overlay import write_pictures
 from serving.inspection.photograph import read_photograph, scale
-from serving.inspection.tile_files import POSITIVE_TILES_FILE, TILES_FILE, write_csv, write_geojson
+from serving.inspection.tile_files import POSITIVE_TILES_FILE, TILES_FILE, render_csv, render_geojson
 from serving.inspection.tile_scores import score_tiles
 
 
@@ -72,10 +72,8 @@ class Inspector:
         self, folder: Path, pixels: np.ndarray, tiles: TileScores, grid: Grid, measures: Measures, name: str
     ) -> None:
         folder.mkdir()
-        with whole_file(folder / TILES_FILE) as file:
-            write_csv(file, tiles, self._threshold, grid)
-        with whole_file(folder / POSITIVE_TILES_FILE) as file:
-            write_geojson(file, tiles.scores, self._threshold, grid, name)
+        write_text(folder / TILES_FILE, render_csv(tiles, self._threshold, grid))
+        write_text(folder / POSITIVE_TILES_FILE, render_geojson(tiles.scores, self._threshold, grid, name))
         write_pictures(folder, pixels, tiles.scores, self._threshold, grid, measures, show(Path(name).name))
 
 

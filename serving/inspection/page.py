@@ -13,7 +13,10 @@ from serving.inspection.overlay import COLOURS, HEAT_FILE, MARKED_FILE, PHOTOGRA
 from serving.inspection.tile_files import POSITIVE_TILES_FILE, TILES_FILE
 
 _TEMPLATE = Path(__file__).with_name("page.html.jinja")
-_SCRIPT = (files(__package__) / "page.js").read_text(encoding="utf-8")
+_SCRIPT = "".join(
+    (files(package) / name).read_text(encoding="utf-8")
+    for package, name in (("crackgate.pages", "layers.js"), ("serving.inspection", "page.js"))
+)
 # Photographs that the page shows, and those that its lists name: a browser opens no page of a hundred thousand.
 _SHOWN, _LISTED = 200, 2_000
 # The page lies beside its pictures; a browser that opens it as a file takes that for no site of its own.

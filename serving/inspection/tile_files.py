@@ -5,9 +5,9 @@ end of a tile not included.
 """
 
 import csv
+import io
 import json
 from collections.abc import Iterator
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -32,29 +32,30 @@ class Tile(NamedTuple):
     region: int
 
 
-def write_csv(file: Path, tiles: TileScores, threshold: float, grid: Grid) -> None:
-    """Writes one line for each tile; `region` is empty where a tile is not positive.
+def render_csv(tiles: TileScores, threshold: float, grid: Grid) -> str:
+    """One line for each tile; `region` is empty where a tile is not positive.
 
     The last column, `unfamiliarity`, is empty where it is unknown.
     """
     unfamiliarity = [""] * tiles.scores.size
     if tiles.unfamiliarity is not None:
         unfamiliarity = [f"{value:.4f}" for value in tiles.unfamiliarity.flat]
-    with file.open("w", encoding="utf-8", newline="") as stream:
-        rows = csv.writer(stream, lineterminator="\n")
-        rows.writerow([*Tile._fields, "unfamiliarity"])
-        for tile, value in zip(_tiles(tiles.scores, threshold, grid), unfamiliarity, strict=True):
-            rows.writerow([*tile[:6], f"{tile.score:.6f}", json.dumps(tile.is_positive), tile.region or "", value])
+    text = io.StringIO()
+    rows = csv.writer(text, lineterminator="\n")
+    rows.writerow([*Tile._fields, "unfamiliarity"])
+    for tile, value in zip(_tiles(tiles.scores, threshold, grid), unfamiliarity, strict=True):
+        rows.writerow([*tile[:6], f"{tile.score:.6f}", json.dumps(tile.is_positive), tile.region or "", value])
+    return text.getvalue()
 
 
-def write_geojson(file: Path, scores: np.ndarray, threshold: float, grid: Grid, photograph: str) -> None:
-    """Writes a FeatureCollection (RFC 7946, but for the coordinates) with a Polygon for each positive tile."""
+def render_geojson(scores: np.ndarray, threshold: float, grid: Grid, photograph: str) -> str:
+    """A FeatureCollection (RFC 7946, but for the coordinates) with a Polygon for each positive tile."""
     collection = {
         "type": "FeatureCollection",
         "photograph": {"name": photograph, "width": grid.columns.length, "height": grid.rows.length},
         "features": [_feature(tile) for tile in _tiles(scores, threshold, grid) if tile.is_positive],
     }
-    file.write_text(json.dumps(collection, ensure_ascii=False), encoding="utf-8")
+    return json.dumps(collection, ensure_ascii=False)
 
 
 def _feature(tile: Tile) -> dict[str, object]:

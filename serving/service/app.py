@@ -90,8 +90,8 @@ def build_app(
         return Response(reports.render_metadata(reports.report_metadata(name, served), served), media_type=_JSON)
 
     @app.post("/heatmap", name="heatmap")
-    async def heat_map(request: Request) -> Response:
-        return _json(await heat_mapper.look(versions.get(), await request.body()))
+    async def heat_map(request: Request, tile: str = "") -> Response:
+        return _json(await heat_mapper.look(versions.get(), await request.body(), tile))
 
     @app.api_route("/healthz", methods=["GET", "HEAD"], name="healthz")
     async def healthz() -> Response:

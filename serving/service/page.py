@@ -9,7 +9,8 @@ def _read(name: str, package: str = "serving.service") -> str:
     return (files(package) / name).read_text(encoding="utf-8")
 
 
-_STYLE, _SCRIPT = _read("colours.css", "crackgate.pages") + _read("page.css"), _read("page.js")
+_STYLE = "".join(_read(name, "crackgate.pages") for name in ("colours.css", "layers.css")) + _read("page.css")
+_SCRIPT = _read("layers.js", "crackgate.pages") + _read("page.js")
 PAGE = _read("page.html").replace("{{style}}", _STYLE).replace("{{script}}", _SCRIPT)
 PAGE_POLICY = (
     f"default-src 'none'; style-src {digest(_STYLE)}; script-src {digest(_SCRIPT)}; img-src blob: data:; "

@@ -61,11 +61,11 @@ class Page:
             time.sleep(0.1)
         raise AssertionError(f"never true: {script}; the console says {self.console}")
 
-    def choose_file(self, selector: str, file: Path) -> None:
-        """Chooses a file in an input."""
+    def choose_files(self, selector: str, *files: Path) -> None:
+        """Chooses files in an input."""
         root = self.call("DOM.getDocument")["root"]["nodeId"]
         node = self.call("DOM.querySelector", nodeId=root, selector=selector)["nodeId"]
-        self.call("DOM.setFileInputFiles", files=[str(file)], nodeId=node)
+        self.call("DOM.setFileInputFiles", files=[str(file) for file in files], nodeId=node)
 
     def look(self, width: int, dark: bool = False) -> None:
         """Sets the width of the view, and whether the reader prefers dark pages."""

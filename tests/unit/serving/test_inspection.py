@@ -1,6 +1,7 @@
 """Geometry and measures of whole photographs, without a network."""
 
 import csv
+import io
 import json
 from itertools import pairwise
 from pathlib import Path
@@ -15,7 +16,7 @@ from serving.inspection.grid import lay_axis, lay_grid
 from serving.inspection.measures import TileScores, measure
 from serving.inspection.overlay import HEAT_FILE, MARKED_FILE, PHOTOGRAPH_FILE, write_pictures
 from serving.inspection.photograph import scale
-from serving.inspection.tile_files import Tile, write_csv, write_geojson
+from serving.inspection.tile_files import Tile, render_csv, render_geojson
 
 lengths = st.integers(32, 6000)
 
@@ -67,27 +68,23 @@ def test_nothing_found_and_scores_that_are_no_numbers() -> None:
     assert measure(np.full(grid.shape, np.nan, np.float32), 0.5).positive_tile_share == 1, "nothing is waved through"
 
 
-def test_boxes_are_written_for_other_programs(tmp_path: Path) -> None:
+def test_boxes_are_told_to_other_programs() -> None:
     grid = lay_grid(300, 200, 100, 32, 0.5)
     scores = np.zeros(grid.shape, np.float32)
     scores[0, 0] = scores[-1, -1] = 0.75
     unfamiliarity = np.full(grid.shape, 0.5, np.float32)
     unfamiliarity[0, 1] = 2
-    write_csv(tmp_path / "tiles.csv", TileScores(scores, unfamiliarity), 0.5, grid)
-    write_csv(tmp_path / "older.csv", TileScores(scores, None), 0.5, grid)
-    write_geojson(tmp_path / "tiles.geojson", scores, 0.5, grid, "wall.jpg")
-    with (tmp_path / "tiles.csv").open(newline="") as file:
-        rows = list(csv.DictReader(file))
+    rows = list(csv.DictReader(io.StringIO(render_csv(TileScores(scores, unfamiliarity), 0.5, grid))))
     assert list(rows[0]) == [*Tile._fields, "unfamiliarity"] and len(rows) == scores.size
     assert [row["unfamiliarity"] for row in rows[:3]] == ["0.5000", "2.0000", "0.5000"]
-    with (tmp_path / "older.csv").open(newline="") as file:
-        assert {row["unfamiliarity"] for row in csv.DictReader(file)} == {""}
+    older = csv.DictReader(io.StringIO(render_csv(TileScores(scores, None), 0.5, grid)))
+    assert {row["unfamiliarity"] for row in older} == {""}
     assert measure(scores, 0.5, unfamiliarity).unfamiliar_share == pytest.approx(1 / scores.size)
     assert measure(scores, 0.5).unfamiliar_share is None
     assert (rows[0]["x_min"], rows[0]["y_min"], rows[0]["is_positive"], rows[0]["region"]) == ("0", "0", "true", "1")
     assert (rows[-1]["x_max"], rows[-1]["y_max"], rows[-1]["region"]) == ("300", "200", "2")
     assert {row["region"] for row in rows} == {"1", "2", ""}
-    found = json.loads((tmp_path / "tiles.geojson").read_text())
+    found = json.loads(render_geojson(scores, 0.5, grid, "wall.jpg"))
     assert found["type"] == "FeatureCollection" and len(found["features"]) == 2
     for feature in found["features"]:
         (ring,) = feature["geometry"]["coordinates"]
