@@ -3,6 +3,7 @@
 import hashlib
 import json
 import tomllib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
@@ -93,6 +94,14 @@ def load_given(file: Path | None = None, assignments: list[str] | None = None) -
     if problems:
         raise ConfigError(*problems)
     return config, given
+
+
+def flatten(section: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """The fields of a configuration by their names, such as "train.views"."""
+    fields: dict[str, Any] = {}
+    for name, value in section.items():
+        fields |= flatten(value, f"{prefix}{name}.") if isinstance(value, dict) else {f"{prefix}{name}": value}
+    return fields
 
 
 def _holds(content: Any, path: list[str]) -> bool:

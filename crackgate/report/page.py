@@ -7,7 +7,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from crackgate.config.configuration import Config
+from crackgate.config.configuration import Config, flatten
 from crackgate.contracts import metric_names
 from crackgate.contracts.doubtful_label import SHOWN
 from crackgate.contracts.evaluation import Evaluation, ThresholdPoint, find_metric
@@ -258,23 +258,15 @@ def _say_stages(training: Training) -> list[str]:
 
 def _settings(config: dict[str, Any]) -> list[dict[str, str]]:
     """Every field with its value, and its default where that is another."""
-    defaults = dict(_flat(Config().model_dump(mode="json", by_alias=True)))
+    defaults = flatten(Config().model_dump(mode="json", by_alias=True))
     return [
         {
             "field": field,
             "value": json.dumps(value, ensure_ascii=False),
             "default": "" if defaults.get(field) == value else json.dumps(defaults.get(field), ensure_ascii=False),
         }
-        for field, value in _flat(config)
+        for field, value in flatten(config).items()
     ]
-
-
-def _flat(section: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    for name, value in section.items():
-        if isinstance(value, dict):
-            yield from _flat(value, f"{prefix}{name}.")
-        else:
-            yield f"{prefix}{name}", value
 
 
 def _number(value: float | None) -> str:

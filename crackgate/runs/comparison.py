@@ -6,6 +6,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from crackgate.config.configuration import flatten
 from crackgate.contracts.evaluation import Estimate, MetricKey, MetricValue, find_metric
 from crackgate.runs.details import find_data, trace_back
 from crackgate.runs.history import History, Run, RunEntry
@@ -176,14 +177,6 @@ def _data(history: History, run: Run) -> dict[str, Any]:
         "groups": images.groups,
         **counts,
     }
-
-
-def flatten(section: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """The fields of a configuration by their names, such as "train.views"."""
-    fields: dict[str, Any] = {}
-    for name, value in section.items():
-        fields |= flatten(value, f"{prefix}{name}.") if isinstance(value, dict) else {f"{prefix}{name}": value}
-    return fields
 
 
 def _packages(run: Run) -> dict[str, str | None]:

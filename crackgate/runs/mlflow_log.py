@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+from crackgate.config.configuration import flatten
 from crackgate.contracts.evaluation import ALL_IMAGES
 from crackgate.contracts.verdict import Verdict
 from crackgate.gate.wording import say_metric
-from crackgate.runs.comparison import flatten
 from crackgate.runs.notes import RunNotes
 from crackgate.runs.summary import SUMMARY_FILE, Summary
 
