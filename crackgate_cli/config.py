@@ -2,6 +2,7 @@
 
 import importlib.metadata
 import json
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
@@ -16,13 +17,24 @@ from crackgate.config.reference import read_sections
 from crackgate.gate.rules import gate_rules
 from crackgate.runs.workspace import Workspace
 from crackgate_cli.local_paths import LocalPathsTyper
-from crackgate_cli.options import EXIT_USAGE, ConfigOption, JsonOption, SetOption, WorkspaceOption, complain, fail
+from crackgate_cli.options import (
+    EXIT_USAGE,
+    ConfigOption,
+    JsonOption,
+    SetOption,
+    WorkspaceOption,
+    complain,
+    data_location,
+    fail,
+    tell,
+)
 from pipeline.preconditions import (
     check_keys,
     check_own_code,
     check_released_classes,
     check_weights,
     find_positive_classes,
+    resolve_data_set,
 )
 
 config_app = LocalPathsTyper(no_args_is_help=True, help="Show, start or check a configuration, without a run.")
@@ -63,15 +75,26 @@ def init(
 
 @config_app.command()
 def check(
-    config: ConfigOption = None, assignments: SetOption = None, workspace: WorkspaceOption = Path("workspace")
+    config: ConfigOption = None,
+    assignments: SetOption = None,
+    data: Annotated[
+        str | None, typer.Option(metavar="DIR|URL", help="Data to hold it against: its layout, classes and labels.")
+    ] = None,
+    workspace: WorkspaceOption = Path("workspace"),
 ) -> None:
-    """Check a configuration without a run. It prints all errors, or what is not at its default.
-
-    Classes are checked where data.classes names them.
-    """
+    """Check a configuration, and a data folder, without a run. It prints all errors, or what is not at its default."""
     try:
         settings, given = load_given(config, assignments)
-        if problems := list(_problems(settings, Workspace(workspace.resolve()))):
+        found = None
+        problems: list[str] = []
+        if data is not None:
+            try:
+                found = resolve_data_set(data_location(data), settings)
+            except ConfigError as error:
+                problems += error.args
+        classes = found.classes if found else list(dict.fromkeys(settings.data.class_of_folder.values()))
+        problems += _problems(settings, Workspace(workspace.resolve()), classes)
+        if problems:
             raise ConfigError(*problems)
     except ConfigError as error:
         _refuse(error)
@@ -82,16 +105,21 @@ def check(
         if field.value != field.default
     ]
     print(f"{config or 'the configuration'} is valid", *(changed or ["every field has its default"]), sep="\n  ")
+    if found is not None:
+        counts = Counter(image.class_name for image in found.images)
+        print(f"{data}: {', '.join(f'{count} files of {name!r}' for name, count in sorted(counts.items()))}")
+        for note in found.notes:
+            tell(f"warning {note}")
 
 
-def _problems(settings: Config, place: Workspace) -> Iterator[str]:
-    """What a run would refuse before it looks at images."""
+def _problems(settings: Config, place: Workspace, classes: list[str]) -> Iterator[str]:
+    """What a run would refuse before it reads images; of no classes, what does not depend on them."""
     checks = [
         lambda: check_weights(settings),
         lambda: check_own_code(settings),
         lambda: check_keys(place.serving, settings.release),
     ]
-    if classes := list(dict.fromkeys(settings.data.class_of_folder.values())):
+    if classes:
         checks += [
             lambda: check_released_classes(place.serving, classes, settings),
             lambda: _check_classes(settings, classes),

@@ -82,3 +82,20 @@ def test_check_holds_the_gate_against_the_classes_that_are_named() -> None:
     call("check", *classes, 'gate.require=[{metric = "recall", label = "Crack", min = 0.9}]')
     said = call("check", *classes, 'gate.require=[{metric = "recall", label = "Carck", min = 0.9}]', code=2).stderr
     assert "Carck" in said and "Crack" in said
+
+
+def test_check_holds_the_configuration_against_a_data_folder(tmp_path: Path) -> None:
+    data = tmp_path / "photographs"
+    for name in ("Positive/1.jpg", "Positive/2.jpg", "Negative/1.jpg"):
+        (data / name).parent.mkdir(parents=True, exist_ok=True)
+        (data / name).touch()
+    assert "1 files of 'Negative', 2 files of 'Positive'" in call("check", "--data", data).stdout
+    requirement = 'gate.require=[{metric = "recall", label = "Carck", min = 0.9}]'
+    said = call("check", "--data", data, "--set", requirement, "--set", "train.weights=none.h5", code=2).stderr
+    assert "Carck" in said and "Positive" in said and "train.weights" in said
+    masks = tmp_path / "segmentation"
+    for name in ("images/1.jpg", "masks/1.png"):
+        (masks / name).parent.mkdir(parents=True, exist_ok=True)
+        (masks / name).touch()
+    assert "masks" in call("check", "--data", masks, code=2).stderr
+    assert "which is no folder" in call("check", "--data", tmp_path / "gone", code=2).stderr
