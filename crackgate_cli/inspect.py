@@ -29,7 +29,7 @@ from crackgate_cli.options import (
     tell,
 )
 from serving.batch.inputs import NoSuchInputError, check_inputs, find_images
-from serving.inspection import OVERLAP, usual_tile
+from serving.inspection import MAP_FILE, OVERLAP, PAGE_FILE, usual_tile
 
 
 def inspect(
@@ -99,7 +99,7 @@ def _inspect(
 ) -> int:
     """Returns how many photographs could not be inspected."""
     console = console_on_a_copy_of(1)
-    failed = cracked = number = 0
+    failed = cracked = located = number = 0
     # On one terminal, the lines go above the status; two consoles would write over each other.
     shown = console if console.is_terminal else console_on_a_copy_of(2)
     with shown.status("looking for photographs ...") as status, silence_output():
@@ -119,8 +119,11 @@ def _inspect(
                 said = f"error: {inspected.error}" if inspected.error else f"{inspected.measures} ({took:.1f} s)"
                 failed += inspected.error is not None
                 cracked += inspected.measures is not None and inspected.measures.is_positive
+                located += inspected.geotag is not None
                 console.print(f"{name}: {said}", markup=False, highlight=False, soft_wrap=True)
                 left = time_left(began - first, number, count)
                 status.update(f"inspecting ... {number:,} of {counted(count, 'photograph')}, {left}")
-    tell(f"{counted(number, 'photograph')}: {cracked} with cracks, {failed} not inspected: {output / 'index.html'}")
+    if located:
+        tell(f"{located:,} of {counted(number, 'photograph')} with a GPS position: {output / MAP_FILE}")
+    tell(f"{counted(number, 'photograph')}: {cracked} with cracks, {failed} not inspected: {output / PAGE_FILE}")
     return failed

@@ -10,7 +10,7 @@ from crackgate.atomic_files import whole_file
 from serving.inspection.grid import Grid
 from serving.inspection.measures import Measures, is_positive
 
-PHOTOGRAPH_FILE, HEAT_FILE, MARKED_FILE = "photograph.jpg", "heat.png", "overlay.jpg"
+PHOTOGRAPH_FILE, HEAT_FILE, MARKED_FILE = "photograph.jpg", "heat.webp", "overlay.jpg"
 # Longest side of the photograph in the pictures, in pixels: enough for a screen, and quick to write.
 _LONGEST = 2048
 _NARROWEST = 640
@@ -26,9 +26,9 @@ def write_pictures(
 ) -> None:
     """Draws and writes three pictures, no larger than a screen needs.
 
-    `photograph.jpg` is the photograph, `heat.png` the heat map to lay over it, and `overlay.jpg` both, with a legend of
-    `measures` and `title`, one line. Colours stand for the scores at the tiles' middles, and between them for scores in
-    between. White lines go around the cells of positive tiles.
+    `photograph.jpg` is the photograph, `heat.webp` the heat map to lay over it, and `overlay.jpg` both, with a legend
+    of `measures` and `title`, one line. Colours stand for the scores at the tiles' middles, and between them for scores
+    in between. White lines go around the cells of positive tiles.
 
     Args:
         folder: Receives the files.
@@ -45,7 +45,7 @@ def write_pictures(
     with whole_file(folder / PHOTOGRAPH_FILE) as file:
         small.save(file, "JPEG", quality=_QUALITY)
     with whole_file(folder / HEAT_FILE) as file:
-        heat.save(file, "PNG")
+        heat.save(file, "WEBP", quality=_QUALITY, method=0)
     small.paste(heat, (0, 0), heat)
     with whole_file(folder / MARKED_FILE) as file:
         _with_legend(small, threshold, measures, title).save(file, "JPEG", quality=_QUALITY)

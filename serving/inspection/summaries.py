@@ -9,11 +9,11 @@ from pathlib import Path
 
 from crackgate.atomic_files import whole_file, write_text
 from crackgate.csv_cells import csv_cells
+from serving.inspection import MAP_FILE, PAGE_FILE
 from serving.inspection.inspection import Inspection, InspectionSettings
 from serving.inspection.page import render_page
 
-PAGE_FILE = "index.html"
-_TABLE_FILE, _JSON_FILE, _MAP_FILE = "summary.csv", "summary.json", "findings.geojson"
+_TABLE_FILE, _JSON_FILE = "summary.csv", "summary.json"
 
 
 @contextmanager
@@ -22,7 +22,7 @@ def summaries(folder: Path, settings: InspectionSettings) -> Iterator[Callable[[
     with ExitStack() as stack:
         table, data, places = (
             stack.enter_context(stack.enter_context(whole_file(folder / name)).open("w", encoding="utf-8", newline=""))
-            for name in (_TABLE_FILE, _JSON_FILE, _MAP_FILE)
+            for name in (_TABLE_FILE, _JSON_FILE, MAP_FILE)
         )
         rows = csv.writer(table, lineterminator="\n")
         rows.writerow(Inspection("", "").row())

@@ -150,7 +150,9 @@ def test_cracks_are_found_where_they_were_drawn_and_nowhere_else(inspected: Insp
 def test_tiles_have_the_release_s_scale_and_the_end_is_a_count(inspected: Inspected) -> None:
     settings = json.loads((inspected.output / "summary.json").read_text(encoding="utf-8"))["settings"]
     assert settings["tile_px"] == TILE
-    assert inspected.said.splitlines()[-1].startswith("5 photographs: 3 with cracks, 1 not inspected: ")
+    places, end = inspected.said.splitlines()[-2:]
+    assert end.startswith("5 photographs: 3 with cracks, 1 not inspected: ")
+    assert places == f"1 of 5 photographs with a GPS position: {inspected.output / 'findings.geojson'}"
 
 
 def test_a_hostile_name_ends_nothing(release: Path, tmp_path: Path) -> None:
