@@ -167,7 +167,12 @@ def resolve_alias(serving: Path, model: Path) -> Path:
     if folder := ALIASES[alias](serving):
         return folder
     what = "released model" if alias == "production" else "version that waits for approval"
-    fail(f"there is no {what} in {str(serving)!r}: run 'crackgate run' first, or give a folder by --model", EXIT_USAGE)
+    advice = "run 'crackgate run' first, or give a folder by --model"
+    if staged := ALIASES["staged"](serving):
+        advice = (
+            f"'crackgate approve {staged.name}' puts the staged one into production, --model staged takes it as it is"
+        )
+    fail(f"there is no {what} in {str(serving)!r}: {advice}", EXIT_USAGE)
 
 
 def _find_model(serving: Path, model: Path | None) -> Path:

@@ -72,8 +72,8 @@ def _conclude_release(summary: Summary, folder: Path) -> None:
     elif version is not None and version.state == State.STAGED:
         summary.pushed_version, summary.pushed_to = number, str(version.folder)
         reasons = [
-            f"it passed, and is not in production: 'crackgate approve {number}' puts it there, 'crackgate reject "
-            f"{number}' withdraws it; name the --workspace or --serving directory, and the --reason",
+            f"it passed, and is not in production: 'crackgate approve {number}' puts it there, "
+            f"'crackgate reject {number}' withdraws it",
         ]
         summary.conclude(Verdict.STAGED, reasons)
     elif version is not None and version.state == State.WITHDRAWN:

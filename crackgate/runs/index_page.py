@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+from jinja2.utils import htmlsafe_json_dumps
 from matplotlib.figure import Figure
 
 from crackgate.atomic_files import write_text
@@ -52,7 +53,7 @@ def write_index_page(history: History, wanted: Callable[[RunEntry], bool], file:
         sparklines=list(_sparklines(releases, keys)),
         links={entry.run_id: _links(history, runs[entry.run_id], file) for entry in entries},
         passed=lambda entry: EXIT_CODES.get(entry.verdict) == 0,
-        facts=_facts(history, [runs[entry.run_id] for entry in entries]),
+        facts=htmlsafe_json_dumps(_facts(history, [runs[entry.run_id] for entry in entries])),
         find_metric=find_metric,
         wording=wording,
     )

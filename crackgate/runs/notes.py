@@ -11,7 +11,6 @@ from pydantic import BaseModel, Field, ValidationError
 
 from crackgate.atomic_files import write_text
 from crackgate.file_lock import lock_file
-from crackgate.pages.templates import show
 
 NOTES_FILE = "notes.json"
 # Characters.
@@ -79,7 +78,7 @@ def add_notes(
         notes = read_notes(folder)
         notes.name = added.name or notes.name
         # Characters that are not printable are kept written out.
-        gone = {show(tag.strip()) for tag in without}
+        gone = {_printable(tag) for tag in without}
         if unknown := gone - set(notes.tags):
             raise NotesError(
                 f"--untag: received {', '.join(sorted(map(repr, unknown)))}; the run has the tags: "
@@ -93,10 +92,17 @@ def add_notes(
 
 
 def _checked(source: str, text: str, longest: int) -> str:
-    kept = show(text.strip())
+    kept = _printable(text)
     if not 0 < len(kept) <= longest:
         raise NotesError(f"{source}: received {len(kept)} characters; 1 to {longest:,} are allowed")
     return kept
+
+
+def _printable(text: str) -> str:
+    # Every command imports this module, and Jinja comes with the other.
+    from crackgate.pages.templates import show
+
+    return show(text.strip())
 
 
 @contextmanager

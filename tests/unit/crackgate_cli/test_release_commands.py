@@ -135,6 +135,10 @@ def test_a_staged_version_is_approved_or_rejected(tmp_path: Path, serving: Path,
     assert call("reject", *here, third).stdout == f"version {third} is withdrawn already: nothing was changed\n"
     assert "was withdrawn" in say("approve", *here, third, code=2)
     assert "no version that waits for approval" in say("predict", tmp_path, *here, "--model", "staged", code=2)
+    new = tmp_path / "new"
+    waiting = publish(write_model(tmp_path / "waiting"), new / "serving", RELEASE, needs_approval=True).name
+    said = say("predict", tmp_path, "--workspace", new, code=2)
+    assert f"no released model in '{new}/serving': 'crackgate approve {waiting}' puts the staged one" in said
     assert "no complete version 5" in say("reject", *here, 5, code=2)
 
 

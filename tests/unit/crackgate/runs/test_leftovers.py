@@ -108,10 +108,16 @@ def test_what_is_stale_is_marked(recorded: RecordedRuns) -> None:
     assert entries[REFUSED].verdict == Verdict.REFUSED
 
 
-def test_withdrawn_versions_count_as_long_as_they_are_there(recorded: RecordedRuns) -> None:
-    roll_back(recorded.workspace.serving, 1, "me", "bad")
+@pytest.mark.parametrize("state", ["withdrawn", "staged"])
+def test_withdrawn_and_staged_versions_count_as_long_as_they_are_there(state: str, recorded: RecordedRuns) -> None:
+    serving = recorded.workspace.serving
+    if state == "withdrawn":
+        roll_back(serving, 1, "me", "bad")
+    else:
+        (serving / "staged").mkdir()
+        (serving / "2").rename(serving / "staged" / "2")
     assert set(listed(recorded, "--dry-run")) - {"pipeline/Trainer/.system"} == REST
-    shutil.rmtree(recorded.workspace.serving / "withdrawn" / "2")
+    shutil.rmtree(serving / state / "2")
     rest = set(listed(recorded)) - {"pipeline/Trainer/.system"}
     assert rest == REST | outputs(BETTER, ingested=False)
 
