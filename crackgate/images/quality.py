@@ -1,5 +1,6 @@
 """Quality measures of a picture without a reference: brightness, contrast, sharpness and entropy."""
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -29,14 +30,15 @@ class Quality:
 
 def measure(luma: np.ndarray) -> Quality:
     """Measures one picture by its luma, uint8 (height, width), with at least one pixel."""
-    shares = np.array(Image.fromarray(luma).histogram()) / luma.size
-    brightness = float(shares @ _LEVELS)
-    occurring = shares[shares > 0]
+    counts = np.array(Image.fromarray(luma).histogram())
+    # Python's whole numbers have no bound: the variance is exact, and never below 0.
+    total, squares = int(counts @ _LEVELS), int(counts @ _LEVELS**2)
+    shares = counts[counts > 0] / luma.size
     return Quality(
-        brightness=brightness,
-        contrast=float(np.sqrt(shares @ (_LEVELS - brightness) ** 2)),
+        brightness=total / luma.size,
+        contrast=math.sqrt(squares * luma.size - total * total) / luma.size,
         sharpness=_laplacian_variance(luma),
-        entropy=float(occurring @ np.log2(1 / occurring)),
+        entropy=float(shares @ np.log2(1 / shares)),
     )
 
 

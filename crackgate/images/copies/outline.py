@@ -26,11 +26,12 @@ def without_light(thumbnail: Floats) -> Floats:
     return light.reshape(thumbnail.shape)
 
 
-def outline(texture: Floats) -> NDArray[np.int8]:
-    """Coefficients (472,) of a thumbnail without its light, float32 (32, 32), lowest frequency first."""
+def outline(textures: Floats) -> NDArray[np.int8]:
+    """Coefficients (images, 472) of thumbnails without their light, float32 (images, 32, 32), lowest first."""
+    spectra = _DCT @ textures @ _DCT.T
     # All walls are alike in the lowest, strongest frequencies: weighing by frequency evens this out.
-    coefficients = (_DCT @ texture @ _DCT.T)[_FREQUENCIES.rows, _FREQUENCIES.columns] * _FREQUENCIES.lengths
-    return np.rint(coefficients * (127 / np.abs(coefficients).max())).astype(np.int8)
+    coefficients = spectra[:, _FREQUENCIES.rows, _FREQUENCIES.columns] * _FREQUENCIES.lengths
+    return np.rint(coefficients * (127 / np.abs(coefficients).max(axis=1, keepdims=True))).astype(np.int8)
 
 
 def outline_bands(outlines: NDArray[np.int8]) -> NDArray[np.uint32]:
