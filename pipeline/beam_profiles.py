@@ -9,8 +9,7 @@ import psutil
 
 from crackgate.config.beam import BeamOptions
 from crackgate.config.configuration import ConfigError
-from crackgate.control_groups import usable_cores, usable_memory
-from crackgate.data_set.file_tree import read_tree
+from crackgate.control_groups import usable_memory
 from crackgate.storage.location import Location, is_url
 
 if TYPE_CHECKING:
@@ -19,10 +18,6 @@ if TYPE_CHECKING:
 # Bytes that the runner of one process keeps: of a run without images, and of each image (docs/scale.md).
 _FIXED_MEMORY = 1_300_000_000
 _MEMORY_OF_IMAGE = 8_000
-# On two cores a reader process saves hardly any time at 2,000 images, and a quarter of ingest at 10,000.
-_READERS_FROM = 5_000
-# Each holds some 300 MB while images are read.
-_MOST_READERS = 3
 
 # Beam's in-process runner: `DirectRunner` would first try to download another one.
 _IN_MEMORY = ["--runner=FnApiRunner", "--direct_running_mode=in_memory", "--direct_num_workers=1"]
@@ -41,13 +36,6 @@ def beam_pipeline_args(options: BeamOptions) -> list[str]:
     arguments = _flink(options) if options.profile == "flink" else _IN_MEMORY
     # Any image name keeps TFX from packing its sources for every component, which takes seconds.
     return [*arguments, "--sdk_container_image=unused", *options.args]
-
-
-def count_reader_processes(options: BeamOptions, data: Location) -> int:
-    """Returns the number of reader processes: one per further core, if this process reads many images itself."""
-    if options.profile == "flink" or not _has_images(data, _READERS_FROM):
-        return 0
-    return min(usable_cores() - 1, _MOST_READERS)
 
 
 def add_component_args(components: Iterable["BaseComponent"], options: BeamOptions) -> None:
@@ -98,10 +86,6 @@ def _flink(options: BeamOptions) -> list[str]:
         f"--environment_cache_millis={_KEEP_WORKERS}",
         *([f"--parallelism={options.parallelism}"] if options.parallelism else []),
     ]
-
-
-def _has_images(data: Location, least: int) -> bool:
-    return (is_url(data) or Path(data).is_dir()) and len(read_tree(data).images) >= least
 
 
 def _ask_job_server(endpoint: str) -> None:

@@ -2,7 +2,6 @@
 
 import os
 
-from components.image_example_gen.reader_processes import reader_processes
 from crackgate.config.configuration import ConfigError
 from crackgate.contracts.account import NOT_IN_CLASS_FOLDER, AccountRow
 from crackgate.data_set.data_set import DataSet
@@ -11,7 +10,7 @@ from crackgate.gate.rules import gate_rules
 from crackgate.images.image_folder import readable_path
 from crackgate.runs.conclusion import conclude
 from crackgate.runs.summary import Images, Summary
-from pipeline.beam_profiles import check_cluster, check_memory, count_reader_processes
+from pipeline.beam_profiles import check_cluster, check_memory
 from pipeline.heavy_imports import garbage_collection_paused
 from pipeline.preconditions import (
     check_keys,
@@ -57,10 +56,9 @@ def run_pipeline(request: RunRequest) -> Summary:
         if len(classes) < 2:
             _reject_classes(summary, data_set)
             return
-        with reader_processes(count_reader_processes(config.beam, request.data)):
-            with events.timed("starting TFX"), garbage_collection_paused():
-                from pipeline.local_runner import execute_release_pipeline
-            execute_release_pipeline(request, summary, events)
+        with events.timed("starting TFX"), garbage_collection_paused():
+            from pipeline.local_runner import execute_release_pipeline
+        execute_release_pipeline(request, summary, events)
 
     return record_run(request, classes, positive, work)
 

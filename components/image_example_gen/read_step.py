@@ -1,8 +1,10 @@
-"""The step of the Beam pipeline that reads files, in this process or in reader processes."""
+"""The step of the Beam pipeline that reads files, in threads of the worker."""
 
 import os
 import uuid
+from collections import deque
 from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 import apache_beam as beam
@@ -12,62 +14,71 @@ from apache_beam.utils.timestamp import MIN_TIMESTAMP
 from apache_beam.utils.windowed_value import WindowedValue
 from threadpoolctl import threadpool_limits
 
-from components.image_example_gen.reader_processes import Batch, ReaderProcess, take_reader_processes
 from components.image_example_gen.staged_examples import Reader, Staged
 from crackgate.contracts.image_limits import ImageLimits
+from crackgate.control_groups import usable_cores
 from crackgate.data_set.data_set import ListedImage
 from crackgate.images.copies.partitions import pack
+from crackgate.storage.location import Location, is_url
 
 REJECTED_OUTPUT = "rejected"
 WARNINGS_OUTPUT = "warnings"
+
+# Threads of a core: a store takes some hundredths of a second to answer, and a file is there at once.
+_THREADS, _THREADS_FOR_URLS = 1, 8
 
 
 class ReadImages(beam.DoFn):
     """From numbered batches of listed images to pictures and staged examples.
 
+    Each thread reads a batch of its own into a staging file of its own. There are as many as this worker's cores, since
+    decoding and measuring hold Python's lock for a small part of their time.
+
     Output: for each batch a `PictureTable` with paths as names, and the `Place` of each example, still without a group.
     Tagged outputs: `rejected` and `warnings`, rows of the account.
     """
 
-    def __init__(self, folder: str, classes: list[str], limits: ImageLimits, staging: str):
+    def __init__(self, folder: Location, classes: list[str], limits: ImageLimits, staging: str):
         self._reader = Reader(folder, {name: label for label, name in enumerate(classes)}, limits)
         self._staging = staging
+        self._threads_of_core = _THREADS_FOR_URLS if is_url(folder) else _THREADS
 
     def setup(self) -> None:
-        """Limits products of small matrices to one thread: more would wait for each other."""
-        self._threads = threadpool_limits(limits=1, user_api="blas")
+        """Starts the threads, and limits products of small matrices to one: more would wait for each other."""
+        self._limits = threadpool_limits(limits=1, user_api="blas")
+        # The worker's cores: the machine that built the pipeline may have others.
+        self._count = usable_cores() * self._threads_of_core
+        self._threads = ThreadPoolExecutor(self._count, thread_name_prefix="reader of images")
 
     def teardown(self) -> None:
-        """Gives the process its threads back."""
-        self._threads.restore_original_limits()
+        """Ends the threads with their batches, and gives the process its products back."""
+        self._threads.shutdown(cancel_futures=True)
+        self._limits.restore_original_limits()
 
     def start_bundle(self) -> None:
-        """Takes the started reader processes, if any."""
-        self._readers: list[ReaderProcess] = take_reader_processes()
+        """Begins with nothing to wait for."""
+        self._read: deque[Future[Staged]] = deque()
 
     def process(self, numbered: tuple[int, list[ListedImage]]) -> Iterator[Any]:
-        """Never raises for a file's content or faults."""
+        """Never raises for a file's content or faults. Outcomes of earlier batches come in their order."""
         number, images = numbered
+        # A thread finds its next batch at once, and no more of them wait in memory.
+        while len(self._read) > self._count:
+            yield from _outputs(self._read.popleft().result())
         # Every attempt has its own name: an abandoned one may still be writing.
         file = os.path.join(self._staging, f"{uuid.uuid4().hex}.staged")
-        batch = Batch(self._reader, number, images, file)
-        for reader in self._readers:
-            for done in reader.finished():
-                yield from _outputs(done)
-        if not any(reader.has_room() and reader.give(batch) for reader in self._readers):
-            yield from _outputs(_read(batch))
+        self._read.append(self._threads.submit(_read, self._reader, number, images, file))
 
     def finish_bundle(self) -> Iterator[Any]:
-        """Waits for the reader processes, and reads the batches that ended ones left."""
-        for reader in self._readers:
-            staged = [*reader.finish(), *map(_read, reader.left())]
-            for output in (output for each in staged for output in _outputs(each)):
+        """Waits for the last batches."""
+        while self._read:
+            for output in _outputs(self._read.popleft().result()):
                 yield _at_the_end(output)
 
 
-def _read(batch: Batch) -> Staged:
-    with beam.io.filesystems.FileSystems.create(batch.file, compression_type=CompressionTypes.UNCOMPRESSED) as content:
-        return batch.reader.stage(batch.number, batch.images, batch.file, content)
+def _read(reader: Reader, number: int, images: list[ListedImage], file: str) -> Staged:
+    with beam.io.filesystems.FileSystems.create(file, compression_type=CompressionTypes.UNCOMPRESSED) as content:
+        return reader.stage(number, images, file, content)
 
 
 def _outputs(staged: Staged) -> Iterator[Any]:

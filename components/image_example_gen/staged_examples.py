@@ -10,11 +10,14 @@ from crackgate.contracts import stored_example
 from crackgate.contracts.account import NOT_IN_CLASS_FOLDER
 from crackgate.contracts.image_limits import ImageLimits
 from crackgate.data_set.data_set import ListedImage
-from crackgate.images.copies.descriptor import describe
+from crackgate.images.copies.descriptor import Sketch, describe_sketches, sketch
 from crackgate.images.image_file import CanonicalImage, canonical_image
 from crackgate.images.image_folder import read_source, readable_path
 from crackgate.images.rejection import RejectedImageError
 from crackgate.storage.location import Location, below
+
+# Photographs of megabytes wait in smaller numbers.
+_BYTES_WAITING = 8_000_000
 
 # An `AccountRow` as JSON.
 Row = dict[str, str]
@@ -61,6 +64,15 @@ class Staged:
 
 
 @dataclass(frozen=True)
+class _Waiting:
+    """An image whose example lacks the descriptor, since many at once are described in less time."""
+
+    listed: ListedImage
+    example: tf.train.Example
+    sketch: Sketch
+
+
+@dataclass(frozen=True)
 class Reader:
     """Reads images of one data folder; `labels` are by class name."""
 
@@ -73,7 +85,9 @@ class Reader:
 
         Raises StorageError where the store of the images cannot be used any longer.
         """
-        staged, offset = Staged(), 0
+        staged = Staged()
+        waiting: list[_Waiting] = []
+        size = 0
         for listed in images:
             path, class_name = os.fsencode(listed.path), listed.class_name
             try:
@@ -81,17 +95,14 @@ class Reader:
             except RejectedImageError as rejection:
                 staged.rejected.append(account_row(path, class_name, reason=rejection.reason, detail=rejection.detail))
                 continue
-            descriptor = describe(image.luma)
-            example = _to_example(listed, self.labels[class_name], image, descriptor).SerializeToString(
-                deterministic=True
-            )
-            content.write(example)
-            staged.descriptors.append(descriptor)
-            staged.names.append(path)
-            staged.places.append(Place(number, file, offset, len(example), class_name, listed.splits, listed.group))
-            offset += len(example)
+            waiting.append(_Waiting(listed, _to_example(listed, self.labels[class_name], image), sketch(image.luma)))
             if image.warning:
                 staged.warnings.append(account_row(path, class_name, reason=image.warning))
+            size += len(image.encoded)
+            if size > _BYTES_WAITING:
+                _write(waiting, staged, number, file, content)
+                waiting, size = [], 0
+        _write(waiting, staged, number, file, content)
         return staged
 
     def _read(self, path: bytes, class_name: str) -> CanonicalImage:
@@ -113,7 +124,25 @@ def account_row(path: bytes, class_name: str, **said: str) -> Row:
     }
 
 
-def _to_example(listed: ListedImage, label: int, image: CanonicalImage, descriptor: bytes) -> tf.train.Example:
+def _write(waiting: list[_Waiting], staged: Staged, number: int, file: str, content: BinaryIO) -> None:
+    """Describes images, appends their examples to the staging file `content`, and notes their places in `staged`."""
+    offset = staged.places[-1].offset + staged.places[-1].size if staged.places else 0
+    descriptors = describe_sketches([each.sketch for each in waiting])
+    for each, descriptor in zip(waiting, descriptors, strict=True):
+        listed, example = each.listed, each.example
+        example.features.feature[stored_example.DESCRIPTOR].bytes_list.value.append(descriptor)
+        serialized = example.SerializeToString(deterministic=True)
+        content.write(serialized)
+        staged.names.append(os.fsencode(listed.path))
+        staged.places.append(
+            Place(number, file, offset, len(serialized), listed.class_name, listed.splits, listed.group)
+        )
+        offset += len(serialized)
+    staged.descriptors.extend(descriptors)
+
+
+def _to_example(listed: ListedImage, label: int, image: CanonicalImage) -> tf.train.Example:
+    """The example without its descriptor."""
     # It is filled in place: one message per feature takes three times as long.
     example = tf.train.Example()
     feature = example.features.feature
@@ -131,7 +160,6 @@ def _to_example(listed: ListedImage, label: int, image: CanonicalImage, descript
     feature[stored_example.CONTRAST].float_list.value.append(image.quality.contrast)
     feature[stored_example.SHARPNESS].float_list.value.append(image.quality.sharpness)
     feature[stored_example.ENTROPY].float_list.value.append(image.quality.entropy)
-    feature[stored_example.DESCRIPTOR].bytes_list.value.append(descriptor)
     if listed.part:
         feature[stored_example.PART].bytes_list.value.append(os.fsencode(listed.part))
     return example

@@ -6,6 +6,7 @@ lossless RGB PNG of the pixels that a viewer shows. These are WebP, TIFF, GIF, B
 """
 
 import io
+import threading
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -18,7 +19,9 @@ from PIL import Image, ImageOps, TiffImagePlugin, UnidentifiedImageError
 from crackgate.contracts.image_limits import ImageLimits
 from crackgate.images import exif, heic
 from crackgate.images.colour_profile import in_srgb
+from crackgate.images.decoding_room import DecodingRoom
 from crackgate.images.file_kinds import unopened
+from crackgate.images.jpeg_header import decode_grey, read_header
 from crackgate.images.jpeg_scan import check_scan, check_scan_count
 from crackgate.images.quality import Quality, measure
 from crackgate.images.rejection import RejectedImageError, too_many_bytes
@@ -38,6 +41,8 @@ _LONGEST_SIDE = 1_000_000
 # Offset of a PNG file's bits for each sample.
 _PNG_DEPTH_AT = 24
 _SEVERAL_FRAMES = "first of several frames"
+# A pixel takes up to ten bytes while its image is decoded: a gigabyte in all.
+_ROOM = DecodingRoom(pixels=100_000_000)
 
 
 @dataclass(frozen=True)
@@ -53,7 +58,7 @@ class CanonicalImage:
         camera: See `exif.camera`.
         quality: Measures of `luma`.
         warning: "first of several frames", or "". A second picture behind a JPEG is no frame.
-        luma: uint8 (height, width), the grey levels (ITU-R 601) of the same pixels.
+        luma: uint8 (height, width), the grey levels (ITU-R 601) of the same pixels; of a JPEG those that it stores.
     """
 
     encoded: bytes
@@ -69,27 +74,67 @@ class CanonicalImage:
 
 
 def canonical_image(data: bytes, limits: ImageLimits) -> CanonicalImage:
-    """Checks and decodes the bytes of one image file.
+    """Checks and decodes the bytes of one image file. Several threads may do so at once.
 
     Raises RejectedImageError for an empty, unknown, truncated or undecodable file, or one outside the limits.
     """
-    with _quiet():
+    return _plain_jpeg(data, limits) or _any_image(data, limits)
+
+
+def _plain_jpeg(data: bytes, limits: ImageLimits) -> CanonicalImage | None:
+    """The image of a sound JPEG that is kept as it is, from its luma alone; None where Pillow has to look at it."""
+    header = read_header(data)
+    if header is None or len(data) > limits.max_bytes:
+        return None
+    pixels = header.width * header.height
+    if min(header.width, header.height) < limits.min_side or pixels > limits.max_pixels:
+        return None
+    camera = ""
+    if header.has_notes:
+        with _quiet:
+            try:
+                image = _open(data, limits)
+            except RejectedImageError:
+                return None
+            if not _is_plain(image) or exif.orientation(image) > 1 or image.info.get("icc_profile"):
+                return None
+            camera = exif.camera(image)
+    check_scan_count(data, pixels)
+    with _ROOM.taken(pixels):
+        luma = decode_grey(data)
+        return None if luma is None else _measured(data, data, "jpeg", "jpeg", camera, "", luma)
+
+
+def _any_image(data: bytes, limits: ImageLimits) -> CanonicalImage:
+    with _quiet:
         image = _accept(data, limits)
-        pixels, kept_as_is = _decode(image, data)
-        # Not before: what was read once is not read again, and a PNG may have its EXIF at the end.
-        camera = exif.camera(image)
-        warning = _warning(image, data)
-    height, width, _ = pixels.shape
-    # A copy: a view would keep Pillow's picture in memory.
-    luma = np.array(Image.fromarray(pixels).convert("L"))
-    is_jpeg = image.format in _JPEG_FORMATS
+        with _ROOM.taken(image.width * image.height):
+            pixels, kept_as_is = _decode(image, data)
+            # Not before: what was read once is not read again, and a PNG may have its EXIF at the end.
+            camera = exif.camera(image)
+            warning = _warning(image, data)
+            is_jpeg = image.format in _JPEG_FORMATS
+            luma = decode_grey(data, strict=False) if kept_as_is and is_jpeg else None
+            if luma is None:
+                # A copy: a view would keep Pillow's picture in memory.
+                luma = np.array(Image.fromarray(pixels).convert("L"))
+            encoded = data if kept_as_is else _encode_png(pixels)
+            stored_format = "jpeg" if kept_as_is and is_jpeg else "png"
+            file_format = "jpeg" if is_jpeg else str(image.format).lower()
+            return _measured(data, encoded, stored_format, file_format, camera, warning, luma)
+
+
+def _measured(
+    data: bytes, encoded: bytes, stored_format: str, file_format: str, camera: str, warning: str, luma: np.ndarray
+) -> CanonicalImage:
+    height, width = luma.shape
     return CanonicalImage(
-        encoded=data if kept_as_is else _encode_png(pixels),
-        format="jpeg" if kept_as_is and is_jpeg else "png",
+        encoded=encoded,
+        format=stored_format,
         height=height,
         width=width,
         file_bytes=len(data),
-        file_format="jpeg" if is_jpeg else str(image.format).lower(),
+        file_format=file_format,
         camera=camera,
         quality=measure(luma),
         warning=warning,
@@ -99,7 +144,7 @@ def canonical_image(data: bytes, limits: ImageLimits) -> CanonicalImage:
 
 def canonical_bytes(data: bytes, limits: ImageLimits) -> bytes:
     """`encoded` of `canonical_image` alone; raises RejectedImageError likewise."""
-    with _quiet():
+    with _quiet:
         pixels, kept_as_is = _decode(_accept(data, limits), data)
     return data if kept_as_is else _encode_png(pixels)
 
@@ -114,19 +159,39 @@ def viewer_pixels(data: bytes, limits: ImageLimits) -> np.ndarray:
 
 def viewer_image(data: bytes, limits: ImageLimits) -> tuple[np.ndarray, Image.Image]:
     """`viewer_pixels` and Pillow's image, of which the metadata can be read; raises RejectedImageError likewise."""
-    with _quiet():
+    with _quiet:
         image = _accept(data, limits)
         pixels, _ = _plain_pixels(image, data, _jpeg_pixels) or (_pillow_pixels(image, data), False)
         _check_levels(pixels, image, data)
     return pixels, image
 
 
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Silences Pillow's warnings, since the limits here decide and no file may flood the log."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        yield
+class _Quiet:
+    """Silences Pillow's warnings, since the limits here decide and no file may flood the log.
+
+    Python's filters belong to all threads: the first one that reads a file changes them, the last one restores them.
+    """
+
+    def __init__(self) -> None:
+        self._readers = 0
+        self._lock = threading.Lock()
+
+    def __enter__(self) -> None:
+        with self._lock:
+            if not self._readers:
+                self._filters = warnings.catch_warnings()
+                self._filters.__enter__()
+                warnings.simplefilter("ignore")
+            self._readers += 1
+
+    def __exit__(self, *_: object) -> None:
+        with self._lock:
+            self._readers -= 1
+            if not self._readers:
+                self._filters.__exit__(None, None, None)
+
+
+_quiet = _Quiet()
 
 
 def _accept(data: bytes, limits: ImageLimits) -> Image.Image:

@@ -23,6 +23,13 @@ def encode(image: Image.Image, image_format: str, **options: object) -> bytes:
     return buffer.getvalue()
 
 
+def stored_luma(encoded: bytes) -> np.ndarray:
+    """Grey levels as the file has them: Pillow decodes no colours of a JPEG."""
+    with Image.open(io.BytesIO(encoded)) as image:
+        image.draft("L", None)
+        return np.asarray(image.convert("L"))
+
+
 def png_chunk(name: bytes, content: bytes) -> bytes:
     return struct.pack(">I", len(content)) + name + content + struct.pack(">I", zlib.crc32(name + content))
 

@@ -49,7 +49,7 @@ class Sketch:
         blank: The descriptor of an image without texture; b"" of any other.
     """
 
-    size: tuple[int, int]
+    size: tuple[int, ...]
     cells: Floats
     texture: Floats
     blank: bytes

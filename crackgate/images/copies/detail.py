@@ -49,7 +49,7 @@ _DCT = np.rint(dct_matrix(SIDE)[: 24 + 1] * (64 / np.sqrt(2 / SIDE))).astype(np.
 _DCT_SCALE = 4096
 
 
-def detail(thumbnails: Floats, sizes: Sequence[tuple[int, int]]) -> NDArray[np.uint8]:
+def detail(thumbnails: Floats, sizes: Sequence[tuple[int, ...]]) -> NDArray[np.uint8]:
     """The packed details (images, 2048) of thumbnails of grey levels, float32 (images, 64, 64).
 
     `sizes` are heights and widths of the images in pixels. No image changes another one's detail.

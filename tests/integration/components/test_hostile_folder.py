@@ -22,6 +22,7 @@ from crackgate.images.copies.descriptor import describe
 from crackgate.images.image_file import canonical_image
 from crackgate.images.quality import measure
 from crackgate.images.sample_data import write_sample_data
+from tests.helpers.image_files import stored_luma
 from tests.helpers.ingested import (
     EVEN,
     bytes_of,
@@ -234,16 +235,17 @@ def test_the_features_of_a_stored_example_describe_its_picture(hostile: Hostile)
             assert bytes_of(example, stored_example.FILE_FORMAT).decode() == file_format
             if (original.format, original.mode) in kept_kinds and getattr(original, "n_frames", 1) == 1:
                 assert encoded == (folder / path).read_bytes()
-        grey = np.asarray(shown.convert("L"), np.float64)
+        luma = stored_luma(encoded)
+        grey = luma.astype(np.float64)
         assert (int_of(example, stored_example.WIDTH), int_of(example, stored_example.HEIGHT)) == shown.size
         assert bytes_of(example, stored_example.CLASS_TEXT).decode() == name
         assert int_of(example, stored_example.CLASS_LABEL) == ["Negative", "Positive"].index(name)
         assert float_of(example, stored_example.BRIGHTNESS) == pytest.approx(grey.mean(), rel=1e-5)
         assert float_of(example, stored_example.CONTRAST) == pytest.approx(grey.std(), rel=1e-4)
-        quality = measure(np.asarray(shown.convert("L")))
+        quality = measure(luma)
         assert float_of(example, stored_example.SHARPNESS) == pytest.approx(quality.sharpness, rel=1e-6)
         assert float_of(example, stored_example.ENTROPY) == pytest.approx(quality.entropy, rel=1e-6)
-        assert bytes_of(example, stored_example.DESCRIPTOR) == describe(np.asarray(shown.convert("L")))
+        assert bytes_of(example, stored_example.DESCRIPTOR) == describe(luma)
         assert int_of(example, stored_example.BYTES) == (folder / path).stat().st_size
         assert set(example.features.feature) == {
             stored_example.ENCODED,

@@ -232,7 +232,7 @@ def test_a_mask_over_all_photographs_and_a_hairline_reject_none_and_a_picture_in
     same.save(tmp_path / "Positive" / "same.jpg", quality=92)
     ImageOps.mirror(same).save(tmp_path / "Negative" / "same, mirrored.jpg", quality=80)
     bench = new_bench()
-    bench.run(example_gen(tmp_path, max_rejected_share=0.1))
+    bench.run(example_gen(tmp_path, max_rejected_share=0.1, split=EVEN))
     account = bench.json_output("ImageExampleGen", "account")
     assert {row["path"]: row["reason"] for row in account["rejected"]} == {
         "Negative/same, mirrored.jpg": "label conflict",

@@ -245,7 +245,6 @@ def test_the_work_of_a_component_does_not_depend_on_who_orders_it(entry: str) ->
     [
         ("components.data_page.executor", ("components/data_page/page.html.jinja", "crackgate/pages/style.css")),
         ("components.serving_check.executor", ("components/serving_check/probe.py",)),
-        ("components.image_example_gen.executor", ("components/image_example_gen/reader_process.py",)),
         ("crackgate.report.files", ("crackgate/report/report.html.jinja", "crackgate/report/model_card.md.jinja")),
     ],
 )

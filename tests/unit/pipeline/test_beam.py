@@ -11,15 +11,7 @@ import pytest
 from crackgate.config.beam import BeamOptions
 from crackgate.config.configuration import ConfigError, load_config
 from pipeline import beam_profiles
-from pipeline.beam_profiles import beam_pipeline_args, check_cluster, check_memory, count_reader_processes
-
-
-def _folder(root: Path, images: int) -> Path:
-    for number in range(images):
-        file = root / "Positive" / f"{number}.jpg"
-        file.parent.mkdir(exist_ok=True)
-        file.touch()
-    return root
+from pipeline.beam_profiles import beam_pipeline_args, check_cluster, check_memory
 
 
 @pytest.mark.parametrize("profile", ["auto", "local"])
@@ -41,24 +33,6 @@ def test_auto_takes_what_fits_into_this_machine() -> None:
     check_memory(BeamOptions(), images=40_000)
     with pytest.raises(ConfigError, match="GB are usable here"):
         check_memory(BeamOptions(), images=10**10)
-
-
-@pytest.mark.parametrize(
-    ("images", "cores", "options", "readers"),
-    [
-        (6, 2, BeamOptions(), 1),
-        (6, 16, BeamOptions(profile="local"), 3),
-        (6, 1, BeamOptions(), 0),
-        (5, 2, BeamOptions(), 0),
-        (6, 2, BeamOptions(profile="flink"), 0),
-    ],
-)
-def test_the_further_cores_help_where_one_process_reads_many_images(
-    images: int, cores: int, options: BeamOptions, readers: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(beam_profiles, "_READERS_FROM", 6)
-    monkeypatch.setattr(beam_profiles, "usable_cores", lambda: cores)
-    assert count_reader_processes(options, _folder(tmp_path, images)) == readers
 
 
 def test_one_line_switches_to_flink() -> None:
