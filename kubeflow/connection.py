@@ -1,7 +1,6 @@
 """The way to Kubeflow Pipelines' API: who asks, and why it says no."""
 
 import json
-import logging
 import os
 import re
 from dataclasses import dataclass
@@ -139,12 +138,12 @@ def _reason(error: Exception) -> str:
     text = str(error)
     if isinstance(error, kfp_server_api.ApiException):
         body = error.body.decode(errors="replace") if isinstance(error.body, bytes) else str(error.body or "")
-        text = error.reason or ""
         try:
             content = json.loads(body)
-            text = str(content.get("message") or content.get("error") or text)
+            text = str(content.get("message") or content.get("error") or error.reason)
         except (ValueError, AttributeError):
-            logging.debug("the API's refusal is no JSON: %s", body)
+            # A gateway's own words, such as Istio's "RBAC: access denied", but no page.
+            text = error.reason or "" if body.lstrip().startswith("<") or not body else body
     return " ".join(text.split())[:500]
 
 

@@ -38,10 +38,16 @@ TOOLS = {
     "uv",
     "wget",
     ".",
-    "pipx",
 }
 # Of Kubeflow Pipelines and Kubernetes.
-FOREIGN_RESOURCES = {"ml-pipeline-ui", "applications.app.k8s.io", "default-editor", "crackgate-signing", "kubeflow"}
+FOREIGN_RESOURCES = {
+    "applications.app.k8s.io",
+    "crackgate-signing",
+    "default-editor",
+    "kubeflow",
+    "ml-pipeline",
+    "ml-pipeline-ui",
+}
 OWN_KINDS = ("Pod", "Job", "Service", "Deployment", "StatefulSet", "Secret", "TrainJob")
 
 
@@ -152,7 +158,10 @@ def _flags_of_kubectl(command: str) -> set[str] | None:
     if shutil.which("kubectl") is None:
         return None
     # Some have commands of their own.
-    inner = {"create": [["create", "token"], ["create", "secret", "generic"]], "rollout": [["rollout", "status"]]}
+    inner = {
+        "create": [["create", "token"], ["create", "secret", "generic"]],
+        "rollout": [["rollout", "status"], ["rollout", "restart"]],
+    }
     helps = ["options"], *([*words, "--help"] for words in ([command], *inner.get(command, ())))
     texts = [subprocess.run(["kubectl", *words], capture_output=True, text=True, check=True).stdout for words in helps]
     return set(re.findall(r"(?<![\w-])(--?[a-z][a-z-]*)", "".join(texts)))
