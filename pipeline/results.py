@@ -1,13 +1,16 @@
 """The results of a run's components, gathered through what ML Metadata recorded."""
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
 from tfx.components.example_gen.utils import FINGERPRINT_PROPERTY_NAME
+from tfx.dsl.io import fileio
 from tfx.utils import path_utils
 
 from components.data_page.executor import PAGE_FILE
+from components.shared.local_artifact import local_path
 from crackgate.config.configuration import Config
 from crackgate.contracts.doubtful_label import DoubtfulLabels
 from crackgate.contracts.drift_findings import DriftFindings
@@ -77,15 +80,16 @@ def _add_findings(summary: Summary, done: dict[str, Execution]) -> None:
 
 def _read(execution: Execution, output: str) -> Any:
     """The content of a JsonValue."""
-    return json.loads(Path(execution.outputs[output][0].uri).read_text(encoding="utf-8"))
+    with fileio.open(execution.outputs[output][0].uri, "rb") as content:
+        return json.loads(content.read())
 
 
 def _add_outputs(summary: Summary, done: dict[str, Execution]) -> None:
     if "DataPage" in done:
-        summary.outputs["data_page"] = str(Path(done["DataPage"].outputs["page"][0].uri) / PAGE_FILE)
+        summary.outputs["data_page"] = os.path.join(done["DataPage"].outputs["page"][0].uri, PAGE_FILE)
     if "Trainer" in done:
         outputs = done["Trainer"].outputs
-        folder = Path(outputs["model_run"][0].uri)
+        folder = local_path(outputs["model_run"][0].uri)
         summary.outputs["tensorboard"] = str(folder)
         summary.outputs["model"] = path_utils.serving_model_path(outputs["model"][0].uri)
         summary.outputs |= {name: str(folder / file) for name, file in _TRAINING_FILES.items()}

@@ -1,6 +1,6 @@
 """The work of CuratedSchema."""
 
-from pathlib import Path
+import os
 
 import tensorflow_data_validation as tfdv
 from tensorflow_metadata.proto.v0 import schema_pb2
@@ -23,7 +23,7 @@ class CuratedSchemaExecutor(base_executor.BaseExecutor):
         self._log_startup(input_dict, output_dict, exec_properties)
         schema = build_schema(exec_properties["classes"], SchemaOptions.model_validate_json(exec_properties[OPTIONS]))
         folder = artifact_utils.get_single_uri(output_dict["schema"])
-        tfdv.write_schema_text(schema, str(Path(folder) / SCHEMA_FILE))
+        tfdv.write_schema_text(schema, os.path.join(folder, SCHEMA_FILE))
 
 
 def build_schema(classes: list[str], options: SchemaOptions) -> schema_pb2.Schema:

@@ -1,11 +1,12 @@
 """The work of DataGate."""
 
-from pathlib import Path
+import os
 
 from tensorflow_metadata.proto.v0 import anomalies_pb2, schema_pb2
 from tfx import types
 from tfx.components.example_validator.executor import DEFAULT_FILE_NAME
 from tfx.dsl.components.base import base_executor
+from tfx.dsl.io import fileio
 from tfx.types import artifact_utils
 
 from components.shared.outliers import find_outside
@@ -36,8 +37,10 @@ class DataGateExecutor(base_executor.BaseExecutor):
         examples = artifact_utils.get_single_instance(input_dict["examples"])
         findings = []
         for split in artifact_utils.decode_split_names(anomalies.split_names):
-            file = Path(artifact_utils.get_split_uri([anomalies], split)) / DEFAULT_FILE_NAME
-            findings += describe(split, anomalies_pb2.Anomalies.FromString(file.read_bytes()), examples)
+            file = os.path.join(artifact_utils.get_split_uri([anomalies], split), DEFAULT_FILE_NAME)
+            with fileio.open(file, "rb") as content:
+                found = anomalies_pb2.Anomalies.FromString(content.read())
+            findings += describe(split, found, examples)
         account = Account.model_validate(artifact_utils.get_single_instance(input_dict["account"]).read())
         options = GateOptions.model_validate_json(exec_properties[OPTIONS])
         positive_classes: list[str] = exec_properties["positive_classes"]

@@ -1,11 +1,12 @@
 """The work of DataPage, which draws TFDV's statistics itself: Facets Overview loads its code from the network."""
 
-from pathlib import Path
+import os
 
 import apache_beam as beam
 from tfx import types
 from tfx.components.statistics_gen import stats_artifact_utils
 from tfx.dsl.components.base import base_beam_executor
+from tfx.dsl.io import fileio
 from tfx.types import artifact_utils
 
 from components.data_page.page import render_page
@@ -28,7 +29,7 @@ class DataPageExecutor(base_beam_executor.BaseBeamExecutor):
         """Picks the images to show, reads them again for thumbnails, and renders the page."""
         self._log_startup(input_dict, output_dict, exec_properties)
         examples = artifact_utils.get_single_instance(input_dict["examples"])
-        results = Path(self._get_tmp_dir())
+        results = self._get_tmp_dir()
         folders = {
             split: artifact_utils.get_split_uri([examples], split)
             for split in artifact_utils.decode_split_names(examples.split_names)
@@ -55,7 +56,8 @@ class DataPageExecutor(base_beam_executor.BaseBeamExecutor):
             samples=samples,
             thumbnails=read_thumbnails(results),
         )
-        (Path(artifact_utils.get_single_uri(output_dict["page"])) / PAGE_FILE).write_text(page, encoding="utf-8")
+        with fileio.open(os.path.join(artifact_utils.get_single_uri(output_dict["page"]), PAGE_FILE), "wb") as file:
+            file.write(page.encode())
         separations = [separation.model_dump() for separation in qualities.separations]
         artifact_utils.get_single_instance(output_dict["separations"]).write(separations)
         artifact_utils.get_single_instance(output_dict["scale"]).write(scale.model_dump())

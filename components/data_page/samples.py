@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
 import apache_beam as beam
@@ -90,7 +89,7 @@ def measure_images(pipeline: beam.Pipeline, folders: dict[str, str]) -> beam.PCo
     return _read(pipeline, folders) | "Measure" >> beam.MapTuple(_measure)
 
 
-def pick_samples(images: beam.PCollection, results: Path) -> None:
+def pick_samples(images: beam.PCollection, results: str) -> None:
     """Adds the search among `measure_images` to a Beam pipeline; `results` is for `read_samples`."""
     outliers = images | "Rank" >> beam.FlatMapTuple(_rank) | "Outliers" >> combiners.Top.SmallestPerKey(LISTED)
     first = combiners.SingleInputTupleCombineFn(
@@ -107,7 +106,7 @@ def pick_samples(images: beam.PCollection, results: Path) -> None:
     write_rows(groups | "GroupRows" >> beam.FlatMap(_group_rows), results, "groups")
 
 
-def read_samples(results: Path) -> Samples:
+def read_samples(results: str) -> Samples:
     """The images that a finished pipeline picked."""
     found = dict(read_rows(results, "outliers"))
     return Samples(
@@ -116,13 +115,13 @@ def read_samples(results: Path) -> Samples:
     )
 
 
-def make_thumbnails(pipeline: beam.Pipeline, folders: dict[str, str], paths: frozenset[bytes], results: Path) -> None:
+def make_thumbnails(pipeline: beam.Pipeline, folders: dict[str, str], paths: frozenset[bytes], results: str) -> None:
     """Adds thumbnails of the images at `paths` to a Beam pipeline, for `read_thumbnails`."""
     rows = _read(pipeline, folders) | "Thumbnails" >> beam.FlatMap(_thumbnail_row, paths)
     write_rows(rows, results, "thumbnails")
 
 
-def read_thumbnails(results: Path) -> dict[bytes, str]:
+def read_thumbnails(results: str) -> dict[bytes, str]:
     """Data URIs by path."""
     return {path.encode("latin-1"): thumbnail for path, thumbnail in read_rows(results, "thumbnails")}
 

@@ -3,7 +3,6 @@
 import itertools
 import math
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 
 from components.shared.beam_results import read_rows
 from crackgate.contracts import stored_example
@@ -11,9 +10,7 @@ from crackgate.contracts.account import Account, AccountRow
 from crackgate.plural import counted
 
 
-def read_account(
-    folder: Path, found: int, classes: list[str], splits: Sequence[str] = stored_example.SPLITS
-) -> Account:
+def read_account(folder: str, found: int, classes: list[str], splits: Sequence[str] = stored_example.SPLITS) -> Account:
     """Reads the Beam pipeline's results; raises RuntimeError if Beam lost or repeated files."""
     rejected = _read_rows(folder, "rejected")
     # Images that were read with a warning may have been rejected for their copies.
@@ -36,7 +33,7 @@ def read_account(
     )
 
 
-def _read_rows(folder: Path, name: str) -> list[AccountRow]:
+def _read_rows(folder: str, name: str) -> list[AccountRow]:
     return sorted(map(AccountRow.model_validate, read_rows(folder, name)), key=lambda row: row.path)
 
 

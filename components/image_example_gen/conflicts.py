@@ -5,7 +5,6 @@ import io
 import json
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -69,7 +68,7 @@ def find_conflicts(images: Iterable[StagedImage]) -> Iterator[Conflict]:
                         yield Conflict(image, candidate, not differ(load(image[1]), load(candidate[1])))
 
 
-def read_conflicts(staging: Path, name: str) -> list[LabelConflict]:
+def read_conflicts(staging: str, name: str) -> list[LabelConflict]:
     """The first 24 pairs that a finished pipeline wrote, those that were rejected first, with thumbnails."""
     rows = sorted(map(json.loads, read_rows(staging, name)), key=_rank)
     return [

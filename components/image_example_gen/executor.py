@@ -9,7 +9,6 @@ import json
 import math
 import os
 from collections.abc import Iterable
-from pathlib import Path
 from typing import Any
 
 import apache_beam as beam
@@ -54,7 +53,7 @@ class ImageExampleGenExecutor(base_beam_executor.BaseBeamExecutor):
         options = DataOptions.model_validate_json(exec_properties[OPTIONS])
         if misnamed := [os.fsencode(name) for name in classes if not _is_utf8(name)]:
             raise DataRejectedError([f"the name of class folder {name!r} is not UTF-8: rename it" for name in misnamed])
-        staging = Path(self._get_tmp_dir())
+        staging = self._get_tmp_dir()
         examples = artifact_utils.get_single_instance(output_dict[standard_component_specs.EXAMPLES_KEY])
         buckets, splits = _buckets(exec_properties), list(_buckets(exec_properties))
         data_set = find_data_set(exec_properties["input_base"], options).within(splits)
@@ -94,25 +93,25 @@ def _read(
     folder: str,
     classes: list[str],
     options: DataOptions,
-    staging: Path,
+    staging: str,
 ) -> Any:
     return (
         pipeline
         | "Files" >> beam.Create(batches)
         | "Spread" >> beam.Reshuffle()
         | "ReadImages"
-        >> beam.ParDo(ReadImages(folder, classes, options.limits, str(staging))).with_outputs(
+        >> beam.ParDo(ReadImages(folder, classes, options.limits, staging)).with_outputs(
             REJECTED_OUTPUT, WARNINGS_OUTPUT, main="seen"
         )
     )
 
 
-def _split(buckets: dict[str, int], examples: types.Artifact, shards: int, staging: Path) -> beam.PTransform:
+def _split(buckets: dict[str, int], examples: types.Artifact, shards: int, staging: str) -> beam.PTransform:
     folders = {name: os.path.join(examples.uri, f"Split-{name}") for name in buckets}
     for folder in folders.values():
         fileio.makedirs(folder)
     prefixes = {name: os.path.join(folder, DEFAULT_FILE_NAME) for name, folder in folders.items()}
-    write = SplitStaged(buckets, prefixes, shards, str(staging))
+    write = SplitStaged(buckets, prefixes, shards, staging)
     return "ByShard" >> beam.GroupByKey() | "Split" >> beam.ParDo(write) | "Count" >> beam.CombinePerKey(sum)
 
 

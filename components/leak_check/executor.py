@@ -8,7 +8,6 @@
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from pathlib import Path
 from typing import Any
 
 import apache_beam as beam
@@ -42,7 +41,7 @@ class LeakCheckExecutor(base_beam_executor.BaseBeamExecutor):
         """
         self._log_startup(input_dict, output_dict, exec_properties)
         artifact = artifact_utils.get_single_instance(input_dict["examples"])
-        results = Path(self._get_tmp_dir())
+        results = self._get_tmp_dir()
         with self._make_beam_pipeline() as pipeline:
             _look_for_leaks(pipeline, artifact, results)
         leaks, straddling = sorted(read_rows(results, "leaks")), read_rows(results, "straddling")
@@ -59,7 +58,7 @@ class LeakCheckExecutor(base_beam_executor.BaseBeamExecutor):
         artifact_utils.get_single_instance(output_dict["findings"]).write(findings)
 
 
-def _look_for_leaks(pipeline: beam.Pipeline, artifact: types.Artifact, results: Path) -> None:
+def _look_for_leaks(pipeline: beam.Pipeline, artifact: types.Artifact, results: str) -> None:
     splits = artifact_utils.decode_split_names(artifact.split_names)
     patterns = {split: f"{artifact_utils.get_split_uri([artifact], split)}/*" for split in splits}
     partitions = count_partitions(_estimate_images(patterns.values()))

@@ -17,6 +17,7 @@ from tfx.types import artifact_utils
 from tfx.utils import path_utils
 
 from components.evaluator.stored_metrics import read_slices
+from components.shared.local_artifact import local_path
 from components.shared.parameters import OPTIONS, Artifacts, Properties
 from crackgate.config.release import ReleaseOptions
 from crackgate.contracts import metric_names
@@ -60,7 +61,7 @@ class ReleasePusherExecutor(base_executor.BaseExecutor):
         if not _passed(input_dict):
             pushed.set_int_custom_property(PUSHED, 0)
             return
-        model = Path(path_utils.serving_model_path(artifact_utils.get_single_instance(input_dict["model"]).uri))
+        model = local_path(path_utils.serving_model_path(artifact_utils.get_single_uri(input_dict["model"])))
         serving_dir = Path(exec_properties["serving_dir"])
         options = ReleaseOptions.model_validate_json(exec_properties[OPTIONS])
         _check_classes(model, serving_dir, options)
@@ -78,7 +79,7 @@ class ReleasePusherExecutor(base_executor.BaseExecutor):
             pushed.set_int_custom_property(PUSHED_STAGED, 1)
         if found is None:
             release = self._describe(model, identity, input_dict, exec_properties)
-            statistics = Path(artifact_utils.get_single_uri(input_dict["statistics"]))
+            statistics = local_path(artifact_utils.get_single_uri(input_dict["statistics"]))
             found = publish(model, serving_dir, release, signer, statistics, needs_approval=options.approval)
         _record(pushed, 1, serving_dir / found.name)
         _remove_old(serving_dir, options.keep)

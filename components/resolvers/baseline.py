@@ -9,6 +9,7 @@ from tfx.types import artifact_utils, standard_artifacts
 from tfx.utils import path_utils
 
 from components.resolvers.released_versions import ReleasedVersions, note_artifact
+from components.shared.local_artifact import local_path
 from components.shared.model_artifact import copy_as_artifact
 from crackgate.contracts.pushed_model import PUSHED_DESTINATION, PUSHED_VERSION
 from crackgate.model.graph_operations import check_operations
@@ -38,7 +39,7 @@ class ModelInProductionStrategy(resolver.ResolverStrategy):
     ) -> dict[str, list[types.Artifact]]:
         """Returns at most one artifact of `model`, and nothing else."""
         candidate = artifact_utils.get_single_instance(input_dict["candidate"])
-        model = Path(path_utils.serving_model_path(candidate.uri))
+        model = local_path(path_utils.serving_model_path(candidate.uri))
         digest, identity = measure_model(model), find_identity(model)
         for folder, manifest in self._versions.newest_first():
             if not is_model(folder, manifest, digest, identity):

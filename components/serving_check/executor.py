@@ -2,6 +2,7 @@
 
 import base64
 import json
+import os
 import signal
 import subprocess
 import tempfile
@@ -12,12 +13,14 @@ from typing import Any
 from tfx import types
 from tfx.components.evaluator.constants import ARTIFACT_PROPERTY_BLESSED_KEY
 from tfx.dsl.components.base import base_executor
+from tfx.dsl.io import fileio
 from tfx.types import artifact_utils
 from tfx.utils import path_utils
 
 from components.serving_check import model_server, stored_network
 from components.serving_check.driver import MEASURE_AGAIN
 from components.serving_check.probe_process import take_process
+from components.shared.local_artifact import local_path
 from components.shared.parameters import OPTIONS, Artifacts, Properties
 from crackgate.config.serving_check import ServingCheckOptions
 from crackgate.contracts import stored_example
@@ -65,8 +68,8 @@ class ServingCheckExecutor(base_executor.BaseExecutor):
         evaluated = artifact_utils.get_single_instance(input_dict["model_blessing"])
         if evaluated.get_int_custom_property(ARTIFACT_PROPERTY_BLESSED_KEY) == 1:
             artifact = artifact_utils.get_single_instance(input_dict["model"])
-            model = Path(path_utils.serving_model_path(artifact.uri))
-            reference = Path(artifact_utils.get_single_uri(input_dict["model_run"])) / REFERENCE_FILE
+            model = local_path(path_utils.serving_model_path(artifact.uri))
+            reference = local_path(artifact_utils.get_single_uri(input_dict["model_run"])) / REFERENCE_FILE
             limits = ServingCheckOptions.model_validate_json(exec_properties[OPTIONS]).model_dump()
             expected = {name: exec_properties[name] for name in ("classes", "positive_classes")}
             findings = check_serving(model, reference, limits | expected)
@@ -226,7 +229,7 @@ def _failed(name: str, detail: str) -> ServingCheckResult:
 
 def _bless(blessing: types.Artifact, passed: bool) -> None:
     """Sets the properties that TFX's InfraValidator sets."""
-    folder = Path(blessing.uri)
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / ("INFRA_BLESSED" if passed else "INFRA_NOT_BLESSED")).touch()
+    fileio.makedirs(blessing.uri)
+    with fileio.open(os.path.join(blessing.uri, "INFRA_BLESSED" if passed else "INFRA_NOT_BLESSED"), "wb") as mark:
+        mark.write(b"")
     blessing.set_int_custom_property("blessed", int(passed))

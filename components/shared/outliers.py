@@ -1,12 +1,13 @@
 """Outliers: the images that a check names when it stops a run."""
 
 import heapq
+import os
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 import tensorflow as tf
 from tfx import types
+from tfx.dsl.io import fileio
 from tfx.types import artifact_utils
 
 from crackgate.contracts import stored_example
@@ -49,7 +50,7 @@ def _name_farthest(values: Iterable[tuple[str, float]], distance: Callable[[floa
 
 
 def _values(examples: types.Artifact, split: str, feature: str) -> Iterator[tuple[str, float]]:
-    files = sorted(map(str, Path(artifact_utils.get_split_uri([examples], split)).iterdir()))
+    files = sorted(fileio.glob(os.path.join(artifact_utils.get_split_uri([examples], split), "*")))
     for record in tf.data.TFRecordDataset(files, compression_type="GZIP").as_numpy_iterator():
         found = tf.train.Example.FromString(record).features.feature
         path = found[stored_example.FILENAME].bytes_list.value[0].decode("utf-8", "backslashreplace")
