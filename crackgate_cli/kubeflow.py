@@ -7,11 +7,12 @@ from typing import Annotated
 import typer
 
 from crackgate.config.configuration import Config, ConfigError, load_config
-from crackgate.config.kubeflow import SIGNING_FOLDER, below, check_path
+from crackgate.config.kubeflow import SIGNING_FOLDER, below, check_data, check_path
 from crackgate.contracts.verdict import EXIT_CODES, Verdict
 from crackgate.gate.rules import gate_rules
 from crackgate.runs.log_file import silence_output
 from crackgate.runs.workspace import Workspace, WorkspaceBusyError, WorkspaceMovedError, WorkspaceUnusableError
+from crackgate.storage.location import is_url
 from crackgate_cli.local_paths import LocalPathsTyper
 from crackgate_cli.options import (
     EXIT_FAILED,
@@ -155,7 +156,9 @@ def submit_command(
 
 @kubeflow_app.command("run-local", epilog=RUN_EXIT_CODES)
 def run_local_command(
-    data: Annotated[Path, typer.Option(help="Folder with one sub-folder of images per class.")],
+    data: Annotated[
+        str, typer.Option(metavar="DIR|URL", help="Folder with one sub-folder of images per class, or a bucket's.")
+    ],
     pipeline: PipelineFile = Path("pipeline.yaml"),
     workspace: WorkspaceOption = Path("workspace"),
     serving: Annotated[
@@ -164,13 +167,14 @@ def run_local_command(
 ) -> None:
     """Run a compiled pipeline on this machine. Each task is a process of its own, as kfp does it locally."""
     _check_file(pipeline)
-    if not data.is_dir():
-        fail(f"--data: received {str(data)!r}, which is no folder; give one with a sub-folder per class", EXIT_USAGE)
+    images = data_location(data)
+    if not is_url(images) and not Path(images).is_dir():
+        fail(f"--data: received {data!r}, which is no folder; give one with a sub-folder per class", EXIT_USAGE)
     place = Workspace(workspace.resolve())
     pushed_to = serving.resolve() if serving else place.serving
-    for option, folder in (("--data", data.resolve()), ("--workspace", place.root), ("--serving", pushed_to)):
+    for option, folder in (("--data", images), ("--workspace", place.root), ("--serving", pushed_to)):
         try:
-            check_path(str(folder))
+            check_data(str(folder))
         except ValueError as error:
             fail(f"{option}: received {str(folder)!r}: {error}", EXIT_USAGE)
     from kubeflow.compile.backend_checks import BackendRefusalError, check_file
@@ -178,7 +182,7 @@ def run_local_command(
 
     try:
         check_file(pipeline)
-        summary = run_on_this_machine(pipeline, data.resolve(), place, pushed_to)
+        summary = run_on_this_machine(pipeline, images, place, pushed_to)
     except (BackendRefusalError, WorkspaceMovedError, WorkspaceUnusableError) as error:
         fail(str(error), EXIT_USAGE)
     except (WorkspaceBusyError, LocalRunError) as error:
@@ -218,7 +222,8 @@ def _parse_parameter(text: str) -> tuple[str, str]:
     if not equals or name not in ("workspace", "data", "serving"):
         fail(f"--parameter: received {text!r}, allowed are workspace=PATH, data=PATH and serving=PATH", EXIT_USAGE)
     try:
-        check_path(below("/", value) if name == "serving" else value)
+        check = check_data if name == "data" else check_path
+        check(below("/", value) if name == "serving" else value)
     except ValueError as error:
         fail(f"--parameter: received {text!r}: {error}", EXIT_USAGE)
     return name, value

@@ -14,6 +14,7 @@ from kfp import components, dsl, local
 
 from crackgate.runs.summary import SUMMARY_FILE, Summary
 from crackgate.runs.workspace import Workspace
+from crackgate.storage.location import Location
 from kubeflow.task.doubt import ALL_SUCCEEDED
 from kubeflow.task.metadata_store import HOST, SQLITE_FILE
 from kubeflow.task.names import REPORT, task_name
@@ -26,11 +27,11 @@ class LocalRunError(Exception):
     """The run ended without a summary."""
 
 
-def run_on_this_machine(file: Path, data: Path, workspace: Workspace, serving: Path) -> Summary:
+def run_on_this_machine(file: Path, data: Location, workspace: Workspace, serving: Path) -> Summary:
     """Runs the tasks one after the other and returns the outcome of the run.
 
     The environment names the metadata store (`MLMD_HOST`, ...); without it the workspace's own serves. `data` and
-    `serving` are absolute; `serving` receives `<version>/`.
+    `serving` are absolute, `data` may be a URL; `serving` receives `<version>/`.
 
     Raises:
         LocalRunError: Not even the report could be made.

@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, Field, ValidationInfo, field_serializer, field_validator, model_validator
 
 from crackgate.config.section import Section
+from crackgate.storage.location import is_url, parse_location, split_url
 
 # Kubernetes' quantities: https://kubernetes.io/docs/reference/kubernetes-api/common-definitions/quantity/
 _CPU = re.compile(r"(0|[1-9]\d*)(\.\d+)?|[1-9]\d*m")
@@ -17,6 +18,8 @@ _IMAGE = re.compile(r"[a-z0-9][a-z0-9._:/-]*(:[A-Za-z0-9_][A-Za-z0-9_.-]{0,127})
 _LABEL = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 # Paths stand unescaped inside JSON. Argo would expand {{...}}, and Kubernetes $(...).
 _PATH = re.compile(r"(/|gs://[a-z0-9][-a-z0-9_.]+)((?!\{\{|\$\()[^\x00-\x1f\x7f\"\\])*")
+# Tasks that read the images find kubeflow.data_secret here.
+DATA_SECRET_FOLDER = "/etc/crackgate/data"
 # The Pusher's task finds kubeflow.signing_secret here, one file for each key.
 SIGNING_FOLDER = "/etc/crackgate/signing"
 
@@ -29,6 +32,18 @@ def check_path(path: str) -> str:
             'without control characters, ", \\, {{ and $('
         )
     return path
+
+
+def check_data(place: str) -> str:
+    """Returns an absolute path or a URL of a store; raises ValueError for others, and for unsafe characters."""
+    if not is_url(place):
+        return check_path(place)
+    try:
+        url = str(parse_location(place))
+    except ValueError as error:
+        raise ValueError(f"{error}, absolute inside the containers") from None
+    check_path("/" + split_url(url)[1])
+    return url
 
 
 def below(folder: str, path: str) -> str:
@@ -46,6 +61,7 @@ def _check_image(image: str) -> str:
 
 Image = Annotated[str, AfterValidator(_check_image)]
 TaskPath = Annotated[str, AfterValidator(check_path)]
+TaskData = Annotated[str, AfterValidator(check_data)]
 
 
 class Toleration(Section):
@@ -155,13 +171,22 @@ class KubeflowOptions(Section):
         TaskPath,
         Field(description="folder on a shared volume for artifacts, reports and logs; default of a run parameter"),
     ] = "/workspace"
-    data: Annotated[TaskPath, Field(description="folder of the images; default of a run parameter")] = "/data"
+    data: Annotated[
+        TaskData, Field(description="folder of the images, or the URL of a bucket's prefix; default of a run parameter")
+    ] = "/data"
     serving: Annotated[
         str, Field(description="receives <version>/; default of a run parameter; relative: below the workspace")
     ] = "/serving"
     mlmd_secret: Annotated[
         str, Field(description="Secret with MLMD_HOST, MLMD_DATABASE, MLMD_USER, MLMD_PASSWORD and what else is needed")
     ] = "crackgate-mlmd"
+    data_secret: Annotated[
+        str,
+        Field(
+            description=f"Secret with the credentials of the bucket that data names, whose keys become environment "
+            f"variables of the tasks that read it, or files in {DATA_SECRET_FOLDER}; empty: none"
+        ),
+    ] = ""
     signing_secret: Annotated[
         str,
         Field(
@@ -185,7 +210,7 @@ class KubeflowOptions(Section):
         check_path(below("/", path))
         return path
 
-    @field_validator("mlmd_secret", "signing_secret")
+    @field_validator("mlmd_secret", "data_secret", "signing_secret")
     @classmethod
     def _named(cls, name: str, field: ValidationInfo) -> str:
         if not _LABEL.fullmatch(name) and (name or field.field_name == "mlmd_secret"):

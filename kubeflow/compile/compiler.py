@@ -16,7 +16,7 @@ from tfx.dsl.compiler import compiler
 from tfx.proto.orchestration import pipeline_pb2
 
 from crackgate.config.configuration import Config, ConfigError
-from crackgate.config.kubeflow import SIGNING_FOLDER, KubeflowOptions, NodeOptions
+from crackgate.config.kubeflow import DATA_SECRET_FOLDER, SIGNING_FOLDER, KubeflowOptions, NodeOptions
 from kubeflow.compile import task_functions
 from kubeflow.task.metadata_store import SECRET_FOLDER
 from kubeflow.task.names import DATA_CHECKS, REPORT, VERDICT, task_name
@@ -27,6 +27,8 @@ from kubeflow.task.verdict import Definition
 # Seconds in ten years.
 _ALWAYS = 315_360_000
 _PUSHER = "Pusher"
+# These list the images: the report, with their labels.
+_DATA_READERS = ("ImageExampleGen", VERDICT, REPORT)
 
 
 def compile_pipeline(pipeline: tfx.dsl.Pipeline, classes: list[str], config: Config, file: Path) -> None:
@@ -132,3 +134,5 @@ def _equip(task: dsl.PipelineTask, options: KubeflowOptions, node_id: str) -> No
         kubernetes.mount_pvc(task, volume.claim, volume.mount)
     # A task reports a missing Secret; a pod that waits for one reports nothing.
     kubernetes.use_secret_as_volume(task, options.mlmd_secret, str(SECRET_FOLDER), optional=True)
+    if options.data_secret and node_id in _DATA_READERS:
+        kubernetes.use_secret_as_volume(task, options.data_secret, DATA_SECRET_FOLDER, optional=True)

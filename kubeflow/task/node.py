@@ -22,6 +22,7 @@ from tfx.proto.orchestration import pipeline_pb2
 from crackgate.contracts.errors import DataRejectedError
 from crackgate.runs.lineage import Execution, read_run
 from crackgate.runs.workspace import Workspace
+from kubeflow.task.credentials import take_credentials
 from kubeflow.task.log import log_to_workspace
 from kubeflow.task.metadata_store import connection_config, open_store, store_settings
 from kubeflow.task.node_ir import Deployment, deployment_of, unpack
@@ -60,6 +61,7 @@ def run_node(node: str, ir: str, sources: str, run_id: str, parameters: RunParam
         with log_to_workspace(workspace, run_id, node), interruptible():
             check_sources(sources)
             check_data_folder(parameters)
+            take_credentials()
             execution = _launch(node, ir, run_id, parameters, workspace)
         record.state = "cached" if execution.state == "cached" else "complete"
         return execution

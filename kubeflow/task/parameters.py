@@ -10,7 +10,8 @@ from google.protobuf.any_pb2 import Any as AnyMessage
 from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.message import Message
 
-from crackgate.config.kubeflow import below, check_path
+from crackgate.config.kubeflow import below, check_data, check_path
+from crackgate.storage.location import is_url
 
 # Folder of the buckets under Cloud Storage FUSE on GKE.
 BUCKETS = "/gcs/"
@@ -23,17 +24,23 @@ class ParameterError(Exception):
 
 @dataclass(frozen=True)
 class RunParameters:
-    """Absolute paths as the tasks see them; a relative `serving` (receives `<version>/`) lies below `workspace`."""
+    """Absolute paths as the tasks see them; a relative `serving` (receives `<version>/`) lies below `workspace`.
+
+    `data` may be the URL of a bucket's prefix.
+    """
 
     workspace: str
     data: str
     serving: str
 
     def resolved(self) -> "RunParameters":
-        """Returns paths of the file system, with buckets as mounted files; raises ParameterError for other paths."""
+        """Returns paths of the file system, and `data` as it is; raises ParameterError for other places.
+
+        Elsewhere a bucket is one that is mounted.
+        """
         return RunParameters(
             as_file_path("workspace", self.workspace),
-            as_file_path("data", self.data),
+            _data(self.data),
             as_file_path("serving", below(self.workspace, self.serving)),
         )
 
@@ -59,8 +66,20 @@ def as_file_path(name: str, path: str) -> str:
     return path.rstrip("/") or "/"
 
 
+def _data(place: str) -> str:
+    try:
+        return check_data(place).rstrip("/") or "/"
+    except ValueError as error:
+        raise ParameterError(f"data: received {place!r}: {error}") from None
+
+
 def check_data_folder(parameters: RunParameters) -> None:
-    """Raises ParameterError if `data` is no folder: a missing volume looks like a folder without images."""
+    """Raises ParameterError if `data` is no folder: a missing volume looks like a folder without images.
+
+    ImageExampleGen itself says what is wrong with a URL.
+    """
+    if is_url(parameters.data):
+        return
     if not Path(parameters.data).is_dir():
         bucket = ": is the bucket mounted there, by Cloud Storage FUSE?" if parameters.data.startswith(BUCKETS) else ""
         raise ParameterError(

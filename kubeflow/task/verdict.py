@@ -18,6 +18,7 @@ from crackgate.runs.conclusion import conclude
 from crackgate.runs.lineage import Execution, read_run
 from crackgate.runs.summary import ComponentTime, Images, Summary, begin_summary
 from crackgate.runs.workspace import Workspace
+from kubeflow.task.credentials import take_credentials
 from kubeflow.task.doubt import find_doubt
 from kubeflow.task.log import log_to_workspace
 from kubeflow.task.metadata_store import connection_config, open_store, store_settings
@@ -70,6 +71,7 @@ def _write_report(definition: str, run_id: str, parameters: RunParameters, state
     workspace = Workspace(Path(parameters.workspace))
     folder = workspace.runs / run_id
     folder.mkdir(parents=True, exist_ok=True)
+    take_credentials()
     with log_to_workspace(workspace, run_id, REPORT):
         summary = _conclude(compiled, run_id, parameters)
         record = read_records(records_folder(workspace, run_id)).get(VERDICT)
@@ -88,7 +90,7 @@ def _conclude(compiled: Definition, run_id: str, parameters: RunParameters) -> S
     began = min((record.began for record in records.values()), default=time.time())
     logs = log_folder(workspace, run_id)
     positive = resolve_positive_classes(config.train.positive_classes, compiled.classes)
-    summary = begin_summary(run_id, Path(parameters.data), compiled.classes, positive, config, logs, began)
+    summary = begin_summary(run_id, parameters.data, compiled.classes, positive, config, logs, began)
     summary.seconds = round(time.time() - began, 2)
     connection = connection_config(store_settings())
     open_store(connection)

@@ -148,6 +148,40 @@ def test_tasks_get_what_is_configured_for_them(documents: list[dict[str, Any]]) 
     assert on_kubernetes["pusher"]["secretAsVolume"][1]["mountPath"] == "/etc/crackgate/signing"
 
 
+def test_data_in_a_bucket_needs_one_claim_and_a_secret_for_the_tasks_that_read_it(tmp_path: Path) -> None:
+    from crackgate.config.configuration import load_config
+    from kubeflow.compile.backend_checks import check_file
+    from kubeflow.compile.compiler import compile_pipeline
+    from kubeflow.compile.definition import remote_pipeline
+
+    config = load_config(
+        None,
+        [
+            'kubeflow.image="registry.example.com/crackgate:0.1.0"',
+            'kubeflow.data="s3://photographs/site A"',
+            'kubeflow.data_secret="crackgate-bucket"',
+            'kubeflow.serving="serving"',
+            'kubeflow.volumes=[{claim = "crackgate", mount = "/workspace"}]',
+        ],
+    )
+    classes = ["Crack", "Sound"]
+    compile_pipeline(remote_pipeline(classes, config, enable_cache=True), classes, config, tmp_path / "pipeline.yaml")
+    check_file(tmp_path / "pipeline.yaml")
+    documents = yaml.load_all((tmp_path / "pipeline.yaml").read_text(encoding="utf-8"), Loader=yaml.CSafeLoader)
+    specification, platform = documents
+    parameters = specification["root"]["inputDefinitions"]["parameters"]
+    assert parameters["data"]["defaultValue"] == "s3://photographs/site A"
+    executors = platform["platforms"]["kubernetes"]["deploymentSpec"]["executors"]
+    assert {len(options["pvcMount"]) for options in executors.values()} == {1}
+    readers = {
+        name.removeprefix("exec-")
+        for name, options in executors.items()
+        for secret in options["secretAsVolume"]
+        if secret["secretName"] == "crackgate-bucket" and secret["optional"]
+    }
+    assert readers == {"image-example-gen", "verdict", "report"}
+
+
 def test_each_component_that_rejects_data_is_known_as_one() -> None:
     import components
     from kubeflow.task.names import DATA_CHECKS, task_name

@@ -1,7 +1,10 @@
 """What a run gives."""
 
+from pathlib import Path
+
 import pytest
 
+from kubeflow.task.credentials import take_credentials
 from kubeflow.task.parameters import ParameterError, RunParameters, as_file_path, check_data_folder
 
 
@@ -16,7 +19,7 @@ from kubeflow.task.parameters import ParameterError, RunParameters, as_file_path
     ],
 )
 def test_buckets_are_read_where_cloud_storage_fuse_shows_them(given: str, found: str) -> None:
-    assert as_file_path("data", given) == found
+    assert as_file_path("workspace", given) == found
 
 
 @pytest.mark.parametrize(
@@ -24,8 +27,31 @@ def test_buckets_are_read_where_cloud_storage_fuse_shows_them(given: str, found:
 )
 def test_other_places_are_refused_by_name(given: str) -> None:
     with pytest.raises(ParameterError) as refused:
-        as_file_path("data", given)
-    assert str(refused.value).startswith(f"data: received {given!r}: give an absolute path")
+        as_file_path("workspace", given)
+    assert str(refused.value).startswith(f"workspace: received {given!r}: give an absolute path")
+
+
+@pytest.mark.parametrize("url", ["s3://photos/site A/#1", "gs://photos", "az://photos/2024"])
+def test_images_are_read_from_a_bucket_itself(url: str) -> None:
+    parameters = RunParameters("/w", f"{url}/", "/s").resolved()
+    assert parameters.data == url
+    check_data_folder(parameters)
+
+
+@pytest.mark.parametrize("given", ["data", "http://host/photos", "s3://", 's3://photos/"a', "s3://photos/{{a}}"])
+def test_no_other_url_is_a_place_of_images(given: str) -> None:
+    with pytest.raises(ParameterError, match=r"data: received .*(allowed are a path|give an absolute path)"):
+        RunParameters("/w", given, "/s").resolved()
+
+
+def test_keys_of_the_secret_become_variables_and_files_stay_files(tmp_path: Path) -> None:
+    (tmp_path / "AWS_ACCESS_KEY_ID").write_text("somebody\n")
+    (tmp_path / "key.json").write_text("{}")
+    (tmp_path / "..data").mkdir()
+    environment: dict[str, str] = {}
+    take_credentials(tmp_path, environment)
+    take_credentials(tmp_path / "absent", environment)
+    assert environment == {"AWS_ACCESS_KEY_ID": "somebody"}
 
 
 def test_the_serving_folder_may_be_said_relative_to_the_workspace() -> None:
