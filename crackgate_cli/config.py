@@ -107,7 +107,7 @@ def check(
     print(f"{config or 'the configuration'} is valid", *(changed or ["every field has its default"]), sep="\n  ")
     if found is not None:
         counts = Counter(image.class_name for image in found.images)
-        print(f"{data}: {', '.join(f'{count} files of {name!r}' for name, count in sorted(counts.items()))}")
+        print(f"{data}: files by class: {', '.join(f'{name!r} {count}' for name, count in sorted(counts.items()))}")
         for note in found.notes:
             tell(f"warning {note}")
 

@@ -89,7 +89,7 @@ def test_check_holds_the_configuration_against_a_data_folder(tmp_path: Path) -> 
     for name in ("Positive/1.jpg", "Positive/2.jpg", "Negative/1.jpg"):
         (data / name).parent.mkdir(parents=True, exist_ok=True)
         (data / name).touch()
-    assert "1 files of 'Negative', 2 files of 'Positive'" in call("check", "--data", data).stdout
+    assert "files by class: 'Negative' 1, 'Positive' 2" in call("check", "--data", data).stdout
     requirement = 'gate.require=[{metric = "recall", label = "Carck", min = 0.9}]'
     said = call("check", "--data", data, "--set", requirement, "--set", "train.weights=none.h5", code=2).stderr
     assert "Carck" in said and "Positive" in said and "train.weights" in said
