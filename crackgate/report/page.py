@@ -71,7 +71,7 @@ def render_page(report: Report, drawn: dict[str, ReportImages], links: dict[str,
         evaluation=evaluation,
         positive_score=say_score(evaluation.positive_classes),
         links=links,
-        sections=list(_sections(report)),
+        sections=list(_sections(report, listed)),
         began=say_time(report.run.started),
         model=_say_model(report),
         key_metrics=key_metrics,
@@ -85,7 +85,7 @@ def render_page(report: Report, drawn: dict[str, ReportImages], links: dict[str,
         image_groups=list(_image_groups(report)),
         listed=listed,
         reasons=list(dict.fromkeys(reason for image in listed for reason in image.reasons)),
-        anchors=_anchors(report),
+        anchors=_anchors(report, listed),
         explained=lambda image: explained_class(image, report.run.positive.names),
         drawn=drawn,
         not_drawn=ReportImages("", ""),
@@ -111,13 +111,13 @@ def _say_model(report: Report) -> str:
     return f"{train['backbone']}, {train['image_size']} x {train['image_size']} pixels{version}"
 
 
-def _sections(report: Report) -> Iterator[str]:
+def _sections(report: Report, listed: list[_ListedImage]) -> Iterator[str]:
     yield "Gates"
     if report.run.evaluation:
         yield from ("Confusion matrix", "Curves", "Slices")
     if report.notable_images or report.images_missing:
         yield "Images"
-    if _listed_images(report):
+    if listed:
         yield "List of images"
     if report.run.doubtful_labels.found or report.label_list:
         yield "Labels to check"
@@ -209,13 +209,13 @@ def _listed_images(report: Report) -> list[_ListedImage]:
     return list(listed.values())
 
 
-def _anchors(report: Report) -> dict[str, str]:
-    """Identifiers of the pictures that the table's images have further down, by path."""
+def _anchors(report: Report, listed: list[_ListedImage]) -> dict[str, str]:
+    """Identifiers of the pictures that listed images have elsewhere on the page, by path."""
     notable = report.notable_images
     shown = [image.path for images in notable.by_class.values() for image in images] if notable else []
     shown += [doubt.path for doubt in report.run.doubtful_labels.found[:SHOWN]]
-    listed = {image.path for image in _listed_images(report)}
-    return {path: f"image-{number}" for number, path in enumerate(dict.fromkeys(shown)) if path in listed}
+    paths = {image.path for image in listed}
+    return {path: f"image-{number}" for number, path in enumerate(dict.fromkeys(shown)) if path in paths}
 
 
 def _image_groups(report: Report) -> Iterator[dict[str, Any]]:

@@ -8,6 +8,7 @@ from urllib.parse import quote
 
 from crackgate.images.geotag import Geotag
 from crackgate.pages.templates import render_html
+from crackgate.plural import counted
 from serving.inspection.inspection import Inspection, InspectionSettings
 from serving.inspection.overlay import COLOURS, HEAT_FILE, MARKED_FILE, PHOTOGRAPH_FILE
 from serving.inspection.tile_files import POSITIVE_TILES_FILE, TILES_FILE
@@ -19,6 +20,7 @@ _SCRIPT = "".join(
 )
 # Photographs that the page shows, and those that its lists name: a browser opens no page of a hundred thousand.
 _SHOWN, _LISTED = 200, 2_000
+_NONE = "No photograph could be inspected"
 # The page lies beside its pictures; a browser that opens it as a file takes that for no site of its own.
 _IMAGES = "data: 'self' file:"
 
@@ -35,7 +37,7 @@ def render_page(inspections: Sequence[Inspection], settings: InspectionSettings)
         _TEMPLATE,
         script=_SCRIPT,
         images=_IMAGES,
-        headline=f"{cracked:,} of {len(measured):,} photograph{'' if len(measured) == 1 else 's'} with cracks",
+        headline=f"{cracked:,} of {counted(len(measured), 'photograph')} with cracks" if measured else _NONE,
         settings=settings,
         colours=[f"rgb({red} {green} {blue})" for red, green, blue in COLOURS[:: len(COLOURS) // 8]],
         skipped=_common_folder([row.photograph for row in inspections]),

@@ -324,6 +324,14 @@ def test_of_many_photographs_the_page_shows_the_worst(tmp_path: Path) -> None:
         assert sum(1 for _ in csv.DictReader(file)) == 2100
 
 
+def test_a_page_of_damaged_photographs_alone_says_so(tmp_path: Path) -> None:
+    with summaries(tmp_path, InspectionSettings("1", ("Positive",), 0.5, TILE, 0.5)) as add:
+        add(Inspection("<b>.jpg", "1", error="truncated"))
+    page = (tmp_path / "index.html").read_text(encoding="utf-8")
+    assert "<h1>No photograph could be inspected</h1>" in page and "&lt;b&gt;.jpg" in page and "Overview" not in page
+    assert json.loads((tmp_path / "findings.geojson").read_text()) == {"type": "FeatureCollection", "features": []}
+
+
 def test_a_tile_gets_the_score_that_the_model_gives_its_image(model: ReleasedModel, tmp_path: Path) -> None:
     tile = surface(TILE, TILE, 7, [(0, 40), (96, 60)])
     tile.save(tmp_path / "tile.png")
