@@ -2,6 +2,8 @@
 
 from pydantic import BaseModel
 
+from crackgate.plural import counted
+
 # Images that a sentence names.
 _NAMED = 5
 
@@ -71,8 +73,9 @@ class ThresholdFindings(BaseModel):
         if self.recall_shown < self.target_recall:
             needed = "no number of them" if self.positives_needed is None else f"{self.positives_needed:,} or more"
             said.append(
-                f"{self.positives:,} positive images show a recall of {self.recall_shown:.4f} with 95 % confidence, "
-                f"not the wanted {self.target_recall:g}: that takes {needed}"
+                f"a recall of {self.recall_shown:.4f} is shown with 95 % confidence by "
+                f"{counted(self.positives, 'positive image')}, not the wanted {self.target_recall:g}: "
+                f"that takes {needed}"
             )
         return [f"{sentence[0].upper()}{sentence[1:]}." for sentence in said]
 
@@ -87,7 +90,7 @@ class ThresholdFindings(BaseModel):
         )
         return [
             f"the wanted recall, train.target_recall = {self.target_recall:g}, is not followed: it asks for "
-            f"{self.given_up:,} more positive images, with which the precision would be "
+            f"{counted(self.given_up, 'more positive image')}, with which the precision would be "
             f"{self.precision_at_target:.4f}, and {reason}"
         ]
 

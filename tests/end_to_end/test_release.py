@@ -57,6 +57,7 @@ def test_a_first_run_releases_a_model_and_accounts_for_everything(first_run: Run
     assert summary["verdict"] == "released" and summary["reasons"] == []
     assert versions(workspace) == [str(summary["pushed_version"])]
     assert Path(summary["pushed_to"]).parent == workspace / "serving"
+    assert summary["seconds"] > sum(step["seconds"] for step in summary["components"]), "from the start of the process"
     assert set(first_run.states) == ALL_COMPONENTS and set(first_run.states.values()) == {"complete"}
 
     images = summary["images"]

@@ -225,14 +225,17 @@ class _Progress:
     """Logs the progress of an epoch every few seconds."""
 
     def __init__(self, title: str):
-        self._title = title
+        self._title, self._first = title, 0
         self._began = self._logged = time.monotonic()
 
     def update(self, done: int, total: int) -> None:
         now = time.monotonic()
-        if now - self._logged >= _MESSAGE_INTERVAL:
+        if not self._first:
+            # In the first call TensorFlow compiles the step: the others are much shorter.
+            self._first, self._began = done, now
+        elif now - self._logged >= _MESSAGE_INTERVAL:
             self._logged = now
-            left = time_left(now - self._began, done, total)
+            left = time_left(now - self._began, done - self._first, total - self._first)
             log.info("%s: batch %d of %d, %s", self._title, done, total, left)
 
 

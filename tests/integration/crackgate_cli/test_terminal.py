@@ -1,0 +1,54 @@
+"""`crackgate inspect` on a terminal: how far it is, and every line of output a line of its own."""
+
+import os
+import pty
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+from PIL import Image
+
+from tests.helpers.asking import newest
+
+_PROGRAM = "from crackgate_cli.main import main; main()"
+_SPINNER = re.compile(r"[\u2800-\u28ff]")
+
+
+def test_inspect_says_how_far_it_is_and_its_lines_stand_alone(serving_dir: Path, tmp_path: Path) -> None:
+    photographs = tmp_path / "bridge"
+    photographs.mkdir()
+    for number in range(2):
+        Image.new("RGB", (300, 260), (20, 30, 40 + number)).save(photographs / f"{number}.jpg")
+    model = serving_dir / str(newest(serving_dir))
+    arguments = ("inspect", photographs, "--model", model, "--output", tmp_path / "out", "--tile", "100")
+    terminal, side = pty.openpty()
+    started = subprocess.Popen(
+        [sys.executable, "-c", _PROGRAM, *map(str, arguments)],
+        stdout=side,
+        stderr=side,
+        env={**os.environ, "COLUMNS": "200", "TERM": "xterm"},
+    )
+    os.close(side)
+    said = _read(terminal)
+    assert started.wait(60) == 0, said
+    assert re.search(r"inspecting \.\.\. 1 of 2 photographs, \d+ s left", said)
+    # What stands on a line when it ends: after the last time that the terminal erased it.
+    lines = [re.split(r"\x1b\[[0-9;]*K", line)[-1].strip("\r") for line in said.split("\n")]
+    results = [line for line in lines if f"{photographs}/" in line]
+    assert len(results) == 2 and not any(_SPINNER.search(line) for line in results), results
+    assert lines[-2].startswith("2 photographs: 2 with cracks, 0 not inspected: ")
+
+
+def _read(terminal: int) -> str:
+    """All that a program writes to a terminal until its end."""
+    parts = []
+    while True:
+        try:
+            part = os.read(terminal, 65_536)
+        except OSError:  # the other side is closed
+            part = b""
+        if not part:
+            os.close(terminal)
+            return b"".join(parts).decode()
+        parts.append(part)
