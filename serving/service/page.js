@@ -101,6 +101,7 @@ async function show(file, answer, total) {
       addControls(article);
     } else {
       heat.remove();
+      article.querySelector(".view").hidden = !isShown;
     }
     addDownloads(article.querySelector(".downloads"), file, answer, isShown ? image : null, heat);
   }
@@ -122,15 +123,17 @@ function addRow(file, { error, map, whole }, article) {
   cells[1].textContent = error ?? (map ? `${map.positive} of ${map.tiles} tiles` : whole.error || whole.label);
   // Most tiles first, what could not be inspected last.
   row.dataset.found = error ? -1 : map?.positive ?? 0;
-  row.dataset.inspected = error ? "" : "yes";
+  row.dataset.inspected = error ? "" : map ? "by tiles" : "as a whole";
   row.append(...cells);
   const rows = [...find("rows").children];
   find("rows").insertBefore(row, rows.find((other) => Number(other.dataset.found) < row.dataset.found) ?? null);
   const inspected = [...rows, row].filter((one) => one.dataset.inspected);
   const found = inspected.filter((one) => one.dataset.found > 0).length;
   const failed = rows.length + 1 - inspected.length;
-  find("found").textContent = `${found} of ${inspected.length} photographs with findings`
-    + (failed ? `, ${failed} not inspected` : "");
+  // A model without a positive class looks for nothing.
+  const seeks = inspected.some((one) => one.dataset.inspected === "by tiles");
+  find("found").textContent = `${seeks ? `${found} of ` : ""}${inspected.length} photographs`
+    + (seeks ? " with findings" : "") + (failed ? `, ${failed} not inspected` : "");
   find("overview").hidden = rows.length === 0;
 }
 

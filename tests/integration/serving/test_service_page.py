@@ -2,6 +2,7 @@
 
 import csv
 import io
+import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -87,6 +88,23 @@ def test_several_photographs_are_told_in_a_table_with_their_tiles_to_download(
     assert page.evaluate(f"{link}.href").startswith("blob:")
     assert len(page.console) == 1 and "status of 400" in page.console[0], "that of the text file"
     assert page.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth")
+
+
+def test_without_a_positive_class_nothing_is_said_to_be_found(service: Service, page: Page) -> None:
+    """What the page makes of such an answer, and of a format that the browser does not show."""
+    page.look(390)
+    page.open(f"{service.url}/")
+    whole = {"label": "Rough", "probability": 0.75, "error": "", "scores": {"Rough": 0.75, "Smooth": 0.25}}
+    missing = "There is no heat map: this model has no positive class."
+    answer = {"width": 300, "height": 200, "whole": whole, "map": None, "map_missing": missing}
+    for name in ("a", "b"):
+        page.evaluate(f"show(new File(['no picture'], '{name}.heic'), {json.dumps(answer)}, 2)")
+    page.wait_for("document.getElementById('rows').children.length === 2")
+    assert page.evaluate("document.getElementById('found').textContent") == "2 photographs"
+    told = page.evaluate("document.querySelector('article').innerText").split("\n")
+    assert told[0] == "Rough, 75.0 %" and missing in told and "Smooth\t25.0 %" in told
+    assert not any("marked image" in line or "Zoom" in line for line in told)
+    assert page.evaluate("document.querySelector('.view').offsetHeight") == 0, "there is nothing to show"
 
 
 def test_the_page_says_what_went_wrong(service: Service, page: Page, tmp_path: Path) -> None:
