@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
+from textwrap import shorten
 from typing import Any
 
 from crackgate.images.rejection import too_many_bytes
@@ -22,6 +23,8 @@ _SECONDS_TO_ANSWER = 10
 _SECONDS_TO_RETURN = 120
 _SECONDS_TO_ARRIVE = 120
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 8.0
+# Characters of a client's message that are shown: Azure's holds its answer as XML.
+_LONGEST = 200
 # Objects of which S3 says that this one may not be read. Any other refusal is about the credentials.
 _DENIED = ("AccessDenied", "AllAccessDisabled", "InvalidObjectState")
 # The client of "gs" is the plain one: gcsfs's other asks a second API for the kind of bucket before each read.
@@ -71,10 +74,21 @@ def list_objects(url: str) -> Iterator[StoredObject]:
         raise StorageError(f"cannot list {url!r}: {_say(error)}: {_advice(error)}") from None
     # Azure's client returns an object's own name as a list.
     infos = found if isinstance(found, dict) else {name: _call(system, "_info", name) for name in found}
+    folders = _folders(infos)
     for name, info in infos.items():
-        if info["type"] == "file" and not name.endswith("/"):
+        if info["type"] == "file" and not name.endswith("/") and name not in folders:
             stamp = info.get("generation") or info.get("ETag") or info.get("etag") or ""
             yield StoredObject(name[len(place) + 1 :], f"{info['size']} {stamp}")
+
+
+def _folders(infos: dict[str, Any]) -> set[str]:
+    """Empty objects with others below them: Azure's client drops the slash at the end of a console's folder."""
+    empty = {name for name, info in infos.items() if not info["size"]}
+    found = set()
+    for name in infos:
+        while empty and (name := name.rpartition("/")[0]):
+            found.add(name)
+    return found & empty
 
 
 def read_object(url: str, max_bytes: int) -> bytes:
@@ -184,7 +198,8 @@ def _say(error: Exception) -> str:
 
     if isinstance(error, FSTimeoutError):
         return "no answer"
-    return " ".join(filter(None, (_code(error), *str(error).split()))) or type(error).__name__
+    said = " ".join(filter(None, (_code(error), str(error))))
+    return shorten(said, _LONGEST, placeholder=" ...") or type(error).__name__
 
 
 def _advice(error: Exception) -> str:

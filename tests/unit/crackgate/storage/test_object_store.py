@@ -20,13 +20,18 @@ from crackgate.storage.object_store import StorageError, list_objects
 from tests.helpers.s3_server import BUCKET, S3Server, s3_server
 
 ROOT = f"s3://{BUCKET}"
-NAMES = ["a b.jpg", "c%20d.jpg", "plus+.jpg", "x::y.jpg", "x[1]*.jpg", "ü#%?&=.jpg", "..", "/lead.jpg", "in//two.jpg"]
+NAMES = [
+    *("a b.jpg", "c%20d.jpg", "plus+.jpg", "x::y.jpg", "x[1]*.jpg", "ü#%?&=.jpg"),
+    *("..", "/lead.jpg", "in//two.jpg", "case/1.jpg"),
+]
 # More than two pages of a listing.
 MANY = 2_500
 OBJECTS = {
     **{f"odd/{name}": name.encode() for name in NAMES},
     "odd/": b"",
     "odd/folder/": b"",
+    # As Azure's client lists a console's folder.
+    "odd/case": b"",
     "oddly/another.jpg": b"x",
     "odd/empty.jpg": b"",
     **{f"set/{'crack' if number % 2 else 'sound'}/{number:05d}.jpg": b"%d" % number for number in range(MANY)},
