@@ -65,6 +65,7 @@ def _add_findings(summary: Summary, done: dict[str, Execution]) -> None:
         examples = done["ImageExampleGen"].outputs["examples"][0]
         summary.images.fingerprint = examples.properties[FINGERPRINT_PROPERTY_NAME]
         summary.outputs["examples"] = examples.uri
+        summary.outputs["account_rows"] = done["ImageExampleGen"].outputs["rows"][0].uri
     if "DataPage" in done:
         summary.separations = [Separation.model_validate(row) for row in _read(done["DataPage"], "separations")]
         summary.scale = ScaleFindings.model_validate(_read(done["DataPage"], "scale"))

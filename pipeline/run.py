@@ -3,7 +3,7 @@
 import os
 
 from crackgate.config.configuration import ConfigError
-from crackgate.contracts.account import NOT_IN_CLASS_FOLDER, AccountRow
+from crackgate.contracts.account import LISTED, NOT_IN_CLASS_FOLDER, AccountRow
 from crackgate.data_set.data_set import DataSet
 from crackgate.data_set.file_tree import listed_once
 from crackgate.gate.rules import gate_rules
@@ -64,14 +64,20 @@ def run_pipeline(request: RunRequest) -> Summary:
 
 
 def _reject_classes(summary: Summary, data_set: DataSet) -> None:
-    files = [readable_path(os.fsencode(image.path)) for image in data_set.images]
+    files = [readable_path(os.fsencode(image.path)) for image in data_set.images[:LISTED]]
+    found_files = len(data_set.images)
     reason = "no second class" if summary.classes else NOT_IN_CLASS_FOLDER
     rejected = [AccountRow(path=path, class_name="".join(summary.classes), reason=reason) for path in files]
-    summary.images = Images(found=len(files), ignored=data_set.ignored, rejected=rejected)
+    summary.images = Images(
+        found=found_files,
+        ignored=data_set.ignored,
+        rejected=rejected,
+        rejected_by_reason={reason: found_files} if files else {},
+    )
     found = f"one class, {summary.classes[0]!r}" if summary.classes else "no class folder with a file in it"
     also = "".join(f", {count} {kind} ignored" for kind, count in data_set.ignored.items())
     sentence = (
-        f"{summary.data!r} has {found} ({len(files)} files in all{also}): a classifier needs a folder with at least "
+        f"{summary.data!r} has {found} ({found_files} files in all{also}): a classifier needs a folder with at least "
         "two sub-folders of images, one per class"
     )
     conclude(summary, {}, rejections=[sentence])

@@ -28,12 +28,12 @@ class CuratedSchema(base_component.BaseComponent):
     SPEC_CLASS = CuratedSchemaSpec
     EXECUTOR_SPEC = executor_spec.ExecutorClassSpec(CuratedSchemaExecutor)
 
-    def __init__(self, classes: list[str], options: SchemaOptions):
+    def __init__(self, classes: list[str], options: SchemaOptions | None = None):
         """Takes the class names in label order and the expectations of the images."""
         super().__init__(
             spec=CuratedSchemaSpec(
                 classes=classes,
-                **options_and_digest(options, CuratedSchemaExecutor),
+                **options_and_digest(options or SchemaOptions(), CuratedSchemaExecutor),
                 schema=types.Channel(type=standard_artifacts.Schema),
             )
         )

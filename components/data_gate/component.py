@@ -48,7 +48,7 @@ class DataGate(base_component.BaseComponent):
         scale: types.BaseChannel,
         classes: list[str],
         positive_classes: list[str],
-        options: GateOptions,
+        options: GateOptions | None = None,
     ):
         """Takes ImageExampleGen's examples, to name the images at fault, and its account.
 
@@ -63,7 +63,7 @@ class DataGate(base_component.BaseComponent):
                 scale=scale,
                 classes=classes,
                 positive_classes=positive_classes,
-                **options_and_digest(options, DataGateExecutor),
+                **options_and_digest(options or GateOptions(), DataGateExecutor),
                 findings=types.Channel(type=standard_artifacts.JsonValue),
             )
         )

@@ -11,7 +11,14 @@ from tfx.types import artifact_utils
 
 from components.data_page.page import render_page
 from components.data_page.qualities import MOST_IMAGES, compare_classes, to_rows
-from components.data_page.samples import make_thumbnails, measure_images, pick_samples, read_samples, read_thumbnails
+from components.data_page.samples import (
+    measure_images,
+    pick_samples,
+    read_picks,
+    read_samples,
+    read_thumbnails,
+    show_images,
+)
 from components.data_page.sizes import count_sizes, find_scale
 from components.data_page.statistics import StatisticsBySplit, read_statistics
 from components.shared.beam_results import read_rows, write_rows
@@ -41,19 +48,19 @@ class DataPageExecutor(base_beam_executor.BaseBeamExecutor):
             pick_samples(images, results)
             write_rows(images | "Qualities" >> beam.FlatMap(to_rows, share), results, "qualities")
             write_rows(count_sizes(images), results, "sizes")
-        samples = read_samples(results)
+        picks = read_picks(results)
         qualities = compare_classes(read_rows(results, "qualities"))
         scale = find_scale(read_rows(results, "sizes"))
         # The second read is for these few alone: in the search, images of 50 MB each would fill a worker.
         with self._make_beam_pipeline() as pipeline:
-            make_thumbnails(pipeline, folders, samples.paths(), results)
+            show_images(pipeline, folders, picks.paths(), results)
         page = render_page(
             account=account,
             statistics=_read_all(artifact_utils.get_single_instance(input_dict["statistics"])),
             qualities=qualities,
             scale=scale,
             conflicts=_conflicts(artifact_utils.get_single_instance(input_dict["conflicts"])),
-            samples=samples,
+            samples=read_samples(picks, results),
             thumbnails=read_thumbnails(results),
         )
         with fileio.open(os.path.join(artifact_utils.get_single_uri(output_dict["page"]), PAGE_FILE), "wb") as file:

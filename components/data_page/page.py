@@ -16,9 +16,6 @@ from crackgate.images.image_folder import readable_path
 from crackgate.pages.templates import render_html
 
 TEMPLATE = Path(__file__).with_name("page.html.jinja")
-# Files listed for each reason.
-_LISTED_FILES = 200
-
 # Histograms of so many classes are drawn.
 _MOST_CLASSES = 12
 
@@ -80,8 +77,8 @@ def render_page(
             for group in samples.groups
         ],
         conflicts=conflicts,
-        rejected=_by_reason(account.rejected),
-        warnings=_by_reason(account.warnings),
+        rejected=_by_reason(account.rejected, account.rejected_by_reason),
+        warnings=_by_reason(account.warnings, account.warnings_by_reason),
     )
 
 
@@ -142,12 +139,11 @@ def _ranked(outliers: dict[str, list[SampledImage]]) -> Iterator[tuple[str, list
             yield name, images
 
 
-def _by_reason(files: list[AccountRow]) -> list[dict[str, Any]]:
-    """The files by their reasons, the most frequent first."""
+def _by_reason(files: list[AccountRow], counts: dict[str, int]) -> list[dict[str, Any]]:
     found = defaultdict(list)
     for file in files:
         found[file.reason].append(file)
     return [
-        {"reason": reason, "count": len(rows), "files": rows[:_LISTED_FILES], "more": max(len(rows) - _LISTED_FILES, 0)}
-        for reason, rows in sorted(found.items(), key=lambda item: (-len(item[1]), item[0]))
+        {"reason": reason, "count": count, "files": found[reason], "more": count - len(found[reason])}
+        for reason, count in counts.items()
     ]

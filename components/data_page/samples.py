@@ -1,5 +1,7 @@
 """The images to show, from all splits: the outliers of each measure, and the largest groups."""
 
+import bisect
+import itertools
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -27,8 +29,8 @@ ORDERS = {
 LISTED = 12
 MEMBERS = 6
 
-# A `SampledImage` as JSON.
-Row = dict[str, Any]
+# Bytes as Latin-1, which keeps each of them: JSON takes no bytes.
+Text = str
 
 
 @dataclass(frozen=True)
@@ -78,10 +80,17 @@ class Samples:
     outliers: dict[str, list[SampledImage]]
     groups: list[Group]
 
+
+@dataclass(frozen=True)
+class Picks:
+    """The paths of the images to show: outliers by each of ORDERS, and groups with name, size and first members."""
+
+    outliers: dict[str, list[bytes]]
+    groups: list[tuple[str, int, list[bytes]]]
+
     def paths(self) -> frozenset[bytes]:
-        """Paths of all these images."""
-        lists = [*self.outliers.values(), *(group.members for group in self.groups)]
-        return frozenset(image.path for images in lists for image in images)
+        """All these paths."""
+        return frozenset(itertools.chain(*self.outliers.values(), *(members for _, _, members in self.groups)))
 
 
 def measure_images(pipeline: beam.Pipeline, folders: dict[str, str]) -> beam.PCollection:
@@ -90,8 +99,8 @@ def measure_images(pipeline: beam.Pipeline, folders: dict[str, str]) -> beam.PCo
 
 
 def pick_samples(images: beam.PCollection, results: str) -> None:
-    """Adds the search among `measure_images` to a Beam pipeline; `results` is for `read_samples`."""
-    outliers = images | "Rank" >> beam.FlatMapTuple(_rank) | "Outliers" >> combiners.Top.SmallestPerKey(LISTED)
+    """Adds the search among `measure_images` to a Beam pipeline; `results` is for `read_picks`."""
+    outliers = images | beam.Values() | "Outliers" >> beam.CombineGlobally(_Outliers()).without_defaults()
     first = combiners.SingleInputTupleCombineFn(
         combiners.CountCombineFn(), combiners.TopCombineFn(MEMBERS, reverse=True)
     )
@@ -102,28 +111,35 @@ def pick_samples(images: beam.PCollection, results: str) -> None:
         | "Sizes" >> beam.FlatMapTuple(_size)
         | "LargestGroups" >> combiners.Top.Smallest(LISTED)
     )
-    write_rows(outliers | "OutlierRows" >> beam.MapTuple(_outlier_row), results, "outliers")
+    write_rows(outliers, results, "outliers")
     write_rows(groups | "GroupRows" >> beam.FlatMap(_group_rows), results, "groups")
 
 
-def read_samples(results: str) -> Samples:
+def read_picks(results: str) -> Picks:
     """The images that a finished pipeline picked."""
-    found = dict(read_rows(results, "outliers"))
+    outliers = {name: _bytes(paths) for row in read_rows(results, "outliers") for name, paths in row.items()}
+    groups = [(name, size, _bytes(members)) for name, size, members in read_rows(results, "groups")]
+    return Picks({name: outliers.get(name, []) for name in ORDERS}, groups)
+
+
+def show_images(pipeline: beam.Pipeline, folders: dict[str, str], paths: frozenset[bytes], results: str) -> None:
+    """Adds measures and thumbnails of the images at `paths` to a Beam pipeline; `results` is for `read_samples`."""
+    rows = _read(pipeline, folders) | "Show" >> beam.FlatMap(_show, paths)
+    write_rows(rows, results, "shown")
+
+
+def read_samples(picks: Picks, results: str) -> Samples:
+    """The picked images, as a finished pipeline showed them."""
+    images = {image.path: image for image in (_from_row(row) for row, _ in read_rows(results, "shown"))}
     return Samples(
-        outliers={name: _from_rows(found.get(name, [])) for name in ORDERS},
-        groups=[Group(name, size, _from_rows(members)) for name, size, members in read_rows(results, "groups")],
+        outliers={name: [images[path] for path in paths] for name, paths in picks.outliers.items()},
+        groups=[Group(name, size, [images[path] for path in members]) for name, size, members in picks.groups],
     )
 
 
-def make_thumbnails(pipeline: beam.Pipeline, folders: dict[str, str], paths: frozenset[bytes], results: str) -> None:
-    """Adds thumbnails of the images at `paths` to a Beam pipeline, for `read_thumbnails`."""
-    rows = _read(pipeline, folders) | "Thumbnails" >> beam.FlatMap(_thumbnail_row, paths)
-    write_rows(rows, results, "thumbnails")
-
-
 def read_thumbnails(results: str) -> dict[bytes, str]:
-    """Data URIs by path."""
-    return {path.encode("latin-1"): thumbnail for path, thumbnail in read_rows(results, "thumbnails")}
+    """Data URIs of the shown images by path."""
+    return {_from_row(row).path: thumbnail for row, thumbnail in read_rows(results, "shown")}
 
 
 def _read(pipeline: beam.Pipeline, folders: dict[str, str]) -> beam.PCollection:
@@ -160,45 +176,66 @@ def _measure(split: str, record: bytes) -> tuple[bytes, SampledImage]:
     )
 
 
-def _rank(_group: bytes, image: SampledImage) -> Iterator[tuple[str, tuple[float, bytes, SampledImage]]]:
-    for name, (measure, sign) in ORDERS.items():
-        # No two paths are equal, so that images are never compared.
-        yield name, (sign * getattr(image, measure), image.path, image)
+# By the name of an order: values that rise, and paths.
+_Ranked = dict[str, list[tuple[float, bytes]]]
 
 
-def _outlier_row(name: str, ranked: Iterable[tuple[float, bytes, SampledImage]]) -> tuple[str, list[Row]]:
-    return name, [_to_row(image) for _, _, image in ranked]
+class _Outliers(beam.CombineFn):
+    """From images to the paths of the first ones in each order, so that no image travels once for each of them."""
+
+    def create_accumulator(self) -> _Ranked:
+        return {name: [] for name in ORDERS}
+
+    def add_input(self, ranked: _Ranked, image: SampledImage) -> _Ranked:
+        for name, (measure, sign) in ORDERS.items():
+            first, found = ranked[name], (sign * getattr(image, measure), image.path)
+            if len(first) < LISTED or found < first[-1]:
+                bisect.insort(first, found)
+                del first[LISTED:]
+        return ranked
+
+    def merge_accumulators(self, parts: Iterable[_Ranked]) -> _Ranked:
+        merged = self.create_accumulator()
+        for part in parts:
+            merged = {name: sorted(merged[name] + part[name])[:LISTED] for name in ORDERS}
+        return merged
+
+    def extract_output(self, ranked: _Ranked) -> dict[str, list[Text]]:
+        return {name: [_text(path) for _, path in first] for name, first in ranked.items()}
 
 
-def _by_group(group: bytes, image: SampledImage) -> tuple[bytes, tuple[bytes, SampledImage]]:
-    return group, (image.path, image)
+def _by_group(group: bytes, image: SampledImage) -> tuple[bytes, bytes]:
+    return group, image.path
 
 
-def _size(
-    group: bytes, found: tuple[int, list[tuple[bytes, SampledImage]]]
-) -> Iterator[tuple[int, bytes, list[SampledImage]]]:
+def _size(group: bytes, found: tuple[int, list[bytes]]) -> Iterator[tuple[int, bytes, list[bytes]]]:
     count, members = found
     if count > 1:
-        yield -count, group, [image for _, image in members]
+        yield -count, group, members
 
 
-def _group_rows(largest: Iterable[tuple[int, bytes, list[SampledImage]]]) -> Iterator[tuple[str, int, list[Row]]]:
+def _group_rows(largest: Iterable[tuple[int, bytes, list[bytes]]]) -> Iterator[tuple[str, int, list[Text]]]:
     for negated, group, members in largest:
-        yield readable_path(group), -negated, [_to_row(image) for image in members]
+        yield readable_path(group), -negated, [_text(path) for path in members]
 
 
-def _thumbnail_row(image: tuple[str, bytes], paths: frozenset[bytes]) -> Iterator[tuple[str, str]]:
-    _, record = image
+def _show(stored: tuple[str, bytes], paths: frozenset[bytes]) -> Iterator[tuple[dict[str, Any], str]]:
+    """The image as JSON, and its thumbnail."""
+    split, record = stored
     feature = tf.train.Example.FromString(record).features.feature
-    path = feature[stored_example.FILENAME].bytes_list.value[0]
-    if path in paths:
-        yield path.decode("latin-1"), make_thumbnail(feature[stored_example.ENCODED].bytes_list.value[0])
+    if feature[stored_example.FILENAME].bytes_list.value[0] in paths:
+        _, image = _measure(split, record)
+        thumbnail = make_thumbnail(feature[stored_example.ENCODED].bytes_list.value[0])
+        yield asdict(image) | {"path": _text(image.path)}, thumbnail
 
 
-def _to_row(image: SampledImage) -> Row:
-    # Latin-1 keeps every byte: JSON and Beam's coders take no bytes.
-    return asdict(image) | {"path": image.path.decode("latin-1")}
+def _from_row(row: dict[str, Any]) -> SampledImage:
+    return SampledImage(**row | {"path": row["path"].encode("latin-1")})
 
 
-def _from_rows(rows: list[Row]) -> list[SampledImage]:
-    return [SampledImage(**row | {"path": row["path"].encode("latin-1")}) for row in rows]
+def _text(path: bytes) -> Text:
+    return path.decode("latin-1")
+
+
+def _bytes(paths: list[Text]) -> list[bytes]:
+    return [path.encode("latin-1") for path in paths]

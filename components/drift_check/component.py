@@ -38,16 +38,19 @@ class DriftCheck(base_component.BaseComponent):
         self,
         examples: types.BaseChannel,
         statistics: types.BaseChannel,
-        released_statistics: types.BaseChannel,
-        options: DriftOptions,
+        released_statistics: types.BaseChannel | None = None,
+        options: DriftOptions | None = None,
     ):
-        """Takes the examples, to name outliers, their statistics, the last released run's, if any, and the limits."""
+        """Takes the examples, to name outliers, their statistics, the last released run's, if any, and the limits.
+
+        Splits are compared with those of the same name, and with "train".
+        """
         super().__init__(
             spec=DriftCheckSpec(
                 examples=examples,
                 statistics=statistics,
                 released_statistics=released_statistics,
-                **options_and_digest(options, DriftCheckExecutor),
+                **options_and_digest(options or DriftOptions(), DriftCheckExecutor),
                 findings=types.Channel(type=standard_artifacts.JsonValue),
             )
         )

@@ -28,7 +28,7 @@ COMPARED = (
 
 
 class DriftCheckExecutor(base_executor.BaseExecutor):
-    """Compares each split with the released run's, and eval and test with train."""
+    """Compares each split with the released run's, and the others with train."""
 
     def Do(self, input_dict: Artifacts, output_dict: Artifacts, exec_properties: Properties) -> None:  # noqa: N802
         """Raises DataRejectedError for too large a divergence; the reasons name split, feature, amount and images."""
@@ -41,8 +41,9 @@ class DriftCheckExecutor(base_executor.BaseExecutor):
         for artifact in input_dict.get("released_statistics", []):
             released = Reference("the last released run", _load(artifact), options.max_drift, "drift.max_drift")
             drift, reasons = _compare(own, released, examples)
-        others = dict.fromkeys((stored_example.EVAL_SPLIT, stored_example.TEST_SPLIT), own[stored_example.TRAIN_SPLIT])
-        train = Reference("split 'train'", others, options.max_skew, "drift.max_skew")
+        others = [split for split in own if split != stored_example.TRAIN_SPLIT]
+        there = dict.fromkeys(others, own[stored_example.TRAIN_SPLIT]) if stored_example.TRAIN_SPLIT in own else {}
+        train = Reference("split 'train'", there, options.max_skew, "drift.max_skew")
         skew, more_reasons = _compare(own, train, examples)
         reasons += more_reasons
         if reasons:
@@ -64,10 +65,11 @@ class Reference:
 def _compare(
     own: dict[str, DatasetFeatureStatisticsList], reference: Reference, examples: types.Artifact
 ) -> tuple[Divergences, list[str]]:
-    """Divergences, and a sentence about each that is too large."""
-    found = {split: divergences(own[split], there, COMPARED) for split, there in reference.statistics.items()}
+    """Divergences of the splits that both have, and a sentence about each that is too large."""
+    common = {split: there for split, there in reference.statistics.items() if split in own}
+    found = {split: divergences(own[split], there, COMPARED) for split, there in common.items()}
     reasons = []
-    for split, there in reference.statistics.items():
+    for split, there in common.items():
         here, chance = own[split], divergence_by_chance(own[split], there)
         reasons += [
             f"split {split!r}, {feature}: differs from {reference.name}: Jensen-Shannon divergence {divergence:.3f}, "
@@ -81,4 +83,5 @@ def _compare(
 
 
 def _load(artifact: types.Artifact) -> dict[str, DatasetFeatureStatisticsList]:
-    return {split: stats_artifact_utils.load_statistics(artifact, split).proto() for split in stored_example.SPLITS}
+    splits = artifact_utils.decode_split_names(artifact.split_names)
+    return {split: stats_artifact_utils.load_statistics(artifact, split).proto() for split in splits}

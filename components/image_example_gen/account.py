@@ -3,7 +3,9 @@
 import itertools
 import math
 from collections.abc import Mapping, Sequence
+from typing import Any
 
+from components.image_example_gen.account_rows import REASONS, REJECTED, WARNING
 from components.shared.beam_results import read_rows
 from crackgate.contracts import stored_example
 from crackgate.contracts.account import Account, AccountRow
@@ -12,37 +14,47 @@ from crackgate.plural import counted
 
 def read_account(folder: str, found: int, classes: list[str], splits: Sequence[str] = stored_example.SPLITS) -> Account:
     """Reads the Beam pipeline's results; raises RuntimeError if Beam lost or repeated files."""
-    rejected = _read_rows(folder, "rejected")
-    # Images that were read with a warning may have been rejected for their copies.
-    refused = {row.path for row in rejected}
     counts = {(split, label): count for (split, label), count in read_rows(folder, "images")}
     numbers = {split: {label: counts.get((split, label), 0) for label in classes} for split in splits}
-    ingested = sum(sum(split.values()) for split in numbers.values())
-    if ingested + len(rejected) != found:
-        raise RuntimeError(
-            f"{found} files were found, but {ingested} ingested and {len(rejected)} rejected: "
-            "Beam lost or repeated some. Run again, and report this if it persists."
-        )
-    return Account(
+    reasons = read_rows(folder, REASONS)
+    account = Account(
         found=found,
-        ingested=ingested,
+        ingested=sum(sum(split.values()) for split in numbers.values()),
         groups=sum(read_rows(folder, "groups")),
-        rejected=rejected,
-        warnings=[row for row in _read_rows(folder, "warnings") if row.path not in refused],
+        rejected=_first_rows(reasons, REJECTED),
+        rejected_by_reason=_count(reasons, REJECTED),
+        warnings=_first_rows(reasons, WARNING),
+        warnings_by_reason=_count(reasons, WARNING),
         splits=numbers,
     )
+    if account.ingested + account.rejected_count != found:
+        raise RuntimeError(
+            f"{found} files were found, but {account.ingested} ingested and {account.rejected_count} rejected: "
+            "Beam lost or repeated some. Run again, and report this if it persists."
+        )
+    return account
 
 
-def _read_rows(folder: str, name: str) -> list[AccountRow]:
-    return sorted(map(AccountRow.model_validate, read_rows(folder, name)), key=lambda row: row.path)
+def _first_rows(reasons: list[Any], outcome: str) -> list[AccountRow]:
+    rows = [
+        AccountRow(path=path, class_name=class_name, reason=reason, detail=detail)
+        for (found, reason), (_, first) in reasons
+        for path, class_name, detail in first
+        if found == outcome
+    ]
+    return sorted(rows, key=lambda row: row.path)
+
+
+def _count(reasons: list[Any], outcome: str) -> dict[str, int]:
+    return {reason: count for (found, reason), (count, _) in reasons if found == outcome}
 
 
 def find_faults(
     account: Account, classes: list[str], max_rejected_share: float, max_imbalance: float, buckets: Mapping[str, int]
 ) -> list[str]:
     """One sentence for each reason not to train on these images; `buckets` are the hash buckets of each split."""
-    found, rejected = account.found, account.rejected
-    examples = "; ".join(map(_say, {row.reason: row for row in reversed(rejected)}.values()))
+    found, rejected = account.found, account.rejected_count
+    examples = "; ".join(map(_say, {row.reason: row for row in reversed(account.rejected)}.values()))
     if account.ingested == 0:
         return [f"no usable image among {counted(found, 'file')}" + (f", for example {examples}" if rejected else "")]
     faults = []
@@ -53,9 +65,9 @@ def find_faults(
     if empty:
         faults.append(f"no usable image of class {', '.join(map(repr, empty))}: remove the folder or add images")
     # Not a product: 0.29 * 100 is less than 29.
-    if len(rejected) / found > max_rejected_share:
+    if rejected / found > max_rejected_share:
         faults.append(
-            f"{len(rejected)} of {found} files were rejected ({len(rejected) / found:.1%}), allowed are "
+            f"{rejected} of {found} files were rejected ({rejected / found:.1%}), allowed are "
             f"{max_rejected_share:.1%} (data.max_rejected_share), for example {examples}"
         )
     return faults + [

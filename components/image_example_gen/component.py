@@ -5,10 +5,12 @@ import json
 from tfx import types
 from tfx.components.example_gen import utils as example_gen_utils
 from tfx.dsl.components.base import base_beam_component, executor_spec
+from tfx.orchestration.data_types import RuntimeParameter
 from tfx.proto import example_gen_pb2
 from tfx.types import standard_artifacts, standard_component_specs
 from tfx.types.component_spec import ChannelParameter, ExecutionParameter
 
+from components.image_example_gen.artifact import AccountFiles
 from components.image_example_gen.driver import ImageFolderDriver
 from components.image_example_gen.executor import ImageExampleGenExecutor
 from components.shared.parameters import OPTIONS_PARAMETERS, options_and_digest
@@ -22,7 +24,7 @@ class ImageExampleGenSpec(types.ComponentSpec):
 
     PARAMETERS = {
         **standard_component_specs.FileBasedExampleGenSpec.PARAMETERS,
-        # JSON: lists do not come through the driver of a file-based ExampleGen.
+        # JSON, of null for the classes of the folder: lists do not come through the driver of a file-based ExampleGen.
         "classes": ExecutionParameter(type=str),
         **OPTIONS_PARAMETERS,
     }
@@ -31,6 +33,7 @@ class ImageExampleGenSpec(types.ComponentSpec):
         standard_component_specs.EXAMPLES_KEY: ChannelParameter(type=standard_artifacts.Examples),
         "account": ChannelParameter(type=standard_artifacts.JsonValue),
         "conflicts": ChannelParameter(type=standard_artifacts.JsonValue),
+        "rows": ChannelParameter(type=AccountFiles),
     }
 
 
@@ -40,6 +43,7 @@ class ImageExampleGen(base_beam_component.BaseBeamComponent):
     Outputs:
         examples: One `tf.train.Example` per image (see `crackgate.contracts.stored_example`), in the splits.
         account: A JsonValue, `crackgate.contracts.account.Account`.
+        rows: AccountFiles, all rows of the account, which itself lists the first 1,000 of each reason.
         conflicts: A JsonValue, a list of up to 24 `crackgate.contracts.label_conflict.LabelConflict`.
     """
 
@@ -48,16 +52,22 @@ class ImageExampleGen(base_beam_component.BaseBeamComponent):
     DRIVER_CLASS = ImageFolderDriver
 
     def __init__(
-        self, folder: Location, classes: list[str], options: DataOptions, split_ratios: dict[str, int] | None = None
+        self,
+        folder: Location | RuntimeParameter,
+        classes: list[str] | None = None,
+        options: DataOptions | None = None,
+        split_ratios: dict[str, int] | None = None,
     ):
         """Constructs the component.
 
         Args:
-            folder: Absolute path of the data folder, or the URL of a prefix in a store.
-            classes: Class names in label order; images of other classes are rejected.
+            folder: Absolute path of the data folder, or the URL of a prefix in a store; or a parameter of the run.
+            classes: Class names in label order; images of other classes are rejected. By default those that the
+                folder has.
             options: Where the labels are, bounds on single images and on all of them, and their groups.
             split_ratios: Hash buckets of some of "train", "eval" and "test"; by default those of `options`.
         """
+        options = options or DataOptions()
         split_ratios = split_ratios or options.split.model_dump()
         input_config = example_gen_utils.make_default_input_config()
         output_config = example_gen_pb2.Output(
@@ -74,7 +84,7 @@ class ImageExampleGen(base_beam_component.BaseBeamComponent):
         decisive = options.model_copy(update={"split": SplitRatios()})
         super().__init__(
             spec=ImageExampleGenSpec(
-                input_base=str(folder),
+                input_base=folder if isinstance(folder, RuntimeParameter) else str(folder),
                 input_config=input_config,
                 output_config=output_config,
                 output_data_format=example_gen_pb2.FORMAT_TF_EXAMPLE,
@@ -84,5 +94,6 @@ class ImageExampleGen(base_beam_component.BaseBeamComponent):
                 examples=types.Channel(type=standard_artifacts.Examples),
                 account=types.Channel(type=standard_artifacts.JsonValue),
                 conflicts=types.Channel(type=standard_artifacts.JsonValue),
+                rows=types.Channel(type=AccountFiles),
             )
         )

@@ -4,8 +4,11 @@ from collections.abc import Iterable
 from typing import Any
 
 from tfx.components.example_gen import driver, input_processor
+from tfx.dsl.components.base import base_driver
 from tfx.orchestration import data_types
 from tfx.proto import example_gen_pb2, range_config_pb2
+from tfx.types import standard_component_specs
+from tfx.types.artifact import Artifact
 
 from components.shared.parameters import OPTIONS
 from crackgate.config.data import DataOptions
@@ -57,6 +60,13 @@ class ImageFolderDriver(driver.Driver):
         self._options = DataOptions.model_validate_json(exec_properties[OPTIONS])
         resolved: dict[str, Any] = super().resolve_exec_properties(exec_properties, pipeline_info, component_info)
         return resolved
+
+    def _prepare_output_artifacts(self, **named: Any) -> dict[str, list[Artifact]]:
+        """Prepares all outputs, for an InteractiveContext: TFX's driver would prepare the examples alone."""
+        prepared: dict[str, list[Artifact]] = base_driver.BaseDriver._prepare_output_artifacts(self, **named)
+        (examples,) = prepared[standard_component_specs.EXAMPLES_KEY]
+        driver.update_output_artifact(named["exec_properties"], examples.mlmd_artifact)
+        return prepared
 
     def get_input_processor(
         self,

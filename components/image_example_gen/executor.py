@@ -4,11 +4,9 @@ Batches of files are decoded once, into staging files of examples. Descriptors d
 then split by group, so that no encoded image is shuffled or held in memory.
 """
 
-import hashlib
 import json
 import math
 import os
-from collections.abc import Iterable
 from typing import Any
 
 import apache_beam as beam
@@ -22,19 +20,19 @@ from tfx.types import artifact_utils, standard_component_specs
 from tfx.utils import proto_utils
 
 from components.image_example_gen.account import find_faults, read_account
+from components.image_example_gen.account_rows import write_account_rows
 from components.image_example_gen.conflicts import read_conflicts
 from components.image_example_gen.groups import CONFLICTS_OUTPUT, NAMES_OUTPUT, AssignGroups, count_distinct
+from components.image_example_gen.manifest import BatchPlace, read_batch, write_manifest
 from components.image_example_gen.read_step import REJECTED_OUTPUT, WARNINGS_OUTPUT, ReadImages
 from components.image_example_gen.splits import SplitStaged
 from components.shared.beam_results import write_rows
 from components.shared.parameters import OPTIONS, Artifacts, Properties
 from crackgate.config.data import DataOptions
 from crackgate.contracts.errors import DataRejectedError
-from crackgate.data_set.data_set import ListedImage, find_data_set
+from crackgate.data_set.data_set import find_data_set
 from crackgate.images.copies.partitions import count_partitions
 
-# One staging file holds these; they are few, so that workers end at about the same time.
-_FILES_IN_BATCH = 128
 # One file of each split holds these.
 _BATCHES_IN_SHARD = 8
 
@@ -49,28 +47,31 @@ class ImageExampleGenExecutor(base_beam_executor.BaseBeamExecutor):
         too many rejected files, and a class that is missing or out of balance in a split.
         """
         self._log_startup(input_dict, output_dict, exec_properties)
-        classes: list[str] = json.loads(exec_properties["classes"])
         options = DataOptions.model_validate_json(exec_properties[OPTIONS])
-        if misnamed := [os.fsencode(name) for name in classes if not _is_utf8(name)]:
-            raise DataRejectedError([f"the name of class folder {name!r} is not UTF-8: rename it" for name in misnamed])
         staging = self._get_tmp_dir()
         examples = artifact_utils.get_single_instance(output_dict[standard_component_specs.EXAMPLES_KEY])
         buckets, splits = _buckets(exec_properties), list(_buckets(exec_properties))
         data_set = find_data_set(exec_properties["input_base"], options).within(splits)
-        files, batches = data_set.images, _batches(data_set.images)
+        classes: list[str] = json.loads(exec_properties["classes"]) or data_set.classes
+        if misnamed := [os.fsencode(name) for name in classes if not _is_utf8(name)]:
+            raise DataRejectedError([f"the name of class folder {name!r} is not UTF-8: rename it" for name in misnamed])
+        found, batches = len(data_set.images), write_manifest(data_set.images, staging)
         with self._make_beam_pipeline() as pipeline:
             outcomes = _read(pipeline, batches, exec_properties["input_base"], classes, options, staging)
-            groups = outcomes.seen | AssignGroups(options, count_partitions(len(files)), _BATCHES_IN_SHARD)
+            groups = outcomes.seen | AssignGroups(options, count_partitions(found), _BATCHES_IN_SHARD)
             counts = groups.assigned | _split(buckets, examples, math.ceil(len(batches) / _BATCHES_IN_SHARD), staging)
             names = groups[NAMES_OUTPUT] | "GroupNames" >> beam.GroupByKey() | beam.MapTuple(count_distinct)
             write_rows(counts, staging, "images")
             write_rows(names, staging, "groups")
-            for name in (REJECTED_OUTPUT, WARNINGS_OUTPUT):
-                write_rows((outcomes[name], groups[name]) | f"All[{name}]" >> beam.Flatten(), staging, name)
+            rejected, warnings = (
+                (outcomes[name], groups[name]) | f"All[{name}]" >> beam.Flatten()
+                for name in (REJECTED_OUTPUT, WARNINGS_OUTPUT)
+            )
+            write_account_rows(rejected, warnings, artifact_utils.get_single_uri(output_dict["rows"]), staging)
             write_rows(groups[CONFLICTS_OUTPUT], staging, CONFLICTS_OUTPUT)
         _describe_artifact(examples, splits)
 
-        account = read_account(staging, len(files), classes, splits)
+        account = read_account(staging, found, classes, splits)
         account.ignored = data_set.ignored
         artifact_utils.get_single_instance(output_dict["account"]).write(account.model_dump(mode="json"))
         conflicts = [conflict.model_dump(mode="json") for conflict in read_conflicts(staging, CONFLICTS_OUTPUT)]
@@ -80,16 +81,9 @@ class ImageExampleGenExecutor(base_beam_executor.BaseBeamExecutor):
             raise DataRejectedError(faults, account)
 
 
-def _batches(images: Iterable[ListedImage]) -> list[tuple[int, list[ListedImage]]]:
-    """Numbered images in the order of their paths' hashes: every batch has images of every class and size."""
-    ordered = sorted(images, key=lambda image: hashlib.sha256(os.fsencode(image.path)).digest())
-    starts = range(0, len(ordered), _FILES_IN_BATCH)
-    return [(number, ordered[start : start + _FILES_IN_BATCH]) for number, start in enumerate(starts)]
-
-
 def _read(
     pipeline: beam.Pipeline,
-    batches: list[tuple[int, list[ListedImage]]],
+    batches: list[BatchPlace],
     folder: str,
     classes: list[str],
     options: DataOptions,
@@ -97,8 +91,9 @@ def _read(
 ) -> Any:
     return (
         pipeline
-        | "Files" >> beam.Create(batches)
+        | "Batches" >> beam.Create(batches)
         | "Spread" >> beam.Reshuffle()
+        | "ReadManifest" >> beam.Map(read_batch)
         | "ReadImages"
         >> beam.ParDo(ReadImages(folder, classes, options.limits, staging)).with_outputs(
             REJECTED_OUTPUT, WARNINGS_OUTPUT, main="seen"

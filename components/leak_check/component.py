@@ -1,5 +1,7 @@
 """Specification of LeakCheck."""
 
+from typing import Literal
+
 from tfx import types
 from tfx.dsl.components.base import base_beam_component, executor_spec
 from tfx.types import standard_artifacts
@@ -27,7 +29,7 @@ class LeakCheck(base_beam_component.BaseBeamComponent):
     SPEC_CLASS = LeakCheckSpec
     EXECUTOR_SPEC = executor_spec.BeamExecutorSpec(LeakCheckExecutor)
 
-    def __init__(self, examples: types.BaseChannel, copies: str):
+    def __init__(self, examples: types.BaseChannel, copies: Literal["group", "ignore"] = "group"):
         """Takes ImageExampleGen's output, and `DataOptions.copies`: with "ignore", no copy stops the run."""
         super().__init__(
             spec=LeakCheckSpec(

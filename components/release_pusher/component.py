@@ -50,8 +50,8 @@ class ReleasePusher(base_component.BaseComponent):
         examples: types.BaseChannel,
         statistics: types.BaseChannel,
         serving_dir: Path,
-        options: ReleaseOptions,
-        config_digest: str,
+        options: ReleaseOptions | None = None,
+        config_digest: str = "",
         infra_blessing: types.BaseChannel | None = None,
     ):
         """Constructs the component.
@@ -64,7 +64,7 @@ class ReleasePusher(base_component.BaseComponent):
             statistics: StatisticsGen's output, which the version keeps.
             serving_dir: Absolute path that receives `<version>/`.
             options: The signing key (see `crackgate.releases.signatures`) and the number of versions to keep.
-            config_digest: Digest of the configuration that decides about the model.
+            config_digest: Digest of the configuration that decides about the model, where there is one.
             infra_blessing: The verdict of a serving check; None without such a check.
         """
         super().__init__(
@@ -77,7 +77,7 @@ class ReleasePusher(base_component.BaseComponent):
                 statistics=statistics,
                 serving_dir=str(serving_dir),
                 config_digest=config_digest,
-                **options_and_digest(options, ReleasePusherExecutor),
+                **options_and_digest(options or ReleaseOptions(), ReleasePusherExecutor),
                 pushed_model=types.Channel(type=standard_artifacts.PushedModel),
             )
         )

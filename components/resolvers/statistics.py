@@ -10,7 +10,6 @@ from tfx.types import artifact_utils, standard_artifacts
 
 from components.resolvers.released_versions import ReleasedVersions, note_artifact
 from crackgate.contracts.model_files import STATISTICS_FOLDER
-from crackgate.contracts.stored_example import SPLITS
 
 log = logging.getLogger("crackgate")
 
@@ -33,10 +32,13 @@ class ReleasedStatisticsStrategy(resolver.ResolverStrategy):
     ) -> dict[str, list[types.Artifact]]:
         """Returns at most one artifact of `statistics`."""
         for folder, manifest in self._versions.newest_first():
-            if any(Path(name).is_relative_to(STATISTICS_FOLDER) for name in manifest.files):
+            kept = [Path(name) for name in manifest.files if Path(name).is_relative_to(STATISTICS_FOLDER)]
+            if kept:
                 artifact = standard_artifacts.ExampleStatistics()
                 artifact.uri = str(folder / STATISTICS_FOLDER)
-                artifact.split_names = artifact_utils.encode_split_names(list(SPLITS))
+                artifact.split_names = artifact_utils.encode_split_names(
+                    sorted({file.relative_to(STATISTICS_FOLDER).parts[0].removeprefix("Split-") for file in kept})
+                )
                 return {"statistics": [note_artifact(store, artifact)]}
             log.warning("version %s keeps no statistics of its images: no drift from them can be found", folder.name)
             break

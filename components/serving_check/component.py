@@ -51,7 +51,7 @@ class ServingCheck(base_component.BaseComponent):
         model_blessing: types.BaseChannel,
         classes: list[str],
         positive_classes: list[str],
-        options: ServingCheckOptions,
+        options: ServingCheckOptions | None = None,
     ):
         """Takes the Trainer's `model` and `model_run`, which holds the reference images and their scores.
 
@@ -65,7 +65,7 @@ class ServingCheck(base_component.BaseComponent):
                 model_blessing=model_blessing,
                 classes=classes,
                 positive_classes=positive_classes,
-                **options_and_digest(options, ServingCheckExecutor, ServingCheckDriver),
+                **options_and_digest(options or ServingCheckOptions(), ServingCheckExecutor, ServingCheckDriver),
                 blessing=types.Channel(type=standard_artifacts.InfraBlessing),
                 findings=types.Channel(type=standard_artifacts.JsonValue),
             )

@@ -129,7 +129,7 @@ def describe_checks(summary: Summary) -> list[Check]:
 def _findings(component: str, summary: Summary) -> list[str]:
     images = summary.images
     if component == "ImageExampleGen":
-        return [f"{images.found:,} files found, {images.ingested:,} ingested, {len(images.rejected):,} rejected"]
+        return [f"{images.found:,} files found, {images.ingested:,} ingested, {images.rejected_count:,} rejected"]
     if component == "LeakCheck" and images.copies is not None:
         return [f"{images.copies:,} pairs of copies, {images.leaks:,} across splits"]
     if component == "DriftCheck" and summary.drift is not None:

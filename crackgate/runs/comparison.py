@@ -173,7 +173,7 @@ def _data(history: History, run: Run) -> dict[str, Any]:
         "classes": ", ".join(run.summary.classes),
         "found": images.found,
         "ingested": images.ingested,
-        "rejected": len(images.rejected),
+        "rejected": images.rejected_count,
         "groups": images.groups,
         **counts,
     }

@@ -2,11 +2,10 @@
 
 import importlib.metadata
 import time
-from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, Field, computed_field
+from pydantic import BaseModel, Field
 
 from crackgate.atomic_files import write_text
 from crackgate.config.configuration import Config
@@ -38,12 +37,6 @@ class Images(Account):
     fingerprint: str = ""
     copies: int | None = None
     leaks: int | None = None
-
-    @computed_field  # type: ignore[prop-decorator]
-    @property
-    def rejected_by_reason(self) -> dict[str, int]:
-        """Rejected files by their reason."""
-        return dict(Counter(row.reason for row in self.rejected))
 
 
 class ComponentTime(BaseModel):

@@ -58,7 +58,7 @@ def _print_title(console: Console, title: str) -> None:
 
 def _print_images(console: Console, summary: Summary) -> None:
     images = summary.images
-    _print_title(console, f"Images: {images.found} found, {images.ingested} ingested, {len(images.rejected)} rejected")
+    _print_title(console, f"Images: {images.found} found, {images.ingested} ingested, {images.rejected_count} rejected")
     table = Table()
     table.add_column("split")
     for label in summary.classes:
@@ -94,7 +94,7 @@ def _print_images(console: Console, summary: Summary) -> None:
         words = escape(summary.doubtful_labels.in_words())
         console.print(f"[yellow]warning:[/] {words}", highlight=False, soft_wrap=True)
     if images.warnings:
-        console.print(f"with warnings: {counted(len(images.warnings), 'image')}, see the summary", highlight=False)
+        console.print(f"with warnings: {counted(images.warnings_count, 'image')}, see the summary", highlight=False)
     for reason, count in images.rejected_by_reason.items():
         paths = [row.path for row in images.rejected if row.reason == reason]
         shown = ", ".join(map(repr, paths[:_LONGEST_LIST])) + (", ..." if count > _LONGEST_LIST else "")

@@ -37,7 +37,7 @@ def describe_run(summary: Summary) -> str:
     lines = [f"# {summary.headline}", ""]
     lines += [f"- {_escape(sentence)}" for sentence in explain(summary)]
     images = summary.images
-    lines += ["", f"{images.found:,} files, {images.ingested:,} ingested, {len(images.rejected):,} rejected.", ""]
+    lines += ["", f"{images.found:,} files, {images.ingested:,} ingested, {images.rejected_count:,} rejected.", ""]
     if summary.evaluation is not None:
         lines += ["| requirement | |", "|---|---|"]
         rows = summary.evaluation.requirements

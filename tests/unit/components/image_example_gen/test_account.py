@@ -165,12 +165,10 @@ def test_the_two_classes_of_a_split_are_out_of_balance_together(images: Counts) 
 
 def _write_rows(folder: Path, **changed: list[Any]) -> None:
     results = {
-        "rejected": [
-            {"path": "b", "class": "", "reason": "not in a class folder"},
-            {"path": "Positive/a.gif", "class": "Positive", "reason": "label conflict"},
-        ],
-        "warnings": [
-            {"path": f"Positive/{name}.gif", "class": "Positive", "reason": "first of several frames"} for name in "cab"
+        "reasons": [
+            [["rejected", "not in a class folder"], [1, [["b", "", ""]]]],
+            [["rejected", "label conflict"], [1, [["Positive/a.gif", "Positive", "the same picture"]]]],
+            [["warning", "first of several frames"], [2, [[f"Positive/{name}.gif", "Positive", ""] for name in "cb"]]],
         ],
         "groups": [4],
         "images": [[["train", "Negative"], 3], [["train", "Positive"], 2], [["eval", "Positive"], 1]],
@@ -179,7 +177,7 @@ def _write_rows(folder: Path, **changed: list[Any]) -> None:
         (folder / name).write_text("".join(json.dumps(row) + "\n" for row in rows))
 
 
-def test_the_account_puts_the_results_together_and_warns_only_of_what_was_ingested(tmp_path: Path) -> None:
+def test_the_account_puts_the_results_together(tmp_path: Path) -> None:
     _write_rows(tmp_path)
     account = read_account(tmp_path, 8, CLASSES)
     assert (account.found, account.ingested, account.groups) == (8, 6, 4)
