@@ -50,6 +50,7 @@ context.run(leak_check)
 @pytest.fixture(scope="module")
 def shell(photographs: Path, tmp_path_factory: pytest.TempPathFactory) -> "Iterator[InteractiveShell]":
     """A notebook's shell that has run all cells."""
+    pytest.importorskip("nbformat", reason="TFX's InteractiveContext needs nbformat: make install")
     from IPython.core.interactiveshell import InteractiveShell
 
     shell = InteractiveShell.instance()

@@ -179,7 +179,7 @@ def _write_rows(folder: Path, **changed: list[Any]) -> None:
 
 def test_the_account_puts_the_results_together(tmp_path: Path) -> None:
     _write_rows(tmp_path)
-    account = read_account(tmp_path, 8, CLASSES)
+    account = read_account(str(tmp_path), 8, CLASSES)
     assert (account.found, account.ingested, account.groups) == (8, 6, 4)
     assert [row.path for row in account.rejected] == ["Positive/a.gif", "b"]
     assert [row.path for row in account.warnings] == ["Positive/b.gif", "Positive/c.gif"]
@@ -190,4 +190,4 @@ def test_the_account_puts_the_results_together(tmp_path: Path) -> None:
 def test_files_that_went_missing_or_came_twice_are_never_passed_over(tmp_path: Path, found: int) -> None:
     _write_rows(tmp_path)
     with pytest.raises(RuntimeError, match=f"{found} files were found, but 6 ingested and 2 rejected"):
-        read_account(tmp_path, found, CLASSES)
+        read_account(str(tmp_path), found, CLASSES)
