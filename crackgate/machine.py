@@ -103,12 +103,14 @@ def _memory() -> Equipment:
 
 def _disk(name: str, folder: Path, least: int, needed_for: str, other: str) -> Equipment:
     there = next(each for each in (folder.absolute(), *folder.absolute().parents) if each.is_dir())
-    free, writable = shutil.disk_usage(there).free, os.access(there, os.W_OK | os.X_OK)
+    free = shutil.disk_usage(there).free
+    writable = os.access(there, os.W_OK | os.X_OK) and (folder.is_dir() or not folder.exists())
+    unwritable = "" if writable else f", but {str(folder)!r} cannot be written to"
     return Equipment(
         name=name,
         is_required=True,
         is_there=writable and free >= least,
-        found=f"{_say_bytes(free)} free in {str(there)!r}" + ("" if writable else ", which cannot be written to"),
+        found=f"{_say_bytes(free)} free in {str(there)!r}{unwritable}",
         needed_for=f"{needed_for} ({_say_bytes(least)} at least)",
         advice=f"make room, or choose {other}",
     )

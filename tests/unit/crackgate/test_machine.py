@@ -32,6 +32,11 @@ def test_a_workspace_that_cannot_be_written_to_is_missing_its_disk() -> None:
     assert ended.exit_code == 1 and "error: disk: make room, or choose another --workspace" in ended.stderr
 
 
+def test_a_file_is_no_workspace(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    assert not _parts(tmp_path / "file")["disk"].is_there and _parts(tmp_path / "new")["disk"].is_there
+
+
 def test_programs_are_asked_for_their_version(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name, line in (("java", "echo 'openjdk 17' >&2"), ("tensorflow_model_server", "exit 1")):
         (tmp_path / name).write_text(f"#!/bin/sh\n{line}\n")
