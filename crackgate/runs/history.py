@@ -86,11 +86,11 @@ class RunEntry(BaseModel):
     def words(self) -> str:
         """All that `mentions` searches, in lower case."""
         said = [self.run_id, self.name, *self.tags, *(note.text for note in self.notes), self.verdict, self.data or ""]
-        return " ".join([*said, str(self.version or ""), self.version_state]).casefold()
+        return " ".join([*said, str(self.version or ""), self.version_state]).lower()
 
     def mentions(self, text: str) -> bool:
         """Whether each word of the text occurs in the id, name, tags, notes, verdict, version or data."""
-        return all(word in self.words() for word in text.casefold().split())
+        return all(word in self.words() for word in text.lower().split())
 
 
 @dataclass(frozen=True)

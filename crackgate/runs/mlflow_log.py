@@ -1,4 +1,4 @@
-"""A run's record in MLflow, for who keeps runs there: parameters, metrics, report, and where the model lies."""
+"""A run's record in MLflow, for who keeps runs there: parameters, metrics, epochs, report, and where the model lies."""
 
 import importlib.util
 import logging
@@ -14,6 +14,7 @@ from crackgate.config.configuration import flatten
 from crackgate.contracts.evaluation import ALL_IMAGES
 from crackgate.contracts.verdict import Verdict
 from crackgate.gate.wording import say_metric
+from crackgate.report.content import Training
 from crackgate.runs.notes import RunNotes
 from crackgate.runs.summary import SUMMARY_FILE, Summary
 
@@ -84,7 +85,7 @@ def log_run(uri: str, summary: Summary, notes: RunNotes, folder: Path) -> str:
         parameters = [Param(name, value[:_LONGEST_PARAMETER]) for name, value in _parameters(summary)]
         for start in range(0, len(parameters), _BATCH):
             client.log_batch(run, params=parameters[start : start + _BATCH])
-        metrics = list(_metrics(summary, ended))
+        metrics = [*_metrics(summary, ended), *_epochs(summary, ended)]
         for start in range(0, len(metrics), _BATCH):
             client.log_batch(run, metrics=metrics[start : start + _BATCH])
         for file in (
@@ -137,6 +138,17 @@ def _metrics(summary: Summary, ended: int) -> Iterator["Metric"]:
         for key, value in ((name, found.value), (f"{name} low", found.low), (f"{name} high", found.high)):
             if value is not None:
                 yield Metric(key, value, ended, 0)
+
+
+def _epochs(summary: Summary, ended: int) -> Iterator["Metric"]:
+    """Loss and accuracy by epoch, of both stages one after the other."""
+    from mlflow.entities import Metric
+
+    if (file := summary.outputs.get("history")) and Path(file).exists():
+        training = Training.model_validate_json(Path(file).read_bytes())
+        for name, values in training.head.items():
+            for step, value in enumerate([*values, *training.fine_tune.get(name, [])], start=1):
+                yield Metric(f"epoch {_key(name)}", value, ended, step)
 
 
 def _key(name: str) -> str:

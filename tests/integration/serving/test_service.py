@@ -164,7 +164,7 @@ def test_grpc_is_tensorflow_servings(service: Service, serving_dir: Path) -> Non
 
         examples = predict_pb2.PredictRequest(inputs={"examples": tf.make_tensor_proto([example(DARK)])})
         examples.model_spec.name = "crackgate"
-        examples.model_spec.version.value = version
+        examples.model_spec.version_label = "production"
         examples.output_filter.append("label")
         assert predictions.Predict(examples, timeout=30).outputs.keys() == {"label"}
 
@@ -194,6 +194,7 @@ def test_grpc_is_tensorflow_servings(service: Service, serving_dir: Path) -> Non
         codes = grpc.StatusCode
         assert refusal(lambda wrong: setattr(wrong.model_spec, "name", "other")) == codes.NOT_FOUND
         assert refusal(lambda wrong: setattr(wrong.model_spec.version, "value", 5)) == codes.NOT_FOUND
+        assert refusal(lambda wrong: setattr(wrong.model_spec, "version_label", "x")) == codes.INVALID_ARGUMENT
         assert refusal(lambda wrong: setattr(wrong.model_spec, "signature_name", "x")) == codes.INVALID_ARGUMENT
         assert refusal(lambda wrong: wrong.output_filter.append("x")) == codes.INVALID_ARGUMENT
         assert refusal(lambda wrong: wrong.inputs["image_bytes"].CopyFrom(several)) == codes.INVALID_ARGUMENT

@@ -10,6 +10,7 @@ import pytest
 
 from crackgate.contracts.evaluation import ALL_IMAGES, MetricValue
 from crackgate.contracts.verdict import Verdict
+from crackgate.report.content import Training
 from crackgate.runs.mlflow_log import MlflowError, check_mlflow, log_run
 from crackgate.runs.notes import RunNotes
 from tests.helpers.command import crackgate
@@ -42,7 +43,13 @@ def test_a_run_is_found_in_mlflow_with_what_it_came_to(client: "MlflowClient", s
     (overall,) = (part for part in summary.evaluation.slices if part.name == ALL_IMAGES)
     overall.metrics.append(MetricValue(metric="recall", label="Riß (weit)/1", value=0.75, low=0.5))
     overall.metrics.append(MetricValue(metric="auc", label="x", value=None))
-    summary.outputs = {"report": str(tmp_path / "report.html"), "gates": str(tmp_path / "gone.xml")}
+    training = Training(head={"loss": [0.7, 0.5]}, fine_tune={"loss": [0.4]}, fine_tune_kept=True)
+    (tmp_path / "history.json").write_text(training.model_dump_json())
+    summary.outputs = {
+        "history": str(tmp_path / "history.json"),
+        "report": str(tmp_path / "report.html"),
+        "gates": str(tmp_path / "gone.xml"),
+    }
     Path(summary.outputs["report"]).write_text("the report")
     summary.write(tmp_path)
     run = client.get_run(log_run(store, summary, RunNotes(name="rain", tags=["night"]), tmp_path))
@@ -54,6 +61,8 @@ def test_a_run_is_found_in_mlflow_with_what_it_came_to(client: "MlflowClient", s
     assert run.data.params["gate.min_recall"] == str(summary.config["gate"]["min_recall"])
     metrics = run.data.metrics
     assert metrics["recall of Riß _28_weit_29__2f_1"] == 0.75 and metrics["recall of Riß _28_weit_29__2f_1 low"] == 0.5
+    epochs = client.get_metric_history(run.info.run_id, "epoch loss")
+    assert [(epoch.step, epoch.value) for epoch in epochs] == [(1, 0.7), (2, 0.5), (3, 0.4)]
     assert not any("auc of x" in name for name in metrics), "it could not be computed"
     assert sorted(file.path for file in client.list_artifacts(run.info.run_id)) == ["report.html", "summary.json"]
 
