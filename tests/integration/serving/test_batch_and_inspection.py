@@ -25,12 +25,14 @@ from crackgate.model.calibration import Calibration
 from crackgate.model.decision import Decision
 from crackgate.model.familiarity import fit_familiarity
 from crackgate.model.released_model import ReleasedModel, load_released_model
+from crackgate.storage import object_store
 from crackgate_cli.main import app
 from serving.inspection.inspection import Inspection, InspectionSettings
 from serving.inspection.inspector import Inspector
 from serving.inspection.measures import measure
 from serving.inspection.summaries import summaries
 from tests.helpers.driven_browser import driven_browser
+from tests.helpers.s3_server import BUCKET, s3_server
 from trainer.export.signatures import export_classifier
 from trainer.network.backbones import build_backbone
 from trainer.network.classifier import assemble, build_head
@@ -217,6 +219,46 @@ def test_a_folder_without_a_file_is_a_wrong_one(command: str, release: Path, tmp
         )
         assert result.exit_code == 2 and said in result.stderr and len(result.stderr.splitlines()) == 1
         assert not output.exists()
+
+
+def test_photographs_in_a_bucket_are_scored_and_inspected_as_files_are(
+    release: Path, photographs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    object_store._open.cache_clear()
+    files = {f"site A/{file.name}": file.read_bytes() for file in photographs.iterdir()}
+    tiles = {}
+    for number in range(4):
+        surface(TILE, TILE, number, CRACK[:2]).save(tmp_path / f"#{number}%.png")
+        tiles[f"tiles/#{number}%.png"] = (tmp_path / f"#{number}%.png").read_bytes()
+    with s3_server(files | tiles | {"tiles/bad.jpg": b"no image"}) as server:
+        for name, value in server.environment.items():
+            monkeypatch.setenv(name, value)
+        url, model = f"s3://{BUCKET}", ["--model", str(release), "-o"]
+        local = CliRunner().invoke(app, ["predict", f"{tmp_path}/*.png", *model, str(tmp_path / "local.parquet")])
+        assert local.exit_code == 0
+        expected = parquet.read_table(tmp_path / "local.parquet").to_pylist()
+        bucket = ["predict", f"{url}/tiles/", *model, str(tmp_path / "rows.parquet")]
+        assert CliRunner().invoke(app, bucket).exit_code == 1, "one object could not be scored"
+        rows = parquet.read_table(tmp_path / "rows.parquet").to_pylist()
+        assert [row["image"] for row in rows] == [f"{url}/tiles/#{number}%.png" for number in range(4)] + [
+            f"{url}/tiles/bad.jpg"
+        ]
+        for row, other in zip(rows, expected, strict=False):
+            assert row | {"image": ""} == other | {"image": ""}
+        # Beam's workers list and read the bucket themselves.
+        command = ["predict", f"{url}/tiles", *model, str(tmp_path / "shards"), "--format", "jsonl", "--beam"]
+        assert CliRunner().invoke(app, command).exit_code == 1
+        lines = [line for shard in tmp_path.glob("shards/*.jsonl") for line in shard.read_text().splitlines()]
+        assert sorted(json.loads(line)["image"] for line in lines) == [row["image"] for row in rows]
+
+        photograph = ["inspect", f"{url}/site A/cracked.jpg", *model, str(tmp_path / "found")]
+        assert CliRunner().invoke(app, photograph).exit_code == 0
+        row = rows_by_name(tmp_path / "found")["cracked.jpg"]
+        assert row["photograph"] == f"{url}/site A/cracked.jpg"
+        wrong = CliRunner().invoke(app, ["predict", f"{url}/none", *model, str(tmp_path / "none.csv")])
+        assert wrong.exit_code == 2 and f"no object has the prefix '{url}/none'" in wrong.stderr
+    gone = CliRunner().invoke(app, ["predict", f"{url}/tiles", *model, str(tmp_path / "none.csv")])
+    assert gone.exit_code == 2 and f"cannot list '{url}/tiles'" in gone.stderr
 
 
 def test_unfamiliar_images_stop_a_script_that_asks_for_it(release: Path, tmp_path: Path) -> None:
