@@ -33,9 +33,15 @@ _CLIENTS = {
     "gs": ("gcsfs.core", "GCSFileSystem"),
     "az": ("adlfs", "AzureBlobFileSystem"),
 }
-# Each attempt ends soon, since `read_object` repeats it.
+# Each attempt ends soon: `read_object` repeats it, and a listing's page is tried three times.
 _OPTIONS: dict[str, dict[str, Any]] = {
-    "s3": {"config_kwargs": {"connect_timeout": 5, "read_timeout": 30, "retries": {"total_max_attempts": 1}}}
+    "s3": {
+        "config_kwargs": {
+            "connect_timeout": 5,
+            "read_timeout": 30,
+            "retries": {"total_max_attempts": 3, "mode": "standard"},
+        }
+    }
 }
 
 _opening = threading.Lock()
@@ -68,12 +74,12 @@ def list_objects(url: str) -> Iterator[StoredObject]:
     try:
         _ask(system, place)
         found = _call(system, "_find", place, detail=True)
+        # Azure's client returns an object's own name as a list.
+        infos = found if isinstance(found, dict) else {name: _call(system, "_info", name) for name in found}
     except FileNotFoundError:
         raise StorageError(f"there is no bucket {place.partition('/')[0]!r}, which {url!r} names") from None
     except Exception as error:
         raise StorageError(f"cannot list {url!r}: {_say(error)}: {_advice(error)}") from None
-    # Azure's client returns an object's own name as a list.
-    infos = found if isinstance(found, dict) else {name: _call(system, "_info", name) for name in found}
     folders = _folders(infos)
     for name, info in infos.items():
         if info["type"] == "file" and not name.endswith("/") and name not in folders:

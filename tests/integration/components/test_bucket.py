@@ -65,6 +65,6 @@ def test_a_server_that_stays_away_ends_the_run_with_the_object_and_loses_none(
         for name, value in server.environment.items():
             monkeypatch.setenv(name, value)
         bench = new_bench()
-        with pytest.raises(StorageError, match=rf"cannot read '{URL}/\w+/\d+\.jpg', tried for \d s: .* run again"):
+        with pytest.raises(StorageError, match=rf"cannot read '{URL}/\w+/\d+\.jpg', tried for \d+ s: .* run again"):
             bench.run(example_gen(URL))
         assert bench.states("ImageExampleGen") == ["FAILED"]

@@ -134,7 +134,7 @@ def test_a_server_that_does_not_come_back_is_said_with_the_object(monkeypatch: p
         assert read_source(f"{ROOT}/a.jpg", 100) == b"x"
         dying.stop()
         monkeypatch.setattr(object_store, "_SECONDS_TO_RETURN", 2)
-        with pytest.raises(StorageError, match=r"cannot read 's3://photographs/a\.jpg', tried for [123] s: .*connect"):
+        with pytest.raises(StorageError, match=r"cannot read 's3://photographs/a\.jpg', tried for \d+ s: .*connect"):
             read_source(f"{ROOT}/a.jpg", 100)
         with pytest.raises(StorageError, match=r"cannot list 's3://photographs'.*check the store's address"):
             _paths(ROOT)
