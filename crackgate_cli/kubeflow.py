@@ -32,6 +32,21 @@ from pipeline.preconditions import check_own_code, check_weights, find_positive_
 kubeflow_app = LocalPathsTyper(no_args_is_help=True, help="Run the pipeline on Kubeflow Pipelines v2.")
 
 PipelineFile = Annotated[Path, typer.Argument(help="What 'crackgate kubeflow compile' wrote.")]
+HostOption = Annotated[str, typer.Option(help="URL of Kubeflow Pipelines.")]
+NamespaceOption = Annotated[
+    str | None, typer.Option(help="The profile in which to run, where Kubeflow serves several users.")
+]
+TokenFileOption = Annotated[
+    Path | None,
+    typer.Option(help="File with a bearer token, read at each request; without, the one that Kubeflow mounts."),
+]
+TokenOption = Annotated[
+    str, typer.Option(envvar="CRACKGATE_KFP_TOKEN", help="That token itself; best in the environment.")
+]
+CookiesOption = Annotated[
+    str,
+    typer.Option(envvar="CRACKGATE_KFP_COOKIES", help="'name=value; ...' of a browser that is logged in to Kubeflow."),
+]
 
 
 @kubeflow_app.callback()
@@ -96,26 +111,46 @@ def _compile(classes: list[str], config: Config, cache: bool, output: Path) -> N
         raise ConfigError(str(error)) from None
 
 
+@kubeflow_app.command("check", epilog="Exit codes: 0 nothing is missing that can be asked for, 2 something is.")
+def check_command(
+    host: HostOption,
+    pipeline: PipelineFile = Path("pipeline.yaml"),
+    namespace: NamespaceOption = None,
+    token_file: TokenFileOption = None,
+    existing_token: TokenOption = "",
+    cookies: CookiesOption = "",
+) -> None:
+    """Look before a run whether a cluster has what a compiled pipeline needs."""
+    _check_file(pipeline)
+    from kubeflow.compile.backend_checks import BackendRefusalError, check_file
+    from kubeflow.compiled_needs import read_needs
+    from kubeflow.connection import Caller, CallerError, ConnectionToKubeflowError, connect
+    from kubeflow.readiness import Look, Readiness, look_at_kubeflow, look_at_kubernetes
+
+    looks: list[Look] = []
+    try:
+        check_file(pipeline)
+        needs = read_needs(pipeline)
+        client = connect(host, namespace, Caller(token_file, existing_token, cookies))
+        looks += look_at_kubeflow(client, host, namespace)
+    except (BackendRefusalError, CallerError) as error:
+        fail(str(error), EXIT_USAGE)
+    except ConnectionToKubeflowError as error:
+        looks.append(Look(Readiness.MISSING, str(error)))
+    looks += look_at_kubernetes(needs, namespace)
+    for look in looks:
+        print(f"{look.answer:<9}  {look.sentence}")
+    raise typer.Exit(EXIT_USAGE if any(look.answer == Readiness.MISSING for look in looks) else 0)
+
+
 @kubeflow_app.command("submit", epilog=RUN_EXIT_CODES)
 def submit_command(
-    host: Annotated[str, typer.Option(help="URL of Kubeflow Pipelines.")],
+    host: HostOption,
     pipeline: PipelineFile = Path("pipeline.yaml"),
-    namespace: Annotated[
-        str | None, typer.Option(help="The profile in which to run, where Kubeflow serves several users.")
-    ] = None,
-    token_file: Annotated[
-        Path | None,
-        typer.Option(help="File with a bearer token, read at each request; without, the one that Kubeflow mounts."),
-    ] = None,
-    existing_token: Annotated[
-        str, typer.Option(envvar="CRACKGATE_KFP_TOKEN", help="That token itself; best in the environment.")
-    ] = "",
-    cookies: Annotated[
-        str,
-        typer.Option(
-            envvar="CRACKGATE_KFP_COOKIES", help="'name=value; ...' of a browser that is logged in to Kubeflow."
-        ),
-    ] = "",
+    namespace: NamespaceOption = None,
+    token_file: TokenFileOption = None,
+    existing_token: TokenOption = "",
+    cookies: CookiesOption = "",
     experiment: Annotated[str | None, typer.Option(help="Groups runs in the user interface.")] = None,
     run_name: Annotated[str | None, typer.Option(help="Shown in the user interface.")] = None,
     parameters: Annotated[

@@ -194,6 +194,9 @@ class KubeflowOptions(Section):
             "file; empty: none"
         ),
     ] = ""
+    image_pull_secrets: Annotated[
+        tuple[str, ...], Field(description="Secrets with which the nodes pull the image from a private registry")
+    ] = ()
     volumes: Annotated[tuple[Volume, ...], Field(description="mounted by every task")] = (
         Volume(claim="crackgate-workspace", mount="/workspace"),
         Volume(claim="crackgate-data", mount="/data"),
@@ -216,6 +219,13 @@ class KubeflowOptions(Section):
         if not _LABEL.fullmatch(name) and (name or field.field_name == "mlmd_secret"):
             raise ValueError("give the name of a Secret: at most 63 lower-case letters, digits and '-'")
         return name
+
+    @field_validator("image_pull_secrets")
+    @classmethod
+    def _named_each(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        if wrong := [name for name in names if not _LABEL.fullmatch(name)]:
+            raise ValueError(f"{wrong[0]!r} is no name of a Secret: at most 63 lower-case letters, digits and '-'")
+        return names
 
     @field_validator("volumes")
     @classmethod

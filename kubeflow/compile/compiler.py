@@ -64,7 +64,7 @@ def compile_pipeline(pipeline: tfx.dsl.Pipeline, classes: list[str], config: Con
                 made[name] = task.after(*(made[upstream] for upstream in node.upstream_nodes))
                 _equip(task, options, name)
                 if name == _PUSHER and options.signing_secret:
-                    kubernetes.use_secret_as_volume(task, options.signing_secret, SIGNING_FOLDER)
+                    kubernetes.use_secret_as_volume(task, options.signing_secret, SIGNING_FOLDER, optional=True)
             verdict = _component(task_functions.verdict, VERDICT, options)(definition=definition, **run)
             verdict.after(*(made[name] for name in _last_nodes(nodes)))
             _equip(verdict, options, VERDICT)
@@ -130,6 +130,8 @@ def _equip(task: dsl.PipelineTask, options: KubeflowOptions, node_id: str) -> No
         # An empty field means "any" to Kubernetes and must not be sent.
         given = {name: value for name, value in toleration.model_dump().items() if value}
         kubernetes.add_toleration(task, **given)
+    if options.image_pull_secrets:
+        kubernetes.set_image_pull_secrets(task, list(options.image_pull_secrets))
     for volume in options.volumes:
         kubernetes.mount_pvc(task, volume.claim, volume.mount)
     # A task reports a missing Secret; a pod that waits for one reports nothing.

@@ -21,6 +21,7 @@ class Api:
         answers: To one question about the run after the other: state of the run and details of its tasks; the last
             one stays. None is no answer, but an error of the server.
         profiles: With several users, the namespace of each by the header that they send (Authorization or Cookie).
+        version: What Kubeflow says it is, in the older interface (v1beta1) alone.
         login_page: A stranger is sent to a page to log in, as Kubeflow's gateway does with browsers.
         started: Bodies of the runs that were started.
         namespaces: Where something was looked for or made.
@@ -29,6 +30,7 @@ class Api:
     answers: list[Answer | None]
     profiles: dict[str, str] = field(default_factory=dict)
     login_page: bool = False
+    version: str = "2.16.0"
     started: list[dict[str, Any]] = field(default_factory=list)
     namespaces: set[str | None] = field(default_factory=set)
     url: str = ""
@@ -36,9 +38,12 @@ class Api:
 
 @contextmanager
 def serving(
-    answers: list[Answer | None], profiles: dict[str, str] | None = None, login_page: bool = False
+    answers: list[Answer | None],
+    profiles: dict[str, str] | None = None,
+    login_page: bool = False,
+    version: str = "2.16.0",
 ) -> Iterator[Api]:
-    api = Api(answers, profiles or {}, login_page)
+    api = Api(answers, profiles or {}, login_page, version)
 
     class Handler(BaseHTTPRequestHandler):
         def log_message(self, *_: object) -> None:
@@ -69,6 +74,10 @@ def serving(
                     return
                 state, details = answer
                 self._answer(200, {"run_id": RUN_ID, "state": state, "run_details": {"task_details": details}})
+            elif path == "/apis/v1beta1/healthz":
+                self._answer(200, {"commit_sha": "unknown", "tag_name": api.version, "multi_user": bool(api.profiles)})
+            elif path == "/apis/v2beta1/runs":
+                self._answer(200, {"runs": []})
             elif path == "/apis/v2beta1/experiments":
                 api.namespaces.add(namespace)
                 self._answer(200, {"experiments": [{"experiment_id": "e1", "display_name": "cracks"}]})

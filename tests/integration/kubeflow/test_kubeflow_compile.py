@@ -40,6 +40,7 @@ def compiled(tmp_path_factory: pytest.TempPathFactory) -> Path:
             "kubeflow.nodes.Report.timeout=600",
             "kubeflow.nodes.LeakCheck.retries=1",
             'kubeflow.signing_secret="crackgate-signing"',
+            'kubeflow.image_pull_secrets=["registry"]',
             'release.signing_key="/etc/crackgate/signing/release.key"',
             'train.positive_classes=["裂缝: ß"]',
         ],
@@ -144,7 +145,10 @@ def test_tasks_get_what_is_configured_for_them(documents: list[dict[str, Any]]) 
         }
         secrets = {secret["secretName"]: secret for secret in options["secretAsVolume"]}
         assert set(secrets) == {"crackgate-mlmd"} | ({"crackgate-signing"} if name == "pusher" else set())
-        assert secrets["crackgate-mlmd"]["mountPath"] == "/etc/crackgate/mlmd" and secrets["crackgate-mlmd"]["optional"]
+        assert secrets["crackgate-mlmd"]["mountPath"] == "/etc/crackgate/mlmd"
+        # A pod that waits for a Secret says nothing; a task does.
+        assert all(secret["optional"] for secret in secrets.values())
+        assert [secret["secretName"] for secret in options["imagePullSecret"]] == ["registry"]
     assert on_kubernetes["pusher"]["secretAsVolume"][1]["mountPath"] == "/etc/crackgate/signing"
 
 

@@ -51,6 +51,7 @@ def test_a_wrong_value_is_refused_by_node_value_and_what_is_allowed(field: str, 
 @pytest.mark.parametrize(
     ("assignment", "said"),
     [
+        ('kubeflow.image_pull_secrets=["My Registry"]', "'My Registry' is no name of a Secret"),
         ("kubeflow.nodes.Trainer.cpus=2", "kubeflow.nodes.Trainer has cpu, memory"),
         ('kubeflow.nodes.Trainer.tolerations=[{key="gpu", effects="x"}]', "has key, operator, value, effect"),
         ('kubeflow.nodes.Trainer.tolerations=[{value="gpu"}]', "operator must be 'Exists'"),
