@@ -69,7 +69,7 @@ class S3Server:
         process = self.process
 
         def revive() -> None:
-            assert process.wait(120) == DIED
+            assert process.wait(600) == DIED
             self.start()
 
         with ThreadPoolExecutor(1) as pool:
