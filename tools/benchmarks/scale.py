@@ -4,25 +4,33 @@ The steps are ingest, StatisticsGen, and TFMA's evaluation of all images by a sm
 missing photographs. Each measurement is a process of its own. Its seconds are the component's: they include the start
 of workers, but not Python's imports. On Flink a worker is a task manager with one slot and its pool.
 
+With --simulated, generated images of 32x32 pixels go through ingest and statistics. They are as many elements as
+photographs would be, on a tenth of the disk: some 12 kB an image.
+
 docs/scale.csv keeps the measurements, so that a long run can be done in parts. A new measurement replaces an old one.
 
     python -m tools.benchmarks.scale --photographs FOLDER --counts 1000 5000 --workers 1 2
+    python -m tools.benchmarks.scale --simulated --counts 100000 1000000 --profiles local
 """
 
 import csv
 import itertools
 import math
+import shutil
 import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
+import psutil
+from PIL import Image
 from pydantic import BaseModel
 
 from crackgate.config.beam import BeamOptions
+from pipeline.peak_memory import PeakMemory
 from tools.benchmarks.measurement import PROJECT, run_function
 from tools.benchmarks.photographs import argument_parser, find_photographs, gather
 from tools.flink_cluster.cluster import FlinkCluster
@@ -35,11 +43,19 @@ BEGIN, END = "<!-- written by make benchmark-scale -->", "<!-- end of what it wr
 
 STEPS = ("ingest", "statistics", "evaluation")
 PROFILES = ("local", "flink")
+Kind = Literal["photographs", "simulated"]
+PHOTOGRAPHS: Kind = "photographs"
+SIMULATED: Kind = "simulated"
+# Bytes on the disk of a generated image: its file, its staged and its stored example.
+_SIMULATED_BYTES = 12_000
+_SIMULATED_SIDE = 32
+_FILES_IN_FOLDER = 10_000
 
 
 class ScaleRow(BaseModel):
-    """A row of docs/scale.csv: seconds, and peak memory of the largest process in MB, NaN if unknown."""
+    """A row of docs/scale.csv: seconds, and peak memory of all processes together, those of Flink included, in MB."""
 
+    kind: Kind
     step: str
     profile: str
     workers: int
@@ -55,18 +71,44 @@ def main() -> None:
     parser.add_argument("--workers", type=int, nargs="+", default=[1, 2], help="numbers of Flink's task managers")
     parser.add_argument("--profiles", nargs="+", choices=PROFILES, default=list(PROFILES), help="where Beam runs")
     parser.add_argument("--steps", nargs="+", choices=STEPS, default=list(STEPS), help="ingest comes before the others")
+    parser.add_argument("--simulated", action="store_true", help="generated images, and no evaluation")
     arguments = parser.parse_args()
-    files = find_photographs(arguments.photographs) if arguments.counts else []
+    kind = SIMULATED if arguments.simulated else PHOTOGRAPHS
+    steps = [step for step in arguments.steps if step != "evaluation" or kind == PHOTOGRAPHS]
+    files = find_photographs(arguments.photographs) if arguments.counts and kind == PHOTOGRAPHS else []
     profiles = [profile for profile in arguments.profiles if is_there(profile)]
     for count in arguments.counts:
         with tempfile.TemporaryDirectory() as folder:
-            gather(files, count, Path(folder, "data"))
+            if kind == SIMULATED:
+                simulate(count, Path(folder, "data"))
+            else:
+                gather(files, count, Path(folder, "data"))
             for profile in profiles:
                 for workers in arguments.workers if profile == "flink" else [1]:
                     with started(profile, workers, Path(folder)) as options:
-                        for step in arguments.steps:
-                            keep(run(step, profile, workers, options, count, Path(folder)))
-    write_page(load())
+                        for step in steps:
+                            keep(run(kind, step, profile, workers, options, count, Path(folder)))
+    rows = load()
+    write_page(rows)
+    print("", *table(rows), "", *growth(rows), sep="\n")
+
+
+def simulate(count: int, folder: Path) -> None:
+    """Writes so many small images of random patches, each another picture; raises SystemExit without room for them."""
+    needed, free = count * _SIMULATED_BYTES, shutil.disk_usage(folder.parent).free
+    if needed > free:
+        sys.exit(
+            f"error: --counts: {count:,} simulated images take {needed / 1e9:,.0f} GB, and {free / 1e9:,.0f} GB are "
+            f"free in {folder.parent}: choose another TMPDIR, or fewer"
+        )
+    draw_patches = np.random.default_rng(0)
+    for number in range(count):
+        file = folder / ("Negative", "Positive")[number % 2] / str(number // _FILES_IN_FOLDER) / f"{number}.png"
+        if number % _FILES_IN_FOLDER < 2:
+            file.parent.mkdir(parents=True, exist_ok=True)
+        patches = draw_patches.integers(0, 256, (8, 8), np.uint8)
+        pixels = np.kron(patches, np.ones((_SIMULATED_SIDE // 8,) * 2, np.uint8))
+        Image.fromarray(pixels).save(file)
 
 
 def is_there(profile: str) -> bool:
@@ -98,13 +140,20 @@ def started(profile: str, workers: int, folder: Path) -> Iterator[BeamOptions]:
         yield BeamOptions(profile="local")
 
 
-def run(step: str, profile: str, workers: int, options: BeamOptions, count: int, folder: Path) -> ScaleRow:
+def run(kind: Kind, step: str, profile: str, workers: int, options: BeamOptions, count: int, folder: Path) -> ScaleRow:
     """Measures in a new process, which finds the results of earlier steps in `folder`."""
+    # The parts of the cluster are children of this process, which itself does not count.
+    own, watch = psutil.Process().memory_info().rss, PeakMemory()
     measured = run_function("scale.measure", step, folder, options.model_dump())
-    # Flink's workers are no children of the process.
-    megabytes = math.nan if profile == "flink" else round(measured.peak_megabytes)
-    seconds = round(measured.result, 2)
-    row = ScaleRow(step=step, profile=profile, workers=workers, images=count, seconds=seconds, megabytes=megabytes)
+    row = ScaleRow(
+        kind=kind,
+        step=step,
+        profile=profile,
+        workers=workers,
+        images=count,
+        seconds=round(measured.result, 2),
+        megabytes=round((watch.stop() - own) / 1e6),
+    )
     print(*row.model_dump().values(), sep="\t", flush=True)
     return row
 
@@ -149,8 +198,8 @@ def keep(measured: ScaleRow) -> None:
         writer.writerows(rows[key].model_dump() for key in sorted(rows))
 
 
-def _key(row: ScaleRow) -> tuple[int, str, int, int]:
-    return STEPS.index(row.step), row.profile, row.workers, row.images
+def _key(row: ScaleRow) -> tuple[str, int, str, int, int]:
+    return row.kind, STEPS.index(row.step), row.profile, row.workers, row.images
 
 
 def write_page(rows: list[ScaleRow]) -> None:
@@ -166,37 +215,35 @@ def write_page(rows: list[ScaleRow]) -> None:
 
 def table(rows: list[ScaleRow]) -> list[str]:
     """Returns one line for each step, profile and number of images."""
-    lines = ["| step | Beam | images | workers | seconds | images/s | peak MB | speed-up |"]
-    lines.append("|---|---|---:|---:|---:|---:|---:|---:|")
+    lines = ["| images | step | Beam | number | workers | seconds | images/s | peak MB | speed-up |"]
+    lines.append("|---|---|---|---:|---:|---:|---:|---:|---:|")
     by_key = {_key(row): row for row in rows}
-    for row in sorted(rows, key=lambda row: (STEPS.index(row.step), row.profile, row.images, row.workers)):
-        alone = by_key.get((*_key(row)[:2], 1, row.images))
+    for row in sorted(rows, key=lambda row: (row.kind, STEPS.index(row.step), row.profile, row.images, row.workers)):
+        alone = by_key.get((*_key(row)[:3], 1, row.images))
         speed_up = f"{alone.seconds / row.seconds:.2f}" if alone and row.workers > 1 else ""
-        memory = "" if math.isnan(row.megabytes) else f"{row.megabytes:.0f}"
         rate = row.images / row.seconds
         lines.append(
-            f"| {row.step} | {row.profile} | {row.images:,} | {row.workers} | {row.seconds:.1f} | {rate:,.0f} "
-            f"| {memory} | {speed_up} |"
+            f"| {row.kind} | {row.step} | {row.profile} | {row.images:,} | {row.workers} | {row.seconds:.1f} "
+            f"| {rate:,.0f} | {row.megabytes:,.0f} | {speed_up} |"
         )
     return lines
 
 
 def growth(rows: list[ScaleRow]) -> list[str]:
-    """Returns the growth of time and memory: exponent, fixed time, and time per image."""
-    lines = ["| step | Beam | workers | exponent of time | fixed s | ms an image | memory, most over least |"]
-    lines.append("|---|---|---:|---:|---:|---:|---:|")
+    """Returns the growth of time and memory: exponent, and both for no image and for each."""
+    lines = ["| images | step | Beam | workers | exponent of time | fixed s | ms an image | fixed MB | kB an image |"]
+    lines.append("|---|---|---|---:|---:|---:|---:|---:|---:|")
     for series in _series(rows):
         if len(series) < 2:
             continue
         images, seconds = (np.array([getattr(row, name) for row in series]) for name in ("images", "seconds"))
         exponent = np.polyfit(np.log(images), np.log(seconds), 1)[0]
         fixed, each = cost(series)
-        memory = [row.megabytes for row in series if not math.isnan(row.megabytes)]
-        flat = f"{max(memory) / min(memory):.2f}" if memory else ""
+        memory_each, memory = np.polyfit(images, [row.megabytes for row in series], 1)
         first = series[0]
         lines.append(
-            f"| {first.step} | {first.profile} | {first.workers} | {exponent:.2f} | {fixed:.1f} | {each * 1e3:.2f} "
-            f"| {flat} |"
+            f"| {first.kind} | {first.step} | {first.profile} | {first.workers} | {exponent:.2f} | {fixed:.1f} "
+            f"| {each * 1e3:.2f} | {memory:,.0f} | {memory_each * 1e3:.1f} |"
         )
     return lines
 
@@ -214,7 +261,8 @@ def outlook(rows: list[ScaleRow]) -> list[str]:
     """Returns the hours of workers for more images, from one worker's time per image here."""
     lines = ["| images | " + " | ".join(f"{step}, worker hours" for step in STEPS) + " | workers for an hour |"]
     lines.append("|---:|" + "---:|" * (len(STEPS) + 1))
-    series = {part[0].step: part for part in _series(rows) if (part[0].profile, part[0].workers) == ("local", 1)}
+    alone = (PHOTOGRAPHS, "local", 1)
+    series = {part[0].step: part for part in _series(rows) if (part[0].kind, part[0].profile, part[0].workers) == alone}
     if any(len(series.get(step, [])) < 2 for step in STEPS):
         return ["(For an outlook, measure two numbers of images at least, locally and with one worker.)"]
     for images in (1_000_000, 100_000_000):
@@ -230,7 +278,7 @@ def draw(rows: list[ScaleRow]) -> None:
 
     figure = Figure(figsize=(11, 6), layout="constrained")
     axes = figure.subplots(2, len(STEPS), sharex=True)
-    for series in _series(rows):
+    for series in _series([row for row in rows if row.kind == PHOTOGRAPHS]):
         first = series[0]
         column = STEPS.index(first.step)
         label = f"{first.profile}, {first.workers} worker{'s' * (first.workers > 1)}"
@@ -243,14 +291,14 @@ def draw(rows: list[ScaleRow]) -> None:
         memory.set(xlabel="images", ylim=(0, None))
         memory.grid(alpha=0.3)
     axes[0, 0].set_ylabel("seconds")
-    axes[1, 0].set_ylabel("peak MB of the largest process")
+    axes[1, 0].set_ylabel("peak MB of all processes")
     axes[0, 0].legend()
     figure.savefig(PLOT, metadata={"Date": None})
 
 
 def _series(rows: list[ScaleRow]) -> list[list[ScaleRow]]:
-    """Returns the rows of each step, profile and number of workers, by images."""
-    groups = itertools.groupby(sorted(rows, key=_key), key=lambda row: _key(row)[:3])
+    """Returns the rows of each kind of images, step, profile and number of workers, by the number of images."""
+    groups = itertools.groupby(sorted(rows, key=_key), key=lambda row: _key(row)[:4])
     return [list(series) for _, series in groups]
 
 

@@ -8,6 +8,7 @@ from PIL import Image
 
 from tools.benchmarks.measurement import Table, run_function, run_python
 from tools.benchmarks.photographs import find_photographs, gather
+from tools.benchmarks.scale import ScaleRow, growth, simulate, table
 
 
 @pytest.fixture
@@ -52,3 +53,35 @@ def test_columns_line_up_whatever_the_cells(capsys: pytest.CaptureFixture[str]) 
     header, *rows = capsys.readouterr().out.splitlines()
     assert header == "  images way     of the loop"
     assert rows == ["    1000 loop           1.00", "       7 none               "]
+
+
+def test_simulated_images_are_small_pictures_of_two_classes_no_two_alike(tmp_path: Path) -> None:
+    simulate(30, tmp_path / "data")
+    files = sorted((tmp_path / "data").glob("*/*/*.png"))
+    assert [sum(file.parts[-3] == name for file in files) for name in ("Negative", "Positive")] == [15, 15]
+    assert len({file.read_bytes() for file in files}) == 30
+    assert max(file.stat().st_size for file in files) < 4_096
+
+
+def test_simulated_images_that_the_disk_cannot_hold_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(SystemExit, match="--counts: 1,000,000,000,000 simulated images take 12,000,000 GB, and"):
+        simulate(10**12, tmp_path / "data")
+    assert not (tmp_path / "data").exists()
+
+
+def test_the_growth_and_the_speed_up_are_fitted() -> None:
+    rows = [
+        ScaleRow(
+            kind="photographs",
+            step="ingest",
+            profile="flink",
+            workers=workers,
+            images=images,
+            seconds=images / 500 / workers,
+            megabytes=1_000 + images * 0.008,
+        )
+        for workers in (1, 2)
+        for images in (10_000, 40_000)
+    ]
+    assert [line.split("|")[9].strip() for line in table(rows)[2:]] == ["", "2.00", "", "2.00"]
+    assert growth(rows)[2] == "| photographs | ingest | flink | 1 | 1.00 | 0.0 | 2.00 | 1,000 | 8.0 |"
