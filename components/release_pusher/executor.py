@@ -10,6 +10,7 @@ import logging
 from pathlib import Path
 
 from tfx import types
+from tfx.components.evaluator import constants
 from tfx.components.example_gen.utils import FINGERPRINT_PROPERTY_NAME
 from tfx.components.util import model_utils
 from tfx.dsl.components.base import base_executor
@@ -17,6 +18,7 @@ from tfx.types import artifact_utils
 from tfx.utils import path_utils
 
 from components.evaluator.stored_metrics import read_slices
+from components.resolvers.baseline import copied_version
 from components.shared.local_artifact import local_path
 from components.shared.parameters import OPTIONS, Artifacts, Properties
 from crackgate.config.release import ReleaseOptions
@@ -34,7 +36,9 @@ from crackgate.releases import (
     find_withdrawn_model,
     is_model,
     production_number,
+    production_version,
     publish,
+    read_manifest,
     remove_old_versions,
     verify,
     versions_newest_first,
@@ -80,7 +84,8 @@ class ReleasePusherExecutor(base_executor.BaseExecutor):
         if found is None:
             release = self._describe(model, identity, input_dict, exec_properties)
             statistics = local_path(artifact_utils.get_single_uri(input_dict["statistics"]))
-            found = publish(model, serving_dir, release, signer, statistics, needs_approval=options.approval)
+            against = _compared_with(input_dict, model, serving_dir, digest, identity) if options.approval else None
+            found = publish(model, serving_dir, release, signer, statistics, against)
         _record(pushed, 1, serving_dir / found.name)
         _remove_old(serving_dir, options.keep)
 
@@ -142,6 +147,21 @@ def _passed(input_dict: Artifacts) -> bool:
         log.info("not released: the model cannot be served as it should")
         return False
     return True
+
+
+def _compared_with(input_dict: Artifacts, model: Path, serving_dir: Path, digest: str, identity: str | None) -> int:
+    """The version that the Evaluator compared with: another one may be in production since; 0 without one.
+
+    The version in production where that cannot be compared: it is this model, or has other classes.
+    """
+    folder, card = production_version(serving_dir), find_card(model)
+    if folder is not None:
+        is_same = is_model(folder, read_manifest(folder), digest, identity)
+        if is_same or (card and find_other_classes(serving_dir, card.classes)):
+            return int(folder.name)
+    blessing = artifact_utils.get_single_instance(input_dict["model_blessing"])
+    baseline = blessing.get_string_custom_property(constants.ARTIFACT_PROPERTY_BASELINE_MODEL_URI_KEY)
+    return copied_version(baseline) if baseline else 0
 
 
 def _find_in_place(

@@ -18,6 +18,11 @@ from crackgate.releases.identity import find_identity
 from crackgate.releases.manifest import measure_model
 
 
+def copied_version(uri: str) -> int:
+    """The number of the version of which the strategy's artifact is a copy."""
+    return int(uri.rstrip("/").rpartition("/")[2].partition("-")[0])
+
+
 class ModelInProductionStrategy(resolver.ResolverStrategy):
     """Finds the model in production, or the one before if that is the candidate itself.
 

@@ -62,7 +62,7 @@ class Manifest(_Record):
             which the push added.
         config_digest: SHA-256 of the configuration that decides about the model; "" when unknown.
         identity: The model's (see `crackgate.releases.identity`); None when unknown, as in version 0.1.0.
-        staged_against: The version in production when this one was staged for approval, with which it was compared; 0
+        staged_against: The version in production with which this one was compared before it was staged for approval; 0
             where there was none. None for a version that went into production at once.
         signing_key: Fingerprint of the public key; None for an unsigned release.
         files: All other files of the folder by path, except for the signature.

@@ -10,7 +10,6 @@ from crackgate.releases.durable_files import MODEL_FILE, copy_folder
 from crackgate.releases.manifest import Release, build_manifest, digest_model, list_files, measure_file
 from crackgate.releases.records import State, folder_in
 from crackgate.releases.signatures import Signer
-from crackgate.releases.versions import production_number
 
 
 def publish(
@@ -19,11 +18,12 @@ def publish(
     release: Release,
     signer: Signer | None = None,
     statistics: Path | None = None,
-    needs_approval: bool = False,
+    staged_against: int | None = None,
 ) -> Path:
     """Releases a copy of a SavedModel as the newest version and returns the version's folder.
 
     A version that needs approval is staged: it lies in `staged/`, where no server looks, until `approve` moves it.
+    `staged_against` is then the version in production with which it was compared, 0 without one; see `Manifest`.
 
     Readers see all files or none, even after a crash. The version's number is the time in seconds since 1970, or higher
     if that is taken. `serving_dir` is created if missing. No `signer` makes an unsigned release. `statistics` is the
@@ -45,11 +45,10 @@ def publish(
         if statistics is not None:
             (copy / STATISTICS_FOLDER).parent.mkdir(exist_ok=True)
             copy_folder(statistics, copy / STATISTICS_FOLDER)
-        staged_against = production_number(serving_dir) if needs_approval else None
         while True:
             number = change.next_number()
             _complete(copy, number, release, signer, staged_against)
-            target = folder_in(serving_dir, number, State.STAGED if needs_approval else State.RELEASED)
+            target = folder_in(serving_dir, number, State.RELEASED if staged_against is None else State.STAGED)
             target.parent.mkdir(exist_ok=True)
             try:
                 change.move(copy, target)

@@ -22,6 +22,7 @@ from crackgate.releases import (
     approve,
     change,
     list_versions,
+    production_number,
     publish,
     roll_back,
     verify,
@@ -73,8 +74,7 @@ def push_for_ever(model: Path, serving: Path) -> None:
         newest = publish(model, serving, RELEASE)
         roll_back(serving, None, "me@here", "a test")
         roll_back(serving, int(newest.name), "me@here", "a test")
-        staged = publish(model, serving, RELEASE, needs_approval=True)
-        approve(serving, int(staged.name), "me@here", "a test")
+        approve(serving, stage(model, serving), "me@here", "a test")
 
 
 def push_some(model: Path, serving: Path, result: Path, count: int, host: str) -> None:
@@ -112,6 +112,11 @@ def _write_down_what_goes_wrong(model: Path, serving: Path, result: Path) -> Non
 
 def push(model: Path, serving: Path, count: int = 1) -> list[int]:
     return [int(publish(model, serving, RELEASE).name) for _ in range(count)]
+
+
+def stage(model: Path, serving: Path) -> int:
+    """Stages a version as if it had been compared with the one in production."""
+    return int(publish(model, serving, RELEASE, staged_against=production_number(serving)).name)
 
 
 def states(serving: Path) -> dict[int, State]:

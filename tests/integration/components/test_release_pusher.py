@@ -30,6 +30,7 @@ from crackgate.contracts.stored_example import SPLITS
 from crackgate.contracts.verdict import Verdict
 from crackgate.releases import (
     Lineage,
+    NotComparedError,
     Release,
     State,
     approve,
@@ -128,14 +129,16 @@ class Releases:
             (self.statistics / f"Split-{split}").mkdir(parents=True)
             (self.statistics / f"Split-{split}" / "FeatureStats.pb").write_bytes(split.encode())
 
-    def run(self, name: str, blessed: int = 1, servable: int = 1, **options: Any) -> Any:
-        """Judges and releases a model, and returns what the Pusher noted."""
+    def run(self, name: str, blessed: int = 1, servable: int = 1, against: int = 0, **options: Any) -> Any:
+        """Judges and releases a model that was compared with a version, and returns what the Pusher noted."""
 
         def known(key: str, uri: Path, kind: type, **properties: Any) -> tfx.dsl.Importer:
             return tfx.dsl.Importer(source_uri=str(uri), artifact_type=kind, custom_properties=properties).with_id(key)
 
         model = known("Trainer", self.models[name], standard_artifacts.Model)
-        blessing = known("Evaluator", self.root / "blessing", standard_artifacts.ModelBlessing, blessed=blessed)
+        compared = {"baseline_model": str(self.root / "copies" / f"{against}-0a1b")} if against else {}
+        judged = {"blessed": blessed, **compared}
+        blessing = known("Evaluator", self.root / "blessing", standard_artifacts.ModelBlessing, **judged)
         check = known("ServingCheck", self.root / "blessing", standard_artifacts.InfraBlessing, blessed=servable)
         evaluation = known("Evaluation", self.evaluation, standard_artifacts.ModelEvaluation)
         examples = known("Examples", self.root, standard_artifacts.Examples, **{FINGERPRINT_PROPERTY_NAME: "f1"})
@@ -303,16 +306,15 @@ def test_what_was_rolled_back_is_neither_released_again_nor_the_baseline(release
 
 def test_with_approval_a_model_is_staged_once_and_a_person_decides(releases: Releases) -> None:
     first = version_of(releases.run("a"))
-    pushed = releases.run("b", approval=True)
+    pushed = releases.run("b", approval=True, against=first)
     staged = version_of(pushed)
     assert releases.states == {first: State.RELEASED, staged: State.STAGED}
     assert [path.name for path in releases.serving.iterdir() if path.name.isdecimal()] == [str(first)]
     summary = releases.conclude(pushed)
     assert (summary.verdict, summary.exit_code, summary.pushed_version) == (Verdict.STAGED, 0, staged)
     assert f"'crackgate approve {staged}'" in summary.reasons[0] and summary.headline.startswith("Staged as version")
-    assert version_of(releases.run("b, trained again", approval=True)) == staged, "it waits already"
-    again = releases.run("c", approval=True)
-    other = version_of(again)
+    assert version_of(releases.run("b, trained again", approval=True, against=first)) == staged, "it waits already"
+    other = version_of(releases.run("c", approval=True, against=first))
     assert releases.baseline == first, "a staged version is no baseline"
     approve(releases.serving, staged, "ann@office", "good")
     summary = releases.conclude(pushed)
@@ -322,13 +324,28 @@ def test_with_approval_a_model_is_staged_once_and_a_person_decides(releases: Rel
         "in production already"
     )
     # It was compared with the version before: this run compares it with the present one.
-    anew = version_of(releases.run("c", approval=True, keep=9))
+    anew = version_of(releases.run("c", approval=True, keep=9, against=staged))
     assert anew > other and releases.baseline == staged
     reject(releases.serving, anew, "ann@office", "misses hairlines")
     refused = releases.run("c", approval=True, keep=8)
     assert not is_pushed(refused)
     assert releases.conclude(refused).verdict == Verdict.WITHDRAWN
     assert "by ann@office: misses hairlines" in releases.conclude(refused).reasons[0]
+
+
+def test_a_staged_version_is_not_taken_for_compared_with_one_that_was_approved_meanwhile(releases: Releases) -> None:
+    first = version_of(releases.run("a"))
+    second = version_of(releases.run("b", approval=True, against=first))
+    approve(releases.serving, second, "ann@office", "while the next run trained")
+    third = version_of(releases.run("c", approval=True, against=first))
+    with pytest.raises(NotComparedError, match=f"compared with version {first}, and version {second} is in production"):
+        approve(releases.serving, third, "ann@office", "good, too")
+    # The Evaluator has nothing to compare with versions of other classes.
+    other = Path(shutil.copytree(releases.serving / str(second), releases.root / "other"))
+    (other / CARD_FILE).write_text(json.dumps({"classes": ["Positive", "Negative"]}))
+    publish(other, releases.serving, Release(lineage=Lineage(pipeline="toy", run_id="toy")))
+    last = version_of(releases.run("c", approval=True, against=second, allow_other_classes=True))
+    assert approve(releases.serving, last, "ann@office", "new classes").approved
 
 
 def test_releases_are_signed_old_ones_go_and_the_key_is_written_nowhere(

@@ -17,8 +17,9 @@ import httpx
 import psutil
 import pytest
 
-from crackgate.releases import Lineage, Release, approve, publish, roll_back
+from crackgate.releases import approve, roll_back
 from tests.helpers.asking import DARK, PREDICT, b64, encoded, example, is_answering, metric, newest, predict
+from tests.helpers.pushing import stage
 from tests.helpers.service_process import ROOT, Service, running_service
 from tests.helpers.toy_release import export_toy, release
 
@@ -91,14 +92,11 @@ def test_labels_name_the_version_in_production_and_the_one_that_waits(
     status = httpx.get(f"{service.url}{labels}/production").json()["model_version_status"]
     assert [(entry["version"], entry["state"]) for entry in status] == [(str(newest(serving_dir)), "AVAILABLE")]
 
-    staged = publish(
-        toy_model, tmp_path / "serving", Release(lineage=Lineage(pipeline="", run_id="")), needs_approval=True
-    )
-    number = int(staged.name)
+    number = stage(toy_model, tmp_path / "serving")
     with running_service(tmp_path, "--model", "staged", "--serving", str(tmp_path / "serving")) as waiting:
         waiting.wait_until(ready=True, version=number)
         answered = httpx.post(f"{waiting.url}{labels}/staged:predict", json=body).json()["predictions"][0]
-        assert answered["model_version"] == staged.name
+        assert answered["model_version"] == str(number)
         assert "it answers for 'staged'" in httpx.get(f"{waiting.url}{labels}/production").json()["error"]
         approve(tmp_path / "serving", number, "me", "a test")
         waiting.wait_until(ready=False)

@@ -20,7 +20,7 @@ from crackgate.releases.signatures import Signer
 from crackgate_cli.main import app
 from crackgate_cli.options import chosen_model
 from serving.service.model_versions import RefusedVersionError, Source
-from tests.helpers.pushing import RELEASE, write_model
+from tests.helpers.pushing import RELEASE, stage, write_model
 
 PROJECT = Path(__file__).resolve().parents[3]
 FORBIDDEN = ("tensorflow", "tfx", "ml_metadata", "apache_beam")
@@ -106,10 +106,7 @@ def test_a_rollback_says_what_it_did(serving: Path, numbers: list[str]) -> None:
 
 def test_a_staged_version_is_approved_or_rejected(tmp_path: Path, serving: Path, numbers: list[str]) -> None:
     here = ("--workspace", tmp_path)
-    first, second = (
-        publish(write_model(tmp_path / f"staged {seed}", seed=seed), serving, RELEASE, needs_approval=True).name
-        for seed in (7, 8)
-    )
+    first, second = (str(stage(write_model(tmp_path / f"staged {seed}", seed=seed), serving)) for seed in (7, 8))
     rows = answer("versions", *here)
     assert [(row["state"], row["in_production"], row["staged_against"]) for row in rows[:3]] == [
         ("staged", False, int(numbers[2])),
@@ -130,13 +127,13 @@ def test_a_staged_version_is_approved_or_rejected(tmp_path: Path, serving: Path,
     done = answer("approve", *here, first, "--force")
     assert done == {"in_production": int(first), "withdrawn": [int(second)], "approved": True}
     (serving / first / "fingerprint.pb").unlink()
-    third = publish(write_model(tmp_path / "third", seed=9), serving, RELEASE, needs_approval=True).name
+    third = str(stage(write_model(tmp_path / "third", seed=9), serving))
     assert call("reject", *here, third).stdout == f"version {third} is withdrawn now\n"
     assert call("reject", *here, third).stdout == f"version {third} is withdrawn already: nothing was changed\n"
     assert "was withdrawn" in say("approve", *here, third, code=2)
     assert "no version that waits for approval" in say("predict", tmp_path, *here, "--model", "staged", code=2)
     new = tmp_path / "new"
-    waiting = publish(write_model(tmp_path / "waiting"), new / "serving", RELEASE, needs_approval=True).name
+    waiting = stage(write_model(tmp_path / "waiting"), new / "serving")
     said = say("predict", tmp_path, "--workspace", new, code=2)
     assert f"no released model in '{new}/serving': 'crackgate approve {waiting}' puts the staged one" in said
     assert "no complete version 5" in say("reject", *here, 5, code=2)

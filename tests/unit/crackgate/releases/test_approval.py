@@ -29,7 +29,7 @@ from crackgate.releases.change import changing
 from crackgate.releases.manifest import measure_model
 from crackgate.releases.records import add_event, folder_in
 from crackgate.releases.withdrawal import AlteredVersionError, NoSuchVersionError
-from tests.helpers.pushing import RELEASE, assert_all_intact, push, start, states, write_model
+from tests.helpers.pushing import RELEASE, assert_all_intact, push, stage, start, states, write_model
 
 
 @pytest.fixture(scope="module")
@@ -40,10 +40,6 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def serving(tmp_path: Path) -> Path:
     return tmp_path / "serving"
-
-
-def stage(model: Path, serving: Path) -> int:
-    return int(publish(model, serving, RELEASE, needs_approval=True).name)
 
 
 def test_a_staged_version_is_where_no_server_scans_until_it_is_approved(model: Path, serving: Path) -> None:
@@ -137,7 +133,7 @@ def test_a_released_manifest_is_read_by_older_versions_of_crackgate(model: Path,
     released = publish(model, serving, RELEASE)
     assert "staged_against" not in json.loads((released / MANIFEST_FILE).read_text())
     # Which of the others it was compared with is signed with the rest.
-    folder = publish(model, serving, RELEASE, needs_approval=True)
+    folder = publish(model, serving, RELEASE, staged_against=int(released.name))
     manifest = json.loads((folder / MANIFEST_FILE).read_text())
     (folder / MANIFEST_FILE).write_text(json.dumps({**manifest, "staged_against": 7}))
     assert "does not have its own digest" in verify(folder).problems[0]

@@ -19,7 +19,7 @@ from crackgate.runs.workspace import Workspace
 from crackgate_cli.main import app
 from crackgate_cli.tables.summary import print_summary
 from tests.helpers.filled_summary import fill_summary, requirement
-from tests.helpers.pushing import RELEASE, write_model
+from tests.helpers.pushing import RELEASE, stage, write_model
 
 
 @pytest.fixture
@@ -135,11 +135,11 @@ def test_without_a_release_there_is_none_in_production(workspace: Workspace, ver
 
 
 def test_a_staged_version_waits_for_a_person(workspace: Workspace, version: Path, tmp_path: Path) -> None:
-    staged = publish(write_model(tmp_path / "b", seed=1), workspace.serving, RELEASE, needs_approval=True)
+    staged = stage(write_model(tmp_path / "b", seed=1), workspace.serving)
     summary = fill_summary(Verdict.STAGED)
-    summary.pushed_version = int(staged.name)
+    summary.pushed_version = staged
     lines = said(summary, workspace)
     assert lines["production"] == [f"version {version.name} stays in production"]
     approve = shlex.split(lines["approve"][0])
     assert CliRunner().invoke(app, approve[1:]).exit_code == 0
-    assert said(summary, workspace)["production"] == [f"version {staged.name} stays in production"]
+    assert said(summary, workspace)["production"] == [f"version {staged} stays in production"]
