@@ -122,7 +122,11 @@ def check_trusted(folder: Path, public_key: PublicKey | None = None, version: in
 def _serving_dir(folder: Path) -> Path:
     """The serving directory of a version; some folder for a version that lies elsewhere."""
     parent = folder.resolve().parent
-    return parent.parent if parent.name in (STAGED_FOLDER, WITHDRAWN_FOLDER) else parent
+    if parent.name not in (STAGED_FOLDER, WITHDRAWN_FOLDER):
+        return parent
+    # A serving directory may itself be called so; a key inside such a folder does not replace the one above.
+    own, above = (os.path.lexists(place / RECORDED_KEY_FILE) for place in (parent, parent.parent))
+    return parent if own and not above else parent.parent
 
 
 def _compare_file(folder: Path, name: str, entry: FileEntry, found: Mapping[str, os.stat_result]) -> Iterator[str]:

@@ -123,6 +123,20 @@ def test_a_key_in_the_serving_directory_must_have_signed_every_version(
     assert "is no file" in refusal(signed)
 
 
+@pytest.mark.parametrize("name", ["staged", "withdrawn"])
+def test_the_recorded_key_counts_in_a_serving_directory_of_any_name(
+    name: str, public_key: PublicKey, tmp_path: Path
+) -> None:
+    serving = tmp_path / name
+    unsigned = publish(write_model(tmp_path / "model"), serving, RELEASE)
+    write_public_key(public_key, serving / "release.pub")
+    assert "the release is not signed" in refusal(unsigned)
+    stranger = ed25519.Ed25519PrivateKey.generate()
+    waiting = publish(tmp_path / "model", serving, RELEASE, Signer(stranger), staged_against=int(unsigned.name))
+    write_public_key(stranger.public_key(), serving / "staged" / "release.pub")
+    assert "the signature is by another key" in refusal(waiting), "the key above counts"
+
+
 def refusal(folder: Path, key: PublicKey | None = None) -> str:
     with pytest.raises(UntrustedVersionError) as error:
         check_trusted(folder, key)
