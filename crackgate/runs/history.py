@@ -86,6 +86,7 @@ class RunEntry(BaseModel):
     def words(self) -> str:
         """All that `mentions` searches, in lower case."""
         said = [self.run_id, self.name, *self.tags, *(note.text for note in self.notes), self.verdict, self.data or ""]
+        # Not `casefold`: the page's script has no such function.
         return " ".join([*said, str(self.version or ""), self.version_state]).lower()
 
     def mentions(self, text: str) -> bool:
@@ -151,11 +152,15 @@ class Run:
 
 @dataclass(frozen=True)
 class History:
-    """All runs of a workspace, the newest first, and their record in ML Metadata."""
+    """All runs of a workspace, the newest first, and their record in ML Metadata.
+
+    `versions` are the states of the complete versions, by number.
+    """
 
     workspace: Workspace
     record: Record
     runs: list[Run]
+    versions: dict[int, State] = field(default_factory=dict)
 
     def find(self, text: str) -> Run:
         """Finds a run by its id, its beginning or its name, "latest", or a released version ("version 3" or "3").
@@ -197,24 +202,15 @@ class History:
             reasons=reasons,
             version=version,
             released_by=None if version is None else self._releasing_runs[version].run_id,
-            removed=version is not None and version not in self._versions,
-            withdrawn=version is not None and self._versions.get(version) == State.WITHDRAWN,
-            staged=version is not None and self._versions.get(version) == State.STAGED,
+            removed=version is not None and version not in self.versions,
+            withdrawn=version is not None and self.versions.get(version) == State.WITHDRAWN,
+            staged=version is not None and self.versions.get(version) == State.STAGED,
             in_production=version is not None and version == self._production,
             data=run.summary.data if run.summary else None,
             test_images=run.overall.images if run.overall else None,
             metrics=_main_metrics(run),
             problems=list(run.problems),
         )
-
-    @cached_property
-    def _versions(self) -> dict[int, State]:
-        """States of the complete versions, by number."""
-        try:
-            versions = list_versions(self.workspace.serving)
-        except ManifestError as error:
-            raise HistoryError(str(error)) from None
-        return {version.number: version.state for version in versions if version.state != State.INCOMPLETE}
 
     @cached_property
     def _production(self) -> int:
@@ -234,7 +230,7 @@ class History:
 def read_history(workspace: Workspace) -> History:
     """Reads all runs of a workspace, even during a run.
 
-    Raises HistoryError if there is no workspace or no run, or its metadata is unreadable.
+    Raises HistoryError if there is no workspace or no run, or its metadata or the record of a withdrawal is unreadable.
     """
     if not workspace.root.is_dir():
         raise HistoryError(
@@ -245,6 +241,10 @@ def read_history(workspace: Workspace) -> History:
         record = read_record(workspace.metadata_file)
     except MetadataError as error:
         raise HistoryError(f"{error}; put a good copy back, or remove it to see what the summaries hold") from None
+    try:
+        versions = {each.number: each.state for each in list_versions(workspace.serving)}
+    except ManifestError as error:
+        raise HistoryError(str(error)) from None
     run_ids = {path.name for path in workspace.runs.glob("*") if path.is_dir()} | set(record.runs)
     if not run_ids:
         raise HistoryError(
@@ -254,7 +254,8 @@ def read_history(workspace: Workspace) -> History:
     runs.sort(key=lambda run: (run.began, len(run.run_id), run.run_id), reverse=True)
     if _may_be_running(runs[0]) and workspace.is_locked():
         runs[0] = replace(runs[0], is_running=True)
-    return History(workspace, record, runs)
+    complete = {number: state for number, state in versions.items() if state != State.INCOMPLETE}
+    return History(workspace, record, runs, complete)
 
 
 def _read_run(workspace: Workspace, record: Record, run_id: str) -> Run:

@@ -40,7 +40,7 @@ def write_index_page(history: History, wanted: Callable[[RunEntry], bool], file:
     entries = [entry for entry in map(history.describe, history.runs) if wanted(entry)]
     shown = {entry.run_id for entry in entries}
     keys = list(dict.fromkeys(value.key for entry in entries for value in entry.metrics))
-    releases = [history.describe(run) for run in history.releases if run.run_id in shown][-_MOST_RELEASES:]
+    releases = [history.describe(run) for run in history.releases if run.run_id in shown]
     page = render_html(
         _TEMPLATE,
         script=_SCRIPT,
@@ -50,7 +50,7 @@ def write_index_page(history: History, wanted: Callable[[RunEntry], bool], file:
         releases=len(releases),
         metrics=keys,
         metric_names=[wording.say_metric(*key) for key in keys],
-        sparklines=list(_sparklines(releases, keys)),
+        sparklines=list(_sparklines(releases[-_MOST_RELEASES:], keys)),
         links={entry.run_id: _links(history, runs[entry.run_id], file) for entry in entries},
         passed=lambda entry: EXIT_CODES.get(entry.verdict) == 0,
         facts=htmlsafe_json_dumps(_facts(history, [runs[entry.run_id] for entry in entries])),

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
+from typer.testing import CliRunner
 
 from crackgate.contracts.evaluation import MetricValue
 from crackgate.contracts.verdict import Verdict
@@ -19,6 +20,7 @@ from crackgate.runs.history import History, HistoryError, Run, RunEntry, read_hi
 from crackgate.runs.lineage import Record
 from crackgate.runs.summary import SUMMARY_FILE
 from crackgate.runs.workspace import Workspace
+from crackgate_cli.main import app
 from crackgate_cli.tables.history import print_runs
 from tests.helpers.recorded_runs import RecordedRuns
 
@@ -183,6 +185,16 @@ def test_a_run_without_an_end_is_running_while_the_workspace_is_held_and_cut_off
         assert entries(recorded)[FIRST].verdict == "released"
     cut_off = entries(recorded)["unfinished"]
     assert cut_off.verdict == "cut off" and "at Trainer" in cut_off.reasons[0]
+
+
+def test_a_damaged_record_of_a_withdrawal_is_said_in_one_line(recorded: RecordedRuns) -> None:
+    records = recorded.workspace.serving / "withdrawn"
+    records.mkdir(parents=True)
+    (records / "7.json").write_text("{")
+    told = CliRunner().invoke(app, ["runs", "--workspace", str(recorded.workspace.root)])
+    assert (
+        told.exit_code == 2 and "why version 7 was withdrawn" in told.output and "put a good copy back" in told.output
+    )
 
 
 def test_asking_for_the_lock_does_not_keep_it(recorded: RecordedRuns) -> None:

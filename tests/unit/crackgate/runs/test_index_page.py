@@ -38,7 +38,14 @@ def workspace(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (recorded.workspace.runs / run_id / "report.html").write_text(run_id)
     recorded.summarize(stopped, Verdict.DATA_REJECTED, minute=3)
     call(
-        recorded.workspace.root, "note", second, "<i>wet</i>\x1b[2J", "--name", 'rain "B" <img src=x>', "--tag", "night"
+        recorded.workspace.root,
+        "note",
+        second,
+        "<i>wet</i>\x1b[2J",
+        "--name",
+        'rain "B" <img src=x>',
+        "--tag",
+        "Straße bei Nacht",
     )
     return recorded.workspace.root
 
@@ -75,7 +82,7 @@ def test_what_people_wrote_is_shown_as_text_and_found(workspace: Path, tmp_path:
     (drawing,) = page.of("img")
     assert drawing["alt"] == "accuracy by release. version 7: 0.9000; version 8: 0.9100."
     assert page.text.count("in production") >= 2
-    few = write(workspace, tmp_path / "few.html", "--filter", "NIGHT")
+    few = write(workspace, tmp_path / "few.html", "--filter", "NACHT")
     assert len(few.of("option")) == 2 and "Two releases make a line" in few.text
     none = write(workspace, tmp_path / "none.html", "--filter", "nothing like it")
     assert not none.of("option")
@@ -97,7 +104,7 @@ def test_a_browser_filters_the_runs_and_puts_two_side_by_side(workspace: Path, t
         names = "[...document.querySelectorAll('#runs tr:not([hidden]) th')]"
         shown = f"{names}.map((cell) => cell.firstChild.textContent.trim()).join()"
         assert page.evaluate("count.value") == "4 of 4"
-        choose("words", "NIGHT wet", "input")
+        choose("words", "Straße NACHT wet", "input")
         assert "rain" in page.evaluate(shown) and page.evaluate("count.value") == "1 of 4"
         choose("words", "data rejected", "input")
         assert page.evaluate(shown) == RUNS[3]
