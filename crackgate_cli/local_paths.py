@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import typer
-from typer.core import TyperCommand
+from typer.core import TyperCommand, TyperGroup
 
 from crackgate.storage.location import looks_like_url
 from crackgate_cli.options import EXIT_USAGE, fail
@@ -16,22 +16,37 @@ class LocalPathsCommand(TyperCommand):
 
     def invoke(self, ctx: Any) -> Any:
         """Ends the command for a URL in place of a path."""
-        for parameter in self.params:
-            value = ctx.params.get(parameter.name)
-            if isinstance(value, Path) and looks_like_url(value):
-                url = str(value).replace(":/", "://", 1)
-                fail(
-                    f"{parameter.opts[0]}: received {url!r}; allowed is a path: crackgate replaces whole folders and "
-                    "locks files, which no object store can, and reads photographs alone from buckets. Give a path, "
-                    "and copy to or from the bucket by its own tool",
-                    EXIT_USAGE,
-                )
+        _refuse_urls(ctx)
+        return super().invoke(ctx)
+
+
+class _LocalPathsGroup(TyperGroup):
+    """As `LocalPathsCommand`, for options before a command's name."""
+
+    def invoke(self, ctx: Any) -> Any:
+        _refuse_urls(ctx)
         return super().invoke(ctx)
 
 
 class LocalPathsTyper(typer.Typer):
     """An app whose commands are of `LocalPathsCommand`."""
 
+    def __init__(self, **options: Any):
+        super().__init__(cls=_LocalPathsGroup, **options)
+
     def command(self, *arguments: Any, **options: Any) -> Callable[[Any], Any]:
         """Registers a command, as Typer does."""
         return super().command(*arguments, cls=LocalPathsCommand, **options)
+
+
+def _refuse_urls(context: Any) -> None:
+    for parameter in context.command.params:
+        value = context.params.get(parameter.name)
+        if isinstance(value, Path) and looks_like_url(value):
+            url = str(value).replace(":/", "://", 1)
+            fail(
+                f"{parameter.opts[0]}: received {url!r}; allowed is a path: crackgate replaces whole folders and "
+                "locks files, which no object store can, and reads photographs alone from buckets. Give a path, "
+                "and copy to or from the bucket by its own tool",
+                EXIT_USAGE,
+            )

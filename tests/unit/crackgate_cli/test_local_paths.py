@@ -16,7 +16,7 @@ from tests.helpers.command import crackgate
 
 
 def _commands(command: typer.core.TyperCommand, *names: str) -> Iterator[tuple[list[str], typer.core.TyperCommand]]:
-    if not hasattr(command, "commands"):
+    if not hasattr(command, "commands") or command.invoke_without_command:
         yield list(names), command
     for name, inner in getattr(command, "commands", {}).items():
         yield from _commands(inner, *names, name)
@@ -44,7 +44,13 @@ CALLS = dict(_with_a_url("gs://bucket/folder"))
 
 
 def test_many_parameters_are_paths() -> None:
-    assert {"run --workspace", "serve --workspace", "predict --output", "kubeflow compile --output"} <= CALLS.keys()
+    assert {
+        "run --workspace",
+        "serve --workspace",
+        "predict --output",
+        "kubeflow compile --output",
+        "runs --html",
+    } <= CALLS.keys()
 
 
 @pytest.mark.parametrize("name", CALLS)
