@@ -184,6 +184,7 @@ class ModelVersions:
         folder, over = await asyncio.to_thread(self._source.newest)
         self._pass_over(over)
         if folder is None:
+            self._accept()
             # The one in production stays until another one takes over. One that was staged is so no more.
             if self._source.state == State.STAGED and self.served is not None:
                 log.info("version %d is no longer staged, and answers no more", self.served.number)
