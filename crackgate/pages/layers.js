@@ -24,6 +24,8 @@ function addControls(photo) {
     opacity.setAttribute("aria-valuetext", `${opacity.value} %`);
   });
   view.addEventListener("keydown", (event) => {
+    // With these, + and - are the browser's own zoom.
+    if (event.ctrlKey || event.metaKey) return;
     const step = { "+": 0.5, "-": -0.5 }[event.key];
     if (step) enlarge(Number(zoom.value) + step);
   });

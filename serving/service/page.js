@@ -94,6 +94,8 @@ async function show(file, answer, total) {
     article.querySelector(".view").setAttribute("aria-label", `The photograph ${file.name}, enlarged by zoom`);
     // The service reads formats that the browser does not show.
     const isShown = await image.decode().then(() => true, () => false);
+    // Other photographs were chosen meanwhile.
+    if (!article.isConnected) return;
     if (!isShown) image.remove();
     showScores(article.querySelector(".whole"), answer.whole);
     if (answer.map) {
@@ -214,6 +216,8 @@ function addDownloads(place, file, { map }, image, heat) {
   place.hidden = !map;
 }
 
+// The same photographs may be chosen again, for tiles of another size.
+find("file").addEventListener("click", (event) => { event.target.value = ""; });
 find("file").addEventListener("change", (event) => event.target.files.length && begin([...event.target.files]));
 find("token-form").addEventListener("submit", (event) => {
   event.preventDefault();

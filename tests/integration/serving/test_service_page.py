@@ -107,6 +107,26 @@ def test_without_a_positive_class_nothing_is_said_to_be_found(service: Service, 
     assert page.evaluate("document.querySelector('.view').offsetHeight") == 0, "there is nothing to show"
 
 
+def test_other_photographs_may_be_chosen_while_one_is_being_shown(service: Service, page: Page, tmp_path: Path) -> None:
+    (tmp_path / "wall.png").write_bytes(DARK)
+    page.open(f"{service.url}/")
+    answer = httpx.post(f"{service.url}/heatmap", content=DARK, timeout=60).json()
+    # The picture is still being decoded when the next ones are chosen.
+    page.evaluate(f"show(new File(['no picture'], 'old.png'), {json.dumps(answer)}, 2); begin([])")
+    page.choose_files("#file", tmp_path / "wall.png")
+    page.wait_for("document.querySelector('.photo .marked')?.href")
+    assert page.evaluate("document.getElementById('rows').innerText").startswith("wall.png")
+    assert page.evaluate("document.getElementById('rows').children.length") == 1
+    # A browser tells of no change when the same photograph is chosen again.
+    page.evaluate("document.getElementById('file').dispatchEvent(new Event('click'))")
+    assert page.evaluate("document.getElementById('file').files.length") == 0
+    before = page.evaluate("document.querySelector('.zoom').value")
+    for pressed, ctrl in (("+", True), ("+", False)):
+        press = f"new KeyboardEvent('keydown', {{ key: '{pressed}', ctrlKey: {json.dumps(ctrl)} }})"
+        page.evaluate(f"document.querySelector('.view').dispatchEvent({press})")
+        assert (page.evaluate("document.querySelector('.zoom').value") == before) == ctrl, "Ctrl is the browser's own"
+
+
 def test_the_page_says_what_went_wrong(service: Service, page: Page, tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("no photograph")
     page.open(f"{service.url}/")
