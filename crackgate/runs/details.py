@@ -5,6 +5,7 @@ from pathlib import Path
 from pydantic import BaseModel
 
 from crackgate.contracts.pushed_model import PUSHED, PUSHED_DESTINATION, PUSHED_VERSION
+from crackgate.releases import find_version
 from crackgate.runs.history import History, Run, RunEntry
 from crackgate.runs.lineage import BASELINE_INPUT, Artifact, Execution
 from crackgate.runs.summary import SUMMARY_FILE
@@ -117,8 +118,11 @@ def _link(execution: Execution) -> Link:
 
 
 def _made(name: str, artifact: Artifact) -> Made:
-    # The Pusher's artifact is an empty folder; the model is in the serving folder.
-    uri = artifact.properties.get(PUSHED_DESTINATION) or artifact.uri
+    uri = artifact.uri
+    # The Pusher's artifact is an empty folder; the model is in the serving folder, staged perhaps, or withdrawn since.
+    if destination := artifact.properties.get(PUSHED_DESTINATION):
+        version = find_version(Path(destination).parent, int(artifact.properties[PUSHED_VERSION]))
+        uri = str(version.folder) if version else destination
     return Made(name=name, id=artifact.id, uri=uri, note=_note(artifact), gone=not Path(uri).exists())
 
 

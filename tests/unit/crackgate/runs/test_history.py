@@ -113,13 +113,15 @@ def test_a_staged_version_is_said_to_wait_until_it_is_approved(template: Recorde
     recorded = template.copied_to(tmp_path / "workspace")
     run_id, serving = "20261122-170000", recorded.workspace.serving
     recorded.begin(run_id)
-    folder = publish(
-        serving / str(VERSION), serving, Release(lineage=Lineage(pipeline="", run_id=run_id)), None, None, True
-    )
-    note = {"pushed": 1, "pushed_staged": 1, "pushed_version": folder.name, "pushed_destination": "/gone"}
+    release = Release(lineage=Lineage(pipeline="", run_id=run_id))
+    folder = publish(serving / str(VERSION), serving, release, staged_against=VERSION)
+    destination = str(serving / folder.name)
+    note = {"pushed": 1, "pushed_staged": 1, "pushed_version": folder.name, "pushed_destination": destination}
     recorded.execute(run_id, "Pusher", outputs={"pushed_model": note})
     (staged,) = (entry for name, entry in entries(recorded).items() if name == run_id)
     assert (staged.verdict, staged.version, staged.staged) == ("staged", int(folder.name), True), "without a summary"
+    (made,) = details(recorded, run_id).links[0].made
+    assert (made.uri, made.gone) == (str(folder), False), "where it waits"
     recorded.summarize(run_id, Verdict.STAGED, minute=9)
     text = io.StringIO()
     print_runs(Console(file=text, width=200), [entries(recorded)[run_id]])
