@@ -3,6 +3,7 @@
 The summary alone knows times, metrics, reasons, and runs that failed or never reached ML Metadata.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
@@ -160,7 +161,7 @@ class History:
     workspace: Workspace
     record: Record
     runs: list[Run]
-    versions: dict[int, State] = field(default_factory=dict)
+    versions: Mapping[int, State] = field(default_factory=dict)
 
     def find(self, text: str) -> Run:
         """Finds a run by its id, its beginning or its name, "latest", or a released version ("version 3" or "3").

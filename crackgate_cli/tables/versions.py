@@ -25,7 +25,7 @@ class VersionEntry(BaseModel):
 
     `released` is UTC, ISO 8601. `bytes` is the size of its files. `signed` says whether the manifest names a key.
     `problem` says why it is incomplete, or is "". `events` are its withdrawals, reinstatements and approvals, in order.
-    `staged_against` is the version in production when it was staged, 0 without one; None if it was not staged.
+    `staged_against` is the version that it was compared with before it was staged, 0 without one; else None.
     """
 
     version: int
