@@ -2,9 +2,10 @@
 
 import os
 
-import tensorflow_data_validation as tfdv
+from google.protobuf import text_format
 from tensorflow_metadata.proto.v0 import schema_pb2
 from tfx.dsl.components.base import base_executor
+from tfx.dsl.io import fileio
 from tfx.types import artifact_utils
 
 from components.shared.parameters import OPTIONS, Artifacts, Properties
@@ -23,7 +24,9 @@ class CuratedSchemaExecutor(base_executor.BaseExecutor):
         self._log_startup(input_dict, output_dict, exec_properties)
         schema = build_schema(exec_properties["classes"], SchemaOptions.model_validate_json(exec_properties[OPTIONS]))
         folder = artifact_utils.get_single_uri(output_dict["schema"])
-        tfdv.write_schema_text(schema, os.path.join(folder, SCHEMA_FILE))
+        # As TFDV writes it, which would import TensorFlow.
+        with fileio.open(os.path.join(folder, SCHEMA_FILE), "wb") as file:
+            file.write(text_format.MessageToString(schema).encode("utf-8"))
 
 
 def build_schema(classes: list[str], options: SchemaOptions) -> schema_pb2.Schema:

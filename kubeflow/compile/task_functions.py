@@ -18,6 +18,9 @@ def node(
 
     # kfp's executor would print the hundreds of log lines of TFX's imports.
     logging.getLogger().setLevel(logging.WARNING)
+    from kubeflow.task.imports import import_launcher
+
+    import_launcher(node)
     from kubeflow.task.node import run_and_describe
     from kubeflow.task.parameters import RunParameters
 

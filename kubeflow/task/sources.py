@@ -3,7 +3,7 @@
 from crackgate.source_digest import code_digest
 
 # These modules import or name all code that runs in a task.
-_MODULES = ("kubeflow.task.node", "kubeflow.task.verdict", "pipeline.definition")
+_MODULES = ("kubeflow.task.imports", "kubeflow.task.node", "kubeflow.task.verdict", "pipeline.definition")
 
 
 class SourcesError(Exception):
