@@ -1,4 +1,4 @@
-"""The compiled pipeline on kfp's local runner: to a pushed model, again from the cache, and to a gate that refuses."""
+"""The compiled pipeline on kfp's local runner: to an approved model, again from the cache, to a gate that refuses."""
 
 import json
 from pathlib import Path
@@ -43,14 +43,17 @@ def versions(workspace: Path) -> list[str]:
     return sorted(file.parent.name for file in workspace.glob("serving/*/saved_model.pb"))
 
 
-def test_a_compiled_pipeline_releases_takes_over_and_refuses(photographs_for_kubeflow: Path, tmp_path: Path) -> None:
-    exit_code, first = compile_and_run(photographs_for_kubeflow, tmp_path)
-    assert (exit_code, first["verdict"]) == (0, "released"), first["reasons"]
+def test_a_compiled_pipeline_stages_takes_over_and_refuses(photographs_for_kubeflow: Path, tmp_path: Path) -> None:
+    exit_code, first = compile_and_run(photographs_for_kubeflow, tmp_path, "release.approval=true")
+    assert (exit_code, first["verdict"]) == (0, "staged"), first["reasons"]
+    assert versions(tmp_path) == []
+    approved = crackgate("approve", first["pushed_version"], "--workspace", tmp_path)
+    assert approved.returncode == 0, approved.stderr
     assert versions(tmp_path) == [str(first["pushed_version"])]
     assert set(states(first).values()) == {"complete"}
     assert first["images"]["ingested"] == 240 and first["evaluation"] is not None
     page = Path(first["outputs"]["report"]).read_text(encoding="utf-8")
-    assert f"Released as version {first['pushed_version']}" in page
+    assert f"Staged as version {first['pushed_version']}" in page
     # What the user interface shows.
     shown = {file.parent.name for file in tmp_path.glob("kfp/*/*/summary")}
     assert {"image-example-gen", "verdict", "report"} <= set(shown)
@@ -58,9 +61,9 @@ def test_a_compiled_pipeline_releases_takes_over_and_refuses(photographs_for_kub
     assert report_page.read_text(encoding="utf-8") == page
     # It is a run like any other to whoever looks at the workspace.
     listed = json.loads(crackgate("runs", "--workspace", tmp_path, "--json").stdout)
-    assert [(run["run_id"], run["verdict"]) for run in listed] == [(first["run_id"], "released")]
+    assert [(run["run_id"], run["verdict"]) for run in listed] == [(first["run_id"], "staged")]
 
-    exit_code, again = compile_and_run(photographs_for_kubeflow, tmp_path)
+    exit_code, again = compile_and_run(photographs_for_kubeflow, tmp_path, "release.approval=true")
     assert (exit_code, again["pushed_version"]) == (0, first["pushed_version"])
     assert {name for name, state in states(again).items() if state != "cached"} <= {
         "ReleasedStatisticsResolver",
