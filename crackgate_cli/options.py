@@ -10,6 +10,7 @@ from rich.markup import escape
 
 from crackgate.contracts.engine_choice import EngineChoice
 from crackgate.lasting_stream import LastingStream
+from crackgate.pages.shown_text import show
 from crackgate.runs.workspace import Workspace
 from crackgate.storage.location import Location, is_url, parse_location
 
@@ -46,13 +47,7 @@ VerboseOption = Annotated[bool, typer.Option("--verbose", help="Show the logs of
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
 
 
-def _printable(reason: str) -> str:
-    from crackgate.pages.templates import show
-
-    return show(reason)
-
-
-ReasonOption = Annotated[str, typer.Option(help="Why, for the record.", callback=_printable)]
+ReasonOption = Annotated[str, typer.Option(help="Why, for the record.", callback=show)]
 ServingOption = Annotated[
     Path | None,
     typer.Option(help="Serving directory, where it is not that of a workspace.", show_default="WORKSPACE/serving"),

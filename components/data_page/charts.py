@@ -5,7 +5,7 @@ from matplotlib.figure import Figure
 
 from components.data_page.statistics import FeatureStatistics, Measure
 from crackgate.pages.chart_style import Colour, draw_chart
-from crackgate.pages.templates import show
+from crackgate.pages.shown_text import show
 
 # Inches.
 _WIDTH, _ROW_HEIGHT, _AXIS_HEIGHT = 4.6, 0.62, 0.5

@@ -1,4 +1,4 @@
-"""Rendering pages and cards from their templates, and showing any name as text."""
+"""Rendering pages and cards from their templates."""
 
 import re
 from pathlib import Path
@@ -7,6 +7,7 @@ from typing import Any
 import jinja2
 
 from crackgate.pages.policy import page_policy
+from crackgate.pages.shown_text import show
 
 _SPECIAL_IN_MARKDOWN = re.compile(r"([\\`*_\[\]<>|#])")
 
@@ -33,11 +34,6 @@ def render_markdown(template: Path, **content: Any) -> str:
         finalize=lambda value: escape_markdown(value) if isinstance(value, str) else value,
     )
     return environment.get_template(template.name).render(content)
-
-
-def show(text: str) -> str:
-    """The text with everything written out that a browser would hide or obey: newlines, direction marks, controls."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 def escape_markdown(text: str) -> str:

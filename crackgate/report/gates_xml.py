@@ -6,7 +6,7 @@ from crackgate.contracts.evaluation import Evaluation, Outcome
 from crackgate.contracts.serving_findings import ServingFindings
 from crackgate.contracts.verdict import Verdict
 from crackgate.gate.wording import say_required, say_requirement, say_subject
-from crackgate.pages.templates import show
+from crackgate.pages.shown_text import show
 from crackgate.report.content import Check, CheckOutcome, Report
 
 

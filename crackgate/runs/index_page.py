@@ -15,7 +15,8 @@ from crackgate.contracts.evaluation import MetricValue, find_metric
 from crackgate.contracts.verdict import EXIT_CODES
 from crackgate.gate import wording
 from crackgate.pages.chart_style import Colour, draw_chart
-from crackgate.pages.templates import render_html, show
+from crackgate.pages.shown_text import show
+from crackgate.pages.templates import render_html
 from crackgate.report.files import PAGE_FILE
 from crackgate.runs.comparison import RunFacts, read_facts
 from crackgate.runs.history import History, Run, RunEntry

@@ -11,6 +11,7 @@ from pydantic import BaseModel, Field, ValidationError
 
 from crackgate.atomic_files import write_text
 from crackgate.file_lock import lock_file
+from crackgate.pages.shown_text import show
 
 NOTES_FILE = "notes.json"
 # Characters.
@@ -78,7 +79,7 @@ def add_notes(
         notes = read_notes(folder)
         notes.name = added.name or notes.name
         # Characters that are not printable are kept written out.
-        gone = {_printable(tag) for tag in without}
+        gone = {show(tag.strip()) for tag in without}
         if unknown := gone - set(notes.tags):
             raise NotesError(
                 f"--untag: received {', '.join(sorted(map(repr, unknown)))}; the run has the tags: "
@@ -92,17 +93,10 @@ def add_notes(
 
 
 def _checked(source: str, text: str, longest: int) -> str:
-    kept = _printable(text)
+    kept = show(text.strip())
     if not 0 < len(kept) <= longest:
         raise NotesError(f"{source}: received {len(kept)} characters; 1 to {longest:,} are allowed")
     return kept
-
-
-def _printable(text: str) -> str:
-    # Every command imports this module, and Jinja comes with the other.
-    from crackgate.pages.templates import show
-
-    return show(text.strip())
 
 
 @contextmanager

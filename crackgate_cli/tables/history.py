@@ -10,7 +10,7 @@ from crackgate.contracts.evaluation import Estimate, find_metric
 from crackgate.contracts.verdict import Verdict
 from crackgate.gate.wording import NOT_A_NUMBER, say_interval, say_metric
 from crackgate.local_time import say_time
-from crackgate.pages.templates import show
+from crackgate.pages.shown_text import show
 from crackgate.plural import counted
 from crackgate.runs.comparison import Pair, RunComparison
 from crackgate.runs.details import Link, RunDetails

@@ -12,7 +12,7 @@ from crackgate.contracts.evaluation import MetricValue, find_metric
 from crackgate.contracts.metric_names import ACCURACY
 from crackgate.gate.wording import say_metric
 from crackgate.local_time import say_time
-from crackgate.pages.templates import show
+from crackgate.pages.shown_text import show
 from crackgate.plural import counted
 from crackgate.releases import Finding, State, Version, list_versions, production_version
 from crackgate.releases.records import Event

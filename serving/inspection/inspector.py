@@ -10,7 +10,7 @@ from crackgate.atomic_files import write_text
 from crackgate.images.image_folder import readable_path
 from crackgate.images.rejection import RejectedImageError
 from crackgate.model.released_model import ReleasedModel
-from crackgate.pages.templates import show
+from crackgate.pages.shown_text import show
 from crackgate.storage.location import Location
 from serving.inspection.grid import Grid, lay_grid
 from serving.inspection.inspection import Inspection, InspectionSettings

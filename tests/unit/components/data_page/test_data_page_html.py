@@ -19,7 +19,7 @@ from crackgate.contracts.account import Account
 from crackgate.contracts.label_conflict import ConflictImage, LabelConflict
 from crackgate.contracts.scale_findings import ScaleFindings
 from crackgate.contracts.separation import Separation
-from crackgate.pages.templates import show
+from crackgate.pages.shown_text import show
 from crackgate.pages.thumbnails import make_thumbnail
 from tests.helpers.parsed_page import ParsedPage
 
