@@ -346,6 +346,10 @@ def test_the_page_of_a_set(inspected: Inspected, tmp_path: Path, width: int, dar
         page.call("Input.dispatchMouseEvent", type="mouseMoved", button="left", buttons=1, **moved)
         page.call("Input.dispatchMouseEvent", type="mouseReleased", button="left", **moved)
         assert page.evaluate("document.querySelector('.view').scrollLeft") == pytest.approx(scrolled + 40, abs=1)
+        page.evaluate("document.querySelectorAll('.layers img').forEach(image => image.removeAttribute('src'))")
+        rest = "layers.clientWidth / layers.style.getPropertyValue('--ratio') - layers.clientHeight"
+        rests = page.evaluate(f"[...document.querySelectorAll('.layers')].map(layers => {rest})")
+        assert rests == pytest.approx([0] * 4, abs=1), "pictures that are not loaded take their room"
         assert page.console == [] and all(url.startswith(("file:", "data:")) for url in page.asked)
 
 
