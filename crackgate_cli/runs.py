@@ -34,6 +34,9 @@ def runs(
     as_json: JsonOption = False,
 ) -> None:
     """List the runs of a workspace, show or note one of them."""
+    other = context.invoked_subcommand or ("--json" if as_json else None)
+    if html is not None and other:
+        fail(f"received --html and {other}: give one of the two", EXIT_USAGE)
     if context.invoked_subcommand is not None:
         context.obj = (workspace, as_json)
         return

@@ -91,6 +91,10 @@ def test_what_people_wrote_is_shown_as_text_and_found(workspace: Path, tmp_path:
 def test_a_page_that_cannot_be_written_is_said(workspace: Path, tmp_path: Path) -> None:
     for file in (tmp_path / "nowhere" / "index.html", tmp_path):
         assert "--html: cannot write" in call(workspace, "--html", file, code=2)
+    for other, *run in (("--json",), ("show", "latest")):
+        told = call(workspace, "--html", tmp_path / "index.html", other, *run, code=2)
+        assert f"received --html and {other}: give one of the two" in told
+    assert not (tmp_path / "index.html").exists()
 
 
 def test_a_browser_filters_the_runs_and_puts_two_side_by_side(workspace: Path, tmp_path: Path) -> None:
