@@ -4,7 +4,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 # A uv on the PATH serves; otherwise one is installed into .tools/.
 UV := $(or $(shell command -v uv 2>/dev/null),.tools/uv/bin/uv)
-WORKSPACE ?= workspace
+# Jenkins has a variable of that name in the environment, and `make clean` removes the folder.
+WORKSPACE := workspace
 SAMPLE_DATA := $(WORKSPACE)/sample-data
 IMAGE ?= crackgate:latest
 EXTRAS ?= kubeflow

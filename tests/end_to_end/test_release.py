@@ -188,7 +188,7 @@ def test_the_job_of_a_ci_system_ends_as_the_gate_does_and_keeps_its_results(
     def job(model: object) -> subprocess.CompletedProcess[str]:
         places = {"MODEL": str(model), "DATA": str(photographs), "RESULTS": str(tmp_path / "results")}
         path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
-        environment = {**os.environ, **places, "WORKSPACE": str(tmp_path / "gate"), "PATH": path}
+        environment = {**os.environ, **places, "TMPDIR": str(tmp_path), "PATH": path}
         script = [str(PROJECT / "tools/ci/gate.sh")]
         return subprocess.run(script, env=environment, cwd=PROJECT, capture_output=True, text=True, check=False)
 
@@ -196,6 +196,7 @@ def test_the_job_of_a_ci_system_ends_as_the_gate_does_and_keeps_its_results(
     assert wrong.returncode == 2 and not (tmp_path / "results").exists(), wrong.stdout + wrong.stderr
     refused = job(first_run.summary["pushed_to"])
     assert refused.returncode == 3, refused.stdout + refused.stderr
+    assert [file.name for file in tmp_path.iterdir()] == ["results"], "the job's workspace is gone"
     results = {file.name for file in (tmp_path / "results").iterdir()}
     assert results == {"report.html", "report.json", "summary.json", "gates.xml"}
     failures = ElementTree.parse(tmp_path / "results/gates.xml").getroot().iter("failure")

@@ -1,6 +1,6 @@
 #!/bin/sh
 # gate.sh: judges a model by labelled photographs, in a job of a CI system. It reads the environment:
-#   MODEL    folder of a SavedModel, or "production" or "staged" of the workspace
+#   MODEL    folder of a SavedModel
 #   DATA     folder of photographs that no model was trained on, one sub-folder per class
 #   CONFIG   configuration, TOML; empty for the defaults
 #   RESULTS  folder that receives report.html, report.json, summary.json and gates.xml; "gate" if empty
@@ -8,18 +8,23 @@
 set -eu
 : "${MODEL:?is not set: give the folder of a SavedModel}" "${DATA:?is not set: give a folder of photographs}"
 RESULTS=${RESULTS:-gate}
-workspace=${WORKSPACE:-$(mktemp -d)}
+files="report.html report.json summary.json gates.xml"
+# Those of an earlier job say nothing about this one.
+for file in $files; do
+    rm -f "$RESULTS/$file"
+done
+workspace=$(mktemp -d)
 
 code=0
 crackgate gate --model "$MODEL" --data "$DATA" --workspace "$workspace" ${CONFIG:+--config "$CONFIG"} || code=$?
 
-# The newest run: none, where the input was wrong.
-run=$(ls -d "$workspace"/runs/*/ 2>/dev/null | tail -n 1)
-if [ -n "$run" ]; then
-    mkdir -p "$RESULTS"
-    for file in report.html report.json summary.json gates.xml; do
-        [ ! -e "$run$file" ] || cp "$run$file" "$RESULTS/"
+for file in $files; do
+    # There is no run, and none of them, where the input was wrong.
+    for made in "$workspace"/runs/*/"$file"; do
+        [ ! -e "$made" ] || { mkdir -p "$RESULTS" && cp "$made" "$RESULTS/" && echo "written $RESULTS/$file"; }
     done
-    echo "results in $RESULTS/"
-fi
+done
+case $code in
+    0 | 2 | 3 | 4) rm -rf "$workspace" ;; # its log tells about anything else
+esac
 exit "$code"
