@@ -6,7 +6,7 @@ from typing import Any
 
 import yaml
 
-from crackgate.config.kubeflow import SIGNING_FOLDER
+from crackgate.config.kubeflow import DATA_SECRET_FOLDER, SIGNING_FOLDER
 from kubeflow.task.metadata_store import REQUIRED, SECRET_FOLDER
 
 
@@ -37,12 +37,14 @@ def read_needs(file: Path) -> Needs:
         secret["mountPath"]: secret["secretName"] for each in executors for secret in each.get("secretAsVolume", ())
     }
     store = mounted.get(str(SECRET_FOLDER), "")
-    # The configuration alone names the key's file, so any key will do.
-    signing: dict[str, tuple[str, ...]] = {name: () for folder, name in mounted.items() if folder == SIGNING_FOLDER}
+    # The configuration alone names the key's file, and the store its credentials, so any key will do.
+    others: dict[str, tuple[str, ...]] = {
+        mounted[folder]: () for folder in (SIGNING_FOLDER, DATA_SECRET_FOLDER) if folder in mounted
+    }
     return Needs(
         images=tuple(sorted({executor["container"]["image"] for executor in containers})),
         claims=tuple(sorted({mount["constant"] for each in executors for mount in each.get("pvcMount", ())})),
-        secrets={**({store: REQUIRED} if store else {}), **signing},
+        secrets={**({store: REQUIRED} if store else {}), **others},
         pull_secrets=tuple(
             sorted({secret["secretName"] for each in executors for secret in each.get("imagePullSecret", ())})
         ),

@@ -114,13 +114,17 @@ def _connect() -> k8s.ApiClient:
     try:
         found: k8s.ApiClient = k8s_config.new_client_from_config(config_file=named)
         return found
-    except (k8s_config.ConfigException, OSError) as no_file:
+    except Exception as fault:  # what its reader, YAML and a file of another form raise
         inside = k8s.Configuration()
         try:
             k8s_config.load_incluster_config(client_configuration=inside)
         except k8s_config.ConfigException:
-            raise _NoClusterError(f"no kubeconfig ({no_file}), and this is no pod") from None
+            raise _NoClusterError(f"no usable kubeconfig ({_one_line(fault)}), and this is no pod") from None
         return k8s.ApiClient(inside)
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(f"{type(error).__name__}: {error}".split())
 
 
 def _ask(
@@ -150,7 +154,7 @@ def _lack(keys: tuple[str, ...], secret: Any) -> str:
     lacking = [key for key in keys if not (secret.data or {}).get(key)]
     if lacking:
         return f"lacks {', '.join(lacking)}: add them as keys"
-    return "" if secret.data else "has no key: add the file that release.signing_key names"
+    return "" if secret.data else "has no key: add what docs/kubeflow.md shows for it"
 
 
 def _fault_of_pull_secret(secret: Any) -> str:

@@ -28,6 +28,7 @@ def needy_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
         kubernetes.mount_pvc(task, "crackgate-workspace", "/workspace")
         kubernetes.use_secret_as_volume(task, "crackgate-mlmd", "/etc/crackgate/mlmd", optional=True)
         kubernetes.use_secret_as_volume(task, "crackgate-signing", "/etc/crackgate/signing", optional=True)
+        kubernetes.use_secret_as_volume(task, "crackgate-bucket", "/etc/crackgate/data", optional=True)
         kubernetes.set_image_pull_secrets(task, ["registry"])
 
     file = tmp_path_factory.mktemp("needy") / "pipeline.yaml"
@@ -50,6 +51,7 @@ def cluster(namespace: str = "kubeflow", account: str = "pipeline-runner", **cha
         "persistentvolumeclaims/crackgate-workspace": {"status": {"phase": "Bound"}, "spec": {}},
         "secrets/crackgate-mlmd": secret(*STORE, MLMD_HOST="crackgate-mlmd"),
         "secrets/crackgate-signing": secret("release.key"),
+        "secrets/crackgate-bucket": secret("AWS_ACCESS_KEY_ID"),
         "secrets/registry": secret(".dockerconfigjson", kind="kubernetes.io/dockerconfigjson"),
         "endpoints/crackgate-mlmd": {"subsets": [{"addresses": [{"ip": "10.0.0.7"}]}]},
         f"serviceaccounts/{account}": {"metadata": {"name": account}},
@@ -72,7 +74,8 @@ def test_a_cluster_that_has_everything(needy_file: Path, tmp_path: Path) -> None
     lines = [line for line in result.output.splitlines() if not line.startswith("ok ")]
     # Nobody but a node can tell.
     assert [line.split()[:3] for line in lines] == [["unchecked", "the", "image"]]
-    for name in ("2.16.0", "crackgate-workspace", "crackgate-mlmd", "crackgate-signing", "registry", "pipeline-runner"):
+    secrets = ("crackgate-mlmd", "crackgate-signing", "crackgate-bucket", "registry")
+    for name in ("2.16.0", "crackgate-workspace", *secrets, "pipeline-runner"):
         assert any(name in line for line in result.output.splitlines() if line.startswith("ok ")), name
 
 
@@ -80,7 +83,8 @@ def test_a_cluster_that_has_everything(needy_file: Path, tmp_path: Path) -> None
     ("changes", "said"),
     [
         ({"secrets_crackgate_signing": 404}, "the Secret 'crackgate-signing' in 'kubeflow' is not there"),
-        ({"secrets_crackgate_signing": secret()}, "has no key: add the file that release.signing_key names"),
+        ({"secrets_crackgate_signing": secret()}, "has no key: add what docs/kubeflow.md shows"),
+        ({"secrets_crackgate_bucket": 404}, "the Secret 'crackgate-bucket' in 'kubeflow' is not there"),
         (
             {"secrets_crackgate_mlmd": secret("MLMD_HOST", "MLMD_USER", MLMD_HOST="db.of.another")},
             "lacks MLMD_DATABASE, MLMD_PASSWORD: add",
@@ -94,7 +98,7 @@ def test_a_cluster_that_has_everything(needy_file: Path, tmp_path: Path) -> None
         ),
         ({"serviceaccounts_pipeline_runner": 404}, "the service account 'pipeline-runner' in 'kubeflow' is not there"),
     ],
-    ids=["secret", "empty", "keys", "claim", "lost", "type", "store", "account"],
+    ids=["secret", "empty", "bucket", "keys", "claim", "lost", "type", "store", "account"],
 )
 def test_what_is_missing_is_said_with_what_to_do(
     needy_file: Path, tmp_path: Path, changes: dict[str, Any], said: str
@@ -113,12 +117,20 @@ def test_what_cannot_be_asked_is_unchecked_and_nobody_is_accused(needy_file: Pat
     assert len(unchecked) == 3
     assert "this user may not look at it" in unchecked[0] and "'db.example.com'" in unchecked[1]
 
-    # No kubeconfig, and no pod.
+
+@pytest.mark.parametrize("content", [None, "a: [", "clusters: 3", ""], ids=["none", "no-yaml", "no-list", "empty"])
+def test_without_a_usable_kubeconfig_kubernetes_is_unchecked(
+    needy_file: Path, tmp_path: Path, content: str | None
+) -> None:
+    kubeconfig = tmp_path / "kubeconfig"
+    if content is not None:
+        kubeconfig.write_text(content)
     with kfp_api.serving([]) as kubeflow:
         arguments = ["kubeflow", "check", str(needy_file), "--host", kubeflow.url]
-        result = CliRunner().invoke(app, arguments, env={"KUBECONFIG": str(tmp_path / "none")})
+        result = CliRunner().invoke(app, arguments, env={"KUBECONFIG": str(kubeconfig)})
     assert result.exit_code == 0, result.output
     assert "Kubernetes cannot be asked for crackgate-workspace, crackgate-mlmd, crackgate-signing" in result.output
+    assert "no usable kubeconfig" in result.output
 
 
 def test_a_profile_has_its_own_namespace_and_service_account(needy_file: Path, tmp_path: Path) -> None:
