@@ -5,11 +5,12 @@ import importlib.util
 import os
 import platform
 import shutil
+import stat
 import subprocess
 import sys
 import sysconfig
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import psutil
@@ -43,7 +44,7 @@ def list_equipment(workspace: Path) -> list[Equipment]:
         _packages(),
         _memory(),
         _disk("disk", workspace, _LEAST_DISK, "the workspace: artifacts, models, reports", "another --workspace"),
-        _disk("temporary files", Path(tempfile.gettempdir()), _LEAST_TEMPORARY, "every run", "a TMPDIR with room"),
+        _temporary_files(),
         _compiler(),
         _gpu(),
         _program(
@@ -52,7 +53,7 @@ def list_equipment(workspace: Path) -> list[Equipment]:
             "ServingCheck: the model answers in TensorFlow Serving, too",
             "install tensorflow-model-server, or leave that check out",
         ),
-        _program("Java", ("java", "-version"), "a Flink cluster on this machine (make flink-up)", "install Java 17"),
+        _program("Java", (_java(), "-version"), "a Flink cluster on this machine (make flink-up)", "install Java 17"),
         _extra("kubeflow", "kfp", "crackgate kubeflow"),
         _extra("heic", "pi_heif", "photographs in HEIC, as iPhones write them"),
     ]
@@ -102,9 +103,9 @@ def _memory() -> Equipment:
 
 
 def _disk(name: str, folder: Path, least: int, needed_for: str, other: str) -> Equipment:
-    there = next(each for each in (folder.absolute(), *folder.absolute().parents) if each.is_dir())
+    there = next(each for each in (folder.absolute(), *folder.absolute().parents) if os.path.isdir(each))
     free = shutil.disk_usage(there).free
-    writable = os.access(there, os.W_OK | os.X_OK) and (folder.is_dir() or not folder.exists())
+    writable = os.access(there, os.W_OK | os.X_OK) and _is_or_may_be_folder(folder)
     unwritable = "" if writable else f", but {str(folder)!r} cannot be written to"
     return Equipment(
         name=name,
@@ -114,6 +115,31 @@ def _disk(name: str, folder: Path, least: int, needed_for: str, other: str) -> E
         needed_for=f"{needed_for} ({_say_bytes(least)} at least)",
         advice=f"make room, or choose {other}",
     )
+
+
+def _is_or_may_be_folder(place: Path) -> bool:
+    try:
+        return stat.S_ISDIR(place.stat().st_mode)
+    except FileNotFoundError:
+        return True
+    except OSError:  # below a file, too long a name, a parent that this user may not enter
+        return False
+
+
+def _temporary_files() -> Equipment:
+    def look(folder: Path) -> Equipment:
+        return _disk("temporary files", folder, _LEAST_TEMPORARY, "every run", "a TMPDIR with room")
+
+    try:
+        return look(Path(tempfile.gettempdir()))
+    except FileNotFoundError as error:  # it tries each by writing a file
+        return replace(look(Path("/")), is_there=False, found=str(error.strerror))
+
+
+def _java() -> str:
+    """As `make flink-up` finds it."""
+    home = os.environ.get("JAVA_HOME")
+    return str(Path(home, "bin", "java")) if home else "java"
 
 
 def _compiler() -> Equipment:
@@ -149,7 +175,7 @@ def _program(name: str, command: tuple[str, ...], needed_for: str, advice: str) 
         name=name,
         is_required=False,
         is_there=bool(said),
-        found=said or f"no {command[0]} on the PATH that runs",
+        found=said or f"no {command[0]} that runs",
         needed_for=needed_for,
         advice=advice,
     )

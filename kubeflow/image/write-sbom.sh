@@ -2,10 +2,10 @@
 # write-sbom.sh PYTHON FOLDER: what an environment holds, as CycloneDX, and the texts of all licences in one file.
 # UV names the program uv, if it is not on the PATH.
 set -eu
-cd "$(dirname "$0")/../.."
 python=$(realpath --no-symlinks "$1")
 mkdir -p "$2"
 folder=$(realpath "$2")
+cd "$(dirname "$0")/../.."
 
 tool() {
     # Its own environment, from the lock: the tools are no part of what they list.
