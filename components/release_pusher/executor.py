@@ -152,16 +152,19 @@ def _passed(input_dict: Artifacts) -> bool:
 def _compared_with(input_dict: Artifacts, model: Path, serving_dir: Path, digest: str, identity: str | None) -> int:
     """The version that the Evaluator compared with: another one may be in production since; 0 without one.
 
-    The version in production where that cannot be compared: it is this model, or has other classes.
+    The version in production where that is this model or has other classes, so that it cannot be compared, and where
+    the baseline was a model of others.
     """
-    folder, card = production_version(serving_dir), find_card(model)
-    if folder is not None:
-        is_same = is_model(folder, read_manifest(folder), digest, identity)
-        if is_same or (card and find_other_classes(serving_dir, card.classes)):
-            return int(folder.name)
     blessing = artifact_utils.get_single_instance(input_dict["model_blessing"])
     baseline = blessing.get_string_custom_property(constants.ARTIFACT_PROPERTY_BASELINE_MODEL_URI_KEY)
-    return copied_version(baseline) if baseline else 0
+    compared = copied_version(baseline) if baseline else 0
+    folder, card = production_version(serving_dir), find_card(model)
+    if folder is None:
+        return compared or 0
+    is_same = is_model(folder, read_manifest(folder), digest, identity)
+    if compared is None or is_same or (card and find_other_classes(serving_dir, card.classes)):
+        return int(folder.name)
+    return compared
 
 
 def _find_in_place(

@@ -1,6 +1,7 @@
 """The released model that a candidate is compared with."""
 
-from pathlib import Path
+import re
+from pathlib import Path, PurePosixPath
 
 import ml_metadata as mlmd
 from tfx import types
@@ -17,10 +18,14 @@ from crackgate.releases import is_model
 from crackgate.releases.identity import find_identity
 from crackgate.releases.manifest import measure_model
 
+_DIGITS = 16
+_COPY = re.compile(rf"(\d+)-[0-9a-f]{{{_DIGITS}}}")
 
-def copied_version(uri: str) -> int:
-    """The number of the version of which the strategy's artifact is a copy."""
-    return int(uri.rstrip("/").rpartition("/")[2].partition("-")[0])
+
+def copied_version(uri: str) -> int | None:
+    """The number of the version of which the strategy's artifact is a copy; None for an artifact of others."""
+    match = _COPY.fullmatch(PurePosixPath(uri).name)
+    return int(match[1]) if match else None
 
 
 class ModelInProductionStrategy(resolver.ResolverStrategy):
@@ -55,7 +60,7 @@ class ModelInProductionStrategy(resolver.ResolverStrategy):
 
     def _artifact(self, store: mlmd.MetadataStore, folder: Path, digest: str) -> types.Artifact:
         artifact = standard_artifacts.Model()
-        artifact.uri = str(copy_as_artifact(folder, self._copies / f"{folder.name}-{digest[:16]}"))
+        artifact.uri = str(copy_as_artifact(folder, self._copies / f"{folder.name}-{digest[:_DIGITS]}"))
         artifact.set_string_custom_property(PUSHED_DESTINATION, str(folder))
         artifact.set_string_custom_property(PUSHED_VERSION, folder.name)
         return note_artifact(store, artifact)

@@ -129,15 +129,15 @@ class Releases:
             (self.statistics / f"Split-{split}").mkdir(parents=True)
             (self.statistics / f"Split-{split}" / "FeatureStats.pb").write_bytes(split.encode())
 
-    def run(self, name: str, blessed: int = 1, servable: int = 1, against: int = 0, **options: Any) -> Any:
+    def run(self, name: str, blessed: int = 1, servable: int = 1, against: int | str = 0, **options: Any) -> Any:
         """Judges and releases a model that was compared with a version, and returns what the Pusher noted."""
 
         def known(key: str, uri: Path, kind: type, **properties: Any) -> tfx.dsl.Importer:
             return tfx.dsl.Importer(source_uri=str(uri), artifact_type=kind, custom_properties=properties).with_id(key)
 
         model = known("Trainer", self.models[name], standard_artifacts.Model)
-        compared = {"baseline_model": str(self.root / "copies" / f"{against}-0a1b")} if against else {}
-        judged = {"blessed": blessed, **compared}
+        baseline = str(self.root / "copies" / f"{against}-{16 * 'a'}") if isinstance(against, int) else against
+        judged = {"blessed": blessed, **({"baseline_model": baseline} if against else {})}
         blessing = known("Evaluator", self.root / "blessing", standard_artifacts.ModelBlessing, **judged)
         check = known("ServingCheck", self.root / "blessing", standard_artifacts.InfraBlessing, blessed=servable)
         evaluation = known("Evaluation", self.evaluation, standard_artifacts.ModelEvaluation)
@@ -340,11 +340,14 @@ def test_a_staged_version_is_not_taken_for_compared_with_one_that_was_approved_m
     third = version_of(releases.run("c", approval=True, against=first))
     with pytest.raises(NotComparedError, match=f"compared with version {first}, and version {second} is in production"):
         approve(releases.serving, third, "ann@office", "good, too")
+    # In a pipeline of others, the baseline is what they choose.
+    fourth = version_of(releases.run("c", approval=True, against="/others/Trainer/model/12"))
+    assert releases.states[fourth] == State.STAGED and approve(releases.serving, fourth, "ann@office", "good").approved
     # The Evaluator has nothing to compare with versions of other classes.
     other = Path(shutil.copytree(releases.serving / str(second), releases.root / "other"))
     (other / CARD_FILE).write_text(json.dumps({"classes": ["Positive", "Negative"]}))
     publish(other, releases.serving, Release(lineage=Lineage(pipeline="toy", run_id="toy")))
-    last = version_of(releases.run("c", approval=True, against=second, allow_other_classes=True))
+    last = version_of(releases.run("b", approval=True, against=second, allow_other_classes=True))
     assert approve(releases.serving, last, "ann@office", "new classes").approved
 
 
