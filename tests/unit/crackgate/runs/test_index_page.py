@@ -88,6 +88,15 @@ def test_what_people_wrote_is_shown_as_text_and_found(workspace: Path, tmp_path:
     assert not none.of("option")
 
 
+def test_a_run_that_goes_on_has_no_colour_of_a_verdict(tmp_path: Path) -> None:
+    recorded = RecordedRuns(tmp_path)
+    recorded.begin(RUNS[0])
+    with recorded.workspace.locked():
+        running = write(tmp_path, tmp_path / "index.html").of("td")[0]
+    cut_off = write(tmp_path, tmp_path / "index.html").of("td")[0]
+    assert str(running["class"]).split() == ["text"] and "refused" in str(cut_off["class"])
+
+
 def test_a_page_that_cannot_be_written_is_said(workspace: Path, tmp_path: Path) -> None:
     for file in (tmp_path / "nowhere" / "index.html", tmp_path):
         assert "--html: cannot write" in call(workspace, "--html", file, code=2)
