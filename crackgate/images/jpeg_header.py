@@ -12,7 +12,8 @@ _APPLICATIONS = range(0xE0, 0xF0)
 _FRAMES = (0xC0, 0xC1, 0xC2)
 # Huffman codes and restart intervals, besides.
 _OTHERS = (0xC4, 0xDD, _TABLES, _COMMENT)
-_COMPONENTS = (1, 3)
+# Components by the length of a frame's segment: grey, and three colours.
+_FRAME_BYTES = {11: 1, 17: 3}
 # Of 8 bits: its number and 64 steps.
 _TABLE_BYTES = 65
 _JFIF_BYTES = 16
@@ -47,9 +48,10 @@ def read_header(data: bytes) -> JpegHeader | None:
         if marker in _FRAMES:
             if (
                 frame
+                # The length first: a shorter segment may end with the file.
+                or length not in _FRAME_BYTES
                 or data[content] != 8
-                or data[content + 5] not in _COMPONENTS
-                or length != 8 + 3 * data[content + 5]
+                or _FRAME_BYTES[length] != data[content + 5]
             ):
                 return None
             frame = (data[content + 3] << 8 | data[content + 4], data[content + 1] << 8 | data[content + 2])

@@ -99,6 +99,13 @@ def test_a_header_that_is_cut_is_none(data: bytes) -> None:
     assert not any(read_header(data[:end]) for end in range(scan))
 
 
+@pytest.mark.parametrize("length", range(2, 8))
+def test_a_frame_that_ends_with_the_file_is_none(length: int) -> None:
+    data = b"\xff\xd8\xff\xc0" + length.to_bytes(2, "big") + b"\x08\x00\x01\x00\x01"[: length - 2]
+    assert read_header(data) is None
+    assert isinstance(_outcome(data), tuple)
+
+
 @pytest.mark.parametrize("data", _UNUSUAL.values(), ids=_UNUSUAL)
 def test_unusual_files_are_left_to_pillow(data: bytes) -> None:
     outcome = _outcome(data)
