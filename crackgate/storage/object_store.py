@@ -156,6 +156,9 @@ def _open(scheme: str, process: int) -> Any:
         raise StorageError(f"cannot use {scheme}://: {_say(error)}: {_advice(error)}") from None
     if scheme == "s3":
         system.retries = 1
+    if scheme == "az":
+        # Its own takes names for URLs: "a?b#c" would become "a#c?b", and a line break would go.
+        system._strip_protocol = str
     return system
 
 

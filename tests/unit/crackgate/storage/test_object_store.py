@@ -1,7 +1,10 @@
 """Objects of a real S3 server and of a stand-in for Google Cloud Storage, over the network of this machine."""
 
+import base64
+import http.server
 import socket
 import sys
+import threading
 import urllib.parse
 import urllib.request
 from collections.abc import Callable, Iterator
@@ -161,6 +164,44 @@ def test_a_missing_client_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setitem(sys.modules, "adlfs", None)
     with pytest.raises(StorageError, match=r"az:// needs the extra 'azure': pip install 'crackgate\[azure\]'"):
         _paths("az://container/prefix")
+
+
+class _EchoOfNames(http.server.BaseHTTPRequestHandler):
+    """As Azure's server answers; the content of every blob is its own name."""
+
+    def do_GET(self) -> None:
+        name = urllib.parse.unquote(self.path.split("?")[0]).removeprefix("/account/container/").encode()
+        self.send_response(206)
+        self.send_header("Content-Length", str(len(name)))
+        self.send_header("Content-Range", f"bytes 0-{len(name) - 1}/{len(name)}")
+        self.send_header("ETag", '"1"')
+        self.end_headers()
+        self.wfile.write(name)
+
+
+def test_azures_client_reads_the_blob_of_that_name_and_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), _EchoOfNames) as azure:
+        threading.Thread(target=azure.serve_forever, daemon=True).start()
+        key = base64.b64encode(b"key").decode()
+        address = f"http://127.0.0.1:{azure.server_port}/account"
+        monkeypatch.setenv(
+            "AZURE_STORAGE_CONNECTION_STRING", f"AccountName=account;AccountKey={key};BlobEndpoint={address}"
+        )
+        try:
+            for name in (
+                "a b.jpg",
+                "a?b#c.jpg",
+                "a#b?c.jpg",
+                "a\nb.jpg",
+                "end#",
+                "end?",
+                "c%20d.jpg",
+                "in//two.jpg",
+                "ü",
+            ):
+                assert read_source(f"az://container/odd/{name}", 100) == f"odd/{name}".encode()
+        finally:
+            azure.shutdown()
 
 
 @pytest.fixture
