@@ -1,10 +1,12 @@
 """The step of the Beam pipeline that reads files, in threads of the worker."""
 
 import os
+import threading
 import uuid
 from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import takewhile
 from typing import Any
 
 import apache_beam as beam
@@ -49,9 +51,12 @@ class ReadImages(beam.DoFn):
         # The worker's cores: the machine that built the pipeline may have others.
         self._count = usable_cores() * self._threads_of_core
         self._threads = ThreadPoolExecutor(self._count, thread_name_prefix="reader of images")
+        self._over = threading.Event()
 
     def teardown(self) -> None:
-        """Ends the threads with their batches, and gives the process its products back."""
+        """Ends the threads, and gives the process its products back."""
+        # Of an interrupted run, whose process would wait for whole batches.
+        self._over.set()
         self._threads.shutdown(cancel_futures=True)
         self._limits.restore_original_limits()
 
@@ -67,7 +72,7 @@ class ReadImages(beam.DoFn):
             yield from _outputs(self._read.popleft().result())
         # Every attempt has its own name: an abandoned one may still be writing.
         file = os.path.join(self._staging, f"{uuid.uuid4().hex}.staged")
-        self._read.append(self._threads.submit(_read, self._reader, number, images, file))
+        self._read.append(self._threads.submit(_read, self._reader, number, images, file, self._over))
 
     def finish_bundle(self) -> Iterator[Any]:
         """Waits for the last batches."""
@@ -76,9 +81,10 @@ class ReadImages(beam.DoFn):
                 yield _at_the_end(output)
 
 
-def _read(reader: Reader, number: int, images: list[ListedImage], file: str) -> Staged:
+def _read(reader: Reader, number: int, images: list[ListedImage], file: str, over: threading.Event) -> Staged:
+    wanted = takewhile(lambda _: not over.is_set(), images)
     with beam.io.filesystems.FileSystems.create(file, compression_type=CompressionTypes.UNCOMPRESSED) as content:
-        return reader.stage(number, images, file, content)
+        return reader.stage(number, wanted, file, content)
 
 
 def _outputs(staged: Staged) -> Iterator[Any]:

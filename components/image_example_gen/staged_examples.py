@@ -1,6 +1,7 @@
 """A batch of files as staged examples with descriptors, or as rejections."""
 
 import os
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import BinaryIO
 
@@ -80,7 +81,7 @@ class Reader:
     labels: dict[str, int]
     limits: ImageLimits
 
-    def stage(self, number: int, images: list[ListedImage], file: str, content: BinaryIO) -> Staged:
+    def stage(self, number: int, images: Iterable[ListedImage], file: str, content: BinaryIO) -> Staged:
         """Reads a batch into the open staging file `content`; no image's content or faults make it raise.
 
         Raises StorageError where the store of the images cannot be used any longer.
@@ -99,6 +100,8 @@ class Reader:
             if image.warning:
                 staged.warnings.append(account_row(path, class_name, reason=image.warning))
             size += len(image.encoded)
+            # Its pixels would wait for the next ones.
+            del image
             if size > _BYTES_WAITING:
                 _write(waiting, staged, number, file, content)
                 waiting, size = [], 0

@@ -1,7 +1,9 @@
 """Threads read images: the outcome is the same whatever their number and the batches, and failures end the bundle."""
 
+import io
 import os
 import shutil
+import tracemalloc
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,10 +15,12 @@ import tensorflow as tf
 
 from components.image_example_gen import staged_examples
 from components.image_example_gen.read_step import ReadImages
+from components.image_example_gen.staged_examples import Reader
 from crackgate.config.data import DataOptions
 from crackgate.contracts import stored_example
 from crackgate.contracts.image_limits import ImageLimits
 from crackgate.data_set.data_set import ListedImage, find_data_set
+from tests.helpers.image_files import small_picture
 from tests.helpers.ingested import bytes_of, draw
 
 
@@ -121,3 +125,32 @@ def test_a_staging_folder_that_is_gone_ends_the_bundle(folder: Path, tmp_path: P
         for number in range(20):
             list(read.process((number, images)))
     read.teardown()
+
+
+def test_threads_of_an_interrupted_run_end_with_an_image_and_not_with_a_batch(folder: Path, tmp_path: Path) -> None:
+    images = _listed(folder)
+    _stage(folder, tmp_path / "whole", images, len(images))
+    (tmp_path / "cut").mkdir()
+    read = ReadImages(str(folder), ["Negative", "Positive"], ImageLimits(), str(tmp_path / "cut"))
+    read.setup()
+    read.start_bundle()
+    assert not list(read.process((0, images * 100)))
+    read.teardown()
+    whole, cut = (sum(file.stat().st_size for file in (tmp_path / name).iterdir()) for name in ("whole", "cut"))
+    assert cut < 10 * whole
+
+
+def test_the_pixels_of_an_image_do_not_wait_for_the_next_one(tmp_path: Path) -> None:
+    side = 3_000
+    small_picture().convert("L").resize((side, side)).save(tmp_path / "wall.jpg")
+    reader = Reader(str(tmp_path), {"wall": 0}, ImageLimits())
+
+    def peak(count: int) -> int:
+        tracemalloc.start()
+        reader.stage(0, [ListedImage("wall.jpg", "wall")] * count, "", io.BytesIO())
+        _, most = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        return most
+
+    peak(1)
+    assert peak(2) < peak(1) + side * side // 2
