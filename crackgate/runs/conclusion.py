@@ -8,7 +8,7 @@ from crackgate.contracts.pushed_model import PUSHED_DESTINATION
 from crackgate.contracts.verdict import Verdict
 from crackgate.gate.threshold_fault import say_threshold_fault
 from crackgate.gate.wording import say_failures
-from crackgate.releases import State, find_version
+from crackgate.releases import State, Version, find_version, verify
 from crackgate.runs.lineage import Execution
 from crackgate.runs.summary import Summary
 
@@ -65,18 +65,25 @@ def _conclude_release(summary: Summary, folder: Path) -> None:
     """Judges the version in `folder` as it stands now; an earlier run may have released it."""
     number = int(folder.name)
     version = find_version(folder.parent, number)
-    if version is not None and version.state == State.RELEASED:
+    fault = _find_fault(version)
+    if version is None or fault:
+        reason = (
+            f"the model was released as {folder} by an earlier run and {fault}: "
+            "run with --no-cache to train and release it anew"
+        )
+        summary.conclude(Verdict.FAILED, [reason])
+    elif version.state == State.RELEASED:
         summary.pushed_version, summary.pushed_to = number, str(version.folder)
         is_new = version.manifest is not None and version.manifest.lineage.run_id == summary.run_id
         summary.conclude(Verdict.RELEASED if is_new else Verdict.UNCHANGED, [])
-    elif version is not None and version.state == State.STAGED:
+    elif version.state == State.STAGED:
         summary.pushed_version, summary.pushed_to = number, str(version.folder)
         reasons = [
             f"it passed, and is not in production: 'crackgate approve {number}' puts it there, "
             f"'crackgate reject {number}' withdraws it",
         ]
         summary.conclude(Verdict.STAGED, reasons)
-    elif version is not None and version.state == State.WITHDRAWN:
+    else:
         withdrawal = version.events[-1] if version.events else None
         told = f" on {withdrawal.when} by {withdrawal.who}: {withdrawal.why}" if withdrawal else ""
         reasons = [
@@ -85,10 +92,13 @@ def _conclude_release(summary: Summary, folder: Path) -> None:
             "the configuration for another model",
         ]
         summary.conclude(Verdict.WITHDRAWN, reasons)
-    else:
-        damage = f"is damaged: {version.problem}" if version else "has been removed since"
-        reason = (
-            f"the model was released as {folder} by an earlier run and {damage}: "
-            "run with --no-cache to train and release it anew"
-        )
-        summary.conclude(Verdict.FAILED, [reason])
+
+
+def _find_fault(version: Version | None) -> str:
+    """Reads every file, since the cache of an unchanged run does not look at the version."""
+    if version is None:
+        return "has been removed since"
+    if version.state == State.WITHDRAWN:
+        return ""
+    problems = [version.problem] if version.problem else verify(version.folder, version=version.number).problems
+    return f"cannot be used: {'; '.join(problems)}" if problems else ""

@@ -74,6 +74,14 @@ def test_a_serving_directory_elsewhere_is_named(workspace: Workspace, version: P
     assert lines["serve"] == [f"crackgate serve --serving {shlex.quote(str(workspace.serving))}"]
 
 
+def test_a_version_that_was_altered_since_is_not_unchanged(version: Path) -> None:
+    weights = version / "variables" / "variables.data-00000-of-00001"
+    weights.write_bytes(bytes(weights.stat().st_size))
+    summary = pushed(version, "20270101-000000")
+    assert (summary.verdict, summary.exit_code) == (Verdict.FAILED, 1)
+    assert weights.name in summary.reasons[0] and "run with --no-cache" in summary.reasons[0]
+
+
 def test_a_model_that_an_earlier_run_released_is_unchanged(workspace: Workspace, version: Path) -> None:
     summary = pushed(version, "20270101-000000")
     assert (summary.verdict, summary.exit_code, summary.pushed_to) == (Verdict.UNCHANGED, 0, str(version))
