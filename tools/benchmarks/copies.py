@@ -14,7 +14,7 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from itertools import combinations
+from itertools import chain, combinations
 from pathlib import Path
 
 import apache_beam as beam
@@ -94,8 +94,8 @@ def print_overlaps(files: list[Path]) -> None:
 
 
 def _add_overlaps(table: Table, name: str, pairs: list[tuple[bytes, bytes]]) -> None:
-    parts = [pairs[start : start + _BATCH] for start in range(0, len(pairs), _BATCH)]
-    found = sum(int(overlap(*map(stack, zip(*part, strict=True))).sum()) for part in parts)
+    pictures, rows = stack(list(chain.from_iterable(pairs))), np.arange(2 * len(pairs)).reshape(-1, 2).T
+    found = sum(int(overlap(pictures, *rows[:, at : at + _BATCH]).sum()) for at in range(0, len(pairs), _BATCH))
     table.add(name, len(pairs), found / len(pairs))
 
 

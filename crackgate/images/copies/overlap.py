@@ -17,6 +17,7 @@ from crackgate.images.copies.descriptor import Descriptors
 from crackgate.images.copies.detail import agreement, halve, unpack
 from crackgate.images.copies.frequencies import Floats
 from crackgate.images.copies.outline import BYTES as OUTLINE_BYTES
+from crackgate.images.copies.partitions import Indices
 
 # Numbers up to two apart are compared, and half of those three apart.
 _NEAR = 4
@@ -52,38 +53,50 @@ def name_codes(path: bytes) -> list[int]:
     return codes
 
 
-def overlap(ones: Descriptors, others: Descriptors) -> NDArray[np.bool_]:
-    """Whether the images (pairs,) show a common part, neither turned by more than 1 degree nor zoomed.
+def overlap(pictures: Descriptors, ones: Indices, others: Indices) -> NDArray[np.bool_]:
+    """Whether two images show a common part, neither turned by more than 1 degree nor zoomed.
 
-    Row by row of two arrays of `descriptor.stack`.
+    `pictures` is of `descriptor.stack`. The pairs are rows of it, (pairs,) each, and the result is by pair.
     """
-    fixed, moved = (unpack(images[:, OUTLINE_BYTES:]) for images in (ones, others))
-    found = np.zeros(len(fixed), bool)
-    rough, _ = _best_shifts(halve(fixed), halve(moved))
+    used, ones, others = _numbered(ones, others)
+    images = unpack(pictures[used, OUTLINE_BYTES:])
+    found = np.zeros(len(ones), bool)
+    rough, _ = _best_shifts(halve(images), ones, others)
     left = np.flatnonzero(rough >= _LEAST_ROUGH_SCORE)
     if len(left):
-        scores, shifts = _best_shifts(fixed[left], moved[left])
-        agreements = agreement(fixed[left], np.stack(list(_shifted(moved[left], shifts))))
+        used, ones, others = _numbered(ones[left], others[left])
+        images = images[used]
+        scores, shifts = _best_shifts(images, ones, others)
+        agreements = agreement(images[ones], np.stack(list(_shifted(images[others], shifts))))
         found[left] = (scores >= _LEAST_SCORE) & (agreements >= _LEAST_AGREEMENT)
     return found
 
 
-def _best_shifts(fixed: Floats, moved: Floats) -> tuple[Floats, NDArray[np.intp]]:
+def _numbered(ones: Indices, others: Indices) -> tuple[Indices, Indices, Indices]:
+    """The rows that pairs use, each once, and the pairs as places among them."""
+    used, places = np.unique(np.concatenate((ones, others)), return_inverse=True)
+    fixed, moved = np.split(places, 2)
+    return used, fixed, moved
+
+
+def _best_shifts(images: Floats, fixed: Indices, moved: Indices) -> tuple[Floats, NDArray[np.intp]]:
     """The highest correlation (pairs,) over the common part, and its shift down and across (pairs, 2)."""
-    side = fixed.shape[1]
+    side = images.shape[1]
     shifts = _shifts(side)
     # Without the padding, what leaves on one side would come back on the other.
-    spectra = [fft.rfft2(images, (2 * side, 2 * side)) for images in (fixed, moved)]
-    products = fft.irfft2(spectra[0] * spectra[1].conj(), (2 * side, 2 * side))[:, shifts[:, 0], shifts[:, 1]]
-    energies = _energies(fixed, shifts) * _energies(moved, -shifts)
-    scores = products / np.sqrt(np.maximum(energies, 1e-6))
+    size = fft.next_fast_len(side + int(shifts.max()), real=True)
+    # An image is in several pairs, and is transformed once.
+    spectra, energies = fft.rfft2(images, (size, size)), _energies(images, shifts)
+    products = fft.irfft2(spectra[fixed] * spectra[moved].conj(), (size, size))[:, shifts[:, 0], shifts[:, 1]]
+    # The shifts in reverse order are the opposite ones.
+    scores = products / np.sqrt(np.maximum(energies[fixed] * energies[moved, ::-1], 1e-6))
     best = scores.argmax(axis=1)
     return scores[np.arange(len(best)), best], shifts[best]
 
 
 @functools.cache
 def _shifts(side: int) -> NDArray[np.intp]:
-    """Every shift that leaves enough in common."""
+    """Every shift that leaves enough in common, in an order that its opposites have in reverse."""
     reach = np.arange(-side, side + 1)
     down, across = (axis.ravel() for axis in np.meshgrid(reach, reach, indexing="ij"))
     kept = (side - np.abs(down)) * (side - np.abs(across)) >= _LEAST_OVERLAP * side**2

@@ -69,7 +69,7 @@ class _FindPairs(beam.PTransform):
         self,
         partitions: int,
         codes: Callable[[PictureTable], Codes],
-        alike: Callable[[Descriptors, Descriptors], NDArray[np.bool_]],
+        alike: Callable[[Descriptors, Indices, Indices], NDArray[np.bool_]],
     ):
         super().__init__()
         self._partitions, self._codes, self._alike = partitions, codes, alike
@@ -130,8 +130,8 @@ def _textured(pictures: PictureTable) -> Indices:
     return np.flatnonzero(pictures.descriptors.any(axis=1))
 
 
-def _are_copies(ones: Descriptors, others: Descriptors) -> NDArray[np.bool_]:
-    return similarities(ones, others) >= COPY_THRESHOLD
+def _are_copies(pictures: Descriptors, ones: Indices, others: Indices) -> NDArray[np.bool_]:
+    return similarities(pictures[ones], pictures[others]) >= COPY_THRESHOLD
 
 
 def _by_band(
@@ -219,16 +219,19 @@ def _distinct(pictures: PictureTable) -> tuple[PictureTable, list[tuple[bytes, b
 
 def _compare(
     numbered: tuple[int, Iterable[tuple[PictureTable, PairsOfDigests | None]]],
-    are_alike: Callable[[Descriptors, Descriptors], NDArray[np.bool_]],
+    are_alike: Callable[[Descriptors, Indices, Indices], NDArray[np.bool_]],
 ) -> Iterator[Pairs]:
     answers = list(numbered[1])
     ((first, second),) = (pairs for _, pairs in answers if pairs is not None)
     pictures = PictureTable.merge(part for part, _ in answers)
     pictures = pictures.take(np.argsort(pictures.digests))
-    rows = find_rows(pictures.digests, first), find_rows(pictures.digests, second)
+    rows = np.stack((find_rows(pictures.digests, first), find_rows(pictures.digests, second)))
+    # Images with near names are in pairs with each other, which are compared together.
+    by_name = np.argsort(sorted(range(len(pictures.names)), key=pictures.names.__getitem__))
+    rows = rows[:, np.argsort(by_name[rows[0]], kind="stable")]
     for start in range(0, len(first), _COMPARED_AT_ONCE):
         ones, others = (side[start : start + _COMPARED_AT_ONCE] for side in rows)
-        alike = are_alike(pictures.descriptors[ones], pictures.descriptors[others])
+        alike = are_alike(pictures.descriptors, ones, others)
         ones, others = ones[alike], others[alike]
         if len(ones):
             names = [(pictures.names[one], pictures.names[other]) for one, other in zip(ones, others, strict=True)]

@@ -32,7 +32,7 @@ def _part(wall: Image.Image, left: int, top: int, turned: float = 0) -> bytes:
 
 
 def _overlap(one: bytes, other: bytes) -> bool:
-    return bool(overlap(stack([one]), stack([other]))[0])
+    return bool(overlap(stack([one, other]), np.array([0]), np.array([1]))[0])
 
 
 MOVES = {
