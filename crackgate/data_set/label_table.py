@@ -160,7 +160,7 @@ def _find_images(
     outside: list[_Line] = []
     for line in lines:
         written = line.cells[_PATH]
-        places = [_join(start, path) for path in _spellings(written) for start in starts]
+        places = [place for path in _spellings(written) for start in starts for place in _join(start, path)]
         place: str | None = next(filter(is_file, places), None)
         if place is None and any(map(exists, places)):
             no_files.append(line)
@@ -187,14 +187,14 @@ def _find_images(
     return rows
 
 
-def _join(start: str, path: str) -> str:
-    """The place of a path in the table that starts at a folder."""
+def _join(start: str, path: str) -> list[str]:
+    """The places that a path in the table may mean, from a folder; a key may itself hold "//" and ".."."""
     if not is_url(start):
-        return os.path.normpath(os.path.join(start, path))
+        return [os.path.normpath(os.path.join(start, path))]
     if is_url(path):
-        return path
+        return [path]
     scheme, place = split_url(start)
-    return f"{scheme}://{normpath(f'{place}/{path}')}"
+    return [f"{start}/{path}", f"{scheme}://{normpath(f'{place}/{path}')}"]
 
 
 def _spellings(path: str) -> list[str]:

@@ -46,7 +46,10 @@ OBJECTS = {
     "site/a.jpg": b"a",
     "site/b.jpg": b"b",
     "site/c.jpg": b"c",
-    "site/tables/labels.csv": b"path,label\na.jpg,bad\n../b.jpg,good\ns3://photographs/site/c.jpg,good\n",
+    "site//lead.jpg": b"d",
+    "site/in//two.jpg": b"e",
+    "site/tables/labels.csv": b"path,label\na.jpg,bad\n../b.jpg,good\ns3://photographs/site/c.jpg,good\n"
+    b"/lead.jpg,bad\nin//two.jpg,bad\n",
 }
 
 
@@ -91,6 +94,8 @@ def test_a_table_in_a_bucket_names_objects_by_its_own_place_by_the_datas_and_by_
         "a.jpg": "bad",
         "b.jpg": "good",
         "c.jpg": "good",
+        "/lead.jpg": "bad",
+        "in//two.jpg": "bad",
     }
 
 
