@@ -26,8 +26,9 @@ from crackgate.storage.location import Location, is_url
 REJECTED_OUTPUT = "rejected"
 WARNINGS_OUTPUT = "warnings"
 
-# Threads of a core: a store takes some hundredths of a second to answer, and a file is there at once.
-_THREADS, _THREADS_FOR_URLS = 1, 8
+# Threads of a core for a store, which takes some hundredths of a second to answer. Many more at once would share a slow
+# line until no object arrives in time.
+_WAITING, _MOST_WAITING = 8, 32
 
 
 class ReadImages(beam.DoFn):
@@ -43,13 +44,13 @@ class ReadImages(beam.DoFn):
     def __init__(self, folder: Location, classes: list[str], limits: ImageLimits, staging: str):
         self._reader = Reader(folder, {name: label for label, name in enumerate(classes)}, limits)
         self._staging = staging
-        self._threads_of_core = _THREADS_FOR_URLS if is_url(folder) else _THREADS
+        self._is_stored = is_url(folder)
 
     def setup(self) -> None:
         """Starts the threads, and limits products of small matrices to one: more would wait for each other."""
         self._limits = threadpool_limits(limits=1, user_api="blas")
         # The worker's cores: the machine that built the pipeline may have others.
-        self._count = usable_cores() * self._threads_of_core
+        self._count = count_threads(usable_cores(), self._is_stored)
         self._threads = ThreadPoolExecutor(self._count, thread_name_prefix="reader of images")
         self._over = threading.Event()
 
@@ -79,6 +80,11 @@ class ReadImages(beam.DoFn):
         while self._read:
             for output in _outputs(self._read.popleft().result()):
                 yield _at_the_end(output)
+
+
+def count_threads(cores: int, is_stored: bool) -> int:
+    """The threads of a worker with so many cores, for files, or for objects in a store."""
+    return max(cores, min(_WAITING * cores, _MOST_WAITING)) if is_stored else cores
 
 
 def _read(reader: Reader, number: int, images: list[ListedImage], file: str, over: threading.Event) -> Staged:
