@@ -135,13 +135,18 @@ def _assign(content: dict[str, Any], assignment: str) -> None:
     *sections, field = (part.strip() for part in path.split("."))
     if not equals or not sections or not all((*sections, field)):
         raise ConfigError(
-            f"--set takes section.field=value, for example gate.min_accuracy=0.95; received {assignment!r}"
+            f"--set takes section.field=value, for example gate.min_accuracy=0.95; received {_shown(assignment)}"
+        )
+    if any("\ud800" <= character <= "\udfff" for character in assignment):
+        raise ConfigError(
+            f"--set {_shown(assignment)}: its bytes are no UTF-8, which is all that a configuration can hold: rename "
+            "the file or folder, or leave such a character out"
         )
     target = content
     for section in sections:
         target = target.setdefault(section, {})
         if not isinstance(target, dict):
-            raise ConfigError(f"--set {assignment!r}: {section!r} is a value, not a section")
+            raise ConfigError(f"--set {_shown(assignment)}: {section!r} is a value, not a section")
     target[field] = _toml_value(text.strip())
 
 
@@ -169,8 +174,11 @@ def _describe(problem: Any) -> str:
     if problem["type"] == "extra_forbidden":
         return f"{'.'.join(path)} is not a field; {_say_names(path)}"
     message = _PLAIN.get(problem["type"], problem["msg"]).removeprefix("Value error, ")
-    received = "a private key" if looks_secret(problem["input"]) else repr(problem["input"])
-    return f"{'.'.join(path)}: received {received}: {message[0].lower()}{message[1:]}"
+    return f"{'.'.join(path)}: received {_shown(problem['input'])}: {message[0].lower()}{message[1:]}"
+
+
+def _shown(value: Any) -> str:
+    return "a private key" if looks_secret(value) else repr(value)
 
 
 def _say_names(path: list[str]) -> str:

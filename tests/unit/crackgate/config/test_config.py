@@ -196,6 +196,17 @@ def test_an_option_that_assigns_nothing_is_shown_what_it_takes(assignment: str) 
     assert repr(assignment) in message
 
 
+@pytest.mark.parametrize("place", ["signing_key", "release={signing_key", "release.keep.key", "release.keep"])
+def test_a_private_key_in_the_wrong_place_is_not_shown(place: str) -> None:
+    told = _complaint(None, "release.keep=1", f"{place}=-----BEGIN PRIVATE KEY-----MC4CAQ")
+    assert "a private key" in told and "MC4CAQ" not in told
+
+
+def test_an_option_that_no_summary_could_hold_is_refused() -> None:
+    # A file's name of other bytes than UTF-8 reaches Python so.
+    assert "no UTF-8" in _complaint(None, "train.weights=a\udcff.h5")
+
+
 def test_an_option_below_a_value_is_refused(tmp_path: Path) -> None:
     message = _complaint(_toml(tmp_path, "[data]\nsplit = 3\n"), "data.split.train=1")
     assert "'data.split.train=1'" in message
