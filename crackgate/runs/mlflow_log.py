@@ -57,8 +57,11 @@ def check_mlflow(uri: str) -> None:
 
 
 def hide_password(uri: str) -> str:
-    """The address, or a text with it, without a user's name and password, which may hold an @ of its own."""
-    return re.sub(r"//[^/\s]*@", "//", uri)
+    """The address, or a text with it, without a user's name and password, which may hold an @ of its own.
+
+    A query goes, too: databases take a password there.
+    """
+    return re.sub(r"(//[^?\s]*)\?\S+", r"\1?...", re.sub(r"//[^/\s]*@", "//", uri))
 
 
 def log_run(uri: str, summary: Summary, notes: RunNotes, folder: Path) -> str:

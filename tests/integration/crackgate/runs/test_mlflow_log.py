@@ -89,7 +89,7 @@ def test_the_command_logs_its_run_and_ends_as_without_a_server(
     assert len(list((tmp_path / "w" / "runs").glob("*/report.html"))) == 2
 
 
-@pytest.mark.parametrize("uri", ["", "htp://localhost", "ftp://me:secret@there"])
+@pytest.mark.parametrize("uri", ["", "htp://localhost", "ftp://me:secret@there", "db://there/runs?password=secret"])
 def test_an_address_that_is_none_is_refused_before_the_run(uri: str) -> None:
     with pytest.raises(MlflowError, match="the schemes are http, https, sqlite") as caught:
         check_mlflow(uri)
