@@ -59,7 +59,11 @@ class BackendRefusalError(Exception):
 
 def check_file(file: Path) -> None:
     """Raises BackendRefusalError where Kubeflow Pipelines would refuse the compiled pipeline."""
-    if refusals := find_refusals(file.read_text(encoding="utf-8")):
+    try:
+        refusals = find_refusals(file.read_text(encoding="utf-8"))
+    except UnicodeDecodeError:
+        refusals = ["it is no text in UTF-8"]
+    if refusals:
         raise BackendRefusalError(
             f"Kubeflow Pipelines would refuse {str(file)!r}: {'; '.join(refusals)}. What it takes is written by "
             "'crackgate kubeflow compile'"

@@ -219,9 +219,11 @@ def test_what_cannot_be_run_here_is_said(pipeline_file: Path, tmp_path: Path) ->
     assert result.exit_code == 2 and "--data: received" in result.output and "give an absolute path" in result.output
 
     (tmp_path / "claim.yaml").write_text("kind: PersistentVolumeClaim")
-    result = run_local(tmp_path / "claim.yaml", "--data", tmp_path, "--workspace", tmp_path / "workspace")
-    assert result.exit_code == 2 and "would refuse" in result.output and "'crackgate kubeflow compile'" in result.output
-    assert not (tmp_path / "workspace").exists()
+    (tmp_path / "packed.yaml").write_bytes(b"\x1f\x8b\x08\xff")
+    for wrong in ("claim.yaml", "packed.yaml"):
+        result = run_local(tmp_path / wrong, "--data", tmp_path, "--workspace", tmp_path / "workspace")
+        assert result.exit_code == 2 and "would refuse" in result.output
+        assert "'crackgate kubeflow compile'" in result.output and not (tmp_path / "workspace").exists()
 
     result = run_local(pipeline_file, "--data", tmp_path, "--workspace", tmp_path / "claim.yaml" / "inner")
     assert result.exit_code == 2 and "cannot be written to: Not a directory" in result.output
