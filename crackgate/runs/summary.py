@@ -105,7 +105,7 @@ class Summary(BaseModel):
         """The verdict in one sentence that begins with its name."""
         sentences = {
             Verdict.RELEASED: f" as version {self.pushed_version}",
-            Verdict.UNCHANGED: f": nothing has changed since version {self.pushed_version}",
+            Verdict.UNCHANGED: f": an earlier run released this very model as version {self.pushed_version}",
             Verdict.STAGED: f" as version {self.pushed_version}: it waits for approval",
             Verdict.PASSED: ": the model passed the gate",
             Verdict.REFUSED: ": the model did not pass its checks",

@@ -160,7 +160,7 @@ def test_an_identical_run_repeats_nothing(first_run: Run, photographs: Path, wor
     written = card.stat().st_mtime_ns
     again = run_crackgate(photographs, workspace)
     assert card.stat().st_mtime_ns == written and again.summary["outputs"]["model_card"] == str(card)
-    assert again.summary["verdict"] == "unchanged" and "UNCHANGED: nothing has changed" in again.output
+    assert again.summary["verdict"] == "unchanged" and "UNCHANGED: an earlier run released" in again.output
     assert again.exit_code == 0 and ran_anew(again) == {"DriftCheck"}, "it has a release to compare with now"
     assert str(again.summary["pushed_version"]) == released[0] and versions(workspace) == released
     assert again.summary["evaluation"]["comparison"] is None, "a model must not be compared with itself"

@@ -87,7 +87,7 @@ def test_a_model_that_an_earlier_run_released_is_unchanged(workspace: Workspace,
     assert (summary.verdict, summary.exit_code, summary.pushed_to) == (Verdict.UNCHANGED, 0, str(version))
     text = io.StringIO()
     print_summary(Console(file=text, width=300), summary, "s.json", next_steps(summary, workspace, workspace.serving))
-    assert f"UNCHANGED: nothing has changed since version {version.name}" in text.getvalue()
+    assert f"UNCHANGED: an earlier run released this very model as version {version.name}" in text.getvalue()
     assert "RELEASED" not in text.getvalue() and "crackgate serve --workspace" in text.getvalue()
     newer = publish(write_model(workspace.root / "newer", seed=1), workspace.serving, RELEASE)
     assert said(summary, workspace)["production"] == [f"version {newer.name} stays in production"]
