@@ -7,6 +7,7 @@ from pydantic import Discriminator, Field, Tag, field_validator
 
 from crackgate.config.section import Section, Share
 from crackgate.contracts.image_limits import ImageLimits
+from crackgate.storage.location import looks_like_url, parse_location
 
 # Pydantic names the form in the place of an error.
 CLASS_FORMS = ("<list>", "<table>")
@@ -81,6 +82,11 @@ class DataOptions(Section):
     def limits(self) -> ImageLimits:
         """Bounds on single images."""
         return ImageLimits(self.min_side, self.max_pixels, self.max_bytes)
+
+    @field_validator("labels")
+    @classmethod
+    def _has_a_client(cls, labels: str) -> str:
+        return str(parse_location(labels)) if looks_like_url(labels) else labels
 
     @field_validator("group_by")
     @classmethod

@@ -97,6 +97,10 @@ def test_a_text_needs_no_quotes(text: str, value: str) -> None:
     assert load_config(None, [f"train.weights={text}"]).train.weights == value
 
 
+def test_a_table_in_a_bucket_is_known_by_the_scheme_in_small_letters() -> None:
+    assert load_config(None, ["data.labels=S3://a/B.csv"]).data.labels == "s3://a/B.csv"
+
+
 def test_classes_are_given_as_a_list() -> None:
     assert load_config(None, ['data.classes=["b", "a", "c"]']).data.classes == ("b", "a", "c")
 
@@ -125,6 +129,8 @@ def test_classes_are_given_as_a_table_with_their_folders() -> None:
         ("gate.min_accuracy=high", "gate.min_accuracy", "'high'", "number"),
         ("data.split.train=1.5", "data.split.train", "1.5", "integer"),
         ("train.backbone=[1]", "train.backbone", "[1]", "string"),
+        ("data.labels=http://a/b.csv", "data.labels", "'http://a/b.csv'", "s3://BUCKET/PREFIX"),
+        ("data.labels=s3:/a/b.csv", "data.labels", "'s3:/a/b.csv'", "is a slash missing?"),
         ("data.classes=Crack", "data.classes", "'Crack'", 'a list, for example ["Negative", "Positive"]'),
         ('data.classes=["a", 2]', "data.classes.1", "2", "string"),
         ("data.split=70", "data.split", "70", "section"),
