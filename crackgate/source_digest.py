@@ -1,6 +1,7 @@
 """Digests of the code behind a result, for caches: TFX hashes options and inputs, but not the code that ran."""
 
 import ast
+import csv
 import hashlib
 import os
 import re
@@ -171,7 +172,7 @@ def _parse(source: bytes, package: str) -> tuple[frozenset[str], frozenset[str]]
 @cache
 def _versions(module: str) -> frozenset[str]:
     """`name==version` of the distributions that hold a module; none for the standard library's."""
-    owners = set(_distributions().get(_top_level(module), ()))
+    owners = {holder.metadata["Name"] for holder in _holders().get(_top_level(module), ())}
     if len(owners) > 1:
         # Dozens of distributions hold a part of `google`.
         part = re.compile(rf"^{'/'.join(map(re.escape, module.split('.')[:2]))}[/.]", re.MULTILINE)
@@ -186,5 +187,24 @@ def _version(distribution: str) -> str:
 
 
 @cache
-def _distributions() -> Mapping[str, list[str]]:
-    return metadata.packages_distributions()
+def _holders() -> Mapping[str, list[metadata.Distribution]]:
+    """The installed distributions by the top-level names that they hold.
+
+    They are those of `metadata.packages_distributions`, which parses the metadata of every distribution for its name.
+    """
+    holders: dict[str, list[metadata.Distribution]] = {}
+    for distribution in metadata.distributions():
+        for name in _top_level_names(distribution):
+            holders.setdefault(name, []).append(distribution)
+    return holders
+
+
+def _top_level_names(distribution: metadata.Distribution) -> Collection[str]:
+    if declared := (distribution.read_text("top_level.txt") or "").split():
+        return declared
+    if record := distribution.read_text("RECORD"):
+        # A path object for each file takes ten times as long.
+        paths = [row[0] for row in csv.reader(record.splitlines()) if row]
+    else:
+        paths = [str(path) for path in distribution.files or ()]
+    return {path.partition("/")[0].removesuffix(".py") for path in paths if path.endswith(".py")}

@@ -46,8 +46,8 @@ class DataPageExecutor(base_beam_executor.BaseBeamExecutor):
         with self._make_beam_pipeline() as pipeline:
             images = measure_images(pipeline, folders)
             pick_samples(images, results)
-            write_rows(images | "Qualities" >> beam.FlatMap(to_rows, share), results, "qualities")
-            write_rows(count_sizes(images), results, "sizes")
+            qualities = images | "Qualities" >> beam.FlatMap(to_rows, share)
+            write_rows({"qualities": qualities, "sizes": count_sizes(images)}, results)
         picks = read_picks(results)
         qualities = compare_classes(read_rows(results, "qualities"))
         scale = find_scale(read_rows(results, "sizes"))

@@ -111,8 +111,7 @@ def pick_samples(images: beam.PCollection, results: str) -> None:
         | "Sizes" >> beam.FlatMapTuple(_size)
         | "LargestGroups" >> combiners.Top.Smallest(LISTED)
     )
-    write_rows(outliers, results, "outliers")
-    write_rows(groups | "GroupRows" >> beam.FlatMap(_group_rows), results, "groups")
+    write_rows({"outliers": outliers, "groups": groups | "GroupRows" >> beam.FlatMap(_group_rows)}, results)
 
 
 def read_picks(results: str) -> Picks:
@@ -125,7 +124,7 @@ def read_picks(results: str) -> Picks:
 def show_images(pipeline: beam.Pipeline, folders: dict[str, str], paths: frozenset[bytes], results: str) -> None:
     """Adds measures and thumbnails of the images at `paths` to a Beam pipeline; `results` is for `read_samples`."""
     rows = _read(pipeline, folders) | "Show" >> beam.FlatMap(_show, paths)
-    write_rows(rows, results, "shown")
+    write_rows({"shown": rows}, results)
 
 
 def read_samples(picks: Picks, results: str) -> Samples:

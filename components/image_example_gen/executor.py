@@ -20,7 +20,7 @@ from tfx.types import artifact_utils, standard_component_specs
 from tfx.utils import proto_utils
 
 from components.image_example_gen.account import find_faults, read_account
-from components.image_example_gen.account_rows import write_account_rows
+from components.image_example_gen.account_rows import REASONS, write_account_rows
 from components.image_example_gen.conflicts import read_conflicts
 from components.image_example_gen.groups import CONFLICTS_OUTPUT, NAMES_OUTPUT, AssignGroups, count_distinct
 from components.image_example_gen.manifest import BatchPlace, read_batch, write_manifest
@@ -56,19 +56,24 @@ class ImageExampleGenExecutor(base_beam_executor.BaseBeamExecutor):
         if misnamed := [os.fsencode(name) for name in classes if not _is_utf8(name)]:
             raise DataRejectedError([f"the name of class folder {name!r} is not UTF-8: rename it" for name in misnamed])
         found, batches = len(data_set.images), write_manifest(data_set.images, staging)
+        shards = math.ceil(len(batches) / _BATCHES_IN_SHARD)
         with self._make_beam_pipeline() as pipeline:
             outcomes = _read(pipeline, batches, exec_properties["input_base"], classes, options, staging)
             groups = outcomes.seen | AssignGroups(options, count_partitions(found), _BATCHES_IN_SHARD)
-            counts = groups.assigned | _split(buckets, examples, math.ceil(len(batches) / _BATCHES_IN_SHARD), staging)
+            counts = groups.assigned | _split(buckets, examples, shards, staging)
             names = groups[NAMES_OUTPUT] | "GroupNames" >> beam.GroupByKey() | beam.MapTuple(count_distinct)
-            write_rows(counts, staging, "images")
-            write_rows(names, staging, "groups")
             rejected, warnings = (
                 (outcomes[name], groups[name]) | f"All[{name}]" >> beam.Flatten()
                 for name in (REJECTED_OUTPUT, WARNINGS_OUTPUT)
             )
-            write_account_rows(rejected, warnings, artifact_utils.get_single_uri(output_dict["rows"]), staging)
-            write_rows(groups[CONFLICTS_OUTPUT], staging, CONFLICTS_OUTPUT)
+            rows = artifact_utils.get_single_uri(output_dict["rows"])
+            results = {
+                "images": counts,
+                "groups": names,
+                REASONS: write_account_rows(rejected, warnings, rows, shards),
+                CONFLICTS_OUTPUT: groups[CONFLICTS_OUTPUT],
+            }
+            write_rows(results, staging)
         _describe_artifact(examples, splits)
 
         account = read_account(staging, found, classes, splits)

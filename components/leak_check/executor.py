@@ -77,9 +77,12 @@ def _look_for_leaks(pipeline: beam.Pipeline, artifact: types.Artifact, results: 
         | "SplitsOfGroups" >> beam.GroupByKey()
         | "Straddling" >> beam.FlatMapTuple(_straddling)
     )
-    write_rows(pairs | "Leaks" >> beam.FlatMap(_leaks), results, "leaks")
-    write_rows(pairs | beam.Map(len) | beam.CombineGlobally(sum), results, "pairs")
-    write_rows(straddling, results, "straddling")
+    rows = {
+        "leaks": pairs | "Leaks" >> beam.FlatMap(_leaks),
+        "pairs": pairs | beam.Map(len) | beam.CombineGlobally(sum),
+        "straddling": straddling,
+    }
+    write_rows(rows, results)
 
 
 def _estimate_images(patterns: Iterable[str]) -> int:

@@ -24,14 +24,16 @@ def run_data_pipeline(step: str, data: Path, output: Path, options: BeamOptions)
     """
     classes = find_data_set(data, DataOptions()).classes
     example_gen = ImageExampleGen(data, classes, DataOptions(max_imbalance=1))
-    schema = CuratedSchema(classes, SchemaOptions())
-    statistics_gen = expected_statistics(example_gen, schema)
+    components = [example_gen]
+    if step == "statistics":
+        schema = CuratedSchema(classes, SchemaOptions())
+        components += [schema, expected_statistics(example_gen, schema)]
     connection = tfx.orchestration.metadata.sqlite_metadata_connection_config(str(output / "metadata.sqlite"))
     tfx.orchestration.LocalDagRunner().run(
         tfx.dsl.Pipeline(
             pipeline_name="benchmark",
             pipeline_root=str(output / "pipeline"),
-            components=[example_gen] if step == "ingest" else [example_gen, schema, statistics_gen],
+            components=components,
             enable_cache=True,
             metadata_connection_config=connection,
             beam_pipeline_args=beam_pipeline_args(options),

@@ -5,11 +5,12 @@ import shutil
 import subprocess
 import sys
 import tomllib
+from importlib import metadata
 from pathlib import Path
 
 import pytest
 
-from crackgate.source_digest import PACKAGES, closure, code_digest
+from crackgate.source_digest import PACKAGES, _holders, closure, code_digest
 
 PROJECT = Path(__file__).resolve().parents[3]
 EXECUTORS = sorted(f"components.{file.parent.name}.executor" for file in PROJECT.glob("components/*/executor.py"))
@@ -188,6 +189,11 @@ def install(site: Path, name: str, version: str, *modules: str) -> None:
     folder = site / f"{stem}-{version}.dist-info"
     write(folder / "METADATA", f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n")
     write(folder / "RECORD", "".join(f"{module},,\n" for module in (*modules, f"{folder.name}/METADATA")))
+
+
+def test_the_holders_of_modules_are_those_of_the_standard_library() -> None:
+    held = {name: [holder.metadata["Name"] for holder in holders] for name, holders in _holders().items()}
+    assert held == metadata.packages_distributions()
 
 
 def test_only_a_version_that_decides_the_result_changes_the_digest(tree: Path, tmp_path: Path) -> None:

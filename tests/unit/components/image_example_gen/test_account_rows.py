@@ -7,7 +7,7 @@ from pathlib import Path
 import apache_beam as beam
 
 from components.image_example_gen.account import read_account
-from components.image_example_gen.account_rows import write_account_rows
+from components.image_example_gen.account_rows import REASONS, write_account_rows
 from components.image_example_gen.staged_examples import Row, account_row
 from components.shared.beam_results import write_rows
 from crackgate.config.beam import BeamOptions
@@ -35,14 +35,14 @@ def test_thousands_of_rows_are_kept_and_counted(tmp_path: Path) -> None:
     ]
     (tmp_path / "rows").mkdir()
     with beam.Pipeline(argv=beam_pipeline_args(BeamOptions())) as pipeline:
-        write_account_rows(
+        reasons = write_account_rows(
             pipeline | "Rejected" >> beam.Create(rejected),
             pipeline | "Warnings" >> beam.Create(warnings),
             str(tmp_path / "rows"),
-            str(tmp_path),
+            shards=3,
         )
-        write_rows(pipeline | "Images" >> beam.Create([[["train", "Negative"], 7]]), str(tmp_path), "images")
-        write_rows(pipeline | "Groups" >> beam.Create([7]), str(tmp_path), "groups")
+        images, groups = pipeline | "Images" >> beam.Create([[["train", "Negative"], 7]]), pipeline | beam.Create([7])
+        write_rows({REASONS: reasons, "images": images, "groups": groups}, str(tmp_path))
     account = read_account(str(tmp_path), 2_508, ["Negative", "Positive"])
     assert account.rejected_by_reason == {"truncated": 2_500, "label conflict": 1}
     assert list(account.rejected_by_reason) == ["truncated", "label conflict"]
@@ -52,5 +52,6 @@ def test_thousands_of_rows_are_kept_and_counted(tmp_path: Path) -> None:
     # The other warning's image was rejected later.
     assert [row.path for row in account.warnings] == ["Negative/b.jpg"]
     written = [json.loads(line) for file in (tmp_path / "rows").iterdir() for line in file.read_text().splitlines()]
+    assert len(list((tmp_path / "rows").iterdir())) == 3
     assert Counter(row["outcome"] for row in written) == {"rejected": 2_501, "warning": 1}
     assert {row["path"] for row in written} == {row["path"] for row in (*rejected, *warnings)}

@@ -13,8 +13,10 @@ from pipeline.beam_profiles import beam_pipeline_args
 @pytest.mark.parametrize("rows", [[], [1, 2, 3], ["\u00e4\n\u2028", None, ["a", {"b": 0.5}]]], ids=len)
 def test_rows_come_back(rows: list[object], tmp_path: Path) -> None:
     with beam.Pipeline(argv=beam_pipeline_args(BeamOptions())) as pipeline:
-        write_rows(pipeline | beam.Create(rows), str(tmp_path), "rows")
-        write_rows(pipeline | "Others" >> beam.Create(["other"]), str(tmp_path), "others")
+        write_rows(
+            {"rows": pipeline | beam.Create(rows), "others": pipeline | "Others" >> beam.Create(["other"])},
+            str(tmp_path),
+        )
     assert sorted(read_rows(tmp_path, "rows"), key=repr) == sorted(rows, key=repr)
     assert read_rows(tmp_path, "others") == ["other"]
     assert sorted(path.name for path in tmp_path.iterdir()) == ["others", "rows"]
@@ -23,7 +25,7 @@ def test_rows_come_back(rows: list[object], tmp_path: Path) -> None:
 def test_a_repeated_attempt_leaves_no_row_twice(tmp_path: Path) -> None:
     for rows in ([1, 2], [3]):
         with beam.Pipeline(argv=beam_pipeline_args(BeamOptions())) as pipeline:
-            write_rows(pipeline | beam.Create(rows), str(tmp_path), "rows")
+            write_rows({"rows": pipeline | beam.Create(rows)}, str(tmp_path))
     assert read_rows(tmp_path, "rows") == [3]
 
 
