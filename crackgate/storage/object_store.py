@@ -113,6 +113,7 @@ def read_object(url: str, max_bytes: int) -> bytes:
         try:
             # A range bounds the memory. No request for the size goes before it.
             data: bytes = _call(system, "_cat_file", place, start=0, end=max_bytes + 1, timeout=_SECONDS_TO_ARRIVE)
+            size = len(data) if len(data) <= max_bytes else _call(system, "_info", place)["size"]
             break
         except Exception as error:
             if _is_empty(error):
@@ -131,7 +132,7 @@ def read_object(url: str, max_bytes: int) -> bytes:
         time.sleep(pause)
         pause = min(2 * pause, _LONGEST_PAUSE)
     if len(data) > max_bytes:
-        raise too_many_bytes(_call(system, "_info", place)["size"], max_bytes)
+        raise too_many_bytes(size, max_bytes)
     return data
 
 

@@ -174,6 +174,8 @@ def test_a_missing_client_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> No
 class _EchoOfNames(http.server.BaseHTTPRequestHandler):
     """As Azure's server answers; the content of every blob is its own name."""
 
+    asked = False
+
     def do_GET(self) -> None:
         name = urllib.parse.unquote(self.path.split("?")[0]).removeprefix("/account/container/").encode()
         self.send_response(206)
@@ -182,6 +184,15 @@ class _EchoOfNames(http.server.BaseHTTPRequestHandler):
         self.send_header("ETag", '"1"')
         self.end_headers()
         self.wfile.write(name)
+
+    def do_HEAD(self) -> None:
+        """Fails the first time."""
+        first, _EchoOfNames.asked = not _EchoOfNames.asked, True
+        self.send_response(409 if first else 200)
+        self.send_header("Content-Length", "12345")
+        self.send_header("ETag", '"1"')
+        self.send_header("Last-Modified", "Mon, 01 Jan 2024 00:00:00 GMT")
+        self.end_headers()
 
 
 def test_azures_client_reads_the_blob_of_that_name_and_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -205,6 +216,9 @@ def test_azures_client_reads_the_blob_of_that_name_and_no_other(monkeypatch: pyt
                 "ü",
             ):
                 assert read_source(f"az://container/odd/{name}", 100) == f"odd/{name}".encode()
+            # The size of a large one is asked for again, too.
+            with pytest.raises(RejectedImageError, match="12345 bytes, allowed are 6"):
+                read_source("az://container/odd/large.jpg", 6)
         finally:
             azure.shutdown()
 
