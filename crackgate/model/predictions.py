@@ -54,7 +54,8 @@ def _read_ahead(files: Iterable[Location], max_bytes: int) -> Iterator[tuple[Loc
     """The files' contents, or why they cannot be read, in order; some are read while the model is busy."""
     workers = usable_cores()
     waiting: deque[tuple[Location, Future[bytes | str]]] = deque()
-    with ThreadPoolExecutor(workers, thread_name_prefix="reading") as pool:
+    pool = ThreadPoolExecutor(workers, thread_name_prefix="reading")
+    try:
         for file in files:
             waiting.append((file, pool.submit(_read, file, max_bytes)))
             if len(waiting) > 4 * workers:
@@ -63,6 +64,9 @@ def _read_ahead(files: Iterable[Location], max_bytes: int) -> Iterator[tuple[Loc
         while waiting:
             first, content = waiting.popleft()
             yield first, content.result()
+    finally:
+        # A store that has gone away would be waited for by every file behind the first.
+        pool.shutdown(wait=False, cancel_futures=True)
 
 
 def _read(file: Location, max_bytes: int) -> bytes | str:

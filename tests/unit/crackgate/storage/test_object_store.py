@@ -9,14 +9,16 @@ import urllib.parse
 import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
 from crackgate.config.data import DataOptions
+from crackgate.control_groups import usable_cores
 from crackgate.data_set.data_set import DataSet, find_data_set
 from crackgate.images.image_folder import read_source
 from crackgate.images.rejection import RejectedImageError
+from crackgate.model import predictions
 from crackgate.storage import object_store
 from crackgate.storage.location import below
 from crackgate.storage.object_store import StorageError, list_objects
@@ -221,6 +223,31 @@ def test_azures_client_reads_the_blob_of_that_name_and_no_other(monkeypatch: pyt
                 read_source("az://container/odd/large.jpg", 6)
         finally:
             azure.shutdown()
+
+
+class _Unavailable(http.server.BaseHTTPRequestHandler):
+    """A server that answers nothing but that it is busy, and knows what it was asked for."""
+
+    asked: ClassVar[set[str]] = set()
+
+    def do_GET(self) -> None:
+        self.asked.add(self.path)
+        self.send_error(503)
+
+
+def test_what_is_read_ahead_does_not_wait_for_a_store_that_was_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(object_store, "_SECONDS_TO_RETURN", 0)
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), _Unavailable) as busy:
+        threading.Thread(target=busy.serve_forever, daemon=True).start()
+        monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{busy.server_port}")
+        try:
+            files = [f"{ROOT}/{number}.jpg" for number in range(100)]
+            with pytest.raises(StorageError, match=r"cannot read 's3://photographs/0\.jpg'"):
+                list(predictions._read_ahead(files, 100))
+        finally:
+            busy.shutdown()
+    # Those that were being read, and one more of each thread.
+    assert len(_Unavailable.asked) <= 2 * usable_cores()
 
 
 @pytest.fixture
