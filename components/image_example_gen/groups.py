@@ -11,7 +11,7 @@ import apache_beam as beam
 import numpy as np
 
 from components.image_example_gen.conflicts import Conflict, StagedImage, find_conflicts
-from components.image_example_gen.read_step import REJECTED_OUTPUT, WARNINGS_OUTPUT
+from components.image_example_gen.read_step import REJECTED_OUTPUT, WARNINGS_OUTPUT, StagedBatch
 from components.image_example_gen.staged_examples import Place, account_row
 from crackgate.config.data import DataOptions
 from crackgate.contracts.account import LABEL_CONFLICT
@@ -34,8 +34,13 @@ from crackgate.images.image_folder import readable_path
 NAMES_OUTPUT = "names"
 CONFLICTS_OUTPUT = "conflicts"
 
-# The place of an image in a staging file, and the name of its group.
-Assigned = tuple[Place, bytes]
+
+@dataclass(frozen=True)
+class AssignedImages:
+    """The places of images in staging files, and the names of their groups."""
+
+    places: list[Place]
+    names: list[bytes]
 
 
 @dataclass(frozen=True)
@@ -51,7 +56,7 @@ class ImageTable(DigestTable):
 
 
 class AssignGroups(beam.PTransform):
-    """From the output of `ReadImages` to the groups of its images, (shard, [(place, group), ...]).
+    """From the output of `ReadImages` to the groups of its images, (shard, `AssignedImages`).
 
     Tagged outputs: `rejected` and `warnings`, rows of the account; `names`, digests of the groups' names by partition;
     `conflicts`, rows for `conflicts.read_conflicts`. Copies whose classes disagree are rejected if they are one picture
@@ -74,7 +79,7 @@ class AssignGroups(beam.PTransform):
         count = self._partitions
         joined = {"images": seen | "ByPicture" >> beam.FlatMap(_by_picture, count)}
         if self._options.copies == "group":
-            pictures = seen | "Pictures" >> beam.Keys()
+            pictures = seen | "Pictures" >> beam.Map(_pictures)
             copies, overlaps = (pictures | find(count) for find in (FindCopies, FindOverlaps))
             joined["copies"] = copies["similar"] | GroupCopies(count)
             alike = (copies["similar"], overlaps["similar"]) | "CopiesAndOverlaps" >> beam.Flatten()
@@ -96,9 +101,13 @@ def count_distinct(_number: int, digests: Iterable[Digests]) -> int:
     return len(np.unique(np.concatenate(list(digests))))
 
 
-def _by_picture(seen: tuple[PictureTable, list[Place]], count: int) -> Iterator[tuple[int, ImageTable]]:
-    pictures, places = seen
-    return ImageTable(pictures.digests, pictures.digests, pictures.names, places).spread(count)
+def _pictures(batch: StagedBatch) -> PictureTable:
+    return batch.pictures
+
+
+def _by_picture(batch: StagedBatch, count: int) -> Iterator[tuple[int, ImageTable]]:
+    pictures = batch.pictures
+    return ImageTable(pictures.digests, pictures.digests, pictures.names, batch.places).spread(count)
 
 
 def _by_group(numbered: tuple[int, dict[str, list[Any]]], count: int) -> Iterator[tuple[int, ImageTable]]:
@@ -131,12 +140,12 @@ class _JudgeGroups(beam.DoFn):
     def process(self, numbered: tuple[int, Iterable[ImageTable]]) -> Iterator[Any]:
         _number, parts = numbered
         images = ImageTable.merge(parts)
-        shards: dict[int, list[Assigned]] = {}
+        shards: dict[int, AssignedImages] = {}
         for rows in equal_rows(images.digests):
             (digest,) = to_bytes(images.digests[rows[:1]])
             members = [(images.paths[row], images.places[row]) for row in rows]
             conflicts = []
-            if self._judges_labels:
+            if self._judges_labels and len(members) > 1:
                 # Images that overlap may well differ in their class.
                 copies = ([members[row] for row in of_one] for of_one in equal_rows(images.copies[rows]))
                 conflicts = [conflict for of_one in copies for conflict in find_conflicts(of_one)]
@@ -153,9 +162,11 @@ class _JudgeGroups(beam.DoFn):
                     if path in alike:
                         detail = f"it resembles {_say(alike[path])}, and differs at a place: see the data page"
                         yield _row(WARNINGS_OUTPUT, path, place, "like an image of another class", detail)
-                    shards.setdefault(place.batch // self._batches_in_shard, []).append((place, name))
+                    assigned = shards.setdefault(place.batch // self._batches_in_shard, AssignedImages([], []))
+                    assigned.places.append(place)
+                    assigned.names.append(name)
         yield from shards.items()
-        names = {name for assigned in shards.values() for _, name in assigned}
+        names = {name for assigned in shards.values() for name in assigned.names}
         digests = from_bytes(hashlib.sha256(name).digest()[:PICTURE_BYTES] for name in names)
         for number, chosen in partition(digests, self._partitions):
             yield beam.pvalue.TaggedOutput(NAMES_OUTPUT, (number, digests[chosen]))

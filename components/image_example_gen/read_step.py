@@ -6,6 +6,7 @@ import uuid
 from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
 from itertools import takewhile
 from typing import Any
 
@@ -16,11 +17,11 @@ from apache_beam.utils.timestamp import MIN_TIMESTAMP
 from apache_beam.utils.windowed_value import WindowedValue
 from threadpoolctl import threadpool_limits
 
-from components.image_example_gen.staged_examples import Reader, Staged
+from components.image_example_gen.manifest import ListedBatch
+from components.image_example_gen.staged_examples import Place, Reader, Staged
 from crackgate.contracts.image_limits import ImageLimits
 from crackgate.control_groups import usable_cores
-from crackgate.data_set.data_set import ListedImage
-from crackgate.images.copies.partitions import pack
+from crackgate.images.copies.partitions import PictureTable, pack
 from crackgate.storage.location import Location, is_url
 
 REJECTED_OUTPUT = "rejected"
@@ -31,13 +32,20 @@ WARNINGS_OUTPUT = "warnings"
 _WAITING, _MOST_WAITING = 8, 32
 
 
+@dataclass(frozen=True)
+class StagedBatch:
+    """Pictures with paths as names, and the `Place` of each one's example, still without a group."""
+
+    pictures: PictureTable
+    places: list[Place]
+
+
 class ReadImages(beam.DoFn):
-    """From numbered batches of listed images to pictures and staged examples.
+    """From each `ListedBatch` to a `StagedBatch`.
 
     Each thread reads a batch of its own into a staging file of its own. There are as many as this worker's cores, since
     decoding and measuring hold Python's lock for a small part of their time.
 
-    Output: for each batch a `PictureTable` with paths as names, and the `Place` of each example, still without a group.
     Tagged outputs: `rejected` and `warnings`, rows of the account.
     """
 
@@ -65,15 +73,14 @@ class ReadImages(beam.DoFn):
         """Begins with nothing to wait for."""
         self._read: deque[Future[Staged]] = deque()
 
-    def process(self, numbered: tuple[int, list[ListedImage]]) -> Iterator[Any]:
+    def process(self, batch: ListedBatch) -> Iterator[Any]:
         """Never raises for a file's content or faults. Outcomes of earlier batches come in their order."""
-        number, images = numbered
         # A thread finds its next batch at once, and no more of them wait in memory.
         while len(self._read) > self._count:
             yield from _outputs(self._read.popleft().result())
         # Every attempt has its own name: an abandoned one may still be writing.
         file = os.path.join(self._staging, f"{uuid.uuid4().hex}.staged")
-        self._read.append(self._threads.submit(_read, self._reader, number, images, file, self._over))
+        self._read.append(self._threads.submit(_read, self._reader, batch, file, self._over))
 
     def finish_bundle(self) -> Iterator[Any]:
         """Waits for the last batches."""
@@ -87,10 +94,10 @@ def count_threads(cores: int, is_stored: bool) -> int:
     return max(cores, min(_WAITING * cores, _MOST_WAITING)) if is_stored else cores
 
 
-def _read(reader: Reader, number: int, images: list[ListedImage], file: str, over: threading.Event) -> Staged:
-    wanted = takewhile(lambda _: not over.is_set(), images)
+def _read(reader: Reader, batch: ListedBatch, file: str, over: threading.Event) -> Staged:
+    wanted = takewhile(lambda _: not over.is_set(), batch.images)
     with beam.io.filesystems.FileSystems.create(file, compression_type=CompressionTypes.UNCOMPRESSED) as content:
-        return reader.stage(number, wanted, file, content)
+        return reader.stage(batch.number, wanted, file, content)
 
 
 def _outputs(staged: Staged) -> Iterator[Any]:
@@ -99,7 +106,7 @@ def _outputs(staged: Staged) -> Iterator[Any]:
     for row in staged.warnings:
         yield beam.pvalue.TaggedOutput(WARNINGS_OUTPUT, row)
     if staged.names:
-        yield pack(staged.descriptors, staged.names), staged.places
+        yield StagedBatch(pack(staged.descriptors, staged.names), staged.places)
 
 
 def _at_the_end(output: Any) -> Any:

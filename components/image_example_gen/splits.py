@@ -14,7 +14,8 @@ import tensorflow as tf
 from apache_beam.io.filesystem import CompressionTypes
 from apache_beam.io.filesystems import FileSystems
 
-from components.image_example_gen.groups import Assigned
+from components.image_example_gen.groups import AssignedImages
+from components.image_example_gen.staged_examples import Place
 from crackgate.contracts import stored_example
 
 # Encoded images do not get smaller, and trying takes longer than decoding them.
@@ -40,10 +41,11 @@ class SplitStaged(beam.DoFn):
         self._shards = shards
         self._staging = staging
 
-    def process(self, assigned: tuple[int, Iterable[list[Assigned]]]) -> Iterator[tuple[tuple[str, str], int]]:
+    def process(self, assigned: tuple[int, Iterable[AssignedImages]]) -> Iterator[tuple[tuple[str, str], int]]:
         """Reads the staging files from front to back."""
         shard, parts = assigned
-        images = sorted(itertools.chain.from_iterable(parts), key=lambda image: (image[0].batch, image[0].offset))
+        pairs = (pair for part in parts for pair in zip(part.places, part.names, strict=True))
+        images = sorted(pairs, key=lambda image: (image[0].batch, image[0].offset))
         written = {split: os.path.join(self._staging, f"{uuid.uuid4().hex}.shard") for split in self._buckets}
         with ExitStack() as stack:
             writers = {
@@ -55,7 +57,9 @@ class SplitStaged(beam.DoFn):
             FileSystems.rename([path], [f"{self._prefixes[split]}-{shard:05d}-of-{self._shards:05d}.gz"])
         yield from counts.items()
 
-    def _write(self, images: list[Assigned], writers: dict[str, tf.io.TFRecordWriter]) -> Iterator[tuple[str, str]]:
+    def _write(
+        self, images: list[tuple[Place, bytes]], writers: dict[str, tf.io.TFRecordWriter]
+    ) -> Iterator[tuple[str, str]]:
         for file, staged in itertools.groupby(images, key=lambda image: image[0].file):
             with FileSystems.open(file, compression_type=CompressionTypes.UNCOMPRESSED) as examples:
                 for place, group in staged:

@@ -14,6 +14,7 @@ import pytest
 import tensorflow as tf
 
 from components.image_example_gen import staged_examples
+from components.image_example_gen.manifest import ListedBatch
 from components.image_example_gen.read_step import ReadImages, count_threads
 from components.image_example_gen.staged_examples import Reader
 from crackgate.config.data import DataOptions
@@ -63,7 +64,8 @@ def _stage(folder: Path, staging: Path, images: list[ListedImage], size: int) ->
     try:
         read.start_bundle()
         starts = range(0, len(images), size)
-        outputs = [output for start in starts for output in read.process((start // size, images[start : start + size]))]
+        batches = [ListedBatch(start // size, images[start : start + size]) for start in starts]
+        outputs = [output for batch in batches for output in read.process(batch)]
         return outputs + [_without_time(output) for output in read.finish_bundle()]
     finally:
         read.teardown()
@@ -81,8 +83,7 @@ def _examples(outputs: list[Any]) -> dict[bytes, bytes]:
     for output in outputs:
         if isinstance(output, beam.pvalue.TaggedOutput):
             continue
-        pictures, places = output
-        for name, place in zip(pictures.names, places, strict=True):
+        for name, place in zip(output.pictures.names, output.places, strict=True):
             with open(place.file, "rb") as content:
                 content.seek(place.offset)
                 found[name] = content.read(place.size)
@@ -111,7 +112,7 @@ def test_batches_and_threads_change_nothing(folder: Path, tmp_path: Path, monkey
 
 def test_outcomes_come_in_the_order_of_the_batches(folder: Path, tmp_path: Path) -> None:
     outputs = _stage(folder, tmp_path / "staging", _listed(folder), 2)
-    numbers = [output[1][0].batch for output in outputs if not isinstance(output, beam.pvalue.TaggedOutput)]
+    numbers = [output.places[0].batch for output in outputs if not isinstance(output, beam.pvalue.TaggedOutput)]
     assert numbers == sorted(numbers)
     assert len(numbers) > 4
 
@@ -123,7 +124,7 @@ def test_a_staging_folder_that_is_gone_ends_the_bundle(folder: Path, tmp_path: P
     read.start_bundle()
     with pytest.raises(Exception, match=r"beside\.jpg"):
         for number in range(20):
-            list(read.process((number, images)))
+            list(read.process(ListedBatch(number, images)))
     read.teardown()
 
 
@@ -134,7 +135,7 @@ def test_threads_of_an_interrupted_run_end_with_an_image_and_not_with_a_batch(fo
     read = ReadImages(str(folder), ["Negative", "Positive"], ImageLimits(), str(tmp_path / "cut"))
     read.setup()
     read.start_bundle()
-    assert not list(read.process((0, images * 100)))
+    assert not list(read.process(ListedBatch(0, images * 100)))
     read.teardown()
     whole, cut = (sum(file.stat().st_size for file in (tmp_path / name).iterdir()) for name in ("whole", "cut"))
     assert cut < 10 * whole
