@@ -145,7 +145,9 @@ def _measured(
 def canonical_bytes(data: bytes, limits: ImageLimits) -> bytes:
     """`encoded` of `canonical_image` alone; raises RejectedImageError likewise."""
     with _quiet:
-        pixels, kept_as_is = _decode(_accept(data, limits), data)
+        image = _accept(data, limits)
+        with _ROOM.taken(image.width * image.height):
+            pixels, kept_as_is = _decode(image, data)
     return data if kept_as_is else _encode_png(pixels)
 
 
@@ -161,8 +163,9 @@ def viewer_image(data: bytes, limits: ImageLimits) -> tuple[np.ndarray, Image.Im
     """`viewer_pixels` and Pillow's image, of which the metadata can be read; raises RejectedImageError likewise."""
     with _quiet:
         image = _accept(data, limits)
-        pixels, _ = _plain_pixels(image, data, _jpeg_pixels) or (_pillow_pixels(image, data), False)
-        _check_levels(pixels, image, data)
+        with _ROOM.taken(image.width * image.height):
+            pixels, _ = _plain_pixels(image, data, _jpeg_pixels) or (_pillow_pixels(image, data), False)
+            _check_levels(pixels, image, data)
     return pixels, image
 
 
@@ -206,7 +209,8 @@ def _accept(data: bytes, limits: ImageLimits) -> Image.Image:
     _check_size(image, limits)
     if image.format in _JPEG_FORMATS:
         check_scan_count(data, image.width * image.height)
-        check_scan(data)
+        with _ROOM.taken(image.width * image.height):
+            check_scan(data)
     return image
 
 

@@ -8,7 +8,6 @@ from typing import Any
 from fastapi import FastAPI, Request, Response
 from starlette.exceptions import HTTPException
 
-from crackgate.contracts.signatures import SIGNATURE_INPUTS
 from crackgate.import_lock import import_alone
 from serving.service.errors import Code, ServiceError, invalid, shortened, unknown_model
 from serving.service.guard import Guard, render_error
@@ -18,12 +17,10 @@ from serving.service.model_status import find_statuses, render_statuses
 from serving.service.page import PAGE, PAGE_POLICY
 from serving.service.predictor import Predictor
 from serving.service.request_memory import RequestMemory
-from serving.service.rest_payload import parse_request, render_answers
+from serving.service.rest_payload import render_answers
 from serving.service.settings import ServiceSettings
 
 Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[None]]
-# Larger bodies are parsed in a thread.
-_INLINE_BYTES = 64 * 2**10
 _JSON = "application/json"
 
 
@@ -64,10 +61,7 @@ def build_app(
     async def predict(request: Request, name: str, number: str | None = None, label: str | None = None) -> Response:
         check_name(name)
         served = versions.get(_version_number(number), label)
-        body = await request.body()
-        most = settings.limits.queued_images
-        heavy = len(body) > _INLINE_BYTES
-        wanted = await predictor.prepare(parse_request, body, SIGNATURE_INPUTS, most, heavy=heavy)
+        wanted = await predictor.parse(await take_body(request))
         outputs = await predictor.predict(served, wanted.signature, wanted.values)
         return Response(render_answers(outputs, wanted.by_row), media_type=_JSON)
 
@@ -91,7 +85,7 @@ def build_app(
 
     @app.post("/heatmap", name="heatmap")
     async def heat_map(request: Request, tile: str = "") -> Response:
-        return _json(await heat_mapper.look(versions.get(), await request.body(), tile))
+        return _json(await heat_mapper.look(versions.get(), await take_body(request), tile))
 
     @app.api_route("/healthz", methods=["GET", "HEAD"], name="healthz")
     async def healthz() -> Response:
@@ -117,6 +111,11 @@ def build_app(
     @app.get("/", name="page")
     async def page() -> Response:
         return Response(PAGE, headers={"content-security-policy": PAGE_POLICY}, media_type="text/html")
+
+    async def take_body(request: Request) -> bytes:
+        """The guard gives it whole; `request.body()` would keep it until the answer is there."""
+        body: bytes = (await request.receive())["body"]
+        return body
 
     def check_name(name: str) -> None:
         if name != settings.name:

@@ -4,12 +4,19 @@ import asyncio
 import http
 from typing import Any
 
+import httptools
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from serving.service.settings import Limits
 
 # Bytes of a request that are not of its body, counted anew after each part of the body.
 _MOST_HEADER_BYTES = 64 * 2**10
+# Short headers take many times their bytes. Trailers count, too.
+_MOST_HEADERS = 128
+# Requests that a client sends before the first of them is answered; each is held with its headers.
+_MOST_AHEAD = 16
+# Bytes of a refused request that are read and dropped, so that a client that sends first gets to hear why.
+_MOST_DROPPED_BYTES = 256 * 2**20
 # Connections beyond the limit, for probes.
 _RESERVE = 16
 
@@ -26,6 +33,7 @@ def bounded_by(limits: Limits) -> type[HttpToolsProtocol]:
 
         _deadline: asyncio.TimerHandle | None = None
         _header_bytes = 0
+        _dropped_bytes = 0
         _idle_since = 0.0
 
         def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
@@ -46,13 +54,26 @@ def bounded_by(limits: Limits) -> type[HttpToolsProtocol]:
                 self._refuse(http.HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
 
         def on_body(self, body: bytes) -> None:
-            """Counts anew: a trailer without an end may follow."""
+            """Counts anew: a trailer without an end may follow. Gathers nothing more of a request that is refused."""
             self._header_bytes = 0
+            if self.cycle.response_started:
+                self._dropped_bytes += len(body)
+                if self._dropped_bytes > _MOST_DROPPED_BYTES:
+                    self.transport.close()
+                body = b""
             super().on_body(body)
+
+        def on_header(self, name: bytes, value: bytes) -> None:
+            """Refuses too many."""
+            super().on_header(name, value)
+            if len(self.headers) > _MOST_HEADERS:
+                self._stop_reading(http.HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
 
         def on_headers_complete(self) -> None:
             """The headers came in time."""
             self._stop_waiting()
+            if len(self.pipeline) >= _MOST_AHEAD:
+                self._stop_reading(http.HTTPStatus.TOO_MANY_REQUESTS)
             super().on_headers_complete()
 
         def eof_received(self) -> Any:
@@ -95,6 +116,11 @@ def bounded_by(limits: Limits) -> type[HttpToolsProtocol]:
             if self._deadline is not None:
                 self._deadline.cancel()
                 self._deadline = None
+
+        def _stop_reading(self, status: http.HTTPStatus) -> None:
+            """Refuses, and keeps the parser from the rest of what has come."""
+            self._refuse(status)
+            raise httptools.HttpParserError(status.phrase)
 
         def _refuse(self, status: http.HTTPStatus) -> None:
             self._stop_waiting()

@@ -4,15 +4,16 @@ import asyncio
 import hmac
 import logging
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
-from typing import Any
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from contextlib import aclosing, asynccontextmanager
+from typing import Any, cast
 
 import grpc
 from google.protobuf.message import DecodeError
 
 from serving.service.errors import Code, ServiceError
 from serving.service.metrics import Metrics
-from serving.service.request_memory import RequestMemory
+from serving.service.request_memory import HeldBytes, RequestMemory
 from serving.service.settings import Limits
 
 log = logging.getLogger("crackgate.access")
@@ -26,15 +27,17 @@ _METHODS = {"Predict": "predict", "GetModelMetadata": "metadata", "GetModelStatu
 class GrpcGuard(grpc.aio.ServerInterceptor):
     """Reads messages as streams: gRPC would read a plain request's message before it asks anybody.
 
-    As many messages are read at one time as fit into the memory at their largest; others wait for their turn. Probes
-    wait for each other alone. Methods that are not offered end before anything is read.
+    As many messages are read at one time as fit into the memory at their largest; others wait for their turn. As many
+    probes are read beside them, and the oldest makes room for the next. Methods that are not offered end before
+    anything is read.
     """
 
     def __init__(self, token: bytes | None, limits: Limits, memory: RequestMemory, metrics: Metrics):
         self._token, self._limits, self._memory, self._metrics = token, limits, memory, metrics
-        at_once = max(1, limits.buffered_bytes // limits.request_bytes)
-        # Probes have no token: a slow one must not keep out those who have it.
-        self._requests, self._probes = asyncio.Semaphore(at_once), asyncio.Semaphore(at_once)
+        self._at_once = max(1, limits.buffered_bytes // limits.request_bytes)
+        self._requests = asyncio.Semaphore(self._at_once)
+        # Those that are being read, the oldest first. They have no token: none may keep out those who have it.
+        self._probes: list[asyncio.Timeout] = []
 
     async def intercept_service(
         self, continuation: Callable[[Any], Awaitable[Any]], details: grpc.HandlerCallDetails
@@ -50,21 +53,23 @@ class GrpcGuard(grpc.aio.ServerInterceptor):
         async def answer(messages: AsyncIterator[bytes], context: Any) -> Any:
             started = time.perf_counter()
             # As gRPC answers where a method fails.
-            code = "UNKNOWN"
+            code, refusal = "UNKNOWN", None
             try:
                 if not is_probe:
                     self._check_token(details)
-                with self._memory.holding() as held:
-                    message = await self._read(messages, self._probes if is_probe else self._requests)
-                    held.add(len(message))
-                    response = await handler.unary_unary(_parsed(message, handler.request_deserializer), context)
+                with HeldBytes(self._memory) as held:
+                    # The message is not kept beside what it is parsed into.
+                    response = await handler.unary_unary(
+                        _parsed(await self._read(messages, held, is_probe), handler.request_deserializer), context
+                    )
                 code = "OK"
                 return response
             except ServiceError as error:
-                code = error.code.name
-                await context.abort(getattr(grpc.StatusCode, code, grpc.StatusCode.INTERNAL), error.message)
+                code, refusal = error.code.name, error.message
             finally:
                 self._account(context.peer(), method, code, time.perf_counter() - started)
+            # Not above: gRPC keeps what is raised here, with the frames and the message of what was raised before.
+            return await context.abort(getattr(grpc.StatusCode, code, grpc.StatusCode.INTERNAL), refusal)
 
         return grpc.stream_unary_rpc_method_handler(answer, None, handler.response_serializer)
 
@@ -83,17 +88,35 @@ class GrpcGuard(grpc.aio.ServerInterceptor):
         if method != _METHODS["Check"]:  # probes would hide the requests
             log.info("%s gRPC %s %s %.1f ms", client, method, code, 1000 * seconds)
 
-    async def _read(self, messages: AsyncIterator[bytes], turns: asyncio.Semaphore) -> bytes:
+    async def _read(self, messages: AsyncIterator[bytes], held: HeldBytes, is_probe: bool) -> bytes:
         seconds = self._limits.receive_seconds
         try:
-            async with asyncio.timeout(seconds), turns:
-                async for message in messages:
+            async with (
+                asyncio.timeout(seconds) as patience,
+                self._probing(patience) if is_probe else self._requests,
+                # It would keep the message.
+                aclosing(cast(AsyncGenerator[bytes], aiter(messages))) as received,
+            ):
+                async for message in received:
+                    held.add(len(message))
                     return message
         except TimeoutError:
             raise ServiceError(
                 Code.DEADLINE_EXCEEDED, f"the message did not arrive within {seconds:g} s; try again later"
             ) from None
         raise ServiceError(Code.INVALID_ARGUMENT, "the request has no message")
+
+    @asynccontextmanager
+    async def _probing(self, patience: asyncio.Timeout) -> AsyncIterator[None]:
+        """Ends the `patience` with the oldest probe where there are too many: an honest one comes with its message."""
+        if len(self._probes) == self._at_once:
+            self._probes.pop(0).reschedule(0)
+        self._probes.append(patience)
+        try:
+            yield
+        finally:
+            if patience in self._probes:
+                self._probes.remove(patience)
 
 
 def _parsed(message: bytes, parse: Callable[[bytes], Any]) -> Any:

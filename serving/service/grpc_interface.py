@@ -95,8 +95,11 @@ class _Interface(
         most = self._settings.limits.queued_images
         if len(tensor.string_val) > most:
             raise invalid(f"received {len(tensor.string_val)} images in one request, at most {most} are allowed")
-        outputs = await self._predictor.predict(served, signature, list(tensor.string_val))
-        wanted = list(request.output_filter) or list(outputs)
+        values, output_filter = list(tensor.string_val), list(request.output_filter)
+        # The images are held once while they wait.
+        del request, tensor
+        outputs = await self._predictor.predict(served, signature, values)
+        wanted = output_filter or list(outputs)
         if not set(wanted) <= outputs.keys():
             raise invalid(f"output_filter: received {shortened(', '.join(wanted))}, there are {', '.join(outputs)}")
         response = predict_pb2.PredictResponse()

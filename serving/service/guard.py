@@ -2,6 +2,7 @@
 
 import asyncio
 import hmac
+import io
 import json
 import logging
 import time
@@ -22,8 +23,6 @@ _PROBES = ("/healthz", "/readyz")
 _OPEN_PATHS = (*_PROBES, "/")
 # Bytes of a request's body where no token is asked for: none is needed.
 _MOST_OPEN_BYTES = 4 * 2**10
-# Bytes of a refused request that are read and dropped, so that a client that sends first gets to hear why.
-_MOST_DRAINED = 256 * 2**20
 _HEADERS = {
     b"x-content-type-options": b"nosniff",
     b"referrer-policy": b"no-referrer",
@@ -60,20 +59,29 @@ class Guard:
         started = time.perf_counter()
         answer = _Answer(send)
         self._under_way += 1
-        with self._memory.holding() as held:
-            try:
-                self._check(scope)
-                body = await self._read_in_time(scope, receive, held)
-                await self._app(scope, _replay(body, receive), answer.send)
-            except ServiceError as error:
+        held = HeldBytes(self._memory)
+        try:
+            if refusal := await self._answer(scope, receive, answer, held):
                 # What is late, or was only announced, is not waited for.
-                waits = error.code != Code.REQUEST_TIMEOUT and b"expect" not in dict(scope["headers"])
-                await self._refuse(error, answer, receive if waits else None)
-            except _ClientGoneError:
-                answer.status = 499
-            finally:
-                self._under_way -= 1
-                self._account(scope, answer.status, held.count, time.perf_counter() - started)
+                waits = refusal.code != Code.REQUEST_TIMEOUT and b"expect" not in dict(scope["headers"])
+                await self._refuse(refusal, answer, receive if waits else None)
+        except _ClientGoneError:
+            answer.status = 499
+        finally:
+            self._under_way -= 1
+            self._account(scope, answer.status, held.count, time.perf_counter() - started)
+
+    async def _answer(self, scope: Scope, receive: Receive, answer: "_Answer", held: HeldBytes) -> ServiceError | None:
+        """Gives a request to the application, or returns why not; the request is not held any longer."""
+        try:
+            with held:
+                self._check(scope)
+                # Nothing here keeps the body: the application drops it once it has read it.
+                await self._app(scope, _replay(await self._read_in_time(scope, receive, held), receive), answer.send)
+        except ServiceError as error:
+            # A new one: the frames of this one keep what was read.
+            return ServiceError(error.code, error.message)
+        return None
 
     def _check(self, scope: Scope) -> None:
         """Refuses a request by its headers."""
@@ -112,19 +120,19 @@ class Guard:
         announced = dict(scope["headers"]).get(b"content-length", b"0")
         if int(announced) > most:
             raise _too_large(f"{int(announced)} bytes", most)
-        parts, size = [], 0
-        while True:
-            message = await receive()
-            if message["type"] == "http.disconnect":
-                raise _ClientGoneError
-            part = message.get("body", b"")
-            size += len(part)
-            if size > most:
-                raise _too_large("more", most)
-            held.add(len(part))
-            parts.append(part)
-            if not message.get("more_body", False):
-                return b"".join(parts)
+        # Gives its bytes without a copy, and frees them where the request is refused.
+        with io.BytesIO() as body:
+            while True:
+                message = await receive()
+                if message["type"] == "http.disconnect":
+                    raise _ClientGoneError
+                part = message.get("body", b"")
+                if body.tell() + len(part) > most:
+                    raise _too_large("more", most)
+                held.add(len(part))
+                body.write(part)
+                if not message.get("more_body", False):
+                    return body.getvalue()
 
     async def _refuse(self, error: ServiceError, answer: "_Answer", rest: Receive | None) -> None:
         """Answers with the error, and drops the `rest` of the request, without which many clients hear nothing."""
@@ -192,12 +200,9 @@ class _Answer:
 
 
 async def _drop(rest: Receive) -> None:
-    dropped = 0
-    while dropped <= _MOST_DRAINED:
-        message = await rest()
-        dropped += len(message.get("body", b""))
-        if message["type"] == "http.disconnect" or not message.get("more_body", False):
-            return
+    # The connection gathers nothing of it.
+    while (await rest()).get("more_body", False):
+        pass
 
 
 def _without_port(host: bytes) -> str:
@@ -206,14 +211,10 @@ def _without_port(host: bytes) -> str:
 
 
 def _replay(body: bytes, receive: Receive) -> Receive:
-    given = False
+    left = [body]
 
     async def replay() -> Message:
-        nonlocal given
-        if given:
-            return await receive()
-        given = True
-        return {"type": "http.request", "body": body, "more_body": False}
+        return {"type": "http.request", "body": left.pop(), "more_body": False} if left else await receive()
 
     return replay
 

@@ -7,14 +7,18 @@ from dataclasses import fields
 from typing import Any
 
 from crackgate.contracts.answer import Answer
+from crackgate.contracts.signatures import SIGNATURE_INPUTS
 from crackgate.contracts.stored_example import NOT_AN_EXAMPLE
 from serving.service.batcher import Batcher
 from serving.service.errors import Code, ServiceError
 from serving.service.example_message import image_of
 from serving.service.metrics import Metrics
 from serving.service.model_versions import ModelVersions, ServedVersion
-from serving.service.rest_payload import DEFAULT_SIGNATURE
+from serving.service.rest_payload import DEFAULT_SIGNATURE, PredictRequest, parse_request
 from serving.service.settings import Limits
+
+# Larger bodies are parsed in a thread.
+_INLINE_BYTES = 64 * 2**10
 
 
 class Predictor:
@@ -23,20 +27,21 @@ class Predictor:
     def __init__(self, versions: ModelVersions, limits: Limits, metrics: Metrics):
         self.versions = versions
         self._limits, self._metrics = limits, metrics
-        self._preparing = 0
+        self._parsing = 0
         # One request at a time takes several times its size.
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="requests")
-        self.batcher = Batcher(limits, metrics, lambda: self._preparing > 0)
+        self.batcher = Batcher(limits, metrics, lambda: self._parsing > 0)
 
-    async def prepare(self, function: Any, *arguments: Any, heavy: bool) -> Any:
-        """Calls a function that reads a request, a `heavy` one in a thread; the next batch waits for it a moment."""
-        self._preparing += 1
+    async def parse(self, body: bytes) -> PredictRequest:
+        """Reads a request, a large one in a thread; the next batch waits for it a moment. See `parse_request`."""
+        arguments = body, SIGNATURE_INPUTS, self._limits.queued_images
+        self._parsing += 1
         try:
-            if not heavy:
-                return function(*arguments)
-            return await asyncio.get_running_loop().run_in_executor(self._thread, function, *arguments)
+            if len(body) <= _INLINE_BYTES:
+                return parse_request(*arguments)
+            return await asyncio.get_running_loop().run_in_executor(self._thread, parse_request, *arguments)
         finally:
-            self._preparing -= 1
+            self._parsing -= 1
 
     def close(self) -> None:
         """Ends the threads, once what they have begun is done; it waits for nothing."""

@@ -1,6 +1,7 @@
 """Runs the service: sockets, signals, log, and the tasks beside the requests."""
 
 import asyncio
+import ctypes
 import logging
 import os
 import signal
@@ -9,7 +10,7 @@ import sys
 import threading
 import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 
 import uvicorn
 from fastapi import FastAPI
@@ -28,11 +29,14 @@ from serving.service.settings import ServiceSettings, SettingsError
 log = logging.getLogger("crackgate.service")
 
 _SECONDS_TO_END = 3
+# Numbers of malloc.h.
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_ARENA_MAX = -1, -3, -8
 
 
 def serve(settings: ServiceSettings) -> None:
     """Serves until SIGTERM or SIGINT, then answers the requests under way; raises SettingsError for a taken address."""
     _write_log()
+    _return_freed_memory()
     metrics = Metrics()
     source = Source(settings.folder, settings.is_one_version, settings.public_key, settings.state)
     versions = ModelVersions(source, settings.engine, settings.poll_seconds, metrics)
@@ -75,6 +79,16 @@ def serve(settings: ServiceSettings) -> None:
         signal.signal(number, lambda *_: None)
     uvicorn.Server(config).run(sockets=[listening])
     _leave()
+
+
+def _return_freed_memory() -> None:
+    """Has the C library give what large requests took back to the system; musl and macOS do without being asked.
+
+    glibc would learn from the first of them to keep such blocks, for each thread on its own. See mallopt(3).
+    """
+    with suppress(AttributeError):
+        for option, value in ((_M_MMAP_THRESHOLD, 64 * 2**10), (_M_TRIM_THRESHOLD, 128 * 2**10), (_M_ARENA_MAX, 2)):
+            ctypes.CDLL(None).mallopt(option, value)
 
 
 def _leave() -> None:

@@ -27,7 +27,7 @@ class Limits:
     """
 
     request_bytes: int = 32 * 2**20
-    buffered_bytes: int = 96 * 2**20
+    buffered_bytes: int = 64 * 2**20
     queued_images: int = 256
     batch_images: int = 32
     batch_wait: float = 0.003

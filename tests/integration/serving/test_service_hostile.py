@@ -46,6 +46,8 @@ from tests.helpers.service_process import Service
         ({"signature_name": "x" * 100_000, "instances": [b64(DARK)]}, "xxx..."),
         ({"instances": [b64(b"x")] * 65}, "at most 64"),
         (b'{"instances": [' + b"9" * 5000 + b"]}", "JSON"),
+        (b'{"instances": ["' + b"a" * 2**20 + b'\xc3\xa9"]}', "beyond ASCII"),
+        (b'{"instances": ["' + b"a" * 2**20 + b'\\ud83d\\ude00"]}', "beyond ASCII"),
     ],
 )
 def test_malformed_requests_are_explained(service: Service, body: Any, said: str) -> None:
@@ -131,6 +133,21 @@ def test_endless_headers_and_trailers_are_refused(service: Service, head: str) -
                 connection.sendall(b"a" * 8192)
             received = connection.recv(1000)
     assert received == b"" or b" 431 " in received
+    assert is_answering(service)
+
+
+@pytest.mark.parametrize(
+    ("sent", "status"),
+    [
+        (b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n" + b"a: b\r\n" * 200 + b"\r\n", b" 431 "),
+        (b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n" * 100, b" 429 "),
+    ],
+    ids=["headers", "requests ahead"],
+)
+def test_many_short_headers_and_requests_at_once_are_refused(service: Service, sent: bytes, status: bytes) -> None:
+    with socket.create_connection(("127.0.0.1", service.port), timeout=10) as connection:
+        connection.sendall(sent)
+        assert status in connection.recv(1000)
     assert is_answering(service)
 
 

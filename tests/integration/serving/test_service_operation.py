@@ -245,6 +245,18 @@ def test_grpc_reads_no_message_of_a_client_without_the_token(tmp_path: Path) -> 
                 time.sleep(0.02)
             assert {call.code() for call in asked} == {grpc.StatusCode.UNAUTHENTICATED}
             assert most - before < 100 * 2**20
+            # Those that are read are dropped once they are answered: probes, and broken ones with the token.
+            token = [("authorization", "Bearer 0123456789abcdef")]
+            for path, metadata in (
+                ("/grpc.health.v1.Health/Check", None),
+                ("/tensorflow.serving.PredictionService/Predict", token),
+            ):
+                ask = channel.unary_unary(path)
+                for _ in range(6):
+                    with pytest.raises(grpc.RpcError) as raised:
+                        ask(b"\xff" * (30 * 2**20), metadata=metadata, timeout=60)
+                    assert raised.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+            assert process.memory_info().rss - before < 150 * 2**20
             with pytest.raises(grpc.RpcError) as raised:
                 stub.Predict(predict_pb2.PredictRequest(), metadata=[("authorization", "Bearer 0123456789abcdef")])
             assert raised.value.code() is grpc.StatusCode.NOT_FOUND
@@ -267,6 +279,7 @@ def test_grpc_reads_no_message_of_a_client_without_the_token(tmp_path: Path) -> 
 
 def test_probes_that_send_nothing_keep_out_no_request_with_the_token(tmp_path: Path) -> None:
     import grpc
+    from grpc_health.v1 import health_pb2, health_pb2_grpc
     from tensorflow_serving.apis import predict_pb2, prediction_service_pb2_grpc
 
     (tmp_path / "serving").mkdir()
@@ -278,11 +291,14 @@ def test_probes_that_send_nothing_keep_out_no_request_with_the_token(tmp_path: P
     ):
         silent, ended = channel.stream_unary("/grpc.health.v1.Health/Check"), threading.Event()
         waiting = [silent.future(_nothing_until(ended)) for _ in range(20)]
+        # Nor an honest probe: the oldest of them make room.
+        health = health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest(), timeout=10)
+        assert health.status == health_pb2.HealthCheckResponse.NOT_SERVING
         stub = prediction_service_pb2_grpc.PredictionServiceStub(channel)
         with pytest.raises(grpc.RpcError) as raised:
             stub.Predict(predict_pb2.PredictRequest(), metadata=token, timeout=10)
         assert raised.value.code() is grpc.StatusCode.NOT_FOUND
-        assert not any(call.done() for call in waiting)
+        assert any(not call.done() for call in waiting)
         ended.set()
         bytes_alone = channel.unary_unary("/tensorflow.serving.PredictionService/Predict")
         with pytest.raises(grpc.RpcError) as raised:
