@@ -28,7 +28,7 @@ from crackgate.images.copies.partitions import (
     partition,
     to_bytes,
 )
-from crackgate.images.copies.search import FindCopies, FindOverlaps
+from crackgate.images.copies.search import COPIES, OVERLAPS, FindPairs
 from crackgate.images.image_folder import readable_path
 
 NAMES_OUTPUT = "names"
@@ -80,9 +80,9 @@ class AssignGroups(beam.PTransform):
         joined = {"images": seen | "ByPicture" >> beam.FlatMap(_by_picture, count)}
         if self._options.copies == "group":
             pictures = seen | "Pictures" >> beam.Map(_pictures)
-            copies, overlaps = (pictures | find(count) for find in (FindCopies, FindOverlaps))
-            joined["copies"] = copies["similar"] | GroupCopies(count)
-            alike = (copies["similar"], overlaps["similar"]) | "CopiesAndOverlaps" >> beam.Flatten()
+            pairs = pictures | FindPairs(count, COPIES, OVERLAPS)
+            joined["copies"] = pairs[COPIES.name] | GroupCopies(count)
+            alike = (pairs[COPIES.name], pairs[OVERLAPS.name]) | "CopiesAndOverlaps" >> beam.Flatten()
             joined["groups"] = alike | "GroupOverlaps" >> GroupCopies(count)
         return (
             joined

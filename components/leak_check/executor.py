@@ -21,7 +21,7 @@ from components.shared.parameters import Artifacts, Properties
 from crackgate.contracts import stored_example
 from crackgate.contracts.errors import DataRejectedError
 from crackgate.images.copies.partitions import PictureTable, count_partitions, pack
-from crackgate.images.copies.search import SAME_OUTPUT, FindCopies, Pairs
+from crackgate.images.copies.search import COPIES, SAME_OUTPUT, FindPairs, Pairs
 
 _SHOWN = 20
 _BATCH = 512
@@ -69,8 +69,8 @@ def _look_for_leaks(pipeline: beam.Pipeline, artifact: types.Artifact, results: 
         | f"Batch[{split}]" >> beam.BatchElements(_BATCH, _BATCH)
         for split, pattern in patterns.items()
     ] | beam.Flatten()
-    copies = images | "Pictures" >> beam.Map(_pack) | FindCopies(partitions)
-    pairs = (copies["similar"] | "Names" >> beam.Map(_names), copies[SAME_OUTPUT]) | "Copies" >> beam.Flatten()
+    copies = images | "Pictures" >> beam.Map(_pack) | FindPairs(partitions, COPIES)
+    pairs = (copies[COPIES.name] | "Names" >> beam.Map(_names), copies[SAME_OUTPUT]) | "Copies" >> beam.Flatten()
     straddling = (
         images
         | "Groups" >> beam.FlatMap(_groups_and_splits, partitions)

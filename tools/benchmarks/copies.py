@@ -35,7 +35,7 @@ from crackgate.images.copies.descriptor import (
 from crackgate.images.copies.groups import Edges, GroupCopies
 from crackgate.images.copies.overlap import overlap
 from crackgate.images.copies.partitions import count_partitions, pack, to_bytes
-from crackgate.images.copies.search import FindCopies, Pairs
+from crackgate.images.copies.search import COPIES, FindPairs, Pairs
 from tools.benchmarks.measurement import Table
 from tools.benchmarks.overlays import OVERLAYS
 from tools.benchmarks.photographs import argument_parser, find_photographs
@@ -171,10 +171,10 @@ def group(described: list[tuple[bytes, bytes]]) -> tuple[int, dict[bytes, bytes]
     with tempfile.TemporaryDirectory() as folder:
         with beam.Pipeline(options=options) as pipeline:
             batches = [pack([image for _, image in part], [key for key, _ in part]) for part in parts]
-            copies = pipeline | beam.Create(batches) | FindCopies(partitions)
-            counts = copies["similar"] | "Similar" >> beam.Map(_count), copies["same"] | "Same" >> beam.Map(len)
+            copies = pipeline | beam.Create(batches) | FindPairs(partitions, COPIES)
+            counts = copies[COPIES.name] | "Similar" >> beam.Map(_count), copies["same"] | "Same" >> beam.Map(len)
             _ = counts | beam.Flatten() | beam.Map(str) | "WriteCount" >> beam.io.WriteToText(f"{folder}/pairs")
-            centres = copies["similar"] | GroupCopies(partitions)
+            centres = copies[COPIES.name] | GroupCopies(partitions)
             _ = centres | beam.FlatMapTuple(_lines) | "WriteGroups" >> beam.io.WriteToText(f"{folder}/centres")
         count = sum(int(line) for path in Path(folder).glob("pairs*") for line in path.read_text().split())
         lines = [line for path in Path(folder).glob("centres*") for line in path.read_text().splitlines()]

@@ -103,7 +103,7 @@ def similarity(one: bytes, other: bytes) -> float:
 
 
 def share_a_band(one: bytes, other: bytes) -> bool:
-    """Whether `FindCopies` may compare two images; blank ones are never compared."""
+    """Whether `search.COPIES` may compare two images; blank ones are never compared."""
     if is_blank(one) or is_blank(other):
         return False
     hashes, others = bands(stack([one, other]))

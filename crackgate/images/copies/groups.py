@@ -1,8 +1,8 @@
 """Groups of copies from pairs, as a Beam transform.
 
 images: PCollection[PictureTable]
-copies = images | FindCopies(partitions)
-centres = copies["similar"] | GroupCopies(partitions)
+pairs = images | FindPairs(partitions, COPIES)
+centres = pairs[COPIES.name] | GroupCopies(partitions)
 """
 
 from collections.abc import Iterable, Iterator

@@ -3,7 +3,7 @@
 The result depends on the images alone, not on their order, the runner or its workers.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -46,43 +46,54 @@ NumberedPairs = tuple[Digests, NDArray[np.uint32], NDArray[np.uint32]]
 
 @dataclass(frozen=True)
 class Pairs:
-    """Pairs of copies: digests of the smaller and of the larger picture, and the smallest image name of each."""
+    """Pairs of one search: digests of the smaller and of the larger picture, and the smallest image name of each."""
 
     first: Digests
     second: Digests
     names: list[tuple[bytes, bytes]]
 
 
-class _FindPairs(beam.PTransform):
-    """From images, PCollection[PictureTable], to the pairs of pictures that `alike` tells, PCollection[Pairs].
+@dataclass(frozen=True)
+class Search:
+    """A kind of pairs.
 
-    The second output `same` lists pairs of names of images with one descriptor: the smallest with each other one.
+    Attributes:
+        name: Of the output.
+        codes: Gives images codes; those that share one are worth comparing.
+        alike: Whether two pictures are such a pair: rows of descriptors, (pairs,) each, to (pairs,).
+    """
 
-    Pictures that share one of their `codes` are compared. If more than 16 share it, each is compared with the 4
+    name: str
+    codes: Callable[[PictureTable], Codes]
+    alike: Callable[[Descriptors, Indices, Indices], NDArray[np.bool_]]
+
+
+class FindPairs(beam.PTransform):
+    """From images, PCollection[PictureTable], to the pairs of pictures of each search, PCollection[Pairs].
+
+    The output `same` lists pairs of names of images with one descriptor: the smallest with each other one.
+
+    Pictures that share one of a search's codes are compared. If more than 16 share it, each is compared with the 4
     smallest only. This misses two copies outside the 4 smallest of every shared code, unless both resemble a third
     picture among them.
 
-    A worker holds one of the `partitions` (see `count_partitions`): about 8,000 of a million descriptors.
+    A worker holds one of the `partitions` (see `count_partitions`): about 8,000 of a million descriptors. Searches
+    share the steps; the second one's partitions of codes and pairs are numbered from `partitions` on.
     """
 
-    def __init__(
-        self,
-        partitions: int,
-        codes: Callable[[PictureTable], Codes],
-        alike: Callable[[Descriptors, Indices, Indices], NDArray[np.bool_]],
-    ):
+    def __init__(self, partitions: int, *searches: Search):
         super().__init__()
-        self._partitions, self._codes, self._alike = partitions, codes, alike
+        self._partitions, self._searches = partitions, searches
 
     def expand(self, images: beam.PCollection) -> Any:
-        """Builds the transform with the outputs `similar` and `same`.
+        """Builds the transform with an output for each search, by its name, and `same`.
 
         The pipeline raises ValueError if two different descriptors have one digest.
         """
-        count = self._partitions
+        count, searches = self._partitions, self._searches
         asked = (
             images
-            | "Bands" >> beam.FlatMap(_by_band, count, self._codes)
+            | "Bands" >> beam.FlatMap(_by_band, count, searches)
             | "GroupBands" >> beam.GroupByKey()
             | "PairBands" >> beam.FlatMap(_pair_band, count)
             | "GroupPairs" >> beam.GroupByKey()
@@ -93,24 +104,13 @@ class _FindPairs(beam.PTransform):
             | "JoinPictures" >> beam.CoGroupByKey()
             | "Answer" >> beam.FlatMapTuple(_answer).with_outputs(SAME_OUTPUT, main="pictures")
         )
-        similar = (
-            answered.pictures | "JoinAnswers" >> beam.GroupByKey() | "Compare" >> beam.FlatMap(_compare, self._alike)
+        names = [search.name for search in searches]
+        found = (
+            answered.pictures
+            | "JoinAnswers" >> beam.GroupByKey()
+            | "Compare" >> beam.FlatMap(_compare, count, searches).with_outputs(*names)
         )
-        return {"similar": similar, SAME_OUTPUT: answered[SAME_OUTPUT]}
-
-
-class FindCopies(_FindPairs):
-    """The pairs that are copies, among those that share a band of hashes."""
-
-    def __init__(self, partitions: int):
-        super().__init__(partitions, _band_codes, _are_copies)
-
-
-class FindOverlaps(_FindPairs):
-    """The pairs that overlap, among those whose names have near numbers."""
-
-    def __init__(self, partitions: int):
-        super().__init__(partitions, _name_codes, overlap)
+        return {SAME_OUTPUT: answered[SAME_OUTPUT], **{name: found[name] for name in names}}
 
 
 def _band_codes(pictures: PictureTable) -> Codes:
@@ -134,25 +134,31 @@ def _are_copies(pictures: Descriptors, ones: Indices, others: Indices) -> NDArra
     return similarities(pictures[ones], pictures[others]) >= COPY_THRESHOLD
 
 
-def _by_band(
-    pictures: PictureTable, count: int, codes_of: Callable[[PictureTable], Codes]
-) -> Iterator[tuple[int, Entries]]:
-    rows_of, codes = codes_of(pictures)
-    digests, hashes = pictures.digests[rows_of], codes.astype(np.uint32)
-    smallest = np.full(len(pictures.digests), np.iinfo(np.uint32).max, np.uint32)
-    np.minimum.at(smallest, rows_of, hashes)
-    homes = smallest[rows_of]
-    for number, rows in rows_by(codes % np.uint64(count)):
-        yield number, (codes[rows], digests[rows], homes[rows])
+# Those that share a band of hashes.
+COPIES = Search("copies", _band_codes, _are_copies)
+# Those whose names have near numbers.
+OVERLAPS = Search("overlaps", _name_codes, overlap)
+
+
+def _by_band(pictures: PictureTable, count: int, searches: Sequence[Search]) -> Iterator[tuple[int, Entries]]:
+    for number_of_search, search in enumerate(searches):
+        rows_of, codes = search.codes(pictures)
+        digests, hashes = pictures.digests[rows_of], codes.astype(np.uint32)
+        smallest = np.full(len(pictures.digests), np.iinfo(np.uint32).max, np.uint32)
+        np.minimum.at(smallest, rows_of, hashes)
+        homes = smallest[rows_of]
+        for number, rows in rows_by(codes % np.uint64(count)):
+            yield number_of_search * count + number, (codes[rows], digests[rows], homes[rows])
 
 
 def _pair_band(band: tuple[int, Iterable[Entries]], count: int) -> Iterator[tuple[int, NumberedPairs]]:
+    first_partition = band[0] // count * count
     codes, digests, homes = (np.concatenate(column) for column in zip(*band[1], strict=True))
     first, second = pair(codes, digests)
     pictures, rows_of = np.unique(digests, return_index=True)
     for number, rows in rows_by(homes[rows_of[find_rows(pictures, first)]] % np.uint64(count)):
         chosen, places = np.unique(np.concatenate((first[rows], second[rows])), return_inverse=True)
-        yield number, (chosen, *np.split(places.astype(np.uint32), 2))
+        yield first_partition + number, (chosen, *np.split(places.astype(np.uint32), 2))
 
 
 def pair(codes: NDArray[np.uint64], digests: Digests) -> tuple[Digests, Digests]:
@@ -218,10 +224,9 @@ def _distinct(pictures: PictureTable) -> tuple[PictureTable, list[tuple[bytes, b
 
 
 def _compare(
-    numbered: tuple[int, Iterable[tuple[PictureTable, PairsOfDigests | None]]],
-    are_alike: Callable[[Descriptors, Indices, Indices], NDArray[np.bool_]],
-) -> Iterator[Pairs]:
-    answers = list(numbered[1])
+    numbered: tuple[int, Iterable[tuple[PictureTable, PairsOfDigests | None]]], count: int, searches: Sequence[Search]
+) -> Iterator[Any]:
+    search, answers = searches[numbered[0] // count], list(numbered[1])
     ((first, second),) = (pairs for _, pairs in answers if pairs is not None)
     pictures = PictureTable.merge(part for part, _ in answers)
     pictures = pictures.take(np.argsort(pictures.digests))
@@ -231,8 +236,9 @@ def _compare(
     rows = rows[:, np.argsort(by_name[rows[0]], kind="stable")]
     for start in range(0, len(first), _COMPARED_AT_ONCE):
         ones, others = (side[start : start + _COMPARED_AT_ONCE] for side in rows)
-        alike = are_alike(pictures.descriptors, ones, others)
+        alike = search.alike(pictures.descriptors, ones, others)
         ones, others = ones[alike], others[alike]
         if len(ones):
             names = [(pictures.names[one], pictures.names[other]) for one, other in zip(ones, others, strict=True)]
-            yield Pairs(pictures.digests[ones], pictures.digests[others], names)
+            pairs = Pairs(pictures.digests[ones], pictures.digests[others], names)
+            yield beam.pvalue.TaggedOutput(search.name, pairs)

@@ -18,7 +18,7 @@ from PIL import Image, ImageEnhance, ImageOps
 from crackgate.images.copies.descriptor import describe
 from crackgate.images.copies.groups import GroupCopies
 from crackgate.images.copies.partitions import pack, to_bytes
-from crackgate.images.copies.search import FindCopies
+from crackgate.images.copies.search import COPIES, FindPairs
 from crackgate.images.sample_data import draw_photograph
 
 PROJECT = Path(__file__).resolve().parents[4]
@@ -70,7 +70,7 @@ def _find_groups(described: Described, folder: Path, workers: int = 1) -> Groups
         images = pipeline | beam.Create(
             [pack([image for _, image in part], [key for key, _ in part]) for part in parts]
         )
-        centres = (images | FindCopies(partitions=4))["similar"] | GroupCopies(partitions=4)
+        centres = (images | FindPairs(4, COPIES))[COPIES.name] | GroupCopies(partitions=4)
         # A lambda travels to the workers, which know nothing of this module.
         lines = centres | beam.MapTuple(lambda _, edges: repr([to_bytes(side) for side in edges]))
         _ = lines | beam.io.WriteToText(str(files / "centres"))

@@ -21,7 +21,7 @@ from crackgate.images.copies import groups, search
 from crackgate.images.copies.descriptor import COPY_THRESHOLD, describe, is_blank, share_a_band, similarity
 from crackgate.images.copies.groups import GroupCopies
 from crackgate.images.copies.partitions import PictureTable, count_partitions, from_bytes, pack, partition, to_bytes
-from crackgate.images.copies.search import FindCopies, Pairs, pair
+from crackgate.images.copies.search import COPIES, FindPairs, Pairs, pair
 from crackgate.images.sample_data import draw_photograph
 
 Groups = list[tuple[int, int]]
@@ -300,13 +300,13 @@ def _expect_found_groups(described: list[tuple[int, bytes]], expected: list[set[
     """That the images with pairs between them, of the same picture or of similar ones, are those groups."""
     with _pipeline() as pipeline:
         images = pipeline | beam.Create(_batches(described))
-        copies = images | FindCopies(partitions)
-        pairs = (copies["similar"] | beam.Map(lambda pairs: pairs.names), copies["same"]) | beam.Flatten()
+        copies = images | FindPairs(partitions, COPIES)
+        pairs = (copies[COPIES.name] | beam.Map(lambda pairs: pairs.names), copies["same"]) | beam.Flatten()
         assert_that(
             pairs | "Pairs" >> beam.combiners.ToList(), _joins({frozenset(map(_name, group)) for group in expected})
         )
         # The same by the groups of pictures.
-        centres = copies["similar"] | GroupCopies(partitions) | beam.FlatMapTuple(_ties) | beam.combiners.ToList()
+        centres = copies[COPIES.name] | GroupCopies(partitions) | beam.FlatMapTuple(_ties) | beam.combiners.ToList()
         assert_that(centres, _centres_of(described, expected), label="Centres")
 
 
@@ -335,8 +335,8 @@ def _centres_of(described: list[tuple[int, bytes]], expected: list[set[int]]) ->
 
 def test_no_images_have_no_copies() -> None:
     with _pipeline() as pipeline:
-        copies = pipeline | beam.Create([]) | FindCopies(3)
-        assert_that(copies["similar"], is_empty())
+        copies = pipeline | beam.Create([]) | FindPairs(3, COPIES)
+        assert_that(copies[COPIES.name], is_empty())
         assert_that(copies["same"], is_empty(), label="Same")
 
 
@@ -344,7 +344,7 @@ def test_one_digest_for_two_descriptors_is_refused() -> None:
     one, other = (pack([_describe(_photograph(seed))], [b"%d" % seed]) for seed in range(2))
     forged = PictureTable(one.digests, other.descriptors, other.names)
     with pytest.raises(ValueError, match="two different descriptors have one digest"), _pipeline() as pipeline:
-        _ = pipeline | beam.Create([one, forged]) | FindCopies(3)
+        _ = pipeline | beam.Create([one, forged]) | FindPairs(3, COPIES)
 
 
 @given(st.lists(st.binary(min_size=16, max_size=16), min_size=1, max_size=30), st.integers(1, 2000))
@@ -390,7 +390,7 @@ def test_every_pair_that_shares_a_band_is_found_once_however_the_work_is_spread(
     ]
     assert len(expected) > 100
     with _pipeline() as pipeline:
-        similar = (pipeline | beam.Create(_batches(described)) | FindCopies(partitions))["similar"]
+        similar = (pipeline | beam.Create(_batches(described)) | FindPairs(partitions, COPIES))[COPIES.name]
         names = similar | beam.FlatMap(lambda pairs: [tuple(sorted(pair)) for pair in pairs.names])
         assert_that(names, equal_to(expected))
 
@@ -398,7 +398,7 @@ def test_every_pair_that_shares_a_band_is_found_once_however_the_work_is_spread(
 def test_pictures_are_asked_for_less_often_than_were_pairs_compared_where_their_first_one_is() -> None:
     (images,) = _batches(_jittered(48, most=1))
     bands: dict[int, list[Any]] = {}
-    for number, entries in search._by_band(images, 97, search._band_codes):
+    for number, entries in search._by_band(images, 97, [COPIES]):
         bands.setdefault(number, []).append(entries)
     pairs: dict[int, list[Any]] = {}
     by_first: dict[int, set[bytes]] = {}

@@ -15,7 +15,7 @@ from crackgate.images.copies.descriptor import COPY_THRESHOLD, describe, is_blan
 from crackgate.images.copies.groups import GroupCopies
 from crackgate.images.copies.overlap import name_codes, overlap
 from crackgate.images.copies.partitions import from_bytes, pack, to_bytes
-from crackgate.images.copies.search import FindCopies, FindOverlaps, Pairs
+from crackgate.images.copies.search import COPIES, OVERLAPS, FindPairs, Pairs
 from crackgate.images.sample_data import draw_photograph
 
 SIDE = 200
@@ -133,9 +133,9 @@ def test_a_walk_along_a_wall_becomes_one_group_and_other_images_none() -> None:
     table = pack(list(images.values()), [name.encode() for name in images])
     with _pipeline() as pipeline:
         tables = pipeline | beam.Create([table.take(np.arange(first, len(images), 2)) for first in (0, 1)])
-        copies = (tables | FindCopies(3))["similar"]
-        assert_that(copies | beam.combiners.Count.Globally(), equal_to([0]), label="Copies")
-        centres = (tables | FindOverlaps(3))["similar"] | GroupCopies(3)
+        pairs = tables | FindPairs(3, COPIES, OVERLAPS)
+        assert_that(pairs[COPIES.name] | beam.combiners.Count.Globally(), equal_to([0]), label="Copies")
+        centres = pairs[OVERLAPS.name] | GroupCopies(3)
         pictures = centres | beam.FlatMapTuple(lambda _, edges: to_bytes(edges[0]) + to_bytes(edges[1]))
         expected = set(to_bytes(table.digests[: len(frames)]))
         assert_that(pictures | beam.Distinct(), equal_to(sorted(expected)))
@@ -151,7 +151,7 @@ def test_many_videos_with_equal_names_are_told_apart_by_their_folders(layout: st
     }
     table = pack(list(images.values()), [name.encode() for name in images])
     with _pipeline() as pipeline:
-        similar = (pipeline | beam.Create([table]) | FindOverlaps(3))["similar"]
+        similar = (pipeline | beam.Create([table]) | FindPairs(3, OVERLAPS))[OVERLAPS.name]
         centres = similar | GroupCopies(3)
         sizes = centres | beam.FlatMapTuple(lambda _, edges: to_bytes(edges[1])) | beam.combiners.Count.PerElement()
         assert_that(sizes | beam.Values(), equal_to([3] * len(walls)))
