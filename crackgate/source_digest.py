@@ -172,13 +172,17 @@ def _parse(source: bytes, package: str) -> tuple[frozenset[str], frozenset[str]]
 @cache
 def _versions(module: str) -> frozenset[str]:
     """`name==version` of the distributions that hold a module; none for the standard library's."""
-    owners = {holder.metadata["Name"] for holder in _holders().get(_top_level(module), ())}
+    owners = _holders().get(_top_level(module), [])
     if len(owners) > 1:
         # Dozens of distributions hold a part of `google`.
         part = re.compile(rf"^{'/'.join(map(re.escape, module.split('.')[:2]))}[/.]", re.MULTILINE)
-        holders = {owner for owner in owners if part.search(metadata.distribution(owner).read_text("RECORD") or "")}
-        owners = holders or owners
-    return frozenset(map(_version, owners))
+        owners = [owner for owner in owners if part.search(owner.read_text("RECORD") or "")] or owners
+    return frozenset(_version(_name(owner)) for owner in owners)
+
+
+@cache
+def _name(distribution: metadata.Distribution) -> str:
+    return distribution.metadata["Name"]
 
 
 @cache
