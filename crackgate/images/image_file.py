@@ -41,7 +41,7 @@ _LONGEST_SIDE = 1_000_000
 # Offset of a PNG file's bits for each sample.
 _PNG_DEPTH_AT = 24
 _SEVERAL_FRAMES = "first of several frames"
-# A pixel takes up to ten bytes while its image is decoded: a gigabyte in all.
+# A pixel takes some ten bytes while its image is decoded, a gigabyte in all; in WebP 25.
 _ROOM = DecodingRoom(pixels=100_000_000)
 
 
