@@ -288,7 +288,7 @@ def test_a_withdrawn_model_is_not_released_again_even_if_it_is_trained_anew(
     copied = run_crackgate(photographs, workspace, *BETTER, cwd=tmp_path)
     assert ran_anew(copied) == set(), "a copy is the same source, and no result depends on the command line"
     assert copied.exit_code == 3 and copied.summary["verdict"] == "withdrawn"
-    assert f"released as version {withdrawn} and withdrawn" in copied.summary["reasons"][0]
+    assert f"released or staged as version {withdrawn} and withdrawn" in copied.summary["reasons"][0]
     assert "missed cracks in the rain" in copied.output and f"rollback --to {withdrawn}" in copied.output
     assert known_versions(workspace) == {in_production: "released", withdrawn: "withdrawn"}
     assert f"{withdrawn} again (withdrawn)" in crackgate("runs", "--workspace", workspace).stdout
@@ -299,7 +299,8 @@ def test_a_withdrawn_model_is_not_released_again_even_if_it_is_trained_anew(
     edited = run_crackgate(photographs, workspace, *BETTER, cwd=tmp_path)
     assert ran_anew(edited) == {"Trainer", "Evaluator", "ServingCheck", "Pusher"}
     assert f"version {in_production}, released by run {first_run.summary['run_id']}" in shown_baseline(workspace)
-    assert edited.exit_code == 3 and f"released as version {withdrawn} and withdrawn" in edited.summary["reasons"][0]
+    assert edited.exit_code == 3
+    assert f"released or staged as version {withdrawn} and withdrawn" in edited.summary["reasons"][0]
     assert known_versions(workspace) == {in_production: "released", withdrawn: "withdrawn"}
 
 
