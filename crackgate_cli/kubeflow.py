@@ -120,7 +120,7 @@ def check_command(
     existing_token: TokenOption = "",
     cookies: CookiesOption = "",
 ) -> None:
-    """Look before a run whether a cluster has what a compiled pipeline needs."""
+    """Look before a run whether the cluster has what it needs."""
     _check_file(pipeline)
     from kubeflow.compile.backend_checks import BackendRefusalError, check_file
     from kubeflow.compiled_needs import read_needs

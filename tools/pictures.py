@@ -1,27 +1,16 @@
-"""The README's pictures, of a run on synthetic photographs: the report, the data page, an inspected wall, the terminal.
+"""The README's pictures, of a run on synthetic photographs: the report, the data page and an inspected wall.
 
 Needs Chromium. `python -m tools.pictures` writes docs/pictures/.
 """
 
-import os
-import pty
-import re
 import subprocess
 import sys
 import tempfile
-from io import StringIO
 from pathlib import Path
 
 from PIL import Image
-from rich.console import Console
-from rich.text import Text
-
-from crackgate.atomic_files import write_text
 
 _PICTURES = Path(__file__).parents[1] / "docs/pictures"
-_COLUMNS = 110
-# The last lines of a run: the gate, and what comes next.
-_SHOWN_LINES = 45
 # Photographs of the wall, across and down, and where the cracked ones are.
 _WALL, _CRACKED = (8, 6), {13: 0, 21: 1, 28: 2, 34: 3}
 
@@ -32,8 +21,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         _crackgate(folder, "sample-data", "photographs")
-        said = _crackgate(folder, "run", "--data", "photographs")
-        _draw_terminal(said)
+        _crackgate(folder, "run", "--data", "photographs")
         (run,) = (folder / "workspace/runs").iterdir()
         _photograph(run / "report.html", "report.png", 1280, 1400)
         (page,) = (folder / "workspace/pipeline/DataPage").rglob("*.html")
@@ -43,39 +31,9 @@ def main() -> None:
         _photograph(folder / "inspected/index.html", "inspection.png", 1280, 1100)
 
 
-def _crackgate(folder: Path, *arguments: str) -> str:
-    """Runs a command in a terminal of its own, for its colours, and returns what it printed."""
-    environment = {**os.environ, "COLUMNS": str(_COLUMNS), "TERM": "xterm-256color"}
-    ours, theirs = pty.openpty()
-    with subprocess.Popen(
-        [sys.executable, "-c", "from crackgate_cli.main import main; main()", *arguments],
-        cwd=folder,
-        env=environment,
-        stdin=subprocess.DEVNULL,
-        stdout=theirs,
-        stderr=theirs,
-    ) as process:
-        os.close(theirs)
-        said = b""
-        try:
-            while part := os.read(ours, 65536):
-                said += part
-        # The other end is closed.
-        except OSError:
-            pass
-    os.close(ours)
-    if process.returncode:
-        sys.exit(f"crackgate {' '.join(arguments)} ended with {process.returncode}:\n{said.decode(errors='replace')}")
-    return said.decode(errors="replace")
-
-
-def _draw_terminal(said: str) -> None:
-    # Progress is drawn over itself: of each line, only what stays is kept; cursor movements are no colours.
-    lines = re.sub(r"\x1b\[\??[0-9;]*[A-HJKhl]", "\r", said).splitlines()
-    shown = [line.rpartition("\r")[2] for line in lines][-_SHOWN_LINES:]
-    console = Console(record=True, width=_COLUMNS, file=StringIO())
-    console.print(Text.from_ansi("\n".join(shown)), soft_wrap=True)
-    write_text(_PICTURES / "terminal.svg", console.export_svg(title="crackgate run --data photographs"))
+def _crackgate(folder: Path, *arguments: str) -> None:
+    command = [sys.executable, "-c", "from crackgate_cli.main import main; main()", *arguments]
+    subprocess.run(command, cwd=folder, check=True)
 
 
 def _draw_wall(photographs: Path, file: Path) -> None:
