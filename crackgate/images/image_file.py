@@ -26,7 +26,13 @@ from crackgate.images.jpeg_scan import check_scan, check_scan_count
 from crackgate.images.quality import Quality, measure
 from crackgate.images.rejection import RejectedImageError, too_many_bytes
 from crackgate.images.sixteen_bits import check_fill, declared_range, grey_levels
-from crackgate.images.tiff_directories import check_first_page, check_planes, has_further_pages, is_tiff
+from crackgate.images.tiff_directories import (
+    check_first_page,
+    check_jpeg_frames,
+    check_planes,
+    has_further_pages,
+    is_tiff,
+)
 
 # From a file and its width and height to its pixels, uint8 (height, width, 3); None where it cannot.
 _Decode = Callable[[bytes, tuple[int, int]], np.ndarray | None]
@@ -207,6 +213,8 @@ def _accept(data: bytes, limits: ImageLimits) -> Image.Image:
     image = _open(data, limits)
     _check_format(image)
     _check_size(image, limits)
+    if isinstance(image, TiffImagePlugin.TiffImageFile):
+        check_jpeg_frames(image, data)
     if image.format in _JPEG_FORMATS:
         check_scan_count(data, image.width * image.height)
         with _ROOM.taken(image.width * image.height):

@@ -15,6 +15,10 @@ from crackgate.images.rejection import RejectedImageError
 
 _SUBFILE, _OLD_SUBFILE, _WIDTH, _LENGTH, _BITS, _COMPRESSION = 254, 255, 256, 257, 258, 259
 _PHOTOMETRIC, _MAKE, _PLANAR, _SUBDIRECTORIES, _DNG_VERSION = 262, 271, 284, 330, 50706
+_STRIP_OFFSETS, _STRIP_ROWS, _TILE_WIDTH, _TILE_LENGTH, _TILE_OFFSETS = 273, 278, 322, 323, 324
+_JPEG = 7
+# Start of a frame, but for DHT, JPG and DAC.
+_JPEG_FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 # Bits of a subfile's type.
 _REDUCED, _MASK = 1, 4
 _OLD_REDUCED = 2
@@ -65,6 +69,44 @@ def check_planes(image: TiffImagePlugin.TiffImageFile) -> None:
             "format not supported",
             f"TIFF of uncompressed planes of {max(tags[_BITS])} bits: save it with interleaved samples or 8 bits",
         )
+
+
+def check_jpeg_frames(image: TiffImagePlugin.TiffImageFile, data: bytes) -> None:
+    """Raises RejectedImageError where a JPEG in a TIFF has fewer pixels than its strip or tile.
+
+    libtiff warns, and leaves the others as they happen to be in memory.
+    """
+    tags = image.tag_v2
+    if tags.get(_COMPRESSION) != _JPEG or tags.get(_PLANAR, 1) != 1:
+        return
+    width, height = image.size
+    if _TILE_OFFSETS in tags:
+        sizes = [(tags.get(_TILE_WIDTH, 0), tags.get(_TILE_LENGTH, 0))] * len(tags[_TILE_OFFSETS])
+    else:
+        rows = tags.get(_STRIP_ROWS, height)
+        sizes = [(width, min(rows, height - top)) for top in range(0, height, max(rows, 1))]
+    offsets = tags.get(_TILE_OFFSETS) or tags.get(_STRIP_OFFSETS) or ()
+    for offset, (across, down) in zip(offsets, sizes, strict=False):
+        found = _frame_size(data, offset)
+        if found is None or found[0] < across or found[1] < down:
+            said = "no frame" if found is None else f"{found[0]}x{found[1]} pixels"
+            raise RejectedImageError(
+                "unreadable", f"JPEG in TIFF: a part of {across}x{down} pixels has {said}: copy the file again"
+            )
+
+
+def _frame_size(data: bytes, place: int) -> tuple[int, int] | None:
+    """Width and height of the JPEG that begins at `place`; None where there is none."""
+    if data[place : place + 2] != b"\xff\xd8":
+        return None
+    place += 2
+    while place + 9 <= len(data) and data[place] == 0xFF:
+        marker, length = data[place + 1], int.from_bytes(data[place + 2 : place + 4], "big")
+        if marker in _JPEG_FRAMES:
+            down, across = struct.unpack_from(">HH", data, place + 5)
+            return across, down
+        place += 2 + length
+    return None
 
 
 def has_further_pages(data: bytes) -> bool:

@@ -6,9 +6,10 @@ from typing import Any
 import numpy as np
 import pytest
 import tifffile
+from PIL import Image
 
 from crackgate.images.image_file import canonical_image
-from tests.helpers.image_files import TINY, noise, rejection_of
+from tests.helpers.image_files import TINY, encode, noise, rejection_of
 
 _PREVIEW, _PICTURE = noise(40, 48, 3), noise(128, 160, 3, seed=1)
 _SENSOR = noise(128, 160).astype(np.uint16) << 6
@@ -106,3 +107,17 @@ def test_directories_that_form_a_loop_end() -> None:
     following = first + 2 + 12 * entries
     data[following : following + 4] = first.to_bytes(4, "little")
     assert canonical_image(bytes(data), TINY).width == 160
+
+
+def test_a_jpeg_that_is_smaller_than_its_strip_is_refused_and_one_that_fills_it_is_not() -> None:
+    picture = Image.fromarray(noise(41, 300, 3))
+    sound = encode(picture, "TIFF", compression="jpeg")
+    assert canonical_image(sound, TINY).height == 41
+    frame = sound.index(b"\xff\xc0")
+    for place, said in ((frame + 6, "300x16 pixels"), (frame + 8, "272x41 pixels")):
+        damaged = bytearray(sound)
+        damaged[place] = 16
+        rejection = rejection_of(bytes(damaged))
+        assert rejection.reason == "unreadable" and said in rejection.detail
+    strips = encode(Image.fromarray(noise(200, 300, 3)), "TIFF", compression="jpeg", tiffinfo={278: 64})
+    assert canonical_image(strips, TINY).height == 200
