@@ -1,4 +1,4 @@
-"""What this machine has of the things that crackgate uses."""
+"""The parts of this machine that crackgate uses: whether they are there, and suffice."""
 
 import importlib.metadata
 import importlib.util

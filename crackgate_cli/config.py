@@ -113,7 +113,7 @@ def check(
 
 
 def _problems(settings: Config, place: Workspace, classes: list[str]) -> Iterator[str]:
-    """What a run would refuse before it reads images; of no classes, what does not depend on them."""
+    """Problems that a run would refuse before it reads images; without classes, those that do not depend on them."""
     checks = [
         lambda: check_weights(settings),
         lambda: check_own_code(settings),

@@ -64,7 +64,7 @@ class ReadImages(beam.DoFn):
 
     def teardown(self) -> None:
         """Ends the threads, and gives the process its products back."""
-        # Of an interrupted run, whose process would wait for whole batches.
+        # An interrupted run's process would wait for whole batches.
         self._over.set()
         self._threads.shutdown(cancel_futures=True)
         self._limits.restore_original_limits()

@@ -53,7 +53,7 @@ class Config(Section):
 
 @dataclass(frozen=True)
 class Given:
-    """What a user set: the content of a file with `--set` options over it, and of these options alone."""
+    """A user's settings: the content of a file with `--set` options over it, and of these options alone."""
 
     content: dict[str, Any]
     assigned: dict[str, Any]

@@ -26,7 +26,7 @@ _BYTE_ORDER_MARKS = {
     codecs.BOM_UTF16_BE: "utf-16",
 }
 _SHOWN = 3
-# Of a table in a bucket; a row of a hundred million images takes less.
+# The most for a table in a bucket; a row of a hundred million images takes less.
 _MOST_BYTES = 10_000_000_000
 
 

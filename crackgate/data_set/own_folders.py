@@ -11,7 +11,7 @@ _SIGNS = (
     frozenset({"export.json", "model-float32.tflite"}),
     frozenset({"export.json", "model-float32.xml"}),
     frozenset({"export.json", "model-float32.onnx"}),
-    # Of crackgate 0.1.0.
+    # crackgate 0.1.0 wrote it.
     frozenset({"tflite.json"}),
 )
 

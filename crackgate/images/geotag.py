@@ -1,4 +1,4 @@
-"""Where a photograph was taken: the GPS position in its EXIF."""
+"""The place where a photograph was taken: the GPS position in its EXIF."""
 
 import math
 from dataclasses import dataclass

@@ -109,7 +109,7 @@ def _draw_sparkline(values: Sequence[tuple[float, float, float]]) -> dict[str, s
 
 
 def _facts(history: History, runs: Sequence[Run]) -> list[dict[str, Any]]:
-    """What the page's script puts side by side, in words; equal numbers in `splits` mean the same test images."""
+    """The facts that the page's script puts side by side; equal numbers in `splits` mean the same test images."""
     known = [read_facts(history, run) for run in runs]
     splits = list({str(facts.splits): None for facts in known if facts.splits is not None})
     same = {name for name, values in _by_field(known).items() if len(values) == 1}

@@ -1,4 +1,4 @@
-"""What people say of a run: its name, tags and notes, in `runs/<run id>/notes.json`."""
+"""People's words about a run: its name, tags and notes, in `runs/<run id>/notes.json`."""
 
 import fcntl
 import os

@@ -1,1 +1,1 @@
-"""Where data lies: folders of this machine, and prefixes of object stores."""
+"""Places of data: folders of this machine, and prefixes of object stores."""
