@@ -4,6 +4,9 @@ TFX takes many seconds to import, so it is imported where it is used: unit tests
 """
 
 import json
+import os
+import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +25,7 @@ if TYPE_CHECKING:
     from tools.flink_cluster.cluster import FlinkCluster
 
 _PIPELINE = "bench"
+_TMPDIR = os.environ.get("TMPDIR")
 
 
 @dataclass(frozen=True)
@@ -95,6 +99,19 @@ class Bench:
         node = store.get_context_by_type_and_name("node", f"{_PIPELINE}.{component}")
         executions = store.get_executions_by_context(node.id) if node else []
         return sorted(executions, key=lambda execution: execution.id)
+
+
+@pytest.fixture(autouse=True)
+def _process_as_it_began() -> None:
+    """Undoes what a process does once: earlier tests, and fixtures that outlive them, reach no other test."""
+    tempfile.tempdir = None
+    if _TMPDIR is None:
+        os.environ.pop("TMPDIR", None)
+    else:
+        os.environ["TMPDIR"] = _TMPDIR
+    # Clients keep the address of the store that they were opened for.
+    if store := sys.modules.get("crackgate.storage.object_store"):
+        store._open.cache_clear()
 
 
 @pytest.fixture(scope="session")

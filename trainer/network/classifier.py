@@ -11,8 +11,14 @@ def build_head(channels: int, classes: int, options: TrainOptions) -> keras.Mode
         [
             keras.Input((channels,)),
             keras.layers.Dropout(options.dropout, seed=options.seed),
-            # In full precision whatever the rest computes in: softmax and loss need it.
-            keras.layers.Dense(classes, dtype="float32", name="logits"),
+            # In full precision whatever the rest computes in: softmax and loss need it. The seed is its own, since
+            # Keras would draw one from Python's generator, which threads of other libraries use meanwhile.
+            keras.layers.Dense(
+                classes,
+                dtype="float32",
+                kernel_initializer=keras.initializers.GlorotUniform(options.seed),
+                name="logits",
+            ),
         ],
         name="head",
     )

@@ -26,7 +26,6 @@ def test_a_bucket_is_ingested_as_its_folder_is_though_the_server_dies_once(
     local = new_bench()
     local.run(example_gen(photographs))
     files = {f"{PREFIX}/{file.relative_to(photographs)}": file.read_bytes() for file in photographs.rglob("*.jpg")}
-    object_store._open.cache_clear()
     with s3_server(files, dies_after=15) as server:
         for name, value in server.environment.items():
             monkeypatch.setenv(name, value)
@@ -59,7 +58,6 @@ def test_a_server_that_stays_away_ends_the_run_with_the_object_and_loses_none(
     photographs: Path, new_bench: "Callable[..., Bench]", monkeypatch: pytest.MonkeyPatch
 ) -> None:
     files = {f"{PREFIX}/{file.relative_to(photographs)}": file.read_bytes() for file in photographs.rglob("*.jpg")}
-    object_store._open.cache_clear()
     monkeypatch.setattr(object_store, "_SECONDS_TO_RETURN", 2)
     with s3_server(files, dies_after=15) as server:
         for name, value in server.environment.items():

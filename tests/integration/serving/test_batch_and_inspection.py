@@ -25,7 +25,6 @@ from crackgate.model.calibration import Calibration
 from crackgate.model.decision import Decision
 from crackgate.model.familiarity import fit_familiarity
 from crackgate.model.released_model import ReleasedModel, load_released_model
-from crackgate.storage import object_store
 from crackgate_cli.main import app
 from serving.inspection.inspection import Inspection, InspectionSettings
 from serving.inspection.inspector import Inspector
@@ -224,7 +223,6 @@ def test_a_folder_without_a_file_is_a_wrong_one(command: str, release: Path, tmp
 def test_photographs_in_a_bucket_are_scored_and_inspected_as_files_are(
     release: Path, photographs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    object_store._open.cache_clear()
     files = {f"site A/{file.name}": file.read_bytes() for file in photographs.iterdir()}
     tiles = {}
     for number in range(4):

@@ -62,14 +62,13 @@ def server() -> Iterator[S3Server]:
 
 
 @pytest.fixture(autouse=True)
-def store(server: S3Server, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+def store(server: S3Server, monkeypatch: pytest.MonkeyPatch) -> Any:
     """The settings of a user of the server, and boto3's client, which changes objects."""
     import boto3
 
     for name, value in server.environment.items():
         monkeypatch.setenv(name, value)
-    yield boto3.client("s3")
-    object_store._open.cache_clear()
+    return boto3.client("s3")
 
 
 def _paths(url: str) -> list[str]:
