@@ -11,7 +11,7 @@ from tensorflow_model_analysis.metrics.metric_types import StandardMetricInputs
 from crackgate.contracts import metric_names
 from crackgate.contracts.doubtful_label import DoubtfulLabel, DoubtfulLabels
 from crackgate.contracts.stored_example import TEST_SPLIT
-from crackgate.model.label_doubts import likelier_labels
+from crackgate.model.label_doubts import doubtful_labels
 
 
 @dataclass
@@ -63,7 +63,7 @@ class FindDoubtfulLabels(beam.CombineFn):
         found = []
         if images.paths:
             scores, labels = np.stack(images.scores), np.array(images.labels)
-            likely = likelier_labels(scores, labels)
+            likely = doubtful_labels(scores, labels)
             found = [
                 DoubtfulLabel(
                     path=images.paths[row],

@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from crackgate.contracts import stored_example
 from crackgate.contracts.doubtful_label import SHOWN, DoubtfulLabel, TrainingDoubts
-from crackgate.model.label_doubts import likelier_labels
+from crackgate.model.label_doubts import doubtful_labels
 from crackgate.pages.thumbnails import make_thumbnail
 from trainer.export.image_paths import read_paths_and_groups
 from trainer.features.views import TrainingViews
@@ -38,7 +38,7 @@ def write_doubtful_labels(
     scores = cross_fitted_scores(features, labels, groups, len(classes))
     # No scores: too few images.
     labels = labels[: len(scores)]
-    likely = likelier_labels(scores, labels)
+    likely = doubtful_labels(scores, labels)
     doubtful = np.flatnonzero(likely >= 0)
     doubtful = doubtful[np.argsort(-scores[doubtful, likely[doubtful]], kind="stable")]
     found = [
