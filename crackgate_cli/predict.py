@@ -14,6 +14,7 @@ from crackgate.config.configuration import ConfigError, load_config
 from crackgate.contracts.card import NotAReleaseError, ReleaseCard, read_card
 from crackgate.contracts.engine_choice import EngineChoice
 from crackgate.contracts.positive_names import say_rule
+from crackgate.plural import counted
 from crackgate.runs.log_file import silence_output
 from crackgate.storage.object_store import StorageError
 from crackgate_cli.options import (
@@ -153,7 +154,7 @@ def _predict_here(
             write(row)
             counts.add(row.answer)
             if counts.rows % _ROWS_BETWEEN_UPDATES == 0:
-                status.update(f"scoring ... {counts.rows} images")
+                status.update(f"scoring ... {counted(counts.rows, 'image')}")
     if kind is Format.TABLE and output is None and card.threshold is not None:
         rule = say_rule(card.positive_classes, card.threshold)
         Console().print(rule, highlight=False, soft_wrap=True, markup=False)

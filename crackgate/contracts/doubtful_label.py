@@ -2,8 +2,8 @@
 
 from pydantic import BaseModel, Field
 
-# So many are shown with their pictures.
-SHOWN = 24
+# So many are shown with their pictures, and so many stand in the list of images; `labels_to_check.csv` has all.
+SHOWN, LISTED = 24, 100
 
 
 class DoubtfulLabel(BaseModel):

@@ -7,6 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from crackgate.contracts.doubtful_label import DoubtfulLabels
 from crackgate.contracts.positive_names import PositiveNames, positive_label
+from crackgate.plural import counted
 
 # The name of the slice that holds every test image.
 ALL_IMAGES = "all images"
@@ -191,8 +192,8 @@ class Evaluation(BaseModel):
         """For instance "7 of 1,500 test images are unlike the training images"; None when the model cannot tell."""
         if self.unfamiliar is None or not self.slices:
             return None
-        verb = "is" if self.unfamiliar == 1 else "are"
-        return f"{self.unfamiliar:,} of {self.slices[0].images:,} test images {verb} unlike the training images"
+        verb, images = "is" if self.unfamiliar == 1 else "are", counted(self.slices[0].images, "test image")
+        return f"{self.unfamiliar:,} of {images} {verb} unlike the training images"
 
     @property
     def positive(self) -> str | None:

@@ -34,7 +34,7 @@ def check_plausible(folder: Location, data_set: DataSet, named: bool, max_reject
     if len(data_set.classes) > 1 and loose > max_rejected_share * len(data_set.images):
         example = next(image.path for image in data_set.images if not image.class_name)
         raise WrongQuestionError(
-            f"{loose} of {len(data_set.images)} images, such as {example!r}, lie in no class folder: the classes are "
+            f"no class folder holds {loose} of {len(data_set.images)} images, such as {example!r}: the classes are "
             f"{_listed(data_set.classes)}; move them into one, or name the classes: {class_setting(data_set.classes)}"
         )
     return _find_small_classes(data_set.classes, counts, named) + _find_masks(folder, data_set)

@@ -8,6 +8,7 @@ import jinja2
 
 from crackgate.pages.policy import page_policy
 from crackgate.pages.shown_text import show
+from crackgate.plural import counted
 
 _SPECIAL_IN_MARKDOWN = re.compile(r"([\\`*_\[\]<>|#])")
 
@@ -17,7 +18,7 @@ def render_html(template: Path, *, script: str = "", images: str = "data:", **co
 
     The page runs `script`, its only one, and shows images from the sources `images` of a content security policy.
     Templates extend `layout.html.jinja`, import `elements.html.jinja`, and have two filters: `shown` (see `show`), and
-    `anchor`, the identifier of a section by its name.
+    `anchor`, the identifier of a section by its name; `counted` puts a number before its noun.
     """
     environment = _environment(template.parent, autoescape=True)
     environment.filters["shown"] = show
@@ -42,10 +43,12 @@ def escape_markdown(text: str) -> str:
 
 
 def _environment(folder: Path, **options: Any) -> jinja2.Environment:
-    return jinja2.Environment(
+    environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader([folder, Path(__file__).parent]),
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
         **options,
     )
+    environment.globals["counted"] = counted
+    return environment

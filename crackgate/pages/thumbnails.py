@@ -7,11 +7,13 @@ import warnings
 from PIL import Image
 
 SIDE = 160
+# Beside a line of a table.
+ICON_SIDE = 64
 
 
-def make_thumbnail(encoded: bytes) -> str:
-    """A data URI of a JPEG of at most 160 x 160 pixels; "" for bytes that Pillow does not decode."""
-    small = shrink(encoded, SIDE)
+def make_thumbnail(encoded: bytes, side: int = SIDE) -> str:
+    """A data URI of a JPEG of at most `side` x `side` pixels; "" for bytes that Pillow does not decode."""
+    small = shrink(encoded, side)
     return "" if small is None else to_data_uri(small)
 
 
@@ -36,3 +38,8 @@ def to_data_uri(image: Image.Image) -> str:
     buffer = io.BytesIO()
     image.save(buffer, "JPEG", quality=80)
     return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode()
+
+
+def make_icon(uri: str) -> str:
+    """A thumbnail's data URI, made smaller for a line of a table."""
+    return make_thumbnail(base64.b64decode(uri.partition(",")[2]), ICON_SIDE)

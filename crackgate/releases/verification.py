@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from crackgate.contracts.model_files import MANIFEST_FILE, SIGNATURE_FILE
+from crackgate.plural import counted
 from crackgate.releases.manifest import (
     FileEntry,
     Manifest,
@@ -137,7 +138,7 @@ def _compare_file(folder: Path, name: str, entry: FileEntry, found: Mapping[str,
     elif kind := other_kind(found[name]):
         yield f"{_shown(name)} is {kind}, not a regular file"
     elif found[name].st_size != entry.bytes:
-        yield f"{_shown(name)} has {found[name].st_size} bytes, and {entry.bytes} in the manifest"
+        yield f"{_shown(name)} has {counted(found[name].st_size, 'byte')}, and {entry.bytes:,} in the manifest"
     else:
         try:
             sha256 = measure_file(folder / name).sha256

@@ -9,6 +9,7 @@ from pydantic import BaseModel, Field
 from crackgate.contracts.evaluation import Evaluation, NotableImage, NotableImages, Outcome
 from crackgate.contracts.verdict import Verdict
 from crackgate.gate.wording import say_subject
+from crackgate.plural import counted
 from crackgate.runs.summary import Summary
 
 
@@ -48,13 +49,14 @@ class Training(BaseModel):
 
 
 class ReportImages(NamedTuple):
-    """Data URIs of one image, as it is and with Grad-CAM over it; "" where it cannot be drawn.
+    """Data URIs of one image, as it is, with Grad-CAM over it and as an icon; "" where it cannot be drawn.
 
-    `heat_map` is "", too, when no pixel raised the score of the label.
+    `heat_map` is "", too, when no pixel raised the score of the label. An image that is only listed has an icon alone.
     """
 
     image: str
     heat_map: str
+    icon: str
 
 
 class Provenance(BaseModel):
@@ -129,9 +131,10 @@ def describe_checks(summary: Summary) -> list[Check]:
 def _findings(component: str, summary: Summary) -> list[str]:
     images = summary.images
     if component == "ImageExampleGen":
-        return [f"{images.found:,} files found, {images.ingested:,} ingested, {images.rejected_count:,} rejected"]
+        found = counted(images.found, "file")
+        return [f"{found} found, {images.ingested:,} ingested, {images.rejected_count:,} rejected"]
     if component == "LeakCheck" and images.copies is not None:
-        return [f"{images.copies:,} pairs of copies, {images.leaks:,} across splits"]
+        return [f"{counted(images.copies, 'pair')} of copies, {images.leaks:,} across splits"]
     if component == "DriftCheck" and summary.drift is not None:
         return [summary.drift.in_words()]
     return []
@@ -160,7 +163,7 @@ def explain(summary: Summary) -> list[str]:
     met, decided = outcomes.count(Outcome.PASSED), len(outcomes) - outcomes.count(Outcome.WARNED)
     images = max((slice_.images for slice_ in evaluation.slices), default=evaluation.requirements[0].images)
     how_many = f"All {met:,}" if met == decided else f"{met:,} of {decided:,}"
-    sentences.append(f"{how_many} requirements were met, on {images:,} test images.")
+    sentences.append(f"{how_many} requirements were met, on {counted(images, 'test image')}.")
     if warned := [say_subject(row) for row in evaluation.requirements if row.outcome == Outcome.WARNED]:
         sentences.append(f"Too few images to decide on: {'; '.join(warned)}.")
     if evaluation.unfamiliar_in_words:

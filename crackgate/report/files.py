@@ -11,13 +11,14 @@ from pydantic import BaseModel, ValidationError
 from crackgate.atomic_files import write_text
 from crackgate.config.configuration import Config
 from crackgate.contracts.account import LABEL_CONFLICT
-from crackgate.contracts.doubtful_label import SHOWN, TrainingDoubts
+from crackgate.contracts.doubtful_label import LISTED, TrainingDoubts
 from crackgate.contracts.errors import WrongQuestionError
 from crackgate.contracts.evaluation import NotableImages
 from crackgate.contracts.stored_example import TEST_SPLIT
 from crackgate.contracts.verdict import Verdict
 from crackgate.own_code import import_own
-from crackgate.pages.thumbnails import shrink, to_data_uri
+from crackgate.pages.thumbnails import make_icon, shrink, to_data_uri
+from crackgate.plural import counted
 from crackgate.report.content import Report, ReportImages, Training, describe_checks, explain
 from crackgate.report.gates_xml import render_gates
 from crackgate.report.label_list import write_label_list
@@ -116,7 +117,7 @@ def _write_label_list(run: Summary, file: Path) -> str:
     except (OSError, WrongQuestionError) as error:
         return f"There is no list of all labels to correct: {error}."
     said = f"{LABELS_FILE} lists all images, the doubtful ones first. Correct its labels, and run again with --labels."
-    missing = f" It leaves out {left_out:,} images, whose names no such table can hold." if left_out else ""
+    missing = f" It leaves out {counted(left_out, 'image')} with names that no such table can hold." if left_out else ""
     return said + missing
 
 
@@ -125,7 +126,7 @@ def _training_thumbnails(run: Summary) -> dict[str, ReportImages]:
     if (file := run.outputs.get("doubtful_labels")) is None:
         return {}
     doubts = TrainingDoubts.model_validate_json(Path(file).read_bytes())
-    return {path: ReportImages(uri, "") for path, uri in doubts.thumbnails.items()}
+    return {path: ReportImages(uri, "", make_icon(uri)) for path, uri in doubts.thumbnails.items()}
 
 
 def _draw_images(run: Summary) -> tuple[NotableImages | None, dict[str, ReportImages], str]:
@@ -134,7 +135,7 @@ def _draw_images(run: Summary) -> tuple[NotableImages | None, dict[str, ReportIm
     if images is None or not {"model", "examples"} <= run.outputs.keys():
         return images, {}, ""
     model, examples = Path(run.outputs["model"]), Path(run.outputs["examples"])
-    doubtful = [doubt.path for doubt in run.doubtful_labels.found if doubt.split == TEST_SPLIT][:SHOWN]
+    doubtful = [doubt.path for doubt in run.doubtful_labels.found[:LISTED] if doubt.split == TEST_SPLIT]
     sources = code_digest("crackgate.report.image_samples", "crackgate.report.grad_cam")
     kept_file = model.parent / KEPT_FILE
     kept = _read_kept(kept_file)

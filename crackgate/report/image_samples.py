@@ -1,6 +1,6 @@
 """The notable test images as a report shows them."""
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import keras
@@ -10,9 +10,10 @@ import tensorflow as tf
 from PIL import Image
 
 from crackgate.contracts import stored_example
+from crackgate.contracts.doubtful_label import SHOWN
 from crackgate.contracts.evaluation import NotableImages
 from crackgate.images.image_folder import readable_path
-from crackgate.pages.thumbnails import shrink, to_data_uri
+from crackgate.pages.thumbnails import ICON_SIDE, make_thumbnail, shrink, to_data_uri
 from crackgate.report.content import ReportImages, explained_class
 from crackgate.report.grad_cam import GradCam
 
@@ -24,7 +25,7 @@ _OPACITY = 0.65
 
 def draw(
     images: NotableImages,
-    others: Collection[str],
+    doubtful: Sequence[str],
     keras_file: Path | None,
     examples: Path,
     classes: list[str],
@@ -32,16 +33,20 @@ def draw(
 ) -> dict[str, ReportImages]:
     """Draws test images, each with the heat map of the pixels that raised the score of a class; returns them by path.
 
-    The class is `explained_class`, where `positives` are the positive ones of all `classes`. The `others`, paths of
-    test images, have no heat map. The classifier in `keras_file` leads from images to logits. `examples` is the folder
-    of the stored examples.
+    The class is `explained_class`, where `positives` are the positive ones of all `classes`. The first of the
+    `doubtful`, paths of test images, have no heat map; the others and those that are only listed are icons. The
+    classifier in `keras_file` leads from images to logits. `examples` is the folder of the stored examples.
     """
     notable = [image for of_class in images.by_class.values() for image in of_class]
     labels = {image.path: explained_class(image, positives) for image in notable}
+    large = labels.keys() | set(doubtful[:SHOWN])
+    listed = {image.path for group in images.listed.values() for image in group} | set(doubtful)
     grad_cam = GradCam(keras.models.load_model(keras_file, compile=False)) if keras_file else None
-    thumbnails, pixels = {}, {}
+    thumbnails, icons, pixels = {}, {}, {}
     for path, encoded in _test_images(examples):
-        if path in labels or path in others:
+        if path in listed:
+            icons[path] = make_thumbnail(encoded, ICON_SIDE)
+        if path in large:
             thumbnails[path] = shrink(encoded, _SIDE)
             if grad_cam and labels.get(path) in classes:
                 pixels[path] = grad_cam.decode(encoded)
@@ -49,7 +54,10 @@ def draw(
     if grad_cam and pixels:
         asked = [classes.index(labels[path]) for path in pixels]
         heat = dict(zip(pixels, grad_cam.heat_maps(list(pixels.values()), asked), strict=True))
-    return {path: _draw(small, heat.get(path)) for path, small in thumbnails.items()}
+    return {
+        path: ReportImages(*_draw(thumbnails.get(path), heat.get(path)), icons.get(path, ""))
+        for path in dict.fromkeys([*thumbnails, *icons])
+    }
 
 
 def _test_images(examples: Path) -> Iterator[tuple[str, bytes]]:
@@ -61,13 +69,13 @@ def _test_images(examples: Path) -> Iterator[tuple[str, bytes]]:
         yield readable_path(path), encoded
 
 
-def _draw(small: Image.Image | None, heat: np.ndarray | None) -> ReportImages:
+def _draw(small: Image.Image | None, heat: np.ndarray | None) -> tuple[str, str]:
     if small is None:
-        return ReportImages("", "")
+        return "", ""
     if heat is None or not heat.any():
-        return ReportImages(to_data_uri(small), "")
+        return to_data_uri(small), ""
     opacity = Image.fromarray(heat.astype(np.float32)).resize(small.size, Image.Resampling.BICUBIC)
     strength = np.clip(np.asarray(opacity), 0, 1)
     colours = (255 * matplotlib.colormaps["inferno"](strength)[..., :3]).astype(np.uint8)
     mask = Image.fromarray((255 * _OPACITY * strength).astype(np.uint8))
-    return ReportImages(to_data_uri(small), to_data_uri(Image.composite(Image.fromarray(colours), small, mask)))
+    return to_data_uri(small), to_data_uri(Image.composite(Image.fromarray(colours), small, mask))

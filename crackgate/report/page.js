@@ -43,7 +43,7 @@ for (const table of document.querySelectorAll(".sortable")) {
       row.hidden = (reason.value && !row.dataset.reasons.split(",").includes(reason.value))
         || !row.cells[0].textContent.toLowerCase().includes(wanted);
     }
-    output.textContent = `${rows.filter((row) => !row.hidden).length} of ${rows.length} images`;
+    output.textContent = `${rows.filter((row) => !row.hidden).length} of ${rows.length} image${rows.length === 1 ? "" : "s"}`;
   }
 
   function sort(column, descending) {

@@ -9,7 +9,7 @@ from typing import Any
 
 from crackgate.config.configuration import Config, flatten
 from crackgate.contracts import metric_names
-from crackgate.contracts.doubtful_label import SHOWN
+from crackgate.contracts.doubtful_label import LISTED, SHOWN
 from crackgate.contracts.evaluation import Evaluation, ThresholdPoint, find_metric
 from crackgate.contracts.positive_names import say_score
 from crackgate.contracts.stored_example import TEST_SPLIT
@@ -22,8 +22,6 @@ from crackgate.report.content import Report, ReportImages, Training, explained_c
 TEMPLATE = Path(__file__).with_name("report.html.jinja")
 _SCRIPT = (files(__package__) / "page.js").read_text(encoding="utf-8")
 _LABEL_IN_DOUBT = "label in doubt"
-# Labels in doubt that the table lists; `labels_to_check.csv` has all.
-_LISTED_DOUBTS = 100
 # Shown first, and of each slice; those of one class of the positive ones.
 _KEY_METRICS = (
     metric_names.RECALL,
@@ -88,7 +86,7 @@ def render_page(report: Report, drawn: dict[str, ReportImages], links: dict[str,
         anchors=_anchors(report, listed),
         explained=lambda image: explained_class(image, report.run.positive.names),
         drawn=drawn,
-        not_drawn=ReportImages("", ""),
+        not_drawn=ReportImages("", "", ""),
         doubts=report.run.doubtful_labels.found[:SHOWN],
         sheet=sheet,
         training=list(_training(report.training)) if report.training else [],
@@ -201,7 +199,7 @@ def _listed_images(report: Report) -> list[_ListedImage]:
                 ),
             )
             row.reasons.append(reason)
-    for doubt in report.run.doubtful_labels.found[:_LISTED_DOUBTS]:
+    for doubt in report.run.doubtful_labels.found[:LISTED]:
         row = listed.setdefault(doubt.path, _ListedImage(doubt.path, doubt.split, doubt.label))
         row.label = row.label or doubt.likely
         row.score = doubt.score if row.score is None else row.score

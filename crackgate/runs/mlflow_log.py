@@ -72,12 +72,13 @@ def log_run(uri: str, summary: Summary, notes: RunNotes, folder: Path) -> str:
     """
     for name, value in _ENVIRONMENT.items():
         os.environ.setdefault(name, value)
-    for name in ("mlflow", "alembic"):
-        logging.getLogger(name).setLevel(logging.WARNING)
     # It takes seconds.
     from mlflow import MlflowClient
     from mlflow.entities import Param
 
+    # Not before: the import sets them.
+    for name in ("mlflow", "alembic"):
+        logging.getLogger(name).setLevel(logging.WARNING)
     client = MlflowClient(uri, registry_uri=uri)
     began = int(datetime.fromisoformat(summary.started).timestamp() * 1000)
     ended = began + int(summary.seconds * 1000)

@@ -3,6 +3,7 @@
 from crackgate.contracts.evaluation import ALL_IMAGES
 from crackgate.gate.wording import say_metric, say_requirement
 from crackgate.pages.templates import escape_markdown
+from crackgate.plural import counted
 from crackgate.report.content import explain
 from crackgate.runs.lineage import Artifact, Execution
 from crackgate.runs.summary import Summary
@@ -37,7 +38,8 @@ def describe_run(summary: Summary) -> str:
     lines = [f"# {summary.headline}", ""]
     lines += [f"- {_escape(sentence)}" for sentence in explain(summary)]
     images = summary.images
-    lines += ["", f"{images.found:,} files, {images.ingested:,} ingested, {images.rejected_count:,} rejected.", ""]
+    found = counted(images.found, "file")
+    lines += ["", f"{found}, {images.ingested:,} ingested, {images.rejected_count:,} rejected.", ""]
     if summary.evaluation is not None:
         lines += ["| requirement | |", "|---|---|"]
         rows = summary.evaluation.requirements

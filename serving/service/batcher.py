@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
+from crackgate.plural import counted
 from serving.service.errors import Code, ServiceError
 from serving.service.metrics import Metrics
 from serving.service.settings import Limits
@@ -41,7 +42,7 @@ class Batcher:
         if len(self._queue) + len(images) > self._limits.queued_images:
             raise ServiceError(
                 Code.RESOURCE_EXHAUSTED,
-                f"{len(self._queue)} images wait already, and {len(images)} more do not fit: at most "
+                f"no room for {counted(len(images), 'image')} beside the {len(self._queue)} that wait already: at most "
                 f"{self._limits.queued_images} may wait; try again later",
             )
         loop = asyncio.get_running_loop()

@@ -1,5 +1,6 @@
 const find = (id) => document.getElementById(id);
 const percent = (score) => `${(100 * score).toFixed(1)} %`;
+const counted = (number, noun) => `${number.toLocaleString("en")} ${noun}${number === 1 ? "" : "s"}`;
 const wait = (seconds) => new Promise((done) => setTimeout(done, 1000 * seconds));
 // Others may be asking, too.
 const MOST_TRIES = 20;
@@ -122,7 +123,7 @@ function addRow(file, { error, map, whole }, article) {
   const cells = [document.createElement("th"), document.createElement("td")];
   cells[0].scope = "row";
   cells[0].append(link);
-  cells[1].textContent = error ?? (map ? `${map.positive} of ${map.tiles} tiles` : whole.error || whole.label);
+  cells[1].textContent = error ?? (map ? `${map.positive} of ${counted(map.tiles, "tile")}` : whole.error || whole.label);
   // Most tiles first, what could not be inspected last.
   row.dataset.found = error ? -1 : map?.positive ?? 0;
   row.dataset.inspected = error ? "" : map ? "by tiles" : "as a whole";
@@ -134,7 +135,7 @@ function addRow(file, { error, map, whole }, article) {
   const failed = rows.length + 1 - inspected.length;
   // A model without a positive class looks for nothing.
   const seeks = inspected.some((one) => one.dataset.inspected === "by tiles");
-  find("found").textContent = `${seeks ? `${found} of ` : ""}${inspected.length} photographs`
+  find("found").textContent = `${seeks ? `${found} of ` : ""}${counted(inspected.length, "photograph")}`
     + (seeks ? " with findings" : "") + (failed ? `, ${failed} not inspected` : "");
   find("overview").hidden = rows.length === 0;
 }
@@ -146,13 +147,13 @@ function keep(content) {
 
 function sayVerdict({ whole, map, positive_classes }) {
   // A photograph of a whole wall, shrunk to the input, shows the network no crack: its tiles decide.
-  if (!whole) return `${positive_classes.join(" or ")} in ${map.positive || "none"} of ${map.tiles} tiles`;
+  if (!whole) return `${positive_classes.join(" or ")} in ${map.positive || "none"} of ${counted(map.tiles, "tile")}`;
   return whole.error ? `Not scored as a whole: ${whole.error}` : `${whole.label}, ${percent(whole.probability)}`;
 }
 
 function sayTiles({ map, map_missing, positive_classes, threshold }) {
   if (!map) return map_missing;
-  return `${map.positive} of ${map.tiles} tiles of ${map.tile} pixels reach the threshold of `
+  return `${map.positive} of ${counted(map.tiles, "tile")} of ${map.tile} pixels reach${map.positive === 1 ? "es" : ""} the threshold of `
     + `${positive_classes.join(" or ")}, ${percent(threshold)}; a share of tiles of `
     + `${percent(map.positive_tile_share)}. The highest score of a tile is ${percent(map.highest)}.`
     + (map.unfamiliar_share ? ` ${percent(map.unfamiliar_share)} of the tiles are unlike the training images.` : "");

@@ -13,7 +13,7 @@ from tests.helpers.parsed_page import ParsedPage
 
 HOSTILE = "<script>alert(1)</script>|`*_#\n\x00\u202e]("
 LINKS = {"data_page": "../../pipeline/DataPage/page/4/data.html", "log": "../../logs/a.log"}
-PICTURES = ReportImages("data:image/jpeg;base64,AAAA", "data:image/jpeg;base64,BBBB")
+PICTURES = ReportImages("data:image/jpeg;base64,AAAA", "data:image/jpeg;base64,BBBB", "data:image/jpeg;base64,CCCC")
 
 
 class LinedPage(ParsedPage):

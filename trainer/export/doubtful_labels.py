@@ -7,7 +7,7 @@ import numpy as np
 import tensorflow as tf
 
 from crackgate.contracts import stored_example
-from crackgate.contracts.doubtful_label import SHOWN, DoubtfulLabel, TrainingDoubts
+from crackgate.contracts.doubtful_label import LISTED, DoubtfulLabel, TrainingDoubts
 from crackgate.model.label_doubts import doubtful_labels
 from crackgate.pages.thumbnails import make_thumbnail
 from trainer.export.image_paths import read_paths_and_groups
@@ -51,7 +51,7 @@ def write_doubtful_labels(
         )
         for at in doubtful
     ]
-    thumbnails = _thumbnails(splits, [images[at] for at in doubtful[:SHOWN]])
+    thumbnails = _thumbnails(splits, [images[at] for at in doubtful[:LISTED]])
     doubts = TrainingDoubts(judged=len(labels), found=found, thumbnails=thumbnails)
     (folder / DOUBTS_FILE).write_text(doubts.model_dump_json(), encoding="utf-8")
 

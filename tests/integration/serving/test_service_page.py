@@ -97,10 +97,9 @@ def test_without_a_positive_class_nothing_is_said_to_be_found(service: Service, 
     whole = {"label": "Rough", "probability": 0.75, "error": "", "scores": {"Rough": 0.75, "Smooth": 0.25}}
     missing = "There is no heat map: this model has no positive class."
     answer = {"width": 300, "height": 200, "whole": whole, "map": None, "map_missing": missing}
-    for name in ("a", "b"):
+    for name, told in (("a", "1 photograph"), ("b", "2 photographs")):
         page.evaluate(f"show(new File(['no picture'], '{name}.heic'), {json.dumps(answer)}, 2)")
-    page.wait_for("document.getElementById('rows').children.length === 2")
-    assert page.evaluate("document.getElementById('found').textContent") == "2 photographs"
+        page.wait_for(f"document.getElementById('found').textContent === '{told}'")
     told = page.evaluate("document.querySelector('article').innerText").split("\n")
     assert told[0] == "Rough, 75.0 %" and missing in told and "Smooth\t25.0 %" in told
     assert not any("marked image" in line or "Zoom" in line for line in told)

@@ -226,7 +226,7 @@ def test_of_many_rejected_files_those_that_the_account_lists_are_shown_and_all_a
     account = _account(TWO_CLASSES, rejected=rejected, rejected_by_reason={"rare": 2, "truncated": 1450})
     page = ParsedPage(render_page(account, {}, NO_QUALITIES, NO_SCALE, [], _samples([]), {}))
     assert page.text.index("truncated: 1,450") < page.text.index("rare: 2")
-    assert "450 more are in the output rows of ImageExampleGen" in " ".join(page.text.split())
+    assert "For 450 more, see the output rows of ImageExampleGen" in " ".join(page.text.split())
     assert page.text.count("cut") == 1002
     assert "1,452" in page.text
 

@@ -77,7 +77,7 @@ def test_many_images_in_no_class_are_refused(tmp_path: Path) -> None:
     _write(tmp_path, crack=5, sound=5)
     for number in range(3):
         (tmp_path / f"{number}.jpg").write_bytes(b"picture")
-    with pytest.raises(WrongQuestionError, match=r"3 of 13 images, such as '0.jpg', lie in no class folder"):
+    with pytest.raises(WrongQuestionError, match=r"no class folder holds 3 of 13 images, such as '0.jpg'"):
         _check(tmp_path)
     assert _check(tmp_path, "crack", "sound") == []
 

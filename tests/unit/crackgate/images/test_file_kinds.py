@@ -44,7 +44,7 @@ def _boxed(brand: bytes) -> bytes:
         (bytes(400), "not an image", "only zero bytes: the copy failed"),
         (b"just a note", "not an image", "starts with b'just a note'"),
         (HEIC[:100], "truncated", "begins like HEIC"),
-        (HEIC[:-40], "unreadable", "Unexpected end of file"),
+        (HEIC[:-40], "truncated", "begins like HEIC"),
         (REWRITTEN["AVIF"][:100], "truncated", "begins like AVIF"),
         (REWRITTEN["AVIF"][:-40], "unreadable", "Truncated data"),
     ],

@@ -11,7 +11,7 @@ from PIL.TiffImagePlugin import IFDRational
 from crackgate.images import exif
 from crackgate.images.geotag import Geotag, UnusableGeotagError, read_geotag
 from crackgate.images.image_file import viewer_image
-from tests.helpers.image_files import TINY, small_picture
+from tests.helpers.image_files import HEIC, TINY, small_picture
 
 GPS = ExifTags.GPS
 NONE = IFDRational(0, 0)
@@ -44,10 +44,10 @@ def _opened(gps: dict[int, Any], image_format: str = "JPEG", taken: dict[int, An
     return viewer_image(buffer.getvalue(), TINY)[1]
 
 
-@pytest.mark.parametrize("image_format", ["JPEG", "MPO", "PNG", "TIFF", "WEBP", "AVIF"])
+@pytest.mark.parametrize("image_format", ["JPEG", "MPO", "PNG", "TIFF", "WEBP", "AVIF", "HEIC"])
 def test_every_format_tells_its_place_and_time(image_format: str) -> None:
     taken = {ExifTags.Base.DateTimeOriginal: "2026:05:01 10:11:12", ExifTags.Base.OffsetTimeOriginal: "+02:00"}
-    image = _opened(_position(), image_format, taken)
+    image = viewer_image(HEIC, TINY)[1] if image_format == "HEIC" else _opened(_position(), image_format, taken)
     assert read_geotag(image) == Geotag(pytest.approx(8.54), pytest.approx(47.375))
     assert exif.taken(image) == "2026-05-01T10:11:12+02:00"
 

@@ -1,5 +1,6 @@
 """The report's files: they say what the summary says, whichever way the run ended, and hostile names stay text."""
 
+import base64
 import io
 import os
 import re
@@ -10,12 +11,14 @@ from xml.etree import ElementTree
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from PIL import Image
 from rich.console import Console
 
 from crackgate.contracts.doubtful_label import DoubtfulLabel, DoubtfulLabels, TrainingDoubts
 from crackgate.contracts.evaluation import Outcome
 from crackgate.contracts.serving_findings import ServingCheckResult
 from crackgate.contracts.verdict import EXIT_CODES, Verdict
+from crackgate.pages.thumbnails import to_data_uri
 from crackgate.report.content import CheckOutcome, Report, describe_checks, explain
 from crackgate.report.files import write_report
 from crackgate.report.gates_xml import render_gates
@@ -202,7 +205,7 @@ def test_the_model_card_says_what_it_is_for_and_what_it_is_made_of() -> None:
         "### dark: 4 images\n\n| metric | value |\n|---|---|\n| accuracy | 0.5000 |",
         "- passed: recall of Positive: 0.9000 (0.8000 to 0.9600), required ≥ 0.7500",
         "- Too few test images to decide on: recall of Positive, dark.",
-        "\n- Of class Positive there are 30 test images: they cannot show errors that are much rarer than one in 30.\n",
+        "\n- 30 test images of class Positive cannot show errors that are much rarer than one in 30.\n",
         "- Data: as given by the user.",
         "Apache-2.0 (EfficientNet-Lite, Google)",
         "code: c0ffee",
@@ -308,7 +311,7 @@ def test_doubtful_labels_come_with_a_list_to_correct_and_a_warning(tmp_path: Pat
     doubt = DoubtfulLabel(path="Positive/2.jpg", split="eval", label=POSITIVE, likely="Negative", score=0.9)
     summary.doubtful_labels = DoubtfulLabels(judged=2, found=[doubt])
     summary.outputs["doubtful_labels"] = str(tmp_path / "doubts.json")
-    thumbnails = {doubt.path: "data:image/jpeg;base64,CCCC"}
+    thumbnails = {doubt.path: to_data_uri(Image.new("RGB", (160, 90), "white"))}
     doubts = TrainingDoubts(judged=2, found=[doubt], thumbnails=thumbnails)
     (tmp_path / "doubts.json").write_text(doubts.model_dump_json())
     write_record(summary, folder)
@@ -318,7 +321,10 @@ def test_doubtful_labels_come_with_a_list_to_correct_and_a_warning(tmp_path: Pat
         "Negative/1.jpg,Negative,",
     ]
     page = LinedPage((folder / "report.html").read_text(encoding="utf-8"))
-    assert thumbnails[doubt.path] in {image["src"] for image in page.of("img")}
+    icon, shown = (image["src"] for image in page.of("img"))
+    assert shown == thumbnails[doubt.path]
+    with Image.open(io.BytesIO(base64.b64decode(icon.partition(",")[2]))) as small:
+        assert small.size == (64, 36), "in the list of images"
     assert "labels_to_check.csv" in {link.get("href") for link in page.of("a")}
     text = io.StringIO()
     print_summary(Console(file=text, width=200), summary, "summary.json")

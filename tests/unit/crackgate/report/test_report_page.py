@@ -12,6 +12,7 @@ from crackgate.contracts.evaluation import MetricValue, NotableImage, NotableIma
 from crackgate.contracts.verdict import Verdict
 from crackgate.gate.metrics import ScoredImages, draw_curve
 from crackgate.report import charts
+from crackgate.report.model_card import render_model_card
 from crackgate.report.page import render_page
 from tests.helpers.filled_summary import POSITIVE, fill_summary
 from tests.helpers.made_report import (
@@ -82,9 +83,25 @@ def test_doubtful_labels_are_shown_with_their_pictures_and_nobody_is_accused() -
     assert "Warning: 25 of 300 labels may be wrong" in page.text and "It lists all images." in page.text
     assert page.text.count("looks like Negative (score 0.99) · train") == SHOWN
     assert sum(image["src"] == PICTURES.image for image in page.of("img")) == SHOWN
+    assert [image["loading"] for image in page.of("img") if image["src"] == PICTURES.icon] == ["lazy"]
     assert "labels_to_check.csv" in {link.get("href") for link in page.of("a")}
     assert "List of images" in page.text and page.text.count(HOSTILE.split("\n")[0]) > SHOWN
     assert len(page.of("script")) == 1, "the page's own"
+
+
+def test_one_of_anything_is_no_plural() -> None:
+    summary = fill_summary()
+    summary.images.found = summary.images.ingested = summary.images.groups = summary.images.copies = 1
+    assert summary.threshold is not None and summary.evaluation is not None
+    summary.threshold.misclassified = summary.evaluation.unfamiliar = 1
+    summary.evaluation.slices = [part.model_copy(update={"images": 1}) for part in summary.evaluation.slices]
+    summary.images.splits["test"] = dict.fromkeys(summary.classes, 1)
+    doubt = DoubtfulLabel(path="a", split="train", label=POSITIVE, likely="Negative", score=0.9)
+    summary.doubtful_labels = DoubtfulLabels(judged=1, found=[doubt])
+    report = make_report(summary, make_notable_images().model_copy(update={"scored": 1}))
+    for text in (LinedPage(render_page(report, {}, {})).text, render_model_card(report)):
+        assert "1 test image " in text
+        assert not re.findall(r"(?<![\d,.])1 (?:\w+ )?(?:images|files|groups|pairs|look)\b", text)
 
 
 def test_without_errors_the_least_certain_images_are_shown_and_called_so() -> None:
