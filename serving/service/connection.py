@@ -2,6 +2,7 @@
 
 import asyncio
 import http
+import json
 from typing import Any
 
 import httptools
@@ -13,8 +14,14 @@ from serving.service.settings import Limits
 _MOST_HEADER_BYTES = 64 * 2**10
 # Short headers take many times their bytes. Trailers count, too.
 _MOST_HEADERS = 128
+_TOO_LARGE_HEADERS = (
+    http.HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE,
+    f"at most {_MOST_HEADERS} headers of {_MOST_HEADER_BYTES} bytes in all are allowed: send fewer",
+)
 # Requests that a client sends before the first of them is answered; each is held with its headers.
 _MOST_AHEAD = 16
+# Parts of a body, such as chunks, that may be of any size; beyond them, the mean of all has to be larger.
+_SPARE_PARTS, _LEAST_PART_BYTES = 1024, 16
 # Bytes of a refused request that are read and dropped, so that a client that sends first gets to hear why.
 _MOST_DROPPED_BYTES = 256 * 2**20
 # Connections beyond the limit, for probes.
@@ -34,11 +41,13 @@ def bounded_by(limits: Limits) -> type[HttpToolsProtocol]:
         _deadline: asyncio.TimerHandle | None = None
         _header_bytes = 0
         _dropped_bytes = 0
+        _parts = _body_bytes = 0
         _idle_since = 0.0
 
         def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
             """Expects a first request."""
             super().connection_made(transport)
+            self._received: list[bytes] = []
             self._idle_since = self.loop.time()
             self._expect_headers()
             if len(self.connections) > limits.connections:
@@ -50,30 +59,50 @@ def bounded_by(limits: Limits) -> type[HttpToolsProtocol]:
                 self._expect_headers()
             self._header_bytes += len(data)
             super().data_received(data)
+            self._hand_on()
             if self._header_bytes > _MOST_HEADER_BYTES and (self._deadline is not None or self._awaits_body()):
-                self._refuse(http.HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
+                self._refuse(*_TOO_LARGE_HEADERS)
+
+        def on_message_begin(self) -> None:
+            """Counts the parts of its body."""
+            self._parts = self._body_bytes = 0
+            super().on_message_begin()
 
         def on_body(self, body: bytes) -> None:
-            """Counts anew: a trailer without an end may follow. Gathers nothing more of a request that is refused."""
+            """Gathers the parts that come together: each alone would cost the time of many, and others would wait.
+
+            It counts headers anew, since a trailer without an end may follow.
+            """
             self._header_bytes = 0
-            if self.cycle.response_started:
-                self._dropped_bytes += len(body)
-                if self._dropped_bytes > _MOST_DROPPED_BYTES:
-                    self.transport.close()
-                body = b""
-            super().on_body(body)
+            self._parts += 1
+            self._body_bytes += len(body)
+            if self._parts > _SPARE_PARTS and self._body_bytes < self._parts * _LEAST_PART_BYTES:
+                self._stop_reading(
+                    http.HTTPStatus.BAD_REQUEST,
+                    f"the body comes in {self._parts} parts of {self._body_bytes} bytes in all: send parts of at least "
+                    f"{_LEAST_PART_BYTES} bytes, or all at once",
+                )
+            self._received.append(body)
+
+        def on_message_complete(self) -> None:
+            """The body is whole."""
+            self._hand_on()
+            super().on_message_complete()
 
         def on_header(self, name: bytes, value: bytes) -> None:
             """Refuses too many."""
             super().on_header(name, value)
             if len(self.headers) > _MOST_HEADERS:
-                self._stop_reading(http.HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
+                self._stop_reading(*_TOO_LARGE_HEADERS)
 
         def on_headers_complete(self) -> None:
             """The headers came in time."""
             self._stop_waiting()
             if len(self.pipeline) >= _MOST_AHEAD:
-                self._stop_reading(http.HTTPStatus.TOO_MANY_REQUESTS)
+                self._stop_reading(
+                    http.HTTPStatus.TOO_MANY_REQUESTS,
+                    f"received more than {_MOST_AHEAD} requests before the first was answered: wait for answers",
+                )
             super().on_headers_complete()
 
         def eof_received(self) -> Any:
@@ -89,6 +118,21 @@ def bounded_by(limits: Limits) -> type[HttpToolsProtocol]:
             self._stop_waiting()
             super().connection_lost(exc)
 
+        def _hand_on(self) -> None:
+            """Gives the application what came of a body; nothing more of a request that is refused."""
+            body = b"".join(self._received)
+            self._received.clear()
+            if not body:
+                return
+            if self.cycle.response_started:
+                self._dropped_bytes += len(body)
+                if self._dropped_bytes > _MOST_DROPPED_BYTES:
+                    self.transport.close()
+                body = b""
+                # The event loop would read megabytes of it before it looks at another connection.
+                self.flow.pause_reading()
+            super().on_body(body)
+
         def _is_waiting(self) -> bool:
             return self.cycle is None or self.cycle.response_complete
 
@@ -101,7 +145,7 @@ def bounded_by(limits: Limits) -> type[HttpToolsProtocol]:
             if idle:
                 min(idle, key=lambda other: other._idle_since).transport.close()
             elif len(self.connections) > limits.connections + _RESERVE:
-                self._refuse(http.HTTPStatus.SERVICE_UNAVAILABLE)
+                self._refuse(http.HTTPStatus.SERVICE_UNAVAILABLE, "too many connections: try again later")
 
         def on_response_complete(self) -> None:
             """It is idle from now on."""
@@ -110,23 +154,29 @@ def bounded_by(limits: Limits) -> type[HttpToolsProtocol]:
 
         def _expect_headers(self) -> None:
             self._header_bytes = 0
-            self._deadline = self.loop.call_later(seconds, self._refuse, http.HTTPStatus.REQUEST_TIMEOUT)
+            self._deadline = self.loop.call_later(
+                seconds, self._refuse, http.HTTPStatus.REQUEST_TIMEOUT, f"no request's headers came within {seconds:g} s"
+            )
 
         def _stop_waiting(self) -> None:
             if self._deadline is not None:
                 self._deadline.cancel()
                 self._deadline = None
 
-        def _stop_reading(self, status: http.HTTPStatus) -> None:
+        def _stop_reading(self, status: http.HTTPStatus, reason: str) -> None:
             """Refuses, and keeps the parser from the rest of what has come."""
-            self._refuse(status)
-            raise httptools.HttpParserError(status.phrase)
+            self._refuse(status, reason)
+            raise httptools.HttpParserError(reason)
 
-        def _refuse(self, status: http.HTTPStatus) -> None:
+        def _refuse(self, status: http.HTTPStatus, reason: str) -> None:
             self._stop_waiting()
-            if not self.transport.is_closing():
-                head = f"HTTP/1.1 {status.value} {status.phrase}\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
-                self.transport.write(head.encode())
-                self.transport.close()
+            if self.transport.is_closing():
+                return
+            # In the midst of another answer it would be taken for a part of that.
+            if self._is_waiting() or not self.cycle.response_started:
+                body = json.dumps({"error": reason})
+                head = f"HTTP/1.1 {status.value} {status.phrase}\r\nconnection: close\r\ncontent-type: application/json"
+                self.transport.write(f"{head}\r\ncontent-length: {len(body)}\r\n\r\n{body}".encode())
+            self.transport.close()
 
     return Connection

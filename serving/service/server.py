@@ -65,6 +65,7 @@ def serve(settings: ServiceSettings) -> None:
         app,
         http=bounded_by(settings.limits),
         ws="none",
+        loop="asyncio",
         lifespan="on",
         access_log=False,
         server_header=False,

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import httpx
+import psutil
 import pytest
 
 from tests.helpers.asking import DARK, LIGHT, PREDICT, b64, bomb, encoded, example, is_answering, metric, predict
@@ -197,6 +198,29 @@ def test_many_small_chunks_are_a_body_like_any_other(service: Service) -> None:
 
     assert len(body) > 2 * 64 * 2**10
     assert httpx.post(f"{service.url}{PREDICT}", content=chunks(), timeout=60).status_code == 200
+
+
+def test_chunks_of_a_byte_keep_no_probe_waiting(service: Service) -> None:
+    head = f"POST {PREDICT} HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n".encode()
+
+    def ask(_: int) -> bytes:
+        with socket.create_connection(("127.0.0.1", service.port), timeout=30) as connection:
+            # It closes the connection while we still write.
+            with contextlib.suppress(ConnectionError):
+                connection.sendall(head + b"1\r\na\r\n" * 500_000)
+            with contextlib.suppress(ConnectionError):
+                return connection.recv(1000)
+        return b""
+
+    process = psutil.Process(service.process.pid)
+    with concurrent.futures.ThreadPoolExecutor(40) as threads:
+        before = process.cpu_times()
+        answers = list(threads.map(ask, range(40)))
+        spent = process.cpu_times()
+    assert all(answer == b"" or b" 400 " in answer for answer in answers)
+    # 20 million chunks took the service half a minute, in turns of seconds. Not by the clock: others use it, too.
+    assert spent.user + spent.system - before.user - before.system < 3
+    assert is_answering(service)
 
 
 @pytest.mark.parametrize(
