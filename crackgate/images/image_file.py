@@ -9,7 +9,7 @@ import io
 import threading
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -17,6 +17,7 @@ import simplejpeg
 from PIL import Image, ImageOps, TiffImagePlugin, UnidentifiedImageError
 
 from crackgate.contracts.image_limits import ImageLimits
+from crackgate.contracts.scale import TrainedScale
 from crackgate.images import exif, heic
 from crackgate.images.colour_profile import in_srgb
 from crackgate.images.decoding_room import DecodingRoom
@@ -24,7 +25,7 @@ from crackgate.images.file_kinds import unopened
 from crackgate.images.jpeg_header import decode_grey, read_header
 from crackgate.images.jpeg_scan import check_scan, check_scan_count
 from crackgate.images.quality import Quality, measure
-from crackgate.images.rejection import RejectedImageError, too_many_bytes
+from crackgate.images.rejection import RejectedImageError, scale_refusal, too_many_bytes
 from crackgate.images.sixteen_bits import check_fill, declared_range, grey_levels
 from crackgate.images.tiff_directories import (
     check_first_page,
@@ -44,11 +45,16 @@ _JPEG_FORMATS = ("JPEG", "MPO")
 _DAMAGE = ("broken data stream", "unrecognized data stream")
 # TensorFlow's libpng reads no longer rows.
 _LONGEST_SIDE = 1_000_000
+# Further EXIF orientations exchange width and height.
+_LAST_UPRIGHT = 4
 # Offset of a PNG file's bits for each sample.
 _PNG_DEPTH_AT = 24
 _SEVERAL_FRAMES = "first of several frames"
-# A pixel takes some ten bytes while its image is decoded, a gigabyte in all; in WebP 25.
-_ROOM = DecodingRoom(pixels=100_000_000)
+# Bytes that a pixel takes at most while its image is decoded. Measured on 49 megapixels.
+_BYTES_OF_A_PIXEL = {"JPEG": 10, "MPO": 10, "WEBP": 26}
+_BYTES_OF_ANOTHER_PIXEL = 20
+# One image of 50 megapixels, whatever its format, or several smaller ones.
+_ROOM = DecodingRoom(1_300_000_000)
 
 
 @dataclass(frozen=True)
@@ -106,7 +112,7 @@ def _plain_jpeg(data: bytes, limits: ImageLimits) -> CanonicalImage | None:
                 return None
             camera = exif.camera(image)
     check_scan_count(data, pixels)
-    with _ROOM.taken(pixels):
+    with _ROOM.taken(pixels * _BYTES_OF_A_PIXEL["JPEG"]):
         luma = decode_grey(data)
         return None if luma is None else _measured(data, data, "jpeg", "jpeg", camera, "", luma)
 
@@ -114,7 +120,7 @@ def _plain_jpeg(data: bytes, limits: ImageLimits) -> CanonicalImage | None:
 def _any_image(data: bytes, limits: ImageLimits) -> CanonicalImage:
     with _quiet:
         image = _accept(data, limits)
-        with _ROOM.taken(image.width * image.height):
+        with _room_for(image):
             pixels, kept_as_is = _decode(image, data)
             # Not before: what was read once is not read again, and a PNG may have its EXIF at the end.
             camera = exif.camera(image)
@@ -148,28 +154,29 @@ def _measured(
     )
 
 
-def canonical_bytes(data: bytes, limits: ImageLimits) -> bytes:
-    """`encoded` of `canonical_image` alone; raises RejectedImageError likewise."""
+def canonical_bytes(data: bytes, limits: ImageLimits, scale: TrainedScale | None = None) -> bytes:
+    """`encoded` of `canonical_image` alone; raises RejectedImageError likewise, and see `viewer_pixels`."""
     with _quiet:
-        image = _accept(data, limits)
-        with _ROOM.taken(image.width * image.height):
+        image = _accept(data, limits, scale)
+        with _room_for(image):
             pixels, kept_as_is = _decode(image, data)
     return data if kept_as_is else _encode_png(pixels)
 
 
-def viewer_pixels(data: bytes, limits: ImageLimits) -> np.ndarray:
+def viewer_pixels(data: bytes, limits: ImageLimits, scale: TrainedScale | None = None) -> np.ndarray:
     """The pixels of `canonical_image` alone, uint8 (height, width, 3); raises RejectedImageError likewise.
 
-    libjpeg and Pillow decode, without TensorFlow: their pixels are the same, and they fail for the same files.
+    libjpeg and Pillow decode, without TensorFlow: their pixels are the same, and they fail for the same files. What a
+    header says to be out of `scale` is not decoded.
     """
-    return viewer_image(data, limits)[0]
+    return viewer_image(data, limits, scale)[0]
 
 
-def viewer_image(data: bytes, limits: ImageLimits) -> tuple[np.ndarray, Image.Image]:
+def viewer_image(data: bytes, limits: ImageLimits, scale: TrainedScale | None = None) -> tuple[np.ndarray, Image.Image]:
     """`viewer_pixels` and Pillow's image, of which the metadata can be read; raises RejectedImageError likewise."""
     with _quiet:
-        image = _accept(data, limits)
-        with _ROOM.taken(image.width * image.height):
+        image = _accept(data, limits, scale)
+        with _room_for(image):
             pixels, _ = _plain_pixels(image, data, _jpeg_pixels) or (_pillow_pixels(image, data), False)
             _check_levels(pixels, image, data)
     return pixels, image
@@ -203,7 +210,12 @@ class _Quiet:
 _quiet = _Quiet()
 
 
-def _accept(data: bytes, limits: ImageLimits) -> Image.Image:
+def _room_for(image: Image.Image) -> AbstractContextManager[None]:
+    a_pixel = _BYTES_OF_A_PIXEL.get(str(image.format), _BYTES_OF_ANOTHER_PIXEL)
+    return _ROOM.taken(image.width * image.height * a_pixel)
+
+
+def _accept(data: bytes, limits: ImageLimits, scale: TrainedScale | None = None) -> Image.Image:
     if not data:
         raise RejectedImageError("empty file", "0 bytes")
     if len(data) > limits.max_bytes:
@@ -213,11 +225,15 @@ def _accept(data: bytes, limits: ImageLimits) -> Image.Image:
     image = _open(data, limits)
     _check_format(image)
     _check_size(image, limits)
+    if scale is not None and not scale.takes(*image.size):
+        # As a viewer turns it; a turned image has the same scale.
+        size = image.size if exif.orientation(image) <= _LAST_UPRIGHT else image.size[::-1]
+        raise scale_refusal(scale, *size)
     if isinstance(image, TiffImagePlugin.TiffImageFile):
         check_jpeg_frames(image, data)
     if image.format in _JPEG_FORMATS:
         check_scan_count(data, image.width * image.height)
-        with _ROOM.taken(image.width * image.height):
+        with _room_for(image):
             check_scan(data)
     return image
 

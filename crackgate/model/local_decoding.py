@@ -9,7 +9,7 @@ import numpy as np
 from crackgate.contracts.card import ReleaseCard
 from crackgate.control_groups import usable_cores
 from crackgate.images.image_file import viewer_pixels
-from crackgate.images.rejection import RejectedImageError
+from crackgate.images.rejection import RejectedImageError, scale_refusal
 from crackgate.model.resize import scale_to_square
 
 
@@ -39,11 +39,12 @@ class LocalDecoder:
 
     def _decode(self, image: bytes, pixels: np.ndarray) -> str:
         try:
-            decoded = viewer_pixels(image, self._limits)
+            decoded = viewer_pixels(image, self._limits, self._scale)
         except RejectedImageError as rejection:
             return str(rejection)
+        # The header of a HEIF image may say another size.
         height, width, _ = decoded.shape
         if self._scale is not None and not self._scale.takes(width, height):
-            return self._scale.refusal.format(width, height)
+            return str(scale_refusal(self._scale, width, height))
         pixels[:] = scale_to_square(decoded, self._size)
         return ""

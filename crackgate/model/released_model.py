@@ -48,7 +48,7 @@ class ReleasedModel:
         self.positive_classes, self.threshold = card.positive_classes, card.threshold
         self.decision = None if card.threshold is None else Decision(card.positive_labels, card.threshold)
         self.version = _read_version(folder)
-        self._saved = SavedModel(folder, card.limits)
+        self._saved = SavedModel(folder, card.limits, card.scale)
         self._decoder, self._network = build_engine(folder, card, self._saved, engine)
         self.engine = self._network.engine
 

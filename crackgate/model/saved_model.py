@@ -12,6 +12,7 @@ import numpy as np
 from crackgate.contracts.card import NotAReleaseError
 from crackgate.contracts.image_limits import ImageLimits
 from crackgate.contracts.model_files import CARD_FILE, MANIFEST_FILE
+from crackgate.contracts.scale import TrainedScale
 from crackgate.control_groups import usable_cores
 from crackgate.images.image_file import canonical_bytes
 from crackgate.images.rejection import RejectedImageError
@@ -31,9 +32,12 @@ class SavedModel:
 
     engine = "TensorFlow"
 
-    def __init__(self, folder: Path, limits: ImageLimits):
-        """Takes a version's folder, and bounds on single images; raises NotAReleaseError for a broken manifest."""
-        self._folder, self._limits = folder, limits
+    def __init__(self, folder: Path, limits: ImageLimits, scale: TrainedScale | None):
+        """Takes a version's folder, and bounds on single images; raises NotAReleaseError for a broken manifest.
+
+        Images out of `scale` are not decoded.
+        """
+        self._folder, self._limits, self._scale = folder, limits, scale
         # Kept: a version is verified before it is used, and TensorFlow may load it hours later.
         self._manifest = _read_manifest(folder)
         self._loaded: Any = None
@@ -68,7 +72,6 @@ class SavedModel:
 
         contents, faults = zip(*self._readers.map(self._stored_form, images), strict=True)
         pixels, errors = loaded.decode(tf.constant(contents))
-        # The model refuses images out of its scale.
         return pixels.numpy(), [fault or error.decode() for fault, error in zip(faults, errors.numpy(), strict=True)]
 
     def start(self, pixels: np.ndarray) -> Running:
@@ -81,7 +84,7 @@ class SavedModel:
 
     def _stored_form(self, image: bytes) -> tuple[bytes, str]:
         try:
-            return canonical_bytes(image, self._limits), ""
+            return canonical_bytes(image, self._limits, self._scale), ""
         except RejectedImageError as rejection:
             return b"", str(rejection)
 

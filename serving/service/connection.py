@@ -155,7 +155,10 @@ def bounded_by(limits: Limits) -> type[HttpToolsProtocol]:
         def _expect_headers(self) -> None:
             self._header_bytes = 0
             self._deadline = self.loop.call_later(
-                seconds, self._refuse, http.HTTPStatus.REQUEST_TIMEOUT, f"no request's headers came within {seconds:g} s"
+                seconds,
+                self._refuse,
+                http.HTTPStatus.REQUEST_TIMEOUT,
+                f"no request's headers came within {seconds:g} s",
             )
 
         def _stop_waiting(self) -> None:

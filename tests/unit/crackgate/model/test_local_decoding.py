@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 from crackgate.contracts.card import ReleaseCard
 from crackgate.contracts.image_limits import ImageLimits
-from crackgate.images.image_file import canonical_image, viewer_pixels
+from crackgate.contracts.scale import TrainedScale
+from crackgate.images.image_file import canonical_bytes, canonical_image, viewer_pixels
 from crackgate.images.rejection import RejectedImageError
 from crackgate.model.decoding import decode_images
 from crackgate.model.local_decoding import LocalDecoder
@@ -59,6 +60,22 @@ def test_what_is_refused_fails_its_own_row() -> None:
     assert [bool(error) for error in errors] == [False, True, True, True, False]
     assert errors[1] == "empty file: 0 bytes" and errors[3].startswith("too small: 1x7 pixels")
     assert not pixels[1:4].any() and pixels[0].any() and pixels[4].any()
+
+
+def test_what_is_out_of_scale_is_not_decoded() -> None:
+    scale = TrainedScale.of(np.array([[40, 33]]))
+    card = ReleaseCard(classes=["a", "b"], image_size=SIZE, scale=scale)
+    # Decoding it would say that it ends early.
+    torn = encode(small_picture(width=400, height=300), "PNG")[:200]
+    turned = encode(small_picture(width=90, height=60), "JPEG", exif=oriented(6))
+    files = [torn, turned, SOURCES["RGB PNG"]]
+    refusals = [scale.refusal.format(400, 300), scale.refusal.format(60, 90), ""]
+    _, errors = LocalDecoder(card).decode(files)
+    assert errors == refusals
+    for file, refusal in zip(files[:2], refusals, strict=False):
+        with pytest.raises(RejectedImageError) as caught:
+            canonical_bytes(file, ImageLimits(), scale)
+        assert str(caught.value) == refusal
 
 
 # Pillow leaves pixels of a damaged fax as they happen to be in memory.
