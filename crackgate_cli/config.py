@@ -14,6 +14,7 @@ from crackgate.atomic_files import write_text
 from crackgate.config.configuration import Config, ConfigError, load_given
 from crackgate.config.document import say_value, write_document
 from crackgate.config.reference import read_sections
+from crackgate.data_set.plausibility import describe_lack
 from crackgate.gate.rules import gate_rules
 from crackgate.runs.workspace import Workspace
 from crackgate_cli.local_paths import LocalPathsTyper
@@ -90,6 +91,8 @@ def check(
         if data is not None:
             try:
                 found = resolve_data_set(data_location(data), settings)
+                if lack := describe_lack(found):
+                    problems.append(f"--data {data!r}: {lack}")
             except ConfigError as error:
                 problems += error.args
         classes = found.classes if found else list(dict.fromkeys(settings.data.class_of_folder.values()))

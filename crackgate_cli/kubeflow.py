@@ -9,6 +9,7 @@ import typer
 from crackgate.config.configuration import Config, ConfigError, load_config
 from crackgate.config.kubeflow import SIGNING_FOLDER, below, check_data, check_path
 from crackgate.contracts.verdict import EXIT_CODES, Verdict
+from crackgate.data_set.plausibility import describe_lack
 from crackgate.gate.rules import gate_rules
 from crackgate.runs.log_file import silence_output
 from crackgate.runs.workspace import Workspace, WorkspaceBusyError, WorkspaceMovedError, WorkspaceUnusableError
@@ -239,17 +240,16 @@ def _check_signing(config: Config) -> None:
 
 def _classes(config: Config, data: str | None) -> list[str]:
     if data is not None:
-        classes = resolve_data_set(data_location(data), config).classes
-    elif config.data.classes:
-        classes = list(dict.fromkeys(config.data.class_of_folder.values()))
-    else:
-        raise ConfigError(
-            "data.classes: received none, and they are part of the compiled pipeline: name them, for example --set "
-            '\'data.classes=["Negative", "Positive"]\', or give --data, if the images can be seen from here'
-        )
-    if len(classes) < 2:
-        raise ConfigError(f"--data: received {str(data)!r}, which has fewer than two sub-folders of images: {classes}")
-    return classes
+        found = resolve_data_set(data_location(data), config)
+        if lack := describe_lack(found):
+            raise ConfigError(f"--data {str(data)!r}: {lack}")
+        return found.classes
+    if config.data.classes:
+        return list(dict.fromkeys(config.data.class_of_folder.values()))
+    raise ConfigError(
+        "data.classes: received none, and they are part of the compiled pipeline: name them, for example --set "
+        '\'data.classes=["Negative", "Positive"]\', or give --data, if the images can be seen from here'
+    )
 
 
 def _parse_parameter(text: str) -> tuple[str, str]:

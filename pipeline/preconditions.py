@@ -1,6 +1,7 @@
 """Checks before a run begins: classes, also those in production, weights, own models and the signing key."""
 
 import json
+import shlex
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -59,10 +60,13 @@ def find_positive_classes(config: Config, classes: list[str]) -> PositiveClasses
     except ValueError as error:
         raise ConfigError(str(error)) from None
     if len(classes) == 2 and not positive.names:
-        example = json.dumps(classes[:1], ensure_ascii=False)
+        ways = " or ".join(
+            "--set " + shlex.quote(f"train.positive_classes={json.dumps([name], ensure_ascii=False)}")
+            for name in classes
+        )
         raise ConfigError(
             f"train.positive_classes: received nothing, and the names {classes[0]!r} and {classes[1]!r} do not say "
-            f"which class must not be missed: set it, for example --set 'train.positive_classes={example}'"
+            f"which class must not be missed: set it, {ways}"
         )
     return positive
 

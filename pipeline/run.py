@@ -6,9 +6,9 @@ from crackgate.config.configuration import ConfigError
 from crackgate.contracts.account import LISTED, NOT_IN_CLASS_FOLDER, AccountRow
 from crackgate.data_set.data_set import DataSet
 from crackgate.data_set.file_tree import listed_once
+from crackgate.data_set.plausibility import describe_lack
 from crackgate.gate.rules import gate_rules
 from crackgate.images.image_folder import readable_path
-from crackgate.plural import counted
 from crackgate.runs.conclusion import conclude
 from crackgate.runs.summary import Images, Summary
 from pipeline.beam_profiles import check_cluster, check_memory
@@ -75,10 +75,4 @@ def _reject_classes(summary: Summary, data_set: DataSet) -> None:
         rejected=rejected,
         rejected_by_reason={reason: found_files} if files else {},
     )
-    found = f"one class, {summary.classes[0]!r}" if summary.classes else "no class folder with a file in it"
-    also = "".join(f", {count} {kind} ignored" for kind, count in data_set.ignored.items())
-    sentence = (
-        f"{summary.data!r} has {found} ({counted(found_files, 'file')} in all{also}): a classifier needs a folder with "
-        "at least two sub-folders of images, one per class"
-    )
-    conclude(summary, {}, rejections=[sentence])
+    conclude(summary, {}, rejections=[f"{summary.data!r}: {describe_lack(data_set)}"])

@@ -12,7 +12,7 @@ _BY_NAME = {
     re.compile(
         r".*coco.*\.json|instances_.*\.json|_?annotations?\.json", re.IGNORECASE
     ): "boxes or outlines in COCO's form",
-    re.compile(r".*createml.*\.json|via_.*\.json", re.IGNORECASE): "boxes or outlines",
+    re.compile(r".*createml.*\.json|via_.*\.json|annotations?\.xml", re.IGNORECASE): "boxes or outlines",
     re.compile(r"_classes\.csv", re.IGNORECASE): "labels, one column for each",
     re.compile(r"_annotations\.csv", re.IGNORECASE): "boxes",
     re.compile(r".*darknet.*|.*\.names", re.IGNORECASE): "boxes in YOLO's form",
@@ -26,13 +26,14 @@ _BY_SUFFIX = {
     "npy": "masks",
 }
 _TABLES = (".csv", ".tsv", ".xls", ".xlsx", ".ods")
+_EXPORTS = (".json", ".jsonl", ".xml")
 
 
-def describe_annotations(tree: FileTree, with_tables: bool) -> str:
+def describe_annotations(tree: FileTree, with_any: bool) -> str:
     """One sentence about the first sign found, with what to do; "" if there is none.
 
     A sign is a file with a name that tools for annotation use, files with the names of half of the images, or, with
-    `with_tables`, any table.
+    `with_any`, any table, JSON or XML.
     """
     documents = tree.ignored.get(DOCUMENTS, [])
     for pattern, content in _BY_NAME.items():
@@ -46,9 +47,12 @@ def describe_annotations(tree: FileTree, with_tables: bool) -> str:
             example = next(path for path in documents if _suffix(path) == suffix and _stem(path) in stems)
             files = f"files such as {example!r}, {count} in all,"
             return f"{files} belong to one image each, as {_BY_SUFFIX[suffix]} do: {NEEDED}"
-    found = next((path for path in documents if with_tables and path.lower().endswith(_TABLES)), None)
-    if found is not None:
+    if not with_any:
+        return ""
+    if found := next((path for path in documents if path.lower().endswith(_TABLES)), None):
         return f"{found!r} may hold labels: give it by --labels FILE, as CSV with the columns path and label"
+    if found := next((path for path in documents if path.lower().endswith(_EXPORTS)), None):
+        return f"{found!r} may hold labels, boxes or outlines: {NEEDED}"
     return ""
 
 

@@ -182,8 +182,8 @@ def _find_layout(tree: FileTree, folders: Counter[Folders]) -> Layout:
         raise
 
 
-def _refuse_annotations(tree: FileTree, with_tables: bool) -> None:
-    sign = describe_annotations(tree, with_tables)
+def _refuse_annotations(tree: FileTree, with_any: bool) -> None:
+    sign = describe_annotations(tree, with_any)
     if sign:
         raise WrongQuestionError(sign) from None
 

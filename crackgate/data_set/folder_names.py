@@ -11,11 +11,14 @@ from crackgate.model.positive_classes import names_cracks
 _SPLITS = {
     split: re.compile(f"({words})(s?daten|data)?(sets?|images?|imgs?|splits?)?")
     for split, words in {
-        TRAIN_SPLIT: r"train(ing)?|trn|entrenamiento|entra[iî]nement|treino|treinamento|addestramento",
-        EVAL_SPLIT: r"val(id(ation|ierung|aci[oó]n|a[cç][aã]o|azione)?)?|vld|eval(uation)?|dev(elopment)?",
-        TEST_SPLIT: r"test(ing|e)?|tst|pruebas?|holdout",
+        TRAIN_SPLIT: r"train(ing)?|trn|entrenamiento|entra[iî]nement|apprentissage|treino|treinamento"
+        r"|addestramento|训练集?",
+        EVAL_SPLIT: r"val(id(ation|ierung|aci[oó]n|a[cç][aã]o|azione)?)?|vld|eval(uation)?|dev(elopment)?|验证集?",
+        TEST_SPLIT: r"test(ing|e)?|tst|pruebas?|pr(ü|ue)fung|holdout|测试集?",
     }.items()
 }
+# They may mean something else, as "VA" does among states: they count beside those of another split.
+_SHORT_SPLITS = {"tr": TRAIN_SPLIT, "va": EVAL_SPLIT, "te": TEST_SPLIT, "ts": TEST_SPLIT}
 _HOLD_OUT = re.compile(r"hold[ _-]out")
 # "01_train", "Training Data Set", "Train Images", "val2017", "test (1)", "train_224x224".
 _BESIDE_SPLIT = re.compile(r"data(sets?)?|sets?|images?|imgs?|photos?|pictures?|splits?|folder|v|x|px|\d+")
@@ -42,9 +45,14 @@ _CAMERA = re.compile(r"[1-9]\d\d[0-9A-Z_]{5}|DCIM|(19|20)\d\d[ _.-]?[01]\d([ _.-
 
 # Folders of images that nobody has sorted, or that somebody has put away.
 _HEAP = re.compile(
-    r"un[ _-]?(label+ed|sorted|clear|sure|classified)|misc(ellaneous)?|all|new( folder.*)?|old|back[ _-]?ups?|trash"
-    r"|deleted|rejected|duplicates?|te?mp|outputs?|results?|predictions?|augmented|resized|thumb(nail)?s|to[ _-]?do"
+    r"un[ _-]?(label+ed|sorted|clear|sure|classified|known|identified|decided)|misc(ellaneous)?|all|new( folder.*)?|old"
+    r"|back[ _-]?ups?|trash|deleted|rejected|duplicates?|te?mp|outputs?|results?|predictions?|augmented|resized"
+    r"|thumb(nail)?s|to[ _-]?(do|check|review|sort|label)|maybe|doubtful|questionable|ambiguous|review|not[ _-]?sure"
+    r"|unbekannt|unklar|unsortiert|nicht[ _-]?zugeordnet|zu[ _-]?pr(ü|ue)fen|inconnue?s?|non[ _-]?class[eé]e?s?"
+    r"|[aà][ _-]?v[eé]rifier|desconocid[oa]s?|sin[ _-]?clasificar|dudos[oa]s?|sconosciut[oaie]|desconhecid[oa]s?"
 )
+# A class of its own, or what nobody has sorted.
+_REST = re.compile(r"others?|rest|remaining|various|sonstige[s]?|andere|autres?|divers|otr[oa]s?|altr[oaie]|outr[oa]s?")
 
 
 def plain_name(name: str) -> str:
@@ -54,10 +62,17 @@ def plain_name(name: str) -> str:
 
 def split_of(name: str) -> str:
     """The split that a folder's (or column's) name stands for; "" if it stands for none."""
+    if is_short_split(name):
+        return _SHORT_SPLITS[plain_name(name)]
     splits = splits_in(name)
     others = [word for word in _words(name) if not _split_of_word(word)]
     alone = all(map(_BESIDE_SPLIT.fullmatch, others))
     return min(splits) if len(splits) == 1 and alone else ""
+
+
+def is_short_split(name: str) -> bool:
+    """Whether the name is two letters that stand for a split, or for something else."""
+    return plain_name(name) in _SHORT_SPLITS
 
 
 def splits_in(name: str) -> frozenset[str]:
@@ -91,6 +106,11 @@ def are_classes(names: Iterable[str]) -> bool:
 def is_heap_name(name: str) -> bool:
     """Whether the name says that the folder is no class, such as "unlabelled" or "backup"."""
     return _HEAP.fullmatch(plain_name(name)) is not None
+
+
+def is_rest_name(name: str) -> bool:
+    """Whether the name says that the folder holds all the rest, such as "other"."""
+    return _REST.fullmatch(plain_name(name)) is not None
 
 
 def is_camera_name(name: str) -> bool:

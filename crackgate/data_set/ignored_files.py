@@ -14,6 +14,7 @@ _SYSTEM_FILE = re.compile(
 
 SYSTEM_FILES = "system files"
 DOCUMENTS = "documents"
+ARCHIVES = "archives"
 # They often have no suffix.
 _DOCUMENT = re.compile(
     r"(readme|licen[cs]e|copying|notice|citation|authors|contributors|change(log|s)|version|makefile|dockerfile)",
@@ -28,9 +29,9 @@ _SUFFIXES = {
     "videos": "mov mp4 m4v avi mkv mts m2ts 3gp wmv webm insv mpg mpeg",
     "sounds": "wav mp3 m4a aac amr",
     "partial downloads": "part partial crdownload download tmp temp filepart !ut",
-    "archives": "zip rar 7z tar gz tgz bz2",
-    DOCUMENTS: "txt md rst pdf csv tsv xls xlsx ods doc docx odt rtf ppt pptx html htm json xml yaml yml toml log "
-    "mat seg npy npz pkl h5 names labels cfg cache svg eps cff bib tex",
+    ARCHIVES: "zip rar 7z tar gz tgz bz2",
+    DOCUMENTS: "txt md rst pdf csv tsv xls xlsx ods doc docx odt rtf ppt pptx html htm json jsonl ndjson xml yaml yml "
+    "toml log mat seg npy npz pkl h5 names labels cfg cache svg eps cff bib tex",
 }
 _KIND_OF_SUFFIX = {suffix: kind for kind, suffixes in _SUFFIXES.items() for suffix in suffixes.split()}
 

@@ -12,6 +12,7 @@ from crackgate.data_set.folder_names import (
     is_camera_name,
     is_class_name,
     is_damage,
+    is_short_split,
     mask_folders,
     plain_name,
     split_of,
@@ -125,6 +126,8 @@ def _are_splits(names: set[str]) -> bool:
 def _name_splits(names: set[str]) -> list[str]:
     """The names of splits, unless all say the same one, as "Test 1" and "Test 2" of a laboratory do."""
     splits = sorted(filter(split_of, names))
+    if len(set(map(split_of, splits))) < 2:
+        splits = [name for name in splits if not is_short_split(name)]
     same = len(splits) == len(names) > 1 and len(set(map(split_of, splits))) == 1
     return [] if same else splits
 

@@ -6,7 +6,8 @@ from collections import Counter, defaultdict
 from crackgate.contracts.errors import NEEDED, WrongQuestionError
 from crackgate.data_set.class_setting import class_setting
 from crackgate.data_set.data_set import DataSet, ListedImage
-from crackgate.data_set.folder_names import is_camera_name, is_heap_name, plain_name
+from crackgate.data_set.folder_names import is_camera_name, is_heap_name, is_rest_name, plain_name
+from crackgate.data_set.ignored_files import ARCHIVES
 from crackgate.plural import counted
 from crackgate.storage.location import Location, below
 
@@ -37,7 +38,29 @@ def check_plausible(folder: Location, data_set: DataSet, named: bool, max_reject
             f"no class folder holds {loose} of {len(data_set.images)} images, such as {example!r}: the classes are "
             f"{_listed(data_set.classes)}; move them into one, or name the classes: {class_setting(data_set.classes)}"
         )
-    return _find_small_classes(data_set.classes, counts, named) + _find_masks(folder, data_set)
+    rest = [] if named else _find_rest(data_set.classes)
+    return rest + _find_small_classes(data_set.classes, counts, named) + _find_masks(folder, data_set)
+
+
+def describe_lack(data_set: DataSet) -> str:
+    """Says what a data set of fewer than two classes has, what it needs and what to do; "" for two or more."""
+    classes = data_set.classes
+    if len(classes) > 1:
+        return ""
+    found = f"one class, {classes[0]!r}" if classes else "no class folder with a file in it"
+    also = "".join(f", {count} {kind} ignored" for kind, count in data_set.ignored.items())
+    unpack = " unpack the archives if they hold the images;" if ARCHIVES in data_set.ignored else ""
+    return f"it has {found} ({counted(len(data_set.images), 'file')} in all{also}):{unpack} {NEEDED}"
+
+
+def _find_rest(classes: list[str]) -> list[str]:
+    """A warning for a class of everything else."""
+    return [
+        f"the class {name!r} may hold images of the other classes, since its name says no more than that they are the "
+        "rest: look at some of them"
+        for name in classes
+        if is_rest_name(name)
+    ]
 
 
 def _check_names(classes: list[str], named: bool) -> None:

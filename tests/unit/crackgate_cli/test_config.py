@@ -1,6 +1,7 @@
 """`crackgate config`: shown with its origins, started from a file, checked without a run."""
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -98,4 +99,6 @@ def test_check_holds_the_configuration_against_a_data_folder(tmp_path: Path) -> 
         (masks / name).parent.mkdir(parents=True, exist_ok=True)
         (masks / name).touch()
     assert "masks" in call("check", "--data", masks, code=2).stderr
+    shutil.copytree(data / "Positive", tmp_path / "one" / "Positive")
+    assert "one class, 'Positive' (2 files in all)" in call("check", "--data", tmp_path / "one", code=2).stderr
     assert "which is no folder" in call("check", "--data", tmp_path / "gone", code=2).stderr

@@ -65,6 +65,9 @@ def test_a_folder_without_images_has_no_classes(tmp_path: Path) -> None:
         ("trn", "vld", "tst"),
         ("Trainingsdaten", "Validierungsdaten", "Testdaten"),
         ("entrenamiento", "validación", "prueba"),
+        ("Training", "Validierung", "Prüfung"),
+        ("tr", "va", "te"),
+        ("训练集", "验证集", "测试集"),
     ],
 )
 def test_folders_of_splits_are_used_as_they_are(tmp_path: Path, train: str, evaluation: str, test: str) -> None:
@@ -215,6 +218,13 @@ WRONG = {
     "Roboflow's labels": (["train/1.jpg", "train/_classes.csv", "valid/2.jpg"], "labels, one column for each"),
     "a table": (["images/1.jpg", "labels.csv"], "'labels.csv' may hold labels: give it by --labels FILE"),
     "a table beside splits": (["train/1.jpg", "test/2.jpg", "train.csv"], "'train.csv' may hold labels"),
+    "Label Studio": (["images/1.jpg", "images/2.jpg", "project-1-at-2026.json"], "'project-1-at-2026.json' may hold"),
+    "CVAT": (["images/1.jpg", "images/2.jpg", "annotations.xml"], "'annotations.xml' holds boxes or outlines"),
+    "JSON lines beside loose images": (["1.jpg", "2.jpg", "labels.jsonl"], "'labels.jsonl' may hold labels"),
+    "short names of splits and another": (
+        [f"{outer}/{name}/1.jpg" for outer in ("tr", "te", "extra") for name in ("crack", "ok")],
+        "'te', 'tr' has the name of a split, and 'extra' beside it has not",
+    ),
     "a table beside loose images": (["1.jpg", "2.jpg", "labels.xlsx"], "'labels.xlsx' may hold labels"),
 }
 
@@ -231,6 +241,13 @@ def test_annotations_beside_class_folders_are_only_ignored(tmp_path: Path) -> No
     _write(tmp_path, "Positive/1.jpg", "Positive/1.json", "Negative/2.jpg", "Negative/2.json", "meta.csv")
     found = _find(tmp_path)
     assert (found.classes, found.ignored) == (["Negative", "Positive"], {"documents": 3})
+
+
+@pytest.mark.parametrize("sites", [("VA", "MD", "PA"), ("VA", "CA"), ("TE", "ZH")])
+def test_states_of_two_letters_are_no_splits(tmp_path: Path, sites: tuple[str, ...]) -> None:
+    _write(tmp_path, *(f"{site}/{name}/1.jpg" for site in sites for name in ("crack", "sound")))
+    assert {image.part for image in _find(tmp_path).images} == set(sites)
+    assert all(not image.splits for image in _find(tmp_path).images)
 
 
 def test_a_wrapping_folder_is_entered(tmp_path: Path) -> None:

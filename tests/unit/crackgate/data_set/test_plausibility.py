@@ -14,7 +14,7 @@ from crackgate.config.configuration import Config, ConfigError, load_config
 from crackgate.config.data import DataOptions
 from crackgate.contracts.errors import WrongQuestionError
 from crackgate.data_set.data_set import find_data_set
-from crackgate.data_set.plausibility import check_plausible
+from crackgate.data_set.plausibility import check_plausible, describe_lack
 from crackgate.images.sample_data import draw_photograph
 from pipeline.preconditions import resolve_data_set
 
@@ -54,6 +54,9 @@ def test_a_small_class_is_a_warning_and_few_images_alone_are_none(tmp_path: Path
         (("Crack", "crack", "sound"), "the classes 'Crack', 'crack' have the same name"),
         (("Fissuré", "Fissure\u0301", "sound"), "have the same name"),
         (("crack", "sound", "Unlabelled"), '--set \'data.classes=["crack", "sound"]\''),
+        (("crack", "sound", "unknown"), '--set \'data.classes=["crack", "sound"]\''),
+        (("crack", "Nicht zugeordnet"), "has the name of a heap"),
+        (("crack", "sound", "to_check"), "'to_check' has the name of a heap"),
         (("100APPLE", "101APPLE"), "'100APPLE', '101APPLE' were named by a camera"),
         (("2023-05-01", "2023-05-02"), "were named by a camera, or after a day"),
     ],
@@ -62,6 +65,24 @@ def test_names_that_tell_no_classes_are_refused(tmp_path: Path, names: tuple[str
     with pytest.raises(WrongQuestionError) as refusal:
         _check(_write(tmp_path, **dict.fromkeys(names, 3)))
     assert said in str(refusal.value)
+
+
+def test_a_class_of_the_rest_is_a_warning_until_somebody_names_it(tmp_path: Path) -> None:
+    folder = _write(tmp_path, crack=3, sound=3, Other=3)
+    (warning,) = _check(folder)
+    assert "'Other' may hold images of the other classes" in warning
+    assert _check(folder, "crack", "sound", "Other") == []
+
+
+def test_what_a_folder_without_two_classes_lacks_is_said(tmp_path: Path) -> None:
+    (tmp_path / "Positive.zip").write_bytes(b"PK")
+    lack = describe_lack(find_data_set(tmp_path, DataOptions()))
+    assert "no class folder with a file in it (0 files in all, 1 archives ignored): unpack the archives" in lack
+    assert "--labels FILE" in lack
+    _write(tmp_path, crack=2)
+    assert "one class, 'crack' (2 files in all" in describe_lack(find_data_set(tmp_path, DataOptions()))
+    _write(tmp_path, sound=2)
+    assert describe_lack(find_data_set(tmp_path, DataOptions())) == ""
 
 
 def test_a_phone_s_folders_are_refused_with_its_sidecars_ignored(tmp_path: Path) -> None:

@@ -138,7 +138,7 @@ def _run(folder: Path, classes: list[str], *assignments: str) -> None:
         (
             ["0", "1"],
             "train.seed=1",
-            """received nothing, and the names '0' and '1' do not say .* --set 'train.positive_classes=\\["0"\\]'$""",
+            r"""names '0' and '1' do not say .* --set 'train.positive_classes=\["0"\]' or --set '.*=\["1"\]'$""",
         ),
     ],
 )
