@@ -116,6 +116,21 @@ def test_no_pod_gets_a_sidecar(built: str) -> None:
     assert all(labels.get("sidecar.istio.io/inject") == "false" for labels in templates)
 
 
+def test_every_pod_s_account_pulls_with_the_secret(tmp_path: Path) -> None:
+    manifests = os.path.relpath(MANIFESTS, tmp_path.resolve())
+    accounts = {}
+    for build in BUILDS:
+        content = {"resources": [f"{manifests}/{build}"], "components": [f"{manifests}/pull-secret"]}
+        (tmp_path / "kustomization.yaml").write_text(yaml.safe_dump(content))
+        built = _run(_go_tool("kustomize", KUSTOMIZE), "build", str(tmp_path))
+        for found in yaml.safe_load_all(built):
+            if found["kind"] == "ServiceAccount":
+                accounts[found["metadata"]["name"]] = found["imagePullSecrets"]
+        assert set(re.findall(r"serviceAccount(?:Name)?: (\S+)", built)) <= {*accounts, "default-editor"}, build
+    assert set(accounts) == {"crackgate", "crackgate-flink"}
+    assert all(secrets == [{"name": "crackgate-registry"}] for secrets in accounts.values())
+
+
 def test_only_the_profile_s_tasks_reach_the_store_in_an_ambient_mesh() -> None:
     documents = list(yaml.safe_load_all(_run(_go_tool("kustomize", KUSTOMIZE), "build", str(PROFILE))))
     (policy,) = (found for found in documents if found["kind"] == "AuthorizationPolicy")

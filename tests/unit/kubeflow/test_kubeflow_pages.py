@@ -26,12 +26,15 @@ PAGES = ("kubeflow", "kubernetes", "image")
 # Everybody's tools. What is not here, below or in the repository does not exist.
 TOOLS = {
     "apt-get",
+    "aws",
     "base64",
+    "cat",
     "curl",
     "du",
     "export",
     "git",
     "mkdir",
+    "mv",
     "openssl",
     "podman",
     "tar",
@@ -42,6 +45,7 @@ TOOLS = {
 # Of Kubeflow Pipelines and Kubernetes.
 FOREIGN_RESOURCES = {
     "applications.app.k8s.io",
+    "crackgate-registry",
     "crackgate-signing",
     "default-editor",
     "kubeflow",
