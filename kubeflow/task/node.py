@@ -29,6 +29,7 @@ from kubeflow.task.node_ir import Deployment, deployment_of, unpack
 from kubeflow.task.node_record import begin_record
 from kubeflow.task.output import describe_execution
 from kubeflow.task.parameters import RunParameters, check_data_folder, substitute
+from kubeflow.task.run_end import RunEndedError, check_not_ended
 from kubeflow.task.run_folders import records_folder, work_folder
 from kubeflow.task.sources import check_sources
 from pipeline.interruption import interruptible
@@ -51,10 +52,12 @@ def run_node(node: str, ir: str, sources: str, run_id: str, parameters: RunParam
     Raises:
         NodeFailedError: ML Metadata says that the node failed, though nothing was raised.
         DataRejectedError: The data did not pass this node's check.
+        RunEndedError: The run has a verdict already.
         Exception: The node raised it.
     """
     parameters = parameters.resolved()
     workspace = Workspace(Path(parameters.workspace))
+    check_not_ended(workspace, run_id)
     folder = records_folder(workspace, run_id)
     record, began, memory = begin_record(folder, node), time.monotonic(), PeakMemory()
     try:
@@ -83,12 +86,14 @@ def run_node(node: str, ir: str, sources: str, run_id: str, parameters: RunParam
 def run_and_describe(node: str, ir: str, sources: str, run_id: str, parameters: RunParameters) -> str:
     """Runs one node as `run_node` does, and returns its execution in Markdown.
 
-    It ends the task in one line when the data is rejected.
+    It ends the task in one line when the data is rejected, or the run has ended.
     """
     try:
         return describe_execution(run_node(node, ir, sources, run_id, parameters))
     except DataRejectedError as error:
         raise SystemExit(f"{node}: data rejected: {error}") from None
+    except RunEndedError as error:
+        raise SystemExit(f"{node}: {error}") from None
 
 
 def _launch(node: str, ir: str, run_id: str, parameters: RunParameters, workspace: Workspace) -> Execution:

@@ -27,6 +27,7 @@ from kubeflow.task.node_ir import unpack
 from kubeflow.task.node_record import NodeRecord, begin_record, read_records
 from kubeflow.task.output import describe_run, main_metrics
 from kubeflow.task.parameters import RunParameters
+from kubeflow.task.run_end import RunEndedError, check_not_ended
 from kubeflow.task.run_folders import log_folder, records_folder, work_folder
 from pipeline.results import gather_results
 from pipeline.run_record import write_record
@@ -48,6 +49,10 @@ def give_verdict(definition: str, run_id: str, parameters: RunParameters) -> str
     compiled = Definition.model_validate_json(unpack(definition))
     parameters = parameters.resolved()
     workspace = Workspace(Path(parameters.workspace))
+    try:
+        check_not_ended(workspace, run_id)
+    except RunEndedError as error:
+        raise SystemExit(str(error)) from None
     folder = records_folder(workspace, run_id)
     record = begin_record(folder, VERDICT)
     try:
