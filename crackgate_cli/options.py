@@ -25,7 +25,7 @@ EXIT_USAGE = 2
 # Columns of what is no terminal: tables are as wide as they need.
 _UNBOUNDED = 1000
 
-WorkspaceOption = Annotated[Path, typer.Option(help="Folder that everything is written to.")]
+WorkspaceOption = Annotated[Path, typer.Option(help="Folder of the runs and releases.")]
 ModelOption = Annotated[
     Path | None,
     typer.Option(help="Folder of a released version, 'production' or 'staged'.", show_default="production"),

@@ -38,7 +38,7 @@ def run(
         ),
     ] = None,
     name: Annotated[str | None, typer.Option(help="Name of the run, for 'crackgate runs'.")] = None,
-    tag: Annotated[list[str] | None, typer.Option(help="Tag of the run; repeatable.")] = None,
+    tag: Annotated[list[str] | None, typer.Option(metavar="TAG", help="Tag of the run; repeatable.")] = None,
     mlflow: Annotated[
         str | None,
         typer.Option(metavar="URI", help="MLflow's tracking server, which the run is logged to after its verdict."),

@@ -91,8 +91,8 @@ def note_run(
     run: RunArgument,
     text: Annotated[str | None, typer.Argument(help="A note, which is added to those that are there.")] = None,
     name: Annotated[str | None, typer.Option(help="The run's name from now on.")] = None,
-    tag: Annotated[list[str] | None, typer.Option(help="A tag to add; repeatable.")] = None,
-    untag: Annotated[list[str] | None, typer.Option(help="A tag to remove; repeatable.")] = None,
+    tag: Annotated[list[str] | None, typer.Option(metavar="TAG", help="A tag to add; repeatable.")] = None,
+    untag: Annotated[list[str] | None, typer.Option(metavar="TAG", help="A tag to remove; repeatable.")] = None,
     workspace: Annotated[Path | None, typer.Option(help="As of 'runs'.", show_default="workspace")] = None,
 ) -> None:
     """Name a run, tag it, or add a note to it. 'runs' and its page show them."""

@@ -27,6 +27,8 @@ log = logging.getLogger("crackgate")
 # Stores that MLflow has; a database's may name its driver, as in mysql+pymysql.
 _SCHEMES = ("http", "https", "sqlite", "postgresql", "mysql", "mssql", "file", "databricks")
 EXPERIMENT = "crackgate"
+# Without it, MLflow's page shows the runs among evaluations of language models.
+_EXPERIMENT_TAGS = {"mlflow.experimentKind": "custom_model_development"}
 # MLflow's variable for another one.
 _EXPERIMENT_VARIABLE = "MLFLOW_EXPERIMENT_NAME"
 _FILES = ("report", "report_json", "gates", "model_card", "label_list")
@@ -107,7 +109,7 @@ def log_run(uri: str, summary: Summary, notes: RunNotes, folder: Path) -> str:
 def _experiment(client: "MlflowClient") -> str:
     name = os.environ.get(_EXPERIMENT_VARIABLE) or EXPERIMENT
     found = client.get_experiment_by_name(name)
-    return str(found.experiment_id if found else client.create_experiment(name))
+    return str(found.experiment_id if found else client.create_experiment(name, tags=_EXPERIMENT_TAGS))
 
 
 def _tags(summary: Summary, notes: RunNotes) -> dict[str, str]:
@@ -121,6 +123,7 @@ def _tags(summary: Summary, notes: RunNotes) -> dict[str, str]:
         **fingerprint,
         **({"crackgate.tags": ", ".join(notes.tags)} if notes.tags else {}),
         **{name: str(value) for name, value in model.items() if value is not None},
+        "mlflow.source.name": "crackgate",
         # The description of the run's page.
         "mlflow.note.content": "\n\n".join([summary.headline, *summary.reasons]),
     }

@@ -54,7 +54,8 @@ def test_a_run_is_found_in_mlflow_with_what_it_came_to(client: "MlflowClient", s
     summary.write(tmp_path)
     run = client.get_run(log_run(store, summary, RunNotes(name="rain", tags=["night"]), tmp_path))
     assert (run.info.run_name, run.info.status) == ("rain", "FINISHED")
-    assert client.get_experiment(run.info.experiment_id).name == "crackgate"
+    experiment = client.get_experiment(run.info.experiment_id)
+    assert (experiment.name, experiment.tags["mlflow.experimentKind"]) == ("crackgate", "custom_model_development")
     tags = run.data.tags
     assert (tags["crackgate.verdict"], tags["crackgate.version"], tags["crackgate.tags"]) == ("released", "7", "night")
     assert tags["crackgate.model"] == "/w/serving/7" and tags["mlflow.note.content"].startswith("Released as version 7")
