@@ -2,7 +2,13 @@
 
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
+
+from PIL import Image
+
+# Bytes that a pixel takes at most while its image is decoded. Measured on 49 megapixels.
+_BYTES_OF_A_PIXEL = {"JPEG": 10, "MPO": 10, "WEBP": 26}
+_BYTES_OF_ANOTHER_PIXEL = 20
 
 
 class DecodingRoom:
@@ -25,3 +31,17 @@ class DecodingRoom:
             with self._changed:
                 self._free += wanted
                 self._changed.notify_all()
+
+
+# One image of 50 megapixels, whatever its format, or several smaller ones.
+_ROOM = DecodingRoom(1_300_000_000)
+
+
+def room_for(image: Image.Image) -> AbstractContextManager[None]:
+    """Room in the memory that all threads of the process share, for the decoding of an image."""
+    return room_for_pixels(image.width * image.height, str(image.format))
+
+
+def room_for_pixels(pixels: int, file_format: str) -> AbstractContextManager[None]:
+    """The same by the number of pixels, and Pillow's name of the format."""
+    return _ROOM.taken(pixels * _BYTES_OF_A_PIXEL.get(file_format, _BYTES_OF_ANOTHER_PIXEL))

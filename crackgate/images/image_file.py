@@ -6,55 +6,38 @@ lossless RGB PNG of the pixels that a viewer shows. These are WebP, TIFF, GIF, B
 """
 
 import io
-import threading
-import warnings
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 import numpy as np
 import simplejpeg
-from PIL import Image, ImageOps, TiffImagePlugin, UnidentifiedImageError
+from PIL import Image, ImageOps, TiffImagePlugin
 
 from crackgate.contracts.image_limits import ImageLimits
 from crackgate.contracts.scale import TrainedScale
-from crackgate.images import exif, heic
+from crackgate.images import exif
+from crackgate.images.acceptance import JPEG_FORMATS, accept, is_bomb, open_image
 from crackgate.images.colour_profile import in_srgb
-from crackgate.images.decoding_room import DecodingRoom
-from crackgate.images.file_kinds import unopened
+from crackgate.images.decoding_room import room_for, room_for_pixels
 from crackgate.images.jpeg_header import decode_grey, read_header
-from crackgate.images.jpeg_scan import check_scan, check_scan_count
+from crackgate.images.jpeg_scan import check_scan_count
+from crackgate.images.pillow_warnings import quiet
+from crackgate.images.png_chunks import has_other_colours
 from crackgate.images.quality import Quality, measure
-from crackgate.images.rejection import RejectedImageError, scale_refusal, too_many_bytes
+from crackgate.images.rejection import RejectedImageError
 from crackgate.images.sixteen_bits import check_fill, declared_range, grey_levels
-from crackgate.images.tiff_directories import (
-    check_first_page,
-    check_jpeg_frames,
-    check_planes,
-    has_further_pages,
-    is_tiff,
-)
+from crackgate.images.tiff_directories import has_further_pages, is_tiff
 
 # From a file and its width and height to its pixels, uint8 (height, width, 3); None where it cannot.
 _Decode = Callable[[bytes, tuple[int, int]], np.ndarray | None]
 
-FORMATS = ("JPEG", "PNG", "BMP", "WEBP", "TIFF", "GIF", "AVIF", *(("HEIF",) if heic.IS_READ else ()))
-# Phones write MPO, a JPEG with a second picture (a depth map, a preview) behind the first.
-_JPEG_FORMATS = ("JPEG", "MPO")
 # Pillow's messages about a file that is damaged, but not at its end.
 _DAMAGE = ("broken data stream", "unrecognized data stream")
-# TensorFlow's libpng reads no longer rows.
-_LONGEST_SIDE = 1_000_000
-# Further EXIF orientations exchange width and height.
-_LAST_UPRIGHT = 4
 # Offset of a PNG file's bits for each sample.
 _PNG_DEPTH_AT = 24
 _SEVERAL_FRAMES = "first of several frames"
-# Bytes that a pixel takes at most while its image is decoded. Measured on 49 megapixels.
-_BYTES_OF_A_PIXEL = {"JPEG": 10, "MPO": 10, "WEBP": 26}
-_BYTES_OF_ANOTHER_PIXEL = 20
-# One image of 50 megapixels, whatever its format, or several smaller ones.
-_ROOM = DecodingRoom(1_300_000_000)
+_OTHER_COLOURS = "declared gamma or colour space not applied"
 
 
 @dataclass(frozen=True)
@@ -69,7 +52,8 @@ class CanonicalImage:
         file_format: Its format, such as "jpeg" or "tiff", in small letters.
         camera: See `exif.camera`.
         quality: Measures of `luma`.
-        warning: "first of several frames", or "". A second picture behind a JPEG is no frame.
+        warning: "first of several frames", "declared gamma or colour space not applied" (of PNG, by gAMA or cICP), or
+            "". A second picture behind a JPEG is no frame.
         luma: uint8 (height, width), the grey levels (ITU-R 601) of the same pixels; of a JPEG those that it stores.
     """
 
@@ -103,29 +87,29 @@ def _plain_jpeg(data: bytes, limits: ImageLimits) -> CanonicalImage | None:
         return None
     camera = ""
     if header.has_notes:
-        with _quiet:
+        with quiet:
             try:
-                image = _open(data, limits)
+                image = open_image(data, limits)
             except RejectedImageError:
                 return None
             if not _is_plain(image) or exif.orientation(image) > 1 or image.info.get("icc_profile"):
                 return None
             camera = exif.camera(image)
     check_scan_count(data, pixels)
-    with _ROOM.taken(pixels * _BYTES_OF_A_PIXEL["JPEG"]):
+    with room_for_pixels(pixels, "JPEG"):
         luma = decode_grey(data)
         return None if luma is None else _measured(data, data, "jpeg", "jpeg", camera, "", luma)
 
 
 def _any_image(data: bytes, limits: ImageLimits) -> CanonicalImage:
-    with _quiet:
-        image = _accept(data, limits)
-        with _room_for(image):
+    with quiet:
+        image = accept(data, limits)
+        with room_for(image):
             pixels, kept_as_is = _decode(image, data)
             # Not before: what was read once is not read again, and a PNG may have its EXIF at the end.
             camera = exif.camera(image)
             warning = _warning(image, data)
-            is_jpeg = image.format in _JPEG_FORMATS
+            is_jpeg = image.format in JPEG_FORMATS
             luma = decode_grey(data, strict=False) if kept_as_is and is_jpeg else None
             if luma is None:
                 # A copy: a view would keep Pillow's picture in memory.
@@ -156,9 +140,9 @@ def _measured(
 
 def canonical_bytes(data: bytes, limits: ImageLimits, scale: TrainedScale | None = None) -> bytes:
     """`encoded` of `canonical_image` alone; raises RejectedImageError likewise, and see `viewer_pixels`."""
-    with _quiet:
-        image = _accept(data, limits, scale)
-        with _room_for(image):
+    with quiet:
+        image = accept(data, limits, scale)
+        with room_for(image):
             pixels, kept_as_is = _decode(image, data)
     return data if kept_as_is else _encode_png(pixels)
 
@@ -174,131 +158,12 @@ def viewer_pixels(data: bytes, limits: ImageLimits, scale: TrainedScale | None =
 
 def viewer_image(data: bytes, limits: ImageLimits, scale: TrainedScale | None = None) -> tuple[np.ndarray, Image.Image]:
     """`viewer_pixels` and Pillow's image, of which the metadata can be read; raises RejectedImageError likewise."""
-    with _quiet:
-        image = _accept(data, limits, scale)
-        with _room_for(image):
+    with quiet:
+        image = accept(data, limits, scale)
+        with room_for(image):
             pixels, _ = _plain_pixels(image, data, _jpeg_pixels) or (_pillow_pixels(image, data), False)
             _check_levels(pixels, image, data)
     return pixels, image
-
-
-class _Quiet:
-    """Silences Pillow's warnings, since the limits here decide and no file may flood the log.
-
-    Python's filters belong to all threads: the first one that reads a file changes them, the last one restores them.
-    """
-
-    def __init__(self) -> None:
-        self._readers = 0
-        self._lock = threading.Lock()
-
-    def __enter__(self) -> None:
-        with self._lock:
-            if not self._readers:
-                self._filters = warnings.catch_warnings()
-                self._filters.__enter__()
-                warnings.simplefilter("ignore")
-            self._readers += 1
-
-    def __exit__(self, *_: object) -> None:
-        with self._lock:
-            self._readers -= 1
-            if not self._readers:
-                self._filters.__exit__(None, None, None)
-
-
-_quiet = _Quiet()
-
-
-def _room_for(image: Image.Image) -> AbstractContextManager[None]:
-    a_pixel = _BYTES_OF_A_PIXEL.get(str(image.format), _BYTES_OF_ANOTHER_PIXEL)
-    return _ROOM.taken(image.width * image.height * a_pixel)
-
-
-def _accept(data: bytes, limits: ImageLimits, scale: TrainedScale | None = None) -> Image.Image:
-    if not data:
-        raise RejectedImageError("empty file", "0 bytes")
-    if len(data) > limits.max_bytes:
-        raise too_many_bytes(len(data), limits.max_bytes)
-    if is_tiff(data):
-        check_first_page(data)
-    image = _open(data, limits)
-    _check_format(image)
-    _check_size(image, limits)
-    if scale is not None and not scale.takes(*image.size):
-        # As a viewer turns it; a turned image has the same scale.
-        size = image.size if exif.orientation(image) <= _LAST_UPRIGHT else image.size[::-1]
-        raise scale_refusal(scale, *size)
-    if isinstance(image, TiffImagePlugin.TiffImageFile):
-        check_jpeg_frames(image, data)
-    if image.format in _JPEG_FORMATS:
-        check_scan_count(data, image.width * image.height)
-        with _room_for(image):
-            check_scan(data)
-    return image
-
-
-def _open(data: bytes, limits: ImageLimits) -> Image.Image:
-    try:
-        return Image.open(io.BytesIO(data))
-    except UnidentifiedImageError:
-        raise unopened(data, "the header cannot be read") from None
-    except Image.DecompressionBombError as error:
-        raise RejectedImageError("too large", f"{error} Allowed are {limits.max_pixels} pixels") from None
-    except Exception as error:
-        if _is_bomb(error):
-            raise RejectedImageError("too large", str(error)) from None
-        raise unopened(data, f"{type(error).__name__}: {error}") from None
-
-
-def _is_bomb(error: Exception) -> bool:
-    """Whether Pillow rejects text or a colour profile that unpacks to megabytes."""
-    return isinstance(error, ValueError) and "too large" in str(error)
-
-
-def _check_format(image: Image.Image) -> None:
-    if image.format not in (*FORMATS, *_JPEG_FORMATS):
-        raise RejectedImageError(
-            "format not supported", f"{image.format}, allowed are {', '.join(FORMATS)}: convert it to one of them"
-        )
-    if image.mode in ("I", "F"):
-        raise RejectedImageError(
-            "format not supported", "signed, 32-bit or real samples: which of them is white? Convert it to 8 bits"
-        )
-    if not isinstance(image, TiffImagePlugin.TiffImageFile):
-        return
-    check_planes(image)
-    if image.mode.startswith("I;16"):
-        # Pillow takes 12 bits for 16, which gives a nearly black picture, and does not invert.
-        bits, photometric = (
-            image.tag_v2.get(TiffImagePlugin.BITSPERSAMPLE),
-            image.tag_v2.get(TiffImagePlugin.PHOTOMETRIC_INTERPRETATION, 0),
-        )
-        if bits != (16,) or photometric != 1:
-            raise RejectedImageError(
-                "format not supported", f"TIFF of {bits} bits, photometric {photometric}: save it with 8 bits"
-            )
-
-
-def _check_size(image: Image.Image, limits: ImageLimits) -> None:
-    size = f"{image.width}x{image.height} pixels"
-    if min(image.size) < limits.min_side:
-        raise RejectedImageError("too small", f"{size}, each side needs {limits.min_side}")
-    if image.width * image.height > limits.max_pixels or max(image.size) > _LONGEST_SIDE:
-        raise RejectedImageError(
-            "too large", f"{size}, allowed are {limits.max_pixels} in all and {_LONGEST_SIDE} on a side"
-        )
-    if isinstance(image, TiffImagePlugin.TiffImageFile):
-        _check_tiles(image, limits)
-
-
-def _check_tiles(image: TiffImagePlugin.TiffImageFile, limits: ImageLimits) -> None:
-    """Rejects a TIFF in one huge tile, which Pillow decodes whole."""
-    width, length = (image.tag_v2.get(tag, 1) for tag in (TiffImagePlugin.TILEWIDTH, TiffImagePlugin.TILELENGTH))
-    if not isinstance(width, int) or not isinstance(length, int):
-        raise RejectedImageError("unreadable", f"tiles of {width!r} x {length!r}")
-    if width * length > limits.max_pixels:
-        raise RejectedImageError("too large", f"tiles of {width}x{length} pixels, allowed are {limits.max_pixels}")
 
 
 def _decode(image: Image.Image, data: bytes) -> tuple[np.ndarray, bool]:
@@ -358,7 +223,7 @@ def _is_plain(image: Image.Image) -> bool:
     """Whether TensorFlow and Pillow decode its pixels alike, without alpha or frames."""
     if image.format == "PNG" and getattr(image, "is_animated", False):
         return False
-    return image.format in (*_JPEG_FORMATS, "PNG") and image.mode in ("RGB", "L") and "transparency" not in image.info
+    return image.format in (*JPEG_FORMATS, "PNG") and image.mode in ("RGB", "L") and "transparency" not in image.info
 
 
 def _has_late_metadata(image: Image.Image, data: bytes) -> bool:
@@ -401,18 +266,20 @@ def _faults_named() -> Iterator[None]:
         reason = "unreadable" if str(error).startswith(_DAMAGE) else "truncated"
         raise RejectedImageError(reason, str(error)) from None
     except Exception as error:
-        reason = "too large" if _is_bomb(error) else "unreadable"
+        reason = "too large" if is_bomb(error) else "unreadable"
         raise RejectedImageError(reason, f"{type(error).__name__}: {error}") from None
 
 
 def _warning(image: Image.Image, data: bytes) -> str:
-    if image.format in _JPEG_FORMATS:
+    if image.format in JPEG_FORMATS:
         return ""
     try:
         several = has_further_pages(data) if is_tiff(data) else getattr(image, "is_animated", False)
     except Exception:  # of any kind: the damage lies behind the frame that was read
         several = True
-    return _SEVERAL_FRAMES if several else ""
+    if several:
+        return _SEVERAL_FRAMES
+    return _OTHER_COLOURS if image.format == "PNG" and has_other_colours(data) else ""
 
 
 def _encode_png(pixels: np.ndarray) -> bytes:

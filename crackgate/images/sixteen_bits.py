@@ -3,6 +3,7 @@
 import numpy as np
 from PIL import Image, TiffImagePlugin
 
+from crackgate.images.png_chunks import significant_bits
 from crackgate.images.rejection import RejectedImageError
 
 _MIN_SAMPLE_VALUE, _MAX_SAMPLE_VALUE = 280, 281
@@ -64,7 +65,7 @@ def declared_range(image: Image.Image, data: bytes, highest: int) -> tuple[int, 
             return None
         low, high = _first(low, 0), _first(high, _WHITE)
         return (low, high) if low < high else None
-    bits = _significant_bits(data)
+    bits = significant_bits(data)
     if not bits:
         return None
     return (0, 2**bits - 1) if highest < 2**bits else (0, _WHITE)
@@ -75,9 +76,3 @@ def _first(value: object, default: int) -> int:
     if isinstance(value, tuple) and value:
         value = value[0]
     return int(value) if isinstance(value, int | float) else default
-
-
-def _significant_bits(data: bytes) -> int:
-    """The first byte of a PNG's chunk sBIT, which stands before the pixels; 0 where there is none."""
-    place = data.find(b"sBIT", 8, max(data.find(b"IDAT"), 0))
-    return data[place + 4] if place >= 0 and data[place + 4] <= 16 else 0
