@@ -19,7 +19,8 @@ _CHECKED_IMAGES = 100
 def train_worker(examples: Path, output: Path, config: Config) -> bool:
     """Trains with the other workers that TF_CONFIG names; returns whether this worker wrote the model.
 
-    The first worker keeps checkpoints in `<output>.work`, from which a killed training resumes.
+    The first worker keeps checkpoints and views in `<output>.work`, from which a killed training resumes. It removes
+    them at the end.
 
     Args:
         examples: Output of an ImageExampleGen, with `Split-train` and `Split-eval`; the same for all workers.
@@ -56,6 +57,7 @@ def _train(examples: Path, output: Path, config: Config, own_code: list[str]) ->
     except ValueError as error:
         raise ConfigError(str(error)) from error
     options = TrainOptions.model_validate({**config.train.model_dump(), "strategy": "multi_worker"})
+    work = output.with_name(f"{output.name}.work")
     with tempfile.TemporaryDirectory() as folder:
         serving, reports = Path(folder, "Format-Serving"), Path(folder, "model_run")
         run_fn(
@@ -68,7 +70,7 @@ def _train(examples: Path, output: Path, config: Config, own_code: list[str]) ->
                     "classes": list(config.data.classes),
                     "options": options.model_dump(),
                     "own_code": own_code,
-                    "work_dir": str(output.with_name(f"{output.name}.work")),
+                    "work_dir": str(work),
                 },
             )
         )
@@ -77,6 +79,8 @@ def _train(examples: Path, output: Path, config: Config, own_code: list[str]) ->
             return False
         with whole_folder(output) as partial:
             shutil.copytree(folder, partial, dirs_exist_ok=True)
+    # The model is whole: what a file system does not let go of is no reason to fail.
+    shutil.rmtree(work, ignore_errors=True)
     return True
 
 

@@ -37,6 +37,14 @@ def with_own_layer(image_size):
     return keras.Model(images, keras.layers.Conv2D(4, 3)(Tenth()(images)))
 
 
+def partly_float32(image_size):
+    images = keras.Input((image_size, image_size, 3))
+    inner = keras.Sequential([keras.Input((16, 16, 4)), keras.layers.Conv2D(4, 1, name="inner", dtype="float32")])
+    x = inner(keras.layers.Conv2D(4, 3, 2, padding="same", name="first")(images))
+    x = keras.layers.BatchNormalization(dtype="float32", name="norm")(keras.layers.ReLU(name="relu")(x))
+    return keras.Model(images, keras.layers.DepthwiseConv2D(3, padding="same", name="last")(x))
+
+
 def of_one_size(image_size):
     images = keras.Input((image_size, image_size, 3))
     rows = keras.layers.Reshape((image_size**2, 3))(images)

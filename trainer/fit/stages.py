@@ -3,6 +3,7 @@
 import dataclasses
 import logging
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -66,13 +67,17 @@ def train_stages(
         Checkpoint(checkpoints / f"{stage}.npz", read_only=not is_chief()) if checkpoints else None
         for stage in ("head", "fine_tune")
     )
-    head_history = _train_head(head, views, options, tensorboard_dir / "head", of_head)
+    head_history, shown = _train_head(head, views, options, tensorboard_dir / "head", of_head)
     if options.fine_tune_epochs == 0:
-        return Stages(head_history, {}, fine_tune_kept=False, images=_images(views, streamed=False))
-    history, kept = _fine_tune(upper, head, views, options, tensorboard_dir / "fine_tune", of_fine_tuning)
+        return Stages(head_history, {}, fine_tune_kept=False, images=_images(views, shown, streamed=False))
+    epochs = _FineTuningEpochs(views, options)
+    history, kept = _fine_tune(upper, head, views, epochs, options, tensorboard_dir / "fine_tune", of_fine_tuning)
+    if kept:
+        shown |= _shown(epochs.draw_stored, epochs.count, len(shown))
+    images = _images(views, shown, streamed=kept)
     if not kept and views.stream is not None:
-        log.warning("the head alone is kept, which saw %d of the training images", len(views.train.labels))
-    return Stages(head_history, history, kept, _images(views, streamed=kept))
+        log.warning("the head alone is kept, which saw %d of the training images", images.learnt_from)
+    return Stages(head_history, history, kept, images)
 
 
 def predict_eval(
@@ -98,11 +103,21 @@ def predict_eval(
     return np.concatenate(logits)[order], labels[order]
 
 
-def _images(views: TrainingViews, streamed: bool) -> TrainingImages:
+def _shown(draw: Callable[[int], np.ndarray], epochs: int, items: int) -> np.ndarray:
+    """Which items the first epochs show: bool (items,)."""
+    shown = np.zeros(items, bool)
+    for epoch in range(epochs):
+        shown[draw(epoch)] = True
+    return shown
+
+
+def _images(views: TrainingViews, shown: np.ndarray, streamed: bool) -> TrainingImages:
+    """Counts the stored images with a view in `shown`, and all streamed ones if the stage that read them is kept."""
     kept, each = views.train.features.shape[:2]
     others = 0 if views.stream is None else len(views.stream.labels)
     learnt = others if streamed else 0
-    return TrainingImages(available=kept + others, learnt_from=kept + learnt, views=kept * each + learnt)
+    seen = int(shown.reshape(kept, each).any(axis=1).sum())
+    return TrainingImages(available=kept + others, learnt_from=seen + learnt, views=int(shown.sum()) + learnt)
 
 
 def _train_head(
@@ -111,36 +126,41 @@ def _train_head(
     options: TrainOptions,
     tensorboard_dir: Path,
     checkpoint: Checkpoint | None,
-) -> History:
+) -> tuple[History, np.ndarray]:
+    """Returns the history, and which views its best epoch depends on: bool (images * views,)."""
     train, validation = views.train, views.validation
     inputs = _inputs(train.features, train.labels, train_weights(train.labels, options.imbalance))
+
+    def draw(epoch: int) -> np.ndarray:
+        return draw_epoch(inputs.labels, options.imbalance, np.random.default_rng([options.seed, epoch]))
+
     copy = training_copy(head, "float32")
     history = fit(
         copy,
         _optimizer(options.head_learning_rate, options),
         _LOSS,
         inputs,
-        lambda epoch: draw_epoch(inputs.labels, options.imbalance, np.random.default_rng([options.seed, epoch])),
+        draw,
         _inputs(validation.features, validation.labels, eval_weights(validation.labels, options.imbalance)),
         Plan("head", options.batch_size, options.head_epochs, options.patience),
         tensorboard_dir,
         checkpoint,
     )
     copy_weights(copy, head)
-    return history
+    return history, _shown(draw, int(np.argmin(history["val_loss"])) + 1, len(inputs.labels))
 
 
 def _fine_tune(
     upper: keras.Model,
     head: keras.Model,
     views: TrainingViews,
+    epochs: "_FineTuningEpochs",
     options: TrainOptions,
     tensorboard_dir: Path,
     checkpoint: Checkpoint | None,
 ) -> tuple[History, bool]:
     validation = views.validation
     assert validation.activations is not None, "fine-tuning needs stored activations"
-    epochs = _FineTuningEpochs(views, options)
     total = epochs.count * epochs.steps
     warm_up = -(-total // (2 * options.fine_tune_epochs))
     # From zero up: Adam's first steps, before it knows the gradients, would undo the features.
@@ -202,14 +222,18 @@ class _FineTuningEpochs:
         self.inputs = dataclasses.replace(stored, fresh=fresh)
         self.steps = -(-(self._shown + load) // options.batch_size)
 
-    def draw(self, epoch: int) -> np.ndarray:
-        """The items of an epoch in their order, after reading its load of the stream."""
+    def draw_stored(self, epoch: int) -> np.ndarray:
+        """The stored items of an epoch."""
         options = self._options
-        rng = np.random.default_rng([options.seed, epoch, 1])
         images = draw_part(self._labels, options.imbalance, options.seed, epoch, self._shown)
         # How often all images were drawn before: each time, an image shows its next view.
         turn = (epoch * self._shown + np.arange(self._shown)) // len(self._labels)
-        items = images * self._each + (self._first_view[images] + turn) % self._each
+        items: np.ndarray = images * self._each + (self._first_view[images] + turn) % self._each
+        return items
+
+    def draw(self, epoch: int) -> np.ndarray:
+        """The items of an epoch in their order, after reading its load of the stream."""
+        items = self.draw_stored(epoch)
         first, end = (number * len(self._streamed) // self.count for number in (epoch, epoch + 1))
         # With fewer images than epochs, some epochs have none.
         if self._stream is None or first == end:
@@ -219,6 +243,7 @@ class _FineTuningEpochs:
         self._stream.read(first, fresh.values[:load])
         fresh.labels[:load] = self._streamed[first:end]
         fresh.weights[:load] = self._weights[len(self._labels) :][first:end]
+        rng = np.random.default_rng([self._options.seed, epoch, 1])
         return rng.permutation(np.concatenate([items, len(self.inputs.labels) + np.arange(load)]))
 
 

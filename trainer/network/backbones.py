@@ -18,6 +18,7 @@ from crackgate.config.backbone_names import (
 from crackgate.own_code import is_own
 from trainer.network.efficientnet_lite import efficientnet_lite, pretrained_weights_file
 from trainer.network.folded_backbone import fold_batch_norm
+from trainer.network.graph import read_calls
 from trainer.network.own_backbone import own_backbone
 
 log = logging.getLogger("crackgate")
@@ -136,16 +137,14 @@ def narrowest_near_top(backbone: keras.Model, cuts: list[int]) -> keras.KerasTen
 
 def find_cuts(backbone: keras.Model) -> list[int]:
     """The places in `backbone.operations`, ascending, through whose output alone everything passes."""
-    operations = backbone.operations
-    position = {id(operation): index for index, operation in enumerate(operations)}
-    last_use = list(range(len(operations)))
-    for index, operation in enumerate(operations):
-        for node in operation._inbound_nodes:
-            for parent in node.parent_nodes:
-                if (source := position.get(id(parent.operation))) is not None:
-                    last_use[source] = max(last_use[source], index)
+    calls = read_calls(backbone)
+    position = {name: index for index, name in enumerate(calls)}
+    last_use = list(range(len(calls)))
+    for name, index in position.items():
+        for source in (position[source] for call in calls[name] for source in call):
+            last_use[source] = max(last_use[source], index)
     # At a cut, no later operation needs an output from below it.
-    return [index for index in range(1, len(operations)) if max(last_use[:index]) <= index]
+    return [index for index in range(1, len(calls)) if max(last_use[:index]) <= index]
 
 
 def as_trunk(backbone: keras.Model) -> keras.Model | None:

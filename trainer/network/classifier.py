@@ -3,6 +3,7 @@
 import keras
 
 from crackgate.config.train import TrainOptions
+from trainer.network.precision import FULL_PRECISION
 
 
 def build_head(channels: int, classes: int, options: TrainOptions) -> keras.Model:
@@ -15,7 +16,7 @@ def build_head(channels: int, classes: int, options: TrainOptions) -> keras.Mode
             # Keras would draw one from Python's generator, which threads of other libraries use meanwhile.
             keras.layers.Dense(
                 classes,
-                dtype="float32",
+                dtype=FULL_PRECISION,
                 kernel_initializer=keras.initializers.GlorotUniform(options.seed),
                 name="logits",
             ),

@@ -5,6 +5,9 @@ from typing import Any
 import keras
 import numpy as np
 
+from trainer.network.graph import read_calls
+from trainer.network.precision import FULL_PRECISION, asks_full_precision
+
 # Their kernels have the output channels on the last axis, or, of a depthwise one, on the axis before it.
 _FOLDABLE = (keras.layers.Conv2D, keras.layers.DepthwiseConv2D)
 
@@ -26,7 +29,10 @@ def fold_batch_norm(backbone: keras.Model) -> keras.Model:
         if isinstance(layer, keras.layers.Normalization) and layer.weights:
             for name, values in (("mean", layer.adapt_mean), ("variance", layer.adapt_variance)):
                 config[name] = keras.ops.convert_to_numpy(values).tolist()
-        return type(layer).from_config(config)
+        copy = type(layer).from_config(config)
+        if asks_full_precision(layer):
+            copy.dtype_policy = FULL_PRECISION
+        return copy
 
     def called(layer: keras.Layer, *inputs: Any, **arguments: Any) -> Any:
         return inputs[0] if layer.name in folded else layer(*inputs, **arguments)
@@ -35,34 +41,41 @@ def fold_batch_norm(backbone: keras.Model) -> keras.Model:
     for layer in filter(lambda layer: layer.weights, plain.layers):
         original = backbone.get_layer(layer.name)
         layer.set_weights(_folded(original, norms[layer.name]) if layer.name in norms else original.get_weights())
-    for layer in plain._flatten_layers():
+    freeze_batch_norm(plain)
+    return plain
+
+
+def freeze_batch_norm(model: keras.Model) -> None:
+    """Freezes every BatchNormalization of a model."""
+    # Layers that are made of others, such as a user's own, have no public list of them.
+    for layer in model._flatten_layers():
         if isinstance(layer, keras.layers.BatchNormalization):
             layer.trainable = False
-    return plain
 
 
 def _foldable_norms(backbone: keras.Model) -> dict[str, keras.layers.BatchNormalization]:
     """The BatchNormalization to fold, by the name of its convolution."""
-    consumers: dict[int, list[keras.Operation]] = {}
-    for operation in backbone.operations:
-        for node in operation._inbound_nodes:
-            for tensor in node.input_tensors:
-                consumers.setdefault(id(tensor), []).append(operation)
+    calls = read_calls(backbone)
+    layers = {layer.name: layer for layer in backbone.layers}
+    consumers: dict[str, list[str]] = {}
+    for name, of_operation in calls.items():
+        for source in (source for call in of_operation for source in call):
+            consumers.setdefault(source, []).append(name)
     ends = {id(tensor) for tensor in keras.tree.flatten(backbone.output)}
     found = {}
     for layer in backbone.layers:
-        if type(layer) not in _FOLDABLE or len(layer._inbound_nodes) != 1 or id(layer.output) in ends:
+        if type(layer) not in _FOLDABLE or len(calls[layer.name]) != 1 or id(layer.output) in ends:
             continue
-        followers = consumers.get(id(layer.output), [])
+        followers = consumers.get(layer.name, [])
+        norm: Any = layers.get(followers[0]) if len(followers) == 1 else None
         if (
             layer.activation is keras.activations.linear
             and layer.data_format == "channels_last"
-            and len(followers) == 1
-            and type(followers[0]) is keras.layers.BatchNormalization
-            and followers[0].axis in (-1, 3)
-            and len(followers[0]._inbound_nodes) == 1
+            and type(norm) is keras.layers.BatchNormalization
+            and norm.axis in (-1, 3)
+            and len(calls[norm.name]) == 1
         ):
-            found[layer.name] = followers[0]
+            found[layer.name] = norm
     return found
 
 

@@ -1,11 +1,16 @@
 """A backbone that a function of the user's own builds."""
 
+import logging
 from collections.abc import Callable
 from typing import Any
 
 import keras
 
 from crackgate.own_code import OwnCodeError, call_own, not_storable
+from crackgate.plural import counted
+from trainer.network.precision import FULL_PRECISION
+
+log = logging.getLogger("crackgate")
 
 FIELD = "train.backbone"
 
@@ -16,7 +21,14 @@ def own_backbone(name: str, image_size: int, weights: str) -> keras.Model:
     The result is functional, from float32 (batch, image_size, image_size, 3) to (batch, height, width, channels). It
     has the function's weights, unless `weights` is a file's path. OwnCodeError says what is wrong with the model.
     """
-    model = call_own(FIELD, name, image_size=image_size)
+    # Layers that ask for no precision share this object.
+    unasked = keras.DTypePolicy("float32")
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(unasked)
+    try:
+        model = call_own(FIELD, name, image_size=image_size)
+    finally:
+        keras.config.set_dtype_policy(before)
     _check_kind(name, model)
     _check_input(name, model, image_size)
     if weights not in ("imagenet", "none"):
@@ -26,7 +38,9 @@ def own_backbone(name: str, image_size: int, weights: str) -> keras.Model:
             raise OwnCodeError(f"train.weights: {weights!r} does not fit the model of {name!r}: {error}") from error
     images = keras.Input((image_size, image_size, 3))
     # Without models in the model, so that a cut can go through them.
-    backbone = _copied(name, keras.Model(images, _run(model, images), name=model.name))
+    flat = keras.Model(images, _run(model, images), name=model.name)
+    backbone = _copied(name, flat)
+    _keep_precision(flat, unasked, backbone)
     _check_output(name, backbone)
     return backbone
 
@@ -38,7 +52,18 @@ def _run(model: keras.Model, images: keras.KerasTensor) -> keras.KerasTensor:
     def inlined(operation: Any) -> Callable[..., Any]:
         return (lambda values, **_: _run(operation, values)) if _is_functional(operation) else operation
 
+    # Keras' public way, clone_model, makes a model of its own of a graph that begins within another.
     return model._run_through_graph(images, operation_fn=inlined)
+
+
+def _keep_precision(source: keras.Model, unasked: keras.DTypePolicy, copy: keras.Model) -> None:
+    """Marks the copies of layers that ask for float32 themselves: training in 16 bits leaves them in it."""
+    layers = [layer for layer in source.layers if not isinstance(layer, keras.layers.InputLayer)]
+    asking = [layer.name for layer in layers if layer.dtype_policy is not unasked and layer.dtype_policy == unasked]
+    for name in asking:
+        copy.get_layer(name).dtype_policy = FULL_PRECISION
+    if asking:
+        log.info("%s of the backbone's %d ask for float32, and train in it", counted(len(asking), "layer"), len(layers))
 
 
 def _is_functional(model: Any) -> bool:

@@ -1,5 +1,6 @@
 """A copy of a network that trains faster on a CPU, or in 16 bits; its weights are copied back."""
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -8,6 +9,9 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from trainer.network.folded_backbone import freeze_batch_norm
+from trainer.network.precision import asks_full_precision
+
 # Input pixels times output pixels of a depthwise convolution up to which matrices are faster: 10x10 to 5x5.
 _MOST_PAIRS = 2500
 
@@ -15,7 +19,8 @@ _MOST_PAIRS = 2500
 def training_copy(model: keras.Model, policy: str) -> keras.Model:
     """Returns a functional model that computes the same and has weights of its own, made in the strategy in scope.
 
-    `policy` is Keras' dtype policy, such as "float32" or "mixed_bfloat16". Averages and logits stay in float32.
+    `policy` is Keras' dtype policy, such as "float32" or "mixed_bfloat16". Averages stay in float32, and so do layers
+    that ask for full precision.
     A 1x1 convolution becomes a dense layer, a small depthwise one has matrix products as gradients, and every
     BatchNormalization is frozen.
     """
@@ -27,15 +32,13 @@ def training_copy(model: keras.Model, policy: str) -> keras.Model:
         if _is_pointwise(layer):
             wanted = ("name", "trainable", "dtype", "use_bias", "activation")
             return keras.layers.Dense(layer.filters, **{name: config[name] for name in wanted})
-        if _has_matrix_gradients(layer):
+        if _may_have_matrix_gradients(layer):
             return _DepthwiseConv2D.from_config(config)
         return type(layer).from_config(config)
 
     copy = keras.models.clone_model(model, clone_function=copied, recursive=True)
     # A layer that is made of others forgets in its copy that these were frozen.
-    for layer in copy._flatten_layers():
-        if isinstance(layer, keras.layers.BatchNormalization):
-            layer.trainable = False
+    freeze_batch_norm(copy)
     copy_weights(model, copy)
     return copy
 
@@ -48,7 +51,7 @@ def copy_weights(source: keras.Model, target: keras.Model) -> None:
 
 
 def _stays_float32(layer: keras.Layer) -> bool:
-    return isinstance(layer, keras.layers.GlobalAveragePooling2D) or layer.name == "logits"
+    return isinstance(layer, keras.layers.GlobalAveragePooling2D) or asks_full_precision(layer)
 
 
 def _is_pointwise(layer: keras.Layer) -> bool:
@@ -60,30 +63,25 @@ def _is_pointwise(layer: keras.Layer) -> bool:
     )
 
 
-def _has_matrix_gradients(layer: keras.Layer) -> bool:
-    if type(layer) is not keras.layers.DepthwiseConv2D or tf.config.list_logical_devices("GPU"):
-        return False
-    # A model that was cut has its layers in the whole graph, too. One that is called at several sizes stays as it is.
-    shapes = {tuple(node.input_tensors[0].shape) for node in layer._inbound_nodes}
-    if len(shapes) != 1:
-        return False
-    shape = shapes.pop()
-    (rows, columns), (out_rows, out_columns) = shape[1:3], layer.compute_output_shape(shape)[1:3]
+def _may_have_matrix_gradients(layer: keras.Layer) -> bool:
     return (
-        layer.data_format == "channels_last"
+        type(layer) is keras.layers.DepthwiseConv2D
+        and not tf.config.list_logical_devices("GPU")
+        and layer.data_format == "channels_last"
         and layer.depth_multiplier == 1
         and tuple(layer.dilation_rate) == (1, 1)
         and layer.strides[0] == layer.strides[1]
-        and None not in (rows, columns)
-        and rows * columns * out_rows * out_columns <= _MOST_PAIRS
     )
 
 
 class _DepthwiseConv2D(keras.layers.DepthwiseConv2D):
-    """Keras' layer with gradients by matrix products, for channels last and one output per channel."""
+    """Keras' layer with gradients by matrix products for small images; channels last, one output per channel."""
 
     def call(self, inputs: tf.Tensor) -> tf.Tensor:
         """From (batch, H, W, channels) to the convolution's outputs."""
+        sides = (*inputs.shape[1:3], *self.compute_output_shape(inputs.shape)[1:3])
+        if None in sides or math.prod(sides) > _MOST_PAIRS:
+            return super().call(inputs)
         outputs = _depthwise(inputs, tf.convert_to_tensor(self.kernel), self.strides[0], self.padding.upper())
         if self.use_bias:
             outputs += tf.convert_to_tensor(self.bias)

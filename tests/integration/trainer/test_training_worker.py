@@ -81,7 +81,7 @@ def test_two_workers_train_one_model_and_the_first_one_writes_it(
     assert [worker.returncode for worker in workers] == [0, 0], "\n".join(logs)
     assert "training on 2 devices" in logs[0] + logs[1]
     assert f"model in {output}" in logs[0].replace("\n", "") and "the first worker writes the model" in logs[1]
-    assert {path.name for path in tmp_path.iterdir()} == {"model", "model.work"}
+    assert {path.name for path in tmp_path.iterdir()} == {"model"}
     assert {"classification_report.json", "classifier.keras"} <= {
         file.name for file in (output / "model_run").iterdir()
     }

@@ -50,8 +50,14 @@ class Training:
 
     def fit(self, folder: Path) -> list[np.ndarray]:
         """The weights after training with checkpoints in the folder."""
-        stages.train_stages(self.upper, self.head, self.views, self.options, folder / "logs", folder / "checkpoints")
+        self.fit_stages(folder)
         return [*self.upper.get_weights(), *self.head.get_weights()]
+
+    def fit_stages(self, folder: Path) -> stages.Stages:
+        """Trains with checkpoints in the folder."""
+        return stages.train_stages(
+            self.upper, self.head, self.views, self.options, folder / "logs", folder / "checkpoints"
+        )
 
 
 @pytest.fixture
@@ -183,6 +189,33 @@ def test_a_training_that_was_stopped_between_two_parts_ends_with_the_same_weight
 def test_without_fine_tuning_all_images_train_the_head(new_training: Callable[..., Training]) -> None:
     views = new_training([30, 29], fine_tune_epochs=0).views
     assert views.stream is None and len(views.train.labels) == 59 and views.train.activations is None
+
+
+@pytest.mark.parametrize(
+    ("imbalance", "epochs", "least", "most"),
+    # Balanced sampling shows all 6 of the small class, and 34 of the large one in each epoch.
+    [("class_weights", 1, 67, 67), ("balanced_sampling", 1, 6 + 34, 6 + 34), ("balanced_sampling", 2, 6 + 35, 6 + 60)],
+)
+def test_only_images_that_were_shown_are_learnt_from(
+    imbalance: str, epochs: int, least: int, most: int, new_training: Callable[..., Training], tmp_path: Path
+) -> None:
+    training = new_training([61, 6], imbalance=imbalance, head_epochs=epochs, fine_tune_epochs=0)
+    fit = training.fit_stages(tmp_path)
+    assert int(np.argmin(fit.head["val_loss"])) == epochs - 1
+    assert fit.images.available == 67 and least <= fit.images.learnt_from == fit.images.views <= most
+
+
+@pytest.mark.parametrize("imbalance", ["class_weights", "balanced_sampling"])
+def test_images_of_both_stages_and_of_the_stream_are_learnt_from(
+    imbalance: str, new_training: Callable[..., Training], tmp_path: Path
+) -> None:
+    # Of 20 kept images 6 are of the small class; an epoch shows 10 of the 14 others.
+    training = new_training([61, 6], imbalance=imbalance, head_epochs=1)
+    fit = training.fit_stages(tmp_path)
+    assert fit.fine_tune_kept
+    in_fine_tuning = int((_shown(training)[0] > 0).sum())
+    assert fit.images.available == 67 and in_fine_tuning <= fit.images.learnt_from <= min(67, in_fine_tuning + 10)
+    assert fit.images.learnt_from == 67 or imbalance == "balanced_sampling"
 
 
 def test_a_set_that_is_kept_whole_has_no_stream(new_training: Callable[..., Training]) -> None:

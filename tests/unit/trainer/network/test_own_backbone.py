@@ -12,7 +12,8 @@ from crackgate.own_code import call_own
 from tests.helpers.own_models import write_own_models
 from trainer.augmentation.model import configured_augmentation
 from trainer.network.backbones import as_trunk, build_backbone, split_at_top
-from trainer.network.classifier import assemble
+from trainer.network.classifier import assemble, build_head
+from trainer.network.training_copy import training_copy
 
 PROJECT = Path(__file__).resolve().parents[4]
 SIZE = 32
@@ -70,6 +71,27 @@ def test_the_example_of_the_docs_works(tmp_path: Path) -> None:
     assert backbone.output_shape == (None, 3, 3, 1280)
     options = TrainOptions(augmentation="my_models.small:flips")
     assert isinstance(configured_augmentation(options, 0).layers[0], keras.layers.RandomFlip)
+
+
+def test_layers_that_ask_for_float32_keep_it_when_others_train_in_16_bits(tmp_path: Path) -> None:
+    before = keras.config.dtype_policy()
+    backbone = _build("partly_float32")
+    assert keras.config.dtype_policy() is before
+    classifier = assemble(backbone, build_head(4, 2, TrainOptions()))
+    copy = training_copy(classifier, "mixed_bfloat16").get_layer(backbone.name)
+    precision = {layer.name: layer.compute_dtype for layer in copy.layers[1:]}
+    rough = dict.fromkeys(["first", "relu", "last"], "bfloat16")
+    assert precision == {**rough, "inner": "float32", "norm": "float32"}
+    file = tmp_path / "classifier.keras"
+    classifier.save(file)
+    np.testing.assert_array_equal(_run(keras.models.load_model(file)), _run(classifier))
+
+
+def test_a_model_without_such_layers_trains_in_16_bits_but_for_its_head() -> None:
+    backbone = _build("around_another")
+    copy = training_copy(assemble(backbone, build_head(6, 2, TrainOptions())), "mixed_bfloat16")
+    assert {layer.compute_dtype for layer in copy.get_layer(backbone.name).layers[1:]} == {"bfloat16"}
+    assert copy.get_layer("head").get_layer("logits").compute_dtype == "float32"
 
 
 @pytest.mark.parametrize("weights", ["imagenet", "none"])
