@@ -7,7 +7,7 @@ import json
 import os
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from crackgate.images.sample_data import write_sample_data
+from pipeline.heavy_imports import garbage_collection_paused
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -40,18 +41,20 @@ class Bench:
         from tfx import v1 as tfx
 
         from crackgate.config.beam import BeamOptions
+        from pipeline.beam_lookups import remembered_lookups
         from pipeline.beam_profiles import beam_pipeline_args
 
-        tfx.orchestration.LocalDagRunner().run(
-            tfx.dsl.Pipeline(
-                pipeline_name=_PIPELINE,
-                pipeline_root=str(self.root / "artifacts"),
-                components=list(components),
-                enable_cache=True,
-                metadata_connection_config=self._connection(),
-                beam_pipeline_args=beam_pipeline_args(self.beam or BeamOptions()),
-            )
+        pipeline = tfx.dsl.Pipeline(
+            pipeline_name=_PIPELINE,
+            pipeline_root=str(self.root / "artifacts"),
+            components=list(components),
+            enable_cache=True,
+            metadata_connection_config=self._connection(),
+            beam_pipeline_args=beam_pipeline_args(self.beam or BeamOptions()),
         )
+        # As runs do: it saves seconds.
+        with remembered_lookups():
+            tfx.orchestration.LocalDagRunner().run(pipeline)
 
     def states(self, component: str) -> list[str]:
         """How every execution of `component` ended, the first one first: COMPLETE, CACHED or FAILED."""
@@ -99,6 +102,13 @@ class Bench:
         node = store.get_context_by_type_and_name("node", f"{_PIPELINE}.{component}")
         executions = store.get_executions_by_context(node.id) if node else []
         return sorted(executions, key=lambda execution: execution.id)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """Spares the garbage collector what the tests import: a tenth of their time."""
+    with garbage_collection_paused():
+        return (yield)
 
 
 @pytest.fixture(autouse=True)

@@ -5,10 +5,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import pytest
 import tensorflow as tf
 from tfx import v1 as tfx
 
 from crackgate.contracts.model_files import CARD_FILE
+from tests.helpers.own_models import write_own_models
 
 if TYPE_CHECKING:
     from conftest import Bench
@@ -17,19 +19,24 @@ CLASSES = ["Negative", "Positive"]
 
 
 def test_tunes_and_trains_on_imported_examples(
-    new_bench: Callable[[], "Bench"], photographs: Path, tmp_path: Path
+    new_bench: Callable[[], "Bench"], photographs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with tf.io.TFRecordWriter(str(tmp_path / "images.tfrecord")) as writer:
+    stored = tmp_path / "stored"
+    stored.mkdir()
+    write_own_models(tmp_path, "own_imported")
+    monkeypatch.chdir(tmp_path)
+    with tf.io.TFRecordWriter(str(stored / "images.tfrecord")) as writer:
         for label, name in enumerate(CLASSES):
             for file in sorted((photographs / name).iterdir()):
                 example = tf.train.Example()
                 example.features.feature["image/encoded"].bytes_list.value.append(file.read_bytes())
                 example.features.feature["image/class/label"].int64_list.value.append(label)
                 writer.write(example.SerializeToString())
-    example_gen = tfx.components.ImportExampleGen(input_base=str(tmp_path))
+    example_gen = tfx.components.ImportExampleGen(input_base=str(stored))
     statistics_gen = tfx.components.StatisticsGen(examples=example_gen.outputs["examples"])
     schema_gen = tfx.components.SchemaGen(statistics=statistics_gen.outputs["statistics"])
-    config = {"classes": CLASSES, "options": {"image_size": 32, "views": 2, "head_epochs": 2, "fine_tune_epochs": 0}}
+    options = {"image_size": 32, "views": 1, "head_epochs": 2, "fine_tune_epochs": 0}
+    config = {"classes": CLASSES, "options": {**options, "backbone": "own_imported:build"}}
     tuner = tfx.components.Tuner(
         tuner_fn="trainer.tuner.tuner_fn",
         examples=example_gen.outputs["examples"],

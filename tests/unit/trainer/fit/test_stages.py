@@ -92,6 +92,7 @@ class Fit:
 
     classifier: Trained
     stages: Stages
+    logs: Path
     lower: list[np.ndarray]
     upper: list[np.ndarray]
     head: list[np.ndarray]
@@ -102,9 +103,10 @@ def fine_tuned(new_classifier: Callable[[TrainOptions], Trained], tmp_path_facto
     """Both stages, in which the classifier improves."""
     classifier = new_classifier(OPTIONS)
     lower, upper, head = (part.get_weights() for part in (classifier.lower, classifier.upper, classifier.head))
-    stages = classifier.fit(OPTIONS, tmp_path_factory.mktemp("logs"))
+    logs = tmp_path_factory.mktemp("logs")
+    stages = classifier.fit(OPTIONS, logs)
     assert stages.fine_tune_kept
-    return Fit(classifier, stages, lower, upper, head)
+    return Fit(classifier, stages, logs, lower, upper, head)
 
 
 def _with(**changes: object) -> TrainOptions:
@@ -124,26 +126,19 @@ def _changed(before: list[np.ndarray], variables: list[keras.Variable]) -> list[
     return [bool((old != variable.numpy()).any()) for old, variable in zip(before, variables, strict=True)]
 
 
-def test_training_the_head_lowers_its_loss_and_touches_nothing_else(
+def test_training_the_head_lowers_its_loss_and_touches_nothing_else_and_may_be_the_only_stage(
     new_classifier: Callable[[TrainOptions], Trained], tmp_path: Path
 ) -> None:
     classifier = new_classifier(OPTIONS)
     backbone, before = classifier.backbone.get_weights(), _head_loss(classifier.head, classifier.train)
     stages = classifier.fit(_with(fine_tune_epochs=0), tmp_path)
+    assert stages.fine_tune == {} and not stages.fine_tune_kept
+    assert [path.name for path in tmp_path.iterdir() if list(path.rglob("events.*"))] == ["head"]
     assert _head_loss(classifier.head, classifier.train) < 0.8 * before
     assert not any(_changed(backbone, classifier.backbone.weights))
     assert {name: len(values) for name, values in stages.head.items()} == dict.fromkeys(
         ("loss", "accuracy", "val_loss", "val_accuracy"), OPTIONS.head_epochs
     )
-
-
-def test_without_fine_tuning_epochs_there_is_no_second_stage(
-    new_classifier: Callable[[TrainOptions], Trained], tmp_path: Path
-) -> None:
-    stages = new_classifier(OPTIONS).fit(_with(fine_tune_epochs=0), tmp_path)
-    assert stages.fine_tune == {}
-    assert not stages.fine_tune_kept
-    assert [path.name for path in tmp_path.iterdir() if list(path.rglob("events.*"))] == ["head"]
 
 
 def test_fine_tuning_changes_the_upper_part_and_the_head_only(fine_tuned: Fit) -> None:
@@ -266,11 +261,10 @@ def test_the_seed_decides_every_weight(new_classifier: Callable[[TrainOptions], 
         assert np.abs(weight - different).max() > 1e-3
 
 
-def test_each_stage_has_its_tensorboard_log(new_classifier: Callable[[TrainOptions], Trained], tmp_path: Path) -> None:
-    new_classifier(OPTIONS).fit(_with(head_epochs=1, fine_tune_epochs=1), tmp_path)
+def test_each_stage_has_its_tensorboard_log(fine_tuned: Fit) -> None:
     for stage in ("head", "fine_tune"):
         for split in ("train", "validation"):
-            assert list((tmp_path / stage / split).glob("events.out.tfevents.*"))
+            assert list((fine_tuned.logs / stage / split).glob("events.out.tfevents.*"))
 
 
 def test_the_classifier_never_moves_its_batchnorm_statistics(

@@ -147,7 +147,7 @@ def test_every_image_is_shown_with_its_label_and_its_weight(
     assert masses.sum() == pytest.approx(times.sum(), rel=0.15)
 
 
-def test_fine_tuning_reads_every_streamed_image_once(
+def test_fine_tuning_reads_every_streamed_image_once_and_stopped_between_two_parts_ends_with_the_same_weights(
     new_training: Callable[..., Training], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     training = new_training([30, 29], views=2)
@@ -158,21 +158,15 @@ def test_fine_tuning_reads_every_streamed_image_once(
         parts.append((first, first + len(activations)))
         read(self, first, activations)
 
-    monkeypatch.setattr(ImageStream, "read", seen)
     before = training.upper.get_weights()
-    training.fit(tmp_path / "first")
+    with monkeypatch.context() as patch:
+        patch.setattr(ImageStream, "read", seen)
+        expected = training.fit(tmp_path / "whole")
     assert [start for start, _ in parts] == [0, *(end for _, end in parts[:-1])]
     assert parts[-1][1] == len(stream.labels) and max(end - start for start, end in parts) <= FRESH
     # More epochs than asked for: no part is larger.
     assert len(parts) == -(-len(stream.labels) // FRESH) > OPTIONS.fine_tune_epochs
     assert any((new != old).any() for new, old in zip(training.upper.get_weights(), before, strict=True))
-
-
-def test_a_training_that_was_stopped_between_two_parts_ends_with_the_same_weights(
-    new_training: Callable[..., Training], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    expected = new_training([30, 29], views=2).fit(tmp_path / "whole")
-    read = ImageStream.read
 
     def stopped(self: ImageStream, first: int, activations: np.ndarray) -> None:
         if first > FRESH:
