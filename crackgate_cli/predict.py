@@ -32,6 +32,7 @@ from crackgate_cli.options import (
     console_on_a_copy_of,
     fail,
     note,
+    read_public_key,
     tell,
 )
 from serving.batch.counts import PredictionCounts
@@ -94,7 +95,7 @@ def predict(
             from crackgate_cli.predict_on_beam import predict_on_beam
 
             assert output is not None
-            counts = predict_on_beam(folder, images, output, kind, engine, settings.beam)
+            counts = predict_on_beam(folder, images, output, kind, engine, settings.beam, read_public_key(public_key))
         else:
             counts = _predict_here(folder, card, images, output, kind, engine)
     except (NoSuchInputError, UnknownFormatError, UnknownLabelError, NotAReleaseError, ConfigError) as error:

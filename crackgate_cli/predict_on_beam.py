@@ -5,6 +5,7 @@ from pathlib import Path
 
 from crackgate.config.beam import BeamOptions
 from crackgate.contracts.engine_choice import EngineChoice
+from crackgate.releases.signatures import PublicKey
 from crackgate.runs.log_file import silence_output
 from crackgate.storage.location import is_url
 from crackgate_cli.options import console_on_a_copy_of, note
@@ -14,7 +15,13 @@ from serving.batch.formats import Format
 
 
 def predict_on_beam(
-    model: Path, images: list[str], output: Path, kind: Format, engine: EngineChoice, options: BeamOptions
+    model: Path,
+    images: list[str],
+    output: Path,
+    kind: Format,
+    engine: EngineChoice,
+    options: BeamOptions,
+    public_key: PublicKey | None,
 ) -> PredictionCounts:
     """Runs the pipeline; paths are made absolute, for the workers may have another working directory.
 
@@ -28,5 +35,5 @@ def predict_on_beam(
         from serving.batch.beam_pipeline import predict_with_beam
 
         return predict_with_beam(
-            model.resolve(), arguments, output.resolve(), kind, engine, beam_pipeline_args(options)
+            model.resolve(), arguments, output.resolve(), kind, engine, beam_pipeline_args(options), public_key
         )

@@ -53,6 +53,11 @@ class ReleasedModel:
         self.engine = self._network.engine
 
     @property
+    def place(self) -> Path:
+        """Where the version lies by now; see `SavedModel`."""
+        return self._saved.place
+
+    @property
     def loaded(self) -> Any:
         """The SavedModel, with its signatures: TensorFlow's object, for which TensorFlow is imported."""
         return self._saved.loaded

@@ -2,8 +2,9 @@
 
 import os
 import threading
-from collections.abc import Container, Sequence
+from collections.abc import Callable, Container, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from pathlib import Path, PurePath
 from typing import Any
 
@@ -21,6 +22,7 @@ from crackgate.model.graph_operations import ForbiddenOperationError, check_oper
 from crackgate.model.network import Running
 from crackgate.model.outputs import as_outputs, network_function
 from crackgate.releases.manifest import Manifest, ManifestError, read_manifest
+from crackgate.releases.retention import held
 from crackgate.releases.verification import find_altered
 
 # Functions that the SavedModel of a release has, beside its signatures.
@@ -40,6 +42,8 @@ class SavedModel:
         self._folder, self._limits, self._scale = folder, limits, scale
         # Kept: a version is verified before it is used, and TensorFlow may load it hours later.
         self._manifest = _read_manifest(folder)
+        self._hold = ExitStack()
+        self._find = self._hold_folder() if self._manifest is not None else lambda: folder
         self._loaded: Any = None
         self._loading = threading.Lock()
         self._readers = ThreadPoolExecutor(usable_cores(), thread_name_prefix="reading images")
@@ -51,15 +55,26 @@ class SavedModel:
             if self._loaded is None:
                 if self._manifest is not None:
                     self.check({name for name in self._manifest.files if PurePath(name).parts[0] != CARD_FILE.parts[0]})
-                self._loaded = _load(self._folder)
+                self._loaded = _load(self.place)
             return self._loaded
+
+    @property
+    def place(self) -> Path:
+        """Where the version lies by now, since a rollback moves it; raises NotAReleaseError where it was removed."""
+        place = self._find()
+        if not place.is_dir():
+            raise NotAReleaseError(
+                f"{str(self._folder)!r} was removed while it was in use: ask again, for the version in production or "
+                "for one that 'crackgate versions' lists"
+            )
+        return place
 
     def check(self, names: Container[str]) -> None:
         """Raises NotAReleaseError where one of these files is not as the version's manifest says.
 
         A folder without a manifest was never released, and nothing is compared.
         """
-        if self._manifest is not None and (problems := find_altered(self._folder, self._manifest, names)):
+        if self._manifest is not None and (problems := find_altered(self.place, self._manifest, names)):
             raise NotAReleaseError(
                 f"{str(self._folder)!r} is not as it was released: {'; '.join(problems)}; see 'crackgate verify', and "
                 "go back to another version with 'crackgate rollback'"
@@ -81,6 +96,15 @@ class SavedModel:
 
         outputs = network_function(loaded)(tf.constant(pixels))
         return lambda: as_outputs(outputs)
+
+    def _hold_folder(self) -> Callable[[], Path]:
+        try:
+            return self._hold.enter_context(held(self._folder))
+        except OSError as error:
+            raise NotAReleaseError(
+                f"{str(self._folder)!r} has just been removed or withdrawn ({error}): ask again, for the version in "
+                "production or for one that 'crackgate versions' lists"
+            ) from None
 
     def _stored_form(self, image: bytes) -> tuple[bytes, str]:
         try:

@@ -2,7 +2,7 @@
 
 import fcntl
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -15,8 +15,10 @@ from crackgate.releases.versions import list_versions
 
 
 @contextmanager
-def held(folder: Path) -> Iterator[None]:
+def held(folder: Path) -> Iterator[Callable[[], Path]]:
     """Keeps retention (but no rollback) from removing a version, by a shared lock on the manifest.
+
+    Yields what says where the version lies by now: a rollback moves it.
 
     Raises FileNotFoundError if the version was just removed or withdrawn: ask `production_version` again.
     """
@@ -25,7 +27,7 @@ def held(folder: Path) -> Iterator[None]:
         lock_file(manifest, fcntl.LOCK_SH)
         if not os.path.samestat(os.fstat(manifest.fileno()), file.stat()):
             raise FileNotFoundError(f"{str(folder)!r} has just been replaced")
-        yield
+        yield lambda: _place(manifest.fileno(), file).parent
 
 
 def remove_old_versions(serving_dir: Path, keep: int) -> list[int]:
@@ -48,3 +50,11 @@ def remove_old_versions(serving_dir: Path, keep: int) -> list[int]:
                 change.remove(version.folder)
             removed.append(version.number)
     return removed
+
+
+def _place(descriptor: int, opened: Path) -> Path:
+    try:
+        return Path(os.readlink(f"/proc/self/fd/{descriptor}"))
+    # Only Linux says.
+    except OSError:
+        return opened

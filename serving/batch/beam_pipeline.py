@@ -15,6 +15,8 @@ from crackgate.contracts.card import read_card
 from crackgate.contracts.engine_choice import EngineChoice
 from crackgate.model.predictions import PredictionRow, predict
 from crackgate.model.released_model import ReleasedModel, load_released_model
+from crackgate.releases import check_trusted
+from crackgate.releases.signatures import PublicKey
 from serving.batch.counts import PredictionCounts
 from serving.batch.formats import Format, flat, json_line, parquet_schema
 from serving.batch.inputs import find_images
@@ -32,6 +34,7 @@ def predict_with_beam(
     kind: Format,
     engine: EngineChoice,
     pipeline_args: list[str],
+    public_key: PublicKey | None = None,
 ) -> PredictionCounts:
     """Runs the pipeline to its end. Shards appear under their names when all of them are whole.
 
@@ -44,6 +47,7 @@ def predict_with_beam(
             and so on.
         engine: Computes the scores.
         pipeline_args: Beam's options: which runner, how many workers.
+        public_key: Must have signed the version that a worker loads; see `crackgate.releases.verify`.
     """
     card = read_card(model_dir)
     classes = card.classes
@@ -55,7 +59,7 @@ def predict_with_beam(
             | "FindImages" >> beam.FlatMap(_find, str(output))
             # From the worker that listed them to all workers.
             | "Spread" >> beam.Reshuffle()
-            | "Score" >> RunInference(_Handler(str(model_dir), engine))
+            | "Score" >> RunInference(_Handler(str(model_dir), engine, public_key))
         )
         if kind is Format.PARQUET:
             columns = rows | "Columns" >> beam.Map(flat, classes=classes)
@@ -98,11 +102,16 @@ def _summary(counts: dict[str, int], classes: list[str], tells_unfamiliar: bool)
 class _Handler(ModelHandler[bytes, PredictionRow, ReleasedModel]):
     """Loads the model once in every worker process; Beam keeps it there."""
 
-    def __init__(self, model_dir: str, engine: EngineChoice):
+    def __init__(self, model_dir: str, engine: EngineChoice, public_key: PublicKey | None):
         super().__init__(min_batch_size=16, max_batch_size=256)
         self._model_dir, self._engine = model_dir, engine
+        # A key itself cannot be sent to workers.
+        self._public_key = None if public_key is None else public_key.public_bytes_raw()
 
     def load_model(self) -> ReleasedModel:
+        # Others may write where the workers read, after the command looked.
+        key = None if self._public_key is None else PublicKey.from_public_bytes(self._public_key)
+        check_trusted(Path(self._model_dir), key)
         return load_released_model(Path(self._model_dir), self._engine)
 
     def run_inference(

@@ -49,7 +49,7 @@ class ServedVersion:
     def signature_defs(self) -> Any:
         """TensorFlow's protos of the signatures, by name; TensorFlow is imported for them."""
         import_alone("tensorflow")
-        return read_saved_model(self.model.folder).meta_graphs[0].signature_def
+        return read_saved_model(self.model.place).meta_graphs[0].signature_def
 
 
 @dataclass(frozen=True)
@@ -102,7 +102,7 @@ class Source:
         except UntrustedVersionError as error:
             raise RefusedVersionError(str(error)) from None
 
-    def hold(self, folder: Path) -> AbstractContextManager[None]:
+    def hold(self, folder: Path) -> AbstractContextManager[object]:
         """Keeps the folder from being removed."""
         return nullcontext() if self._is_unreleased(folder) else held(folder)
 

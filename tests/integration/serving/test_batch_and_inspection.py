@@ -12,6 +12,7 @@ import keras
 import numpy as np
 import psutil
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from PIL import ExifTags, Image, ImageDraw, ImageFilter
 from pyarrow import parquet
 from scipy import ndimage
@@ -19,6 +20,7 @@ from sklearn.linear_model import LogisticRegression
 from typer.testing import CliRunner
 
 from crackgate.config.train import TrainOptions
+from crackgate.contracts.engine_choice import EngineChoice
 from crackgate.contracts.model_files import CARD_FILE
 from crackgate.contracts.scale import TrainedScale
 from crackgate.model.calibration import Calibration
@@ -26,6 +28,8 @@ from crackgate.model.decision import Decision
 from crackgate.model.familiarity import fit_familiarity
 from crackgate.model.released_model import ReleasedModel, load_released_model
 from crackgate_cli.main import app
+from serving.batch.beam_pipeline import predict_with_beam
+from serving.batch.formats import Format
 from serving.inspection.inspection import Inspection, InspectionSettings
 from serving.inspection.inspector import Inspector
 from serving.inspection.measures import measure
@@ -447,3 +451,11 @@ def test_beam_gives_the_same_rows_as_streaming(release: Path, tmp_path: Path) ->
         "unfamiliar": unfamiliar,
     }
     assert with_beam.exit_code == (5 if "Positive" in labels else 1) and "Positive" in labels
+
+
+def test_workers_of_beam_check_the_signature_themselves(release: Path, tmp_path: Path) -> None:
+    surface(TILE, TILE, 3000).save(tmp_path / "sound.png")
+    key = Ed25519PrivateKey.generate().public_key()
+    arguments = release, [str(tmp_path / "sound.png")], tmp_path / "rows", Format.JSONL, EngineChoice.FASTEST
+    with pytest.raises(Exception, match="is refused, since the given public key requires a signature"):
+        predict_with_beam(*arguments, ["--runner=DirectRunner"], key)

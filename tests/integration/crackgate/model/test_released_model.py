@@ -28,7 +28,7 @@ from crackgate.model import network
 from crackgate.model.decision import Decision
 from crackgate.model.outputs import Outputs, as_outputs
 from crackgate.model.released_model import ReleasedModel, load_released_model
-from crackgate.releases import Lineage, Release, production_version, publish
+from crackgate.releases import Lineage, Release, production_version, publish, remove_old_versions, roll_back
 from tests.helpers.image_files import SIXTEEN_BITS, SOURCES, grey_tiff
 from tests.helpers.toy_release import CLASSES, SIZE, THRESHOLD, export_toy, release
 
@@ -248,8 +248,25 @@ def test_a_savedmodel_that_was_changed_before_it_is_needed_is_refused(serving_di
     # With a manifest made anew, as someone who can write there would.
     other = publish(other, tmp_path / "serving", Release(lineage=Lineage(pipeline="toy", run_id="toy")))
     shutil.copytree(other, released, dirs_exist_ok=True)
-    with pytest.raises(NotAReleaseError, match=r"is not as it was released: .*saved_model\.pb has \d+ bytes"):
+    with pytest.raises(NotAReleaseError, match=r"is not as it was released: .*saved_model\.pb has [\d,]+ bytes"):
         assert model.loaded
+
+
+def test_a_version_in_use_is_withdrawn_without_harm_and_never_retained_away(toy_model: Path, tmp_path: Path) -> None:
+    older, newer = release(toy_model, tmp_path), release(toy_model, tmp_path)
+    in_use = load_released_model(tmp_path / str(newer))
+    roll_back(tmp_path, None, "somebody", "to try it")
+    assert in_use.place == tmp_path / "withdrawn" / str(newer)
+    # TensorFlow reads the files now.
+    assert in_use.loaded.signatures
+    shutil.rmtree(in_use.place)
+    with pytest.raises(NotAReleaseError, match=r"was removed while it was in use: ask again, for the version in prod"):
+        _ = in_use.place
+    model = load_released_model(tmp_path / str(older))
+    release(toy_model, tmp_path)
+    assert remove_old_versions(tmp_path, keep=1) == []
+    del model
+    assert remove_old_versions(tmp_path, keep=1) == [older]
 
 
 def test_the_savedmodels_refusal_of_a_doubtful_image_is_its_answer(tmp_path: Path) -> None:
