@@ -22,5 +22,6 @@ def check_sources(compiled_with: str) -> None:
         raise SourcesError(
             f"this image holds other sources of crackgate, or other versions of packages (digest {here[:12]}), than "
             f"the pipeline was compiled with ({compiled_with[:12]}), so that TFX's cache would mix up their results: "
-            "compile the pipeline with the version and the lock that the image was built from, or build the image anew"
+            "compile the pipeline with the version, the lock and the extras that the image was built from, and without "
+            "others (uv sync --frozen --no-dev --extra kubeflow), or build the image anew"
         )

@@ -119,6 +119,13 @@ def test_a_command_of_the_pages_exists_and_parses(command: list[str]) -> None:
         assert name in TOOLS, name
 
 
+def test_who_compiles_has_the_packages_of_the_image_and_no_others() -> None:
+    build = (ROOT / "kubeflow" / "image" / "Dockerfile").read_text(encoding="utf-8")
+    assert "uv sync --frozen --no-dev " in build and "ARG EXTRAS=kubeflow\n" in build
+    (words,) = [words for line in _lines("kubeflow") for words in _commands(line) if words[:2] == ["uv", "sync"]]
+    assert words[2:] == ["--frozen", "--no-dev", "--extra", "kubeflow"]
+
+
 def _parse(arguments: list[str]) -> None:
     """Has the real parser read the arguments of crackgate."""
     command = typer.main.get_command(app)
