@@ -96,7 +96,8 @@ def _conclude(compiled: Definition, run_id: str, parameters: RunParameters) -> S
     logs = log_folder(workspace, run_id)
     positive = resolve_positive_classes(config.train.positive_classes, compiled.classes)
     summary = begin_summary(run_id, parameters.data, compiled.classes, positive, config, logs, began)
-    summary.seconds = round(time.time() - began, 2)
+    # The clock of another node may be ahead.
+    summary.seconds = round(max(0.0, time.time() - began), 2)
     connection = connection_config(store_settings())
     open_store(connection)
     executions = read_run(connection, run_id)

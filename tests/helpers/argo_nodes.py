@@ -47,12 +47,12 @@ class Fate(StrEnum):
 
 
 def task_details(fates: Mapping[str, Fate], report: Fate = Fate.WELL) -> list[dict[str, Any]]:
-    """The details of a run whose tasks end well but for `fates`; what follows a failed one is omitted."""
+    """The details of a run whose tasks end well but for `fates`; all others that follow a failed one are omitted."""
     nodes = [("crackgate-x7k2p", ""), ("root-driver", SUCCEEDED), ("root", "")]
     nodes += [("exit-handler-1-driver", SUCCEEDED), ("exit-handler-1", "")]
     failed = False
     for name in TASKS:
-        fate = Fate.OMITTED if failed else fates.get(name, Fate.WELL)
+        fate = fates.get(name, Fate.OMITTED if failed else Fate.WELL)
         nodes += _nodes_of(name, fate)
         failed = failed or fate not in (Fate.WELL, Fate.CACHED)
     nodes += [("exit-handler-1.onExit", FAILED if report not in (Fate.WELL, Fate.CACHED) else SUCCEEDED)]

@@ -83,13 +83,15 @@ def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MLMD_SQLITE_FILE", str(tmp_path / "metadata.db"))
 
 
-def rejected() -> NodeRecord:
-    return NodeRecord(node="LeakCheck", began=time.time() - 60, state="rejected", reasons=["3 copies in two splits"])
+def rejected(began: float = -60) -> NodeRecord:
+    return NodeRecord(node="LeakCheck", began=time.time() + began, state="rejected", reasons=["3 copies in two splits"])
 
 
-def test_data_that_a_check_rejected_is_a_verdict(tmp_path: Path) -> None:
-    summary = report(tmp_path, "FAILED", rejected())
+@pytest.mark.parametrize("began", [-60, 3600], ids=["in the past", "by a clock that is ahead"])
+def test_data_that_a_check_rejected_is_a_verdict(began: float, tmp_path: Path) -> None:
+    summary = report(tmp_path, "FAILED", rejected(began))
     assert (summary["verdict"], summary["reasons"]) == ("data rejected", ["3 copies in two splits"])
+    assert summary["seconds"] >= max(0, -began)
 
 
 @pytest.mark.parametrize(

@@ -80,6 +80,25 @@ def test_whatever_is_lost_the_exit_code_is_right_or_1(lost: str, fate: Fate) -> 
                 assert code == EXIT_CODES[truth], (truth, moment, reasons)
 
 
+@pytest.mark.parametrize("report", LOST, ids=str)
+@pytest.mark.parametrize("fate", [Fate.WELL, *LOST], ids=str)
+def test_with_its_report_every_run_loses_its_verdict(fate: Fate, report: Fate) -> None:
+    for name in TASKS:
+        details = [SimpleNamespace(**each) for each in task_details({name: fate}, report)]
+        for state in ("SUCCEEDED", "FAILED", "CANCELED"):
+            assert read_outcome(state, details, NAMES).verdict == Verdict.FAILED, (name, state)
+
+
+@pytest.mark.parametrize("fate", LOST, ids=str)
+@pytest.mark.parametrize("other", ["statistics-gen", "data-page", "data-gate", "drift-check"])
+def test_data_that_one_check_rejected_stays_rejected_when_a_pod_beside_it_is_lost(other: str, fate: Fate) -> None:
+    assert not find_doubt(Verdict.DATA_REJECTED, None, "RUNNING"), "as KFP says when one was killed"
+    details = [SimpleNamespace(**each) for each in task_details({"leak-check": Fate.EXITED, other: fate})]
+    assert read_outcome("FAILED", details, NAMES).verdict == Verdict.DATA_REJECTED
+    # A run that was terminated has no verdict, whatever its tasks came to.
+    assert read_outcome("CANCELED", details, NAMES).verdict == Verdict.FAILED
+
+
 @pytest.mark.parametrize("check", DATA_CHECKS)
 def test_each_check_of_the_data_may_reject_it(check: str) -> None:
     details = [SimpleNamespace(**each) for each in task_details({task_name(check): Fate.EXITED})]
