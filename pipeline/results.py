@@ -72,6 +72,8 @@ def _add_findings(summary: Summary, done: dict[str, Execution]) -> None:
     if "LeakCheck" in done:
         leaks = _read(done["LeakCheck"], "findings")
         summary.images.copies, summary.images.leaks = leaks["pairs"], leaks["leaks"]
+        summary.images.overlaps = leaks["overlaps"]
+        summary.images.overlap_examples = [(one, other) for one, other in leaks["overlap_examples"]]
     if "DriftCheck" in done:
         summary.drift = DriftFindings.model_validate(_read(done["DriftCheck"], "findings"))
     if "ServingCheck" in done:

@@ -1,11 +1,13 @@
 """The work of LeakCheck, which finds
 
     {"pairs": 3412, "leaks": 1, "examples": [["train: Positive/a.jpg", "test: Positive/b.jpg"]],
-     "groups_in_two_splits": 0}
+     "groups_in_two_splits": 0, "overlaps": 1, "overlap_examples": [["test: c/f_2.jpg", "train: c/f_1.jpg"]]}
 
-`pairs` counts the pairs of copies, `leaks` those of them that cross splits.
+`pairs` counts the pairs of copies, `leaks` those of them that cross splits. `overlaps` counts pairs of images that
+overlap and cross splits. Ingest has such images in one split, except where splits are given or groups are named.
 """
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from typing import Any
@@ -20,13 +22,16 @@ from components.shared.beam_results import read_rows, write_rows
 from components.shared.parameters import Artifacts, Properties
 from crackgate.contracts import stored_example
 from crackgate.contracts.errors import DataRejectedError
+from crackgate.images.copies.descriptor import PICTURE_BYTES
 from crackgate.images.copies.partitions import PictureTable, count_partitions, pack
-from crackgate.images.copies.search import COPIES, SAME_OUTPUT, FindPairs, Pairs
+from crackgate.images.copies.search import COPIES, OVERLAPS, SAME_OUTPUT, FindPairs, Pairs
 
 _SHOWN = 20
 _BATCH = 512
 # Size of a stored example, for an estimate of their number to the right order.
 _TYPICAL_BYTES = 10_000
+# The name of a group of copies and overlaps alone; others end in a given split, or are a user's.
+_FOUND_GROUP = re.compile(rb"[0-9a-f]{%d}" % (2 * PICTURE_BYTES))
 
 Names = tuple[bytes, bytes]
 
@@ -46,11 +51,14 @@ class LeakCheckExecutor(base_beam_executor.BaseBeamExecutor):
             _look_for_leaks(pipeline, artifact, results)
         leaks, straddling = sorted(read_rows(results, "leaks")), read_rows(results, "straddling")
         (pairs,) = read_rows(results, "pairs")
+        overlaps = sorted(read_rows(results, "overlaps"))
         findings = {
             "pairs": pairs,
             "leaks": len(leaks),
             "examples": leaks[:_SHOWN],
             "groups_in_two_splits": len(straddling),
+            "overlaps": len(overlaps),
+            "overlap_examples": overlaps[:_SHOWN],
         }
         refused = leaks and exec_properties["copies"] == "group"
         if refused or straddling:
@@ -71,6 +79,7 @@ def _look_for_leaks(pipeline: beam.Pipeline, artifact: types.Artifact, results: 
     ] | beam.Flatten()
     copies = images | "Pictures" >> beam.Map(_pack) | FindPairs(partitions, COPIES)
     pairs = (copies[COPIES.name] | "Names" >> beam.Map(_names), copies[SAME_OUTPUT]) | "Copies" >> beam.Flatten()
+    overlaps = images | "Chosen" >> beam.FlatMap(_pack_chosen) | "Overlaps" >> FindPairs(partitions, OVERLAPS)
     straddling = (
         images
         | "Groups" >> beam.FlatMap(_groups_and_splits, partitions)
@@ -81,6 +90,7 @@ def _look_for_leaks(pipeline: beam.Pipeline, artifact: types.Artifact, results: 
         "leaks": pairs | "Leaks" >> beam.FlatMap(_leaks),
         "pairs": pairs | beam.Map(len) | beam.CombineGlobally(sum),
         "straddling": straddling,
+        "overlaps": overlaps[OVERLAPS.name] | "OverlapNames" >> beam.Map(_names) | "Across" >> beam.FlatMap(_leaks),
     }
     write_rows(rows, results)
 
@@ -91,17 +101,24 @@ def _estimate_images(patterns: Iterable[str]) -> int:
 
 
 def _parse(record: bytes, split: str) -> tuple[bytes, bytes, bytes]:
-    """Name (split, NUL, path), descriptor and group of a stored example."""
+    """Name (split, "/", path), descriptor and group of a stored example."""
     feature = tf.train.Example.FromString(record).features.feature
     path, descriptor, group = (
         feature[name].bytes_list.value[0]
         for name in (stored_example.FILENAME, stored_example.DESCRIPTOR, stored_example.GROUP)
     )
-    return split.encode() + b"\0" + path, descriptor, group
+    return split.encode() + b"/" + path, descriptor, group
 
 
 def _pack(images: list[tuple[bytes, bytes, bytes]]) -> PictureTable:
     return pack([descriptor for _, descriptor, _ in images], [name for name, _, _ in images])
+
+
+def _pack_chosen(images: list[tuple[bytes, bytes, bytes]]) -> Iterator[PictureTable]:
+    """The pictures in groups that somebody chose; ingest has put the overlaps among the others into one split."""
+    chosen = [image for image in images if not _FOUND_GROUP.fullmatch(image[2])]
+    if chosen:
+        yield _pack(chosen)
 
 
 def _names(pairs: Pairs) -> list[Names]:
@@ -128,11 +145,11 @@ def _straddling(_number: int, parts: Iterable[set[tuple[bytes, bytes]]]) -> Iter
 def _leaks(pairs: list[Names]) -> Iterator[list[str]]:
     for one, other in pairs:
         if _split_of(one) != _split_of(other):
-            yield sorted(name.replace(b"\0", b": ").decode("utf-8", "backslashreplace") for name in (one, other))
+            yield sorted(name.replace(b"/", b": ", 1).decode("utf-8", "backslashreplace") for name in (one, other))
 
 
 def _split_of(name: bytes) -> bytes:
-    return name.partition(b"\0")[0]
+    return name.partition(b"/")[0]
 
 
 def _describe(findings: dict[str, Any]) -> list[str]:

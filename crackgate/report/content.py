@@ -134,7 +134,8 @@ def _findings(component: str, summary: Summary) -> list[str]:
         found = counted(images.found, "file")
         return [f"{found} found, {images.ingested:,} ingested, {images.rejected_count:,} rejected"]
     if component == "LeakCheck" and images.copies is not None:
-        return [f"{counted(images.copies, 'pair')} of copies, {images.leaks:,} across splits"]
+        overlaps = [f"may show the same place: {one!r} and {other!r}" for one, other in images.overlap_examples]
+        return [f"{counted(images.copies, 'pair')} of copies, {images.leaks:,} across splits", *overlaps]
     if component == "DriftCheck" and summary.drift is not None:
         return [summary.drift.in_words()]
     return []
@@ -151,6 +152,8 @@ def explain(summary: Summary) -> list[str]:
     sentences = list(summary.reasons)
     if len(summary.classes) > 1 and not summary.positive.names:
         sentences.append(f"Warning: {summary.positive.in_words(summary.classes)}.")
+    if words := summary.images.overlaps_in_words():
+        sentences.append(f"Warning: {words}.")
     sentences += [f"Warning: {separation.in_words()}." for separation in summary.separations]
     if summary.scale is not None and summary.scale.warning:
         sentences.append(f"Warning: {summary.scale.warning}.")

@@ -20,6 +20,7 @@ from crackgate.contracts.serving_findings import ServingFindings
 from crackgate.contracts.threshold_findings import ThresholdFindings
 from crackgate.contracts.training_images import TrainingImages
 from crackgate.contracts.verdict import EXIT_CODES, Verdict
+from crackgate.plural import counted
 from crackgate.storage.location import Location
 
 SUMMARY_FILE = "summary.json"
@@ -32,11 +33,25 @@ class Images(Account):
         fingerprint: Changes with every file added, removed, renamed or rewritten; "" if ingest did not finish.
         copies: Pairs of copies that the leak check found; None when it was not reached.
         leaks: Pairs among these that cross two splits.
+        overlaps: Pairs of images that overlap and cross two splits; only given splits and named groups let them.
+        overlap_examples: The first of these, each with its split.
     """
 
     fingerprint: str = ""
     copies: int | None = None
     leaks: int | None = None
+    overlaps: int = 0
+    overlap_examples: list[tuple[str, str]] = Field(default_factory=list)
+
+    def overlaps_in_words(self) -> str:
+        """The warning, in one sentence without its full stop; "" without such pairs."""
+        if not self.overlaps:
+            return ""
+        one, other = self.overlap_examples[0]
+        return (
+            f"{counted(self.overlaps, 'pair')} of images in two splits may show the same place, such as {one!r} and "
+            f"{other!r}: the test images are not all new to the model; put such images into one split"
+        )
 
 
 class ComponentTime(BaseModel):

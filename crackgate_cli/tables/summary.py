@@ -84,6 +84,8 @@ def _print_images(console: Console, summary: Summary) -> None:
         console.print(
             f"leak check: {counted(images.copies, 'pair')} of copies, {images.leaks} across splits", highlight=False
         )
+    if words := images.overlaps_in_words():
+        console.print(f"[yellow]warning:[/] {escape(words)}", highlight=False, soft_wrap=True)
     if summary.drift is not None:
         console.print(f"drift check: {summary.drift.in_words()}", highlight=False, soft_wrap=True)
     for separation in summary.separations:

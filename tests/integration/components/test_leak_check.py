@@ -148,7 +148,33 @@ def test_what_ingest_has_split_passes_and_every_pair_of_copies_is_counted(ingest
         "leaks": 0,
         "examples": [],
         "groups_in_two_splits": 0,
+        "overlaps": 0,
+        "overlap_examples": [],
     }
+
+
+def test_overlaps_across_given_splits_are_named_and_stop_nothing(
+    tmp_path: Path, new_bench: "Callable[..., Bench]"
+) -> None:
+    """Four frames of a walk go to train, eval, test and train: each overlaps with its neighbours only."""
+    for label, name in enumerate(("Negative", "Positive")):
+        for seed, split in enumerate(("train", "eval", "test")):
+            (tmp_path / split / name).mkdir(parents=True)
+            photograph = draw_photograph(bool(label), np.random.default_rng([7, label, seed]), 128)
+            photograph.save(tmp_path / split / name / "another place.png")
+    wall = draw_photograph(False, np.random.default_rng(11), 512)
+    for number, split in enumerate(("train", "eval", "test", "train")):
+        frame = wall.crop((100 * number, 100, 100 * number + 200, 300))
+        frame.save(tmp_path / split / "Negative" / f"walk_{number}.png")
+    bench = new_bench()
+    bench.run(*_components(tmp_path))
+    findings = bench.json_output("LeakCheck", "findings")
+    assert findings["overlaps"] == 3 and findings["leaks"] == 0
+    assert findings["overlap_examples"] == [
+        ["eval: eval/Negative/walk_1.png", "test: test/Negative/walk_2.png"],
+        ["eval: eval/Negative/walk_1.png", "train: train/Negative/walk_0.png"],
+        ["test: test/Negative/walk_2.png", "train: train/Negative/walk_3.png"],
+    ]
 
 
 @pytest.mark.parametrize(

@@ -39,6 +39,22 @@ SCHEMA = PROJECT / "docs" / "report.schema.json"
 # Words
 
 
+def test_images_of_two_splits_that_overlap_are_a_warning_with_their_names() -> None:
+    summary = fill_summary()
+    assert not any("same place" in sentence for sentence in explain(summary))
+    summary.images.overlaps = 2
+    summary.images.overlap_examples = [("test: a/1.jpg", "train: b/2.jpg"), ("test: a/3.jpg", "train: b/4.jpg")]
+    (warning,) = (sentence for sentence in explain(summary) if "same place" in sentence)
+    assert warning.startswith("Warning: 2 pairs of images in two splits") and "'test: a/1.jpg'" in warning
+    summary.components = [ComponentTime(name="LeakCheck", state="complete", seconds=1)]
+    summary.images.copies = summary.images.leaks = 0
+    (check,) = (check for check in describe_checks(summary) if check.component == "LeakCheck")
+    assert check.findings[1:] == [
+        "may show the same place: 'test: a/1.jpg' and 'train: b/2.jpg'",
+        "may show the same place: 'test: a/3.jpg' and 'train: b/4.jpg'",
+    ]
+
+
 def test_a_release_is_explained_with_its_warnings_and_the_comparison() -> None:
     assert fill_summary().headline == "Released as version 17"
     assert explain(fill_summary()) == [
