@@ -7,15 +7,13 @@ from typing import Annotated
 import typer
 
 from crackgate_cli.options import (
-    EXIT_FAILED,
-    EXIT_USAGE,
     JsonOption,
     PublicKeyOption,
     ReasonOption,
     ServingOption,
     WorkspaceOption,
-    fail,
     read_public_key,
+    release_errors,
     serving_directory,
 )
 
@@ -37,17 +35,12 @@ def approve(
     as_json: JsonOption = False,
 ) -> None:
     """Put a staged version into production. Its files are verified before."""
-    from crackgate.releases import ManifestError, NotComparedError, ServingDirectoryError
     from crackgate.releases import approve as approve_version
-    from crackgate.releases.withdrawal import AlteredVersionError, NoSuchVersionError, describe_user
+    from crackgate.releases.withdrawal import describe_user
 
     folder, key = serving_directory(workspace, serving), read_public_key(public_key)
-    try:
+    with release_errors():
         done = approve_version(folder, version, describe_user(), reason, key, force)
-    except NoSuchVersionError as error:
-        fail(str(error), EXIT_USAGE)
-    except (AlteredVersionError, NotComparedError, ServingDirectoryError, ManifestError) as error:
-        fail(str(error), EXIT_FAILED)
     if as_json:
         print(json.dumps(vars(done), indent=2))
         return
@@ -63,14 +56,9 @@ def reject(
     serving: ServingOption = None,
 ) -> None:
     """Withdraw a staged version. It is not staged again; 'crackgate rollback --to' reinstates it."""
-    from crackgate.releases import ManifestError, ServingDirectoryError
     from crackgate.releases import reject as reject_version
-    from crackgate.releases.withdrawal import NoSuchVersionError, describe_user
+    from crackgate.releases.withdrawal import describe_user
 
-    try:
+    with release_errors():
         done = reject_version(serving_directory(workspace, serving), version, describe_user(), reason)
-    except NoSuchVersionError as error:
-        fail(str(error), EXIT_USAGE)
-    except (ServingDirectoryError, ManifestError) as error:
-        fail(str(error), EXIT_FAILED)
     print(f"version {version} is withdrawn {'now' if done else 'already: nothing was changed'}")

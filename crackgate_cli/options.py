@@ -1,6 +1,8 @@
 """Exit codes, options, checks and errors that several commands share."""
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NoReturn
 
@@ -140,6 +142,20 @@ def read_public_key(file: Path | None) -> "PublicKey | None":
         return load_public_key(file)
     except KeyFileError as error:
         fail(f"--public-key: {error}", EXIT_USAGE)
+
+
+@contextmanager
+def release_errors() -> Iterator[None]:
+    """Ends the command, with the reason, where a version cannot be put into production or taken out of it."""
+    from crackgate.releases import ManifestError, NotComparedError, ServingDirectoryError
+    from crackgate.releases.withdrawal import AlteredVersionError, NoSuchVersionError
+
+    try:
+        yield
+    except NoSuchVersionError as error:
+        fail(str(error), EXIT_USAGE)
+    except (AlteredVersionError, ManifestError, NotComparedError, ServingDirectoryError) as error:
+        fail(str(error), EXIT_FAILED)
 
 
 def is_alias(model: Path) -> bool:

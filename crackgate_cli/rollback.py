@@ -7,15 +7,13 @@ from typing import Annotated
 import typer
 
 from crackgate_cli.options import (
-    EXIT_FAILED,
-    EXIT_USAGE,
     JsonOption,
     PublicKeyOption,
     ReasonOption,
     ServingOption,
     WorkspaceOption,
-    fail,
     read_public_key,
+    release_errors,
     serving_directory,
 )
 
@@ -34,16 +32,12 @@ def rollback(
     as_json: JsonOption = False,
 ) -> None:
     """Put an earlier version into production. Newer ones are withdrawn, and not released again unless reinstated."""
-    from crackgate.releases import ManifestError, ServingDirectoryError, roll_back
-    from crackgate.releases.withdrawal import AlteredVersionError, NoSuchVersionError, describe_user
+    from crackgate.releases import roll_back
+    from crackgate.releases.withdrawal import describe_user
 
     folder, key = serving_directory(workspace, serving), read_public_key(public_key)
-    try:
+    with release_errors():
         done = roll_back(folder, to, describe_user(), reason, key)
-    except NoSuchVersionError as error:
-        fail(str(error), EXIT_USAGE)
-    except (AlteredVersionError, ServingDirectoryError, ManifestError) as error:
-        fail(str(error), EXIT_FAILED)
     if as_json:
         print(json.dumps(vars(done), indent=2))
         return

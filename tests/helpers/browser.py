@@ -1,72 +1,104 @@
-"""A real browser that resolves no name, for the HTML pages."""
+"""A real browser that a test drives, by the Chrome DevTools Protocol: chooses files, reads the page, takes pictures.
 
-import html
+It resolves no name.
+"""
+
+import base64
+import contextlib
 import json
-import re
 import shutil
 import subprocess
+import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
+from websockets.sync.client import ClientConnection, connect
 
-_POLICY = re.compile(r'<meta http-equiv="Content-Security-Policy"[^>]*>')
 
+class Page:
+    """The one page of a browser.
 
-def browse(file: Path, folder: Path) -> tuple[list[str], list[str]]:
-    """Opens a file, and puts a picture of it into `folder / "page.png"`.
-
-    Returns:
-        What the console said, and the addresses asked for.
+    Attributes:
+        console: What the browser had to say of the page that is open.
+        asked: Addresses that it asked for, other than files and data.
     """
-    log = folder / "network.json"
-    done = _run(
-        folder, "--enable-logging=stderr", f"--log-net-log={log}", f"--screenshot={folder / 'page.png'}", file.as_uri()
-    )
-    parameters = [event.get("params", {}) for event in json.loads(log.read_text(encoding="utf-8"))["events"]]
-    # The browser asks for addresses of its own, on behalf of no page.
-    asked = [
-        said["url"]
-        for said in parameters
-        if "url" in said and said.get("initiator", "not an origin") != "not an origin"
-    ]
-    return [line for line in done.stderr.splitlines() if ":CONSOLE:" in line], asked
+
+    def __init__(self, connection: ClientConnection):
+        self._connection, self._number = connection, 0
+        self.console: list[str] = []
+        self.asked: list[str] = []
+        for domain in ("Page", "Runtime", "Network", "Log", "DOM"):
+            self.call(f"{domain}.enable")
+
+    def call(self, method: str, **parameters: Any) -> dict[str, Any]:
+        """Calls a method of the protocol."""
+        self._number += 1
+        self._connection.send(json.dumps({"id": self._number, "method": method, "params": parameters}))
+        while True:
+            message = json.loads(self._connection.recv(timeout=60))
+            if message.get("id") == self._number:
+                assert "error" not in message, message
+                result: dict[str, Any] = message["result"]
+                return result
+            self._note(message)
+
+    def open(self, url: str) -> None:
+        """Opens an address, and waits until the page is loaded; `console` and `asked` begin anew."""
+        self.console.clear()
+        self.asked.clear()
+        assert "errorText" not in self.call("Page.navigate", url=url)
+        self.wait_for("document.readyState === 'complete' && location.href !== 'about:blank'")
+
+    def evaluate(self, script: str) -> Any:
+        """The value of an expression, which JSON can hold."""
+        return self.call("Runtime.evaluate", expression=script, returnByValue=True)["result"].get("value")
+
+    def wait_for(self, script: str) -> None:
+        """Waits until an expression is true."""
+        for _ in range(300):
+            if self.evaluate(script):
+                return
+            time.sleep(0.1)
+        raise AssertionError(f"never true: {script}; the console says {self.console}")
+
+    def choose_files(self, selector: str, *files: Path) -> None:
+        """Chooses files in an input."""
+        root = self.call("DOM.getDocument")["root"]["nodeId"]
+        node = self.call("DOM.querySelector", nodeId=root, selector=selector)["nodeId"]
+        self.call("DOM.setFileInputFiles", files=[str(file) for file in files], nodeId=node)
+
+    def look(self, width: int, dark: bool = False) -> None:
+        """Sets the width of the view, and whether the reader prefers dark pages."""
+        self.call("Emulation.setDeviceMetricsOverride", width=width, height=900, deviceScaleFactor=1, mobile=False)
+        scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
+        self.call("Emulation.setEmulatedMedia", features=[scheme])
+
+    def take_picture(self, file: Path) -> None:
+        """Writes a PNG of the whole page."""
+        shot = self.call("Page.captureScreenshot", captureBeyondViewport=True)
+        file.write_bytes(base64.b64decode(shot["data"]))
+
+    def _note(self, message: dict[str, Any]) -> None:
+        parameters = message.get("params", {})
+        if message.get("method") == "Network.requestWillBeSent":
+            url = parameters["request"]["url"]
+            self.asked += [] if url.startswith(("file:", "data:")) else [url]
+        if message.get("method") == "Log.entryAdded":
+            self.console.append(parameters["entry"]["text"])
+        if message.get("method") in ("Runtime.consoleAPICalled", "Runtime.exceptionThrown"):
+            self.console.append(json.dumps(parameters))
 
 
-def evaluate(file: Path, script: str, folder: Path, width: int, dark: bool = False) -> Any:
-    """Runs JavaScript in a copy of a page that forbids it, at a width of `width` pixels.
-
-    Args:
-        file: The page.
-        script: An expression, whose value JSON can hold.
-        folder: Where the copy goes.
-        width: Of the view; a frame, since a window of its own cannot be narrower than 500 pixels.
-        dark: Whether the reader prefers dark pages.
-    """
-    page, policies = _POLICY.subn("", file.read_text(encoding="utf-8"))
-    assert policies == 1
-    told = f"<script>addEventListener('load', () => parent.postMessage(JSON.stringify({script}), '*'))</script></body>"
-    (folder / "copy.html").write_text(page.replace("</body>", told), encoding="utf-8")
-    frame = folder / "frame.html"
-    frame.write_text(
-        "<!doctype html><body><script>addEventListener('message', event => document.body.textContent = event.data)"
-        f"</script><iframe src='copy.html' width='{width}' height='900' style='border: 0'></iframe></body>"
-    )
-    scheme = f"--blink-settings=preferredColorScheme={0 if dark else 1}"
-    done = _run(folder, scheme, "--virtual-time-budget=10000", "--dump-dom", frame.as_uri())
-    return json.loads(html.unescape(re.sub(r"<[^>]*>", "", done.stdout)))
-
-
-def _run(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(chromium_command(folder, *arguments), capture_output=True, text=True, timeout=120, check=True)
-
-
-def chromium_command(folder: Path, *arguments: str) -> list[str]:
-    """The command line of a browser whose profile goes to `folder`; skips the test where there is none."""
+@contextlib.contextmanager
+def open_browser(folder: Path) -> Iterator[Page]:
+    """Starts a browser, whose profile goes to `folder`; skips the test where there is none."""
     chromium = shutil.which("chromium")
     if chromium is None:
         pytest.skip("no `chromium` on the PATH: apt-get install chromium")
-    return [
+    command = [
         chromium,
         "--headless",
         "--no-sandbox",
@@ -76,7 +108,23 @@ def chromium_command(folder: Path, *arguments: str) -> list[str]:
         "--disable-component-update",
         "--disable-sync",
         "--no-first-run",
-        "--host-resolver-rules=MAP * ~NOTFOUND",
+        "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
         f"--user-data-dir={folder / 'profile'}",
-        *arguments,
+        "--remote-debugging-port=0",
+        "about:blank",
     ]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        file = folder / "profile" / "DevToolsActivePort"
+        for _ in range(300):
+            if file.exists() and len(file.read_text().splitlines()) == 2:
+                break
+            time.sleep(0.1)
+        port = file.read_text().splitlines()[0]
+        pages = httpx.get(f"http://127.0.0.1:{port}/json/list").json()
+        page = next(entry for entry in pages if entry["type"] == "page")
+        with connect(page["webSocketDebuggerUrl"], max_size=None) as connection:
+            yield Page(connection)
+    finally:
+        process.terminate()
+        process.wait(30)

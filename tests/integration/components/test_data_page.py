@@ -4,7 +4,7 @@ import base64
 import io
 import os
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,7 +24,7 @@ from crackgate.contracts import stored_example
 from crackgate.data_set.data_set import find_data_set
 from crackgate.images.sample_data import draw_photograph, write_sample_data
 from pipeline.definition import expected_statistics
-from tests.helpers.browser import browse
+from tests.helpers.browser import Page, open_browser
 
 if TYPE_CHECKING:
     from conftest import Bench
@@ -249,16 +249,25 @@ def test_a_run_of_other_code_writes_the_same_page(
     assert (Path(bench.output("DataPage", "page").uri) / PAGE_FILE).read_text(encoding="utf-8") == html
 
 
-def test_a_browser_shows_the_page_without_complaint_and_without_the_network(bench: "Bench", tmp_path: Path) -> None:
-    complaints, asked = browse(Path(bench.output("DataPage", "page").uri) / PAGE_FILE, tmp_path)
-    assert (complaints, asked) == ([], [])
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
+    with open_browser(tmp_path_factory.mktemp("browser")) as page:
+        yield page
+
+
+def test_a_browser_shows_the_page_without_complaint_and_without_the_network(
+    bench: "Bench", browser: Page, tmp_path: Path
+) -> None:
+    browser.open((Path(bench.output("DataPage", "page").uri) / PAGE_FILE).as_uri())
+    browser.take_picture(tmp_path / "page.png")
+    assert (browser.console, browser.asked) == ([], [])
     with Image.open(tmp_path / "page.png") as shot:
         assert len(shot.convert("RGB").getcolors(maxcolors=1 << 24) or []) > 50
 
 
-def test_the_browser_would_tell_of_a_complaint_and_of_a_request(tmp_path: Path) -> None:
+def test_the_browser_would_tell_of_a_complaint_and_of_a_request(browser: Page, tmp_path: Path) -> None:
     file = tmp_path / "other.html"
     file.write_text('<img src="http://pictures.invalid/a.png"><script>console.error("said")</script>')
-    complaints, asked = browse(file, tmp_path)
-    assert "said" in complaints[0]
-    assert set(asked) == {"http://pictures.invalid/a.png"}
+    browser.open(file.as_uri())
+    assert any("said" in complaint for complaint in browser.console)
+    assert set(browser.asked) == {"http://pictures.invalid/a.png"}

@@ -2,7 +2,7 @@
 
 import base64
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import keras
@@ -22,7 +22,7 @@ from crackgate.report.content import Report
 from crackgate.report.files import GATES_FILE, JSON_FILE, KEPT_FILE, PAGE_FILE, write_report
 from crackgate.report.image_samples import draw
 from crackgate.runs.summary import Summary
-from tests.helpers.browser import browse, evaluate
+from tests.helpers.browser import Page, open_browser
 from tests.helpers.filled_summary import CLASSES, POSITIVE, fill_summary
 from trainer.export.signatures import export_classifier
 
@@ -221,27 +221,34 @@ def test_a_model_from_elsewhere_is_shown_without_heat_maps(
     assert rows.count("data:image/jpeg") == 2, "what is only listed, and what is shown above, too"
 
 
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
+    with open_browser(tmp_path_factory.mktemp("browser")) as page:
+        yield page
+
+
 def test_a_browser_shows_the_report_without_complaint_at_any_width_in_both_schemes(
-    new_run: Callable[[str], tuple[Summary, Path]], tmp_path: Path
+    new_run: Callable[[str], tuple[Summary, Path]], browser: Page, tmp_path: Path
 ) -> None:
     summary, folder = new_run("browsed")
     # Words without a place to break, as paths and patterns are.
     summary.reasons = ["x" * 400]
     write_report(summary, folder)
     page = folder / PAGE_FILE
-    complaints, asked = browse(page, tmp_path)
-    assert (complaints, asked) == ([], [])
-    with Image.open(tmp_path / "page.png") as shot:
-        assert len(shot.convert("RGB").getcolors(maxcolors=1 << 24) or []) > 50
-
-    look = "{wide: document.documentElement.scrollWidth, ground: getComputedStyle(document.body).backgroundColor, "
+    look = "({wide: document.documentElement.scrollWidth, ground: getComputedStyle(document.body).backgroundColor, "
     look += "links: [...document.querySelectorAll('a')].map(link => link.getAttribute('href')), "
     look += (
-        "drawn: [...document.images].filter(image => image.currentSrc.includes('svg') && image.naturalWidth).length}"
+        "drawn: [...document.images].filter(image => image.currentSrc.includes('svg') && image.naturalWidth).length})"
     )
     grounds = set()
     for width, dark in ((390, False), (1280, True)):
-        seen = evaluate(page, look, tmp_path, width, dark)
+        browser.look(width, dark)
+        browser.open(page.as_uri())
+        browser.take_picture(tmp_path / "page.png")
+        assert (browser.console, browser.asked) == ([], [])
+        with Image.open(tmp_path / "page.png") as shot:
+            assert len(shot.convert("RGB").getcolors(maxcolors=1 << 24) or []) > 50
+        seen = browser.evaluate(look)
         assert seen["wide"] == width, "the page itself never scrolls sideways"
         assert seen["drawn"] == 6
         grounds.add(seen["ground"])
@@ -250,11 +257,13 @@ def test_a_browser_shows_the_report_without_complaint_at_any_width_in_both_schem
     assert {JSON_FILE, GATES_FILE, "summary.json", "../../run.log", f"../../{DATA_PAGE_FILE}"} == set(files)
     for file in files:
         assert (folder / file).is_file()
-        assert browse((folder / file).resolve(), tmp_path)[0] == [], "the browser shows what the link leads to"
+        browser.open((folder / file).resolve().as_uri())
+        assert browser.console == [], "the browser shows what the link leads to"
 
 
-def test_the_browser_would_tell_of_a_page_that_is_too_wide(tmp_path: Path) -> None:
+def test_the_browser_would_tell_of_a_page_that_is_too_wide(browser: Page, tmp_path: Path) -> None:
     page = tmp_path / "wide.html"
-    policy = '<meta http-equiv="Content-Security-Policy" content="default-src \'none\'">'
-    page.write_text(f"<!doctype html>{policy}<body><div style='width: 700px'>wide</div></body>")
-    assert evaluate(page, "document.documentElement.scrollWidth", tmp_path, 390) > 700
+    page.write_text("<!doctype html><body><div style='width: 700px'>wide</div></body>")
+    browser.look(390)
+    browser.open(page.as_uri())
+    assert browser.evaluate("document.documentElement.scrollWidth") > 700

@@ -9,6 +9,7 @@ import sys
 import textwrap
 import zlib
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ from tensorflow_serving.apis import prediction_log_pb2
 from crackgate.config.train import TrainOptions
 from crackgate.contracts import stored_example
 from crackgate.contracts.image_limits import ImageLimits
-from crackgate.contracts.model_files import MODEL_VERSION_FILE, WARMUP_FILE
+from crackgate.contracts.model_files import CARD_FILE, MODEL_VERSION_FILE, WARMUP_FILE
 from crackgate.contracts.scale import TrainedScale
 from crackgate.images.image_file import canonical_image
 from crackgate.model.calibration import Calibration
@@ -198,8 +199,9 @@ def _outputs(signature: Signature) -> dict[str, tuple[list[int | None], tf.DType
     return {key: (spec.shape.as_list(), spec.dtype) for key, spec in signature.structured_outputs.items()}
 
 
-def test_there_are_two_signatures(folder: Path) -> None:
-    assert sorted(tf.saved_model.load(str(folder)).signatures) == ["predict_images", "serving_default"]
+def test_there_are_two_signatures(signatures: dict[str, Signature]) -> None:
+    loaded: Any = signatures["loaded"]
+    assert sorted(loaded.signatures) == ["predict_images", "serving_default"]
 
 
 def test_both_signatures_answer_alike(signatures: dict[str, Signature], encoded: list[bytes]) -> None:
@@ -438,19 +440,28 @@ def test_the_steps_by_themselves_give_the_same_scores(
     assert not hasattr(loaded, "feature_map")
 
 
-def test_the_trunk_takes_images_of_any_size(encoded: list[bytes], tmp_path: Path) -> None:
-    size = 64
-    backbone = build_backbone("efficientnet-lite0", size, "none")
-    head = build_head(backbone.output_shape[-1], len(CLASSES), TrainOptions(seed=0))
-    export_classifier(
-        assemble(backbone, head), CLASSES, size, tmp_path, CALIBRATION, DECISION, backbone=backbone, head=head
-    )
-    assert json.loads((tmp_path / "assets.extra" / "classifier.json").read_text(encoding="utf-8"))["stride"] == 32
-    loaded = tf.saved_model.load(str(tmp_path))
+@dataclass(frozen=True)
+class Textured:
+    """A release that knows grey surfaces of fine grain, its backbone, and surfaces of that kind that it never saw."""
+
+    folder: Path
+    loaded: Any
+    backbone: keras.Model
+    surfaces: np.ndarray
+
+    @property
+    def card(self) -> dict[str, Any]:
+        card: dict[str, Any] = json.loads((self.folder / CARD_FILE).read_text(encoding="utf-8"))
+        return card
+
+
+def test_the_trunk_takes_images_of_any_size(textured: Textured, encoded: list[bytes]) -> None:
+    assert textured.card["stride"] == 32
+    loaded = textured.loaded
     pixels, _ = loaded.decode(tf.constant(encoded[:3]))
     places = loaded.feature_map(pixels)
     assert places.shape == (3, 2, 2, 1280)
-    np.testing.assert_allclose(places, backbone(pixels, training=False), rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(places, textured.backbone(pixels, training=False), rtol=1e-4, atol=1e-5)
     np.testing.assert_allclose(
         loaded.score_features(tf.reduce_mean(places, axis=(1, 2))), loaded.score_pixels(pixels), atol=1e-6
     )
@@ -477,8 +488,7 @@ def test_the_card_beside_the_model_says_how_it_decides(folder: Path) -> None:
 
 
 @pytest.fixture(scope="module")
-def textured(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, np.ndarray]:
-    """A release that knows grey surfaces of fine grain, and surfaces of that kind that it never saw."""
+def textured(tmp_path_factory: pytest.TempPathFactory) -> Textured:
     folder = tmp_path_factory.mktemp("textured")
     backbone = build_backbone("efficientnet-lite0", 64, "imagenet")
     grey = np.random.default_rng(0).normal(150, 12, (160, 1, 1, 1)) + np.random.default_rng(1).normal(
@@ -493,13 +503,12 @@ def textured(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, np.ndarray
     export_classifier(
         classifier, CLASSES, 64, folder, CALIBRATION, DECISION, backbone=backbone, head=head, familiarity=familiarity
     )
-    return folder, surfaces[120:]
+    return Textured(folder, tf.saved_model.load(str(folder)), backbone, surfaces[120:])
 
 
-def test_a_release_notices_images_that_are_unlike_its_training_images(textured: tuple[Path, np.ndarray]) -> None:
-    folder, surfaces = textured
-    loaded = tf.saved_model.load(str(folder))
-    alike = [tf.io.encode_png(image.astype(np.uint8)).numpy() for image in surfaces]
+def test_a_release_notices_images_that_are_unlike_its_training_images(textured: Textured) -> None:
+    loaded = textured.loaded
+    alike = [tf.io.encode_png(image.astype(np.uint8)).numpy() for image in textured.surfaces]
     bricks = np.tile(np.array([[[180, 80, 60]] * 12 + [[210, 205, 200]] * 4] * 16, np.uint8), (4, 4, 1))
     noise = np.random.default_rng(2).integers(0, 256, (64, 64, 3), np.uint8)
     others = [tf.io.encode_png(image).numpy() for image in (bricks, noise, np.zeros((64, 64, 3), np.uint8))]
@@ -515,11 +524,7 @@ def test_a_release_notices_images_that_are_unlike_its_training_images(textured: 
     np.testing.assert_allclose(examined, unfamiliarity[:-1], rtol=1e-5)
     np.testing.assert_allclose(scores, loaded.score_pixels(pixels), atol=1e-6)
     np.testing.assert_allclose(scores, answer["scores"][:-1], atol=1e-6)
-    assert json.loads((folder / "assets.extra" / "classifier.json").read_text())["familiarity"] == {
-        "train_images": 80,
-        "eval_images": 40,
-        "eval_beyond": 0,
-    }
+    assert textured.card["familiarity"] == {"train_images": 80, "eval_images": 40, "eval_beyond": 0}
 
 
 SCALE = TrainedScale.of(np.array([[60, 60], [90, 60]]))
@@ -534,6 +539,11 @@ def scaled(classifier: keras.Model, tmp_path_factory: pytest.TempPathFactory) ->
     return folder
 
 
+@pytest.fixture(scope="module")
+def loaded_scaled(scaled: Path) -> Any:
+    return tf.saved_model.load(str(scaled))
+
+
 def _grey(width: int, height: int, image_format: str) -> bytes:
     buffer = io.BytesIO()
     Image.new("RGB", (width, height), (130, 128, 126)).save(buffer, image_format)
@@ -542,10 +552,11 @@ def _grey(width: int, height: int, image_format: str) -> bytes:
 
 @pytest.mark.parametrize("image_format", ["JPEG", "PNG", "BMP"])
 @pytest.mark.parametrize("name", ["serving_default", "predict_images"])
-def test_an_image_out_of_scale_fails_its_own_row_and_is_positive(name: str, image_format: str, scaled: Path) -> None:
-    loaded = tf.saved_model.load(str(scaled))
+def test_an_image_out_of_scale_fails_its_own_row_and_is_positive(
+    name: str, image_format: str, loaded_scaled: Any
+) -> None:
     sizes = [(60, 60), (135, 135), (136, 60), (60, 136), (39, 60), (40, 40), (135, 60), (125, 50), (149, 149)]
-    answer = _ask(loaded.signatures, [_grey(*size, image_format) for size in sizes], name)
+    answer = _ask(loaded_scaled.signatures, [_grey(*size, image_format) for size in sizes], name)
     errors = [error.decode() for error in answer["error"]]
     refused = np.array([not SCALE.takes(*size) for size in sizes])
     assert refused.tolist() == [False, False, True, True, True, False, False, True, True]
@@ -557,10 +568,9 @@ def test_an_image_out_of_scale_fails_its_own_row_and_is_positive(name: str, imag
     assert (answer["scores"][~refused].sum(axis=1) > 0.99).all() and (answer["label"][~refused] != b"").all()
 
 
-def test_the_graph_takes_the_sizes_that_the_scale_takes(scaled: Path) -> None:
-    loaded = tf.saved_model.load(str(scaled))
+def test_the_graph_takes_the_sizes_that_the_scale_takes(loaded_scaled: Any) -> None:
     sizes = np.random.default_rng(5).integers(36, 140, (400, 2))
-    _, errors = loaded.decode(tf.constant([_grey(width, height, "PNG") for width, height in sizes.tolist()]))
+    _, errors = loaded_scaled.decode(tf.constant([_grey(width, height, "PNG") for width, height in sizes.tolist()]))
     assert [error == b"" for error in errors.numpy()] == [SCALE.takes(*size) for size in sizes.tolist()]
 
 
