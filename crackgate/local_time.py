@@ -1,4 +1,4 @@
-"""Times for people."""
+"""Times and durations for people."""
 
 from datetime import UTC, datetime, timezone
 
@@ -9,3 +9,9 @@ def say_time(moment: str) -> str:
     # Names of zones are not unique: an offset is.
     offset = local.utcoffset()
     return f"{local:%Y-%m-%d %H:%M} {timezone(offset) if offset else UTC}"
+
+
+def say_duration(seconds: float) -> str:
+    """For instance "40 s" or "3 min 05 s"."""
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes} min {rest:02} s" if minutes else f"{rest} s"

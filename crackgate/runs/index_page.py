@@ -14,6 +14,7 @@ from crackgate.atomic_files import write_text
 from crackgate.contracts.evaluation import MetricValue, find_metric
 from crackgate.contracts.verdict import EXIT_CODES
 from crackgate.gate import wording
+from crackgate.local_time import say_duration, say_time
 from crackgate.pages.chart_style import Colour, draw_chart
 from crackgate.pages.shown_text import show
 from crackgate.pages.templates import render_html
@@ -56,6 +57,8 @@ def write_index_page(history: History, wanted: Callable[[RunEntry], bool], file:
         passed=lambda entry: EXIT_CODES.get(entry.verdict) == 0,
         facts=htmlsafe_json_dumps(_facts(history, [runs[entry.run_id] for entry in entries])),
         find_metric=find_metric,
+        say_time=say_time,
+        say_duration=say_duration,
         wording=wording,
     )
     write_text(file, page)

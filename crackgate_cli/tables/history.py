@@ -9,7 +9,7 @@ from rich.table import Column, Table
 from crackgate.contracts.evaluation import Estimate, find_metric
 from crackgate.contracts.verdict import Verdict
 from crackgate.gate.wording import NOT_A_NUMBER, say_interval, say_metric
-from crackgate.local_time import say_time
+from crackgate.local_time import say_duration, say_time
 from crackgate.pages.shown_text import show
 from crackgate.plural import counted
 from crackgate.runs.comparison import Pair, RunComparison
@@ -193,10 +193,7 @@ def _version(run: RunEntry, earlier: str) -> str:
 
 
 def _duration(seconds: float | None) -> str:
-    if seconds is None:
-        return _UNKNOWN
-    minutes, rest = divmod(round(seconds), 60)
-    return f"{minutes} min {rest:02} s" if minutes else f"{rest} s"
+    return _UNKNOWN if seconds is None else say_duration(seconds)
 
 
 def _with_interval(estimate: Estimate | None) -> str:

@@ -7,6 +7,7 @@ from typing import Any
 import typer
 from mkdocs.structure.files import File, Files
 from typer.cli import get_docs_for_click
+from typer.core import TyperGroup
 from typer.main import get_command
 
 from crackgate.config.configuration import Config
@@ -58,7 +59,17 @@ def _project_file(name: str) -> str:
 
 def _commands() -> str:
     command = get_command(app)
+    assert isinstance(command, TyperGroup)
+    _summarize(command)
     return get_docs_for_click(obj=command, ctx=typer.Context(command), name="crackgate", title="Commands")
+
+
+def _summarize(command: TyperGroup) -> None:
+    """Keeps the first sentences of commands whole, which lists of them cut after 45 letters."""
+    for inner in command.commands.values():
+        inner.short_help = inner.get_short_help_str(limit=120)
+        if isinstance(inner, TyperGroup):
+            _summarize(inner)
 
 
 def _configuration() -> str:
