@@ -1,11 +1,11 @@
 """The account of a data folder, and whether the folder is good enough to train on."""
 
-import itertools
 import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from components.image_example_gen.account_rows import REASONS, REJECTED, WARNING
+from components.image_example_gen.dealt_groups import groups_needed
 from components.shared.beam_results import read_rows
 from crackgate.contracts import stored_example
 from crackgate.contracts.account import Account, AccountRow
@@ -73,7 +73,7 @@ def find_faults(
     return faults + [
         fault
         for split in account.splits
-        for fault in _find_split_faults(account, split, totals, max_imbalance, _groups_needed(buckets))
+        for fault in _find_split_faults(account, split, totals, max_imbalance, groups_needed(buckets))
     ]
 
 
@@ -81,22 +81,17 @@ def _say(rejected: AccountRow) -> str:
     return f"{rejected.path!r} ({': '.join(filter(None, (rejected.reason, rejected.detail)))})"
 
 
-def _groups_needed(buckets: Mapping[str, int]) -> int:
-    """Groups of a class that leave no split without one in 19 of 20 hashings (Bonferroni's bound)."""
-    shares = [count / sum(buckets.values()) for count in buckets.values()]
-    return next(count for count in itertools.count(1) if sum((1 - share) ** count for share in shares) <= 0.05)
-
-
 def _find_split_faults(
-    account: Account, split: str, totals: dict[str, int], max_imbalance: float, groups_needed: int
+    account: Account, split: str, totals: dict[str, int], max_imbalance: float, needed: int
 ) -> list[str]:
     counts = account.splits[split]
     missing = [name for name, total in totals.items() if total > 0 and counts[name] == 0]
     if missing:
         return [
             f"split {split!r} has no image of class {', '.join(map(repr, missing))}: {account.ingested} images form "
-            f"{counted(account.groups, 'group')}. Where no splits are given, chance decides each group's split, and "
-            f"{groups_needed} or more with images of every class nearly always fill all splits: add images, raise "
+            f"{counted(account.groups, 'group')}. Where no splits are given, chance decides the split of groups that "
+            f"nobody named, and {needed} or more with images of every class nearly always fill all splits. Named "
+            f"groups are dealt out, and {len(account.splits)} of every class are enough: add images, raise "
             f"data.split.{split}, or make smaller groups (data.group_by)"
         ]
     faults = []

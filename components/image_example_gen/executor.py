@@ -22,6 +22,7 @@ from tfx.utils import proto_utils
 from components.image_example_gen.account import find_faults, read_account
 from components.image_example_gen.account_rows import REASONS, write_account_rows
 from components.image_example_gen.conflicts import read_conflicts
+from components.image_example_gen.dealt_groups import deal_groups
 from components.image_example_gen.groups import CONFLICTS_OUTPUT, NAMES_OUTPUT, AssignGroups, count_distinct
 from components.image_example_gen.manifest import BatchPlace, read_batch, write_manifest
 from components.image_example_gen.read_step import REJECTED_OUTPUT, WARNINGS_OUTPUT, ReadImages
@@ -60,7 +61,8 @@ class ImageExampleGenExecutor(base_beam_executor.BaseBeamExecutor):
         with self._make_beam_pipeline() as pipeline:
             outcomes = _read(pipeline, batches, exec_properties["input_base"], classes, options, staging)
             groups = outcomes.seen | AssignGroups(options, count_partitions(found), _BATCHES_IN_SHARD)
-            counts = groups.assigned | _split(buckets, examples, shards, staging)
+            dealt = deal_groups(data_set.images, options.group_by, buckets)
+            counts = groups.assigned | _split(buckets, dealt, examples, shards, staging)
             names = groups[NAMES_OUTPUT] | "GroupNames" >> beam.GroupByKey() | beam.MapTuple(count_distinct)
             rejected, warnings = (
                 (outcomes[name], groups[name]) | f"All[{name}]" >> beam.Flatten()
@@ -106,12 +108,14 @@ def _read(
     )
 
 
-def _split(buckets: dict[str, int], examples: types.Artifact, shards: int, staging: str) -> beam.PTransform:
+def _split(
+    buckets: dict[str, int], dealt: dict[bytes, str], examples: types.Artifact, shards: int, staging: str
+) -> beam.PTransform:
     folders = {name: os.path.join(examples.uri, f"Split-{name}") for name in buckets}
     for folder in folders.values():
         fileio.makedirs(folder)
     prefixes = {name: os.path.join(folder, DEFAULT_FILE_NAME) for name, folder in folders.items()}
-    write = SplitStaged(buckets, prefixes, shards, staging)
+    write = SplitStaged(buckets, dealt, prefixes, shards, staging)
     return "ByShard" >> beam.GroupByKey() | "Split" >> beam.ParDo(write) | "Count" >> beam.CombinePerKey(sum)
 
 

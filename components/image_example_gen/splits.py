@@ -25,18 +25,22 @@ _GZIP_UNCOMPRESSED = tf.io.TFRecordOptions(compression_type="GZIP", compression_
 class SplitStaged(beam.DoFn):
     """From the places and groups of a shard's images to one file per split, and counts by split and class.
 
-    The hash of the group decides the split, as in TFX, among those that are given. A file appears complete or not at
-    all. Its name never changes, so that a repeated attempt leaves nothing twice.
+    A group is in the split to which it was dealt; otherwise its hash decides, as in TFX, among those that are given. A
+    file appears complete or not at all. Its name never changes, so that a repeated attempt leaves nothing twice.
 
     Args:
         buckets: Hash buckets of each split.
+        dealt: See `deal_groups`.
         prefixes: Prefixes of the paths of each split's files.
         shards: Number of shards.
         staging: Folder on the same file system.
     """
 
-    def __init__(self, buckets: dict[str, int], prefixes: dict[str, str], shards: int, staging: str):
+    def __init__(
+        self, buckets: dict[str, int], dealt: dict[bytes, str], prefixes: dict[str, str], shards: int, staging: str
+    ):
         self._buckets = buckets
+        self._dealt = dealt
         self._prefixes = prefixes
         self._shards = shards
         self._staging = staging
@@ -71,6 +75,8 @@ class SplitStaged(beam.DoFn):
                     yield split, place.class_name
 
     def _split_of(self, group: bytes, given: tuple[str, ...]) -> str:
+        if not given and group in self._dealt:
+            return self._dealt[group]
         splits = given or tuple(self._buckets)
         bounds = list(itertools.accumulate(self._buckets[split] for split in splits))
         bucket = int(hashlib.sha256(group).hexdigest(), 16) % bounds[-1]
