@@ -98,8 +98,8 @@ def _read(
 ) -> Any:
     return (
         pipeline
+        # It spreads them over the workers.
         | "Batches" >> beam.Create(batches)
-        | "Spread" >> beam.Reshuffle()
         | "ReadManifest" >> beam.Map(read_batch)
         | "ReadImages"
         >> beam.ParDo(ReadImages(folder, classes, options.limits, staging)).with_outputs(

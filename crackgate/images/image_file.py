@@ -24,7 +24,6 @@ from crackgate.images.jpeg_header import decode_grey, read_header
 from crackgate.images.jpeg_scan import check_scan_count
 from crackgate.images.pillow_warnings import quiet
 from crackgate.images.png_chunks import has_other_colours
-from crackgate.images.quality import Quality, measure
 from crackgate.images.rejection import RejectedImageError
 from crackgate.images.sixteen_bits import check_fill, declared_range, grey_levels
 from crackgate.images.tiff_directories import has_further_pages, is_tiff
@@ -51,7 +50,6 @@ class CanonicalImage:
         file_bytes: Size of the original file.
         file_format: Its format, such as "jpeg" or "tiff", in small letters.
         camera: See `exif.camera`.
-        quality: Measures of `luma`.
         warning: "first of several frames", "declared gamma or colour space not applied" (of PNG, by gAMA or cICP), or
             "". A second picture behind a JPEG is no frame.
         luma: uint8 (height, width), the grey levels (ITU-R 601) of the same pixels; of a JPEG those that it stores.
@@ -64,7 +62,6 @@ class CanonicalImage:
     file_bytes: int
     file_format: str
     camera: str
-    quality: Quality
     warning: str
     luma: np.ndarray = field(repr=False, compare=False)
 
@@ -98,7 +95,7 @@ def _plain_jpeg(data: bytes, limits: ImageLimits) -> CanonicalImage | None:
     check_scan_count(data, pixels)
     with room_for_pixels(pixels, "JPEG"):
         luma = decode_grey(data)
-        return None if luma is None else _measured(data, data, "jpeg", "jpeg", camera, "", luma)
+        return None if luma is None else _canonical(data, data, "jpeg", "jpeg", camera, "", luma)
 
 
 def _any_image(data: bytes, limits: ImageLimits) -> CanonicalImage:
@@ -117,10 +114,10 @@ def _any_image(data: bytes, limits: ImageLimits) -> CanonicalImage:
             encoded = data if kept_as_is else _encode_png(pixels)
             stored_format = "jpeg" if kept_as_is and is_jpeg else "png"
             file_format = "jpeg" if is_jpeg else str(image.format).lower()
-            return _measured(data, encoded, stored_format, file_format, camera, warning, luma)
+            return _canonical(data, encoded, stored_format, file_format, camera, warning, luma)
 
 
-def _measured(
+def _canonical(
     data: bytes, encoded: bytes, stored_format: str, file_format: str, camera: str, warning: str, luma: np.ndarray
 ) -> CanonicalImage:
     height, width = luma.shape
@@ -132,7 +129,6 @@ def _measured(
         file_bytes=len(data),
         file_format=file_format,
         camera=camera,
-        quality=measure(luma),
         warning=warning,
         luma=luma,
     )
