@@ -1,4 +1,4 @@
-"""ImageExampleGen and StatisticsGen, launched by TFX."""
+"""ImageExampleGen and StatisticsGen, launched by TFX as `pipeline.run` does it."""
 
 from pathlib import Path
 
@@ -11,12 +11,14 @@ from crackgate.config.beam import BeamOptions
 from crackgate.config.data import DataOptions
 from crackgate.config.schema import SchemaOptions
 from crackgate.data_set.data_set import find_data_set
+from crackgate.data_set.file_tree import listed_once
 from pipeline.beam_profiles import beam_pipeline_args
 from pipeline.definition import expected_statistics
 
 COMPONENTS = {"ingest": "ImageExampleGen", "statistics": "StatisticsGen"}
 
 
+@listed_once()
 def run_data_pipeline(step: str, data: Path, output: Path, options: BeamOptions) -> float:
     """Runs the pipeline up to a step, one of `COMPONENTS`, and returns the step's own seconds.
 

@@ -31,6 +31,8 @@ _LEAST_SCORE = 0.4
 # The regions that agree least, see `detail.agreement`. The same pairs reach 0.0 at most.
 _LEAST_AGREEMENT = 0.25
 _NUMBERS = re.compile(rb"\d+")
+# Numbers of a region.
+_REGION = 64
 
 
 def name_codes(path: bytes) -> list[int]:
@@ -51,6 +53,13 @@ def name_codes(path: bytes) -> list[int]:
                 said = others + b"\0%d %d\0" % (stride, bucket)
                 codes += [(2 * place + turn) << 32 | zlib.crc32(said + within) for within in folders]
     return codes
+
+
+def name_region(path: bytes) -> int:
+    """A code below 2^32 that most images with near numbers in one folder share."""
+    folder, _, name = path.rpartition(b"/")
+    region = _NUMBERS.sub(lambda found: b"%d" % (int(found[0]) // _REGION), name)
+    return zlib.crc32(folder.rpartition(b"/")[2] + b"/" + region)
 
 
 def overlap(pictures: Descriptors, ones: Indices, others: Indices) -> NDArray[np.bool_]:

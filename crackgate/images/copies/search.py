@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from crackgate.images.copies.descriptor import COPY_THRESHOLD, Descriptors, bands, similarities
-from crackgate.images.copies.overlap import name_codes, overlap
+from crackgate.images.copies.overlap import name_codes, name_region, overlap
 from crackgate.images.copies.partitions import (
     Digests,
     Indices,
@@ -34,10 +34,10 @@ _COMPARED_AT_ONCE = 128
 _SENT_AT_ONCE = 32
 
 # A band's code, its picture and that picture's home, row by row.
-# The home is the picture's smallest hash, which most copies share; pairs are compared at the first picture's home.
+# Pairs are compared at the first picture's home: where most pictures share it with theirs, each is sent once or twice.
 Entries = tuple[NDArray[np.uint64], Digests, NDArray[np.uint32]]
-# Rows of a table, rising, and a code of each; images that share one are worth comparing.
-Codes = tuple[Indices, NDArray[np.uint64]]
+# Rows of a table, rising, and a code and the home of each; images that share a code are worth comparing.
+Codes = tuple[Indices, NDArray[np.uint64], NDArray[np.uint32]]
 # The two pictures of pairs, the smaller ones first.
 PairsOfDigests = tuple[Digests, Digests]
 # Pictures, and for each pair the rows of its two among them.
@@ -59,7 +59,7 @@ class Search:
 
     Attributes:
         name: Of the output.
-        codes: Gives images codes; those that share one are worth comparing.
+        codes: Gives images codes and homes.
         alike: Whether two pictures are such a pair: rows of descriptors, (pairs,) each, to (pairs,).
     """
 
@@ -117,13 +117,19 @@ def _band_codes(pictures: PictureTable) -> Codes:
     textured = _textured(pictures)
     hashes = bands(pictures.descriptors[textured])
     codes = ((np.arange(hashes.shape[1], dtype=np.uint64) << np.uint64(32)) | hashes).reshape(-1)
-    return np.repeat(textured, hashes.shape[1]), codes
+    # Most copies share their smallest hash.
+    homes = hashes.min(axis=1)
+    return np.repeat(textured, hashes.shape[1]), codes, np.repeat(homes, hashes.shape[1])
 
 
 def _name_codes(pictures: PictureTable) -> Codes:
-    codes = [(row, code) for row in _textured(pictures).tolist() for code in name_codes(pictures.names[row])]
-    rows, values = zip(*codes, strict=True) if codes else ((), ())
-    return np.array(rows, np.intp), np.array(values, np.uint64)
+    rows, codes, homes = [], [], []
+    for row in _textured(pictures).tolist():
+        found = name_codes(pictures.names[row])
+        codes += found
+        rows += [row] * len(found)
+        homes += [name_region(pictures.names[row])] * len(found)
+    return np.array(rows, np.intp), np.array(codes, np.uint64), np.array(homes, np.uint32)
 
 
 def _textured(pictures: PictureTable) -> Indices:
@@ -142,11 +148,8 @@ OVERLAPS = Search("overlaps", _name_codes, overlap)
 
 def _by_band(pictures: PictureTable, count: int, searches: Sequence[Search]) -> Iterator[tuple[int, Entries]]:
     for number_of_search, search in enumerate(searches):
-        rows_of, codes = search.codes(pictures)
-        digests, hashes = pictures.digests[rows_of], codes.astype(np.uint32)
-        smallest = np.full(len(pictures.digests), np.iinfo(np.uint32).max, np.uint32)
-        np.minimum.at(smallest, rows_of, hashes)
-        homes = smallest[rows_of]
+        rows_of, codes, homes = search.codes(pictures)
+        digests = pictures.digests[rows_of]
         for number, rows in rows_by(codes % np.uint64(count)):
             yield number_of_search * count + number, (codes[rows], digests[rows], homes[rows])
 
