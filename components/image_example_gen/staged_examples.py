@@ -144,9 +144,7 @@ def account_row(path: bytes, class_name: str, **said: str) -> Row:
     }
 
 
-def _to_example(
-    listed: ListedImage, label: int, image: CanonicalImage, quality: Quality, descriptor: bytes
-) -> bytes:
+def _to_example(listed: ListedImage, label: int, image: CanonicalImage, quality: Quality, descriptor: bytes) -> bytes:
     """A serialized `tf.train.Example`."""
     # It is filled in place: one message per feature takes three times as long.
     example = tf.train.Example()
