@@ -10,6 +10,7 @@ from crackgate.contracts.card import NotAReleaseError, read_card
 from crackgate.contracts.engine_choice import EngineChoice
 from crackgate.plural import counted
 from crackgate.runs.log_file import silence_output
+from crackgate.storage.cache import listed_once
 from crackgate.storage.object_store import StorageError
 from crackgate.time_left import time_left
 from crackgate_cli.options import (
@@ -32,6 +33,7 @@ from serving.batch.inputs import NoSuchInputError, check_inputs, find_images
 from serving.inspection import MAP_FILE, OVERLAP, PAGE_FILE, usual_tile
 
 
+@listed_once()
 def inspect(
     photographs: Annotated[
         list[str],

@@ -16,6 +16,7 @@ from crackgate.contracts.engine_choice import EngineChoice
 from crackgate.contracts.positive_names import say_rule
 from crackgate.plural import counted
 from crackgate.runs.log_file import silence_output
+from crackgate.storage.cache import listed_once
 from crackgate.storage.object_store import StorageError
 from crackgate_cli.options import (
     EXIT_FAILED,
@@ -45,6 +46,7 @@ EXIT_LABEL_FOUND = 5
 _ROWS_BETWEEN_UPDATES = 64
 
 
+@listed_once()
 def predict(
     images: Annotated[
         list[str],

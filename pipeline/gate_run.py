@@ -7,12 +7,12 @@ from crackgate.contracts.card import CardError, ClassifierCard, find_card
 from crackgate.contracts.class_names import compose
 from crackgate.contracts.positive_names import PositiveClasses
 from crackgate.data_set.class_setting import class_setting
-from crackgate.data_set.file_tree import listed_once
 from crackgate.gate.rules import gate_rules
 from crackgate.model.graph_operations import ForbiddenOperationError, check_operations
 from crackgate.model.saved_graph import read_saved_model
 from crackgate.runs.log_file import silence_output
 from crackgate.runs.summary import Summary
+from crackgate.storage.cache import listed_once
 from pipeline.beam_profiles import check_cluster, check_memory
 from pipeline.heavy_imports import garbage_collection_paused
 from pipeline.preconditions import check_model, find_positive_classes, resolve_data_set

@@ -5,12 +5,12 @@ import os
 from crackgate.config.configuration import ConfigError
 from crackgate.contracts.account import LISTED, NOT_IN_CLASS_FOLDER, AccountRow
 from crackgate.data_set.data_set import DataSet
-from crackgate.data_set.file_tree import listed_once
 from crackgate.data_set.plausibility import describe_lack
 from crackgate.gate.rules import gate_rules
 from crackgate.images.image_folder import readable_path
 from crackgate.runs.conclusion import conclude
 from crackgate.runs.summary import Images, Summary
+from crackgate.storage.cache import listed_once
 from pipeline.beam_profiles import check_cluster, check_memory
 from pipeline.heavy_imports import garbage_collection_paused
 from pipeline.preconditions import (

@@ -2,13 +2,12 @@
 
 import os
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from crackgate.data_set.ignored_files import SYSTEM_FILES, is_system_folder, kind_of_ignored
 from crackgate.data_set.own_folders import is_own_folder
 from crackgate.images.image_folder import walk_folders
+from crackgate.storage.cache import cached
 from crackgate.storage.location import Location
 
 OWN_FOLDERS = "folders of crackgate"
@@ -38,34 +37,14 @@ class FileTree:
         return Counter(map(folders_of, self.images))
 
 
-# What `listed_once` keeps, by the text of the location; None outside its blocks.
-_listed: dict[str, FileTree] | None = None
-
-
 def folders_of(path: str) -> Folders:
     """The folders of a path, outermost first."""
     return tuple(path.split(os.sep)[:-1])
 
 
-@contextmanager
-def listed_once() -> Iterator[None]:
-    """Within the block this process lists a data folder once: what was checked is what is read, and reported."""
-    global _listed
-    before, _listed = _listed, {}
-    try:
-        yield
-    finally:
-        _listed = before
-
-
 def read_tree(folder: Location) -> FileTree:
     """Lists the data folder, and enters no folder that crackgate has written; raises what `walk_folders` does."""
-    if _listed is None:
-        return _read(folder)
-    name = str(folder)
-    if name not in _listed:
-        _listed[name] = _read(folder)
-    return _listed[name]
+    return cached(_read, folder)
 
 
 def _read(folder: Location) -> FileTree:

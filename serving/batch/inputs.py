@@ -7,6 +7,7 @@ from pathlib import Path
 
 from crackgate.atomic_files import is_partial_of
 from crackgate.images.image_folder import find_files
+from crackgate.storage.cache import cached
 from crackgate.storage.location import Location, below, is_url, parse_location
 from crackgate.storage.object_store import StorageError, list_objects
 
@@ -53,7 +54,8 @@ def find_images(arguments: Iterable[str], output: Path | None = None) -> Iterato
     Args:
         arguments: Files, folders and patterns in the shell's manner, with ** for any folders. A folder, and one that a
             pattern without ** matches, stands for every file below it. Of a folder, never all paths are held at once.
-            A file of that literal name makes it no pattern. A URL stands for its object, or for every one below it.
+            A file of that literal name makes it no pattern. A URL stands for its object, or for every one below it;
+            within `listed_once` it is listed once.
         output: File or folder that receives the results, or a link to it; it is left out, with all below it.
 
     Raises NoSuchInputError for a store that cannot be used.
@@ -82,11 +84,15 @@ def _find_all(arguments: Iterable[str]) -> Iterator[Location]:
 def _find_objects(argument: str) -> Iterator[Location]:
     try:
         url = str(parse_location(argument))
-        yield from (below(url, found.path) if found.path else url for found in list_objects(url))
+        yield from cached(_list_urls, url)
     except ValueError as error:
         raise NoSuchInputError(f"received {argument!r}; {error}") from None
     except StorageError as error:
         raise NoSuchInputError(str(error)) from None
+
+
+def _list_urls(url: Location) -> list[Location]:
+    return [below(url, found.path) if found.path else url for found in list_objects(str(url))]
 
 
 def _matches(argument: str) -> bool:

@@ -11,7 +11,7 @@ from crackgate.config.beam import BeamOptions
 from crackgate.config.data import DataOptions
 from crackgate.config.schema import SchemaOptions
 from crackgate.data_set.data_set import find_data_set
-from crackgate.data_set.file_tree import listed_once
+from crackgate.storage.cache import listed_once
 from pipeline.beam_profiles import beam_pipeline_args
 from pipeline.definition import expected_statistics
 

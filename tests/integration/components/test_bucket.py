@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import boto3
 import pytest
 
-from crackgate.data_set.file_tree import listed_once
 from crackgate.storage import object_store
+from crackgate.storage.cache import listed_once
 from crackgate.storage.object_store import StorageError
 from tests.helpers.ingested import example_gen, split_by_path
 from tests.helpers.s3_server import BUCKET, s3_server

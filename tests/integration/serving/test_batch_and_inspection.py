@@ -27,9 +27,11 @@ from crackgate.model.calibration import Calibration
 from crackgate.model.decision import Decision
 from crackgate.model.familiarity import fit_familiarity
 from crackgate.model.released_model import ReleasedModel, load_released_model
+from crackgate.storage.cache import listed_once
 from crackgate_cli.main import app
 from serving.batch.beam_pipeline import predict_with_beam
 from serving.batch.formats import Format
+from serving.batch.inputs import check_inputs, find_images
 from serving.inspection.inspection import Inspection, InspectionSettings
 from serving.inspection.inspector import Inspector
 from serving.inspection.measures import measure
@@ -259,6 +261,11 @@ def test_photographs_in_a_bucket_are_scored_and_inspected_as_files_are(
         assert row["photograph"] == f"{url}/site A/cracked.jpg"
         wrong = CliRunner().invoke(app, ["predict", f"{url}/none", *model, str(tmp_path / "none.csv")])
         assert wrong.exit_code == 2 and f"no object has the prefix '{url}/none'" in wrong.stderr
+        with listed_once():
+            # As a command does, which looks for objects first and reads them later.
+            check_inputs([f"{url}/tiles"])
+            server.stop()
+            assert len(list(find_images([f"{url}/tiles"]))) == len(rows)
     gone = CliRunner().invoke(app, ["predict", f"{url}/tiles", *model, str(tmp_path / "none.csv")])
     assert gone.exit_code == 2 and f"cannot list '{url}/tiles'" in gone.stderr
 
