@@ -5,11 +5,10 @@ import os
 from pathlib import Path
 from typing import Any
 
-from tfx.components.example_gen.utils import FINGERPRINT_PROPERTY_NAME
 from tfx.dsl.io import fileio
 from tfx.utils import path_utils
 
-from components.data_page.executor import PAGE_FILE
+from components.data_page.artifact import PAGE_FILE
 from components.shared.local_artifact import local_path
 from crackgate.config.configuration import Config
 from crackgate.contracts.doubtful_label import DoubtfulLabels
@@ -18,16 +17,23 @@ from crackgate.contracts.scale_findings import ScaleFindings
 from crackgate.contracts.separation import Separation
 from crackgate.contracts.serving_findings import ServingFindings
 from crackgate.contracts.threshold_findings import ThresholdFindings
+from crackgate.contracts.training_files import (
+    AUGMENTATION_FILE,
+    AUGMENTATION_SHEET_FILE,
+    CURVES_FILE,
+    DOUBTS_FILE,
+    HISTORY_FILE,
+    KERAS_FILE,
+    RELIABILITY_FILE,
+    REPORT_FILE,
+)
 from crackgate.contracts.training_images import TrainingImages
 from crackgate.gate.rules import gate_rules
 from crackgate.runs.lineage import Execution
 from crackgate.runs.summary import Images, Summary
-from pipeline.tfma_results import read_evaluation
-from trainer.export.augmentation_sheet import AUGMENTATION_FILE, SHEET_FILE
-from trainer.export.doubtful_labels import DOUBTS_FILE
-from trainer.export.training_report import CURVES_FILE, HISTORY_FILE, RELIABILITY_FILE, REPORT_FILE
-from trainer.run_fn import KERAS_FILE
 
+# TFX's ExampleGen gives its artifact this property.
+_FINGERPRINT = "input_fingerprint"
 _TRAINING_FILES = {
     "training_curves": CURVES_FILE,
     "reliability": RELIABILITY_FILE,
@@ -36,8 +42,7 @@ _TRAINING_FILES = {
     "doubtful_labels": DOUBTS_FILE,
     "keras_model": KERAS_FILE,
 }
-# Absent where no view is augmented.
-_AUGMENTATION_FILES = {"augmentation": AUGMENTATION_FILE, "augmentation_sheet": SHEET_FILE}
+_AUGMENTATION_FILES = {"augmentation": AUGMENTATION_FILE, "augmentation_sheet": AUGMENTATION_SHEET_FILE}
 
 
 def gather_results(summary: Summary, executions: dict[str, Execution], config: Config) -> None:
@@ -49,6 +54,9 @@ def gather_results(summary: Summary, executions: dict[str, Execution], config: C
     _add_findings(summary, done)
     _add_outputs(summary, done)
     if "Evaluator" in done:
+        # A run that was stopped earlier has no use for TFMA, which takes seconds to import.
+        from pipeline.tfma_results import read_evaluation
+
         summary.evaluation = read_evaluation(
             done["Evaluator"].outputs["evaluation"][0].uri,
             Path(summary.outputs["model"]),
@@ -63,7 +71,7 @@ def _add_findings(summary: Summary, done: dict[str, Execution]) -> None:
     if "ImageExampleGen" in done:
         summary.images = Images.model_validate(_read(done["ImageExampleGen"], "account"))
         examples = done["ImageExampleGen"].outputs["examples"][0]
-        summary.images.fingerprint = examples.properties[FINGERPRINT_PROPERTY_NAME]
+        summary.images.fingerprint = examples.properties[_FINGERPRINT]
         summary.outputs["examples"] = examples.uri
         summary.outputs["account_rows"] = done["ImageExampleGen"].outputs["rows"][0].uri
     if "DataPage" in done:

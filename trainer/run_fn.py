@@ -14,6 +14,7 @@ from tfx.components.trainer.fn_args_utils import FnArgs
 from crackgate.config.train import TrainOptions
 from crackgate.contracts.image_limits import ImageLimits
 from crackgate.contracts.log_record import LASTING
+from crackgate.contracts.training_files import KERAS_FILE
 from crackgate.model.calibration import fit_calibration
 from crackgate.model.decision import Decision
 from crackgate.model.positive_classes import resolve_positive_classes
@@ -40,8 +41,6 @@ from trainer.strategy import build_strategy, is_chief
 from trainer.trainer_arguments import check_arguments, local_outputs, readable_examples
 
 log = logging.getLogger("crackgate")
-
-KERAS_FILE = "classifier.keras"
 
 
 def run_fn(fn_args: FnArgs) -> None:

@@ -4,11 +4,11 @@ import os
 
 from tensorflow_metadata.proto.v0 import anomalies_pb2, schema_pb2
 from tfx import types
-from tfx.components.example_validator.executor import DEFAULT_FILE_NAME
 from tfx.dsl.components.base import base_executor
 from tfx.dsl.io import fileio
 from tfx.types import artifact_utils
 
+from components.shared.json_value import write_json
 from components.shared.outliers import find_outside
 from components.shared.parameters import OPTIONS, Artifacts, Properties
 from crackgate.config.gate import GateOptions
@@ -18,6 +18,8 @@ from crackgate.contracts.scale_findings import ScaleFindings
 from crackgate.gate.reach import find_unreachable
 from crackgate.gate.rules import gate_rules
 
+# As TFX's ExampleValidator names it, which would import TFDV and TensorFlow.
+_ANOMALIES_FILE = "SchemaDiff.pb"
 # Anomalies that the images outside a range explain.
 _OUT_OF_RANGE = {
     anomalies_pb2.AnomalyInfo.INT_TYPE_SMALL_INT,
@@ -37,7 +39,7 @@ class DataGateExecutor(base_executor.BaseExecutor):
         examples = artifact_utils.get_single_instance(input_dict["examples"])
         findings = []
         for split in artifact_utils.decode_split_names(anomalies.split_names):
-            file = os.path.join(artifact_utils.get_split_uri([anomalies], split), DEFAULT_FILE_NAME)
+            file = os.path.join(artifact_utils.get_split_uri([anomalies], split), _ANOMALIES_FILE)
             with fileio.open(file, "rb") as content:
                 found = anomalies_pb2.Anomalies.FromString(content.read())
             findings += describe(split, found, examples)
@@ -51,7 +53,7 @@ class DataGateExecutor(base_executor.BaseExecutor):
         ).faults()
         if findings:
             raise DataRejectedError(findings)
-        artifact_utils.get_single_instance(output_dict["findings"]).write(findings)
+        write_json(artifact_utils.get_single_instance(output_dict["findings"]), findings)
 
 
 def describe(split: str, anomalies: anomalies_pb2.Anomalies, examples: types.Artifact) -> list[str]:

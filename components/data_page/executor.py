@@ -9,6 +9,7 @@ from tfx.dsl.components.base import base_beam_executor
 from tfx.dsl.io import fileio
 from tfx.types import artifact_utils
 
+from components.data_page.artifact import PAGE_FILE
 from components.data_page.page import render_page
 from components.data_page.qualities import MOST_IMAGES, compare_classes, to_rows
 from components.data_page.samples import (
@@ -22,11 +23,10 @@ from components.data_page.samples import (
 from components.data_page.sizes import count_sizes, find_scale
 from components.data_page.statistics import StatisticsBySplit, read_statistics
 from components.shared.beam_results import read_rows, write_rows
+from components.shared.json_value import write_json
 from components.shared.parameters import Artifacts, Properties
 from crackgate.contracts.account import Account
 from crackgate.contracts.label_conflict import LabelConflict
-
-PAGE_FILE = "data.html"
 
 
 class DataPageExecutor(base_beam_executor.BaseBeamExecutor):
@@ -66,8 +66,8 @@ class DataPageExecutor(base_beam_executor.BaseBeamExecutor):
         with fileio.open(os.path.join(artifact_utils.get_single_uri(output_dict["page"]), PAGE_FILE), "wb") as file:
             file.write(page.encode())
         separations = [separation.model_dump() for separation in qualities.separations]
-        artifact_utils.get_single_instance(output_dict["separations"]).write(separations)
-        artifact_utils.get_single_instance(output_dict["scale"]).write(scale.model_dump())
+        write_json(artifact_utils.get_single_instance(output_dict["separations"]), separations)
+        write_json(artifact_utils.get_single_instance(output_dict["scale"]), scale.model_dump())
 
 
 def _conflicts(artifact: types.Artifact) -> list[LabelConflict]:

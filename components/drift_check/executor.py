@@ -9,6 +9,7 @@ from tfx.dsl.components.base import base_executor
 from tfx.types import artifact_utils
 
 from components.drift_check.divergence import divergence_by_chance, divergences, mean
+from components.shared.json_value import write_json
 from components.shared.outliers import find_outliers
 from components.shared.parameters import OPTIONS, Artifacts, Properties
 from crackgate.config.drift import DriftOptions
@@ -49,7 +50,7 @@ class DriftCheckExecutor(base_executor.BaseExecutor):
         if reasons:
             raise DataRejectedError(reasons)
         findings = DriftFindings(drift=drift, skew=skew)
-        artifact_utils.get_single_instance(output_dict["findings"]).write(findings.model_dump())
+        write_json(artifact_utils.get_single_instance(output_dict["findings"]), findings.model_dump())
 
 
 @dataclass(frozen=True)

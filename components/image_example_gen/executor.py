@@ -28,6 +28,7 @@ from components.image_example_gen.manifest import BatchPlace, read_batch, write_
 from components.image_example_gen.read_step import REJECTED_OUTPUT, WARNINGS_OUTPUT, ReadImages
 from components.image_example_gen.splits import SplitStaged
 from components.shared.beam_results import write_rows
+from components.shared.json_value import write_json
 from components.shared.parameters import OPTIONS, Artifacts, Properties
 from crackgate.config.data import DataOptions
 from crackgate.contracts.errors import DataRejectedError
@@ -80,9 +81,9 @@ class ImageExampleGenExecutor(base_beam_executor.BaseBeamExecutor):
 
         account = read_account(staging, found, classes, splits)
         account.ignored = data_set.ignored
-        artifact_utils.get_single_instance(output_dict["account"]).write(account.model_dump(mode="json"))
+        write_json(artifact_utils.get_single_instance(output_dict["account"]), account.model_dump(mode="json"))
         conflicts = [conflict.model_dump(mode="json") for conflict in read_conflicts(staging, CONFLICTS_OUTPUT)]
-        artifact_utils.get_single_instance(output_dict["conflicts"]).write(conflicts)
+        write_json(artifact_utils.get_single_instance(output_dict["conflicts"]), conflicts)
         faults = find_faults(account, classes, options.max_rejected_share, options.max_imbalance, buckets)
         if faults:
             raise DataRejectedError(faults, account)

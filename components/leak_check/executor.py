@@ -19,6 +19,7 @@ from tfx.dsl.components.base import base_beam_executor
 from tfx.types import artifact_utils
 
 from components.shared.beam_results import read_rows, write_rows
+from components.shared.json_value import write_json
 from components.shared.parameters import Artifacts, Properties
 from crackgate.contracts import stored_example
 from crackgate.contracts.errors import DataRejectedError
@@ -63,7 +64,7 @@ class LeakCheckExecutor(base_beam_executor.BaseBeamExecutor):
         refused = leaks and exec_properties["copies"] == "group"
         if refused or straddling:
             raise DataRejectedError(_describe(findings))
-        artifact_utils.get_single_instance(output_dict["findings"]).write(findings)
+        write_json(artifact_utils.get_single_instance(output_dict["findings"]), findings)
 
 
 def _look_for_leaks(pipeline: beam.Pipeline, artifact: types.Artifact, results: str) -> None:

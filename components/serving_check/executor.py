@@ -20,6 +20,7 @@ from tfx.utils import path_utils
 from components.serving_check import model_server, stored_network
 from components.serving_check.driver import MEASURE_AGAIN
 from components.serving_check.probe_process import take_process
+from components.shared.json_value import write_json
 from components.shared.local_artifact import local_path
 from components.shared.parameters import OPTIONS, Artifacts, Properties
 from crackgate.config.serving_check import ServingCheckOptions
@@ -75,7 +76,7 @@ class ServingCheckExecutor(base_executor.BaseExecutor):
             findings = check_serving(model, reference, limits | expected)
         else:
             findings = ServingFindings(passed=False)
-        artifact_utils.get_single_instance(output_dict["findings"]).write(findings.model_dump(mode="json"))
+        write_json(artifact_utils.get_single_instance(output_dict["findings"]), findings.model_dump(mode="json"))
         blessing = artifact_utils.get_single_instance(output_dict["blessing"])
         _bless(blessing, findings.passed)
         if findings.measure_again:

@@ -5,7 +5,6 @@ import os
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
-import tensorflow as tf
 from tfx import types
 from tfx.dsl.io import fileio
 from tfx.types import artifact_utils
@@ -50,6 +49,9 @@ def _name_farthest(values: Iterable[tuple[str, float]], distance: Callable[[floa
 
 
 def _values(examples: types.Artifact, split: str, feature: str) -> Iterator[tuple[str, float]]:
+    # Only a run that is stopped names its images, and TensorFlow takes seconds to import.
+    import tensorflow as tf
+
     files = sorted(fileio.glob(os.path.join(artifact_utils.get_split_uri([examples], split), "*")))
     for record in tf.data.TFRecordDataset(files, compression_type="GZIP").as_numpy_iterator():
         found = tf.train.Example.FromString(record).features.feature

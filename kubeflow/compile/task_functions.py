@@ -37,6 +37,9 @@ def verdict(
 
     # kfp's executor would print the hundreds of log lines of TFX's imports.
     logging.getLogger().setLevel(logging.WARNING)
+    from kubeflow.task.imports import import_launcher
+
+    import_launcher("Verdict")
     from kubeflow.task.parameters import RunParameters
     from kubeflow.task.verdict import give_verdict
 
@@ -61,6 +64,9 @@ def report(
 
     # kfp's executor would print the hundreds of log lines of TFX's imports.
     logging.getLogger().setLevel(logging.WARNING)
+    from kubeflow.task.imports import import_launcher
+
+    import_launcher("Report")
     from kubeflow.task.parameters import RunParameters
     from kubeflow.task.verdict import publish_report
 

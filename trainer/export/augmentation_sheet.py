@@ -7,11 +7,9 @@ import tensorflow as tf
 from matplotlib.figure import Figure
 
 from crackgate.config.train import TrainOptions
+from crackgate.contracts.training_files import AUGMENTATION_FILE, AUGMENTATION_SHEET_FILE
 from trainer.augmentation.model import configured_augmentation
 from trainer.input_pipeline import read_images, read_labels
-
-AUGMENTATION_FILE = "augmentation.keras"
-SHEET_FILE = "augmentation.png"
 
 _VIEWS = 7
 # Over all classes, unless there are more of these.
@@ -39,7 +37,7 @@ def write_augmentation(options: TrainOptions, classes: list[str], train_files: l
     ((images, of_class),) = read_images(train_files, options.image_size, int(chosen.sum()), chosen)
     views = tf.stack([images, *(model(images, training=True) for _ in range(_VIEWS))], axis=1)
     model.save(folder / AUGMENTATION_FILE)
-    _draw(_small(views), of_class.numpy(), [int(label) for label in shown], classes, folder / SHEET_FILE)
+    _draw(_small(views), of_class.numpy(), [int(label) for label in shown], classes, folder / AUGMENTATION_SHEET_FILE)
 
 
 def _small(views: tf.Tensor) -> np.ndarray:

@@ -8,14 +8,13 @@ import tensorflow as tf
 
 from crackgate.contracts import stored_example
 from crackgate.contracts.doubtful_label import LISTED, DoubtfulLabel, TrainingDoubts
+from crackgate.contracts.training_files import DOUBTS_FILE
 from crackgate.model.label_doubts import doubtful_labels
 from crackgate.pages.thumbnails import make_thumbnail
 from trainer.export.image_paths import read_paths_and_groups
 from trainer.features.views import TrainingViews
 from trainer.fit.cross_fit import cross_fitted_scores, eval_features, train_features
 from trainer.input_pipeline import read_examples
-
-DOUBTS_FILE = "doubtful_labels.json"
 
 
 @dataclass(frozen=True)

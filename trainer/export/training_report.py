@@ -13,14 +13,10 @@ from sklearn.metrics import classification_report
 from crackgate.config.train import TrainOptions
 from crackgate.contracts.positive_names import say_score
 from crackgate.contracts.threshold_findings import ThresholdFindings
+from crackgate.contracts.training_files import CURVES_FILE, HISTORY_FILE, RELIABILITY_FILE, REPORT_FILE
 from crackgate.model.calibration import Calibration, expected_calibration_error
 from crackgate.model.decision import Decision, decide, positive_score
 from trainer.fit.stages import Stages
-
-CURVES_FILE = "training_curves.png"
-RELIABILITY_FILE = "reliability.png"
-REPORT_FILE = "classification_report.json"
-HISTORY_FILE = "history.json"
 
 
 def write_curves(stages: Stages, options: TrainOptions, folder: Path) -> None:

@@ -14,8 +14,8 @@ import pytest
 from PIL import Image, ImageEnhance, ImageFilter
 
 from components.curated_schema.component import CuratedSchema
+from components.data_page.artifact import PAGE_FILE
 from components.data_page.component import DataPage
-from components.data_page.executor import PAGE_FILE
 from components.image_example_gen.component import ImageExampleGen
 from components.shared import parameters
 from crackgate.config.data import DataOptions

@@ -11,7 +11,7 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
-from components.data_page.executor import PAGE_FILE as DATA_PAGE_FILE
+from components.data_page.artifact import PAGE_FILE as DATA_PAGE_FILE
 from crackgate.contracts import stored_example
 from crackgate.contracts.evaluation import NotableImage, NotableImages
 from crackgate.contracts.verdict import Verdict

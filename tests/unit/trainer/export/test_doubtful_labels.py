@@ -5,8 +5,9 @@ from pathlib import Path
 import numpy as np
 
 from crackgate.contracts.doubtful_label import TrainingDoubts
+from crackgate.contracts.training_files import DOUBTS_FILE
 from tests.helpers.stored_images import write_images
-from trainer.export.doubtful_labels import DOUBTS_FILE, write_doubtful_labels
+from trainer.export.doubtful_labels import write_doubtful_labels
 from trainer.features.views import TrainingViews, Views
 
 CLASSES = ["Negative", "Positive"]
