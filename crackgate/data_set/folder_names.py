@@ -54,10 +54,22 @@ _HEAP = re.compile(
 # A class of its own, or what nobody has sorted.
 _REST = re.compile(r"others?|rest|remaining|various|sonstige[s]?|andere|autres?|divers|otr[oa]s?|altr[oaie]|outr[oa]s?")
 
+# "Positive - Copy", "Positive (1)", "Positive copy 2", "Positive - Kopie (2)", "Positive (another copy)".
+_COPY = re.compile(
+    r"([ _-]+\(?(another |\d+(st|nd|rd|th) )?(copy|kopie|copie|c[oó]pia|kopia)\)?([ _]*\d+)?)?([ _]*\(\d+\))?"
+)
+
 
 def plain_name(name: str) -> str:
     """The name in NFC and small letters, without blanks around: names that people take for the same are equal."""
     return fold(name).strip()
+
+
+def copied_name(name: str) -> str:
+    """`plain_name` of the folder of which this one is a copy, by what file managers add to names; "" if of none."""
+    plain = plain_name(name)
+    starts = (match.start() for match in re.finditer(r"[ _(-]", plain) if _COPY.fullmatch(plain, match.start()))
+    return plain[: next(starts, 0)].strip()
 
 
 def split_of(name: str) -> str:

@@ -6,7 +6,7 @@ from collections import Counter, defaultdict
 from crackgate.contracts.errors import NEEDED, WrongQuestionError
 from crackgate.data_set.class_setting import class_setting
 from crackgate.data_set.data_set import DataSet, ListedImage
-from crackgate.data_set.folder_names import is_camera_name, is_heap_name, is_rest_name, plain_name
+from crackgate.data_set.folder_names import copied_name, is_camera_name, is_heap_name, is_rest_name, plain_name
 from crackgate.data_set.ignored_files import ARCHIVES
 from crackgate.plural import counted
 from crackgate.storage.location import Location, below
@@ -67,6 +67,10 @@ def _check_names(classes: list[str], named: bool) -> None:
     alike = defaultdict(list)
     for name in classes:
         alike[plain_name(name)].append(name)
+    for name in [] if named else classes:
+        if (original := copied_name(name)) in alike:
+            alike[original].append(name)
+            alike.pop(plain_name(name), None)
     twice = next((name for name, names in alike.items() if len(names) > 1), None)
     if twice:
         setting = "" if named else class_setting(alike)

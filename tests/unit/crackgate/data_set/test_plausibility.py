@@ -57,6 +57,11 @@ def test_a_small_class_is_a_warning_and_few_images_alone_are_none(tmp_path: Path
         (("crack", "sound", "unknown"), '--set \'data.classes=["crack", "sound"]\''),
         (("crack", "Nicht zugeordnet"), "has the name of a heap"),
         (("crack", "sound", "to_check"), "'to_check' has the name of a heap"),
+        (("Positive", "Positive - Copy", "Negative"), "'Positive', 'Positive - Copy' have the same name"),
+        (("crack", "crack (1)", "crack copy 2", "sound"), '"crack" = ["crack", "crack (1)", "crack copy 2"]'),
+        (("crack", "crack (1)", "Crack (1)", "sound"), "have the same name"),
+        (("crack", "crack (another copy)", "sound"), "have the same name"),
+        (("Riss", "ohne Riss", "ohne Riss - Kopie (2)"), "'ohne Riss', 'ohne Riss - Kopie (2)' have the same name"),
         (("100APPLE", "101APPLE"), "'100APPLE', '101APPLE' were named by a camera"),
         (("2023-05-01", "2023-05-02"), "were named by a camera, or after a day"),
     ],
@@ -83,6 +88,13 @@ def test_what_a_folder_without_two_classes_lacks_is_said(tmp_path: Path) -> None
     assert "one class, 'crack' (2 files in all" in describe_lack(find_data_set(tmp_path, DataOptions()))
     _write(tmp_path, sound=2)
     assert describe_lack(find_data_set(tmp_path, DataOptions())) == ""
+
+
+@pytest.mark.parametrize(
+    "names", [("grade (1)", "grade (2)"), ("crack", "crack_2"), ("copy", "original"), ("type 1", "type 2")]
+)
+def test_numbers_in_names_make_no_copies(tmp_path: Path, names: tuple[str, ...]) -> None:
+    assert _check(_write(tmp_path, **dict.fromkeys(names, 3))) == []
 
 
 def test_a_phone_s_folders_are_refused_with_its_sidecars_ignored(tmp_path: Path) -> None:
