@@ -48,7 +48,7 @@ def describe_lack(data_set: DataSet) -> str:
     if len(classes) > 1:
         return ""
     found = f"one class, {classes[0]!r}" if classes else "no class folder with a file in it"
-    also = "".join(f", {count} {kind} ignored" for kind, count in data_set.ignored.items())
+    also = "".join(f", {kind} ignored: {count}" for kind, count in data_set.ignored.items())
     unpack = " unpack the archives if they hold the images;" if ARCHIVES in data_set.ignored else ""
     return f"it has {found} ({counted(len(data_set.images), 'file')} in all{also}):{unpack} {NEEDED}"
 

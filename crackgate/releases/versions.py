@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 
+from crackgate.plural import counted
 from crackgate.releases.identity import recorded_identity
 from crackgate.releases.manifest import Manifest, ManifestError, read_manifest
 from crackgate.releases.records import (
@@ -175,7 +176,8 @@ def _find_missing(folder: Path, manifest: Manifest) -> str:
             if kind := other_kind(status):
                 return f"{str(folder / name)!r} is {kind}, not a regular file"
             if status.st_size != entry.bytes:
-                return f"{str(folder / name)!r} has {status.st_size} bytes, and {entry.bytes} in the manifest"
+                size = counted(status.st_size, "byte")
+                return f"{str(folder / name)!r} has {size}, and {entry.bytes:,} in the manifest"
     except OSError as error:
         return f"{str(error.filename)!r}, which the manifest names, cannot be read: {error.strerror}"
     return ""

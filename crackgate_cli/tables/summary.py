@@ -76,7 +76,7 @@ def _print_images(console: Console, summary: Summary) -> None:
         words = escape(summary.positive.in_words(summary.classes))
         console.print(warning + words, highlight=False, soft_wrap=True)
     if images.ignored:
-        said = ", ".join(f"{count} {kind}" for kind, count in images.ignored.items())
+        said = ", ".join(f"{kind} ({count:,})" for kind, count in images.ignored.items())
         console.print(f"ignored: {said}", highlight=False, soft_wrap=True)
     if images.groups:
         console.print(f"they form {counted(images.groups, 'group')}, each in one split", highlight=False)

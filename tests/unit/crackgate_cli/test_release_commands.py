@@ -146,7 +146,7 @@ def test_verify_names_what_differs_from_the_model_that_was_judged(serving: Path,
     (serving / numbers[0] / "saved_model.pb").write_bytes(b"other")
     rows = answer("verify", *here, code=1)
     assert [row["intact"] for row in rows] == [False, True, True]
-    assert rows[0]["problems"] == ["saved_model.pb has 5 bytes, and 1000 in the manifest"]
+    assert rows[0]["problems"] == ["saved_model.pb has 5 bytes, and 1,000 in the manifest"]
     assert rows[1]["differs_from_judged"] == ["assets/model_version.txt"] and rows[1]["files"] == 6
     text = call("verify", *here, numbers[0], code=1).stdout
     assert f"ALTERED version {numbers[0]}\n  saved_model.pb has 5 bytes" in text

@@ -82,7 +82,7 @@ def test_a_class_of_the_rest_is_a_warning_until_somebody_names_it(tmp_path: Path
 def test_what_a_folder_without_two_classes_lacks_is_said(tmp_path: Path) -> None:
     (tmp_path / "Positive.zip").write_bytes(b"PK")
     lack = describe_lack(find_data_set(tmp_path, DataOptions()))
-    assert "no class folder with a file in it (0 files in all, 1 archives ignored): unpack the archives" in lack
+    assert "no class folder with a file in it (0 files in all, archives ignored: 1): unpack the archives" in lack
     assert "--labels FILE" in lack
     _write(tmp_path, crack=2)
     assert "one class, 'crack' (2 files in all" in describe_lack(find_data_set(tmp_path, DataOptions()))

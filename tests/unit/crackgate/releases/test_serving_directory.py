@@ -68,7 +68,7 @@ def test_only_complete_versions_count_and_the_newest_is_last(model: Path, servin
     problems = {number: find_version(serving, number).problem for number in (1900000000, 1900000001, 1900000003)}
     assert "has no manifest.json" in problems[1900000000]
     assert f"is that of version {second}" in problems[1900000001]
-    assert "has 4 bytes, and 1000 in the manifest" in problems[1900000003]
+    assert "has 4 bytes, and 1,000 in the manifest" in problems[1900000003]
 
 
 @pytest.mark.parametrize(
