@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from crackgate.images.sample_data import write_sample_data
-from tests.helpers.command import Run, run_crackgate
+from tests.helpers.command import PROJECT, Run, run_crackgate
 
 
 @pytest.fixture(scope="session")
@@ -25,4 +25,4 @@ def workspace(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def first_run(photographs: Path, workspace: Path) -> Run:
     """A run of everything, in an empty workspace."""
-    return run_crackgate(photographs, workspace)
+    return run_crackgate(photographs, workspace, cwd=PROJECT)

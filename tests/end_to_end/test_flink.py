@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from crackgate.config.beam import BEAM_COMPONENTS
-from tests.helpers.command import QUICK, Run, crackgate, run_crackgate
+from tests.helpers.command import PROJECT, QUICK, Run, crackgate, run_crackgate
 
 if TYPE_CHECKING:
     from tools.flink_cluster.cluster import FlinkCluster
@@ -19,7 +19,7 @@ pytestmark = pytest.mark.flink
 
 @pytest.fixture(scope="module")
 def on_flink(photographs: Path, flink: "FlinkCluster", tmp_path_factory: pytest.TempPathFactory) -> Run:
-    return run_crackgate(photographs, tmp_path_factory.mktemp("workspace"), *flink.settings())
+    return run_crackgate(photographs, tmp_path_factory.mktemp("workspace"), *flink.settings(), cwd=PROJECT)
 
 
 def _records(folder: Path) -> list[bytes]:

@@ -2,17 +2,15 @@
 
 import fcntl
 import json
-import os
 import shutil
-import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
-from PIL import Image, ImageEnhance
+from typer.testing import CliRunner
 
+from crackgate_cli.main import app
 from tests.helpers.command import PROJECT, crackgate, run_crackgate
 
 
@@ -26,37 +24,6 @@ def test_images_outside_the_schema_stop_the_run_before_training(photographs: Pat
     assert not (tmp_path / "serving").exists()
     assert "the data did not pass" in Path(run.summary["outputs"]["report"]).read_text(encoding="utf-8")
     assert 'message="' in Path(run.summary["outputs"]["gates"]).read_text(encoding="utf-8")
-
-
-def test_images_that_drifted_from_the_released_ones_stop_the_run_with_the_reason(
-    photographs: Path, tmp_path: Path
-) -> None:
-    darker = tmp_path / "darker"
-    for file in photographs.rglob("*.jpg"):
-        target = darker / file.relative_to(photographs)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        with Image.open(file) as picture:
-            ImageEnhance.Brightness(picture).enhance(0.5).save(target, quality=95)
-    workspace = tmp_path / "workspace"
-    assert run_crackgate(photographs, workspace).exit_code == 0
-    drifted = run_crackgate(darker, workspace)
-    assert drifted.exit_code == 4, drifted.output
-    assert drifted.states["DriftCheck"] == "failed" and "Trainer" not in drifted.states
-    reason = next(reason for reason in drifted.summary["reasons"] if "image/quality/brightness" in reason)
-    assert "the last released run" in reason and "drift.max_drift" in reason and ".jpg'" in reason
-    # The same images may be released knowingly.
-    accepted = run_crackgate(darker, workspace, "drift.max_drift=1.0")
-    assert accepted.exit_code == 0, accepted.output
-    # From then on they are those of the last release.
-    again = run_crackgate(darker, workspace)
-    assert again.exit_code == 0, again.output
-    assert "from the last release 0.000" in again.output
-    renamed = tmp_path / "renamed"
-    shutil.copytree(darker, renamed)
-    (renamed / "Negative").rename(renamed / "Sound")
-    other = crackgate("run", "--data", renamed, "--workspace", workspace)
-    assert other.returncode == 2
-    assert "has the classes 'Negative', 'Positive', and these images have 'Positive', 'Sound'" in other.stderr
 
 
 def test_copies_across_sites_stop_a_run_that_is_grouped_by_site(photographs: Path, tmp_path: Path) -> None:
@@ -87,21 +54,17 @@ def test_too_many_bad_files_stop_the_run_and_are_all_named(photographs: Path, tm
     assert images["found"] == 300 and images["ingested"] == 240 and len(images["rejected"]) == 60
 
 
-@pytest.mark.parametrize(("classes", "found"), [((), "no class folder"), (("Positive",), "one class, 'Positive'")])
-def test_fewer_than_two_classes_are_refused_at_once(
-    photographs: Path, tmp_path: Path, classes: tuple[str, ...], found: str
+def test_a_folder_without_classes_is_refused_at_once(tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    run = run_crackgate(tmp_path / "data", tmp_path / "workspace")
+    assert run.exit_code == 4 and "no class folder" in run.summary["reasons"][0]
+    assert "no class folder" in Path(run.summary["outputs"]["report"]).read_text(encoding="utf-8")
+    assert run.summary["images"]["found"] == len(run.summary["images"]["rejected"]) == 0
+
+
+def test_a_reader_that_goes_and_a_closed_output_end_no_run_and_one_class_is_refused(
+    photographs: Path, tmp_path: Path
 ) -> None:
-    data = tmp_path / "data"
-    data.mkdir()
-    for name in classes:
-        shutil.copytree(photographs / name, data / name)
-    run = run_crackgate(data, tmp_path / "workspace")
-    assert run.exit_code == 4 and found in run.summary["reasons"][0]
-    assert found.partition(",")[0] in Path(run.summary["outputs"]["report"]).read_text(encoding="utf-8")
-    assert run.summary["images"]["found"] == len(run.summary["images"]["rejected"]) == 120 * len(classes)
-
-
-def test_a_reader_that_goes_and_a_closed_output_end_no_run(photographs: Path, tmp_path: Path) -> None:
     shutil.copytree(photographs / "Positive", tmp_path / "data" / "Positive")
     command = [sys.executable, "-c", "from crackgate_cli.main import main; main()", "run", "--data", tmp_path / "data"]
     for number, end in enumerate(("| head -n 1", ">&- 2>&-", "> /dev/full 2>&1")):
@@ -109,8 +72,11 @@ def test_a_reader_that_goes_and_a_closed_output_end_no_run(photographs: Path, tm
         code, workspace = tmp_path / f"code{number}", tmp_path / f"workspace{number}"
         subprocess.run(["sh", "-c", shell, code, *command, "--workspace", workspace], cwd=PROJECT, check=False)
         assert code.read_text() == "4\n", end
-        (summary,) = workspace.glob("runs/*/summary.json")
-        assert json.loads(summary.read_text())["verdict"] == "data rejected"
+        (file,) = workspace.glob("runs/*/summary.json")
+        summary = json.loads(file.read_text())
+        assert summary["verdict"] == "data rejected" and "one class, 'Positive'" in summary["reasons"][0]
+        assert "one class" in Path(summary["outputs"]["report"]).read_text(encoding="utf-8")
+        assert summary["images"]["found"] == len(summary["images"]["rejected"]) == 120
 
 
 @pytest.mark.parametrize(
@@ -135,10 +101,14 @@ def test_a_reader_that_goes_and_a_closed_output_end_no_run(photographs: Path, tm
         (["sample-data", "new", "--count", "1"], "count"),
     ],
 )
-def test_usage_errors_exit_with_2_and_name_what_was_received(arguments: list[str], said: str) -> None:
-    finished = crackgate(*arguments)
-    assert finished.returncode == 2
-    assert said in finished.stderr and "Traceback" not in finished.stderr
+def test_usage_errors_exit_with_2_and_name_what_was_received(
+    arguments: list[str], said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(PROJECT)
+    # An error that nobody caught would be code 1.
+    finished = CliRunner(env={"COLUMNS": "200"}).invoke(app, arguments)
+    assert finished.exit_code == 2
+    assert said in finished.stderr
 
 
 def test_a_second_run_in_the_same_workspace_is_turned_away(photographs: Path, tmp_path: Path) -> None:
@@ -147,37 +117,6 @@ def test_a_second_run_in_the_same_workspace_is_turned_away(photographs: Path, tm
         finished = crackgate("run", "--data", photographs, "--workspace", tmp_path)
     assert finished.returncode == 1 and "another run" in finished.stderr
     assert not (tmp_path / "runs").exists()
-
-
-def test_an_interrupted_run_leaves_a_summary_and_the_next_one_goes_on(photographs: Path, tmp_path: Path) -> None:
-    # So few test images prove no higher recall, and the run would end before its Trainer.
-    gate = ["--set", "gate.min_recall=0.5"]
-    arguments = ["run", "--data", str(photographs), "--workspace", str(tmp_path), *gate]
-    process = subprocess.Popen(
-        [sys.executable, "-c", "from crackgate_cli.main import main; main()", *arguments],
-        cwd=PROJECT,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
-    try:
-        assert process.stdout is not None
-        while "Trainer ..." not in (line := process.stdout.readline()):
-            assert line, "the run ended before its Trainer began"
-        time.sleep(1)
-        os.kill(process.pid, signal.SIGINT)
-        output, _ = process.communicate(timeout=120)
-    finally:
-        process.kill()
-    (summary_file,) = tmp_path.glob("runs/*/summary.json")
-    summary = json.loads(summary_file.read_text())
-    assert process.returncode == 1, output
-    assert summary["reasons"] == ["interrupted during Trainer"]
-    assert "interrupted during Trainer" in Path(summary["outputs"]["report"]).read_text(encoding="utf-8")
-
-    again = run_crackgate(photographs, tmp_path)
-    assert again.exit_code == 0, again.output
-    assert again.states["ImageExampleGen"] == "cached" and again.states["Trainer"] == "complete"
 
 
 @pytest.mark.serving

@@ -3,16 +3,18 @@
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
-from PIL import Image
+from PIL import Image, ImageEnhance
 
 from crackgate.source_digest import PACKAGES
-from tests.helpers.command import PROJECT, Run, crackgate, run_crackgate
+from tests.helpers.command import PROJECT, Run, crackgate, run_crackgate, start_crackgate
 
 ALL_COMPONENTS = {
     "ImageExampleGen",
@@ -185,16 +187,11 @@ def test_an_identical_run_repeats_nothing(first_run: Run, photographs: Path, wor
 def test_the_job_of_a_ci_system_ends_as_the_gate_does_and_keeps_its_results(
     first_run: Run, photographs: Path, tmp_path: Path
 ) -> None:
-    def job(model: object) -> subprocess.CompletedProcess[str]:
-        places = {"MODEL": str(model), "DATA": str(photographs), "RESULTS": str(tmp_path / "results")}
-        path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
-        environment = {**os.environ, **places, "TMPDIR": str(tmp_path), "PATH": path}
-        script = [str(PROJECT / "tools/ci/gate.sh")]
-        return subprocess.run(script, env=environment, cwd=PROJECT, capture_output=True, text=True, check=False)
-
-    wrong = job(tmp_path)
-    assert wrong.returncode == 2 and not (tmp_path / "results").exists(), wrong.stdout + wrong.stderr
-    refused = job(first_run.summary["pushed_to"])
+    model = first_run.summary["pushed_to"]
+    places = {"MODEL": model, "DATA": str(photographs), "RESULTS": str(tmp_path / "results"), "TMPDIR": str(tmp_path)}
+    environment = {**os.environ, **places, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+    script = [str(PROJECT / "tools/ci/gate.sh")]
+    refused = subprocess.run(script, env=environment, cwd=PROJECT, capture_output=True, text=True, check=False)
     assert refused.returncode == 3, refused.stdout + refused.stderr
     assert [file.name for file in tmp_path.iterdir()] == ["results"], "the job's workspace is gone"
     results = {file.name for file in (tmp_path / "results").iterdir()}
@@ -218,31 +215,61 @@ def test_a_model_that_misses_a_threshold_is_not_released(photographs: Path, work
 
 
 BETTER = ("train.head_epochs=30", "train.fine_tune_epochs=4")
+# Random weights and one epoch: hardly better than chance, and the absolute thresholds let it through.
+WORSE = (
+    "train.weights=none",
+    "train.head_epochs=1",
+    "train.fine_tune_epochs=0",
+    "gate.min_accuracy=0",
+    "gate.min_auc=0",
+    "gate.min_precision=0",
+    "gate.min_recall=0",
+    "gate.max_accuracy_drop=0.01",
+)
 
 
 @pytest.fixture(scope="module")
-def better_run(first_run: Run, photographs: Path, workspace: Path) -> Run:  # noqa: ARG001 - it comes first
+def worse_run(first_run: Run, photographs: Path, workspace: Path) -> Run:  # noqa: ARG001 - it comes first
+    """A run whose model is refused."""
+    return run_crackgate(photographs, workspace, *WORSE)
+
+
+@pytest.fixture(scope="module")
+def better_run(worse_run: Run, photographs: Path, workspace: Path) -> Run:  # noqa: ARG001 - it comes first
     """A run that releases a second version."""
     return run_crackgate(photographs, workspace, *BETTER)
 
 
-def test_a_worse_model_is_refused_and_a_better_one_compared_with_the_one_in_production(
-    first_run: Run, photographs: Path, workspace: Path, request: pytest.FixtureRequest
+@pytest.mark.usefixtures("first_run")
+def test_an_interrupted_run_leaves_a_summary_and_the_next_one_goes_on(
+    photographs: Path, workspace: Path, request: pytest.FixtureRequest
 ) -> None:
-    released = versions(workspace)
-    # Random weights and one epoch: hardly better than chance, and the absolute thresholds let it through.
-    worse = run_crackgate(
-        photographs,
-        workspace,
-        "train.weights=none",
-        "train.head_epochs=1",
-        "train.fine_tune_epochs=0",
-        "gate.min_accuracy=0",
-        "gate.min_auc=0",
-        "gate.min_precision=0",
-        "gate.min_recall=0",
-        "gate.max_accuracy_drop=0.01",
-    )
+    before = set(workspace.glob("runs/*"))
+    process = start_crackgate(photographs, workspace, *WORSE)
+    try:
+        assert process.stdout is not None
+        while "Trainer ..." not in (line := process.stdout.readline()):
+            assert line, "the run ended before its Trainer began"
+        time.sleep(1)
+        process.send_signal(signal.SIGINT)
+        output, _ = process.communicate(timeout=120)
+    finally:
+        process.kill()
+    (folder,) = set(workspace.glob("runs/*")) - before
+    summary = json.loads((folder / "summary.json").read_text())
+    assert process.returncode == 1, output
+    assert summary["reasons"] == ["interrupted during Trainer"]
+    assert "interrupted during Trainer" in Path(summary["outputs"]["report"]).read_text(encoding="utf-8")
+
+    again: Run = request.getfixturevalue("worse_run")
+    assert again.summary["verdict"] == "refused", again.output
+    assert again.states["ImageExampleGen"] == "cached" and again.states["Trainer"] == "complete"
+
+
+def test_a_worse_model_is_refused_and_a_better_one_compared_with_the_one_in_production(
+    first_run: Run, worse_run: Run, workspace: Path, request: pytest.FixtureRequest
+) -> None:
+    released, worse = [str(first_run.summary["pushed_version"])], worse_run
     assert worse.exit_code == 3, worse.output
     assert worse.requirements["accuracy", None, ""]["outcome"] == "passed"
     assert worse.requirements["accuracy", None, "absolute"]["outcome"] == "failed"
@@ -309,19 +336,31 @@ def _edit(source: Path) -> None:
         file.write("# edited\n")
 
 
-def test_an_image_that_changed_class_is_read_anew(photographs: Path, tmp_path: Path) -> None:
-    data, workspace = tmp_path / "data", tmp_path / "workspace"
-    shutil.copytree(photographs, data)
-    settings = ("train.fine_tune_epochs=0", "train.head_epochs=1", "gate.min_accuracy=0", "gate.min_auc=0")
-    settings += ("gate.min_precision=0", "gate.min_recall=0")
-    first = run_crackgate(data, workspace, *settings)
-    # A rename keeps size and modification time.
-    (data / "Positive" / "00007.jpg").rename(data / "Negative" / "moved.jpg")
-    second = run_crackgate(data, workspace, *settings)
-    assert {"ImageExampleGen", "StatisticsGen", "Trainer", "Evaluator"} <= ran_anew(second)
-    assert "CuratedSchema" not in ran_anew(second)
-    total = {
-        run.summary["run_id"]: sum(s["Negative"] for s in run.summary["images"]["splits"].values())
-        for run in (first, second)
-    }
-    assert list(total.values()) == [120, 121]
+def test_images_that_drifted_from_the_released_ones_stop_the_run_with_the_reason(
+    first_run: Run, photographs: Path, workspace: Path, tmp_path: Path
+) -> None:
+    assert first_run.exit_code == 0
+    darker = tmp_path / "darker"
+    for file in photographs.rglob("*.jpg"):
+        target = darker / file.relative_to(photographs)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with Image.open(file) as picture:
+            ImageEnhance.Brightness(picture).enhance(0.5).save(target, quality=95)
+    drifted = run_crackgate(darker, workspace)
+    assert drifted.exit_code == 4, drifted.output
+    assert drifted.states["DriftCheck"] == "failed" and "Trainer" not in drifted.states
+    reason = next(reason for reason in drifted.summary["reasons"] if "image/quality/brightness" in reason)
+    assert "the last released run" in reason and "drift.max_drift" in reason and ".jpg'" in reason
+    # The same images may be released knowingly.
+    accepted = run_crackgate(darker, workspace, "drift.max_drift=1.0")
+    assert accepted.exit_code == 0, accepted.output
+    # From then on they are those of the last release.
+    again = run_crackgate(darker, workspace)
+    assert again.exit_code == 0, again.output
+    assert "from the last release 0.000" in again.output
+    renamed = tmp_path / "renamed"
+    shutil.copytree(darker, renamed)
+    (renamed / "Negative").rename(renamed / "Sound")
+    other = crackgate("run", "--data", renamed, "--workspace", workspace)
+    assert other.returncode == 2
+    assert "has the classes 'Negative', 'Positive', and these images have 'Positive', 'Sound'" in other.stderr

@@ -1,14 +1,17 @@
-"""The command line, started as a user starts it."""
+"""The command line, started as a user starts it, or forked from a process that has TFX loaded already."""
 
 import json
+import multiprocessing
 import os
 import subprocess
 import sys
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 PROJECT = Path(__file__).resolve().parents[2]
+_PROGRAM = (sys.executable, "-c", "from crackgate_cli.main import main; main()")
 # Small and quick, with thresholds that so little training reaches.
 QUICK = (
     "train.image_size=64",
@@ -30,7 +33,7 @@ QUICK = (
 class Run:
     """A finished `crackgate run`."""
 
-    exit_code: int
+    exit_code: int | None
     output: str
     summary: dict[str, Any]
 
@@ -49,7 +52,7 @@ class Run:
 def crackgate(*arguments: object, cwd: Path = PROJECT, timeout: float = 600) -> subprocess.CompletedProcess[str]:
     """Runs the command with the sources below `cwd`."""
     return subprocess.run(
-        [sys.executable, "-c", "from crackgate_cli.main import main; main()", *map(str, arguments)],
+        [*_PROGRAM, *map(str, arguments)],
         cwd=cwd,
         env={**os.environ, "COLUMNS": "200"},
         capture_output=True,
@@ -59,13 +62,56 @@ def crackgate(*arguments: object, cwd: Path = PROJECT, timeout: float = 600) -> 
     )
 
 
-def run_crackgate(data: Path, workspace: Path, *settings: str, cwd: Path = PROJECT) -> Run:
-    """Runs the pipeline with the quick settings and `settings` over them, with the tag "quick"."""
+def _run(data: Path, workspace: Path, settings: tuple[str, ...]) -> list[object]:
     options = [part for setting in (*QUICK, *settings) for part in ("--set", setting)]
+    return ["run", "--data", data, "--workspace", workspace, "--tag", "quick", *options]
+
+
+def start_crackgate(data: Path, workspace: Path, *settings: str) -> "subprocess.Popen[str]":
+    """Starts what `run_crackgate` runs; all that it says comes out of its `stdout`."""
+    command = [*_PROGRAM, *map(str, _run(data, workspace, settings))]
+    return subprocess.Popen(command, cwd=PROJECT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+
+
+def run_crackgate(data: Path, workspace: Path, *settings: str, cwd: Path | None = None) -> Run:
+    """Runs the pipeline with the quick settings and `settings` over them, with the tag "quick".
+
+    A run with `cwd` is started as a user starts it, with the sources there; others are forked, ten seconds less each.
+    """
     before = set(workspace.glob("runs/*"))
-    finished = crackgate("run", "--data", data, "--workspace", workspace, "--tag", "quick", *options, cwd=cwd)
+    arguments = _run(data, workspace, settings)
+    if cwd is None:
+        exit_code, output = _fork(arguments)
+    else:
+        finished = crackgate(*arguments, cwd=cwd)
+        exit_code, output = finished.returncode, finished.stdout + finished.stderr
     new_runs = set(workspace.glob("runs/*")) - before
-    assert len(new_runs) == 1, finished.stdout + finished.stderr
+    assert len(new_runs) == 1, output
     summary = json.loads((new_runs.pop() / "summary.json").read_text())
-    assert summary["exit_code"] == finished.returncode, finished.stdout + finished.stderr
-    return Run(finished.returncode, finished.stdout + finished.stderr, summary)
+    assert summary["exit_code"] == exit_code, output
+    return Run(exit_code, output, summary)
+
+
+def _fork(arguments: list[object]) -> tuple[int | None, str]:
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["crackgate_cli.main", "pipeline.local_runner"])
+    with tempfile.NamedTemporaryFile() as output:
+        process = context.Process(target=_main, args=(list(map(str, arguments)), dict(os.environ), output.name))
+        process.start()
+        process.join(timeout=600)
+        exit_code = process.exitcode
+        process.kill()
+        return exit_code, Path(output.name).read_text(encoding="utf-8")
+
+
+def _main(arguments: list[str], environment: dict[str, str], output: str) -> None:
+    descriptor = os.open(output, os.O_WRONLY | os.O_APPEND)
+    os.dup2(descriptor, 1)
+    os.dup2(descriptor, 2)
+    os.environ.clear()
+    os.environ.update(environment, COLUMNS="200")
+    os.chdir(PROJECT)
+    sys.argv[1:] = arguments
+    from crackgate_cli.main import main
+
+    main()

@@ -76,7 +76,7 @@ class Classifier(tf.Module):
         }
 
 
-def save_model(artifact: Path, weight: float) -> Path:
+def save_model(artifact: Path, weight: float) -> None:
     """As the Trainer leaves it."""
     artifact.mkdir(parents=True)
     asset = artifact / MODEL_VERSION_FILE.name
@@ -86,7 +86,6 @@ def save_model(artifact: Path, weight: float) -> Path:
     tf.saved_model.save(module, str(folder), signatures=module.serving_default)
     (folder / CARD_FILE).parent.mkdir()
     (folder / CARD_FILE).write_text(json.dumps({"classes": CLASSES}))
-    return artifact
 
 
 def write_evaluation(folder: Path) -> Path:
@@ -117,11 +116,10 @@ def write_evaluation(folder: Path) -> Path:
 class Releases:
     """Runs of Importers, BaselineResolver and Pusher, one after the other in one workspace."""
 
-    def __init__(self, bench: "Bench", root: Path):
+    def __init__(self, bench: "Bench", root: Path, saved: Path):
         self.bench, self.root = bench, root
         self.serving = root / "serving"
-        weights = {"a": 0.1, "b": 0.2, "c": 0.3, "a, trained again": 0.1, "b, trained again": 0.2}
-        self.models = {name: save_model(root / name, weight) for name, weight in weights.items()}
+        self.models = {model.name: Path(shutil.copytree(model, root / model.name)) for model in saved.iterdir()}
         self.evaluation = write_evaluation(root / "evaluation")
         (root / "blessing").mkdir()
         self.statistics = root / "statistics"
@@ -208,9 +206,19 @@ def served_version(folder: Path) -> str:
     return answer["model_version"].numpy()[0].decode()
 
 
+@pytest.fixture(scope="module")
+def saved(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The models, which `Releases` copies."""
+    folder = tmp_path_factory.mktemp("saved")
+    weights = {"a": 0.1, "b": 0.2, "c": 0.3, "a, trained again": 0.1, "b, trained again": 0.2}
+    for name, weight in weights.items():
+        save_model(folder / name, weight)
+    return folder
+
+
 @pytest.fixture
-def releases(new_bench: Callable[..., "Bench"], tmp_path: Path) -> Releases:
-    return Releases(new_bench(), tmp_path)
+def releases(new_bench: Callable[..., "Bench"], saved: Path, tmp_path: Path) -> Releases:
+    return Releases(new_bench(), tmp_path, saved)
 
 
 def test_a_release_says_what_it_is_and_is_taken_over_when_nothing_changed(releases: Releases) -> None:

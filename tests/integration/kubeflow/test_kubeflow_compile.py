@@ -50,9 +50,15 @@ def compiled(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return file
 
 
-@pytest.fixture
-def documents(compiled: Path) -> list[dict[str, Any]]:
+@pytest.fixture(scope="module")
+def documents_once(compiled: Path) -> list[dict[str, Any]]:
     return list(yaml.load_all(compiled.read_text(encoding="utf-8"), Loader=yaml.CSafeLoader))
+
+
+@pytest.fixture
+def documents(documents_once: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """A test may change them."""
+    return copy.deepcopy(documents_once)
 
 
 def tasks_of(specification: dict[str, Any]) -> dict[str, Any]:
@@ -246,7 +252,7 @@ _PATHS = st.text(st.characters(exclude_categories=("Cs", "Cc"), exclude_characte
 @settings(max_examples=15, deadline=None)
 @given(workspace=_PATHS, data=_PATHS, serving=_PATHS)
 def test_paths_take_the_place_of_their_stand_ins_everywhere(
-    documents_once: dict[str, Any], workspace: str, data: str, serving: str
+    documents_once: list[dict[str, Any]], workspace: str, data: str, serving: str
 ) -> None:
     from google.protobuf.text_format import MessageToString
     from tfx.orchestration.portable.runtime_parameter_utils import substitute_runtime_parameter
@@ -257,7 +263,7 @@ def test_paths_take_the_place_of_their_stand_ins_everywhere(
 
     values = RunParameters(workspace, data, serving)
     for name in ("image-example-gen", "trainer", "pusher"):
-        pipeline = pipeline_pb2.Pipeline.FromString(unpack(constant(documents_once[name], "ir")))
+        pipeline = pipeline_pb2.Pipeline.FromString(unpack(constant(tasks_of(documents_once[0])[name], "ir")))
         substitute(pipeline, values)
         substitute_runtime_parameter(pipeline, {"pipeline-run-id": "the-run"})
         whole = MessageToString(pipeline) + MessageToString(deployment_of(pipeline))
@@ -271,11 +277,6 @@ def test_paths_take_the_place_of_their_stand_ins_everywhere(
         if name == "pusher":
             texts = [value.field_value.string_value for value in parameters.values()]
             assert any(serving in text for text in texts) and all(json.loads(text) for text in texts if text[:1] == "{")
-
-
-@pytest.fixture(scope="module")
-def documents_once(compiled: Path) -> dict[str, Any]:
-    return tasks_of(next(yaml.load_all(compiled.read_text(encoding="utf-8"), Loader=yaml.CSafeLoader)))
 
 
 _VARIABLE = re.compile(r"\$\$|\$\([-._a-zA-Z][-._a-zA-Z0-9]*\)")
@@ -388,9 +389,8 @@ def test_what_the_server_refuses_is_refused_here(
 ) -> None:
     from kubeflow.compile.backend_checks import BackendRefusalError, check_file
 
-    changed = copy.deepcopy(documents)
-    change(changed[0])
-    (tmp_path / "pipeline.yaml").write_text(yaml.dump_all(changed, Dumper=yaml.CSafeDumper))
+    change(documents[0])
+    (tmp_path / "pipeline.yaml").write_text(yaml.dump_all(documents, Dumper=yaml.CSafeDumper))
     with pytest.raises(BackendRefusalError) as refused:
         check_file(tmp_path / "pipeline.yaml")
     assert said in str(refused.value)
