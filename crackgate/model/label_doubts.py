@@ -68,14 +68,15 @@ def _expected_right(margins: Margins, limits: Margins) -> Margins:
 def _falling_rate(distances: Margins, longest: float) -> float:
     """The likeliest rate of an exponential distribution of which only what is below `longest` is seen; 0 for none."""
     mean = max(float(distances.mean()), longest / 1000)
-    if mean >= longest / 2:
+    # Nearer to a half there is no fall, and the search would see but rounding.
+    if mean >= 0.499 * longest:
         return 0.0
 
     def excess(rate: float) -> float:
         """The mean at this rate, above the one found."""
         return float(1 / rate + longest * np.exp(-rate * longest) / np.expm1(-rate * longest) - mean)
 
-    found: float = brentq(excess, 1e-6 / longest, 1 / mean)
+    found: float = brentq(excess, 1e-6 / longest, 2 / mean)
     return found
 
 

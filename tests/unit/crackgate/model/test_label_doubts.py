@@ -97,6 +97,18 @@ def test_scores_without_any_relation_to_the_labels_accuse_nobody() -> None:
     assert (doubtful_labels(rng.dirichlet(np.ones(3), 900), labels) == -1).all()
 
 
+@pytest.mark.parametrize("spread", [1e-6, 1e-3, 0.1, 1.0, 10.0])
+def test_confirmed_images_at_any_place_in_front_of_another_class_are_judged(spread: float) -> None:
+    """Nearly all at one margin, evenly spread down to zero, or nearly all at zero."""
+    labels = np.repeat([0, 1], 40)
+    for seed in range(40):
+        rng = np.random.default_rng(seed)
+        margins = 0.01 + 5 * rng.beta(1 / spread, spread, 80) if seed % 2 else rng.uniform(0, spread, 80)
+        margins[:2] = -6
+        doubted = doubtful_labels(_scores(margins, labels), labels)
+        assert set(np.flatnonzero(doubted >= 0)) <= {0, 1}
+
+
 def test_scores_of_zero_and_one_are_judged_as_well() -> None:
     labels = np.repeat([0, 1], 100)
     scores = np.eye(2)[labels]
