@@ -104,6 +104,8 @@ def _say_model(report: Report) -> str:
     run = report.run
     if run.judges_only:
         return f"judged only, trained elsewhere: {run.outputs['model']}" if "model" in run.outputs else "judged only"
+    if run.evaluation is None and "model" not in run.outputs:
+        return "none: the run ended before one was trained"
     train = run.config["train"]
     version = f", version {run.pushed_version}" if run.pushed_version else ""
     return f"{train['backbone']}, {train['image_size']} x {train['image_size']} pixels{version}"

@@ -36,6 +36,7 @@ def test_the_page_begins_with_the_verdict_however_the_run_ended(verdict: Verdict
     assert lines[1] == report.headline
     assert lines[2] == report.explanation[0]
     assert ("The run ended before a model could be judged." in page.text) == (not filled)
+    assert ("none: the run ended before one was trained" in page.text) == (not filled and not summary.judges_only)
 
 
 @pytest.fixture(scope="module")
