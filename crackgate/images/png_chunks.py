@@ -37,7 +37,9 @@ def _chunks(data: bytes) -> dict[bytes, bytes]:
     """The contents of the chunks before the pixels by their names; none of a file that is no PNG."""
     found: dict[bytes, bytes] = {}
     place = len(_SIGNATURE)
-    while data.startswith(_SIGNATURE) and place + _HEAD.size <= len(data) and len(found) < _MOST_CHUNKS:
+    for _ in range(_MOST_CHUNKS if data.startswith(_SIGNATURE) else 0):
+        if place + _HEAD.size > len(data):
+            break
         length, name = _HEAD.unpack_from(data, place)
         if name == b"IDAT":
             break
