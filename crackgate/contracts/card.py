@@ -10,6 +10,7 @@ from crackgate.contracts.image_limits import ImageLimits
 from crackgate.contracts.model_files import CARD_FILE
 from crackgate.contracts.positive_names import PositiveNames
 from crackgate.contracts.scale import TrainedScale
+from crackgate.regular_file import open_regular
 
 
 class CardError(ValueError):
@@ -132,7 +133,8 @@ _Card = TypeVar("_Card", bound=ClassifierCard)
 def _read(kind: type[_Card], folder: Path) -> _Card:
     file = folder / CARD_FILE
     try:
-        return kind.model_validate_json(file.read_bytes())
+        with open_regular(file, follow_links=True) as content:
+            return kind.model_validate_json(content.read())
     except OSError as error:
         raise CardError(f"cannot read {str(file)!r}: {error.strerror}") from error
     except ValidationError as error:

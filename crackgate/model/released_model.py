@@ -17,6 +17,7 @@ from crackgate.model.network import TOLERANCE, Running
 from crackgate.model.outputs import Outputs
 from crackgate.model.predictions import PredictionRow, predict
 from crackgate.model.saved_model import SavedModel
+from crackgate.regular_file import open_regular
 from crackgate.releases import production_version
 from crackgate.runs.workspace import Workspace
 
@@ -161,7 +162,8 @@ def find_release(folder: str | os.PathLike[str]) -> Path:
 
 def _read_version(folder: Path) -> str:
     try:
-        return (folder / MODEL_VERSION_FILE).read_text(encoding="utf-8").strip()
+        with open_regular(folder / MODEL_VERSION_FILE, follow_links=True) as content:
+            return content.read().decode().strip()
     except (OSError, UnicodeDecodeError) as error:
         raise NotAReleaseError(f"{str(folder)!r} is no model that crackgate exported: {error}") from error
 

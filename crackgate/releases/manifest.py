@@ -13,8 +13,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from crackgate.contracts.evaluation import MetricValue
 from crackgate.contracts.model_files import MANIFEST_FILE, MODEL_VERSION_FILE, SIGNATURE_FILE, STATISTICS_FOLDER
+from crackgate.regular_file import open_regular
 from crackgate.releases.durable_files import raise_error
-from crackgate.releases.regular_file import open_regular
 
 # A manifest has some kilobytes.
 _MOST_BYTES = 16 * 2**20

@@ -7,6 +7,7 @@ from pathlib import Path
 from pydantic import BaseModel, ValidationError
 
 from crackgate.atomic_files import write_text
+from crackgate.regular_file import open_regular
 from crackgate.releases.manifest import Manifest, ManifestError
 
 WITHDRAWN_FOLDER = "withdrawn"
@@ -56,7 +57,8 @@ def read_record(serving_dir: Path, number: int) -> WithdrawalRecord | None:
     """Reads what befell a version; None if nothing did. Raises ManifestError for an unreadable record."""
     file = _file(serving_dir, number)
     try:
-        record = WithdrawalRecord.model_validate_json(file.read_bytes())
+        with open_regular(file, follow_links=True) as content:
+            record = WithdrawalRecord.model_validate_json(content.read())
     except FileNotFoundError:
         return None
     except (OSError, ValidationError) as error:

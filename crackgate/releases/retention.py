@@ -8,9 +8,9 @@ from pathlib import Path
 
 from crackgate.contracts.model_files import MANIFEST_FILE
 from crackgate.file_lock import lock_file
+from crackgate.regular_file import open_regular
 from crackgate.releases.change import changing
 from crackgate.releases.records import State
-from crackgate.releases.regular_file import open_regular
 from crackgate.releases.versions import list_versions
 
 

@@ -21,8 +21,8 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from crackgate.contracts.model_files import MANIFEST_FILE, SIGNATURE_FILE
+from crackgate.regular_file import open_regular
 from crackgate.releases.manifest import Manifest
-from crackgate.releases.regular_file import open_regular
 
 PublicKey = Ed25519PublicKey
 ENVIRONMENT_PREFIX = "env:"

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from crackgate.contracts.model_files import MANIFEST_FILE, SIGNATURE_FILE
 from crackgate.plural import counted
+from crackgate.regular_file import other_kind
 from crackgate.releases.manifest import (
     FileEntry,
     Manifest,
@@ -17,7 +18,6 @@ from crackgate.releases.manifest import (
     read_manifest,
 )
 from crackgate.releases.records import STAGED_FOLDER, WITHDRAWN_FOLDER
-from crackgate.releases.regular_file import other_kind
 from crackgate.releases.signatures import (
     RECORDED_KEY_FILE,
     KeyFileError,

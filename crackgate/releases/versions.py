@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 
 from crackgate.plural import counted
+from crackgate.regular_file import other_kind
 from crackgate.releases.identity import recorded_identity
 from crackgate.releases.manifest import Manifest, ManifestError, read_manifest
 from crackgate.releases.records import (
@@ -17,7 +18,6 @@ from crackgate.releases.records import (
     read_record,
     read_records,
 )
-from crackgate.releases.regular_file import other_kind
 
 # TensorFlow Serving reads folder names as 64-bit integers and passes over all others.
 _NUMBERS = 2**63

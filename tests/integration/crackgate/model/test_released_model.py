@@ -2,6 +2,7 @@
 
 import io
 import json
+import os
 import shutil
 import threading
 from pathlib import Path
@@ -235,6 +236,16 @@ def test_a_version_whose_own_files_were_changed_is_refused(name: str, serving_di
             load_released_model(folder, engine)
     (folder / name).unlink()
     with pytest.raises(NotAReleaseError, match=name):
+        load_released_model(folder)
+
+
+@pytest.mark.parametrize("name", [str(CARD_FILE), str(MODEL_VERSION_FILE)])
+def test_a_fifo_in_place_of_a_file_is_not_waited_for(name: str, serving_dir: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "1"
+    shutil.copytree(production_version(serving_dir), folder)
+    (folder / name).unlink()
+    os.mkfifo(folder / name)
+    with pytest.raises(NotAReleaseError, match="a FIFO, not a regular file"):
         load_released_model(folder)
 
 

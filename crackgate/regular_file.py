@@ -21,11 +21,11 @@ def other_kind(status: os.stat_result) -> str:
     return next((name for is_kind, name in _KINDS if is_kind(status.st_mode)), "")
 
 
-def open_regular(file: Path) -> BufferedReader:
-    """Opens a regular file, at once; raises OSError for anything else, and for a symbolic link."""
-    _check(file, file.lstat())
+def open_regular(file: Path, follow_links: bool = False) -> BufferedReader:
+    """Opens a regular file, at once; raises OSError for anything else, and for a symbolic link unless it follows it."""
+    _check(file, file.stat(follow_symlinks=follow_links))
     # Another kind may have taken its place since: a FIFO must not block, nor a link be followed.
-    descriptor = os.open(file, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+    descriptor = os.open(file, os.O_RDONLY | os.O_NONBLOCK | (0 if follow_links else os.O_NOFOLLOW))
     try:
         _check(file, os.fstat(descriptor))
         return os.fdopen(descriptor, "rb")
