@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 # Bytes that the runner of one process keeps: of a run without images, and of each image (docs/scale.md).
 _FIXED_MEMORY = 1_300_000_000
-_MEMORY_OF_IMAGE = 8_000
+_MEMORY_OF_IMAGE = 70_000
 
 # Beam's in-process runner: `DirectRunner` would first try to download another one.
 _IN_MEMORY = ["--runner=FnApiRunner", "--direct_running_mode=in_memory", "--direct_num_workers=1"]

@@ -13,7 +13,7 @@ from PIL import Image, ImageDraw
 
 from crackgate.images.copies.descriptor import COPY_THRESHOLD, describe, is_blank, similarity, stack
 from crackgate.images.copies.groups import GroupCopies
-from crackgate.images.copies.overlap import name_codes, overlap
+from crackgate.images.copies.overlap import name_codes, name_region, overlap
 from crackgate.images.copies.partitions import from_bytes, pack, to_bytes
 from crackgate.images.copies.search import COPIES, OVERLAPS, FindPairs, Pairs
 from crackgate.images.sample_data import draw_photograph
@@ -114,6 +114,13 @@ def test_other_names_are_not_compared(one: str, other: str) -> None:
 @pytest.mark.parametrize("name", [b"", b"\xff9.jpg", b"." * 5, b"9" * 250 + b".jpg", b"\xd9\xa3.jpg"])
 def test_odd_names_do_no_harm(name: bytes) -> None:
     assert all(0 <= code < 1 << 34 for code in name_codes(name))
+
+
+def test_near_numbers_of_one_folder_share_a_region_which_spreads_long_sequences() -> None:
+    regions = [name_region(b"Crack/clip 1/IMG_%04d.jpg" % number) for number in range(192)]
+    assert len(set(regions)) == 3 and regions[0] == regions[63] != regions[64]
+    assert name_region(b"Sound/clip 1/IMG_0001.jpg") == regions[0] != name_region(b"Crack/clip 2/IMG_0001.jpg")
+    assert 0 <= name_region(b"\xff/no number") < 1 << 32
 
 
 def _pipeline() -> beam.Pipeline:
