@@ -16,9 +16,10 @@ class RandomCamera(RandomLayer):
     def change(self, images: tf.Tensor, draws: Draws) -> tf.Tensor:
         """Returns the images as other cameras would have seen them."""
         side = images.shape[1]
-        taken = _colours(_focus(images / 255, draws), draws)
+        taken = _focus(images / 255, draws)
         taken += draws.uniform(0, 0.06) * draws.chance(0.5) * draws.normal(side, side, 1)
-        return tf.clip_by_value(taken, 0, 1) * 255
+        # After the sensor, whose noise has the picture's contrast.
+        return tf.clip_by_value(_colours(taken, draws), 0, 1) * 255
 
 
 def _focus(images: tf.Tensor, draws: Draws) -> tf.Tensor:
@@ -40,12 +41,12 @@ def _focus(images: tf.Tensor, draws: Draws) -> tf.Tensor:
 
 
 def _colours(images: tf.Tensor, draws: Draws) -> tf.Tensor:
-    """Saturation from none to double, a cast, contrast from a third to 1.6 times, brightness, and a tone curve."""
+    """Saturation from none to double, a cast, contrast from half to 1.6 times, brightness, and a tone curve."""
     grey = tf.reduce_mean(images, axis=-1, keepdims=True)
     images = grey + (images - grey) * draws.uniform(0, 2)
     images *= tf.exp(0.15 * draws.normal(1, 1, 3))
     mean = tf.reduce_mean(images, axis=(1, 2, 3), keepdims=True)
-    images = (images - mean) * draws.log_uniform(0.35, 1.6) + 0.4 * mean + 0.6 * draws.uniform(0.2, 0.8)
+    images = (images - mean) * draws.log_uniform(0.5, 1.6) + 0.4 * mean + 0.6 * draws.uniform(0.2, 0.8)
     images = tf.clip_by_value(images, 0, 1)
     # At mid-grey a gamma of 0.6 to 1.5; it rises everywhere. A power of every pixel would double the time of this.
     return images + draws.uniform(-0.6, 0.6) * images * (1 - images)

@@ -7,6 +7,8 @@ import tensorflow as tf
 
 from trainer.augmentation.random_layer import Draws, RandomLayer, axes
 
+# Deviation of a texture, in logarithms of brightness, from which on it can hide a crack.
+_STRONG = 0.3
 # Cells along a side and strongest amplitude, in logarithms of brightness: from stains to grains.
 _STAINS_TO_GRAINS = ((6, 0.25), (20, 0.25), (80, 0.25))
 
@@ -22,7 +24,24 @@ class RandomSurface(RandomLayer):
         for cells, strongest in _STAINS_TO_GRAINS:
             # Squared: mostly weak.
             texture += strongest * draws.uniform(0, 1) ** 2 * draws.field(side, cells)
-        return tf.clip_by_value(images * tf.exp(texture * draws.chance(0.7)), 0, 255)
+        texture *= draws.chance(0.7)
+        # A crack among joints is one more dark line: the stronger the texture, the darker it stays.
+        strength = tf.minimum(tf.math.reduce_std(texture, axis=(1, 2, 3), keepdims=True) / _STRONG, 1)
+        return tf.clip_by_value(images * tf.exp(texture + strength * _dark_relief(images)), 0, 255)
+
+
+def _dark_relief(images: tf.Tensor) -> tf.Tensor:
+    """How much darker each pixel is than the 16 x 16 around it, in logarithms: (batch, side, side, 1), 0 or less."""
+    grey = tf.reduce_mean(images, axis=-1, keepdims=True) + 8
+    around = grey
+    for axis in (1, 2):
+        around = tf.pad(around, [[8, 7] if dimension == axis else [0, 0] for dimension in range(4)], "SYMMETRIC")
+        # Sums of 2, 4, 8 and 16 neighbours.
+        for shift in (1, 2, 4, 8):
+            first, second = ([0, start, 0, 0] if axis == 1 else [0, 0, start, 0] for start in (0, shift))
+            size = [-1, *(length - shift * (axis == at) for at, length in enumerate(around.shape[1:], start=1))]
+            around = tf.slice(around, first, size) + tf.slice(around, second, size)
+    return tf.minimum(tf.math.log(256 * grey / around), 0)
 
 
 def masonry(draws: Draws, side: int) -> tf.Tensor:

@@ -38,6 +38,21 @@ def test_three_in_ten_surfaces_stay_bare() -> None:
     assert 0.2 < np.mean(np.ptp(changed, axis=(1, 2, 3)) < 1e-3) < 0.4
 
 
+def test_a_thin_dark_line_is_the_darker_the_stronger_the_texture() -> None:
+    plain = np.full((200, SIZE, SIZE, 3), 60, np.float32)
+    cracked = plain.copy()
+    cracked[:, :, 31:33] = 45
+    # A new layer repeats the draws.
+    without, with_crack = (np.log(RandomSurface(0)(images, training=True).numpy()) for images in (plain, cracked))
+    depth = (without - with_crack)[:, :, 31:33].mean(axis=(1, 2, 3))
+    strength = without.std(axis=(1, 2, 3))
+    assert depth.min() > np.log(60 / 45) - 1e-3
+    np.testing.assert_allclose(depth[strength < 1e-3], np.log(60 / 45), rtol=1e-3)
+    assert depth[strength > 0.3].min() > 1.6 * np.log(60 / 45)
+    # Beside the line, nothing changes.
+    np.testing.assert_allclose(with_crack[:, :, :30], without[:, :, :30], atol=1e-4)
+
+
 def test_light_is_even_along_lines() -> None:
     # A gradient and one edge: along both, nothing changes; a texture would change in every direction.
     flat = RandomLight(1)(np.full((16, SIZE, SIZE, 3), 100, np.float32), training=True).numpy()[..., 0]
