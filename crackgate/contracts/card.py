@@ -127,6 +127,8 @@ def read_card(folder: Path) -> ReleaseCard:
         raise NotAReleaseError(f"{str(folder)!r} is no model that crackgate exported: {error}") from error
 
 
+# A card has some kilobytes.
+_MOST_BYTES = 16 * 2**20
 _Card = TypeVar("_Card", bound=ClassifierCard)
 
 
@@ -134,7 +136,7 @@ def _read(kind: type[_Card], folder: Path) -> _Card:
     file = folder / CARD_FILE
     try:
         with open_regular(file, follow_links=True) as content:
-            return kind.model_validate_json(content.read())
+            return kind.model_validate_json(content.read(_MOST_BYTES))
     except OSError as error:
         raise CardError(f"cannot read {str(file)!r}: {error.strerror}") from error
     except ValidationError as error:

@@ -21,6 +21,8 @@ from crackgate.regular_file import open_regular
 from crackgate.releases import production_version
 from crackgate.runs.workspace import Workspace
 
+# Of a file with one number.
+_MOST_VERSION_BYTES = 1024
 # Images that are decoded together: bounds the memory, whatever a caller sends.
 _CHUNK = 32
 
@@ -163,7 +165,7 @@ def find_release(folder: str | os.PathLike[str]) -> Path:
 def _read_version(folder: Path) -> str:
     try:
         with open_regular(folder / MODEL_VERSION_FILE, follow_links=True) as content:
-            return content.read().decode().strip()
+            return content.read(_MOST_VERSION_BYTES).decode().strip()
     except (OSError, UnicodeDecodeError) as error:
         raise NotAReleaseError(f"{str(folder)!r} is no model that crackgate exported: {error}") from error
 

@@ -12,6 +12,8 @@ from crackgate.releases.manifest import Manifest, ManifestError
 
 WITHDRAWN_FOLDER = "withdrawn"
 STAGED_FOLDER = "staged"
+# A record has some kilobytes.
+_MOST_BYTES = 16 * 2**20
 
 
 class State(StrEnum):
@@ -58,7 +60,7 @@ def read_record(serving_dir: Path, number: int) -> WithdrawalRecord | None:
     file = _file(serving_dir, number)
     try:
         with open_regular(file, follow_links=True) as content:
-            record = WithdrawalRecord.model_validate_json(content.read())
+            record = WithdrawalRecord.model_validate_json(content.read(_MOST_BYTES))
     except FileNotFoundError:
         return None
     except (OSError, ValidationError) as error:

@@ -247,6 +247,12 @@ def test_a_fifo_in_place_of_a_file_is_not_waited_for(name: str, serving_dir: Pat
     os.mkfifo(folder / name)
     with pytest.raises(NotAReleaseError, match="a FIFO, not a regular file"):
         load_released_model(folder)
+    # Nor is a file of a terabyte read whole.
+    (folder / name).unlink()
+    with (folder / name).open("wb") as content:
+        content.truncate(2**40)
+    with pytest.raises(NotAReleaseError, match=r"cannot read|is not as it was released"):
+        load_released_model(folder)
 
 
 def test_a_savedmodel_that_was_changed_before_it_is_needed_is_refused(serving_dir: Path, tmp_path: Path) -> None:
