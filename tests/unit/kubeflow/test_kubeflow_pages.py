@@ -170,7 +170,7 @@ def _flags_of_kubectl(command: str) -> set[str] | None:
         return None
     # Some have commands of their own.
     inner = {
-        "create": [["create", "token"], ["create", "secret", "generic"]],
+        "create": [["create", "token"], *(["create", "secret", kind] for kind in ("generic", "docker-registry"))],
         "rollout": [["rollout", "status"], ["rollout", "restart"]],
     }
     helps = ["options"], *([*words, "--help"] for words in ([command], *inner.get(command, ())))
