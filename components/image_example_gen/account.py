@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from components.image_example_gen.account_rows import REASONS, REJECTED, WARNING
-from components.image_example_gen.dealt_groups import groups_needed
+from components.image_example_gen.dealt_groups import MOST_DEALT, groups_needed
 from components.shared.beam_results import read_rows
 from crackgate.contracts import stored_example
 from crackgate.contracts.account import Account, AccountRow
@@ -89,10 +89,10 @@ def _find_split_faults(
     if missing:
         return [
             f"split {split!r} has no image of class {', '.join(map(repr, missing))}: {account.ingested} images form "
-            f"{counted(account.groups, 'group')}. Where no splits are given, chance decides the split of groups that "
-            f"nobody named, and {needed} or more with images of every class nearly always fill all splits. Named "
-            f"groups are dealt out, and {len(account.splits)} of every class are enough: add images, raise "
-            f"data.split.{split}, or make smaller groups (data.group_by)"
+            f"{counted(account.groups, 'group')}. Where no splits are given, chance decides the split of groups, and "
+            f"{needed} or more with images of every class nearly always fill all splits. Named groups are dealt out "
+            f"where they are few ({MOST_DEALT} at most), and {len(account.splits)} of every class are then mostly "
+            f"enough: add images, raise data.split.{split}, or make smaller groups (data.group_by)"
         ]
     faults = []
     size = sum(counts.values())

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from crackgate.data_set.data_set import ListedImage, find_group
 
 # Bounds the time of the search, to some seconds. Chance serves more groups well.
-_MOST_GROUPS = 60
+MOST_DEALT = 60
 
 # The split of each group, by its number: (groups,).
 _Deal = NDArray[np.intp]
@@ -40,7 +40,7 @@ def deal_groups(images: Iterable[ListedImage], group_by: str, buckets: Mapping[s
         if name and image.class_name and not image.splits:
             counts.setdefault(name, Counter())[image.class_name] += 1
     of_class = Counter(label for classes in counts.values() for label in classes)
-    if not 0 < len(counts) <= _MOST_GROUPS or min(of_class.values()) >= groups_needed(buckets):
+    if not 0 < len(counts) <= MOST_DEALT or min(of_class.values()) >= groups_needed(buckets):
         return {}
     names = sorted(counts, key=lambda name: (-counts[name].total(), hashlib.sha256(name).digest()))
     table = np.array([[counts[name][label] for label in sorted(of_class)] for name in names], float)

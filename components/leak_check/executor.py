@@ -52,7 +52,8 @@ class LeakCheckExecutor(base_beam_executor.BaseBeamExecutor):
             _look_for_leaks(pipeline, artifact, results)
         leaks, straddling = sorted(read_rows(results, "leaks")), read_rows(results, "straddling")
         (pairs,) = read_rows(results, "pairs")
-        overlaps = sorted(read_rows(results, "overlaps"))
+        # A pair may be found several times where one of its pictures has several names.
+        overlaps = sorted(set(map(tuple, read_rows(results, "overlaps"))))
         findings = {
             "pairs": pairs,
             "leaks": len(leaks),

@@ -25,8 +25,8 @@ _SHOWN = 6
 def check_plausible(folder: Location, data_set: DataSet, named: bool, max_rejected_share: float) -> list[str]:
     """Returns warnings; `named` says that the user named the classes or gave a table of labels.
 
-    Raises WrongQuestionError for two classes of one name, folders that a camera or the day named, masks, a class that
-    cannot be listed, a few images beside many, and too many images in no class.
+    Raises WrongQuestionError for two classes of one name, copies of class folders, folders that a camera or the day
+    named, masks, a class that cannot be listed, a few images beside many, and too many images in no class.
     """
     counts = Counter(image.class_name for image in data_set.images)
     _check_names(data_set.classes, named)
@@ -67,16 +67,18 @@ def _check_names(classes: list[str], named: bool) -> None:
     alike = defaultdict(list)
     for name in classes:
         alike[plain_name(name)].append(name)
-    for name in [] if named else classes:
-        if (original := copied_name(name)) in alike:
-            alike[original].append(name)
-            alike.pop(plain_name(name), None)
     twice = next((name for name, names in alike.items() if len(names) > 1), None)
     if twice:
-        setting = "" if named else class_setting(alike)
+        setting = "" if named else class_setting({names[0]: names for names in alike.values()})
         raise WrongQuestionError(
             f"the classes {_listed(alike[twice])} have the same name: put their images together, or "
             + (f"name the classes: {setting}" if setting else "give them different names")
+        )
+    copies = [] if named else [name for name in classes if copied_name(name) in alike]
+    if copies:
+        raise WrongQuestionError(
+            f"the folder {_listed(copies)} has the name of a copy of a class beside it: put its images into that one, "
+            f"or remove the folder; if it is a class of its own, name all classes: {class_setting(classes)}"
         )
     heaps = [] if named else [name for name in classes if is_heap_name(name)]
     if heaps and len(classes) > 1:

@@ -10,8 +10,8 @@ _HEAD = struct.Struct(">I4s")
 _CHECKSUM_BYTES = 4
 # A file may have any number.
 _MOST_CHUNKS = 256
-# gAMA counts in hundred thousandths; sRGB's is 45455, and so far off nobody sees it.
-_SRGB_GAMMA, _NEAR = 45_455, 3_000
+# gAMA counts in hundred thousandths; sRGB's is 45455. The one that ffmpeg writes for BT.709, 50994, is near, too.
+_SRGB_GAMMA, _NEAR = 45_455, 6_000
 # Code points of H.273: primaries of BT.709; transfer functions of BT.709 and the like, gamma 2.2 and sRGB.
 _SRGB_PRIMARIES = 1
 _NEAR_TRANSFERS = frozenset((1, 4, 6, 13, 14, 15))

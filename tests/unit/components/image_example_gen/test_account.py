@@ -87,7 +87,7 @@ def test_a_class_missing_from_one_split_names_split_class_and_what_to_do(split: 
     assert f"add images, raise data.split.{split}, or make smaller groups (data.group_by)" in fault
     # By hashing into splits of 15 %: 2 * 0.85 ** 23 is 0.048, and 0.85 ** 22 more than 0.025.
     assert "and 23 or more with images of every class nearly always fill all splits." in fault
-    assert "dealt out, and 3 of every class are enough: add" in fault
+    assert "few (60 at most), and 3 of every class are then mostly enough: add" in fault
 
 
 def test_an_empty_split_names_all_its_classes() -> None:

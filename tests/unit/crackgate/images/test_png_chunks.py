@@ -21,6 +21,7 @@ def _gamma(value: int) -> tuple[bytes, bytes]:
     [
         ([], False),
         ([_gamma(45455)], False),
+        ([_gamma(50_994)], False),
         ([_gamma(100_000)], True),
         ([_gamma(55_556)], True),
         ([_gamma(100_000), (b"sRGB", b"\0")], False),
@@ -30,7 +31,19 @@ def _gamma(value: int) -> tuple[bytes, bytes]:
         ([(b"cICP", bytes([9, 16, 0, 1])), (b"sRGB", b"\0")], True),
         ([(b"cICP", b"")], False),
     ],
-    ids=["none", "sRGB's", "linear", "Mac", "linear and sRGB", "cICP of sRGB", "PQ", "P3", "PQ and sRGB", "empty"],
+    ids=[
+        "none",
+        "sRGB's",
+        "ffmpeg's",
+        "linear",
+        "Mac",
+        "linear and sRGB",
+        "cICP of sRGB",
+        "PQ",
+        "P3",
+        "PQ and sRGB",
+        "empty",
+    ],
 )
 def test_colours_that_are_not_applied_are_a_warning(chunks: list[tuple[bytes, bytes]], others: bool) -> None:
     data = _png(*chunks)
