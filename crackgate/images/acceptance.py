@@ -38,9 +38,9 @@ def accept(data: bytes, limits: ImageLimits, scale: TrainedScale | None = None) 
     _check_format(image)
     _check_size(image, limits)
     if scale is not None and not scale.takes(*image.size):
-        # As a viewer turns it; a turned image has the same scale.
-        size = image.size if exif.orientation(image) <= _LAST_UPRIGHT else image.size[::-1]
-        raise scale_refusal(scale, *size)
+        # As a viewer turns it, which is a TIFF's size from the start; a turned image has the same scale.
+        turns = image.format != "TIFF" and exif.orientation(image) > _LAST_UPRIGHT
+        raise scale_refusal(scale, *(image.size[::-1] if turns else image.size))
     if isinstance(image, TiffImagePlugin.TiffImageFile):
         check_jpeg_frames(image, data)
     if image.format in JPEG_FORMATS:

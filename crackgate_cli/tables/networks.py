@@ -28,7 +28,7 @@ def print_networks(console: Console, result: Export) -> None:
     table.add_row("label agreement", *(f"{each.agreement:.4f}" for each in networks.values()))
     table.add_row("largest score difference", *(f"{each.largest_difference:.1g}" for each in networks.values()))
     sizes = {name: sum(map(len, files.values())) for name, files in result.files.items()}
-    sizes[SAVED_MODEL] = saved_model_bytes(result.model.folder)
+    sizes[SAVED_MODEL] = saved_model_bytes(result.model.place)
     table.add_row("size", *(f"{sizes[name] / 1e6:.1f} MB" for name in networks))
     table.add_row("images/s, one at a time", *(f"{each.images_per_second:.0f}" for each in networks.values()))
     console.print(table)

@@ -30,7 +30,7 @@ def file_name(network: str, suffix: str) -> str:
 def make_record(result: Export, requirements: Sequence[Requirement], refused_for: Sequence[str]) -> dict[str, Any]:
     """The content of `export.json`. Without an integer network there are no `requirements`; `refused_for` says why."""
     model, size = result.model, result.model.image_size
-    networks: dict[str, Any] = {SAVED_MODEL: {"bytes": saved_model_bytes(model.folder)}}
+    networks: dict[str, Any] = {SAVED_MODEL: {"bytes": saved_model_bytes(model.place)}}
     for name, files in result.files.items():
         written = {} if name == INT8 and refused_for else files
         networks[name] = {

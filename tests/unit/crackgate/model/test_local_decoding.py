@@ -67,12 +67,12 @@ def test_what_is_out_of_scale_is_not_decoded() -> None:
     card = ReleaseCard(classes=["a", "b"], image_size=SIZE, scale=scale)
     # Decoding it would say that it ends early.
     torn = encode(small_picture(width=400, height=300), "PNG")[:200]
-    turned = encode(small_picture(width=90, height=60), "JPEG", exif=oriented(6))
-    files = [torn, turned, SOURCES["RGB PNG"]]
-    refusals = [scale.refusal.format(400, 300), scale.refusal.format(60, 90), ""]
+    turned = [encode(small_picture(width=90, height=60), kind, exif=oriented(6)) for kind in ("JPEG", "TIFF")]
+    files = [torn, *turned, SOURCES["RGB PNG"]]
+    refusals = [scale.refusal.format(400, 300), *2 * [scale.refusal.format(60, 90)], ""]
     _, errors = LocalDecoder(card).decode(files)
     assert errors == refusals
-    for file, refusal in zip(files[:2], refusals, strict=False):
+    for file, refusal in zip(files[:3], refusals, strict=False):
         with pytest.raises(RejectedImageError) as caught:
             canonical_bytes(file, ImageLimits(), scale)
         assert str(caught.value) == refusal
