@@ -26,7 +26,7 @@ _BY_SUFFIX = {
     "npy": "masks",
 }
 _TABLES = (".csv", ".tsv", ".xls", ".xlsx", ".ods")
-_EXPORTS = (".json", ".jsonl", ".xml")
+_EXPORTS = (".json", ".jsonl", ".ndjson", ".xml")
 
 
 def describe_annotations(tree: FileTree, with_any: bool) -> str:

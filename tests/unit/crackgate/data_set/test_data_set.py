@@ -221,6 +221,7 @@ WRONG = {
     "Label Studio": (["images/1.jpg", "images/2.jpg", "project-1-at-2026.json"], "'project-1-at-2026.json' may hold"),
     "CVAT": (["images/1.jpg", "images/2.jpg", "annotations.xml"], "'annotations.xml' holds boxes or outlines"),
     "JSON lines beside loose images": (["1.jpg", "2.jpg", "labels.jsonl"], "'labels.jsonl' may hold labels"),
+    "an export of Labelbox": (["1.jpg", "2.jpg", "Export project.ndjson"], "'Export project.ndjson' may hold labels"),
     "short names of splits and another": (
         [f"{outer}/{name}/1.jpg" for outer in ("tr", "te", "extra") for name in ("crack", "ok")],
         "'te', 'tr' has the name of a split, and 'extra' beside it has not",
