@@ -89,7 +89,7 @@ def _find_split_faults(
     if missing:
         return [
             f"split {split!r} has no image of class {', '.join(map(repr, missing))}: {account.ingested} images form "
-            f"{counted(account.groups, 'group')}. Where no splits are given, chance decides the split of groups, and "
+            f"{counted(account.groups, 'group')}. Chance decides the split of groups, unless it is given, and "
             f"{needed} or more with images of every class nearly always fill all splits. Named groups are dealt out "
             f"where they are few ({MOST_DEALT} at most), and {len(account.splits)} of every class are then mostly "
             f"enough: add images, raise data.split.{split}, or make smaller groups (data.group_by)"

@@ -146,8 +146,8 @@ def canonical_bytes(data: bytes, limits: ImageLimits, scale: TrainedScale | None
 def viewer_pixels(data: bytes, limits: ImageLimits, scale: TrainedScale | None = None) -> np.ndarray:
     """The pixels of `canonical_image` alone, uint8 (height, width, 3); raises RejectedImageError likewise.
 
-    libjpeg and Pillow decode, without TensorFlow: their pixels are the same, and they fail for the same files. What a
-    header says to be out of `scale` is not decoded.
+    libjpeg and Pillow decode, without TensorFlow: their pixels are the same, and they fail for the same files. An
+    image out of `scale` by its header is not decoded.
     """
     return viewer_image(data, limits, scale)[0]
 

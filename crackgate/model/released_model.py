@@ -21,7 +21,7 @@ from crackgate.regular_file import open_regular
 from crackgate.releases import production_version
 from crackgate.runs.workspace import Workspace
 
-# Of a file with one number.
+# It holds one number.
 _MOST_VERSION_BYTES = 1024
 # Images that are decoded together: bounds the memory, whatever a caller sends.
 _CHUNK = 32
@@ -57,7 +57,7 @@ class ReleasedModel:
 
     @property
     def place(self) -> Path:
-        """Where the version lies by now; see `SavedModel`."""
+        """The version's folder by now; see `SavedModel`."""
         return self._saved.place
 
     @property

@@ -60,7 +60,7 @@ class SavedModel:
 
     @property
     def place(self) -> Path:
-        """Where the version lies by now, since a rollback moves it; raises NotAReleaseError where it was removed."""
+        """The version's folder by now, since a rollback moves it; raises NotAReleaseError where it was removed."""
         place = self._find()
         if not place.is_dir():
             raise NotAReleaseError(
