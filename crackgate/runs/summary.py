@@ -50,7 +50,7 @@ class Images(Account):
         one, other = self.overlap_examples[0]
         return (
             f"{counted(self.overlaps, 'pair')} of images in two splits may show the same place, such as {one!r} and "
-            f"{other!r}: the test images are not all new to the model; put such images into one split"
+            f"{other!r}: the splits are not independent; put such images into one split"
         )
 
 
