@@ -62,6 +62,20 @@ def with_unknown_layer(image_size):
     return keras.Model(images, keras.layers.Conv2D(4, 3)(Unknown()(images)))
 
 
+@keras.saving.register_keras_serializable("own_models")
+class Unconfigured(keras.layers.Layer):
+    def __init__(self, **options):
+        super().__init__(**options)
+
+    def call(self, images):
+        return images / 10
+
+
+def with_unconfigured_layer(image_size):
+    images = keras.Input((image_size, image_size, 3))
+    return keras.Model(images, keras.layers.Conv2D(4, 3)(Unconfigured(name="mine")(images)))
+
+
 class Subclass(keras.Model):
     pass
 

@@ -116,6 +116,14 @@ def _copied(name: str, model: keras.Model) -> keras.Model:
         copy = keras.Model.from_config(model.get_config())
     except Exception as error:
         raise not_storable(FIELD, name, error) from error
+    # Layers are found by name when BatchNormalization is folded into them, and asked for float32.
+    kept = {layer.name for layer in copy.layers}
+    if lost := [layer for layer in model.layers if layer.name not in kept]:
+        raise _refusal(
+            name,
+            f"a model whose layer {lost[0].name!r} would lose its name when it is stored",
+            f"a class {type(lost[0]).__name__} with get_config, which adds its own values to super().get_config()",
+        )
     copy.set_weights(model.get_weights())
     return copy
 

@@ -123,6 +123,7 @@ def test_loads_a_file_of_weights(tmp_path: Path) -> None:
         ("pooled", r"with outputs \(None, 6\); .*feature map.*: leave out pooling and dense layers"),
         ("without_weights", "a model without weights"),
         ("with_unknown_layer", "cannot be stored and loaded: Could not locate class 'Unknown'.*register_keras"),
+        ("with_unconfigured_layer", r"layer 'mine' would lose its name .* a class Unconfigured with get_config"),
         ("broken", "broken\\(image_size=32\\) of 'own_backbones:broken' raised RuntimeError: no such checkpoint"),
         ("without_argument", "raised TypeError: .*unexpected keyword argument 'image_size'"),
         ("VALUE", "is no function but a int"),
