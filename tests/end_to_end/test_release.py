@@ -1,4 +1,7 @@
-"""From photographs to a released model, and what the next run makes of it."""
+"""From photographs to a released model, and what the next run makes of it.
+
+The tests share a workspace: each goes on where the ones before it have left it, in the order of this file.
+"""
 
 import json
 import os
