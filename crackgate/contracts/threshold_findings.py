@@ -34,7 +34,7 @@ class ThresholdFindings(BaseModel):
         precision_at_target: The precision that `target_recall` would have had at any price.
         recall_shown: The recall that new images will reach, too, with 95 % confidence.
         positives_needed: Positive images, all found, that would show the wanted recall; None: no number would.
-        lowest_found: The positive image that the threshold lies just below; None where none is found.
+        lowest_found: The positive image with the lowest score that is found; None where none is.
         misclassified: Eval images on the wrong side of the threshold.
         check_labels: At most 20 of them, the surest mistake first. Their labels may be wrong.
     """

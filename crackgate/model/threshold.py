@@ -18,6 +18,8 @@ _ROUNDING = 1e-3
 _SHARE_OF_ADDED = 0.1
 _FALSE_POSITIVES_FOR_ONE = 2
 _MOST_NAMED = 20
+# From this score on, a positive class is the likelier one.
+_EVEN = 0.5
 
 
 def check_decidable(labels: np.ndarray, positives: Sequence[int], classes: list[str]) -> None:
@@ -43,7 +45,8 @@ def choose_threshold(
     """The threshold (float32, 0 to 1) of the best precision among those that reach the recall on these images.
 
     Each positive class has to reach it: rare hairline cracks may all be missed where wide ones make up for them. The
-    threshold lies midway, in log odds, between the lowest positive score and the next lower one.
+    threshold lies midway, in log odds, between the lowest positive score and the next lower one, or at 0.5 where that
+    is lower and as good within chance: from 0.5 on a positive class is the likelier one.
 
     No threshold is too low for the precision (see `_lowest`). A class that does not reach the recall then gets
     the best that is left: one wrong label decides nothing.
@@ -67,11 +70,31 @@ def choose_threshold(
     allowed = (np.arange(len(values)) >= lowest) & (hits >= wanted[:, None]).all(axis=0)
     # Values rise, so the first of the best has the highest recall.
     best = int(np.where(allowed, hits.sum(axis=0) / flagged, -1).argmax())
+    threshold = _midway(values, best)
+    even = int(np.searchsorted(values, _EVEN))
+    is_higher = threshold > _EVEN
+    return _EVEN if is_higher and _is_as_good(flagged, hits.sum(axis=0), even, best, least_precision) else threshold
+
+
+def _midway(values: np.ndarray, best: int) -> float:
+    """The threshold between a value and the next lower one, in log odds."""
     edge = _log_odds(values[best])
     below = _log_odds(values[best - 1]) if best else edge - 2 * _ROUNDING
     threshold = np.float32(expit((edge + below) / 2))
     between = threshold <= values[best] and (best == 0 or threshold > values[best - 1])
     return float(threshold if between else values[best])
+
+
+def _is_as_good(flagged: np.ndarray, hits: np.ndarray, even: int, best: int, least_precision: float) -> bool:
+    """Whether the threshold at `even` makes no more mistakes than that at `best`, within one standard error.
+
+    Of the images whose answer changes, those that only the higher threshold gets right may outnumber the others by the
+    square root of their sum (McNemar 1947). A precision that is asked for, and that the higher one has, is kept.
+    """
+    gained = hits[even] - hits[best]
+    false_alarms = flagged[even] - flagged[best] - gained
+    precise = hits[even] / flagged[even] >= min(least_precision, hits[best] / flagged[best]) - 1e-9
+    return bool(precise and false_alarms - gained <= math.sqrt(false_alarms + gained))
 
 
 def _lowest(flagged: np.ndarray, hits: np.ndarray, least_precision: float) -> int:
