@@ -12,9 +12,11 @@ _CHECKSUM_BYTES = 4
 _MOST_CHUNKS = 256
 # gAMA counts in hundred thousandths; sRGB's is 45455. The one that ffmpeg writes for BT.709, 50994, is near, too.
 _SRGB_GAMMA, _NEAR = 45_455, 6_000
-# Code points of H.273: primaries of BT.709; transfer functions of BT.709 and the like, gamma 2.2 and sRGB.
-_SRGB_PRIMARIES = 1
-_NEAR_TRANSFERS = frozenset((1, 4, 6, 13, 14, 15))
+# Code points of H.273, 2 being unspecified: primaries of BT.709; transfer functions of BT.709 and the like, gamma 2.2
+# and sRGB.
+_UNSPECIFIED = b"\2\2"
+_NEAR_PRIMARIES = frozenset((1, 2))
+_NEAR_TRANSFERS = frozenset((1, 2, 4, 6, 13, 14, 15))
 
 
 def significant_bits(data: bytes) -> int:
@@ -26,8 +28,9 @@ def significant_bits(data: bytes) -> int:
 def has_other_colours(data: bytes) -> bool:
     """Whether cICP or gAMA declare colours or a brightness that is visibly not sRGB's; no decoder here applies them."""
     chunks = _chunks(data)
-    if len(codes := chunks.get(b"cICP", b"")) >= 2:
-        return codes[0] != _SRGB_PRIMARIES or codes[1] not in _NEAR_TRANSFERS
+    codes = chunks.get(b"cICP", b"")[:2]
+    if len(codes) == 2 and codes != _UNSPECIFIED:
+        return codes[0] not in _NEAR_PRIMARIES or codes[1] not in _NEAR_TRANSFERS
     if chunks.keys() & {b"iCCP", b"sRGB"} or len(gamma := chunks.get(b"gAMA", b"")) != 4:
         return False
     return abs(int.from_bytes(gamma, "big") - _SRGB_GAMMA) > _NEAR

@@ -165,8 +165,10 @@ def explain(summary: Summary) -> list[str]:
     outcomes = [requirement.outcome for requirement in evaluation.requirements]
     met, decided = outcomes.count(Outcome.PASSED), len(outcomes) - outcomes.count(Outcome.WARNED)
     images = max((slice_.images for slice_ in evaluation.slices), default=evaluation.requirements[0].images)
-    how_many = f"All {met:,}" if met == decided else f"{met:,} of {decided:,}"
-    sentences.append(f"{how_many} requirements were met, on {counted(images, 'test image')}.")
+    if decided:
+        how_many = ("All " if decided > 1 else "") if met == decided else f"{met:,} of "
+        verb = "was" if decided == 1 else "were"
+        sentences.append(f"{how_many}{counted(decided, 'requirement')} {verb} met, on {counted(images, 'test image')}.")
     if warned := [say_subject(row) for row in evaluation.requirements if row.outcome == Outcome.WARNED]:
         sentences.append(f"Too few images to decide on: {'; '.join(warned)}.")
     if evaluation.unfamiliar_in_words:

@@ -129,7 +129,7 @@ def bounded_by(limits: Limits) -> type[HttpToolsProtocol]:
                 if self._dropped_bytes > _MOST_DROPPED_BYTES:
                     self.transport.close()
                 body = b""
-                # The event loop would read megabytes of it before it looks at another connection.
+                # The application asks for the rest at its own pace, and other connections are read in between.
                 self.flow.pause_reading()
             super().on_body(body)
 

@@ -65,7 +65,7 @@ def serve(settings: ServiceSettings) -> None:
         app,
         http=bounded_by(settings.limits),
         ws="none",
-        # uvloop reads megabytes of one connection before it looks at another.
+        # uvloop, where it is installed, reads megabytes of one connection before it looks at another.
         loop="asyncio",
         lifespan="on",
         access_log=False,

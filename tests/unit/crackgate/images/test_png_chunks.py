@@ -30,6 +30,11 @@ def _gamma(value: int) -> tuple[bytes, bytes]:
         ([(b"cICP", bytes([12, 13, 0, 1]))], True),
         ([(b"cICP", bytes([9, 16, 0, 1])), (b"sRGB", b"\0")], True),
         ([(b"cICP", b"")], False),
+        ([(b"cICP", bytes([2, 2, 0, 1]))], False),
+        ([(b"cICP", bytes([2, 13, 0, 1]))], False),
+        ([(b"cICP", bytes([2, 16, 0, 1]))], True),
+        ([(b"cICP", bytes([9, 2, 0, 1]))], True),
+        ([(b"cICP", bytes([2, 2, 0, 1])), _gamma(100_000)], True),
     ],
     ids=[
         "none",
@@ -43,6 +48,11 @@ def _gamma(value: int) -> tuple[bytes, bytes]:
         "P3",
         "PQ and sRGB",
         "empty",
+        "unspecified",
+        "unspecified primaries",
+        "unspecified primaries and PQ",
+        "unspecified transfer and BT.2020",
+        "unspecified and linear",
     ],
 )
 def test_colours_that_are_not_applied_are_a_warning(chunks: list[tuple[bytes, bytes]], others: bool) -> None:

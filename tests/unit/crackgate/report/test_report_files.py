@@ -65,6 +65,22 @@ def test_a_release_is_explained_with_its_warnings_and_the_comparison() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("outcomes", "said"),
+    [
+        ([Outcome.PASSED], ["1 requirement was met, on 60 test images."]),
+        ([Outcome.FAILED, Outcome.WARNED], ["0 of 1 requirement was met, on 60 test images."]),
+        ([Outcome.WARNED], []),
+    ],
+    ids=["met", "missed", "undecided"],
+)
+def test_one_requirement_is_counted_as_one_and_none_is_not_counted(outcomes: list[Outcome], said: list[str]) -> None:
+    summary = fill_summary()
+    assert summary.evaluation is not None
+    summary.evaluation.requirements = [requirement("accuracy", outcome, value=0.5, bound=0.5) for outcome in outcomes]
+    assert [sentence for sentence in explain(summary) if " met" in sentence] == said
+
+
 def test_a_refusal_begins_with_its_reasons_and_counts_what_was_met() -> None:
     summary = fill_summary(Verdict.REFUSED)
     assert summary.evaluation is not None
@@ -227,6 +243,14 @@ def test_the_model_card_says_what_it_is_for_and_what_it_is_made_of() -> None:
         "code: c0ffee",
     ):
         assert text in card, text
+
+
+def test_the_model_card_says_that_a_class_has_no_test_image() -> None:
+    summary = fill_summary()
+    summary.images.splits["test"] = {"Negative": 30, "Positive": 0}
+    card = render_model_card(make_report(summary))
+    assert "\n- Errors on class Positive were not measured: it has no test image.\n" in card
+    assert "one in 0" not in card
 
 
 @pytest.mark.parametrize(
