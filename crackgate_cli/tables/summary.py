@@ -108,8 +108,10 @@ def _print_components(console: Console, summary: Summary) -> None:
     table = Table()
     table.add_column("component")
     table.add_column("seconds", justify="right")
-    table.add_column("")
+    # Where every step ran to its end there is nothing to say.
+    if any(component.state != "complete" for component in summary.components):
+        table.add_column("")
     for component in summary.components:
         state = "" if component.state == "complete" else component.state
-        table.add_row(component.name, f"{component.seconds:.1f}", state)
+        table.add_row(component.name, f"{component.seconds:.1f}", *([state] if len(table.columns) > 2 else []))
     console.print(table)
