@@ -43,6 +43,8 @@ def bounded_by(limits: Limits) -> type[HttpToolsProtocol]:
         _dropped_bytes = 0
         _parts = _body_bytes = 0
         _idle_since = 0.0
+        # The request that is being answered; `cycle` is that of the newest.
+        _answered: Any = None
 
         def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
             """Expects a first request."""
@@ -104,6 +106,12 @@ def bounded_by(limits: Limits) -> type[HttpToolsProtocol]:
                     f"received more than {_MOST_AHEAD} requests before the first was answered: wait for answers",
                 )
             super().on_headers_complete()
+            if not self.pipeline:
+                self._answered = self.cycle
+
+        def send_400_response(self, msg: str) -> None:
+            """Refuses what is no HTTP, unless it was refused already."""
+            self._refuse(http.HTTPStatus.BAD_REQUEST, msg)
 
         def eof_received(self) -> Any:
             """A client may close its half as soon as its request is sent, and still waits for the answer."""
@@ -148,8 +156,10 @@ def bounded_by(limits: Limits) -> type[HttpToolsProtocol]:
                 self._refuse(http.HTTPStatus.SERVICE_UNAVAILABLE, "too many connections: try again later")
 
         def on_response_complete(self) -> None:
-            """It is idle from now on."""
+            """It answers the next one, or is idle from now on."""
             self._idle_since = self.loop.time()
+            if self.pipeline:
+                self._answered = self.pipeline[-1][0]
             super().on_response_complete()
 
         def _expect_headers(self) -> None:
@@ -176,7 +186,8 @@ def bounded_by(limits: Limits) -> type[HttpToolsProtocol]:
             if self.transport.is_closing():
                 return
             # In the midst of another answer it would be taken for a part of that.
-            if self._is_waiting() or not self.cycle.response_started:
+            answered = self._answered
+            if answered is None or answered.response_complete or not answered.response_started:
                 body = json.dumps({"error": reason})
                 head = f"HTTP/1.1 {status.value} {status.phrase}\r\nconnection: close\r\ncontent-type: application/json"
                 self.transport.write(f"{head}\r\ncontent-length: {len(body)}\r\n\r\n{body}".encode())
