@@ -122,14 +122,21 @@ def _width(descriptor: int) -> int:
 
 def chosen_model(workspace: Path, model: Path | None, public_key: Path | None, serving: Path | None = None) -> Path:
     """The folder of the version that a command works with; ends the command where there is none, or no signed one."""
+    return chosen_release(workspace, model, public_key, serving)[0]
+
+
+def chosen_release(
+    workspace: Path, model: Path | None, public_key: Path | None, serving: Path | None = None
+) -> tuple[Path, int | None]:
+    """The folder of `chosen_model`, and the number of the version in it; None where no signature is required."""
     from crackgate.releases import UntrustedVersionError, check_trusted
 
     folder = _find_model(serving or Workspace(workspace).serving, model)
     try:
-        check_trusted(folder, read_public_key(public_key), None if folder == model else int(folder.name))
+        number = check_trusted(folder, read_public_key(public_key), None if folder == model else int(folder.name))
     except UntrustedVersionError as error:
         fail(str(error), EXIT_FAILED)
-    return folder
+    return folder, number
 
 
 def read_public_key(file: Path | None) -> "PublicKey | None":

@@ -29,7 +29,7 @@ from crackgate_cli.options import (
     SetOption,
     WorkspaceOption,
     check_empty,
-    chosen_model,
+    chosen_release,
     console_on_a_copy_of,
     fail,
     note,
@@ -85,7 +85,7 @@ def predict(
     try:
         kind = _choose_format(kind, as_json, output, beam)
         check_inputs(images, output)
-        folder = chosen_model(workspace, model, public_key, serving)
+        folder, version = chosen_release(workspace, model, public_key, serving)
         card = read_card(folder)
         failing = resolve_labels(fail_on or [], card)
         settings = load_config(config, assignments)
@@ -97,7 +97,8 @@ def predict(
             from crackgate_cli.predict_on_beam import predict_on_beam
 
             assert output is not None
-            counts = predict_on_beam(folder, images, output, kind, engine, settings.beam, read_public_key(public_key))
+            key = read_public_key(public_key)
+            counts = predict_on_beam(folder, images, output, kind, engine, settings.beam, key, version)
         else:
             counts = _predict_here(folder, card, images, output, kind, engine)
     except (NoSuchInputError, UnknownFormatError, UnknownLabelError, NotAReleaseError, ConfigError) as error:

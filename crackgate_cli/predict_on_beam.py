@@ -5,10 +5,11 @@ from pathlib import Path
 
 from crackgate.config.beam import BeamOptions
 from crackgate.contracts.engine_choice import EngineChoice
+from crackgate.releases import UntrustedVersionError
 from crackgate.releases.signatures import PublicKey
 from crackgate.runs.log_file import silence_output
 from crackgate.storage.location import is_url
-from crackgate_cli.options import console_on_a_copy_of, note
+from crackgate_cli.options import EXIT_FAILED, console_on_a_copy_of, fail, note
 from pipeline.beam_profiles import beam_pipeline_args, check_cluster
 from serving.batch.counts import PredictionCounts
 from serving.batch.formats import Format
@@ -22,18 +23,24 @@ def predict_on_beam(
     engine: EngineChoice,
     options: BeamOptions,
     public_key: PublicKey | None,
+    version: int | None,
 ) -> PredictionCounts:
     """Runs the pipeline; paths are made absolute, for the workers may have another working directory.
 
-    Raises ConfigError if the Beam cluster does not answer.
+    Ends the command where a worker finds another version than the one that was checked. Raises ConfigError if the Beam
+    cluster does not answer; see `predict_with_beam`, too.
     """
     arguments = [image if is_url(image) else os.path.abspath(image) for image in images]
     folders = [model.resolve(), output.resolve(), *(path for path in map(Path, arguments) if path.exists())]
     for warning in check_cluster(options, folders):
         note(warning)
-    with console_on_a_copy_of(2).status("scoring with Beam ..."), silence_output():
-        from serving.batch.beam_pipeline import predict_with_beam
+    try:
+        with console_on_a_copy_of(2).status("scoring with Beam ..."), silence_output():
+            from serving.batch.beam_pipeline import predict_with_beam
 
-        return predict_with_beam(
-            model.resolve(), arguments, output.resolve(), kind, engine, beam_pipeline_args(options), public_key
-        )
+            beam_args = beam_pipeline_args(options)
+            return predict_with_beam(
+                model.resolve(), arguments, output.resolve(), kind, engine, beam_args, public_key, version
+            )
+    except UntrustedVersionError as error:
+        fail(str(error), EXIT_FAILED)

@@ -102,22 +102,25 @@ def find_altered(folder: Path, manifest: Manifest, among: Container[str] | None 
     return problems
 
 
-def check_trusted(folder: Path, public_key: PublicKey | None = None, version: int | None = None) -> None:
+def check_trusted(folder: Path, public_key: PublicKey | None = None, version: int | None = None) -> int | None:
     """Verifies a version that is going to be used; without a key, given or recorded, nothing is checked.
 
-    Raises UntrustedVersionError; see `verify` for the arguments.
+    Returns the version's number; None where nothing was checked. Raises UntrustedVersionError; see `verify` for the
+    arguments.
     """
     try:
         if public_key is None and recorded_key(_serving_dir(folder)) is None:
-            return
+            return None
     except KeyFileError as error:
         raise UntrustedVersionError(str(error)) from None
-    if problems := verify(folder, public_key, version).problems:
+    finding = verify(folder, public_key, version)
+    if problems := finding.problems:
         source = "the given public key" if public_key else f"{str(_serving_dir(folder) / RECORDED_KEY_FILE)!r}"
         raise UntrustedVersionError(
             f"{str(folder)!r} is refused, since {source} requires a signature: {'; '.join(problems)}; put a signed "
             "version into production by 'crackgate rollback', or release one anew with release.signing_key"
         )
+    return finding.manifest.version if finding.manifest else None
 
 
 def _serving_dir(folder: Path) -> Path:

@@ -2,7 +2,10 @@
 
 import json
 import os
+import re
+import traceback
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -11,20 +14,23 @@ import apache_beam as beam
 from apache_beam.ml.inference.base import ModelHandler, RunInference
 from apache_beam.options.pipeline_options import PipelineOptions
 
-from crackgate.contracts.card import read_card
+from crackgate.contracts.card import NotAReleaseError, read_card
 from crackgate.contracts.engine_choice import EngineChoice
 from crackgate.model.predictions import PredictionRow, predict
 from crackgate.model.released_model import ReleasedModel, load_released_model
-from crackgate.releases import check_trusted
+from crackgate.releases import UntrustedVersionError, check_trusted
 from crackgate.releases.signatures import PublicKey
+from crackgate.storage.object_store import StorageError
 from serving.batch.counts import PredictionCounts
 from serving.batch.formats import Format, flat, json_line, parquet_schema
-from serving.batch.inputs import find_images
+from serving.batch.inputs import NoSuchInputError, find_images
 from serving.batch.labels import UNFAMILIAR
 
 SHARDS = "predictions"
 SUMMARY_FILE = "summary.json"
 _ERROR = "error"
+# The errors of a worker that tell a user what to do.
+_REFUSALS = (UntrustedVersionError, NotAReleaseError, NoSuchInputError, StorageError)
 
 
 def predict_with_beam(
@@ -35,6 +41,7 @@ def predict_with_beam(
     engine: EngineChoice,
     pipeline_args: list[str],
     public_key: PublicKey | None = None,
+    version: int | None = None,
 ) -> PredictionCounts:
     """Runs the pipeline to its end. Shards appear under their names when all of them are whole.
 
@@ -48,18 +55,21 @@ def predict_with_beam(
         engine: Computes the scores.
         pipeline_args: Beam's options: which runner, how many workers.
         public_key: Must have signed the version that a worker loads; see `crackgate.releases.verify`.
+        version: The number that it must have.
+
+    Raises NotAReleaseError, UntrustedVersionError, NoSuchInputError and StorageError where a worker does.
     """
     card = read_card(model_dir)
     classes = card.classes
     output.mkdir(parents=True, exist_ok=True)
-    with beam.Pipeline(options=PipelineOptions(pipeline_args)) as pipeline:
+    with _refusals_of_workers(), beam.Pipeline(options=PipelineOptions(pipeline_args)) as pipeline:
         rows = (
             pipeline
             | "Arguments" >> beam.Create(list(arguments))
             | "FindImages" >> beam.FlatMap(_find, str(output))
             # From the worker that listed them to all workers.
             | "Spread" >> beam.Reshuffle()
-            | "Score" >> RunInference(_Handler(str(model_dir), engine, public_key))
+            | "Score" >> RunInference(_Handler(str(model_dir), engine, public_key, version))
         )
         if kind is Format.PARQUET:
             columns = rows | "Columns" >> beam.Map(flat, classes=classes)
@@ -78,6 +88,20 @@ def predict_with_beam(
             | "WriteSummary" >> beam.io.WriteToText(str(output / SUMMARY_FILE), shard_name_template="")
         )
     return PredictionCounts(**json.loads((output / SUMMARY_FILE).read_text(encoding="utf-8")))
+
+
+@contextmanager
+def _refusals_of_workers() -> Iterator[None]:
+    """Raises them anew, with their own words: Beam adds its step's name, or hands a trace on as text."""
+    try:
+        yield
+    except Exception as error:
+        told = "".join(traceback.format_exception_only(error))
+        for kind in _REFUSALS:
+            name = re.escape(f"{kind.__module__}.{kind.__qualname__}")
+            if found := re.search(rf"^{name}: (.*?)(?: \[while running '.*'\])?$", told, re.MULTILINE):
+                raise kind(found[1]) from None
+        raise
 
 
 def _find(argument: str, output: str) -> Iterator[bytes]:
@@ -102,16 +126,16 @@ def _summary(counts: dict[str, int], classes: list[str], tells_unfamiliar: bool)
 class _Handler(ModelHandler[bytes, PredictionRow, ReleasedModel]):
     """Loads the model once in every worker process; Beam keeps it there."""
 
-    def __init__(self, model_dir: str, engine: EngineChoice, public_key: PublicKey | None):
+    def __init__(self, model_dir: str, engine: EngineChoice, public_key: PublicKey | None, version: int | None):
         super().__init__(min_batch_size=16, max_batch_size=256)
-        self._model_dir, self._engine = model_dir, engine
+        self._model_dir, self._engine, self._version = model_dir, engine, version
         # A key itself cannot be sent to workers.
         self._public_key = None if public_key is None else public_key.public_bytes_raw()
 
     def load_model(self) -> ReleasedModel:
         # Others may write where the workers read, after the command looked.
         key = None if self._public_key is None else PublicKey.from_public_bytes(self._public_key)
-        check_trusted(Path(self._model_dir), key)
+        check_trusted(Path(self._model_dir), key, self._version)
         return load_released_model(Path(self._model_dir), self._engine)
 
     def run_inference(

@@ -12,6 +12,7 @@ import keras
 import numpy as np
 import psutil
 import pytest
+import typer
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from PIL import ExifTags, Image, ImageDraw, ImageFilter
 from pyarrow import parquet
@@ -19,6 +20,7 @@ from scipy import ndimage
 from sklearn.linear_model import LogisticRegression
 from typer.testing import CliRunner
 
+from crackgate.config.beam import BeamOptions
 from crackgate.config.train import TrainOptions
 from crackgate.contracts.engine_choice import EngineChoice
 from crackgate.contracts.model_files import CARD_FILE
@@ -27,9 +29,11 @@ from crackgate.model.calibration import Calibration
 from crackgate.model.decision import Decision
 from crackgate.model.familiarity import fit_familiarity
 from crackgate.model.released_model import ReleasedModel, load_released_model
+from crackgate.releases import check_trusted, publish
+from crackgate.releases.signatures import PublicKey, Signer
 from crackgate.storage.cache import listed_once
 from crackgate_cli.main import app
-from serving.batch.beam_pipeline import predict_with_beam
+from crackgate_cli.predict_on_beam import predict_on_beam
 from serving.batch.formats import Format
 from serving.batch.inputs import check_inputs, find_images
 from serving.inspection.inspection import Inspection, InspectionSettings
@@ -37,6 +41,7 @@ from serving.inspection.inspector import Inspector
 from serving.inspection.measures import measure
 from serving.inspection.summaries import summaries
 from tests.helpers.browser import open_browser
+from tests.helpers.pushing import RELEASE
 from tests.helpers.s3_server import BUCKET, s3_server
 from trainer.export.signatures import export_classifier
 from trainer.network.backbones import build_backbone
@@ -460,9 +465,31 @@ def test_beam_gives_the_same_rows_as_streaming(release: Path, tmp_path: Path) ->
     assert with_beam.exit_code == (5 if "Positive" in labels else 1) and "Positive" in labels
 
 
-def test_workers_of_beam_check_the_signature_themselves(release: Path, tmp_path: Path) -> None:
+def test_workers_of_beam_take_no_version_but_the_one_that_the_command_checked(
+    release: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     surface(TILE, TILE, 3000).save(tmp_path / "sound.png")
-    key = Ed25519PrivateKey.generate().public_key()
-    arguments = release, [str(tmp_path / "sound.png")], tmp_path / "rows", Format.JSONL, EngineChoice.FASTEST
-    with pytest.raises(Exception, match="is refused, since the given public key requires a signature"):
-        predict_with_beam(*arguments, ["--runner=DirectRunner"], key)
+    key = Ed25519PrivateKey.generate()
+    older, newer = (publish(release, tmp_path / "serving", RELEASE, Signer(key)) for _ in range(2))
+    number = check_trusted(newer, key.public_key())
+    assert number == int(newer.name)
+
+    def score(signed_by: PublicKey, output: str) -> int:
+        options, images = BeamOptions(), [str(tmp_path / "sound.png")]
+        arguments = newer, images, tmp_path / output, Format.JSONL, EngineChoice.FASTEST, options, signed_by, number
+        return predict_on_beam(*arguments).rows
+
+    assert score(key.public_key(), "rows") == 1
+    # After the command's check, somebody puts an older version there, which is signed, too.
+    shutil.rmtree(newer)
+    shutil.copytree(older, newer)
+    for signed_by, reason in (
+        (key.public_key(), f"manifest.json is that of version {older.name}, and this is version {newer.name}"),
+        (Ed25519PrivateKey.generate().public_key(), "the signature is by another key"),
+    ):
+        capsys.readouterr()
+        with pytest.raises(typer.Exit) as ended:
+            score(signed_by, reason[:13])
+        (line,) = capsys.readouterr().err.splitlines()
+        assert ended.value.exit_code == 1 and reason in line
+        assert line.startswith(f"error: '{newer}' is refused") and line.endswith("with release.signing_key")
