@@ -60,7 +60,7 @@ class DataOptions(Section):
         Literal["group", "ignore"],
         Field(
             description="group: copies of one picture share a split, and are rejected if their classes disagree; so do "
-            "images with near numbers that overlap, which are never rejected; "
+            "images that overlap, which are never rejected; "
             "ignore: nobody looks for copies, and LeakCheck only counts them"
         ),
     ] = "group"

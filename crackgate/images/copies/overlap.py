@@ -1,7 +1,7 @@
 """Photographs that overlap: frames of a video, shots of a burst, and cut-outs of one photograph.
 
-Names say which to compare: two whose last or last but one number is near. Then the details are laid over each other at
-every shift that leaves 45% of them in common.
+Names say which to compare: two whose last or last but one number is near. Spots say more, see `places`. The details are
+laid over each other at every shift that leaves 45% of them in common.
 """
 
 import functools

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from crackgate.images.copies.descriptor import COPY_THRESHOLD, Descriptors, bands, similarities
+from crackgate.images.copies.outline import BYTES as OUTLINE_BYTES
 from crackgate.images.copies.overlap import name_codes, name_region, overlap
 from crackgate.images.copies.partitions import (
     Digests,
@@ -22,12 +23,15 @@ from crackgate.images.copies.partitions import (
     partition,
     rows_by,
 )
+from crackgate.images.copies.places import place_codes
 
 SAME_OUTPUT = "same"
 
 # Up to so many images of one band are all compared; with more, each is compared with the hubs.
 _MOST_IN_FULL = 16
 _HUBS = 4
+# Codes of places lie above those of names. A spot that more images share is a logo or a pattern, and says nothing.
+_PLACES = np.uint64(1 << 35)
 # Bounds the memory of comparisons: some 300 kB a pair.
 _COMPARED_AT_ONCE = 128
 # Pictures of a message: some 80 kB.
@@ -74,8 +78,8 @@ class FindPairs(beam.PTransform):
     The output `same` lists pairs of names of images with one descriptor: the smallest with each other one.
 
     Pictures that share one of a search's codes are compared. If more than 16 share it, each is compared with the 4
-    smallest only. This misses two copies outside the 4 smallest of every shared code, unless both resemble a third
-    picture among them.
+    smallest only, or with none if the code is of a spot. This misses two copies outside the 4 smallest of every shared
+    code, unless both resemble a third picture among them.
 
     A worker holds one of the `partitions` (see `count_partitions`): about 8,000 of a million descriptors. Searches
     share the steps; the second one's partitions of codes and pairs are numbered from `partitions` on.
@@ -122,10 +126,12 @@ def _band_codes(pictures: PictureTable) -> Codes:
     return np.repeat(textured, hashes.shape[1]), codes, np.repeat(homes, hashes.shape[1])
 
 
-def _name_codes(pictures: PictureTable) -> Codes:
+def _overlap_codes(pictures: PictureTable) -> Codes:
     rows, codes, homes = [], [], []
-    for row in _textured(pictures).tolist():
-        found = name_codes(pictures.names[row])
+    textured = _textured(pictures)
+    places = place_codes(pictures.descriptors[textured, OUTLINE_BYTES:]) | _PLACES
+    for row, spots in zip(textured.tolist(), places.tolist(), strict=True):
+        found = name_codes(pictures.names[row]) + spots
         codes += found
         rows += [row] * len(found)
         homes += [name_region(pictures.names[row])] * len(found)
@@ -142,8 +148,8 @@ def _are_copies(pictures: Descriptors, ones: Indices, others: Indices) -> NDArra
 
 # Those that share a band of hashes.
 COPIES = Search("copies", _band_codes, _are_copies)
-# Those whose names have near numbers.
-OVERLAPS = Search("overlaps", _name_codes, overlap)
+# Those whose names have near numbers, and those that share a spot.
+OVERLAPS = Search("overlaps", _overlap_codes, overlap)
 
 
 def _by_band(pictures: PictureTable, count: int, searches: Sequence[Search]) -> Iterator[tuple[int, Entries]]:
@@ -179,12 +185,13 @@ def pair(codes: NDArray[np.uint64], digests: Digests) -> tuple[Digests, Digests]
     starts = np.searchsorted(codes, codes)
     places, sizes = np.arange(len(codes)) - starts, np.searchsorted(codes, codes, "right") - starts
     few = sizes <= _MOST_IN_FULL
+    looked_up = ~few & (codes < _PLACES)
     found: list[tuple[Indices, Indices]] = []
     for distance in range(1, _MOST_IN_FULL):
         later = np.flatnonzero(few & (places >= distance))
         found.append((later - distance, later))
     for hub in range(_HUBS):
-        later = np.flatnonzero(~few & (places > hub))
+        later = np.flatnonzero(looked_up & (places > hub))
         found.append((starts[later] + hub, later))
     smaller, larger = (np.concatenate(rows) for rows in zip(*found, strict=True))
     return distinct_pairs(digests[smaller], digests[larger])
