@@ -33,8 +33,10 @@ from crackgate.images.copies.descriptor import (
     stack,
 )
 from crackgate.images.copies.groups import Edges, GroupCopies
+from crackgate.images.copies.outline import BYTES as OUTLINE_BYTES
 from crackgate.images.copies.overlap import overlap
 from crackgate.images.copies.partitions import count_partitions, pack, to_bytes
+from crackgate.images.copies.places import place_codes
 from crackgate.images.copies.search import COPIES, FindPairs, Pairs
 from tools.benchmarks.measurement import Table
 from tools.benchmarks.overlays import OVERLAYS
@@ -81,7 +83,7 @@ def print_overlaps(files: list[Path]) -> None:
     chosen = [files[at] for at in np.random.default_rng(2).permutation(len(files))[:COPIED]]
     photographs = [Image.open(file).convert("L") for file in chosen]
     print()
-    table = Table("photographed again <34 | pairs >7 | same place >10.1%")
+    table = Table("photographed again <34 | pairs >7 | same place >10.1% | share a spot >12.1%")
     for name, (side, first, second, turned) in _AGAIN.items():
         pairs = [
             (_part(photograph, side, first), _part(photograph, side, second, turned)) for photograph in photographs
@@ -96,7 +98,9 @@ def print_overlaps(files: list[Path]) -> None:
 def _add_overlaps(table: Table, name: str, pairs: list[tuple[bytes, bytes]]) -> None:
     pictures, rows = stack(list(chain.from_iterable(pairs))), np.arange(2 * len(pairs)).reshape(-1, 2).T
     found = sum(int(overlap(pictures, *rows[:, at : at + _BATCH]).sum()) for at in range(0, len(pairs), _BATCH))
-    table.add(name, len(pairs), found / len(pairs))
+    codes = place_codes(pictures[:, OUTLINE_BYTES:])
+    shared = sum(bool(np.isin(codes[one], codes[other]).any()) for one, other in rows.T)
+    table.add(name, len(pairs), found / len(pairs), shared / len(pairs))
 
 
 def _part(photograph: Image.Image, side: float, place: tuple[float, float], turned: float = 0) -> bytes:
