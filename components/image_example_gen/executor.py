@@ -61,7 +61,7 @@ class ImageExampleGenExecutor(base_beam_executor.BaseBeamExecutor):
         shards = math.ceil(len(batches) / _BATCHES_IN_SHARD)
         with self._make_beam_pipeline() as pipeline:
             outcomes = _read(pipeline, batches, exec_properties["input_base"], classes, options, staging)
-            groups = outcomes.seen | AssignGroups(options, count_partitions(found), _BATCHES_IN_SHARD)
+            groups = outcomes.seen | AssignGroups(options, count_partitions(found), _BATCHES_IN_SHARD, staging)
             dealt = deal_groups(data_set.images, options.group_by, buckets)
             counts = groups.assigned | _split(buckets, dealt, examples, shards, staging)
             names = groups[NAMES_OUTPUT] | "GroupNames" >> beam.GroupByKey() | beam.MapTuple(count_distinct)

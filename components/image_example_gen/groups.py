@@ -66,13 +66,15 @@ class AssignGroups(beam.PTransform):
         options: Its `group_by` names groups, and its `copies` says whether to find copies.
         partitions: See `crackgate.images.copies.partitions.count_partitions`.
         batches_in_shard: Batches of images whose examples form one shard.
+        staging: Folder for the descriptors, until the pipeline ends.
     """
 
-    def __init__(self, options: DataOptions, partitions: int, batches_in_shard: int):
+    def __init__(self, options: DataOptions, partitions: int, batches_in_shard: int, staging: str):
         super().__init__()
         self._options = options
         self._partitions = partitions
         self._batches_in_shard = batches_in_shard
+        self._staging = staging
 
     def expand(self, seen: beam.PCollection) -> Any:
         """Builds the transform with `assigned` and the tagged outputs."""
@@ -80,7 +82,7 @@ class AssignGroups(beam.PTransform):
         joined = {"images": seen | "ByPicture" >> beam.FlatMap(_by_picture, count)}
         if self._options.copies == "group":
             pictures = seen | "Pictures" >> beam.Map(_pictures)
-            pairs = pictures | FindPairs(count, COPIES, OVERLAPS)
+            pairs = pictures | FindPairs(count, self._staging, COPIES, OVERLAPS)
             joined["copies"] = pairs[COPIES.name] | GroupCopies(count)
             alike = (pairs[COPIES.name], pairs[OVERLAPS.name]) | "CopiesAndOverlaps" >> beam.Flatten()
             joined["groups"] = alike | "GroupOverlaps" >> GroupCopies(count)

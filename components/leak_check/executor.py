@@ -79,9 +79,9 @@ def _look_for_leaks(pipeline: beam.Pipeline, artifact: types.Artifact, results: 
         | f"Batch[{split}]" >> beam.BatchElements(_BATCH, _BATCH)
         for split, pattern in patterns.items()
     ] | beam.Flatten()
-    copies = images | "Pictures" >> beam.Map(_pack) | FindPairs(partitions, COPIES)
+    copies = images | "Pictures" >> beam.Map(_pack) | FindPairs(partitions, results, COPIES)
     pairs = (copies[COPIES.name] | "Names" >> beam.Map(_names), copies[SAME_OUTPUT]) | "Copies" >> beam.Flatten()
-    overlaps = images | "Chosen" >> beam.FlatMap(_pack_chosen) | "Overlaps" >> FindPairs(partitions, OVERLAPS)
+    overlaps = images | "Chosen" >> beam.FlatMap(_pack_chosen) | "Overlaps" >> FindPairs(partitions, results, OVERLAPS)
     straddling = (
         images
         | "Groups" >> beam.FlatMap(_groups_and_splits, partitions)

@@ -175,7 +175,7 @@ def group(described: list[tuple[bytes, bytes]]) -> tuple[int, dict[bytes, bytes]
     with tempfile.TemporaryDirectory() as folder:
         with beam.Pipeline(options=options) as pipeline:
             batches = [pack([image for _, image in part], [key for key, _ in part]) for part in parts]
-            copies = pipeline | beam.Create(batches) | FindPairs(partitions, COPIES)
+            copies = pipeline | beam.Create(batches) | FindPairs(partitions, folder, COPIES)
             counts = copies[COPIES.name] | "Similar" >> beam.Map(_count), copies["same"] | "Same" >> beam.Map(len)
             _ = counts | beam.Flatten() | beam.Map(str) | "WriteCount" >> beam.io.WriteToText(f"{folder}/pairs")
             centres = copies[COPIES.name] | GroupCopies(partitions)

@@ -1,7 +1,7 @@
 """Groups of copies from pairs, as a Beam transform.
 
 images: PCollection[PictureTable]
-pairs = images | FindPairs(partitions, COPIES)
+pairs = images | FindPairs(partitions, folder, COPIES)
 centres = pairs[COPIES.name] | GroupCopies(partitions)
 """
 

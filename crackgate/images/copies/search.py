@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from crackgate.images.copies.descriptor import COPY_THRESHOLD, Descriptors, bands, similarities
+from crackgate.images.copies.descriptor_files import StoredPictures, load, store
 from crackgate.images.copies.outline import BYTES as OUTLINE_BYTES
 from crackgate.images.copies.overlap import name_codes, name_region, overlap
 from crackgate.images.copies.partitions import (
@@ -35,7 +36,7 @@ _PLACES = np.uint64(1 << 35)
 # Bounds the memory of comparisons: some 300 kB a pair.
 _COMPARED_AT_ONCE = 128
 # Pictures of a message: some 80 kB.
-_SENT_AT_ONCE = 32
+_SENT_AT_ONCE = 256
 
 # A band's code, its picture and that picture's home, row by row.
 # Pairs are compared at the first picture's home: where most pictures share it with theirs, each is sent once or twice.
@@ -82,18 +83,16 @@ class FindPairs(beam.PTransform):
     code, unless both resemble a third picture among them.
 
     A worker holds one of the `partitions` (see `count_partitions`): about 8,000 of a million descriptors. Searches
-    share the steps; the second one's partitions of codes and pairs are numbered from `partitions` on.
+    share the steps; the second one's partitions of codes and pairs are numbered from `partitions` on. Descriptors wait
+    in files of `folder`, which all workers see and nobody else deletes before the pipeline ends.
     """
 
-    def __init__(self, partitions: int, *searches: Search):
+    def __init__(self, partitions: int, folder: str, *searches: Search):
         super().__init__()
-        self._partitions, self._searches = partitions, searches
+        self._partitions, self._folder, self._searches = partitions, folder, searches
 
     def expand(self, images: beam.PCollection) -> Any:
-        """Builds the transform with an output for each search, by its name, and `same`.
-
-        The pipeline raises ValueError if two different descriptors have one digest.
-        """
+        """Builds the transform with an output for each search, by its name, and `same`."""
         count, searches = self._partitions, self._searches
         asked = (
             images
@@ -103,8 +102,9 @@ class FindPairs(beam.PTransform):
             | "GroupPairs" >> beam.GroupByKey()
             | "Ask" >> beam.FlatMap(_ask, count)
         )
+        stored = images | "Store" >> beam.Map(store, self._folder)
         answered = (
-            {"pictures": images | "ByPicture" >> beam.FlatMap(PictureTable.spread, count), "asked": asked}
+            {"pictures": stored | "ByPicture" >> beam.FlatMap(StoredPictures.spread, count), "asked": asked}
             | "JoinPictures" >> beam.CoGroupByKey()
             | "Answer" >> beam.FlatMapTuple(_answer).with_outputs(SAME_OUTPUT, main="pictures")
         )
@@ -210,7 +210,7 @@ def _ask(
 
 
 def _answer(_number: int, joined: dict[str, list[Any]]) -> Iterator[Any]:
-    pictures, same = _distinct(PictureTable.merge(joined["pictures"]))
+    pictures, same = _distinct(StoredPictures.merge(joined["pictures"]))
     if same:
         yield beam.pvalue.TaggedOutput(SAME_OUTPUT, same)
     for asking, digests, pairs in joined["asked"]:
@@ -220,33 +220,31 @@ def _answer(_number: int, joined: dict[str, list[Any]]) -> Iterator[Any]:
             yield asking, (pictures.take(rows[start : start + _SENT_AT_ONCE]), None if start else pairs)
 
 
-def _distinct(pictures: PictureTable) -> tuple[PictureTable, list[tuple[bytes, bytes]]]:
+def _distinct(pictures: StoredPictures) -> tuple[StoredPictures, list[tuple[bytes, bytes]]]:
     """The image with the smallest name for each picture, sorted by digest, and pairs of that name with the others."""
     by_name = np.array(sorted(range(len(pictures.names)), key=pictures.names.__getitem__), np.intp)
     pictures = pictures.take(by_name[np.argsort(pictures.digests[by_name], kind="stable")])
-    digests, firsts, numbers = np.unique(pictures.digests, return_index=True, return_inverse=True)
+    _, firsts, numbers = np.unique(pictures.digests, return_index=True, return_inverse=True)
     distinct = pictures.take(firsts)
-    if (distinct.descriptors[numbers] != pictures.descriptors).any():
-        raise ValueError("two different descriptors have one digest: it must be `picture_of` the descriptor")
-    assert len(digests) == len(distinct.names)
     names = zip(numbers.tolist(), pictures.names, strict=True)
     return distinct, [(distinct.names[at], name) for at, name in names if name != distinct.names[at]]
 
 
 def _compare(
-    numbered: tuple[int, Iterable[tuple[PictureTable, PairsOfDigests | None]]], count: int, searches: Sequence[Search]
+    numbered: tuple[int, Iterable[tuple[StoredPictures, PairsOfDigests | None]]], count: int, searches: Sequence[Search]
 ) -> Iterator[Any]:
     search, answers = searches[numbered[0] // count], list(numbered[1])
     ((first, second),) = (pairs for _, pairs in answers if pairs is not None)
-    pictures = PictureTable.merge(part for part, _ in answers)
+    pictures = StoredPictures.merge(part for part, _ in answers)
     pictures = pictures.take(np.argsort(pictures.digests))
+    descriptors = load(pictures)
     rows = np.stack((find_rows(pictures.digests, first), find_rows(pictures.digests, second)))
     # Images with near names are in pairs with each other, which are compared together.
     by_name = np.argsort(sorted(range(len(pictures.names)), key=pictures.names.__getitem__))
     rows = rows[:, np.argsort(by_name[rows[0]], kind="stable")]
     for start in range(0, len(first), _COMPARED_AT_ONCE):
         ones, others = (side[start : start + _COMPARED_AT_ONCE] for side in rows)
-        alike = search.alike(pictures.descriptors, ones, others)
+        alike = search.alike(descriptors, ones, others)
         ones, others = ones[alike], others[alike]
         if len(ones):
             names = [(pictures.names[one], pictures.names[other]) for one, other in zip(ones, others, strict=True)]

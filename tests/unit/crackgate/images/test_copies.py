@@ -4,6 +4,7 @@ import io
 import random
 from collections.abc import Callable, Iterable
 from itertools import combinations, pairwise
+from pathlib import Path
 from typing import Any
 
 import apache_beam as beam
@@ -18,7 +19,15 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from crackgate.images.copies import groups, search
-from crackgate.images.copies.descriptor import COPY_THRESHOLD, describe, is_blank, share_a_band, similarity
+from crackgate.images.copies.descriptor import (
+    COPY_THRESHOLD,
+    DESCRIPTOR_BYTES,
+    describe,
+    is_blank,
+    share_a_band,
+    similarity,
+)
+from crackgate.images.copies.descriptor_files import StoredPictures, load, store
 from crackgate.images.copies.groups import GroupCopies
 from crackgate.images.copies.partitions import PictureTable, count_partitions, from_bytes, pack, partition, to_bytes
 from crackgate.images.copies.search import COPIES, FindPairs, Pairs, pair
@@ -138,12 +147,14 @@ def test_what_all_photographs_share_makes_no_copies(
 
 
 @pytest.mark.parametrize("overlay", [_mask, _caption])
-def test_what_all_photographs_share_hides_no_copies(overlay: Callable[[Image.Image, int], Image.Image]) -> None:
+def test_what_all_photographs_share_hides_no_copies(
+    overlay: Callable[[Image.Image, int], Image.Image], tmp_path: Path
+) -> None:
     overlaid = [_jpeg(overlay(_photograph(seed), seed), 92) for seed in range(40)]
     described = [_describe(image) for image in overlaid]
     copies = [_describe(_jpeg(ImageOps.mirror(image), 70)) for image in overlaid]
     # Some bands hold all images, each of which is compared with four only; others tell the photographs apart.
-    _expect_found_groups(list(enumerate(described + copies)), [{number, number + 40} for number in range(40)])
+    _expect_found_groups(list(enumerate(described + copies)), [{number, number + 40} for number in range(40)], tmp_path)
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -271,12 +282,12 @@ def test_long_chains_are_joined_up() -> None:
     _expect_groups(edges, _components(3000, edges))
 
 
-def test_the_order_of_the_images_and_the_partitions_do_not_matter() -> None:
+def test_the_order_of_the_images_and_the_partitions_do_not_matter(tmp_path: Path) -> None:
     images = [_describe(change(_photograph(seed))) for seed in range(4) for change in CHANGES.values()]
     described = list(enumerate(images))
     expected = [set(range(start, start + len(CHANGES))) for start in range(0, len(images), len(CHANGES))]
     for seed, partitions in enumerate((1, 7)):
-        _expect_found_groups(random.Random(seed).sample(described, len(described)), expected, partitions)
+        _expect_found_groups(random.Random(seed).sample(described, len(described)), expected, tmp_path, partitions)
 
 
 def test_a_star_of_many_copies_is_one_group() -> None:
@@ -296,11 +307,13 @@ def _batches(described: list[tuple[int, bytes]]) -> list[PictureTable]:
     return [pack([image for _, image in part], [_name(number) for number, _ in part]) for part in parts]
 
 
-def _expect_found_groups(described: list[tuple[int, bytes]], expected: list[set[int]], partitions: int = 3) -> None:
+def _expect_found_groups(
+    described: list[tuple[int, bytes]], expected: list[set[int]], folder: Path, partitions: int = 3
+) -> None:
     """That the images with pairs between them, of the same picture or of similar ones, are those groups."""
     with _pipeline() as pipeline:
         images = pipeline | beam.Create(_batches(described))
-        copies = images | FindPairs(partitions, COPIES)
+        copies = images | FindPairs(partitions, str(folder), COPIES)
         pairs = (copies[COPIES.name] | beam.Map(lambda pairs: pairs.names), copies["same"]) | beam.Flatten()
         assert_that(
             pairs | "Pairs" >> beam.combiners.ToList(), _joins({frozenset(map(_name, group)) for group in expected})
@@ -333,18 +346,20 @@ def _centres_of(described: list[tuple[int, bytes]], expected: list[set[int]]) ->
     return check
 
 
-def test_no_images_have_no_copies() -> None:
+def test_no_images_have_no_copies(tmp_path: Path) -> None:
     with _pipeline() as pipeline:
-        copies = pipeline | beam.Create([]) | FindPairs(3, COPIES)
+        copies = pipeline | beam.Create([]) | FindPairs(3, str(tmp_path), COPIES)
         assert_that(copies[COPIES.name], is_empty())
         assert_that(copies["same"], is_empty(), label="Same")
 
 
-def test_one_digest_for_two_descriptors_is_refused() -> None:
-    one, other = (pack([_describe(_photograph(seed))], [b"%d" % seed]) for seed in range(2))
-    forged = PictureTable(one.digests, other.descriptors, other.names)
-    with pytest.raises(ValueError, match="two different descriptors have one digest"), _pipeline() as pipeline:
-        _ = pipeline | beam.Create([one, forged]) | FindPairs(3, COPIES)
+def test_stored_descriptors_come_back_for_any_images_of_any_files(tmp_path: Path) -> None:
+    tables = _batches([(number, _describe(_photograph(number))) for number in range(101)])
+    stored = StoredPictures.merge(store(table, str(tmp_path)) for table in tables)
+    assert len(set(stored.files)) == 2
+    chosen = np.array([100, 7, 99, 0, 7])
+    assert (load(stored.take(chosen)) == PictureTable.merge(tables).descriptors[chosen]).all()
+    assert load(stored.take(chosen[:0])).shape == (0, DESCRIPTOR_BYTES)
 
 
 @given(st.lists(st.binary(min_size=16, max_size=16), min_size=1, max_size=30), st.integers(1, 2000))
@@ -360,10 +375,10 @@ def test_more_images_have_more_partitions_but_more_of_them_in_each() -> None:
     assert [count_partitions(10**power) for power in (0, 3, 6, 8)] == [1, 4, 125, 1250]
 
 
-def test_thousands_of_identical_images_are_one_group() -> None:
+def test_thousands_of_identical_images_are_one_group(tmp_path: Path) -> None:
     blank, wall = describe(np.full((64, 64), 7, np.uint8)), _describe(_photograph(1))
     described = [(number, (blank, wall)[number % 2]) for number in range(3000)]
-    _expect_found_groups(described, [set(range(0, 3000, 2)), set(range(1, 3000, 2))])
+    _expect_found_groups(described, [set(range(0, 3000, 2)), set(range(1, 3000, 2))], tmp_path)
 
 
 def _jittered(images: int, most: int = 3) -> list[tuple[int, bytes]]:
@@ -376,12 +391,14 @@ def _jittered(images: int, most: int = 3) -> list[tuple[int, bytes]]:
     ]
 
 
-def test_many_copies_that_differ_a_little_are_one_group() -> None:
-    _expect_found_groups(_jittered(300), [set(range(start, 300, 3)) for start in range(3)])
+def test_many_copies_that_differ_a_little_are_one_group(tmp_path: Path) -> None:
+    _expect_found_groups(_jittered(300), [set(range(start, 300, 3)) for start in range(3)], tmp_path)
 
 
 @pytest.mark.parametrize("partitions", [1, 97])
-def test_every_pair_that_shares_a_band_is_found_once_however_the_work_is_spread(partitions: int) -> None:
+def test_every_pair_that_shares_a_band_is_found_once_however_the_work_is_spread(
+    partitions: int, tmp_path: Path
+) -> None:
     described = _jittered(36)
     expected = [
         tuple(sorted((_name(one), _name(other))))
@@ -390,7 +407,9 @@ def test_every_pair_that_shares_a_band_is_found_once_however_the_work_is_spread(
     ]
     assert len(expected) > 100
     with _pipeline() as pipeline:
-        similar = (pipeline | beam.Create(_batches(described)) | FindPairs(partitions, COPIES))[COPIES.name]
+        similar = (pipeline | beam.Create(_batches(described)) | FindPairs(partitions, str(tmp_path), COPIES))[
+            COPIES.name
+        ]
         names = similar | beam.FlatMap(lambda pairs: [tuple(sorted(pair)) for pair in pairs.names])
         assert_that(names, equal_to(expected))
 

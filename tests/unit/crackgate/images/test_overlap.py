@@ -3,6 +3,7 @@
 import io
 from collections.abc import Callable
 from itertools import combinations, pairwise
+from pathlib import Path
 
 import apache_beam as beam
 import numpy as np
@@ -158,7 +159,7 @@ def _pipeline() -> beam.Pipeline:
     return beam.Pipeline(options=PipelineOptions(runner="FnApiRunner", direct_running_mode="in_memory"))
 
 
-def test_a_walk_along_a_wall_becomes_one_group_and_other_images_none() -> None:
+def test_a_walk_along_a_wall_becomes_one_group_and_other_images_none(tmp_path: Path) -> None:
     """Each frame overlaps with the next, and no longer with the one after the next but one."""
     wall = _wall(4, 900)
     frames = {f"Crack/frame_{number}.jpg": _part(wall, 70 * number, 10) for number in range(10)}
@@ -171,7 +172,7 @@ def test_a_walk_along_a_wall_becomes_one_group_and_other_images_none() -> None:
     table = pack(list(images.values()), [name.encode() for name in images])
     with _pipeline() as pipeline:
         tables = pipeline | beam.Create([table.take(np.arange(first, len(images), 2)) for first in (0, 1)])
-        pairs = tables | FindPairs(3, COPIES, OVERLAPS)
+        pairs = tables | FindPairs(3, str(tmp_path), COPIES, OVERLAPS)
         assert_that(pairs[COPIES.name] | beam.combiners.Count.Globally(), equal_to([0]), label="Copies")
         centres = pairs[OVERLAPS.name] | GroupCopies(3)
         pictures = centres | beam.FlatMapTuple(lambda _, edges: to_bytes(edges[0]) + to_bytes(edges[1]))
@@ -181,7 +182,7 @@ def test_a_walk_along_a_wall_becomes_one_group_and_other_images_none() -> None:
 
 
 @pytest.mark.parametrize("layout", ["Crack/clip{}", "clip{}/Crack", "site{}/clip"])
-def test_many_videos_with_equal_names_are_told_apart_by_their_folders(layout: str) -> None:
+def test_many_videos_with_equal_names_are_told_apart_by_their_folders(layout: str, tmp_path: Path) -> None:
     walls = [_wall(seed, 420) for seed in range(8)]
     images = {
         f"{layout.format(video)}/frame_{number:04d}.jpg": _part(wall, 70 * number, 10)
@@ -190,7 +191,7 @@ def test_many_videos_with_equal_names_are_told_apart_by_their_folders(layout: st
     }
     table = pack(list(images.values()), [name.encode() for name in images])
     with _pipeline() as pipeline:
-        similar = (pipeline | beam.Create([table]) | FindPairs(3, OVERLAPS))[OVERLAPS.name]
+        similar = (pipeline | beam.Create([table]) | FindPairs(3, str(tmp_path), OVERLAPS))[OVERLAPS.name]
         centres = similar | GroupCopies(3)
         sizes = centres | beam.FlatMapTuple(lambda _, edges: to_bytes(edges[1])) | beam.combiners.Count.PerElement()
         assert_that(sizes | beam.Values(), equal_to([3] * len(walls)))
