@@ -52,7 +52,7 @@ def _command(*arguments: str) -> list[str]:
 
 
 def _photograph_terminal(folder: Path, *arguments: str) -> None:
-    """What a command has left on a terminal when it ends."""
+    """The terminal as a command leaves it when it ends."""
     reader, writer = pty.openpty()
     termios.tcsetwinsize(writer, (50, _COLUMNS))
     environment = os.environ | {"TERM": "xterm-256color"}

@@ -88,7 +88,7 @@ def _midway(values: np.ndarray, best: int) -> float:
 def _is_as_good(flagged: np.ndarray, hits: np.ndarray, even: int, best: int, least_precision: float) -> bool:
     """Whether the threshold at `even` makes no more mistakes than that at `best`, within one standard error.
 
-    Of the images whose answer changes, those that only the higher threshold gets right may outnumber the others by the
+    Answers change for some images. Those that only the higher threshold gets right may outnumber the others by the
     square root of their sum (McNemar 1947). A precision that is asked for, and that the higher one has, is kept.
     """
     gained = hits[even] - hits[best]

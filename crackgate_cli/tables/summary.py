@@ -108,7 +108,7 @@ def _print_components(console: Console, summary: Summary) -> None:
     table = Table()
     table.add_column("component")
     table.add_column("seconds", justify="right")
-    # Where every step ran to its end there is nothing to say.
+    # There is nothing to say where every step ran to its end.
     if any(component.state != "complete" for component in summary.components):
         table.add_column("")
     for component in summary.components:

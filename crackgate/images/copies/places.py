@@ -62,7 +62,7 @@ def _spots(strengths: Floats) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
 
 
 def _summit(before: Floats, middle: Floats, after: Floats) -> NDArray[np.intp]:
-    """Where a parabola through three neighbours is highest, -4 to 4 eighths of a cell from the middle."""
+    """The summit of a parabola through three neighbours, -4 to 4 eighths of a cell from the middle."""
     bend = np.maximum(2 * middle - before - after, 1)
     return np.rint(_STEPS * np.clip((after - before) / (2 * bend), -0.5, 0.5)).astype(np.intp)
 

@@ -21,7 +21,7 @@ def compiled_definition() -> str:
 
 
 def retry(folder: Path) -> list[str]:
-    """What the tasks that failed say when Kubeflow runs them once more in a run whose report has ended."""
+    """The words of tasks that failed when Kubeflow runs them once more in a run whose report has ended."""
     from kubeflow.task.node import run_and_describe
     from kubeflow.task.parameters import RunParameters
     from kubeflow.task.verdict import give_verdict

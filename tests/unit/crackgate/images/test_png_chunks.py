@@ -1,4 +1,4 @@
-"""What a PNG says before its pixels: significant bits, and colours that no decoder here applies."""
+"""The chunks of a PNG before its pixels: significant bits, and colours that no decoder here applies."""
 
 import pytest
 
