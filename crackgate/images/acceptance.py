@@ -9,7 +9,9 @@ from crackgate.contracts.scale import TrainedScale
 from crackgate.images import exif, heic
 from crackgate.images.decoding_room import room_for
 from crackgate.images.file_kinds import unopened
+from crackgate.images.jpeg_header import read_header
 from crackgate.images.jpeg_scan import check_scan, check_scan_count
+from crackgate.images.pillow_warnings import quiet
 from crackgate.images.rejection import RejectedImageError, scale_refusal, too_many_bytes
 from crackgate.images.tiff_directories import check_first_page, check_jpeg_frames, check_planes, is_tiff
 
@@ -62,6 +64,15 @@ def open_image(data: bytes, limits: ImageLimits) -> Image.Image:
         if is_bomb(error):
             raise RejectedImageError("too large", str(error)) from None
         raise unopened(data, f"{type(error).__name__}: {error}") from None
+
+
+def size_in_header(data: bytes, limits: ImageLimits) -> tuple[int, int]:
+    """Width and height of an image file as they are stored; raises RejectedImageError where no header can be read."""
+    header = read_header(data)
+    if header is not None:
+        return header.width, header.height
+    with quiet:
+        return open_image(data, limits).size
 
 
 def is_bomb(error: Exception) -> bool:

@@ -11,6 +11,8 @@ from crackgate.contracts.answer import Answer
 from crackgate.contracts.card import NotAReleaseError, ReleaseCard, read_card
 from crackgate.contracts.engine_choice import EngineChoice
 from crackgate.contracts.model_files import MODEL_VERSION_FILE, UNFAMILIARITY_TOLERANCE
+from crackgate.images.acceptance import size_in_header
+from crackgate.images.rejection import RejectedImageError
 from crackgate.model.decision import Decision, decide, positive_score
 from crackgate.model.engine import build_engine
 from crackgate.model.network import TOLERANCE, Running
@@ -93,6 +95,14 @@ class ReleasedModel:
         if isinstance(paths, str | os.PathLike):
             raise TypeError(f"paths: received one path, {os.fspath(paths)!r}; give a list of paths, [{paths!r}]")
         return predict(self, map(Path, paths))
+
+    def pixels_to_decode(self, image: bytes) -> int:
+        """Pixels that `answer` decodes of an image file, by its header alone: 0 where that refuses it."""
+        try:
+            width, height = size_in_header(image, self.limits)
+        except RejectedImageError:
+            return 0
+        return width * height if self.scale is None or self.scale.takes(width, height) else 0
 
     def examine_pixels(self, pixels: np.ndarray) -> Outputs:
         """The same engine's outputs for decoded images, float32 (images, image_size, image_size, 3), RGB, 0 to 255."""

@@ -4,9 +4,9 @@ import asyncio
 import logging
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from crackgate.plural import counted
 from serving.service.errors import Code, ServiceError
@@ -19,11 +19,22 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("crackgate.service")
 
-_Item = tuple["ReleasedModel", bytes, "asyncio.Future[Answer]"]
+
+class SizedImage(NamedTuple):
+    """An encoded image, and the `pixels` that have to be decoded for its answer."""
+
+    encoded: bytes
+    pixels: int
+
+
+class _Item(NamedTuple):
+    model: "ReleasedModel"
+    image: SizedImage
+    future: "asyncio.Future[Answer]"
 
 
 class Batcher:
-    """A bounded queue of images, and one thread that scores them batch by batch.
+    """A queue of images, bounded by their number and their pixels, and one thread that scores them batch by batch.
 
     While one batch is scored, the next gathers. A batch waits for a moment while other requests are being read.
     """
@@ -32,30 +43,29 @@ class Batcher:
         """`is_more_coming`: whether requests are being read whose images are not in the queue yet."""
         self._limits, self._metrics, self._is_more_coming = limits, metrics, is_more_coming
         self._queue: deque[_Item] = deque()
+        self._pixels = 0
         self._filled = asyncio.Event()
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="batches")
 
-    async def score(self, model: "ReleasedModel", images: Sequence[bytes]) -> "list[Answer]":
-        """Answers for images, in their order; raises ServiceError (RESOURCE_EXHAUSTED) when the queue has no room."""
-        if not images:
-            return []
-        if len(self._queue) + len(images) > self._limits.queued_images:
+    def add(self, model: "ReleasedModel", image: SizedImage) -> "asyncio.Future[Answer]":
+        """Puts an image into the queue; raises ServiceError (RESOURCE_EXHAUSTED) when that has no room.
+
+        Returns its answer to come; the image is dropped when nobody waits for it, since it was cancelled.
+        """
+        limits = self._limits
+        if len(self._queue) >= limits.queued_images or self._pixels + image.pixels > limits.queued_pixels:
             raise ServiceError(
                 Code.RESOURCE_EXHAUSTED,
-                f"no room for {counted(len(images), 'image')} beside the {len(self._queue)} that wait already: at most "
-                f"{self._limits.queued_images} may wait; try again later",
+                f"no room for an image of {image.pixels / 1e6:.1f} megapixels: {counted(len(self._queue), 'image')} of "
+                f"{self._pixels / 1e6:.1f} megapixels wait before it; at most {limits.queued_images} of "
+                f"{limits.queued_pixels / 1e6:.0f} megapixels may wait: send fewer at a time, or try again later",
             )
-        loop = asyncio.get_running_loop()
-        futures = [loop.create_future() for _ in images]
-        self._queue.extend((model, image, future) for image, future in zip(images, futures, strict=True))
-        self._metrics.queued.set(len(self._queue))
+        future: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+        self._queue.append(_Item(model, image, future))
+        self._pixels += image.pixels
+        self._metrics.queued.inc()
         self._filled.set()
-        try:
-            return list(await asyncio.gather(*futures))
-        finally:
-            # When one failed or the time was up, nobody waits for the others.
-            for future in futures:
-                future.cancel()
+        return future
 
     async def run(self) -> None:
         """Scores batch after batch, until it is cancelled."""
@@ -67,21 +77,21 @@ class Batcher:
             batch = self._take()
             if not batch:
                 continue
-            model = batch[0][0]
+            model, images = batch[0].model, [item.image.encoded for item in batch]
             try:
-                answers = await loop.run_in_executor(self._thread, self._score, model, [item[1] for item in batch])
+                answers = await loop.run_in_executor(self._thread, self._score, model, images)
             except asyncio.CancelledError:
                 raise
             # Neither a request nor the next batch may be left waiting.
             except Exception as error:
                 log.exception("a batch of %d images failed", len(batch))
-                for *_, future in batch:
-                    if not future.done():
-                        future.set_exception(ServiceError(Code.INTERNAL, f"the model failed: {error}"))
+                for item in batch:
+                    if not item.future.done():
+                        item.future.set_exception(ServiceError(Code.INTERNAL, f"the model failed: {error}"))
                 continue
-            for (*_, future), answer in zip(batch, answers, strict=True):
-                if not future.done():
-                    future.set_result(answer)
+            for item, answer in zip(batch, answers, strict=True):
+                if not item.future.done():
+                    item.future.set_result(answer)
 
     def close(self) -> None:
         """Ends the thread, once its batch is scored; it waits for nothing."""
@@ -90,14 +100,17 @@ class Batcher:
     def _take(self) -> list[_Item]:
         """The next images, all for one model; those that nobody waits for are dropped."""
         batch: list[_Item] = []
+        pixels = 0
         while self._queue and len(batch) < self._limits.batch_images:
-            if self._queue[0][2].done():
-                self._queue.popleft()
-            elif batch and self._queue[0][0] is not batch[0][0]:
-                break
-            else:
-                batch.append(self._queue.popleft())
-        self._metrics.queued.set(len(self._queue))
+            item = self._queue[0]
+            if not item.future.done():
+                pixels += item.image.pixels
+                if batch and (item.model is not batch[0].model or pixels > self._limits.batch_pixels):
+                    break
+                batch.append(item)
+            self._queue.popleft()
+            self._pixels -= item.image.pixels
+            self._metrics.queued.dec()
         if not self._queue:
             self._filled.clear()
         return batch

@@ -1,15 +1,15 @@
 """From the values of a request to the outputs of a signature, for both interfaces."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import fields
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from crackgate.contracts.answer import Answer
 from crackgate.contracts.signatures import SIGNATURE_INPUTS
 from crackgate.contracts.stored_example import NOT_AN_EXAMPLE
-from serving.service.batcher import Batcher
+from serving.service.batcher import Batcher, SizedImage
 from serving.service.errors import Code, ServiceError
 from serving.service.example_message import image_of
 from serving.service.metrics import Metrics
@@ -17,7 +17,11 @@ from serving.service.model_versions import ModelVersions, ServedVersion
 from serving.service.rest_payload import DEFAULT_SIGNATURE, PredictRequest, parse_request
 from serving.service.settings import Limits
 
-# Larger bodies are parsed in a thread.
+if TYPE_CHECKING:
+    from crackgate.model.released_model import ReleasedModel
+
+T = TypeVar("T")
+# Larger requests are read in a thread.
 _INLINE_BYTES = 64 * 2**10
 
 
@@ -27,26 +31,26 @@ class Predictor:
     def __init__(self, versions: ModelVersions, limits: Limits, metrics: Metrics):
         self.versions = versions
         self._limits, self._metrics = limits, metrics
-        self._parsing = 0
+        self._reading = 0
         # One request at a time takes several times its size.
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="requests")
-        self.batcher = Batcher(limits, metrics, lambda: self._parsing > 0)
+        self._small = Batcher(limits, metrics, lambda: self._reading > 0)
+        # Others don't wait for large images, of which few are decoded at a time.
+        self._large = Batcher(limits, metrics, lambda: False)
 
     async def parse(self, body: bytes) -> PredictRequest:
-        """Reads a request, a large one in a thread; the next batch waits for it a moment. See `parse_request`."""
-        arguments = body, SIGNATURE_INPUTS, self._limits.queued_images
-        self._parsing += 1
-        try:
-            if len(body) <= _INLINE_BYTES:
-                return parse_request(*arguments)
-            return await asyncio.get_running_loop().run_in_executor(self._thread, parse_request, *arguments)
-        finally:
-            self._parsing -= 1
+        """Reads a request, a large one in a thread. See `parse_request`."""
+        return await self._run(len(body), lambda: parse_request(body, SIGNATURE_INPUTS, self._limits.queued_images))
+
+    async def run(self) -> None:
+        """Scores what is asked, until it is cancelled."""
+        await asyncio.gather(self._small.run(), self._large.run())
 
     def close(self) -> None:
         """Ends the threads, once what they have begun is done; it waits for nothing."""
         self._thread.shutdown(wait=False, cancel_futures=True)
-        self.batcher.close()
+        self._small.close()
+        self._large.close()
 
     async def predict(self, served: ServedVersion, signature: str, values: Sequence[bytes]) -> dict[str, list[Any]]:
         """A signature's outputs, with one value for each row; a broken or too large image has an `error`.
@@ -57,7 +61,7 @@ class Predictor:
         sound = [image for image in images if image is not None]
         try:
             async with asyncio.timeout(self._limits.answer_seconds):
-                answers = iter(await self.batcher.score(served.model, sound))
+                answers = iter(await self._score(served.model, sound))
         except TimeoutError:
             raise ServiceError(
                 Code.DEADLINE_EXCEEDED, f"no answer within {self._limits.answer_seconds:g} s; try again later"
@@ -75,3 +79,27 @@ class Predictor:
         if model.familiarity is None:
             names.remove("unfamiliarity")
         return {name: [getattr(row, name) for row in rows] for name in names}
+
+    async def _score(self, model: "ReleasedModel", images: list[bytes]) -> list[Answer]:
+        """Answers in the order of the images."""
+        sizes = await self._run(sum(map(len, images)), lambda: [model.pixels_to_decode(image) for image in images])
+        futures: list[asyncio.Future[Answer]] = []
+        try:
+            for image, pixels in zip(images, sizes, strict=True):
+                batcher = self._large if pixels >= self._limits.large_pixels else self._small
+                futures.append(batcher.add(model, SizedImage(image, pixels)))
+            return await asyncio.gather(*futures)
+        finally:
+            # When one failed or the time was up, nobody waits for the others.
+            for future in futures:
+                future.cancel()
+
+    async def _run(self, size: int, function: Callable[[], T]) -> T:
+        """What a function of `size` bytes returns; a large one runs in a thread, and the next batch waits a moment."""
+        if size <= _INLINE_BYTES:
+            return function()
+        self._reading += 1
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._thread, function)
+        finally:
+            self._reading -= 1

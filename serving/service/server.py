@@ -47,7 +47,7 @@ def serve(settings: ServiceSettings) -> None:
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
-        tasks = [asyncio.create_task(predictor.batcher.run()), asyncio.create_task(versions.run())]
+        tasks = [asyncio.create_task(predictor.run()), asyncio.create_task(versions.run())]
         host, port = listening.getsockname()[:2]
         host = f"[{host}]" if ":" in host else host
         print(f"listening at http://{host}:{port}", flush=True)

@@ -20,7 +20,9 @@ class Limits:
 
     Attributes:
         request_bytes: Size of one request's body; `buffered_bytes` bounds all bodies that are held at one time.
-        queued_images: Images that may wait; more are refused. Up to `batch_images` are scored together.
+        queued_images: Images that may wait, with `queued_pixels` in all; more are refused.
+        batch_images: Images that are scored together, with `batch_pixels` in all, or one image.
+        large_pixels: Images of so many pixels or more wait in a queue of their own, so that others don't wait for them.
         batch_wait: Seconds that a batch waits for requests that are being read.
         receive_seconds: Time for a client to send its request.
         answer_seconds: Time for an answer, once the request is there.
@@ -29,7 +31,10 @@ class Limits:
     request_bytes: int = 32 * 2**20
     buffered_bytes: int = 64 * 2**20
     queued_images: int = 256
+    queued_pixels: int = 2_000_000_000
     batch_images: int = 32
+    batch_pixels: int = 50_000_000
+    large_pixels: int = 4_000_000
     batch_wait: float = 0.003
     receive_seconds: float = 20
     answer_seconds: float = 30

@@ -201,6 +201,38 @@ def test_overload_is_turned_away(service: Service) -> None:
     assert metric(service, 'crackgate_rejected_total{reason="too_busy"}') > 0
 
 
+def test_small_images_do_not_wait_for_large_ones(service: Service) -> None:
+    large = encoded(10, "WEBP", 4000)
+    answered = []
+
+    def ask_about_large(_: int) -> None:
+        answer = predict(service, {"signature_name": "predict_images", "instances": [b64(large), b64(LIGHT)] * 3})
+        rows = answer.json()["predictions"]
+        assert [row["label"] for row in rows] == ["Positive", "Negative"] * 3, "in the order of the request"
+        answered.append("large")
+
+    with concurrent.futures.ThreadPoolExecutor(5) as threads:
+        waiting = [threads.submit(ask_about_large, number) for number in range(5)]
+        while metric(service, "crackgate_queued_images") < 10:
+            time.sleep(0.01)
+        for _ in range(5):
+            assert is_answering(service)
+            answered.append("small")
+        for future in waiting:
+            future.result()
+    assert answered[-1] == "large" and answered.count("large") == 5
+    assert "small" in answered[:3], answered
+
+
+def test_more_pixels_than_can_be_decoded_in_time_are_turned_away(service: Service) -> None:
+    huge = encoded(10, "AVIF", 7000)
+    refused = predict(service, {"signature_name": "predict_images", "instances": [b64(huge)] * 42})
+    assert refused.status_code == 429
+    assert "no room for an image of 49.0 megapixels: 40 images of 1960.0 megapixels wait" in refused.json()["error"]
+    assert "send fewer at a time" in refused.json()["error"]
+    assert is_answering(service)
+
+
 def test_many_small_chunks_are_a_body_like_any_other(service: Service) -> None:
     body = json.dumps({"signature_name": "predict_images", "instances": [b64(encoded(10, "BMP", 200))]}).encode()
 
