@@ -4,7 +4,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, NoReturn
+from typing import TYPE_CHECKING, Annotated, NamedTuple, NoReturn
 
 import typer
 from rich.console import Console
@@ -122,21 +122,31 @@ def _width(descriptor: int) -> int:
 
 def chosen_model(workspace: Path, model: Path | None, public_key: Path | None, serving: Path | None = None) -> Path:
     """The folder of the version that a command works with; ends the command where there is none, or no signed one."""
-    return chosen_release(workspace, model, public_key, serving)[0]
+    return chosen_release(workspace, model, public_key, serving).folder
+
+
+class ChosenRelease(NamedTuple):
+    """The folder of a version, and its number and the key that signed it; None where no signature is required."""
+
+    folder: Path
+    number: int | None
+    signed_by: "PublicKey | None"
 
 
 def chosen_release(
     workspace: Path, model: Path | None, public_key: Path | None, serving: Path | None = None
-) -> tuple[Path, int | None]:
-    """The folder of `chosen_model`, and the number of the version in it; None where no signature is required."""
-    from crackgate.releases import UntrustedVersionError, check_trusted
+) -> ChosenRelease:
+    """See `chosen_model`."""
+    from crackgate.releases import UntrustedVersionError, check_trusted, required_key
 
     folder = _find_model(serving or Workspace(workspace).serving, model)
     try:
-        number = check_trusted(folder, read_public_key(public_key), None if folder == model else int(folder.name))
+        given = read_public_key(public_key)
+        key = required_key(folder, given)
+        number = check_trusted(folder, given, None if folder == model else int(folder.name))
     except UntrustedVersionError as error:
         fail(str(error), EXIT_FAILED)
-    return folder, number
+    return ChosenRelease(folder, number, key)
 
 
 def read_public_key(file: Path | None) -> "PublicKey | None":

@@ -33,7 +33,6 @@ from crackgate_cli.options import (
     console_on_a_copy_of,
     fail,
     note,
-    read_public_key,
     tell,
 )
 from serving.batch.counts import PredictionCounts
@@ -85,7 +84,7 @@ def predict(
     try:
         kind = _choose_format(kind, as_json, output, beam)
         check_inputs(images, output)
-        folder, version = chosen_release(workspace, model, public_key, serving)
+        folder, version, signed_by = chosen_release(workspace, model, public_key, serving)
         card = read_card(folder)
         failing = resolve_labels(fail_on or [], card)
         settings = load_config(config, assignments)
@@ -97,8 +96,7 @@ def predict(
             from crackgate_cli.predict_on_beam import predict_on_beam
 
             assert output is not None
-            key = read_public_key(public_key)
-            counts = predict_on_beam(folder, images, output, kind, engine, settings.beam, key, version)
+            counts = predict_on_beam(folder, images, output, kind, engine, settings.beam, signed_by, version)
         else:
             counts = _predict_here(folder, card, images, output, kind, engine)
     except (NoSuchInputError, UnknownFormatError, UnknownLabelError, NotAReleaseError, ConfigError) as error:

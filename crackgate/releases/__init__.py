@@ -21,7 +21,7 @@ from crackgate.releases.manifest import Lineage, Manifest, ManifestError, Releas
 from crackgate.releases.publication import publish
 from crackgate.releases.records import State
 from crackgate.releases.retention import held, remove_old_versions
-from crackgate.releases.verification import Finding, UntrustedVersionError, check_trusted, verify
+from crackgate.releases.verification import Finding, UntrustedVersionError, check_trusted, required_key, verify
 from crackgate.releases.versions import (
     ALIASES,
     Version,
@@ -64,6 +64,7 @@ __all__ = [
     "read_manifest",
     "reject",
     "remove_old_versions",
+    "required_key",
     "roll_back",
     "staged_version",
     "verify",

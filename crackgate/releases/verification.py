@@ -108,12 +108,10 @@ def check_trusted(folder: Path, public_key: PublicKey | None = None, version: in
     Returns the version's number; None where nothing was checked. Raises UntrustedVersionError; see `verify` for the
     arguments.
     """
-    try:
-        if public_key is None and recorded_key(_serving_dir(folder)) is None:
-            return None
-    except KeyFileError as error:
-        raise UntrustedVersionError(str(error)) from None
-    finding = verify(folder, public_key, version)
+    key = required_key(folder, public_key)
+    if key is None:
+        return None
+    finding = verify(folder, key, version)
     if problems := finding.problems:
         source = "the given public key" if public_key else f"{str(_serving_dir(folder) / RECORDED_KEY_FILE)!r}"
         raise UntrustedVersionError(
@@ -121,6 +119,17 @@ def check_trusted(folder: Path, public_key: PublicKey | None = None, version: in
             "version into production by 'crackgate rollback', or release one anew with release.signing_key"
         )
     return finding.manifest.version if finding.manifest else None
+
+
+def required_key(folder: Path, public_key: PublicKey | None = None) -> PublicKey | None:
+    """The key that must have signed a version: the given one, else the one that its serving directory records, if any.
+
+    Raises UntrustedVersionError for a recorded key that cannot be used.
+    """
+    try:
+        return public_key or recorded_key(_serving_dir(folder))
+    except KeyFileError as error:
+        raise UntrustedVersionError(str(error)) from None
 
 
 def _serving_dir(folder: Path) -> Path:

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import traceback
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -62,7 +63,11 @@ def predict_with_beam(
     card = read_card(model_dir)
     classes = card.classes
     output.mkdir(parents=True, exist_ok=True)
-    with _refusals_of_workers(), beam.Pipeline(options=PipelineOptions(pipeline_args)) as pipeline:
+    with (
+        _refusals_of_workers(),
+        _no_temporary_folders(output),
+        beam.Pipeline(options=PipelineOptions(pipeline_args)) as pipeline,
+    ):
         rows = (
             pipeline
             | "Arguments" >> beam.Create(list(arguments))
@@ -102,6 +107,16 @@ def _refusals_of_workers() -> Iterator[None]:
             if found := re.search(rf"^{name}: (.*?)(?: \[while running '.*'\])?$", told, re.MULTILINE):
                 raise kind(found[1]) from None
         raise
+
+
+@contextmanager
+def _no_temporary_folders(output: Path) -> Iterator[None]:
+    """Removes what Beam's sinks leave where a pipeline fails: the next attempt needs an empty folder."""
+    try:
+        yield
+    finally:
+        for folder in output.glob("beam-temp-*"):
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def _find(argument: str, output: str) -> Iterator[bytes]:

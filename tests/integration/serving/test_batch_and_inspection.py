@@ -493,3 +493,4 @@ def test_workers_of_beam_take_no_version_but_the_one_that_the_command_checked(
         (line,) = capsys.readouterr().err.splitlines()
         assert ended.value.exit_code == 1 and reason in line
         assert line.startswith(f"error: '{newer}' is refused") and line.endswith("with release.signing_key")
+        assert not list((tmp_path / reason[:13]).iterdir()), "the next attempt needs an empty folder"
