@@ -46,7 +46,7 @@ def _refuse_urls(context: Any) -> None:
             url = str(value).replace(":/", "://", 1)
             fail(
                 f"{parameter.opts[0]}: received {url!r}; allowed is a path: crackgate replaces whole folders and "
-                "locks files, which no object store can, and reads photographs alone from buckets. Give a path, "
-                "and copy to or from the bucket by its own tool",
+                "locks files, which no object store can. Give a path; 'crackgate mirror' copies released versions "
+                "to and from a bucket",
                 EXIT_USAGE,
             )

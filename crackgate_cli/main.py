@@ -16,6 +16,7 @@ from crackgate_cli.gate import gate
 from crackgate_cli.inspect import inspect
 from crackgate_cli.kubeflow import kubeflow_app
 from crackgate_cli.local_paths import LocalPathsTyper
+from crackgate_cli.mirror import mirror
 from crackgate_cli.options import GATE_EXIT_CODES, RUN_EXIT_CODES
 from crackgate_cli.predict import predict
 from crackgate_cli.prune import prune
@@ -88,6 +89,10 @@ app.command(
     epilog="Exit codes: 0 done, or that version is withdrawn already, 1 the serving directory cannot be changed, "
     "2 usage: it is not staged."
 )(reject)
+app.command(
+    epilog="Exit codes: 0 both have the same versions, 1 a version was refused, or the store or the folder cannot be "
+    "used, 2 usage: one of the places holds something else. With --every it ends by a signal alone."
+)(mirror)
 app.command(epilog="Exit codes: 0 removed, or shown, 1 something could not be removed, 2 usage, or a run is going on.")(
     prune
 )

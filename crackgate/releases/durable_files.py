@@ -10,7 +10,7 @@ from crackgate.contracts.model_files import MANIFEST_FILE
 
 MODEL_FILE = "saved_model.pb"
 # TensorFlow Serving recognizes a model by the first of them, our readers by the second.
-_LAST = (MODEL_FILE, str(MANIFEST_FILE))
+LAST_FILES = (MODEL_FILE, str(MANIFEST_FILE))
 # File systems answer so if they cannot rename folders. FUSE and 9p give ENOSYS or ENOTSUP, overlays and mounts EXDEV.
 # Some network shares give EPERM or EINVAL, Google Cloud Storage FUSE gives EMFILE beyond a limit.
 _NO_FOLDER_RENAME = {
@@ -32,10 +32,10 @@ def copy_folder(source: Path, target: Path) -> None:
         for name in folders:
             (here / name).mkdir()
         for name in files:
-            if here != target or name not in _LAST:
+            if here != target or name not in LAST_FILES:
                 shutil.copyfile(Path(parent) / name, here / name)
     sync_tree(target)
-    for name in _LAST:
+    for name in LAST_FILES:
         if (source / name).is_file():
             with whole_file(target / name) as partial:
                 shutil.copyfile(source / name, partial)
@@ -63,7 +63,7 @@ def move_folder(source: Path, target: Path) -> None:
 
 def remove_folder(folder: Path) -> None:
     """Removes a folder; from the first moment on no reader takes it for a model."""
-    for name in reversed(_LAST):
+    for name in reversed(LAST_FILES):
         (folder / name).unlink(missing_ok=True)
     shutil.rmtree(folder)
 

@@ -17,7 +17,7 @@ from crackgate.regular_file import open_regular
 from crackgate.releases.durable_files import raise_error
 
 # A manifest has some kilobytes.
-_MOST_BYTES = 16 * 2**20
+MOST_MANIFEST_BYTES = 16 * 2**20
 
 
 class ManifestError(Exception):
@@ -120,7 +120,7 @@ def read_manifest(folder: Path) -> Manifest:
     file = folder / MANIFEST_FILE
     try:
         with open_regular(file) as content:
-            return Manifest.model_validate_json(content.read(_MOST_BYTES))
+            return Manifest.model_validate_json(content.read(MOST_MANIFEST_BYTES))
     except (FileNotFoundError, NotADirectoryError):
         raise ManifestError(f"{str(folder)!r} has no {MANIFEST_FILE}: it is no complete release") from None
     except OSError as error:

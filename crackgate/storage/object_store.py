@@ -8,6 +8,7 @@ import os
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
@@ -134,6 +135,42 @@ def read_object(url: str, max_bytes: int) -> bytes:
     if len(data) > max_bytes:
         raise too_many_bytes(size, max_bytes)
     return data
+
+
+def write_object(url: str, data: bytes) -> None:
+    """Creates an object, or replaces its content. A store that fails or goes away is asked again for two minutes.
+
+    Raises StorageError where the store did not come back, or does not take the object.
+    """
+    _persist("write", url, "_pipe_file", data)
+
+
+def remove_object(url: str) -> None:
+    """Removes an object, if it is there; else as `write_object`."""
+    with suppress(FileNotFoundError):
+        _persist("remove", url, "_rm_file")
+
+
+def _persist(verb: str, url: str, name: str, *arguments: Any) -> None:
+    scheme, place = split_url(url)
+    system = _file_system(scheme)
+    began, pause = time.monotonic(), _FIRST_PAUSE
+    while True:
+        try:
+            _call(system, name, place, *arguments, timeout=_SECONDS_TO_ARRIVE)
+            return
+        except FileNotFoundError:
+            if _has_bucket(system, place):
+                raise
+            raise StorageError(f"there is no bucket {place.partition('/')[0]!r}, which {url!r} names") from None
+        except Exception as error:
+            waited = time.monotonic() - began
+            if isinstance(error, PermissionError) or waited + pause > _SECONDS_TO_RETURN:
+                raise StorageError(
+                    f"cannot {verb} {url!r}, tried for {waited:.0f} s: {_say(error)}: {_advice(error)}; then try again"
+                ) from None
+        time.sleep(pause)
+        pause = min(2 * pause, _LONGEST_PAUSE)
 
 
 def _file_system(scheme: str) -> Any:
