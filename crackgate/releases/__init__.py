@@ -8,7 +8,8 @@
     ├── release.pub        put there by an operator: the key that must have signed every version
     ├── .unfinished/       pushes that go on or were killed
     ├── .lock              held by the process that changes something
-    └── .last-number       the highest number so far, deleted versions included
+    ├── .last-number       the highest number so far, deleted versions included
+    └── .mirror-id         where it has mirrors, which have it in .mirror-of
 
 A complete version has a manifest and all its files, and never changes. The newest complete version that is neither
 withdrawn nor staged is in production. TensorFlow Serving looks at numbers alone, and into no other folder.

@@ -9,7 +9,7 @@ from typing import Any
 import yaml
 
 MANIFESTS = Path(__file__).resolve().parents[2] / "kubeflow" / "manifests"
-PARTS = ("base", "serving", "kserve", "flink", "training", "trainjob", "mesh", "shell")
+PARTS = ("base", "serving", "mirror", "kserve", "flink", "training", "trainjob", "mesh", "shell")
 
 
 @dataclass(frozen=True)
