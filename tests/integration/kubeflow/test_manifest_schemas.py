@@ -45,7 +45,17 @@ CRANE = "github.com/google/go-containerregistry/cmd/crane@v0.20.3"
 # The oldest and the newest that kubectl-validate has.
 KUBERNETES = ("1.27", "1.30")
 PROFILE = MANIFESTS / "overlays" / "profile"
-BUILDS = ("overlays/kubeflow", "overlays/profile", "overlays/mirrored", "mirror", "flink", "training", "trainjob", "kserve", "shell")
+BUILDS = (
+    "overlays/kubeflow",
+    "overlays/profile",
+    "overlays/mirrored",
+    "mirror",
+    "flink",
+    "training",
+    "trainjob",
+    "kserve",
+    "shell",
+)
 
 
 @pytest.fixture(scope="module", params=BUILDS)
