@@ -12,7 +12,7 @@ from crackgate.contracts.class_names import compose
 from crackgate.contracts.errors import WrongQuestionError
 from crackgate.contracts.stored_example import EVAL_SPLIT, SPLITS, TEST_SPLIT, TRAIN_SPLIT
 from crackgate.data_set.annotations import describe_annotations
-from crackgate.data_set.file_tree import FileTree, Folders, folders_of, read_tree
+from crackgate.data_set.file_tree import OWN_FOLDERS, FileTree, Folders, folders_of, read_tree
 from crackgate.data_set.folder_names import is_class_name, split_of
 from crackgate.data_set.label_table import read_label_table
 from crackgate.data_set.layout import Layout, find_layout, find_named_layout
@@ -54,6 +54,7 @@ class DataSet:
         images: In the order of their paths.
         ignored: Numbers of files that are not images of the data set, by kind; they are not rejected.
         notes: Sentences about the way in which the folder was read.
+        without_images: Folders beside the class folders that may be meant as classes, and hold no image.
         marks: Of images that are objects in a store, by path: see `StoredObject`.
     """
 
@@ -61,6 +62,7 @@ class DataSet:
     images: list[ListedImage]
     ignored: dict[str, int]
     notes: list[str]
+    without_images: list[str] = field(default_factory=list)
     marks: Mapping[str, str] = field(default_factory=dict)
 
     def fingerprint(self, folder: Location) -> str:
@@ -134,7 +136,7 @@ def _read_table(folder: Location, tree: FileTree, options: DataOptions) -> DataS
     ignored = Counter({kind: len(set(paths) - named) for kind, paths in tree.ignored.items()})
     ignored[WITHOUT_LABEL] = len(set(tree.images) - named)
     ignored[OUTSIDE_CLASSES] = len(named) - len(images)
-    return DataSet(list(dict.fromkeys(class_of.values())), images, dict(+ignored), notes, tree.marks)
+    return DataSet(list(dict.fromkeys(class_of.values())), images, dict(+ignored), notes, marks=tree.marks)
 
 
 def _as_found(class_of: dict[str, str], found: Iterable[str]) -> dict[str, str]:
@@ -170,7 +172,17 @@ def _read_folders(tree: FileTree, class_of_folder: dict[str, str]) -> DataSet:
         outside = sum(not image.class_name for image in images)
         images = [image for image in images if image.class_name]
         ignored |= {OUTSIDE_CLASSES: outside} if outside else {}
-    return DataSet(classes, images, ignored, [*notes, *_describe_levels(in_classes, layout, classes)], tree.marks)
+    notes += _describe_levels(in_classes, layout, classes)
+    lacking = [] if class_of_folder else _find_without_images(tree, layout.class_level, names)
+    return DataSet(classes, images, ignored, notes, lacking, tree.marks)
+
+
+def _find_without_images(tree: FileTree, level: int, classes: list[str]) -> list[str]:
+    """Names at the level of the classes: of empty folders, and of those with a class's name but other files."""
+    empty = {path[level] for path in map(folders_of, tree.empty) if len(path) > level}
+    others = (folders_of(path) for kind, paths in tree.ignored.items() if kind != OWN_FOLDERS for path in paths)
+    named = {path[level] for path in others if len(path) > level and is_class_name(path[level])}
+    return sorted((empty | named) - set(classes))
 
 
 def _find_layout(tree: FileTree, folders: Counter[Folders]) -> Layout:

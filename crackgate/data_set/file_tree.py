@@ -24,12 +24,14 @@ class FileTree:
         images: What may be photographs; a trailing "/" marks an unlistable folder.
         marks: Of images that are objects in a store, by path: see `StoredObject`.
         ignored: Files that are none, by kind; `OWN_FOLDERS` holds folders.
+        empty: Folders with nothing in them, each with a "/" at its end.
         is_own: Whether the data folder itself is one that crackgate has written.
     """
 
     images: list[str] = field(default_factory=list)
     marks: dict[str, str] = field(default_factory=dict)
     ignored: dict[str, list[str]] = field(default_factory=dict)
+    empty: list[str] = field(default_factory=list)
     is_own: bool = False
 
     def count_folders(self) -> Counter[Folders]:
@@ -58,6 +60,8 @@ def _read(folder: Location) -> FileTree:
         below_system = any(map(is_system_folder, listed.path.split(os.sep)[:-1]))
         if not listed.readable:
             _add(tree, listed.path, SYSTEM_FILES if below_system else "")
+        elif not listed.files and not listed.folders and not below_system:
+            tree.empty.append(listed.path)
         for name in listed.files:
             _add(tree, listed.path + name, SYSTEM_FILES if below_system else kind_of_ignored(name))
             if name in listed.marks:

@@ -39,7 +39,8 @@ def check_plausible(folder: Location, data_set: DataSet, named: bool, max_reject
             f"{_listed(data_set.classes)}; move them into one, or name the classes: {class_setting(data_set.classes)}"
         )
     rest = [] if named else _find_rest(data_set.classes)
-    return rest + _find_small_classes(data_set.classes, counts, named) + _find_masks(folder, data_set)
+    lacking = _find_without_images(data_set)
+    return rest + lacking + _find_small_classes(data_set.classes, counts, named) + _find_masks(folder, data_set)
 
 
 def describe_lack(data_set: DataSet) -> str:
@@ -50,7 +51,21 @@ def describe_lack(data_set: DataSet) -> str:
     found = f"one class, {classes[0]!r}" if classes else "no class folder with a file in it"
     also = "".join(f", {kind} ignored: {count}" for kind, count in data_set.ignored.items())
     unpack = " unpack the archives if they hold the images;" if ARCHIVES in data_set.ignored else ""
-    return f"it has {found} ({counted(len(data_set.images), 'file')} in all{also}):{unpack} {NEEDED}"
+    empty = f"; {_no_image(data_set)}" if data_set.without_images else ""
+    return f"it has {found} ({counted(len(data_set.images), 'file')} in all{also}){empty}:{unpack} {NEEDED}"
+
+
+def _find_without_images(data_set: DataSet) -> list[str]:
+    """A warning for folders that may be classes whose images were not copied."""
+    if not data_set.without_images:
+        return []
+    classes = _listed(data_set.classes)
+    return [f"{_no_image(data_set)}, so the classes are {classes}: bring what is missing, or remove it"]
+
+
+def _no_image(data_set: DataSet) -> str:
+    names = data_set.without_images
+    return f"the folder{'s' if len(names) > 1 else ''} {_listed(names)} hold{'' if len(names) > 1 else 's'} no image"
 
 
 def _find_rest(classes: list[str]) -> list[str]:

@@ -48,6 +48,29 @@ def test_a_small_class_is_a_warning_and_few_images_alone_are_none(tmp_path: Path
     assert _check(_write(tmp_path / "few", crack=3, sound=5)) == []
 
 
+def test_a_class_whose_images_are_missing_is_named(tmp_path: Path) -> None:
+    three = _write(tmp_path / "three", crack=30, spall=30, sound=0)
+    assert _check(three) == [
+        "the folder 'sound' holds no image, so the classes are 'crack', 'spall': bring what is missing, or remove it"
+    ]
+    assert _check(three, "crack", "spall") == []
+    inner = _write(tmp_path / "inner", **{"D/CD": 30, "D/UD": 30, "W/CW": 0})
+    assert "'CW' hold" in " ".join(_check(inner))
+    one = _write(tmp_path / "one", Positive=30)
+    # With other files than images a folder counts by its name alone.
+    for name in ("Negative", "reports"):
+        (one / name).mkdir()
+        (one / name / "list.pdf").touch()
+    (one / "empty" / "inner").mkdir(parents=True)
+    lack = describe_lack(find_data_set(one, DataOptions()))
+    assert "(30 files in all, documents ignored: 2); the folders 'Negative', 'empty' hold no image:" in lack
+    # Folders of systems and of crackgate are no classes.
+    usual = _write(tmp_path / "usual", crack=30, sound=30)
+    for name in (".git", "__MACOSX", "@eaDir"):
+        (usual / name).mkdir()
+    assert _check(usual) == []
+
+
 @pytest.mark.parametrize(
     ("names", "said"),
     [
