@@ -10,6 +10,7 @@ from crackgate.config.configuration import Config, ConfigError
 from crackgate.config.release import ReleaseOptions
 from crackgate.contracts.errors import WrongQuestionError
 from crackgate.contracts.positive_names import PositiveClasses
+from crackgate.data_set.augmented_names import describe_augmented
 from crackgate.data_set.data_set import DataSet, find_data_set
 from crackgate.data_set.plausibility import check_plausible
 from crackgate.data_set.sequences import describe_sequences
@@ -45,7 +46,7 @@ def resolve_data_set(data: Location, config: Config) -> DataSet:
     if is_url(data) and not found.images and not found.ignored:
         raise ConfigError(f"--data: received {data!r}, and no object has this prefix: correct it")
     if not options.group_by and not any(image.group for image in found.images):
-        warnings += describe_sequences(found.images)
+        warnings += describe_augmented(found.images) or describe_sequences(found.images)
     return replace(found, notes=[*found.notes, *warnings])
 
 

@@ -4,26 +4,24 @@ Names say which to compare: two whose last or last but one number is near. Spots
 laid over each other at every shift that leaves 45% of them in common.
 """
 
-import functools
 import re
 import zlib
 from collections.abc import Iterator
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import fft
 
 from crackgate.images.copies.descriptor import Descriptors
-from crackgate.images.copies.detail import agreement, halve, unpack
+from crackgate.images.copies.detail import SIDE, agreement, halve, unpack
 from crackgate.images.copies.frequencies import Floats
 from crackgate.images.copies.outline import BYTES as OUTLINE_BYTES
 from crackgate.images.copies.partitions import Indices
+from crackgate.images.copies.shifts import correlations, elsewhere, shifts_of
 
 # Numbers up to two apart are compared, and half of those three apart.
 _NEAR = 4
 # Frames that were taken out of a video may keep their numbers: every fifth, every thirtieth.
 _STRIDES = (1, 5, 10, 25, 30, 60, 100)
-_LEAST_OVERLAP = 0.45
 # At half the detail; most pairs of other places end here.
 _LEAST_ROUGH_SCORE = 0.3
 # Correlation over the whole overlap. The highest of 10,000 pairs of other places is 0.22.
@@ -31,6 +29,8 @@ _LEAST_SCORE = 0.4
 # The regions that agree least, see `detail.agreement`. The same pairs reach 0.0 at most.
 _LEAST_AGREEMENT = 0.25
 _NUMBERS = re.compile(rb"\d+")
+# A pattern agrees as well elsewhere, by 0.91 of the best and more; masonry by 0.7 at most, concrete by 0.26.
+_MOST_ELSEWHERE = 0.8
 # Numbers of a region.
 _REGION = 64
 
@@ -65,19 +65,22 @@ def name_region(path: bytes) -> int:
 def overlap(pictures: Descriptors, ones: Indices, others: Indices) -> NDArray[np.bool_]:
     """Whether two images show a common part, neither turned by more than 1 degree nor zoomed.
 
+    Of tiles, boards and joints that look alike everywhere, nobody can tell: they show none.
+
     `pictures` is of `descriptor.stack`. The pairs are rows of it, (pairs,) each, and the result is by pair.
     """
     used, ones, others = _numbered(ones, others)
     images = unpack(pictures[used, OUTLINE_BYTES:])
     found = np.zeros(len(ones), bool)
-    rough, _ = _best_shifts(halve(images), ones, others)
-    left = np.flatnonzero(rough >= _LEAST_ROUGH_SCORE)
+    left = np.flatnonzero(correlations(halve(images), ones, others).max(axis=1) >= _LEAST_ROUGH_SCORE)
     if len(left):
         used, ones, others = _numbered(ones[left], others[left])
         images = images[used]
-        scores, shifts = _best_shifts(images, ones, others)
+        scores = correlations(images, ones, others)
+        best, shifts = scores.max(axis=1), shifts_of(SIDE)[scores.argmax(axis=1)]
         agreements = agreement(images[ones], np.stack(list(_shifted(images[others], shifts))))
-        found[left] = (scores >= _LEAST_SCORE) & (agreements >= _LEAST_AGREEMENT)
+        alike = (best >= _LEAST_SCORE) & (agreements >= _LEAST_AGREEMENT)
+        found[left] = alike & (elsewhere(scores, SIDE, shifts) <= _MOST_ELSEWHERE * best)
     return found
 
 
@@ -86,40 +89,6 @@ def _numbered(ones: Indices, others: Indices) -> tuple[Indices, Indices, Indices
     used, places = np.unique(np.concatenate((ones, others)), return_inverse=True)
     fixed, moved = np.split(places, 2)
     return used, fixed, moved
-
-
-def _best_shifts(images: Floats, fixed: Indices, moved: Indices) -> tuple[Floats, NDArray[np.intp]]:
-    """The highest correlation (pairs,) over the common part, and its shift down and across (pairs, 2)."""
-    side = images.shape[1]
-    shifts = _shifts(side)
-    # Without the padding, what leaves on one side would come back on the other.
-    size = fft.next_fast_len(side + int(shifts.max()), real=True)
-    # An image is in several pairs, and is transformed once.
-    spectra, energies = fft.rfft2(images, (size, size)), _energies(images, shifts)
-    products = fft.irfft2(spectra[fixed] * spectra[moved].conj(), (size, size))[:, shifts[:, 0], shifts[:, 1]]
-    # The shifts in reverse order are the opposite ones.
-    scores = products / np.sqrt(np.maximum(energies[fixed] * energies[moved, ::-1], 1e-6))
-    best = scores.argmax(axis=1)
-    return scores[np.arange(len(best)), best], shifts[best]
-
-
-@functools.cache
-def _shifts(side: int) -> NDArray[np.intp]:
-    """Every shift that leaves enough in common, in an order that its opposites have in reverse."""
-    reach = np.arange(-side, side + 1)
-    down, across = (axis.ravel() for axis in np.meshgrid(reach, reach, indexing="ij"))
-    kept = (side - np.abs(down)) * (side - np.abs(across)) >= _LEAST_OVERLAP * side**2
-    return np.stack((down[kept], across[kept]), axis=1)
-
-
-def _energies(images: Floats, shifts: NDArray[np.intp]) -> Floats:
-    """Sums of squares (images, shifts) over the part of an image onto which another one is shifted."""
-    side = images.shape[1]
-    sums = np.zeros((len(images), side + 1, side + 1))
-    sums[:, 1:, 1:] = np.square(images).cumsum(axis=1).cumsum(axis=2)
-    (top, left), (bottom, right) = np.maximum(shifts, 0).T, side + np.minimum(shifts, 0).T
-    energies = sums[:, bottom, right] - sums[:, top, right] - sums[:, bottom, left] + sums[:, top, left]
-    return energies.astype(np.float32)
 
 
 def _shifted(images: Floats, shifts: NDArray[np.intp]) -> Iterator[Floats]:

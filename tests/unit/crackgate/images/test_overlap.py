@@ -12,7 +12,7 @@ from apache_beam.options.pipeline_options import PipelineOptions
 from apache_beam.testing.util import assert_that, equal_to
 from PIL import Image, ImageDraw
 
-from crackgate.images.copies.descriptor import COPY_THRESHOLD, describe, is_blank, similarity, stack
+from crackgate.images.copies.descriptor import COPY_THRESHOLD, describe, is_blank, similarities, similarity, stack
 from crackgate.images.copies.groups import GroupCopies
 from crackgate.images.copies.outline import BYTES as OUTLINE_BYTES
 from crackgate.images.copies.overlap import name_codes, name_region, overlap
@@ -77,6 +77,44 @@ def _mask(image: Image.Image, _number: int) -> Image.Image:
 def test_a_common_overlay_is_no_common_place(overlay: Callable[[Image.Image, int], Image.Image]) -> None:
     parts = [describe(np.asarray(overlay(_wall(seed, SIDE), seed))) for seed in range(20)]
     assert not any(_overlap(one, other) for one, other in combinations(parts, 2))
+
+
+def _pattern(name: str, seed: int) -> Image.Image:
+    """Some place of a surface that looks alike everywhere, in some light, with a camera's noise."""
+    rng = np.random.default_rng(seed)
+    image = Image.new("L", (400, 400), 150)
+    draw = ImageDraw.Draw(image)
+    for row in range(0, 400, {"tiles": 40, "boards": 28, "bricks": 24}[name]):
+        draw.line((0, row, 400, row), fill=90, width=2)
+    for row, top in enumerate(range(0, 400, 24)):
+        for left in range(row % 2 * 30 if name == "bricks" else 0, 400, 40 if name == "tiles" else 60):
+            if name == "bricks":
+                draw.rectangle((left + 2, top + 2, left + 57, top + 21), fill=int(rng.normal(125, 8)))
+            elif name == "tiles":
+                draw.line((left, 0, left, 400), fill=90, width=2)
+            elif top % 120 == 0:
+                draw.ellipse((left - 5, top + 9, left + 5, top + 19), fill=60)
+    left, top = rng.integers(60, 120, 2).tolist()
+    place = image.rotate(rng.uniform(-2, 2), Image.Resampling.BICUBIC).crop((left, top, left + SIDE, top + SIDE))
+    pixels = np.asarray(place, np.float32) * rng.uniform(0.9, 1.1) + rng.normal(0, 5, (SIDE, SIDE))
+    return Image.fromarray(np.clip(pixels, 0, 255).astype(np.uint8))
+
+
+@pytest.mark.parametrize("name", ["tiles", "boards", "bricks"])
+def test_other_places_of_a_pattern_are_no_copies_and_share_no_place(name: str) -> None:
+    images = [_pattern(name, seed) for seed in range(40)]
+    parts = stack([describe(np.asarray(image)) for image in images])
+    ones, others = np.triu_indices(len(parts), 1)
+    assert (similarities(parts[ones], parts[others]) >= COPY_THRESHOLD).mean() < 0.005
+    assert overlap(parts, ones, others).mean() < 0.005
+    again = stack([describe(np.asarray(_encoded(image))) for image in images])
+    assert (similarities(parts, again) >= COPY_THRESHOLD).mean() >= 0.75
+
+
+def _encoded(image: Image.Image) -> Image.Image:
+    file = io.BytesIO()
+    image.transpose(Image.Transpose.FLIP_LEFT_RIGHT).save(file, "JPEG", quality=60)
+    return Image.open(file)
 
 
 def test_less_than_half_in_common_and_turned_pictures_are_not_found() -> None:
