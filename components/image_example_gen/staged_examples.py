@@ -11,7 +11,7 @@ from crackgate.contracts import stored_example
 from crackgate.contracts.account import NOT_IN_CLASS_FOLDER
 from crackgate.contracts.image_limits import ImageLimits
 from crackgate.data_set.data_set import ListedImage
-from crackgate.images.copies.descriptor import describe_sketches, sketch
+from crackgate.images.copies.descriptor import describe_all
 from crackgate.images.image_file import CanonicalImage, canonical_image
 from crackgate.images.image_folder import read_source, readable_path
 from crackgate.images.quality import Quality, measure
@@ -122,7 +122,7 @@ class Reader:
         """Describes images, appends their examples to the file `content`, and notes their places in `staged`."""
         offset = staged.places[-1].offset + staged.places[-1].size if staged.places else 0
         qualities = [measure(each.image.luma) for each in waiting]
-        descriptors = describe_sketches([sketch(each.image.luma) for each in waiting])
+        descriptors = describe_all([each.image.luma for each in waiting])
         for each, quality, descriptor in zip(waiting, qualities, descriptors, strict=True):
             listed = each.listed
             example = _to_example(listed, self.labels[listed.class_name], each.image, quality, descriptor)

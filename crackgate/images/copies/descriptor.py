@@ -9,7 +9,6 @@ import functools
 import hashlib
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,58 +37,41 @@ PICTURE_BYTES = 16
 DESCRIPTOR_BYTES = outlines.BYTES + details.BYTES
 
 
-@dataclass(frozen=True, eq=False)
-class Sketch:
-    """An image without its pixels, for `describe_sketches`.
-
-    Attributes:
-        size: Height and width of the image, in pixels.
-        cells: Its thumbnail, float32 (64, 64), in grey levels.
-        texture: A smaller one without its light, float32 (32, 32).
-        blank: The descriptor of an image without texture; b"" of any other.
-    """
-
-    size: tuple[int, ...]
-    cells: Floats
-    texture: Floats
-    blank: bytes
-
-
 def describe(grey: NDArray[np.uint8]) -> bytes:
     """Describes an image of grey levels, uint8 (height, width), by 2520 bytes.
 
     A blank image, without texture, gives the 32 bytes of the SHA-256 of its pixels. Raises ValueError for any other
     dtype or shape, and for no pixels.
     """
-    (descriptor,) = describe_sketches([sketch(grey)])
+    (descriptor,) = describe_all([grey])
     return descriptor
 
 
-def sketch(grey: NDArray[np.uint8]) -> Sketch:
-    """The first, smaller part of `describe`, which needs the pixels; raises ValueError likewise."""
-    if grey.ndim != 2 or grey.dtype != np.uint8 or not grey.size:
-        raise ValueError(f"grey is {grey.dtype} of shape {grey.shape}; it must be uint8 of shape (height, width)")
-    cells = thumbnail(grey, details.SIDE, details.SIDE)
-    texture = outlines.without_light(details.halve(cells))
-    blank = (
+def describe_all(images: Sequence[NDArray[np.uint8]]) -> list[bytes]:
+    """`describe` of each image; many take less time than one by one, and none changes another one's."""
+    starts = range(0, len(images), _DESCRIBED_AT_ONCE)
+    return [each for start in starts for each in _describe_few(images[start : start + _DESCRIBED_AT_ONCE])]
+
+
+def _describe_few(images: Sequence[NDArray[np.uint8]]) -> list[bytes]:
+    for grey in images:
+        if grey.ndim != 2 or grey.dtype != np.uint8 or not grey.size:
+            raise ValueError(f"grey is {grey.dtype} of shape {grey.shape}; it must be uint8 of shape (height, width)")
+    cells = np.stack([thumbnail(grey, details.SIDE, details.SIDE) for grey in images])
+    textures = outlines.without_light(details.halve(cells))
+    described = [
         hashlib.sha256(b"%dx%d:" % grey.shape + grey.tobytes()).digest()
         if _deviation(texture) < _LEAST_TEXTURE
         else b""
-    )
-    return Sketch(grey.shape, cells, texture, blank)
-
-
-def describe_sketches(sketches: Sequence[Sketch]) -> list[bytes]:
-    """The descriptors of images; many take less time than one by one, and none changes another one's."""
-    textured = [each for each in sketches if not each.blank]
-    described: list[bytes] = []
-    for start in range(0, len(textured), _DESCRIBED_AT_ONCE):
-        chosen = textured[start : start + _DESCRIBED_AT_ONCE]
-        outlined = outlines.outline(np.stack([each.texture for each in chosen]))
-        detailed = details.detail(np.stack([each.cells for each in chosen]), [each.size for each in chosen])
-        described += map(bytes, np.hstack([outlined.view(np.uint8), detailed]))
-    following = iter(described)
-    return [each.blank or next(following) for each in sketches]
+        for grey, texture in zip(images, textures, strict=True)
+    ]
+    textured = [at for at, blank in enumerate(described) if not blank]
+    if textured:
+        outlined = outlines.outline(textures[textured])
+        detailed = details.detail(cells[textured], [images[at].shape for at in textured])
+        for at, descriptor in zip(textured, np.hstack([outlined.view(np.uint8), detailed]), strict=True):
+            described[at] = descriptor.tobytes()
+    return described
 
 
 def similarity(one: bytes, other: bytes) -> float:

@@ -49,8 +49,8 @@ _DECISIVE_SHARE = 0.25
 # Lower ones are evened out; higher ones do not survive compression.
 _HASHED = Frequencies(SIDE, 6, 24)
 _HASH = OrientedHash(_HASHED, np.ones(len(_HASHED), np.float32))
-# Whole numbers: float64 sums them up exactly, in any order.
-_DCT = np.rint(dct_matrix(SIDE)[: 24 + 1] * (64 / np.sqrt(2 / SIDE))).astype(np.float64)
+# Whole numbers: the sums are exact in any order, in float32 along one axis and in float64 along both.
+_DCT: Floats = np.rint(dct_matrix(SIDE)[: 24 + 1] * np.float32(64 / np.sqrt(2 / SIDE)))
 # Their projections stay below 2^24.
 _DCT_SCALE = 4096
 
@@ -75,7 +75,7 @@ def detail(thumbnails: Floats, sizes: Sequence[tuple[int, ...]]) -> NDArray[np.u
 
 def detail_bands(details: NDArray[np.uint8]) -> NDArray[np.uint32]:
     """Look-up hashes (images, 20) of packed details (images, 2048)."""
-    spectra = _DCT @ unpack(details).astype(np.float64) @ _DCT.T
+    spectra = (_DCT @ unpack(details)).astype(np.float64) @ _DCT.T
     return _HASH(np.rint(spectra[:, _HASHED.rows, _HASHED.columns] / _DCT_SCALE).astype(np.float32))
 
 

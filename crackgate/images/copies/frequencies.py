@@ -65,13 +65,15 @@ class OrientedHash:
         for turned in (images, images[:, self._transposed]):
             # Coefficients that mirroring treats alike are summed up once for all four mirrorings.
             even, down, across, both = (turned[:, places] @ self._projections[places] for places in self._parities)
-            for sums in (
-                even + down + across + both,
-                even + down - across - both,
-                even - down + across - both,
-                even - down - across + both,
+            rising, falling = across + both, across - both
+            # Comparisons save half of the sums.
+            for signs in (
+                even + down > -rising,
+                even + down > rising,
+                even - down > -falling,
+                even - down > falling,
             ):
-                bits = np.packbits((sums > 0).reshape(len(images), BANDS, _BITS), axis=-1)
+                bits = np.packbits(signs.reshape(len(images), BANDS, _BITS), axis=-1)
                 hashes = bits.view(">u4")[..., 0].astype(np.uint32)
                 smallest = hashes if smallest is None else np.minimum(smallest, hashes)
         assert smallest is not None

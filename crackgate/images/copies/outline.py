@@ -19,11 +19,12 @@ _HASH = OrientedHash(_HASHED, np.rint(1000 / _HASHED.lengths))
 _DCT = dct_matrix(SIDE)
 
 
-def without_light(thumbnail: Floats) -> Floats:
-    """Subtracts the best quadratic surface from float32 (32, 32): tone, a gradient of light and vignetting."""
-    flat = thumbnail.reshape(-1)
+def without_light(thumbnails: Floats) -> Floats:
+    """Subtracts the best quadratic surface from each of float32 (images, 32, 32): tone, a gradient, and vignetting."""
+    # Vectors of their own: a product of all images would round by their number.
+    flat = thumbnails.reshape(len(thumbnails), -1, 1)
     light: Floats = flat - _LIGHT @ (_LIGHT.T @ flat)
-    return light.reshape(thumbnail.shape)
+    return light.reshape(thumbnails.shape)
 
 
 def outline(textures: Floats) -> NDArray[np.int8]:

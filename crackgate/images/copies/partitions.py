@@ -77,7 +77,7 @@ def pack(descriptors: list[bytes], names: list[bytes]) -> PictureTable:
 
 def count_partitions(images: int) -> int:
     """The number of partitions; `images` may be an estimate, since results do not depend on it."""
-    return max(1, round(math.sqrt(images) / 8))
+    return max(1, round(math.sqrt(images) / 16))
 
 
 def partition(digests: Digests, count: int) -> Iterator[tuple[int, Indices]]:

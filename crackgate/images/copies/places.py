@@ -35,14 +35,15 @@ def place_codes(details: NDArray[np.uint8]) -> NDArray[np.uint32]:
     codes = np.empty((len(details), SPOTS), np.uint32)
     for start in range(0, len(details), _AT_ONCE):
         images = unpack(details[start : start + _AT_ONCE])
-        smooth = _BLURRING @ images @ _BLURRING.T
+        # Half the bytes of float32, and exact: 7 * 256 at most.
+        smooth = (_BLURRING @ images @ _BLURRING.T).astype(np.int16)
         surroundings = _surroundings(smooth, *_spots(np.abs(smooth))).reshape(-1, _SAMPLES**2)
         bits = np.packbits(surroundings @ _WAVES.reshape(_BITS, -1).T > 0, axis=1)
         codes[start : start + _AT_ONCE] = bits.view(">u4").reshape(-1, SPOTS)
     return codes
 
 
-def _spots(strengths: Floats) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+def _spots(strengths: NDArray[np.int16]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
     """Rows and columns (images, 24), in eighths of a cell, of the strongest maxima of (images, 64, 64)."""
     around = strengths[:, _MARGIN - 1 : 1 - _MARGIN, _MARGIN - 1 : 1 - _MARGIN]
     across = np.maximum(np.maximum(around[:, :, :-2], around[:, :, 2:]), around[:, :, 1:-1])
@@ -61,18 +62,18 @@ def _spots(strengths: Floats) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
     return rows * _STEPS + down, columns * _STEPS + across
 
 
-def _summit(before: Floats, middle: Floats, after: Floats) -> NDArray[np.intp]:
+def _summit(before: NDArray[np.int16], middle: NDArray[np.int16], after: NDArray[np.int16]) -> NDArray[np.intp]:
     """The summit of a parabola through three neighbours, -4 to 4 eighths of a cell from the middle."""
     bend = np.maximum(2 * middle - before - after, 1)
     return np.rint(_STEPS * np.clip((after - before) / (2 * bend), -0.5, 0.5)).astype(np.intp)
 
 
-def _surroundings(images: Floats, rows: NDArray[np.intp], columns: NDArray[np.intp]) -> Floats:
+def _surroundings(images: NDArray[np.int16], rows: NDArray[np.intp], columns: NDArray[np.intp]) -> Floats:
     """Samples (images, 24, 9, 9) around spots, times 64, interpolated between the cells."""
     windows = np.lib.stride_tricks.sliding_window_view(images, (1, 2 * _SAMPLES, 2 * _SAMPLES))
     (top, down), (left, across) = (np.divmod(places, _STEPS) for places in (rows, columns))
     found = windows[np.arange(len(images))[:, None], top - _REACH, left - _REACH, 0]
-    down, across = (part[..., None, None].astype(np.float32) for part in (down, across))
-    found = found[:, :, ::2] * (_STEPS - down) + found[:, :, 1::2] * down
+    down, across = (part[..., None, None] for part in (down.astype(np.int16), across.astype(np.float32)))
+    found = (found[:, :, ::2] * (_STEPS - down) + found[:, :, 1::2] * down).astype(np.float32)
     samples: Floats = found[..., ::2] * (_STEPS - across) + found[..., 1::2] * across
     return samples

@@ -82,7 +82,7 @@ class FindPairs(beam.PTransform):
     smallest only, or with none if the code is of a spot. This misses two copies outside the 4 smallest of every shared
     code, unless both resemble a third picture among them.
 
-    A worker holds one of the `partitions` (see `count_partitions`): about 8,000 of a million descriptors. Searches
+    A worker holds one of the `partitions` (see `count_partitions`): about 16,000 of a million descriptors. Searches
     share the steps; the second one's partitions of codes and pairs are numbered from `partitions` on. Descriptors wait
     in files of `folder`, which all workers see and nobody else deletes before the pipeline ends.
     """

@@ -11,23 +11,33 @@ from crackgate.images.copies.frequencies import Floats
 _LEAST_OVERLAP = 0.45
 # Cells of 64; a shift by fewer shows the same place, by more another one.
 _NEAR = 1 / 16
+# More pairs at once leave the processor's cache, and take half as much time again.
+_AT_ONCE = 16
 
 
 def correlations(images: Floats, fixed: NDArray[np.intp], moved: NDArray[np.intp]) -> Floats:
     """Correlations (pairs, shifts) over the common part of images (images, side, side), at `shifts_of` them.
 
-    `fixed` and `moved` are rows of them, (pairs,) each.
+    `fixed` and `moved` are rows of them, (pairs,) each. It is 0 where less than 45 % is in common.
     """
     side = images.shape[1]
-    shifts = shifts_of(side)
+    reach, kept, enough = _along_one_axis(side)
     # Without the padding, what leaves on one side would come back on the other.
-    size = fft.next_fast_len(side + int(shifts.max()), real=True)
+    size = fft.next_fast_len(side + int(reach[-1]), real=True)
     # An image is in several pairs, and is transformed once.
-    spectra, energies = fft.rfft2(images, (size, size)), _energies(images, shifts)
-    products = fft.irfft2(spectra[fixed] * spectra[moved].conj(), (size, size))[:, shifts[:, 0], shifts[:, 1]]
-    # The shifts in reverse order are the opposite ones.
-    found: Floats = products / np.sqrt(np.maximum(energies[fixed] * energies[moved, ::-1], 1e-6))
-    return found
+    spectra = fft.rfft2(images, (size, size))
+    opposite = spectra.conj()
+    # Lengths of the part of an image onto which another one is shifted. Sums of squares of whole numbers are exact, and
+    # the shifts in reverse order are the opposite ones.
+    lengths = np.sqrt(np.maximum(kept @ np.square(images) @ kept.T, 1e-3))
+    others = np.where(enough, lengths[:, ::-1, ::-1], np.inf)
+    found = np.empty((len(fixed), len(reach), len(reach)), np.float32)
+    for start in range(0, len(fixed), _AT_ONCE):
+        pairs = slice(start, start + _AT_ONCE)
+        products = fft.irfft2(spectra[fixed[pairs]] * opposite[moved[pairs]], (size, size))
+        np.divide(products[:, reach][:, :, reach], lengths[fixed[pairs]], out=found[pairs])
+        found[pairs] /= others[moved[pairs]]
+    return found.reshape(len(fixed), len(reach) ** 2)
 
 
 def elsewhere(scores: Floats, side: int, best: NDArray[np.intp]) -> Floats:
@@ -53,20 +63,18 @@ def may_repeat(images: Floats, least: float) -> NDArray[np.bool_]:
     return found
 
 
-@functools.cache
 def shifts_of(side: int) -> NDArray[np.intp]:
-    """Every shift, down and across, that leaves enough in common, in an order that its opposites have in reverse."""
+    """The shifts (shifts, 2), down and across, of `correlations` of images with so many cells a side."""
+    reach, _, _ = _along_one_axis(side)
+    return np.stack(np.meshgrid(reach, reach, indexing="ij"), axis=-1).reshape(-1, 2)
+
+
+@functools.cache
+def _along_one_axis(side: int) -> tuple[NDArray[np.intp], Floats, NDArray[np.bool_]]:
+    """Shifts along one axis, the cells (shifts, side) that stay at each, and which two leave enough in common."""
     reach = np.arange(-side, side + 1)
-    down, across = (axis.ravel() for axis in np.meshgrid(reach, reach, indexing="ij"))
-    kept = (side - np.abs(down)) * (side - np.abs(across)) >= _LEAST_OVERLAP * side**2
-    return np.stack((down[kept], across[kept]), axis=1)
-
-
-def _energies(images: Floats, shifts: NDArray[np.intp]) -> Floats:
-    """Sums of squares (images, shifts) over the part of an image onto which another one is shifted."""
-    side = images.shape[1]
-    sums = np.zeros((len(images), side + 1, side + 1))
-    sums[:, 1:, 1:] = np.square(images).cumsum(axis=1).cumsum(axis=2)
-    (top, left), (bottom, right) = np.maximum(shifts, 0).T, side + np.minimum(shifts, 0).T
-    energies = sums[:, bottom, right] - sums[:, top, right] - sums[:, bottom, left] + sums[:, top, left]
-    return energies.astype(np.float32)
+    common = side - np.abs(reach)
+    reach, common = (values[common >= _LEAST_OVERLAP * side] for values in (reach, common))
+    cells = np.arange(side) - reach[:, None]
+    kept = ((cells >= 0) & (cells < side)).astype(np.float32)
+    return reach, kept, common[:, None] * common >= _LEAST_OVERLAP * side**2
