@@ -19,7 +19,7 @@ from crackgate.images.copies import outline as outlines
 from crackgate.images.copies.frequencies import BANDS, Floats
 
 # Two descriptors at least this similar are copies (decision 0028).
-COPY_THRESHOLD = 0.3
+COPY_THRESHOLD = 0.35
 
 # An outline and a packed detail in each row (images, 2520).
 Descriptors = NDArray[np.uint8]

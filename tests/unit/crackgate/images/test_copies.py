@@ -199,7 +199,7 @@ def test_a_large_image_is_described_like_a_small_one() -> None:
     assert similarity(_describe(large), _describe(large.resize((128, 128), Image.Resampling.BOX))) > 0.9
     grey = _noise(64, 48)
     # Only the small one is smoothed, by a part of a pixel: noise suffers more than a photograph.
-    assert similarity(describe(grey), describe(grey.repeat(20, axis=0).repeat(20, axis=1))) > 2 * COPY_THRESHOLD
+    assert similarity(describe(grey), describe(grey.repeat(20, axis=0).repeat(20, axis=1))) > 0.6
 
 
 def test_a_blank_image_is_a_copy_of_an_identical_one_only() -> None:
