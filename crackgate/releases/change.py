@@ -23,6 +23,8 @@ from crackgate.releases.versions import PLACES, examine, numbered_folders
 log = logging.getLogger("crackgate")
 
 LOCK_FILE = ".lock"
+# In a serving directory whose versions come from elsewhere; see `mirror`.
+MIRROR_FILE = ".mirror-of"
 LAST_NUMBER_FILE = ".last-number"
 UNFINISHED_FOLDER = ".unfinished"
 # A workshop's file with the number of the version that is being moved.
@@ -76,16 +78,24 @@ class Change:
 
 
 @contextmanager
-def changing(serving_dir: Path, after_failure: str, patience: float = _PATIENCE) -> Iterator[Change]:
+def changing(
+    serving_dir: Path, after_failure: str, patience: float = _PATIENCE, mirrors: bool = False
+) -> Iterator[Change]:
     """Keeps other changes out, also on other machines if the file system shares locks.
 
     Args:
         serving_dir: Created if missing.
         after_failure: Says, in the error, how the directory stands after a failure.
         patience: Seconds to wait for another change.
+        mirrors: Whether this makes a mirror what its source is. Any other change of a mirror would not last.
 
-    Raises ServingDirectoryError if another change does not end, or the file system refuses to write.
+    Raises ServingDirectoryError if another change does not end, the file system refuses to write, or this is a mirror.
     """
+    if not mirrors and (serving_dir / MIRROR_FILE).exists():
+        raise ServingDirectoryError(
+            f"{str(serving_dir)!r} is a mirror of a bucket, which takes other changes back: {after_failure}; change "
+            f"the serving directory that fills the bucket, or remove {MIRROR_FILE!r} here and mirror no longer"
+        )
     try:
         serving_dir.mkdir(parents=True, exist_ok=True)
         with (serving_dir / LOCK_FILE).open("a") as lock:

@@ -8,6 +8,7 @@ Released versions are mirrored, staged ones and records are not. A version that 
 bucket, and then from the mirrors. A version without its manifest is incomplete to every reader.
 """
 
+import errno
 import secrets
 import shutil
 from collections import defaultdict
@@ -17,22 +18,32 @@ from pathlib import Path
 from crackgate.atomic_files import sync_tree, write_text
 from crackgate.contracts.model_files import MANIFEST_FILE, SIGNATURE_FILE
 from crackgate.images.rejection import RejectedImageError
-from crackgate.releases.change import Change, changing
+from crackgate.releases.change import MIRROR_FILE, Change, changing
 from crackgate.releases.durable_files import LAST_FILES
 from crackgate.releases.manifest import MOST_MANIFEST_BYTES, Manifest, ManifestError, read_manifest
 from crackgate.releases.retention import held
 from crackgate.releases.signatures import PublicKey, SignatureError, check_signature, recorded_key
 from crackgate.releases.verification import verify
-from crackgate.releases.versions import numbered_folders, versions_newest_first
+from crackgate.releases.versions import is_number, numbered_folders, versions_newest_first
 from crackgate.storage.object_store import list_objects, read_object, remove_object, write_object
 
-_ID_FILE, _MIRROR_FILE = ".mirror-id", ".mirror-of"
+_ID_FILE = ".mirror-id"
 _MOST_ID_BYTES = 64
 _MOST_SIGNATURE_BYTES = 4096
+# A name of a file and of a folder, or one that is too long.
+_IMPOSSIBLE_NAMES = {errno.EEXIST, errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG, errno.EINVAL}
 
 
 class MirrorError(Exception):
     """The place holds something else than this mirror; the message says what to do. Nothing was changed."""
+
+
+class _RefusedError(Exception):
+    """A version that is not taken; the message says why."""
+
+
+class _WithdrawnError(Exception):
+    """A version that has gone from the bucket since it was listed."""
 
 
 @dataclass
@@ -76,7 +87,7 @@ def upload(serving_dir: Path, url: str, public_key: PublicKey | None = None) -> 
             done.problems.append(f"version {name} was not sent: {'; '.join(problems)}")
         else:
             done.added.append(version.number)
-    for name in sorted(filter(str.isdecimal, objects.keys() - kept)):
+    for name in sorted(filter(is_number, objects.keys() - kept)):
         for path in sorted(objects[name], key=lambda path: _order(path.partition("/")[2]), reverse=True):
             remove_object(f"{url}/{path}")
         done.removed.append(int(name))
@@ -96,13 +107,13 @@ def download(url: str, serving_dir: Path, public_key: PublicKey | None = None) -
         KeyFileError: The recorded key cannot be used.
     """
     paths = {stored.path for stored in list_objects(url)}
-    if _MIRROR_FILE not in paths:
+    if MIRROR_FILE not in paths:
         raise MirrorError(f"{url!r} is no mirror: fill it by 'crackgate mirror --to {url}'")
-    identity = read_object(f"{url}/{_MIRROR_FILE}", _MOST_ID_BYTES).decode(errors="replace").strip()
+    identity = read_object(f"{url}/{MIRROR_FILE}", _MOST_ID_BYTES).decode(errors="replace").strip()
     key = public_key or recorded_key(serving_dir)
     wanted = {int(name) for path in paths if (name := _complete_version(path))}
     done = Mirrored()
-    with changing(serving_dir, "versions that were moved there stay") as change:
+    with changing(serving_dir, "versions that were moved there stay", mirrors=True) as change:
         _adopt(serving_dir, url, identity)
         here = {version.number: version.manifest is not None for version in versions_newest_first(serving_dir)}
         for number in sorted(here.keys() - wanted):
@@ -111,16 +122,14 @@ def download(url: str, serving_dir: Path, public_key: PublicKey | None = None) -
         for number in sorted((number for number in wanted if not here.get(number)), reverse=True):
             copy = change.workshop / str(number)
             try:
-                problem = _receive(f"{url}/{number}", copy, key, number)
-            except FileNotFoundError:
-                # It was withdrawn meanwhile.
-                problem = None
+                _receive(f"{url}/{number}", copy, key, number)
+            except _WithdrawnError:
+                pass
+            except _RefusedError as error:
+                done.problems.append(f"version {number} was not taken: {error}")
             else:
-                if problem is None:
-                    _replace(change, copy, serving_dir / str(number), number in here)
-                    done.added.append(number)
-            if problem:
-                done.problems.append(f"version {number} was not taken: {problem}")
+                _replace(change, copy, serving_dir / str(number), number in here)
+                done.added.append(number)
             shutil.rmtree(copy, ignore_errors=True)
     return done
 
@@ -132,11 +141,11 @@ def _claim(serving_dir: Path, url: str, found: set[str]) -> None:
         write_text(file, f"{secrets.token_hex(16)}\n")
     identity = file.read_text(encoding="utf-8").strip() if file.is_file() else ""
     if not found:
-        write_object(f"{url}/{_MIRROR_FILE}", f"{identity}\n".encode())
+        write_object(f"{url}/{MIRROR_FILE}", f"{identity}\n".encode())
         return
-    other = "no mirror" if _MIRROR_FILE not in found else "the mirror of another serving directory"
-    if _MIRROR_FILE in found:
-        theirs = read_object(f"{url}/{_MIRROR_FILE}", _MOST_ID_BYTES).decode(errors="replace").strip()
+    other = "no mirror" if MIRROR_FILE not in found else "the mirror of another serving directory"
+    if MIRROR_FILE in found:
+        theirs = read_object(f"{url}/{MIRROR_FILE}", _MOST_ID_BYTES).decode(errors="replace").strip()
         if theirs == identity:
             return
     raise MirrorError(
@@ -147,7 +156,7 @@ def _claim(serving_dir: Path, url: str, found: set[str]) -> None:
 
 def _adopt(serving_dir: Path, url: str, identity: str) -> None:
     """Makes an empty serving directory the mirror."""
-    file = serving_dir / _MIRROR_FILE
+    file = serving_dir / MIRROR_FILE
     ours = file.read_text(encoding="utf-8").strip() if file.is_file() else None
     if ours == identity:
         return
@@ -163,7 +172,7 @@ def _adopt(serving_dir: Path, url: str, identity: str) -> None:
 def _complete_version(path: str) -> str:
     """The number of the version whose manifest an object is; else ""."""
     number, _, name = path.partition("/")
-    return number if name == str(MANIFEST_FILE) and number.isdecimal() and str(int(number)) == number else ""
+    return number if name == str(MANIFEST_FILE) and is_number(number) else ""
 
 
 def _order(name: str) -> int:
@@ -177,29 +186,54 @@ def _send(folder: Path, manifest: Manifest, url: str) -> None:
         write_object(f"{url}/{name}", (folder / name).read_bytes())
 
 
-def _receive(url: str, copy: Path, key: PublicKey | None, number: int) -> str | None:
-    """Fetches a version into a new folder and verifies it; says why it is refused, if it is."""
+def _receive(url: str, copy: Path, key: PublicKey | None, number: int) -> None:
+    """Fetches a version into a new folder and verifies it; raises _RefusedError, or _WithdrawnError if it has gone."""
     copy.mkdir()
+    if not _fetch(url, str(MANIFEST_FILE), copy, MOST_MANIFEST_BYTES):
+        raise _WithdrawnError
     try:
-        _fetch(url, str(MANIFEST_FILE), copy, MOST_MANIFEST_BYTES)
         manifest = read_manifest(copy)
         if manifest.signing_key:
-            _fetch(url, str(SIGNATURE_FILE), copy, _MOST_SIGNATURE_BYTES)
+            _fetch_named(url, str(SIGNATURE_FILE), copy, _MOST_SIGNATURE_BYTES)
         # First: a manifest of somebody else's may name any number of bytes.
         check_signature(copy, manifest, key)
-        for name, entry in manifest.files.items():
-            _fetch(url, name, copy, entry.bytes)
-    except RejectedImageError as error:
-        return f"it has larger files than its manifest says: {error}"
     except (ManifestError, SignatureError) as error:
-        return str(error)
+        raise _RefusedError(str(error)) from None
+    for name, entry in manifest.files.items():
+        _fetch_named(url, name, copy, entry.bytes)
     sync_tree(copy)
-    return "; ".join(verify(copy, key, number).problems) or None
+    if problems := verify(copy, key, number).problems:
+        raise _RefusedError("; ".join(problems))
 
 
-def _fetch(url: str, name: str, copy: Path, max_bytes: int) -> None:
-    (copy / name).parent.mkdir(parents=True, exist_ok=True)
-    (copy / name).write_bytes(read_object(f"{url}/{name}", max_bytes))
+def _fetch_named(url: str, name: str, copy: Path, max_bytes: int) -> None:
+    """Fetches an object that the manifest names."""
+    if _fetch(url, name, copy, max_bytes):
+        return
+    # The manifest goes first.
+    if not _fetch(url, str(MANIFEST_FILE), copy, MOST_MANIFEST_BYTES):
+        raise _WithdrawnError
+    raise _RefusedError(f"{name!r}, which {MANIFEST_FILE} names, is not in the bucket")
+
+
+def _fetch(url: str, name: str, copy: Path, max_bytes: int) -> bool:
+    """Whether the object is there; it is then in the folder."""
+    try:
+        data = read_object(f"{url}/{name}", max_bytes)
+    except FileNotFoundError:
+        return False
+    except RejectedImageError as error:
+        raise _RefusedError(f"{name!r} is larger than it may be: {error}") from None
+    except PermissionError as error:
+        raise _RefusedError(f"{name!r}: {error.strerror}") from None
+    try:
+        (copy / name).parent.mkdir(parents=True, exist_ok=True)
+        (copy / name).write_bytes(data)
+    except OSError as error:
+        if error.errno in _IMPOSSIBLE_NAMES:
+            raise _RefusedError(f"{MANIFEST_FILE} names {name!r}, which no folder can hold beside the others") from None
+        raise
+    return True
 
 
 def _replace(change: Change, copy: Path, target: Path, is_there: bool) -> None:

@@ -149,10 +149,14 @@ def examine(folder: Path, number: int) -> Manifest | str:
 def numbered_folders(folder: Path) -> list[int]:
     """Numbers of the folders that TensorFlow Serving takes for versions, complete or not, in no order."""
     try:
-        names = [path.name for path in folder.iterdir() if path.name.isdecimal() and path.is_dir()]
+        return [int(path.name) for path in folder.iterdir() if is_number(path.name) and path.is_dir()]
     except (FileNotFoundError, NotADirectoryError):
         return []
-    return [int(name) for name in names if str(int(name)) == name and int(name) < _NUMBERS]
+
+
+def is_number(name: str) -> bool:
+    """Whether TensorFlow Serving takes a folder of that name for a version."""
+    return name.isdecimal() and str(int(name)) == name and int(name) < _NUMBERS
 
 
 def _read_version(folder: Path, number: int, state: State) -> Version | None:

@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from typer.testing import CliRunner, Result
 
 from crackgate.contracts.model_files import MANIFEST_FILE
-from crackgate.releases import production_number, publish, roll_back, verify
+from crackgate.releases import ServingDirectoryError, production_number, publish, roll_back, verify
 from crackgate.releases.mirror import download, upload
 from crackgate.releases.signatures import RECORDED_KEY_FILE, Signer
 from crackgate_cli.main import app
@@ -85,6 +85,14 @@ def test_a_mirror_follows_releases_and_withdrawals(url: str, new_version: Callab
         assert f"removed version {second}" in mirror(*command).output
     assert numbers_in(there) == [first, third] and production_number(there) == third
 
+    # A mirror would take its versions back.
+    for change in (
+        lambda: roll_back(there, None, "a test", "to see"),
+        lambda: publish(tmp_path / "model 1", there, RELEASE),
+    ):
+        with pytest.raises(ServingDirectoryError, match="is a mirror of a bucket, which takes other changes back"):
+            change()
+
 
 def test_a_version_that_was_altered_on_its_way_is_refused_and_the_others_are_not(
     bucket: Any, url: str, new_version: Callable[[], int], tmp_path: Path
@@ -97,11 +105,30 @@ def test_a_version_that_was_altered_on_its_way_is_refused_and_the_others_are_not
     taken = mirror("--from", url, "--serving", tmp_path / "there")
     assert taken.exit_code == 1 and numbers_in(tmp_path / "there") == [first]
     assert f"version {second} was not taken: saved_model.pb has 5 bytes, and 1,000 in the manifest" in taken.output
-    assert f"version {third} was not taken: it has larger files than its manifest says" in taken.output
+    assert f"version {third} was not taken: 'fingerprint.pb' is larger than it may be" in taken.output
+
+    # Somebody without a key names what no folder can hold, and forgets an object.
+    content = bucket.Object(f"{prefix}/{first}/{MANIFEST_FILE}").get()["Body"].read()
+    for number, old, new in (
+        (first + 1000, b"fingerprint.pb", b"saved_model.pb/x"),
+        (first + 2000, b"fingerprint.pb", b"gone"),
+    ):
+        for each in list(bucket.objects.filter(Prefix=f"{prefix}/{first}/")):
+            copy = {"Bucket": BUCKET, "Key": each.key}
+            bucket.Object(each.key.replace(f"/{first}/", f"/{number}/").replace("fingerprint.pb", new.decode())).copy(
+                copy
+            )
+        if new == b"gone":
+            bucket.Object(f"{prefix}/{number}/gone").delete()
+        bucket.put_object(Key=f"{prefix}/{number}/{MANIFEST_FILE}", Body=content.replace(old, new))
+    bucket.put_object(Key=f"{prefix}/{2**63}/{MANIFEST_FILE}", Body=content)
+    problems = "\n".join(download(url, tmp_path / "there").problems)
+    assert "which no folder can hold beside the others" in problems and "'gone', which manifest.json names" in problems
+    assert numbers_in(tmp_path / "there") == [first]
 
     other = Ed25519PrivateKey.generate().public_key()
     refused = download(url, tmp_path / "elsewhere", other)
-    assert not refused.added and len(refused.problems) == 3
+    assert not refused.added and len(refused.problems) == 5
     assert all("the signature is by another key" in problem for problem in refused.problems)
 
     (tmp_path / "serving" / str(new_version()) / "fingerprint.pb").write_bytes(b"other")
