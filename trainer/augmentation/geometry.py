@@ -29,7 +29,8 @@ class RandomGeometry(RandomLayer):
             return draws.uniform(low, high)[..., 0]
 
         angle = draw(-math.pi, math.pi)
-        scale = draw(1 - self._zoom_in, 1 + self._zoom_out)
+        # Half as large is as frequent as twice as large.
+        scale = draws.log_uniform(1 - self._zoom_in, 1 + self._zoom_out)[..., 0]
         mirror = tf.where(draw(-1, 1) < 0, -1.0, 1.0)
         cosine, sine = scale * tf.cos(angle), scale * tf.sin(angle)
         # From coordinates in the result to coordinates in the image, both relative to the middle.

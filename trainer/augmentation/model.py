@@ -22,8 +22,8 @@ def build_augmentation(seed: int, other_surfaces: bool = True) -> keras.Model:
     The result keeps shape, type and range. `seed` decides every draw; a new model repeats the draws.
     `other_surfaces` draws textures and masonry over the surface, whatever the label.
     """
-    # Zoomed out, a crack is as thin as another camera's.
-    geometry = RandomGeometry(zoom_in=0.3, zoom_out=1.0, seed=seed)
+    # Zoomed out, a crack is as thin as another camera's; a third of its width is 1 or 2 pixels.
+    geometry = RandomGeometry(zoom_in=0.4, zoom_out=2.0, seed=seed)
     surface = [RandomSurface(seed=seed + 1)] if other_surfaces else []
     camera = [RandomCamera(seed=seed + 3), RandomCompression(seed=seed + 4)]
     return keras.Sequential([geometry, *surface, RandomLight(seed=seed + 2), *camera], name="augmentation")

@@ -9,13 +9,18 @@ from trainer.augmentation.random_layer import Draws, RandomLayer, axes
 
 # Deviation of a texture, in logarithms of brightness, from which on it can hide a crack.
 _STRONG = 0.3
+# Of the relief beyond a shallow one, in logarithms of brightness: the largest share that a bare surface takes away.
+_MOST_FADED, _SHALLOW = 0.6, 0.1
 # Cells along a side and strongest amplitude, in logarithms of brightness: from stains to grains.
 _STAINS_TO_GRAINS = ((6, 0.25), (20, 0.25), (80, 0.25))
 
 
 @keras.saving.register_keras_serializable("crackgate")
 class RandomSurface(RandomLayer):
-    """Lays a texture over seven in ten images: stains, grain, and on most of these masonry with its joints."""
+    """Lays a texture over seven in ten images: stains, grain, and on most of these masonry with its joints.
+
+    On weak textures dark lines fade: cracks of other surfaces are fainter.
+    """
 
     def change(self, images: tf.Tensor, draws: Draws) -> tf.Tensor:
         """Returns the images on other surfaces."""
@@ -27,7 +32,9 @@ class RandomSurface(RandomLayer):
         texture *= draws.chance(0.7)
         # A crack among joints is one more dark line: the stronger the texture, the darker it stays.
         strength = tf.minimum(tf.math.reduce_std(texture, axis=(1, 2, 3), keepdims=True) / _STRONG, 1)
-        return tf.clip_by_value(images * tf.exp(texture + strength * _dark_relief(images)), 0, 255)
+        relief = _dark_relief(images)
+        faded = _MOST_FADED * draws.uniform(0, 1) * (1 - strength) * tf.minimum(relief + _SHALLOW, 0)
+        return tf.clip_by_value(images * tf.exp(texture + strength * relief - faded), 0, 255)
 
 
 def _dark_relief(images: tf.Tensor) -> tf.Tensor:

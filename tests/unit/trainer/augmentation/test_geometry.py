@@ -43,6 +43,15 @@ def test_turns_to_every_side_and_keeps_the_distance_but_for_the_zoom() -> None:
     assert (np.histogram(angles, bins=8, range=(-np.pi, np.pi))[0] > 10).all()
 
 
+def test_images_are_magnified_as_often_as_reduced_by_the_same_factor() -> None:
+    changed = RandomGeometry(0.5, 1.0, seed=0)(_spot(4, 0, 200), training=True)
+    # Without the spots that are mirrored at the border.
+    within = np.hypot(*(np.indices((SIZE, SIZE)) - SIZE // 2)) < 11
+    distances = np.hypot(*_centres(changed * within[..., None].astype(np.float32)).T)
+    assert np.median(distances) == pytest.approx(4, abs=0.3)
+    assert distances.max() > 7 > 3 > distances.min()
+
+
 def test_half_of_the_images_are_mirrored() -> None:
     # Two spots at a right angle: their order around the middle is the image's handedness.
     layer_seed = 3

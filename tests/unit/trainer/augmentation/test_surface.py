@@ -38,7 +38,7 @@ def test_three_in_ten_surfaces_stay_bare() -> None:
     assert 0.2 < np.mean(np.ptp(changed, axis=(1, 2, 3)) < 1e-3) < 0.4
 
 
-def test_a_thin_dark_line_is_the_darker_the_stronger_the_texture() -> None:
+def test_a_thin_dark_line_fades_on_weak_textures_and_darkens_on_strong_ones() -> None:
     plain = np.full((200, SIZE, SIZE, 3), 60, np.float32)
     cracked = plain.copy()
     cracked[:, :, 31:33] = 45
@@ -46,8 +46,10 @@ def test_a_thin_dark_line_is_the_darker_the_stronger_the_texture() -> None:
     without, with_crack = (np.log(RandomSurface(0)(images, training=True).numpy()) for images in (plain, cracked))
     depth = (without - with_crack)[:, :, 31:33].mean(axis=(1, 2, 3))
     strength = without.std(axis=(1, 2, 3))
-    assert depth.min() > np.log(60 / 45) - 1e-3
-    np.testing.assert_allclose(depth[strength < 1e-3], np.log(60 / 45), rtol=1e-3)
+    bare = depth[strength < 1e-3]
+    assert bare.max() == pytest.approx(np.log(60 / 45), rel=0.02)
+    # Never by more than 0.6 of what is deeper than 0.1.
+    assert 0.4 * np.log(60 / 45) < depth.min() < 0.8 * np.log(60 / 45)
     assert depth[strength > 0.3].min() > 1.6 * np.log(60 / 45)
     # Beside the line, nothing changes.
     np.testing.assert_allclose(with_crack[:, :, :30], without[:, :, :30], atol=1e-4)
