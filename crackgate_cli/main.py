@@ -1,7 +1,9 @@
 """The command line. TFX and TensorFlow are imported where a command needs them, so that help and errors are instant."""
 
+import errno
 import importlib.metadata
 import os
+import sys
 from typing import Annotated
 
 import typer
@@ -17,7 +19,7 @@ from crackgate_cli.inspect import inspect
 from crackgate_cli.kubeflow import kubeflow_app
 from crackgate_cli.local_paths import LocalPathsTyper
 from crackgate_cli.mirror import mirror
-from crackgate_cli.options import GATE_EXIT_CODES, RUN_EXIT_CODES
+from crackgate_cli.options import EXIT_FAILED, GATE_EXIT_CODES, RUN_EXIT_CODES, complain
 from crackgate_cli.predict import predict
 from crackgate_cli.prune import prune
 from crackgate_cli.rollback import rollback
@@ -28,6 +30,9 @@ from crackgate_cli.serve import serve
 from crackgate_cli.train_worker import train_worker
 from crackgate_cli.verify import verify
 from crackgate_cli.versions import versions
+
+# A full disk or quota, a limit on files, a broken device.
+_NOT_WRITABLE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 
 app = LocalPathsTyper(
     no_args_is_help=True,
@@ -41,7 +46,16 @@ def main() -> None:
     """The entry point of the command `crackgate`."""
     open_closed_streams()
     set_libraries_up(os.environ)
-    app()
+    try:
+        app()
+    except OSError as error:
+        # Of a stream, which has no name.
+        if error.filename is not None or error.errno not in _NOT_WRITABLE:
+            raise
+        complain(f"the output cannot be written: {error.strerror}; make room, or give another place for it")
+        # Nothing is tried once more while Python ends.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        sys.exit(EXIT_FAILED)
 
 
 def _print_version(wanted: bool) -> None:

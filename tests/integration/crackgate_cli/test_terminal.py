@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 from PIL import Image
 
 from tests.helpers.asking import newest
@@ -52,3 +53,15 @@ def _read(terminal: int) -> str:
             os.close(terminal)
             return b"".join(parts).decode()
         parts.append(part)
+
+
+@pytest.mark.parametrize("command", [["config", "show"], ["--version"], ["versions", "--serving", "."]], ids="-".join)
+def test_a_full_disk_is_said_in_one_line(command: list[str]) -> None:
+    with open("/dev/full", "w") as full:
+        ended = subprocess.run(
+            [sys.executable, "-c", _PROGRAM, *command], stdout=full, stderr=subprocess.PIPE, text=True, check=False
+        )
+    assert ended.returncode == 1
+    assert ended.stderr == (
+        "error: the output cannot be written: No space left on device; make room, or give another place for it\n"
+    )
