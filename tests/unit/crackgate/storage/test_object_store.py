@@ -21,7 +21,7 @@ from crackgate.images.rejection import RejectedImageError
 from crackgate.model import predictions
 from crackgate.storage import object_store
 from crackgate.storage.location import below
-from crackgate.storage.object_store import StorageError, list_objects
+from crackgate.storage.object_store import StorageError, list_objects, read_object, remove_object, write_object
 from tests.helpers.s3_server import BUCKET, S3Server, s3_server
 
 ROOT = f"s3://{BUCKET}"
@@ -173,12 +173,36 @@ def test_a_missing_client_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> No
 
 
 class _EchoOfNames(http.server.BaseHTTPRequestHandler):
-    """As Azure's server answers; the content of every blob is its own name."""
+    """As Azure's server answers; every blob holds its own name. `changed` has what was written and removed."""
 
     asked = False
+    changed: ClassVar[dict[bytes, bytes | None]] = {}
+
+    @property
+    def name(self) -> bytes:
+        return urllib.parse.unquote(self.path.split("?")[0]).removeprefix("/account/container/").encode()
+
+    def do_PUT(self) -> None:
+        """Takes a blob as a whole."""
+        assert "comp" not in urllib.parse.parse_qs(urllib.parse.urlsplit(self.path).query), "no blocks"
+        self.changed[self.name] = self.rfile.read(int(self.headers["Content-Length"]))
+        self._answer(201)
+
+    def do_DELETE(self) -> None:
+        self._answer(404 if self.changed.get(self.name) is None else 202)
+        self.changed[self.name] = None
+
+    def _answer(self, status: int) -> None:
+        self.send_response(status)
+        self.send_header("Content-Length", "0")
+        self.send_header("ETag", '"1"')
+        self.send_header("Last-Modified", "Mon, 01 Jan 2024 00:00:00 GMT")
+        if status == 404:
+            self.send_header("x-ms-error-code", "BlobNotFound")
+        self.end_headers()
 
     def do_GET(self) -> None:
-        name = urllib.parse.unquote(self.path.split("?")[0]).removeprefix("/account/container/").encode()
+        name = self.name
         self.send_response(206)
         self.send_header("Content-Length", str(len(name)))
         self.send_header("Content-Range", f"bytes 0-{len(name) - 1}/{len(name)}")
@@ -196,7 +220,7 @@ class _EchoOfNames(http.server.BaseHTTPRequestHandler):
         self.end_headers()
 
 
-def test_azures_client_reads_the_blob_of_that_name_and_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_azures_client_reads_and_changes_the_blob_of_that_name_and_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), _EchoOfNames) as azure:
         threading.Thread(target=azure.serve_forever, daemon=True).start()
         key = base64.b64encode(b"key").decode()
@@ -217,6 +241,12 @@ def test_azures_client_reads_the_blob_of_that_name_and_no_other(monkeypatch: pyt
                 "ü",
             ):
                 assert read_source(f"az://container/odd/{name}", 100) == f"odd/{name}".encode()
+                write_object(f"az://container/odd/{name}", b"new")
+                assert _EchoOfNames.changed.pop(f"odd/{name}".encode()) == b"new" and not _EchoOfNames.changed
+            write_object("az://container/7/manifest.json", b"{}")
+            for _ in range(2):
+                remove_object("az://container/7/manifest.json")
+            assert _EchoOfNames.changed == {b"7/manifest.json": None}
             # The size of a large one is asked for again, too.
             with pytest.raises(RejectedImageError, match="12345 bytes, allowed are 6"):
                 read_source("az://container/odd/large.jpg", 6)
@@ -285,3 +315,24 @@ def test_google_cloud_storage_is_listed_and_read_by_generations(google: Callable
         read_source(f"{root}/odd/none.jpg", 100)
     with pytest.raises(StorageError, match="no bucket 'elsewhere'"):
         _paths("gs://elsewhere/odd")
+    _write_replace_and_remove(f"{root}/written")
+
+
+def _write_replace_and_remove(root: str) -> None:
+    names = {"7/a b.pb": b"first", "7/variables/x%20y": b"x" * 300_000, "7/empty": b""}
+    for name, content in names.items():
+        write_object(f"{root}/{name}", content)
+    write_object(f"{root}/7/a b.pb", b"second")
+    assert sorted(_paths(root)) == sorted(names)
+    for name, content in {**names, "7/a b.pb": b"second"}.items():
+        assert read_object(f"{root}/{name}", 400_000) == content
+    for name in (*names, "7/a b.pb", "7/none"):
+        remove_object(f"{root}/{name}")
+    assert _paths(root) == []
+
+
+def test_objects_are_written_replaced_and_removed() -> None:
+    _write_replace_and_remove(f"{ROOT}/written")
+    for change in (lambda url: write_object(url, b"x"), remove_object):
+        with pytest.raises(StorageError, match="elsewhere"):
+            change("s3://elsewhere/a")
