@@ -78,9 +78,12 @@ def overlap(pictures: Descriptors, ones: Indices, others: Indices) -> NDArray[np
         images = images[used]
         scores = correlations(images, ones, others)
         best, shifts = scores.max(axis=1), shifts_of(SIDE)[scores.argmax(axis=1)]
-        agreements = agreement(images[ones], np.stack(list(_shifted(images[others], shifts))))
-        alike = (best >= _LEAST_SCORE) & (agreements >= _LEAST_AGREEMENT)
-        found[left] = alike & (elsewhere(scores, SIDE, shifts) <= _MOST_ELSEWHERE * best)
+        # The quickest question first.
+        alike = np.flatnonzero(best >= _LEAST_SCORE)
+        alike = alike[elsewhere(scores[alike], SIDE, shifts[alike]) <= _MOST_ELSEWHERE * best[alike]]
+        if len(alike):
+            moved = np.stack(list(_shifted(images[others[alike]], shifts[alike])))
+            found[left[alike]] = agreement(images[ones[alike]], moved) >= _LEAST_AGREEMENT
     return found
 
 

@@ -42,7 +42,9 @@ def correlations(images: Floats, fixed: NDArray[np.intp], moved: NDArray[np.intp
 
 def elsewhere(scores: Floats, side: int, best: NDArray[np.intp]) -> Floats:
     """The highest of correlations (pairs, shifts) at other places than those around the shifts (pairs, 2)."""
-    apart = np.abs(shifts_of(side) - best[:, None]).max(axis=2) > _NEAR * side
+    reach, _, _ = _along_one_axis(side)
+    down, across = (np.abs(reach - places[:, None]) > _NEAR * side for places in best.T)
+    apart = (down[:, :, None] | across[:, None, :]).reshape(scores.shape)
     return np.where(apart, scores, -1).max(axis=1)
 
 

@@ -21,10 +21,10 @@ def test_the_local_profiles_are_one_process(profile: str) -> None:
 
 
 def test_auto_refuses_images_that_do_not_fit_into_memory_and_says_where_they_would() -> None:
-    check_memory(BeamOptions(), images=1_000_000, memory=72_000_000_000)
+    check_memory(BeamOptions(), images=1_000_000, memory=17_000_000_000)
     with pytest.raises(ConfigError) as refused:
         check_memory(BeamOptions(), images=10_000_000, memory=24_000_000_000)
-    assert re.search("10,000,000 images take 701.3 GB, and 24.0 GB are usable here.*make flink-up", str(refused.value))
+    assert re.search("10,000,000 images take 151.3 GB, and 24.0 GB are usable here.*make flink-up", str(refused.value))
     for chosen in ("local", "flink"):
         check_memory(BeamOptions(profile=chosen), images=10_000_000, memory=24_000_000_000)
 
