@@ -54,14 +54,14 @@ def mirror(
     folder = serving_directory(workspace, serving) if serving is None or source is None else serving.resolve()
     while True:
         # The first look, too, may come before the other side's.
-        exit_code = _look(url, folder, source is None, key)
+        exit_code = _look(url, folder, source is None, key, every is None)
         if every is None:
             raise typer.Exit(exit_code)
         time.sleep(every)
 
 
-def _look(url: str, folder: Path, is_upload: bool, key: "PublicKey | None") -> int:
-    """Makes both places alike and says what was done; returns the exit code."""
+def _look(url: str, folder: Path, is_upload: bool, key: "PublicKey | None", is_only: bool) -> int:
+    """Makes both places alike and says what was done; returns the exit code. The `is_only` look says something always."""
     from crackgate.releases import ServingDirectoryError
     from crackgate.releases.mirror import MirrorError, download, upload
     from crackgate.releases.signatures import KeyFileError
@@ -78,4 +78,6 @@ def _look(url: str, folder: Path, is_upload: bool, key: "PublicKey | None") -> i
         print(f"removed version {number}, which is released no longer", flush=True)
     for problem in done.problems:
         complain(problem)
+    if is_only and not (done.added or done.removed or done.problems):
+        print("both places have the same versions: nothing was changed")
     return EXIT_FAILED if done.problems else 0
