@@ -61,7 +61,7 @@ def mirror(
 
 
 def _look(url: str, folder: Path, is_upload: bool, key: "PublicKey | None", is_only: bool) -> int:
-    """Makes both places alike and says what was done; returns the exit code. The `is_only` look says something always."""
+    """Makes both places alike and says what was done; returns the exit code. An only look always says something."""
     from crackgate.releases import ServingDirectoryError
     from crackgate.releases.mirror import MirrorError, download, upload
     from crackgate.releases.signatures import KeyFileError
