@@ -49,7 +49,7 @@ def main() -> None:
     try:
         app()
     except OSError as error:
-        # Of a stream, which has no name.
+        # A stream has no name.
         if error.filename is not None or error.errno not in _NOT_WRITABLE:
             raise
         complain(f"the output cannot be written: {error.strerror}; make room, or give another place for it")

@@ -41,7 +41,7 @@ def mirror(
     workspace: WorkspaceOption = Path("workspace"),
     serving: ServingOption = None,
 ) -> None:
-    """Copy released versions to a bucket, or from there. What was withdrawn goes. Each version is verified."""
+    """Copy released versions to a bucket, or from there. Withdrawn versions go. Each version is verified."""
     if (to is None) == (source is None):
         fail("give one of --to URL and --from URL", EXIT_USAGE)
     option, given = ("--to", to) if source is None else ("--from", source)

@@ -48,7 +48,7 @@ class _WithdrawnError(Exception):
 
 @dataclass
 class Mirrored:
-    """What a pass did: numbers of versions, and a sentence for each version that was refused."""
+    """The outcome of a pass: numbers of versions, and a sentence for each version that was refused."""
 
     added: list[int] = field(default_factory=list)
     removed: list[int] = field(default_factory=list)

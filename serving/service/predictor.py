@@ -95,7 +95,7 @@ class Predictor:
                 future.cancel()
 
     async def _run(self, size: int, function: Callable[[], T]) -> T:
-        """What a function of `size` bytes returns; a large one runs in a thread, and the next batch waits a moment."""
+        """Calls a function of `size` bytes; a large one runs in a thread, and the next batch waits a moment."""
         if size <= _INLINE_BYTES:
             return function()
         self._reading += 1

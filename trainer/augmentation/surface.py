@@ -9,7 +9,7 @@ from trainer.augmentation.random_layer import Draws, RandomLayer, axes
 
 # Deviation of a texture, in logarithms of brightness, from which on it can hide a crack.
 _STRONG = 0.3
-# Of the relief beyond a shallow one, in logarithms of brightness: the largest share that a bare surface takes away.
+# The largest share that a bare surface takes of the relief beyond a shallow one, in logarithms of brightness.
 _MOST_FADED, _SHALLOW = 0.6, 0.1
 # Cells along a side and strongest amplitude, in logarithms of brightness: from stains to grains.
 _STAINS_TO_GRAINS = ((6, 0.25), (20, 0.25), (80, 0.25))

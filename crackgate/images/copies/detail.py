@@ -32,7 +32,7 @@ _REGIONS = 8
 _LEAST_ENERGY = (0.3 * _STEPS) ** 2
 # Pictures with fewer common regions that are not blank cannot be compared.
 _FEWEST_REGIONS = 8
-# Of the correlation of two pictures, what one of them may reach with itself elsewhere. Other places of a pattern reach
+# One of two pictures may reach so much of their correlation with itself elsewhere. Other places of a pattern reach
 # 0.95, whole copies of it 0.88 as a rule, any copies of masonry 0.87 and of concrete 0.27.
 _MOST_REPETITION = 0.95
 # Without borders a pattern reaches 0.45.
