@@ -102,11 +102,13 @@ def test_a_reader_that_goes_and_a_closed_output_end_no_run_and_one_class_is_refu
     ],
 )
 def test_usage_errors_exit_with_2_and_name_what_was_received(
-    arguments: list[str], said: str, monkeypatch: pytest.MonkeyPatch
+    arguments: list[str], said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(PROJECT)
+    # `make run` may have released a model there.
+    elsewhere = ["--workspace", str(tmp_path / "workspace")] if arguments[0] == "run" else []
     # An error that nobody caught would be code 1.
-    finished = CliRunner(env={"COLUMNS": "200"}).invoke(app, arguments)
+    finished = CliRunner(env={"COLUMNS": "200"}).invoke(app, [*arguments, *elsewhere])
     assert finished.exit_code == 2
     assert said in finished.stderr
 
