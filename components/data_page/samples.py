@@ -95,7 +95,7 @@ class Picks:
 
 def measure_images(pipeline: beam.Pipeline, folders: dict[str, str]) -> beam.PCollection:
     """(Group name, `SampledImage`) of every image; `folders` hold each split's records."""
-    return _read(pipeline, folders) | "Measure" >> beam.MapTuple(_measure)
+    return _read(pipeline, folders, beam.Map(_measure))
 
 
 def pick_samples(images: beam.PCollection, results: str) -> None:
@@ -123,8 +123,7 @@ def read_picks(results: str) -> Picks:
 
 def show_images(pipeline: beam.Pipeline, folders: dict[str, str], paths: frozenset[bytes], results: str) -> None:
     """Adds measures and thumbnails of the images at `paths` to a Beam pipeline; `results` is for `read_samples`."""
-    rows = _read(pipeline, folders) | "Show" >> beam.FlatMap(_show, paths)
-    write_rows({"shown": rows}, results)
+    write_rows({"shown": _read(pipeline, folders, beam.FlatMap(_show, paths))}, results)
 
 
 def read_samples(picks: Picks, results: str) -> Samples:
@@ -141,12 +140,14 @@ def read_thumbnails(results: str) -> dict[bytes, str]:
     return {_from_row(row).path: thumbnail for row, thumbnail in read_rows(results, "shown")}
 
 
-def _read(pipeline: beam.Pipeline, folders: dict[str, str]) -> beam.PCollection:
-    """(Split, record) of every image."""
+def _read(pipeline: beam.Pipeline, folders: dict[str, str], work: beam.PTransform) -> beam.PCollection:
+    """What becomes of every image: (split, record)."""
+    # Work comes before the splits meet: there a runner keeps all elements, and records would take gigabytes.
     splits = tuple(
         pipeline
         | f"Read[{split}]" >> beam.io.ReadFromTFRecord(f"{folder}/*")
         | f"Tag[{split}]" >> beam.Map(_tag, split)
+        | f"Work[{split}]" >> work
         for split, folder in folders.items()
     )
     return splits | beam.Flatten()
@@ -156,8 +157,9 @@ def _tag(record: bytes, split: str) -> tuple[str, bytes]:
     return split, record
 
 
-def _measure(split: str, record: bytes) -> tuple[bytes, SampledImage]:
+def _measure(stored: tuple[str, bytes]) -> tuple[bytes, SampledImage]:
     """Group name and measures of a stored image."""
+    split, record = stored
     feature = tf.train.Example.FromString(record).features.feature
     return feature[stored_example.GROUP].bytes_list.value[0], SampledImage(
         path=feature[stored_example.FILENAME].bytes_list.value[0],
@@ -220,10 +222,9 @@ def _group_rows(largest: Iterable[tuple[int, bytes, list[bytes]]]) -> Iterator[t
 
 def _show(stored: tuple[str, bytes], paths: frozenset[bytes]) -> Iterator[tuple[dict[str, Any], str]]:
     """The image as JSON, and its thumbnail."""
-    split, record = stored
-    feature = tf.train.Example.FromString(record).features.feature
+    feature = tf.train.Example.FromString(stored[1]).features.feature
     if feature[stored_example.FILENAME].bytes_list.value[0] in paths:
-        _, image = _measure(split, record)
+        _, image = _measure(stored)
         thumbnail = make_thumbnail(feature[stored_example.ENCODED].bytes_list.value[0])
         yield asdict(image) | {"path": _text(image.path)}, thumbnail
 
