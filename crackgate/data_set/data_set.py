@@ -24,6 +24,7 @@ WITHOUT_LABEL = "images without a label"
 OTHER_SPLITS = "images of other splits"
 
 _SHOWN = 6
+_FOLD = re.compile(r"(?i)(cv|k)?[ _-]?fold[ _-]?\d+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -254,7 +255,11 @@ def _describe_levels(folders: list[Folders], layout: Layout, classes: list[str])
         notes.append(f"the classes are {', '.join(map(repr, classes))}, folders in {shown}")
     parts = sorted({os.sep.join(above[level] for level in layout.part_levels) for above in folders} - {""})
     if parts:
-        notes.append(f"{', '.join(map(repr, parts))} are slices of the report")
+        folds = all(map(_FOLD.fullmatch, parts)) and len(parts) > 1
+        said = (
+            "; as folds of a cross-validation they are not used: the splits are drawn from all of them" if folds else ""
+        )
+        notes.append(f"{', '.join(map(repr, parts))} are slices of the report{said}")
     return notes
 
 

@@ -271,6 +271,18 @@ def test_surfaces_with_the_same_classes_become_parts(tmp_path: Path) -> None:
     assert found.notes[-1] == "'deck', 'wall' are slices of the report"
 
 
+def test_folds_of_a_cross_validation_are_said_not_to_be_splits(tmp_path: Path) -> None:
+    for fold in ("fold_1", "fold_2"):
+        for name in ("Negative", "Positive"):
+            (tmp_path / fold / name).mkdir(parents=True)
+            (tmp_path / fold / name / "1.jpg").touch()
+    found = find_data_set(tmp_path, DataOptions())
+    assert not any(image.splits for image in found.images)
+    assert found.notes[-1].startswith(
+        "'fold_1', 'fold_2' are slices of the report; as folds of a cross-validation they"
+    )
+
+
 @pytest.mark.parametrize(
     ("parts", "names"),
     [
