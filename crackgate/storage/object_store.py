@@ -4,16 +4,16 @@ Credentials and addresses come from where each client looks for them: environmen
 """
 
 import errno
+import functools
 import os
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import cache
 from importlib import import_module
 from textwrap import shorten
-from typing import Any
+from typing import Any, TypeVar
 
 from crackgate.images.rejection import too_many_bytes
 from crackgate.storage.location import EXTRAS, split_url
@@ -46,6 +46,7 @@ _OPTIONS: dict[str, dict[str, Any]] = {
 }
 
 _opening = threading.Lock()
+T = TypeVar("T")
 
 
 class StorageError(Exception):
@@ -107,31 +108,7 @@ def read_object(url: str, max_bytes: int) -> bytes:
         PermissionError: This object may not be read.
         StorageError: The store did not come back, or takes the credentials no longer.
     """
-    scheme, place = split_url(url)
-    system = _file_system(scheme)
-    began, pause = time.monotonic(), _FIRST_PAUSE
-    while True:
-        try:
-            # A range bounds the memory. No request for the size goes before it.
-            data: bytes = _call(system, "_cat_file", place, start=0, end=max_bytes + 1, timeout=_SECONDS_TO_ARRIVE)
-            size = len(data) if len(data) <= max_bytes else _call(system, "_info", place)["size"]
-            break
-        except Exception as error:
-            if _is_empty(error):
-                return b""
-            if isinstance(error, FileNotFoundError) and _has_bucket(system, place):
-                raise FileNotFoundError(
-                    errno.ENOENT, "no such object any more: it was deleted after it was listed", url
-                ) from None
-            if _code(error) in _DENIED or str(error).startswith("Forbidden"):
-                raise PermissionError(errno.EACCES, f"the store refuses this object: {_say(error)}", url) from None
-            waited = time.monotonic() - began
-            if isinstance(error, PermissionError) or waited + pause > _SECONDS_TO_RETURN:
-                raise StorageError(
-                    f"cannot read {url!r}, tried for {waited:.0f} s: {_say(error)}: {_advice(error)}; then run again"
-                ) from None
-        time.sleep(pause)
-        pause = min(2 * pause, _LONGEST_PAUSE)
+    data, size = _persist("read", url, functools.partial(_read, max_bytes), _settle_read)
     if len(data) > max_bytes:
         raise too_many_bytes(size, max_bytes)
     return data
@@ -142,35 +119,66 @@ def write_object(url: str, data: bytes) -> None:
 
     Raises StorageError where the store did not come back, or does not take the object.
     """
-    _persist("write", url, "_pipe_file", data)
+    _persist("write", url, lambda system, place: _change(system, "_pipe_file", place, data), _settle_change)
 
 
 def remove_object(url: str) -> None:
     """Removes an object, if it is there; else as `write_object`."""
     with suppress(FileNotFoundError):
-        _persist("remove", url, "_rm_file")
+        _persist("remove", url, lambda system, place: _change(system, "_rm_file", place), _settle_change)
 
 
-def _persist(verb: str, url: str, name: str, *arguments: Any) -> None:
+def _persist(
+    verb: str, url: str, attempt: Callable[[Any, str], T], settle: Callable[[Any, str, str, Exception], None]
+) -> T:
+    """What an attempt returns, repeated for two minutes; `settle` raises what no repetition mends."""
     scheme, place = split_url(url)
     system = _file_system(scheme)
     began, pause = time.monotonic(), _FIRST_PAUSE
     while True:
         try:
-            _call(system, name, place, *arguments, timeout=_SECONDS_TO_ARRIVE)
-            return
-        except FileNotFoundError:
-            if _has_bucket(system, place):
-                raise
-            raise StorageError(f"there is no bucket {place.partition('/')[0]!r}, which {url!r} names") from None
+            return attempt(system, place)
         except Exception as error:
+            settle(system, place, url, error)
             waited = time.monotonic() - began
             if isinstance(error, PermissionError) or waited + pause > _SECONDS_TO_RETURN:
                 raise StorageError(
-                    f"cannot {verb} {url!r}, tried for {waited:.0f} s: {_say(error)}: {_advice(error)}; then try again"
+                    f"cannot {verb} {url!r}, tried for {waited:.0f} s: {_say(error)}: {_advice(error)}; then run again"
                 ) from None
         time.sleep(pause)
         pause = min(2 * pause, _LONGEST_PAUSE)
+
+
+def _read(max_bytes: int, system: Any, place: str) -> tuple[bytes, int]:
+    """The first bytes of an object, one more than allowed at most, and its size."""
+    try:
+        # A range bounds the memory. No request for the size goes before it.
+        data: bytes = _call(system, "_cat_file", place, start=0, end=max_bytes + 1, timeout=_SECONDS_TO_ARRIVE)
+    except Exception as error:
+        if _is_empty(error):
+            return b"", 0
+        raise
+    return data, len(data) if len(data) <= max_bytes else _call(system, "_info", place)["size"]
+
+
+def _settle_read(system: Any, place: str, url: str, error: Exception) -> None:
+    if isinstance(error, FileNotFoundError) and _has_bucket(system, place):
+        raise FileNotFoundError(
+            errno.ENOENT, "no such object any more: it was deleted after it was listed", url
+        ) from None
+    if _code(error) in _DENIED or str(error).startswith("Forbidden"):
+        raise PermissionError(errno.EACCES, f"the store refuses this object: {_say(error)}", url) from None
+
+
+def _change(system: Any, name: str, *arguments: Any) -> None:
+    _call(system, name, *arguments, timeout=_SECONDS_TO_ARRIVE)
+
+
+def _settle_change(system: Any, place: str, url: str, error: Exception) -> None:
+    if isinstance(error, FileNotFoundError):
+        if _has_bucket(system, place):
+            raise error
+        raise StorageError(f"there is no bucket {place.partition('/')[0]!r}, which {url!r} names") from None
 
 
 def _file_system(scheme: str) -> Any:
@@ -179,7 +187,7 @@ def _file_system(scheme: str) -> Any:
         return _open(scheme, os.getpid())
 
 
-@cache
+@functools.cache
 def _open(scheme: str, process: int) -> Any:
     del process
     try:
