@@ -1,6 +1,5 @@
 """Released versions in a bucket and on other machines: whole, verified, and gone where they were withdrawn."""
 
-import os
 import signal
 import subprocess
 import sys
@@ -20,10 +19,11 @@ from crackgate.releases import ServingDirectoryError, production_number, publish
 from crackgate.releases.mirror import download, upload
 from crackgate.releases.signatures import RECORDED_KEY_FILE, Signer
 from crackgate_cli.main import app
-from tests.helpers.pushing import RELEASE, start, write_model
+from tests.helpers.pushing import RELEASE, write_model
 from tests.helpers.s3_server import BUCKET, s3_server
 
 KEY = Ed25519PrivateKey.generate()
+COMMAND = [sys.executable, "-c", "from crackgate_cli.main import main; main()", "mirror"]
 
 
 @pytest.fixture(scope="module")
@@ -187,12 +187,12 @@ def test_a_killed_pass_shows_no_part_of_a_version_and_is_completed(
     serving = tmp_path / "serving"
     numbers = sorted(new_version() for _ in range(8))
     prefix = url.removeprefix(f"s3://{BUCKET}/")
-    sender = start(upload, serving, url)
+    sender = subprocess.Popen([*COMMAND, "--to", url, "--serving", serving], stdout=subprocess.DEVNULL)
     while sum(1 for _ in bucket.objects.filter(Prefix=f"{prefix}/{numbers[-1]}/")) < 2:
-        assert sender.exitcode is None
+        assert sender.poll() is None
         time.sleep(0.002)
-    os.kill(sender.pid or 0, signal.SIGKILL)
-    sender.join()
+    sender.kill()
+    sender.wait()
     keys = {each.key for each in bucket.objects.filter(Prefix=f"{prefix}/")}
     for number in numbers:
         if f"{prefix}/{number}/{MANIFEST_FILE}" in keys:
@@ -227,10 +227,9 @@ def test_a_bucket_that_is_not_there_is_said_in_one_line(new_version: Callable[[]
 @pytest.mark.usefixtures("bucket")
 def test_with_every_it_goes_on_until_it_is_stopped(url: str, new_version: Callable[[], int], tmp_path: Path) -> None:
     there, log = tmp_path / "there", tmp_path / "log"
-    command = [sys.executable, "-c", "from crackgate_cli.main import main; main()", "mirror", "--from", url]
     with log.open("w") as output:
         process = subprocess.Popen(
-            [*command, "--serving", there, "--every", "1"], cwd=tmp_path, env=os.environ, stdout=output, stderr=output
+            [*COMMAND, "--from", url, "--serving", there, "--every", "1"], stdout=output, stderr=output
         )
     try:
         _wait_for(lambda: "is no mirror" in log.read_text(), process)
