@@ -53,14 +53,14 @@ class DataPageExecutor(base_beam_executor.BaseBeamExecutor):
         scale = find_scale(read_rows(results, "sizes"))
         # The second read is for these few alone: in the search, images of 50 MB each would fill a worker.
         with self._make_beam_pipeline() as pipeline:
-            show_images(pipeline, folders, picks.paths(), results)
+            show_images(pipeline, folders, picks, account.overlapping, results)
         page = render_page(
             account=account,
             statistics=_read_all(artifact_utils.get_single_instance(input_dict["statistics"])),
             qualities=qualities,
             scale=scale,
             conflicts=_conflicts(artifact_utils.get_single_instance(input_dict["conflicts"])),
-            samples=read_samples(picks, results),
+            samples=read_samples(picks, account.overlapping, results),
             thumbnails=read_thumbnails(results),
         )
         with fileio.open(os.path.join(artifact_utils.get_single_uri(output_dict["page"]), PAGE_FILE), "wb") as file:

@@ -76,6 +76,7 @@ def render_page(
             {"name": group.name, "size": group.size, "images": list(map(shown, group.members))}
             for group in samples.groups
         ],
+        overlaps=[list(map(shown, images)) for images in samples.overlaps],
         conflicts=conflicts,
         rejected=_by_reason(account.rejected, account.rejected_by_reason),
         warnings=_by_reason(account.warnings, account.warnings_by_reason),

@@ -75,10 +75,12 @@ class Samples:
     Attributes:
         outliers: Up to 12 images by each of ORDERS, the most extreme first.
         groups: Up to 12 groups of two or more images, the largest first.
+        overlaps: Images that overlap, of each of the groups that an account lists.
     """
 
     outliers: dict[str, list[SampledImage]]
     groups: list[Group]
+    overlaps: list[list[SampledImage]]
 
 
 @dataclass(frozen=True)
@@ -121,17 +123,23 @@ def read_picks(results: str) -> Picks:
     return Picks({name: outliers.get(name, []) for name in ORDERS}, groups)
 
 
-def show_images(pipeline: beam.Pipeline, folders: dict[str, str], paths: frozenset[bytes], results: str) -> None:
-    """Adds measures and thumbnails of the images at `paths` to a Beam pipeline; `results` is for `read_samples`."""
-    write_rows({"shown": _read(pipeline, folders, beam.FlatMap(_show, paths))}, results)
+def show_images(
+    pipeline: beam.Pipeline, folders: dict[str, str], picks: Picks, overlapping: list[list[str]], results: str
+) -> None:
+    """Adds measures and thumbnails of the images to a Beam pipeline; `results` is for `read_samples`."""
+    names = frozenset(itertools.chain(*overlapping))
+    write_rows({"shown": _read(pipeline, folders, beam.FlatMap(_show, picks.paths(), names))}, results)
 
 
-def read_samples(picks: Picks, results: str) -> Samples:
-    """The picked images, as a finished pipeline showed them."""
+def read_samples(picks: Picks, overlapping: list[list[str]], results: str) -> Samples:
+    """The picked images and those that overlap, as a finished pipeline showed them."""
     images = {image.path: image for image in (_from_row(row) for row, _ in read_rows(results, "shown"))}
+    named = {readable_path(path): image for path, image in images.items()}
     return Samples(
         outliers={name: [images[path] for path in paths] for name, paths in picks.outliers.items()},
         groups=[Group(name, size, [images[path] for path in members]) for name, size, members in picks.groups],
+        # An image may have been rejected since, for its label.
+        overlaps=[[named[name] for name in names if name in named] for names in overlapping],
     )
 
 
@@ -220,10 +228,13 @@ def _group_rows(largest: Iterable[tuple[int, bytes, list[bytes]]]) -> Iterator[t
         yield readable_path(group), -negated, [_text(path) for path in members]
 
 
-def _show(stored: tuple[str, bytes], paths: frozenset[bytes]) -> Iterator[tuple[dict[str, Any], str]]:
+def _show(
+    stored: tuple[str, bytes], paths: frozenset[bytes], names: frozenset[str]
+) -> Iterator[tuple[dict[str, Any], str]]:
     """The image as JSON, and its thumbnail."""
     feature = tf.train.Example.FromString(stored[1]).features.feature
-    if feature[stored_example.FILENAME].bytes_list.value[0] in paths:
+    path = feature[stored_example.FILENAME].bytes_list.value[0]
+    if path in paths or readable_path(path) in names:
         _, image = _measure(stored)
         thumbnail = make_thumbnail(feature[stored_example.ENCODED].bytes_list.value[0])
         yield asdict(image) | {"path": _text(image.path)}, thumbnail

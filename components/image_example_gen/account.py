@@ -6,9 +6,10 @@ from typing import Any
 
 from components.image_example_gen.account_rows import REASONS, REJECTED, WARNING
 from components.image_example_gen.dealt_groups import MOST_DEALT, groups_needed
+from components.image_example_gen.groups import OVERLAPS_OUTPUT
 from components.shared.beam_results import read_rows
 from crackgate.contracts import stored_example
-from crackgate.contracts.account import Account, AccountRow
+from crackgate.contracts.account import LISTED_OVERLAPS, Account, AccountRow
 from crackgate.plural import counted
 
 
@@ -17,10 +18,13 @@ def read_account(folder: str, found: int, classes: list[str], splits: Sequence[s
     counts = {(split, label): count for (split, label), count in read_rows(folder, "images")}
     numbers = {split: {label: counts.get((split, label), 0) for label in classes} for split in splits}
     reasons = read_rows(folder, REASONS)
+    overlaps = sorted(read_rows(folder, OVERLAPS_OUTPUT), key=lambda row: (-row[0], row[1]))
     account = Account(
         found=found,
         ingested=sum(sum(split.values()) for split in numbers.values()),
         groups=sum(read_rows(folder, "groups")),
+        overlapping_groups=len(overlaps),
+        overlapping=[paths for _, paths in overlaps[:LISTED_OVERLAPS]],
         rejected=_first_rows(reasons, REJECTED),
         rejected_by_reason=_count(reasons, REJECTED),
         warnings=_first_rows(reasons, WARNING),

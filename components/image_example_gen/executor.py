@@ -23,7 +23,13 @@ from components.image_example_gen.account import find_faults, read_account
 from components.image_example_gen.account_rows import REASONS, write_account_rows
 from components.image_example_gen.conflicts import read_conflicts
 from components.image_example_gen.dealt_groups import deal_groups
-from components.image_example_gen.groups import CONFLICTS_OUTPUT, NAMES_OUTPUT, AssignGroups, count_distinct
+from components.image_example_gen.groups import (
+    CONFLICTS_OUTPUT,
+    NAMES_OUTPUT,
+    OVERLAPS_OUTPUT,
+    AssignGroups,
+    count_distinct,
+)
 from components.image_example_gen.manifest import BatchPlace, read_batch, write_manifest
 from components.image_example_gen.read_step import REJECTED_OUTPUT, WARNINGS_OUTPUT, ReadImages
 from components.image_example_gen.splits import SplitStaged
@@ -75,6 +81,7 @@ class ImageExampleGenExecutor(base_beam_executor.BaseBeamExecutor):
                 "groups": names,
                 REASONS: write_account_rows(rejected, warnings, rows, shards),
                 CONFLICTS_OUTPUT: groups[CONFLICTS_OUTPUT],
+                OVERLAPS_OUTPUT: groups[OVERLAPS_OUTPUT],
             }
             write_rows(results, staging)
         _describe_artifact(examples, splits)

@@ -14,7 +14,7 @@ from components.image_example_gen.conflicts import Conflict, StagedImage, find_c
 from components.image_example_gen.read_step import REJECTED_OUTPUT, WARNINGS_OUTPUT, StagedBatch
 from components.image_example_gen.staged_examples import Place, account_row
 from crackgate.config.data import DataOptions
-from crackgate.contracts.account import LABEL_CONFLICT
+from crackgate.contracts.account import LABEL_CONFLICT, LISTED_MEMBERS
 from crackgate.data_set.data_set import find_group
 from crackgate.images.copies.descriptor import PICTURE_BYTES
 from crackgate.images.copies.groups import GroupCopies
@@ -33,6 +33,7 @@ from crackgate.images.image_folder import readable_path
 
 NAMES_OUTPUT = "names"
 CONFLICTS_OUTPUT = "conflicts"
+OVERLAPS_OUTPUT = "overlaps"
 
 
 @dataclass(frozen=True)
@@ -59,8 +60,9 @@ class AssignGroups(beam.PTransform):
     """From the output of `ReadImages` to the groups of its images, (shard, `AssignedImages`).
 
     Tagged outputs: `rejected` and `warnings`, rows of the account; `names`, digests of the groups' names by partition;
-    `conflicts`, rows for `conflicts.read_conflicts`. Copies whose classes disagree are rejected if they are one picture
-    everywhere, since one label is wrong. If they differ at a place, they stay, in one group and with a warning.
+    `conflicts`, rows for `conflicts.read_conflicts`; `overlaps`, the size and first images of each group that overlaps.
+    Copies whose classes disagree are rejected if they are one picture everywhere, since one label is wrong. If they
+    differ at a place, they stay, in one group and with a warning.
 
     Args:
         options: Its `group_by` names groups, and its `copies` says whether to find copies.
@@ -93,7 +95,7 @@ class AssignGroups(beam.PTransform):
             | "Members" >> beam.GroupByKey()
             | "Judge"
             >> beam.ParDo(_JudgeGroups(self._options, count, self._batches_in_shard)).with_outputs(
-                REJECTED_OUTPUT, WARNINGS_OUTPUT, NAMES_OUTPUT, CONFLICTS_OUTPUT, main="assigned"
+                REJECTED_OUTPUT, WARNINGS_OUTPUT, NAMES_OUTPUT, CONFLICTS_OUTPUT, OVERLAPS_OUTPUT, main="assigned"
             )
         )
 
@@ -149,7 +151,11 @@ class _JudgeGroups(beam.DoFn):
             conflicts = []
             if self._judges_labels and len(members) > 1:
                 # Images that overlap may well differ in their class.
-                copies = ([members[row] for row in of_one] for of_one in equal_rows(images.copies[rows]))
+                copies = [[members[row] for row in of_one] for of_one in equal_rows(images.copies[rows])]
+                if len(copies) > 1:
+                    firsts = sorted(min(path for path, _ in of_one) for of_one in copies)
+                    shown = [readable_path(path) for path in firsts[:LISTED_MEMBERS]]
+                    yield beam.pvalue.TaggedOutput(OVERLAPS_OUTPUT, (len(members), shown))
                 conflicts = [conflict for of_one in copies for conflict in find_conflicts(of_one)]
             yield from (beam.pvalue.TaggedOutput(CONFLICTS_OUTPUT, conflict.row()) for conflict in conflicts)
             same, alike = (_others(conflicts, kind) for kind in (True, False))

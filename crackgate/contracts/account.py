@@ -9,6 +9,8 @@ from crackgate.contracts.stored_example import SPLITS
 
 # Files that an account lists by name for each reason; it counts all of them.
 LISTED = 1_000
+# Groups of images that overlap which an account lists, and images of each.
+LISTED_OVERLAPS, LISTED_MEMBERS = 12, 6
 NOT_IN_CLASS_FOLDER = "not in a class folder"
 LABEL_CONFLICT = "label conflict"
 
@@ -37,6 +39,9 @@ class Account(BaseModel):
         ignored: Other files by their kind, such as "videos": they are neither found nor rejected.
         groups: Images that stay together in one split: copies of one picture, images that overlap, or one name that
             `data.group_by` finds.
+        overlapping_groups: Groups of images that overlap, so that they may show the same place.
+        overlapping: Paths in such groups, the largest first; of copies in a group only the first. Bytes that are no
+            UTF-8 are written with backslashes.
         rejected: For each reason the first `LISTED` files, by path.
         rejected_by_reason: The number of all rejected files, by reason.
         warnings: Ingested images that were not taken whole, such as the first of several frames, or that
@@ -49,6 +54,8 @@ class Account(BaseModel):
     ingested: int = 0
     ignored: dict[str, int] = Field(default_factory=dict)
     groups: int = 0
+    overlapping_groups: int = 0
+    overlapping: list[list[str]] = Field(default_factory=list)
     rejected: list[AccountRow] = Field(default_factory=list)
     rejected_by_reason: dict[str, int] = Field(default_factory=dict)
     warnings: list[AccountRow] = Field(default_factory=list)

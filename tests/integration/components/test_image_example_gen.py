@@ -201,6 +201,10 @@ def test_frames_that_overlap_share_a_split_and_their_classes_may_differ(
     assert (account["rejected"], account["warnings"]) == ([], [])
     assert bench.json_output("ImageExampleGen", "conflicts") == []
     assert account["groups"] == 60 + len(walls)
+    assert account["overlapping_groups"] == len(walls)
+    assert [{os.path.basename(path) for path in paths} for paths in account["overlapping"]] == [
+        {f"wall {wall} frame {frame}.jpg" for frame in range(4)} for wall in _in_order(account["overlapping"])
+    ]
     placed: dict[bytes, set[tuple[str, bytes]]] = {}
     for split, examples in bench.examples().items():
         for example in examples:
@@ -209,6 +213,13 @@ def test_frames_that_overlap_share_a_split_and_their_classes_may_differ(
                 place = split, bytes_of(example, stored_example.GROUP)
                 placed.setdefault(path.partition(b" frame")[0], set()).add(place)
     assert len(placed) == len(walls) and all(len(places) == 1 for places in placed.values())
+
+
+def _in_order(overlapping: list[list[str]]) -> list[str]:
+    """The walls, each named by the first of its frames."""
+    walls = [os.path.basename(first).split()[1] for first, *_ in overlapping]
+    assert sorted(walls) == list("abcdef")
+    return walls
 
 
 def _with_mask(photograph: Image.Image) -> Image.Image:

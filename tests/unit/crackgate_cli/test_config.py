@@ -78,7 +78,11 @@ def test_check_finds_what_a_run_would_refuse_before_it_looks_at_images(tmp_path:
         assert line.startswith(f"error: {field}: ")
 
 
-def test_check_holds_the_gate_against_the_classes_that_are_named() -> None:
+def test_check_holds_the_gate_against_the_classes_that_are_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Without the workspace in which `make run` may have released a model.
+    monkeypatch.chdir(tmp_path)
     classes = ("--set", 'data.classes=["Sound", "Crack"]', "--set")
     call("check", *classes, 'gate.require=[{metric = "recall", label = "Crack", min = 0.9}]')
     said = call("check", *classes, 'gate.require=[{metric = "recall", label = "Carck", min = 0.9}]', code=2).stderr

@@ -2,6 +2,7 @@
 
 import base64
 import io
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -54,8 +55,10 @@ def _image(path: str, class_name: str = "Positive", side: int = 100) -> SampledI
     )
 
 
-def _samples(images: list[SampledImage], groups: list[Group] | None = None) -> Samples:
-    return Samples(dict.fromkeys(ORDERS, images), groups or [])
+def _samples(
+    images: list[SampledImage], groups: Iterable[Group] = (), overlaps: Iterable[list[SampledImage]] = ()
+) -> Samples:
+    return Samples(dict.fromkeys(ORDERS, images), list(groups), list(overlaps))
 
 
 def _feature(low: float, high: float) -> FeatureStatistics:
@@ -100,11 +103,21 @@ def test_a_hostile_name_is_text_wherever_it_appears() -> None:
     assert not any(name.startswith("on") for _, attributes in page.elements for name in attributes)
 
 
+def test_images_that_may_show_the_same_place_are_shown() -> None:
+    frames = [_image(f"clip/frame_{number}.jpg") for number in range(3)]
+    account = _account(TWO_CLASSES, overlapping_groups=40, overlapping=[["clip/frame_0.jpg"]])
+    thumbnails = {frame.path: _thumbnail(9, 9) for frame in frames}
+    page = ParsedPage(render_page(account, {}, NO_QUALITIES, NO_SCALE, [], _samples([], overlaps=[frames]), thumbnails))
+    assert "40 groups of such images" in page.text
+    assert [image["alt"] for image in page.of("img")] == [f"clip/frame_{at}.jpg, class Positive" for at in range(3)]
+
+
 def test_nothing_to_show_is_said() -> None:
     page = ParsedPage(render_page(_account(TWO_CLASSES), {}, NO_QUALITIES, NO_SCALE, [], _samples([]), {}))
     assert not page.of("img")
     for sentence in (
         "Every image is a group of its own.",
+        "No two images that are no copies were found to overlap.",
         "No two alike images are in different classes.",
         "No file was rejected.",
         "No image needs a look.",

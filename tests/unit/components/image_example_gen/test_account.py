@@ -172,6 +172,7 @@ def _write_rows(folder: Path, **changed: list[Any]) -> None:
             [["warning", "first of several frames"], [2, [[f"Positive/{name}.gif", "Positive", ""] for name in "cb"]]],
         ],
         "groups": [4],
+        "overlaps": [[2, ["b/1.jpg", "b/2.jpg"]], [3, ["c/1.jpg", "c/2.jpg"]], [2, ["a/1.jpg", "a/2.jpg"]]],
         "images": [[["train", "Negative"], 3], [["train", "Positive"], 2], [["eval", "Positive"], 1]],
     }
     for name, rows in (results | changed).items():
@@ -185,6 +186,8 @@ def test_the_account_puts_the_results_together(tmp_path: Path) -> None:
     assert [row.path for row in account.rejected] == ["Positive/a.gif", "b"]
     assert [row.path for row in account.warnings] == ["Positive/b.gif", "Positive/c.gif"]
     assert account.splits == _images((3, 2), (0, 1), (0, 0))
+    assert account.overlapping_groups == 3
+    assert account.overlapping == [["c/1.jpg", "c/2.jpg"], ["a/1.jpg", "a/2.jpg"], ["b/1.jpg", "b/2.jpg"]]
 
 
 @pytest.mark.parametrize("found", [7, 9])

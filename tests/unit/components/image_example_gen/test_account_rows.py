@@ -42,7 +42,8 @@ def test_thousands_of_rows_are_kept_and_counted(tmp_path: Path) -> None:
             shards=3,
         )
         images, groups = pipeline | "Images" >> beam.Create([[["train", "Negative"], 7]]), pipeline | beam.Create([7])
-        write_rows({REASONS: reasons, "images": images, "groups": groups}, str(tmp_path))
+        overlaps = pipeline | "Overlaps" >> beam.Create([])
+        write_rows({REASONS: reasons, "images": images, "groups": groups, "overlaps": overlaps}, str(tmp_path))
     account = read_account(str(tmp_path), 2_508, ["Negative", "Positive"])
     assert account.rejected_by_reason == {"truncated": 2_500, "label conflict": 1}
     assert list(account.rejected_by_reason) == ["truncated", "label conflict"]
