@@ -27,11 +27,9 @@ class GradCam:
     def __init__(self, classifier: keras.Model):
         """Takes a model from images (batch, side, side, 3) to logits; raises ValueError without a feature map in it."""
         backbone = _find_backbone(classifier)
-        # The backbone's output within the classifier: `backbone.output` is a tensor of the backbone's own graph.
-        feature_map = backbone._inbound_nodes[-1].output_tensors[0]
         self._side = classifier.input_shape[1]
-        self._lower = keras.Model(classifier.input, feature_map)
-        self._upper = keras.Model(feature_map, classifier.output)
+        self._lower = _up_to(backbone, classifier)
+        self._upper = keras.Model(self._lower.output, classifier.output)
         self._wide, self._margin = _widen(self._lower, backbone)
 
     def decode(self, encoded: bytes) -> np.ndarray:
@@ -76,10 +74,21 @@ def _find_backbone(classifier: keras.Model) -> keras.Model:
     raise ValueError(f"{classifier.name!r} has no inner model with a feature map of rank 4 as its output")
 
 
+def _up_to(backbone: keras.Model, classifier: keras.Model) -> keras.Model:
+    """The part of the classifier that ends with the backbone, whose own `output` is a tensor of another graph."""
+    for layer in classifier.layers[classifier.layers.index(backbone) + 1 :]:
+        for tensor in keras.tree.flatten(layer.input):
+            lower = keras.Model(classifier.input, tensor)
+            if lower.layers[-1] is backbone:
+                return lower
+    raise ValueError(f"nothing in {classifier.name!r} takes the feature map of {backbone.name!r}")
+
+
 def _widen(lower: keras.Model, backbone: keras.Model) -> tuple[keras.Model | None, int]:
     """The backbone for pictures with a margin, and the margin in pixels; None where it takes pictures of one size."""
     side, places = lower.input_shape[1], lower.output_shape[1]
-    if side % places or backbone._inbound_nodes[-1].input_tensors[0] is not lower.input:
+    # Between input and backbone there may be layers that take one size.
+    if side % places or len(lower.layers) != 2:
         return None, 0
     margin = _MARGIN * side // places
     try:
