@@ -149,7 +149,7 @@ def read_thumbnails(results: str) -> dict[bytes, str]:
 
 
 def _read(pipeline: beam.Pipeline, folders: dict[str, str], work: beam.PTransform) -> beam.PCollection:
-    """What becomes of every image: (split, record)."""
+    """Does the work on every image, (split, record), and puts the outcomes of all splits together."""
     # Work comes before the splits meet: there a runner keeps all elements, and records would take gigabytes.
     splits = tuple(
         pipeline

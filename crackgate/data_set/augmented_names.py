@@ -1,6 +1,6 @@
 """Names that tell of augmented copies: pictures that a program turned, zoomed or toned before it exported them.
 
-What is turned by some degrees or zoomed is no copy by its pixels, so that the names alone can tell.
+By its pixels a picture that was turned by some degrees or zoomed is no copy, so that the names alone can tell.
 """
 
 import re
@@ -27,7 +27,7 @@ _LEAST_SHARE = 0.05
 def describe_augmented(images: Iterable[ListedImage]) -> list[str]:
     """A warning where many images have the names of augmented copies of one another; else nothing.
 
-    Where splits are given, the copies in several splits count.
+    If splits are given, the copies in several splits count.
     """
     images = [image for image in images if image.class_name]
     given = any(image.splits for image in images)

@@ -131,7 +131,7 @@ def remove_object(url: str) -> None:
 def _persist(
     verb: str, url: str, attempt: Callable[[Any, str], T], settle: Callable[[Any, str, str, Exception], None]
 ) -> T:
-    """What an attempt returns, repeated for two minutes; `settle` raises what no repetition mends."""
+    """Makes an attempt, again and again for two minutes; `settle` raises what no repetition mends."""
     scheme, place = split_url(url)
     system = _file_system(scheme)
     began, pause = time.monotonic(), _FIRST_PAUSE

@@ -65,7 +65,7 @@ def name_region(path: bytes) -> int:
 def overlap(pictures: Descriptors, ones: Indices, others: Indices) -> NDArray[np.bool_]:
     """Whether two images show a common part, neither turned by more than 1 degree nor zoomed.
 
-    Of tiles, boards and joints that look alike everywhere, nobody can tell: they show none.
+    Tiles, boards and joints look alike everywhere, so that nobody can tell: they show none.
 
     `pictures` is of `descriptor.stack`. The pairs are rows of it, (pairs,) each, and the result is by pair.
     """
