@@ -138,8 +138,8 @@ def read_samples(picks: Picks, overlapping: list[list[str]], results: str) -> Sa
     return Samples(
         outliers={name: [images[path] for path in paths] for name, paths in picks.outliers.items()},
         groups=[Group(name, size, [images[path] for path in members]) for name, size, members in picks.groups],
-        # An image may have been rejected since, for its label.
-        overlaps=[[named[name] for name in names if name in named] for names in overlapping],
+        # Images may have been rejected since, for their labels.
+        overlaps=[found for names in overlapping if len(found := [named[name] for name in names if name in named]) > 1],
     )
 
 

@@ -14,6 +14,7 @@ from crackgate.contracts.stored_example import EVAL_SPLIT, SPLITS, TEST_SPLIT, T
 from crackgate.data_set.annotations import describe_annotations
 from crackgate.data_set.file_tree import OWN_FOLDERS, FileTree, Folders, folders_of, read_tree
 from crackgate.data_set.folder_names import is_class_name, split_of
+from crackgate.data_set.ignored_files import SYSTEM_FILES
 from crackgate.data_set.label_table import read_label_table
 from crackgate.data_set.layout import Layout, find_layout, find_named_layout
 from crackgate.images.image_folder import fingerprint, readable_path
@@ -181,7 +182,8 @@ def _read_folders(tree: FileTree, class_of_folder: dict[str, str]) -> DataSet:
 def _find_without_images(tree: FileTree, level: int, classes: list[str]) -> list[str]:
     """Names at the level of the classes: of empty folders, and of those with a class's name but other files."""
     empty = {path[level] for path in map(folders_of, tree.empty) if len(path) > level}
-    others = (folders_of(path) for kind, paths in tree.ignored.items() if kind != OWN_FOLDERS for path in paths)
+    kinds = tree.ignored.keys() - {OWN_FOLDERS, SYSTEM_FILES}
+    others = (folders_of(path) for kind in kinds for path in tree.ignored[kind])
     named = {path[level] for path in others if len(path) > level and is_class_name(path[level])}
     return sorted((empty | named) - set(classes))
 

@@ -60,7 +60,10 @@ def _find_without_images(data_set: DataSet) -> list[str]:
     if not data_set.without_images:
         return []
     classes = _listed(data_set.classes)
-    return [f"{_no_image(data_set)}, so the classes are {classes}: bring what is missing, or remove it"]
+    advice = (
+        "bring their images, or remove them" if len(data_set.without_images) > 1 else "bring its images, or remove it"
+    )
+    return [f"{_no_image(data_set)}, so the classes are {classes}: {advice}"]
 
 
 def _no_image(data_set: DataSet) -> str:

@@ -33,7 +33,7 @@ _FOREIGN: list[tuple[str, re.Pattern[bytes], str]] = [
         ("format not supported", rb"FUJIFILMCCD-RAW", f"a camera raw (RAF): {_DEVELOP}"),
         ("format not supported", rb"IIR[OS]|MMOR", f"a camera raw (ORF): {_DEVELOP}"),
         ("format not supported", rb"IIU\0", f"a camera raw (RW2): {_DEVELOP}"),
-        ("format not supported", rb"IIII.{4}|MMMM.{4}", f"a camera raw (IIQ): {_DEVELOP}"),
+        ("format not supported", rb"IIII.waR|MMMMRaw", f"a camera raw (IIQ): {_DEVELOP}"),
         ("format not supported", rb"FOVb", f"a camera raw (X3F): {_DEVELOP}"),
         ("format not supported", rb"\0MRM", f"a camera raw (MRW): {_DEVELOP}"),
         ("format not supported", rb"II....HEAPCCDR", f"a camera raw (CRW): {_DEVELOP}"),

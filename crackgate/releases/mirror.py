@@ -67,6 +67,9 @@ def upload(serving_dir: Path, url: str, public_key: PublicKey | None = None) -> 
     objects: dict[str, list[str]] = defaultdict(list)
     for stored in list_objects(url):
         objects[stored.path.partition("/")[0]].append(stored.path)
+    if not objects and not numbered_folders(serving_dir):
+        # Before the first release, and where a volume is not mounted.
+        return Mirrored()
     _claim(serving_dir, url, set(objects))
     done, kept = Mirrored(), set()
     for version in versions_newest_first(serving_dir):

@@ -156,11 +156,13 @@ def test_no_place_that_holds_something_else_is_changed(
     refused("is no mirror, and", "--to", url, "--serving", serving)
     bucket.Object(f"{prefix}/photograph.jpg").delete()
 
+    # Nothing is claimed for a serving directory before its first release.
+    (tmp_path / "empty").mkdir()
+    assert mirror("--to", url, "--serving", tmp_path / "empty").exit_code == 0
     assert mirror("--to", url, "--serving", serving).exit_code == 0
     bucket.put_object(Key=f"{prefix}/README", Body=b"ours")
     refused("the mirror of another serving directory", "--to", url, "--serving", other)
     # As where a volume is not mounted: nothing says that the versions were withdrawn.
-    (tmp_path / "empty").mkdir()
     refused("the mirror of another serving directory", "--to", url, "--serving", tmp_path / "empty")
     refused("has versions of its own", "--from", url, "--serving", other)
     refused("has versions of its own", "--from", url, "--serving", serving)

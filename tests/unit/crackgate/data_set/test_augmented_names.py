@@ -17,6 +17,9 @@ COPIES = {
 OTHERS = {
     "numbers": ["{0:05}.jpg"],
     "words": ["crack_{0}.jpg", "augusta_{0}.jpg", "pier-rotunda-{0}.jpg"],
+    "shear cracks": ["beam_shear_{0:03}.jpg"],
+    "two formats": ["IMG_{1:04}.JPG", "IMG_{1:04}.HEIC"],
+    "dots": ["v1.0/{0:05}", "v1.0/{0}.jpg"],
     "digests": ["{0:032x}.jpg", UUID + ".jpg"],
 }
 
@@ -30,7 +33,7 @@ def _images(forms: list[str], splits: tuple[str, ...] = (), folder: str = "Posit
 def test_augmented_copies_are_told_with_the_pattern_that_groups_them(forms: list[str]) -> None:
     images = _images(forms)
     (told,) = describe_augmented([*images, ListedImage("notes.jpg", "")])
-    assert f"{len(images)} of {len(images)} images" in told and "of 40 others" in told
+    assert f"{len(images)} of {len(images)} images" in told and "of 40 sources" in told
     *_, pattern = shlex.split(told)
     groups = {find_group(re.compile(pattern), image.path) for image in images}
     assert len(groups) == 40 and "" not in groups

@@ -51,7 +51,7 @@ def test_a_small_class_is_a_warning_and_few_images_alone_are_none(tmp_path: Path
 def test_a_class_whose_images_are_missing_is_named(tmp_path: Path) -> None:
     three = _write(tmp_path / "three", crack=30, spall=30, sound=0)
     assert _check(three) == [
-        "the folder 'sound' holds no image, so the classes are 'crack', 'spall': bring what is missing, or remove it"
+        "the folder 'sound' holds no image, so the classes are 'crack', 'spall': bring its images, or remove it"
     ]
     assert _check(three, "crack", "spall") == []
     inner = _write(tmp_path / "inner", **{"D/CD": 30, "D/UD": 30, "W/CW": 0})

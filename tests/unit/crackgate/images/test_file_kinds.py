@@ -18,7 +18,7 @@ def _boxed(brand: bytes) -> bytes:
         (b"IIRO\x08\0\0\0" + bytes(400), "format not supported", "a camera raw (ORF)"),
         (b"IIRS\x08\0\0\0" + bytes(400), "format not supported", "a camera raw (ORF)"),
         (b"IIU\0\x18\0\0\0" + bytes(400), "format not supported", "a camera raw (RW2)"),
-        (b"IIII\x08\0\0\0waR" + bytes(400), "format not supported", "a camera raw (IIQ)"),
+        (b"IIII\x01waR" + bytes(400), "format not supported", "a camera raw (IIQ)"),
         (b"FOVb" + bytes(400), "format not supported", "a camera raw (X3F)"),
         (b"II\x1a\0\0\0HEAPCCDR" + bytes(400), "format not supported", "a camera raw (CRW)"),
         (b"\xff\x0a" + bytes(400), "format not supported", "JPEG XL: convert it"),
