@@ -35,7 +35,9 @@ def mirror(
     ] = None,
     every: Annotated[
         float | None,
-        typer.Option(metavar="SECONDS", min=1, help="Go on: look again after so many seconds, until it is stopped."),
+        typer.Option(
+            metavar="SECONDS", min=1, max=86_400, help="Go on: look again after so many seconds, until stopped."
+        ),
     ] = None,
     public_key: PublicKeyOption = None,
     workspace: WorkspaceOption = Path("workspace"),
@@ -69,6 +71,9 @@ def _look(url: str, folder: Path, is_upload: bool, key: "PublicKey | None", is_o
 
     try:
         done = upload(folder, url, key) if is_upload else download(url, folder, key)
+    except OSError as error:
+        complain(f"{error.filename!r}: {error.strerror}; see to it, and try again")
+        return EXIT_FAILED
     except (MirrorError, KeyFileError, StorageError, ServingDirectoryError) as error:
         complain(str(error))
         return EXIT_USAGE if isinstance(error, MirrorError | KeyFileError) else EXIT_FAILED

@@ -86,6 +86,8 @@ def upload(serving_dir: Path, url: str, public_key: PublicKey | None = None) -> 
         except FileNotFoundError:
             # It was withdrawn or removed meanwhile; what was sent of it goes with the next pass.
             continue
+        except OSError as error:
+            problems = [f"{error.filename!r} cannot be read: {error.strerror}"]
         if problems:
             done.problems.append(f"version {name} was not sent: {'; '.join(problems)}")
         else:
@@ -109,15 +111,15 @@ def download(url: str, serving_dir: Path, public_key: PublicKey | None = None) -
         ServingDirectoryError: The serving directory cannot be written.
         KeyFileError: The recorded key cannot be used.
     """
-    paths = {stored.path for stored in list_objects(url)}
-    if MIRROR_FILE not in paths:
-        raise MirrorError(f"{url!r} is no mirror: fill it by 'crackgate mirror --to {url}'")
-    identity = read_object(f"{url}/{MIRROR_FILE}", _MOST_ID_BYTES).decode(errors="replace").strip()
     key = public_key or recorded_key(serving_dir)
-    wanted = {int(name) for path in paths if (name := _complete_version(path))}
+    if MIRROR_FILE not in {stored.path for stored in list_objects(url)}:
+        raise MirrorError(f"{url!r} is no mirror: fill it by 'crackgate mirror --to {url}'")
+    identity = _identity_at(url)
     done = Mirrored()
     with changing(serving_dir, "versions that were moved there stay", mirrors=True) as change:
         _adopt(serving_dir, url, identity)
+        # Within the lock: another look may have changed what is here.
+        wanted = {int(name) for stored in list_objects(url) if (name := _complete_version(stored.path))}
         here = {version.number: version.manifest is not None for version in versions_newest_first(serving_dir)}
         for number in sorted(here.keys() - wanted):
             change.remove(serving_dir / str(number))
@@ -140,21 +142,30 @@ def download(url: str, serving_dir: Path, public_key: PublicKey | None = None) -
 def _claim(serving_dir: Path, url: str, found: set[str]) -> None:
     """Puts the serving directory's id beside the versions, where nothing is yet."""
     file = serving_dir / _ID_FILE
-    if not found and not file.is_file():
-        write_text(file, f"{secrets.token_hex(16)}\n")
     identity = file.read_text(encoding="utf-8").strip() if file.is_file() else ""
     if not found:
+        identity = identity or secrets.token_hex(16)
+        write_text(file, f"{identity}\n")
         write_object(f"{url}/{MIRROR_FILE}", f"{identity}\n".encode())
         return
-    other = "no mirror" if MIRROR_FILE not in found else "the mirror of another serving directory"
-    if MIRROR_FILE in found:
-        theirs = read_object(f"{url}/{MIRROR_FILE}", _MOST_ID_BYTES).decode(errors="replace").strip()
-        if theirs == identity:
-            return
+    if MIRROR_FILE in found and _identity_at(url) == identity:
+        return
+    other = "the mirror of another serving directory" if MIRROR_FILE in found else "no mirror"
     raise MirrorError(
         f"{url!r} is {other}, and versions that are not in {str(serving_dir)!r} would be removed there: give a prefix "
         "without objects"
     )
+
+
+def _identity_at(url: str) -> str:
+    """The id of the serving directory that fills a bucket; never empty."""
+    try:
+        identity = read_object(f"{url}/{MIRROR_FILE}", _MOST_ID_BYTES).decode(errors="replace").strip()
+    except (OSError, RejectedImageError) as error:
+        raise MirrorError(f"{url}/{MIRROR_FILE}, which says whose mirror it is, cannot be read: {error}") from None
+    if not identity:
+        raise MirrorError(f"{url}/{MIRROR_FILE}, which says whose mirror it is, is empty: give another prefix")
+    return identity
 
 
 def _adopt(serving_dir: Path, url: str, identity: str) -> None:

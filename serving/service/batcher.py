@@ -4,7 +4,7 @@ import asyncio
 import logging
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -47,19 +47,24 @@ class Batcher:
         self._filled = asyncio.Event()
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="batches")
 
-    def add(self, model: "ReleasedModel", image: SizedImage) -> "asyncio.Future[Answer]":
-        """Puts an image into the queue; raises ServiceError (RESOURCE_EXHAUSTED) when that has no room.
-
-        Returns its answer to come; the image is dropped when nobody waits for it, since it was cancelled.
-        """
-        limits = self._limits
-        if len(self._queue) >= limits.queued_images or self._pixels + image.pixels > limits.queued_pixels:
+    def check_room(self, images: Sequence[SizedImage]) -> None:
+        """Raises ServiceError (RESOURCE_EXHAUSTED) when the queue has no room for all of a request's images."""
+        limits, count = self._limits, len(images)
+        pixels = sum(image.pixels for image in images)
+        if count and (len(self._queue) + count > limits.queued_images or self._pixels + pixels > limits.queued_pixels):
             raise ServiceError(
                 Code.RESOURCE_EXHAUSTED,
-                f"no room for an image of {image.pixels / 1e6:.1f} megapixels: {counted(len(self._queue), 'image')} of "
-                f"{self._pixels / 1e6:.1f} megapixels wait before it; at most {limits.queued_images} of "
-                f"{limits.queued_pixels / 1e6:.0f} megapixels may wait: send fewer at a time, or try again later",
+                f"no room for {counted(count, 'image')} of {pixels / 1e6:.1f} megapixels: "
+                f"{counted(len(self._queue), 'image')} of {self._pixels / 1e6:.1f} megapixels wait before; at most "
+                f"{limits.queued_images} of {limits.queued_pixels / 1e6:.0f} megapixels may wait: send fewer at a time "
+                "or try again later",
             )
+
+    def add(self, model: "ReleasedModel", image: SizedImage) -> "asyncio.Future[Answer]":
+        """Puts an image into the queue, after `check_room`, and returns its answer to come.
+
+        The image is dropped when nobody waits for it, since it was cancelled.
+        """
         future: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
         self._queue.append(_Item(model, image, future))
         self._pixels += image.pixels

@@ -83,11 +83,13 @@ class Predictor:
     async def _score(self, model: "ReleasedModel", images: list[bytes]) -> list[Answer]:
         """Answers in the order of the images."""
         sizes = await self._run(sum(map(len, images)), lambda: [model.pixels_to_decode(image) for image in images])
-        futures: list[asyncio.Future[Answer]] = []
+        sized = [SizedImage(image, pixels) for image, pixels in zip(images, sizes, strict=True)]
+        batchers = [self._large if image.pixels >= self._limits.large_pixels else self._small for image in sized]
+        # The whole request, or nothing of it: what is refused may keep nobody else out.
+        for batcher in (self._small, self._large):
+            batcher.check_room([image for image, its in zip(sized, batchers, strict=True) if its is batcher])
+        futures = [batcher.add(model, image) for batcher, image in zip(batchers, sized, strict=True)]
         try:
-            for image, pixels in zip(images, sizes, strict=True):
-                batcher = self._large if pixels >= self._limits.large_pixels else self._small
-                futures.append(batcher.add(model, SizedImage(image, pixels)))
             return await asyncio.gather(*futures)
         finally:
             # When one failed or the time was up, nobody waits for the others.

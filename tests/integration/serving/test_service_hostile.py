@@ -228,8 +228,11 @@ def test_more_pixels_than_can_be_decoded_in_time_are_turned_away(service: Servic
     huge = encoded(10, "AVIF", 7000)
     refused = predict(service, {"signature_name": "predict_images", "instances": [b64(huge)] * 42})
     assert refused.status_code == 429
-    assert "no room for an image of 49.0 megapixels: 40 images of 1960.0 megapixels wait" in refused.json()["error"]
+    assert "no room for 42 images of 2058.0 megapixels: 0 images of 0.0 megapixels wait" in refused.json()["error"]
     assert "send fewer at a time" in refused.json()["error"]
+    # Nothing of it waits, so that it keeps nobody else out.
+    assert metric(service, "crackgate_queued_images") == 0
+    assert predict(service, {"signature_name": "predict_images", "instances": [b64(huge)]}).status_code == 200
     assert is_answering(service)
 
 

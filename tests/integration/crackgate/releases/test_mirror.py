@@ -164,6 +164,13 @@ def test_no_place_that_holds_something_else_is_changed(
     refused("the mirror of another serving directory", "--to", url, "--serving", other)
     # As where a volume is not mounted: nothing says that the versions were withdrawn.
     refused("the mirror of another serving directory", "--to", url, "--serving", tmp_path / "empty")
+    # Nor does an id that is lost on both sides.
+    whose = bucket.Object(f"{prefix}/.mirror-of").get()["Body"].read()
+    for wrong, said in ((b"\n", "is empty"), (b"x" * 100, "cannot be read")):
+        bucket.put_object(Key=f"{prefix}/.mirror-of", Body=wrong)
+        refused(said, "--to", url, "--serving", tmp_path / "empty")
+        refused(said, "--from", url, "--serving", tmp_path / "new")
+    bucket.put_object(Key=f"{prefix}/.mirror-of", Body=whose)
     refused("has versions of its own", "--from", url, "--serving", other)
     refused("has versions of its own", "--from", url, "--serving", serving)
     assert numbers_in(other) == [own] and numbers_in(serving) == [number]
