@@ -34,10 +34,8 @@ def mirror(
         typer.Option("--from", metavar="URL", help="Prefix that a mirror filled, for --serving."),
     ] = None,
     every: Annotated[
-        float | None,
-        typer.Option(
-            metavar="SECONDS", min=1, max=86_400, help="Go on: look again after so many seconds, until stopped."
-        ),
+        int | None,
+        typer.Option(metavar="SECONDS", min=1, max=86_400, help="Go on: look again after so many seconds."),
     ] = None,
     public_key: PublicKeyOption = None,
     workspace: WorkspaceOption = Path("workspace"),

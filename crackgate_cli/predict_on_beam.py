@@ -11,6 +11,7 @@ from crackgate.runs.log_file import silence_output
 from crackgate.storage.location import is_url
 from crackgate_cli.options import EXIT_FAILED, console_on_a_copy_of, fail, note
 from pipeline.beam_profiles import beam_pipeline_args, check_cluster
+from pipeline.interruption import Interruption, interruptible
 from serving.batch.counts import PredictionCounts
 from serving.batch.formats import Format
 
@@ -34,8 +35,14 @@ def predict_on_beam(
     folders = [model.resolve(), output.resolve(), *(path for path in map(Path, arguments) if path.exists())]
     for warning in check_cluster(options, folders):
         note(warning)
+    interruption = Interruption()
     try:
-        with console_on_a_copy_of(2).status("scoring with Beam ..."), silence_output():
+        # An interruption, too, leaves nothing of Beam's behind.
+        with (
+            console_on_a_copy_of(2).status("scoring with Beam ..."),
+            silence_output(),
+            interruptible() as interruption,
+        ):
             from serving.batch.beam_pipeline import predict_with_beam
 
             beam_args = beam_pipeline_args(options)
@@ -44,3 +51,8 @@ def predict_on_beam(
             )
     except UntrustedVersionError as error:
         fail(str(error), EXIT_FAILED)
+    except BaseException:
+        # Beam makes other errors of it.
+        if interruption.received:
+            fail(f"interrupted: the rows in {str(output)!r} are not whole; run again with an empty folder", EXIT_FAILED)
+        raise

@@ -35,7 +35,7 @@ _IMPOSSIBLE_NAMES = {errno.EEXIST, errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLO
 
 
 class MirrorError(Exception):
-    """The place holds something else than this mirror; the message says what to do. Nothing was changed."""
+    """The place holds something else than this mirror; the message says what to do. No version was changed."""
 
 
 class _RefusedError(Exception):

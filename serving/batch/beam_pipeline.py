@@ -51,8 +51,8 @@ def predict_with_beam(
     Args:
         model_dir: Folder of a released version.
         arguments: See `find_images`.
-        output: Folder, created where it is not there; receives `summary.json` and `predictions-00000-of-00004.parquet`
-            and so on.
+        output: Empty folder, created where it is not there; receives `summary.json` and
+            `predictions-00000-of-00004.parquet` and so on.
         engine: Computes the scores.
         pipeline_args: Beam's options: which runner, how many workers.
         public_key: Must have signed the version that a worker loads; see `crackgate.releases.verify`.
@@ -65,7 +65,7 @@ def predict_with_beam(
     output.mkdir(parents=True, exist_ok=True)
     with (
         _refusals_of_workers(),
-        _no_temporary_folders(output),
+        _whole_or_empty(output),
         beam.Pipeline(options=PipelineOptions(pipeline_args)) as pipeline,
     ):
         rows = (
@@ -110,10 +110,14 @@ def _refusals_of_workers() -> Iterator[None]:
 
 
 @contextmanager
-def _no_temporary_folders(output: Path) -> Iterator[None]:
+def _whole_or_empty(output: Path) -> Iterator[None]:
     """Removes what Beam's sinks leave where a pipeline fails: the next attempt needs an empty folder."""
     try:
         yield
+    except BaseException:
+        for left in (*output.glob(f"{SHARDS}-*"), *output.glob(f"{SUMMARY_FILE}*")):
+            left.unlink(missing_ok=True)
+        raise
     finally:
         for folder in output.glob("beam-temp-*"):
             shutil.rmtree(folder, ignore_errors=True)

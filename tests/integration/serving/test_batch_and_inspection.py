@@ -4,6 +4,9 @@ import csv
 import json
 import os
 import shutil
+import subprocess
+import sys
+import time
 from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import unquote, urlsplit
@@ -494,3 +497,24 @@ def test_workers_of_beam_take_no_version_but_the_one_that_the_command_checked(
         assert ended.value.exit_code == 1 and reason in line
         assert line.startswith(f"error: '{newer}' is refused") and line.endswith("with release.signing_key")
         assert not list((tmp_path / reason[:13]).iterdir()), "the next attempt needs an empty folder"
+
+
+def test_an_interruption_of_beam_leaves_an_empty_folder(release: Path, tmp_path: Path) -> None:
+    (tmp_path / "images").mkdir()
+    surface(TILE, TILE, 1).save(tmp_path / "images" / "0.png")
+    for number in range(1, 3000):
+        (tmp_path / "images" / f"{number}.png").hardlink_to(tmp_path / "images" / "0.png")
+    output = tmp_path / "rows"
+    command = ["predict", tmp_path / "images", "--model", release, "--beam", "--output", output]
+    process = subprocess.Popen(
+        [sys.executable, "-c", "from crackgate_cli.main import main; main()", *command],
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    while not list(output.glob("beam-temp-*")):
+        assert process.poll() is None
+        time.sleep(0.05)
+    process.terminate()
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 1 and "interrupted: the rows in" in said
+    assert list(output.iterdir()) == []
