@@ -20,7 +20,8 @@ def load(folder: str | os.PathLike[str], engine: str = "fastest") -> "ReleasedMo
 
     Raises:
         ValueError: There is no such release, or it is not as it was released; or there is no such engine.
-        crackgate.releases.UntrustedVersionError: A signature is required and missing.
+        crackgate.releases.UntrustedVersionError: It is another version than its folder says, or a required signature is
+            missing.
     """
     # Imported here: `import crackgate` alone stays instant.
     from crackgate.contracts.engine_choice import EngineChoice

@@ -143,7 +143,7 @@ def chosen_release(
     try:
         given = read_public_key(public_key)
         key = required_key(folder, given)
-        number = check_trusted(folder, given, None if folder == model else int(folder.name))
+        number = check_trusted(folder, given)
     except UntrustedVersionError as error:
         fail(str(error), EXIT_FAILED)
     return ChosenRelease(folder, number, key)

@@ -26,10 +26,11 @@ from crackgate.releases.signatures import (
     check_signature,
     recorded_key,
 )
+from crackgate.releases.versions import is_number
 
 
 class UntrustedVersionError(Exception):
-    """A version without the signature that is required, or altered since; the message says what to do."""
+    """A version under another number, without the required signature or altered since; the message says what to do."""
 
 
 @dataclass(frozen=True)
@@ -58,15 +59,13 @@ def verify(folder: Path, public_key: PublicKey | None = None, version: int | Non
     Args:
         folder: In a serving directory or anywhere else.
         public_key: The key that must have signed it; None: the one recorded in the serving directory, if any.
-        version: The number that it must have; None accepts any.
+        version: The number that it must have; None: that of its folder's name, and any where the name is no number.
     """
     try:
         manifest = read_manifest(folder)
     except ManifestError as error:
         return Finding(folder, None, [str(error)], "there is no manifest that could be signed")
-    problems = []
-    if version is not None and manifest.version != version:
-        problems.append(f"{MANIFEST_FILE} is that of version {manifest.version}, and this is version {version}")
+    problems = _find_other_number(folder, manifest, version)
     problems += find_altered(folder, manifest)
     if manifest.digest_content() != manifest.own_digest:
         problems.append(f"{MANIFEST_FILE} was altered: it does not have its own digest")
@@ -103,13 +102,14 @@ def find_altered(folder: Path, manifest: Manifest, among: Container[str] | None 
 
 
 def check_trusted(folder: Path, public_key: PublicKey | None = None, version: int | None = None) -> int | None:
-    """Verifies a version that is going to be used; without a key, given or recorded, nothing is checked.
+    """Verifies a version that is going to be used; without a key, given or recorded, only its number is checked.
 
-    Returns the version's number; None where nothing was checked. Raises UntrustedVersionError; see `verify` for the
+    Returns the number; None where no signature was checked. Raises UntrustedVersionError; see `verify` for the
     arguments.
     """
     key = required_key(folder, public_key)
     if key is None:
+        _check_number(folder, version)
         return None
     finding = verify(folder, key, version)
     if problems := finding.problems:
@@ -130,6 +130,27 @@ def required_key(folder: Path, public_key: PublicKey | None = None) -> PublicKey
         return public_key or recorded_key(_serving_dir(folder))
     except KeyFileError as error:
         raise UntrustedVersionError(str(error)) from None
+
+
+def _check_number(folder: Path, version: int | None) -> None:
+    try:
+        manifest = read_manifest(folder)
+    except ManifestError:
+        # It states no number. Models that were never released have no manifest.
+        return
+    for problem in _find_other_number(folder, manifest, version):
+        raise UntrustedVersionError(
+            f"{str(folder)!r} is refused: {problem}; name the folder {manifest.version}, or by no number at all"
+        )
+
+
+def _find_other_number(folder: Path, manifest: Manifest, version: int | None) -> list[str]:
+    """See `verify` for `version`; a link may have any name."""
+    name = folder.resolve().name
+    wanted = int(name) if version is None and is_number(name) else version
+    if wanted in (None, manifest.version):
+        return []
+    return [f"{MANIFEST_FILE} is that of version {manifest.version}, and this is version {wanted}"]
 
 
 def _serving_dir(folder: Path) -> Path:

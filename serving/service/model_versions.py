@@ -93,11 +93,10 @@ class Source:
 
     def check(self, folder: Path) -> None:
         """Raises RefusedVersionError when the folder is not, byte by byte, what was released and signed."""
-        number = None if self.is_one_version else int(folder.name)
         try:
             if self._is_unreleased(folder):
-                check_trusted(folder, self.public_key, number)
-            elif problems := verify(folder, self.public_key, number).problems:
+                check_trusted(folder, self.public_key)
+            elif problems := verify(folder, self.public_key).problems:
                 raise RefusedVersionError("; ".join(problems))
         except UntrustedVersionError as error:
             raise RefusedVersionError(str(error)) from None

@@ -15,7 +15,8 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from PIL import Image
 from typer.testing import CliRunner
 
-from crackgate.releases import production_version, publish
+import crackgate
+from crackgate.releases import UntrustedVersionError, production_version, publish
 from crackgate.releases.signatures import Signer
 from crackgate_cli.main import app
 from crackgate_cli.options import chosen_model
@@ -38,6 +39,15 @@ def serving(tmp_path: Path) -> Path:
 @pytest.fixture
 def numbers(serving: Path) -> list[str]:
     return sorted(path.name for path in serving.glob("[0-9]*"))
+
+
+@pytest.fixture
+def photographs(tmp_path: Path) -> Path:
+    folder = tmp_path / "photographs"
+    for name in ("Negative", "Positive"):
+        (folder / name).mkdir(parents=True)
+        Image.new("RGB", (32, 32)).save(folder / name / "1.png")
+    return folder
 
 
 def call(*arguments: object, code: int = 0) -> Result:
@@ -153,9 +163,41 @@ def test_verify_names_what_differs_from_the_model_that_was_judged(serving: Path,
     assert answer("verify", *here, numbers[1])[0]["version"] == int(numbers[1])
     call("rollback", *here)
     assert answer("verify", *here, numbers[2])[0]["intact"], "a withdrawn one, too"
-    copied = (serving / numbers[1]).rename(serving.parent / "1")
-    assert answer("verify", "--model", copied)[0]["intact"]
     assert "has no manifest.json" in call("verify", "--model", serving.parent / "model 0", code=1).stdout
+
+
+def test_a_version_is_used_under_its_own_number_or_under_none(
+    tmp_path: Path, serving: Path, numbers: list[str], photographs: Path
+) -> None:
+    version, other = serving / numbers[1], tmp_path / "models" / "1"
+    shutil.copytree(version, other)
+    wrong = f"manifest.json is that of version {numbers[1]}, and this is version 1"
+    output = ("--output", tmp_path / "out")
+    uses = [
+        ("predict", photographs),
+        ("inspect", photographs, *output),
+        ("export", "--to", "onnx", "--data", photographs, *output),
+    ]
+    for use in uses:
+        said = say(*use, "--model", other, code=1)
+        assert f"'{other}' is refused: {wrong}; name the folder {numbers[1]}, or by no number at all" in said
+    assert wrong in say("gate", "--model", other, "--data", photographs, "--workspace", tmp_path, code=2)
+    assert wrong in answer("verify", "--model", other, code=1)[0]["problems"]
+    with pytest.raises(UntrustedVersionError, match=wrong):
+        crackgate.load(other)
+    with pytest.raises(RefusedVersionError, match=wrong):
+        Source(other, is_one_version=True).check(other)
+
+    for name in (numbers[1], "model", "007"):
+        copy = shutil.copytree(version, tmp_path / "copies" / name)
+        assert answer("verify", "--model", copy)[0]["intact"]
+        assert chosen_model(tmp_path, copy, None) == copy
+    link = tmp_path / "2"
+    link.symlink_to(version)
+    assert chosen_model(tmp_path, link, None) == link
+    # A model that was never released states no number.
+    never = (tmp_path / "model 0").rename(tmp_path / "3")
+    assert chosen_model(tmp_path, never, None) == never
 
 
 def test_verify_with_a_key_takes_only_what_it_signed(tmp_path: Path, serving: Path, numbers: list[str]) -> None:
@@ -171,7 +213,7 @@ def test_verify_with_a_key_takes_only_what_it_signed(tmp_path: Path, serving: Pa
 
 
 def test_commands_that_use_a_model_want_the_signature_that_the_serving_directory_requires(
-    tmp_path: Path, serving: Path, numbers: list[str]
+    tmp_path: Path, serving: Path, numbers: list[str], photographs: Path
 ) -> None:
     keys = [Ed25519PrivateKey.generate() for _ in range(2)]
     files = [tmp_path / "release.pub", tmp_path / "another.pub"]
@@ -179,10 +221,6 @@ def test_commands_that_use_a_model_want_the_signature_that_the_serving_directory
         file.write_bytes(key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo))
     private = tmp_path / "release.key"
     private.write_bytes(keys[0].private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
-    photographs = tmp_path / "photographs"
-    for name in ("Negative", "Positive"):
-        (photographs / name).mkdir(parents=True)
-        Image.new("RGB", (32, 32)).save(photographs / name / "1.png")
     here, newest = ("--workspace", tmp_path), serving / numbers[2]
     uses = [
         ("predict", photographs, *here),
