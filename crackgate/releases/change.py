@@ -170,7 +170,14 @@ def _end_move(serving_dir: Path, workshop: Path) -> None:
     if whole:
         state, manifest = list(whole.items())[-1]
         record = read_record(serving_dir, number)
-        if record is not None and record.events[-1].state != state:
+        # A withdrawal counts from its record on.
+        if record is not None and record.events[-1].state == State.WITHDRAWN:
+            if State.WITHDRAWN not in whole:
+                shutil.rmtree(folders[State.WITHDRAWN], ignore_errors=True)
+                move_folder(folders[state], folders[State.WITHDRAWN])
+                there.remove(state)
+            state = State.WITHDRAWN
+        elif record is not None and record.events[-1].state != state:
             add_event(serving_dir, manifest, state, "crackgate", f"a move of it was interrupted, and it is {state}")
         superfluous = [each for each in there if each != state]
     else:

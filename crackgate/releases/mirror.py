@@ -21,6 +21,7 @@ from crackgate.images.rejection import RejectedImageError
 from crackgate.releases.change import MIRROR_FILE, Change, changing
 from crackgate.releases.durable_files import LAST_FILES
 from crackgate.releases.manifest import MOST_MANIFEST_BYTES, Manifest, ManifestError, read_manifest
+from crackgate.releases.records import State
 from crackgate.releases.retention import held
 from crackgate.releases.signatures import PublicKey, SignatureError, check_signature, recorded_key
 from crackgate.releases.verification import verify
@@ -73,6 +74,8 @@ def upload(serving_dir: Path, url: str, public_key: PublicKey | None = None) -> 
     _claim(serving_dir, url, set(objects))
     done, kept = Mirrored(), set()
     for version in versions_newest_first(serving_dir):
+        if version.state == State.WITHDRAWN:
+            continue
         name = str(version.number)
         # A version that cannot be read for a moment was not withdrawn.
         kept.add(name)

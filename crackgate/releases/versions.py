@@ -32,7 +32,7 @@ class Version:
     Attributes:
         folder: Its path, even after a withdrawn version was deleted.
         manifest: None for an incomplete or deleted version.
-        problem: A sentence that says why it is incomplete, or "".
+        problem: A sentence that says why it is incomplete, or that a withdrawn one lies among others; or "".
     """
 
     number: int
@@ -65,10 +65,13 @@ ALIASES = {"production": production_version, "staged": staged_version}
 
 
 def versions_newest_first(serving_dir: Path, state: State = State.RELEASED) -> Iterator[Version]:
-    """Versions in a state, complete or not, without their events; each is read when it is asked for."""
+    """Versions in a state, complete or not, without their events; each is read when it is asked for.
+
+    A withdrawn one that lies among them has no manifest here, like an incomplete one.
+    """
     for number in sorted(numbered_folders(folder_in(serving_dir, 0, state).parent), reverse=True):
-        if version := _read_version(folder_in(serving_dir, number, state), number, state):
-            yield version
+        if version := _read_version(serving_dir, number, state):
+            yield version if version.state == state else replace(version, manifest=None)
 
 
 def list_versions(serving_dir: Path) -> list[Version]:
@@ -89,16 +92,17 @@ def find_version(serving_dir: Path, number: int) -> Version | None:
 
 
 def _find(serving_dir: Path, number: int, record: WithdrawalRecord | None) -> Version | None:
-    found = None
+    there = [version for state in PLACES if (version := _read_version(serving_dir, number, state))]
+    # A partial copy in one folder does not count beside the whole in another; a whole one with a problem is misplaced.
+    whole = sorted((version for version in reversed(there) if version.manifest), key=lambda each: each.problem != "")
+    is_withdrawn = record is not None and record.events[-1].state == State.WITHDRAWN
     # The folder may be deleted, but its model must not be released again.
-    if record is not None and record.events[-1].state == State.WITHDRAWN:
-        found = Version(number, serving_dir / WITHDRAWN_FOLDER / str(number), State.WITHDRAWN)
-    for state in PLACES:
-        version = _read_version(folder_in(serving_dir, number, state), number, state)
-        # A partial copy in one folder does not count beside the whole in another.
-        if version is not None and (version.manifest or found is None):
-            found = version
-    return replace(found, events=record.events) if found and record else found
+    gone = [Version(number, folder_in(serving_dir, number, State.WITHDRAWN), State.WITHDRAWN)] if is_withdrawn else []
+    found = next(iter([*whole, *gone, *there]), None)
+    if found is None:
+        return None
+    problem = found.problem or next((version.problem for version in whole if version.problem), "")
+    return replace(found, problem=problem, events=record.events if record else [])
 
 
 def find_withdrawn_model(serving_dir: Path, model_digest: str, identity: str | None = None) -> Version | None:
@@ -159,13 +163,33 @@ def is_number(name: str) -> bool:
     return name.isdecimal() and str(int(name)) == name and int(name) < _NUMBERS
 
 
-def _read_version(folder: Path, number: int, state: State) -> Version | None:
+def _read_version(serving_dir: Path, number: int, state: State) -> Version | None:
+    folder = folder_in(serving_dir, number, state)
     found = examine(folder, number)
     if isinstance(found, Manifest):
+        # A copy of it, as from a backup, puts nothing back into production.
+        if state != State.WITHDRAWN and (sentence := _find_withdrawal(serving_dir, number, folder)):
+            return Version(number, folder, State.WITHDRAWN, found, sentence)
         return Version(number, folder, state, found)
     if not folder.is_dir():  # It was removed or withdrawn meanwhile.
         return None
     return Version(number, folder, State.INCOMPLETE, problem=found)
+
+
+def _find_withdrawal(serving_dir: Path, number: int, folder: Path) -> str:
+    try:
+        record = read_record(serving_dir, number)
+    # Whatever changes its state says that.
+    except ManifestError:
+        return ""
+    if record is None or record.events[-1].state != State.WITHDRAWN:
+        return ""
+    event = record.events[-1]
+    is_copy = folder_in(serving_dir, number, State.WITHDRAWN).exists()
+    return (
+        f"{str(folder)!r} is passed over, since {event.who} withdrew version {number} on {event.when} ({event.why}): "
+        f"{'remove that copy; ' if is_copy else ''}'crackgate rollback --to {number}' reinstates the version"
+    )
 
 
 def _find_missing(folder: Path, manifest: Manifest) -> str:

@@ -8,7 +8,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
-from crackgate.releases.change import Change, changing
+from crackgate.releases.change import Change, ServingDirectoryError, changing
 from crackgate.releases.records import State, add_event, folder_in
 from crackgate.releases.signatures import PublicKey
 from crackgate.releases.verification import verify
@@ -97,10 +97,17 @@ def changing_state(serving_dir: Path) -> AbstractContextManager[Change]:
 def move(change: Change, version: Version, state: State, who: str, why: str) -> None:
     """Moves a complete version to another state, one rename where the file system can."""
     assert version.manifest is not None, "only complete versions change their states"
+    target = folder_in(change.serving_dir, version.number, state)
+    if version.folder != target and os.path.lexists(target):
+        raise ServingDirectoryError(
+            f"version {version.number} cannot be moved to {str(target)!r}, which is there already: remove it, and try "
+            "again; 'crackgate versions' says how the versions stand"
+        )
     # The record precedes the move, so that every version has a reason to be where it is.
     change.announce_move(version.number)
     add_event(change.serving_dir, version.manifest, state, who, why)
-    change.move(version.folder, folder_in(change.serving_dir, version.number, state))
+    if version.folder != target:
+        change.move(version.folder, target)
 
 
 def describe_user() -> str:

@@ -24,7 +24,7 @@ class VersionEntry(BaseModel):
     """One version; without a manifest, `released`, `run_id` and `bytes` are None.
 
     `released` is UTC, ISO 8601. `bytes` is the size of its files. `signed` says whether the manifest names a key.
-    `problem` says why it is incomplete, or is "". `events` are its withdrawals, reinstatements and approvals, in order.
+    `problem` is that of `Version`. `events` are its withdrawals, reinstatements and approvals, in order.
     `staged_against` is the version that it was compared with before it was staged, 0 without one; else None.
     """
 
@@ -81,7 +81,8 @@ def print_versions(console: Console, entries: list[VersionEntry]) -> None:
     console.print(table)
     for entry in entries:
         if entry.problem:
-            _say(console, f"{entry.version} is incomplete: {entry.problem}")
+            incomplete = " is incomplete" if entry.state == State.INCOMPLETE else ""
+            _say(console, f"{entry.version}{incomplete}: {entry.problem}")
         if entry.state == State.STAGED:
             against = f"version {entry.staged_against}" if entry.staged_against else "none"
             _say(console, f"{entry.version} waits for 'crackgate approve'; it was compared with {against}")

@@ -158,7 +158,8 @@ def test_a_killed_decision_has_happened_or_not(target: State, moved: bool, model
     process = start(die_during, serving, staged, target, moved)
     process.join()
     assert process.exitcode == -signal.SIGKILL
-    after = {first: State.RELEASED, staged: target if moved else State.STAGED}
+    # A withdrawal counts from its record on, an approval from the move on.
+    after = {first: State.RELEASED, staged: target if moved or target == State.WITHDRAWN else State.STAGED}
     assert states(serving) == after, "before anything is mended"
     assert production_version(serving) == serving / str(staged if after[staged] == State.RELEASED else first)
     with changing(serving, ""):
@@ -166,7 +167,8 @@ def test_a_killed_decision_has_happened_or_not(target: State, moved: bool, model
     assert states(serving) == after and list((serving / ".unfinished").iterdir()) == []
     assert find_version(serving, staged).events[-1].state == after[staged], "the record agrees"
     if not moved:
-        approve(serving, staged, "ann", "once more")
+        again = roll_back if target == State.WITHDRAWN else approve
+        again(serving, staged, "ann", "once more")
         assert production_version(serving) == serving / str(staged)
     assert_all_intact(serving)
 

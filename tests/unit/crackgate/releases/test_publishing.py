@@ -189,7 +189,7 @@ def test_whenever_a_push_is_killed_what_is_there_is_whole(
         if renames:
             assert {version.state for version in there} <= {State.RELEASED, State.STAGED, State.WITHDRAWN}
             assert sorted(path.name for path in serving.glob("[0-9]*")) == [
-                str(version.number) for version in there if version.state == State.RELEASED
+                str(version.number) for version in there if version.folder.parent == serving
             ]
         for version in there:
             if version.state != State.INCOMPLETE:

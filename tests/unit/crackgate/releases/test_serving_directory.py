@@ -2,8 +2,10 @@
 
 import json
 import os
+import re
 import shutil
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -13,6 +15,7 @@ from hypothesis import strategies as st
 from crackgate.contracts.model_files import MANIFEST_FILE
 from crackgate.releases import (
     ManifestError,
+    ServingDirectoryError,
     State,
     find_version,
     find_withdrawn_model,
@@ -23,6 +26,7 @@ from crackgate.releases import (
     read_manifest,
     remove_old_versions,
     roll_back,
+    staged_version,
     verify,
 )
 from crackgate.releases.manifest import build_manifest, digest_model, list_files, measure_file, measure_model
@@ -269,6 +273,32 @@ def test_a_reinstated_model_is_not_held_back(model: Path, serving: Path) -> None
     assert find_withdrawn_model(serving, measure_model(model)) is None
     roll_back(serving, second, "me", "good")
     assert find_withdrawn_model(serving, measure_model(model)) is None
+
+
+@pytest.mark.parametrize("back", [shutil.copytree, shutil.move], ids=["copied", "moved"])
+@pytest.mark.parametrize("place", ["", "staged"], ids=["released", "staged"])
+def test_a_withdrawn_version_whose_folder_is_put_back_by_hand_stays_withdrawn(
+    back: Callable[[Path, Path], object], place: str, model: Path, serving: Path, tmp_path: Path
+) -> None:
+    first = push(model, serving)[0]
+    second = push(write_model(tmp_path / "other", seed=3), serving)[0]
+    roll_back(serving, None, "ann@office", "misses cracks")
+    inside, stray = serving / "withdrawn" / str(second), serving / place / str(second)
+    stray.parent.mkdir(exist_ok=True)
+    back(inside, stray)
+    assert production_version(serving) == serving / str(first) and staged_version(serving) is None
+    assert states(serving) == {first: State.RELEASED, second: State.WITHDRAWN}
+    assert find_withdrawn_model(serving, measure_model(tmp_path / "other")).number == second
+    said = rf"'{stray}' is passed over, since ann@office withdrew version {second} on .* \(misses cracks\): "
+    advice = "remove that copy; " if inside.exists() else ""
+    assert re.match(f"{said}{advice}'crackgate rollback --to {second}'", find_version(serving, second).problem)
+    if inside.exists() and not place:
+        with pytest.raises(ServingDirectoryError, match=f"'{stray}', which is there already: remove it"):
+            roll_back(serving, second, "bob", "it was the lens")
+        assert find_version(serving, second).events[-1].state == State.WITHDRAWN
+        shutil.rmtree(stray)
+    assert roll_back(serving, second, "bob", "it was the lens").reinstated
+    assert production_version(serving) == serving / str(second) and find_version(serving, second).problem == ""
 
 
 def test_a_record_that_cannot_be_read_stops_a_rollback_and_is_named(model: Path, serving: Path) -> None:
