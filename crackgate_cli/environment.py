@@ -1,5 +1,6 @@
 """The caller's environment, as far as it would change what crackgate does."""
 
+import io
 import os
 import sys
 from collections.abc import MutableMapping, MutableSequence
@@ -46,6 +47,13 @@ def open_closed_streams() -> None:
             os.set_inheritable(descriptor, True)
         if getattr(sys, name) is None:
             setattr(sys, name, os.fdopen(descriptor, mode, encoding="utf-8", closefd=False))
+
+
+def print_any_name() -> None:
+    """Characters that the terminal's encoding has not are written out: no name ends a command."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
 def set_libraries_up(environment: MutableMapping[str, str]) -> None:

@@ -11,6 +11,7 @@ from crackgate.config.kubeflow import SIGNING_FOLDER, below, check_data, check_p
 from crackgate.contracts.verdict import EXIT_CODES, Verdict
 from crackgate.data_set.plausibility import describe_lack
 from crackgate.gate.rules import gate_rules
+from crackgate.pages.shown_text import show
 from crackgate.runs.log_file import silence_output
 from crackgate.runs.workspace import Workspace, WorkspaceBusyError, WorkspaceMovedError, WorkspaceUnusableError
 from crackgate.storage.location import is_url
@@ -140,7 +141,7 @@ def check_command(
         looks.append(Look(Readiness.MISSING, str(error)))
     looks += look_at_kubernetes(needs, namespace)
     for look in looks:
-        print(f"{look.answer:<9}  {look.sentence}")
+        print(show(f"{look.answer:<9}  {look.sentence}"))
     raise typer.Exit(EXIT_USAGE if any(look.answer == Readiness.MISSING for look in looks) else 0)
 
 
@@ -184,7 +185,7 @@ def submit_command(
     else:
         print(outcome.verdict.upper())
     for reason in outcome.reasons:
-        print(reason)
+        print(show(reason))
     if outcome.reasons:
         print(f"the report is shown at the task 'report'; logs/{submission.run_id}/ in the workspace has all logs")
     raise typer.Exit(EXIT_CODES[outcome.verdict])

@@ -15,6 +15,7 @@ from crackgate.lasting_stream import LastingStream
 from crackgate.pages.shown_text import show
 from crackgate.runs.workspace import Workspace
 from crackgate.storage.location import Location, is_url, parse_location
+from crackgate_cli.console import LiteralConsole
 
 if TYPE_CHECKING:
     from crackgate.releases.signatures import PublicKey
@@ -71,17 +72,17 @@ def fail(message: str, code: int) -> NoReturn:
 
 def complain(message: str) -> None:
     """Says what is wrong, on standard error."""
-    Console(stderr=True).print(f"[bold red]error:[/] {escape(message)}", highlight=False, soft_wrap=True)
+    LiteralConsole(stderr=True).print(f"[bold red]error:[/] {escape(message)}", highlight=False, soft_wrap=True)
 
 
 def note(message: str) -> None:
     """Says what a user should know, on standard error."""
-    Console(stderr=True).print(f"[bold]note:[/] {escape(message)}", highlight=False, soft_wrap=True)
+    LiteralConsole(stderr=True).print(f"[bold]note:[/] {escape(message)}", highlight=False, soft_wrap=True)
 
 
 def tell(message: str) -> None:
     """Says what a command did, on standard error."""
-    Console(stderr=True).print(escape(message), highlight=False, soft_wrap=True)
+    LiteralConsole(stderr=True).print(escape(message), highlight=False, soft_wrap=True)
 
 
 def data_location(data: str, option: str = "--data") -> Location:
@@ -106,12 +107,12 @@ def check_outside(output: Path, folder: Location, reason: str) -> None:
 
 def console_on_a_copy_of(descriptor: int) -> Console:
     """A console that keeps writing to the terminal when the descriptor is redirected, and outlives its reader."""
-    return Console(file=LastingStream(os.dup(descriptor)), width=_width(descriptor))
+    return LiteralConsole(file=LastingStream(os.dup(descriptor)), width=_width(descriptor))
 
 
 def table_console() -> Console:
     """Standard output for tables: where it is no terminal, every line is whole, for `grep` and the like."""
-    return Console(width=_width(1))
+    return LiteralConsole(width=_width(1))
 
 
 def _width(descriptor: int) -> int:

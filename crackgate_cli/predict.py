@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
 from crackgate.atomic_files import whole_file
 from crackgate.config.configuration import ConfigError, load_config
@@ -33,6 +32,7 @@ from crackgate_cli.options import (
     console_on_a_copy_of,
     fail,
     note,
+    table_console,
     tell,
 )
 from serving.batch.counts import PredictionCounts
@@ -159,7 +159,7 @@ def _predict_here(
                 status.update(f"scoring ... {counted(counts.rows, 'image')}")
     if kind is Format.TABLE and output is None and card.threshold is not None:
         rule = say_rule(card.positive_classes, card.threshold)
-        Console().print(rule, highlight=False, soft_wrap=True, markup=False)
+        table_console().print(rule, highlight=False, soft_wrap=True, markup=False)
     return counts
 
 

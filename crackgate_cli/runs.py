@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
+from crackgate.pages.shown_text import show
 from crackgate_cli.history import RunArgument, find_run, history_of
 from crackgate_cli.local_paths import LocalPathsTyper
 from crackgate_cli.options import EXIT_FAILED, EXIT_USAGE, JsonOption, WorkspaceOption, fail, table_console
@@ -111,4 +112,4 @@ def note_run(
     except OSError as error:
         fail(f"nothing was noted: {error.filename or str(folder)!r}: {error.strerror}", EXIT_FAILED)
     said = [f"name {notes.name!r}" if notes.name else "no name", f"tags: {', '.join(notes.tags) or 'none'}"]
-    print(f"{found.run_id}: {', '.join(said)}; notes: {len(notes.notes)}")
+    print(show(f"{found.run_id}: {', '.join(said)}; notes: {len(notes.notes)}"))

@@ -4,11 +4,11 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.progress import Progress
 
 from crackgate.atomic_files import whole_folder
-from crackgate_cli.options import EXIT_USAGE, fail
+from crackgate.pages.shown_text import show
+from crackgate_cli.options import EXIT_USAGE, console_on_a_copy_of, fail
 
 _NEW = ".new"
 
@@ -26,11 +26,11 @@ def sample_data(
     # Under its name only when it is whole: half a data set would train without complaint.
     # A folder that is there may be the current one, or a mounted one: neither can be replaced.
     target = folder / _NEW if folder.exists() else folder
-    with whole_folder(target) as partial, Progress(console=Console(stderr=True)) as progress:
+    with whole_folder(target) as partial, Progress(console=console_on_a_copy_of(2)) as progress:
         task = progress.add_task("drawing photographs", total=count)
         write_sample_data(partial, count, seed, on_written=lambda _: progress.advance(task))
     if target != folder:
         for class_folder in target.iterdir():
             class_folder.rename(folder / class_folder.name)
         target.rmdir()
-    print(f"{count} images in {folder}")
+    print(show(f"{count} images in {folder}"))

@@ -12,6 +12,7 @@ from rich.progress import Progress, SpinnerColumn, TaskID, TextColumn, TimeElaps
 from rich.table import Column
 
 from crackgate.contracts.log_record import LASTING
+from crackgate.pages.shown_text import show
 from pipeline.peak_memory import PeakMemory
 
 # Seconds between two plain lines about the same component.
@@ -136,7 +137,8 @@ class ComponentEvents(logging.Handler):
         elif record.name == "crackgate" and LASTING.items() <= vars(record).items():
             self._display.keep(record.getMessage())
         elif record.name == "crackgate":
-            self._display.tell(record.getMessage())
+            # Progress is no text of the console's.
+            self._display.tell(show(record.getMessage()))
         elif record.msg == "Component %s is running." and isinstance(record.args, tuple):
             self._start(str(record.args[0]))
         elif record.msg == "A cached execution %d is used.":

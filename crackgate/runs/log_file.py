@@ -9,10 +9,21 @@ from pathlib import Path
 from typing import TextIO
 
 from crackgate.lasting_stream import LastingStream
+from crackgate.pages.shown_text import show_lines
 
 # With the zone: a log is read on other machines, too.
 TIME_FORMAT = "%Y-%m-%dT%H:%M:%S%z"
-LOG_FORMAT = logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s", TIME_FORMAT)
+
+
+class LogFormatter(logging.Formatter):
+    """Records for people, who look at them in a terminal: names in them stay text."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """See `show`."""
+        return show_lines(super().format(record))
+
+
+LOG_FORMAT = LogFormatter("%(asctime)s %(levelname)s %(name)s: %(message)s", TIME_FORMAT)
 
 
 @contextmanager

@@ -16,7 +16,7 @@ import uvicorn
 from fastapi import FastAPI
 
 from crackgate.import_lock import import_alone
-from crackgate.runs.log_file import TIME_FORMAT
+from crackgate.runs.log_file import TIME_FORMAT, LogFormatter
 from serving.service.app import build_app
 from serving.service.connection import bounded_by
 from serving.service.heat_map import HeatMapper
@@ -143,7 +143,7 @@ def _listen(settings: ServiceSettings) -> socket.socket:
 
 def _write_log() -> None:
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s", TIME_FORMAT))
+    handler.setFormatter(LogFormatter("%(asctime)s %(levelname)s %(message)s", TIME_FORMAT))
     for name in ("crackgate", "uvicorn"):
         logger = logging.getLogger(name)
         logger.handlers, logger.propagate = [handler], False
