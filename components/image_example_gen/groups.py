@@ -19,12 +19,14 @@ from crackgate.data_set.data_set import find_group
 from crackgate.images.copies.descriptor import PICTURE_BYTES
 from crackgate.images.copies.groups import GroupCopies
 from crackgate.images.copies.partitions import (
+    DIGESTS_AT_ONCE,
     Digests,
     DigestTable,
     PictureTable,
     equal_rows,
     find_rows,
     from_bytes,
+    messages,
     partition,
     to_bytes,
 )
@@ -177,7 +179,8 @@ class _JudgeGroups(beam.DoFn):
         names = {name for assigned in shards.values() for name in assigned.names}
         digests = from_bytes(hashlib.sha256(name).digest()[:PICTURE_BYTES] for name in names)
         for number, chosen in partition(digests, self._partitions):
-            yield beam.pvalue.TaggedOutput(NAMES_OUTPUT, (number, digests[chosen]))
+            for part in messages(chosen, DIGESTS_AT_ONCE):
+                yield beam.pvalue.TaggedOutput(NAMES_OUTPUT, (number, digests[part]))
 
     def _name(self, digest: bytes, path: bytes, place: Place) -> bytes:
         """The name of an image's group; empty if the pattern, or its first group, matches nothing."""

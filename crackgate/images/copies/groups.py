@@ -12,7 +12,7 @@ import numpy as np
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from crackgate.images.copies.partitions import Digests, partition
+from crackgate.images.copies.partitions import DIGESTS_AT_ONCE, Digests, messages, partition
 from crackgate.images.copies.search import Pairs
 
 # Pictures and their neighbours, or the centres of their groups, row by row.
@@ -23,7 +23,7 @@ class GroupCopies(beam.PTransform):
     """From PCollection[Pairs] to the centre of each group, PCollection[tuple[int, Edges]].
 
     A group is a connected component of the pairs; its smallest picture is its centre. Each of the `partitions` (see
-    `count_partitions`) gives at most one element: its other pictures, sorted, with their centres. One worker joins all
+    `count_partitions`) gives elements, or none: its other pictures, sorted, with their centres. One worker joins all
     pairs: the rounds of a distributed search left each sort of a Flink job too little memory.
     """
 
@@ -57,4 +57,5 @@ def _join(keyed: tuple[int, Iterable[Edges]], count: int) -> Iterator[tuple[int,
     led = centres != pictures
     pictures, centres = pictures[led], centres[led]
     for number, rows in partition(pictures, count):
-        yield number, (pictures[rows], centres[rows])
+        for part in messages(rows, DIGESTS_AT_ONCE):
+            yield number, (pictures[part], centres[part])

@@ -25,6 +25,10 @@ from crackgate.images.copies.descriptor import (
 Digests = NDArray[np.bytes_]
 Indices = NDArray[np.intp]
 
+# Rows of a message: images with their names, and digests alone. Flink sorts in buffers of some megabytes, and a message
+# must fit into one.
+IMAGES_AT_ONCE, DIGESTS_AT_ONCE = 256, 8192
+
 _DIGEST = np.dtype(f"S{PICTURE_BYTES}")
 _PAIR = np.dtype(f"S{2 * PICTURE_BYTES}")
 
@@ -44,9 +48,10 @@ class DigestTable:
         return type(self)(*columns)
 
     def spread(self, count: int) -> Iterator[tuple[int, Self]]:
-        """The images of each of `count` partitions that is not empty, with its number."""
+        """The images of each of `count` partitions that is not empty, with its number, in one message or more."""
         for number, rows in partition(self.digests, count):
-            yield number, self.take(rows)
+            for part in messages(rows, IMAGES_AT_ONCE):
+                yield number, self.take(part)
 
     @classmethod
     def merge(cls, parts: Iterable[Self]) -> Self:
@@ -78,6 +83,11 @@ def pack(descriptors: list[bytes], names: list[bytes]) -> PictureTable:
 def count_partitions(images: int) -> int:
     """The number of partitions; `images` may be an estimate, since results do not depend on it."""
     return max(1, round(math.sqrt(images) / 16))
+
+
+def messages(rows: Indices, most: int) -> Iterator[Indices]:
+    """The rows, in parts of at most `most`."""
+    return (rows[start : start + most] for start in range(0, len(rows), most))
 
 
 def partition(digests: Digests, count: int) -> Iterator[tuple[int, Indices]]:

@@ -16,17 +16,21 @@ from crackgate.images.copies.descriptor_files import StoredPictures, load, store
 from crackgate.images.copies.outline import BYTES as OUTLINE_BYTES
 from crackgate.images.copies.overlap import name_codes, name_region, overlap
 from crackgate.images.copies.partitions import (
+    DIGESTS_AT_ONCE,
+    IMAGES_AT_ONCE,
     Digests,
     Indices,
     PictureTable,
     distinct_pairs,
     find_rows,
+    messages,
     partition,
     rows_by,
 )
 from crackgate.images.copies.places import place_codes
 
 SAME_OUTPUT = "same"
+_PAIRS_OUTPUT = "pairs"
 
 # Up to so many images of one band are all compared; with more, each is compared with the hubs.
 _MOST_IN_FULL = 16
@@ -35,16 +39,12 @@ _HUBS = 4
 _PLACES = np.uint64(1 << 35)
 # Bounds the memory of comparisons: some 300 kB a pair.
 _COMPARED_AT_ONCE = 128
-# Pictures of a message: some 80 kB.
-_SENT_AT_ONCE = 256
 
 # A band's code, its picture and that picture's home, row by row.
 # Pairs are compared at the first picture's home: where most pictures share it with theirs, each is sent once or twice.
 Entries = tuple[NDArray[np.uint64], Digests, NDArray[np.uint32]]
 # Rows of a table, rising, and a code and the home of each; images that share a code are worth comparing.
 Codes = tuple[Indices, NDArray[np.uint64], NDArray[np.uint32]]
-# The two pictures of pairs, the smaller ones first.
-PairsOfDigests = tuple[Digests, Digests]
 # Pictures, and for each pair the rows of its two among them.
 NumberedPairs = tuple[Digests, NDArray[np.uint32], NDArray[np.uint32]]
 
@@ -100,18 +100,18 @@ class FindPairs(beam.PTransform):
             | "GroupBands" >> beam.GroupByKey()
             | "PairBands" >> beam.FlatMap(_pair_band, count)
             | "GroupPairs" >> beam.GroupByKey()
-            | "Ask" >> beam.FlatMap(_ask, count)
+            | "Ask" >> beam.FlatMap(_ask, count).with_outputs(_PAIRS_OUTPUT, main="pictures")
         )
         stored = images | "Store" >> beam.Map(store, self._folder)
         answered = (
-            {"pictures": stored | "ByPicture" >> beam.FlatMap(StoredPictures.spread, count), "asked": asked}
+            {"pictures": stored | "ByPicture" >> beam.FlatMap(StoredPictures.spread, count), "asked": asked.pictures}
             | "JoinPictures" >> beam.CoGroupByKey()
             | "Answer" >> beam.FlatMapTuple(_answer).with_outputs(SAME_OUTPUT, main="pictures")
         )
         names = [search.name for search in searches]
         found = (
-            answered.pictures
-            | "JoinAnswers" >> beam.GroupByKey()
+            {"pairs": asked[_PAIRS_OUTPUT], "pictures": answered.pictures}
+            | "JoinAnswers" >> beam.CoGroupByKey()
             | "Compare" >> beam.FlatMap(_compare, count, searches).with_outputs(*names)
         )
         return {SAME_OUTPUT: answered[SAME_OUTPUT], **{name: found[name] for name in names}}
@@ -166,8 +166,9 @@ def _pair_band(band: tuple[int, Iterable[Entries]], count: int) -> Iterator[tupl
     first, second = pair(codes, digests)
     pictures, rows_of = np.unique(digests, return_index=True)
     for number, rows in rows_by(homes[rows_of[find_rows(pictures, first)]] % np.uint64(count)):
-        chosen, places = np.unique(np.concatenate((first[rows], second[rows])), return_inverse=True)
-        yield first_partition + number, (chosen, *np.split(places.astype(np.uint32), 2))
+        for part in messages(rows, DIGESTS_AT_ONCE):
+            chosen, places = np.unique(np.concatenate((first[part], second[part])), return_inverse=True)
+            yield first_partition + number, (chosen, *np.split(places.astype(np.uint32), 2))
 
 
 def pair(codes: NDArray[np.uint64], digests: Digests) -> tuple[Digests, Digests]:
@@ -197,27 +198,26 @@ def pair(codes: NDArray[np.uint64], digests: Digests) -> tuple[Digests, Digests]
     return distinct_pairs(digests[smaller], digests[larger])
 
 
-def _ask(
-    numbered: tuple[int, Iterable[NumberedPairs]], count: int
-) -> Iterator[tuple[int, tuple[int, Digests, PairsOfDigests | None]]]:
-    """Requests the pictures of the pairs; the first request carries the pairs along."""
+def _ask(numbered: tuple[int, Iterable[NumberedPairs]], count: int) -> Iterator[Any]:
+    """Requests the pictures of the pairs; the pairs themselves wait for them at home."""
     number, parts = numbered
     listed = [(pictures[ones], pictures[others]) for pictures, ones, others in parts]
-    pairs = first, second = distinct_pairs(*(np.concatenate(side) for side in zip(*listed, strict=True)))
+    first, second = distinct_pairs(*(np.concatenate(side) for side in zip(*listed, strict=True)))
+    for part in messages(np.arange(len(first)), DIGESTS_AT_ONCE):
+        yield beam.pvalue.TaggedOutput(_PAIRS_OUTPUT, (number, (first[part], second[part])))
     wanted = np.unique(np.concatenate((first, second)))
-    for request, (holder, rows) in enumerate(partition(wanted, count)):
-        yield holder, (number, wanted[rows], None if request else pairs)
+    for holder, rows in partition(wanted, count):
+        for part in messages(rows, DIGESTS_AT_ONCE):
+            yield holder, (number, wanted[part])
 
 
 def _answer(_number: int, joined: dict[str, list[Any]]) -> Iterator[Any]:
     pictures, same = _distinct(StoredPictures.merge(joined["pictures"]))
     if same:
         yield beam.pvalue.TaggedOutput(SAME_OUTPUT, same)
-    for asking, digests, pairs in joined["asked"]:
-        rows = find_rows(pictures.digests, digests)
-        # Runners sort in buffers that a large message does not fit into.
-        for start in range(0, len(rows), _SENT_AT_ONCE):
-            yield asking, (pictures.take(rows[start : start + _SENT_AT_ONCE]), None if start else pairs)
+    for asking, digests in joined["asked"]:
+        for part in messages(find_rows(pictures.digests, digests), IMAGES_AT_ONCE):
+            yield asking, pictures.take(part)
 
 
 def _distinct(pictures: StoredPictures) -> tuple[StoredPictures, list[tuple[bytes, bytes]]]:
@@ -230,19 +230,18 @@ def _distinct(pictures: StoredPictures) -> tuple[StoredPictures, list[tuple[byte
     return distinct, [(distinct.names[at], name) for at, name in names if name != distinct.names[at]]
 
 
-def _compare(
-    numbered: tuple[int, Iterable[tuple[StoredPictures, PairsOfDigests | None]]], count: int, searches: Sequence[Search]
-) -> Iterator[Any]:
-    search, answers = searches[numbered[0] // count], list(numbered[1])
-    ((first, second),) = (pairs for _, pairs in answers if pairs is not None)
-    pictures = StoredPictures.merge(part for part, _ in answers)
+def _compare(numbered: tuple[int, dict[str, list[Any]]], count: int, searches: Sequence[Search]) -> Iterator[Any]:
+    number, joined = numbered
+    search = searches[number // count]
+    pictures = StoredPictures.merge(joined["pictures"])
     pictures = pictures.take(np.argsort(pictures.digests))
     descriptors = load(pictures)
+    first, second = (np.concatenate(side) for side in zip(*joined["pairs"], strict=True))
     rows = np.stack((find_rows(pictures.digests, first), find_rows(pictures.digests, second)))
     # Images with near names are in pairs with each other, which are compared together.
     by_name = np.argsort(sorted(range(len(pictures.names)), key=pictures.names.__getitem__))
-    rows = rows[:, np.argsort(by_name[rows[0]], kind="stable")]
-    for start in range(0, len(first), _COMPARED_AT_ONCE):
+    rows = rows[:, np.lexsort(by_name[rows[::-1]])]
+    for start in range(0, rows.shape[1], _COMPARED_AT_ONCE):
         ones, others = (side[start : start + _COMPARED_AT_ONCE] for side in rows)
         alike = search.alike(descriptors, ones, others)
         ones, others = ones[alike], others[alike]

@@ -1,6 +1,7 @@
 """Copies of one photograph are recognised whatever was done to it; groups are exact, whatever the order and shape."""
 
 import io
+import pickle
 import random
 from collections.abc import Callable, Iterable
 from itertools import combinations, pairwise
@@ -428,8 +429,25 @@ def test_pictures_are_asked_for_less_often_than_were_pairs_compared_where_their_
                 by_first.setdefault(place, set()).update(
                     to_bytes(pictures[ones][rows]), to_bytes(pictures[others][rows])
                 )
-    asked = sum(len(wanted) for asking in pairs.items() for _, (_, wanted, _) in search._ask(asking, 97))
+    requests = (output for asking in pairs.items() for output in search._ask(asking, 97))
+    asked = sum(len(output[1][1]) for output in requests if not isinstance(output, beam.pvalue.TaggedOutput))
     assert 48 <= asked < 0.7 * sum(map(len, by_first.values()))
+
+
+def test_every_message_fits_into_a_buffer_that_flink_sorts_in() -> None:
+    count = 20_000
+    digests = from_bytes(map(_digest, range(count)))
+    names = [str(number).rjust(200).encode() for number in range(count)]
+    rows = np.arange(count, dtype=np.uint32)
+    spread = list(StoredPictures(digests, names, ["a file of descriptors" * 10] * count, rows).spread(1))
+    band = np.ones(count, np.uint64), digests, np.zeros(count, np.uint32)
+    numbered = list(search._pair_band((0, [band]), 1))
+    asked = list(search._ask((0, [pairs for _, pairs in numbered]), 1))
+    waiting = [output.value for output in asked if isinstance(output, beam.pvalue.TaggedOutput)]
+    assert sum(len(pairs[0]) for _, pairs in waiting) > 4 * count - 20
+    tied = list(groups._join((0, [pairs for _, pairs in waiting]), 1))
+    messages = [*spread, *numbered, *asked, *tied]
+    assert max(len(pickle.dumps(getattr(message, "value", message))) for message in messages) < 2**19
 
 
 def _compared(codes: list[int]) -> set[tuple[bytes, bytes]]:
