@@ -1,6 +1,22 @@
 """Times and durations for people."""
 
 from datetime import UTC, datetime, timezone
+from typing import Annotated
+
+from pydantic import AfterValidator
+
+# What every clock and zone can show.
+_YEARS = range(1970, 9999)
+
+
+def _check_moment(text: str) -> str:
+    if datetime.fromisoformat(text).year not in _YEARS:
+        raise ValueError(f"received {text!r}, allowed are the years {_YEARS.start} to {_YEARS.stop - 1}")
+    return text
+
+
+# A moment in ISO 8601, as a stored record has it.
+Moment = Annotated[str, AfterValidator(_check_moment)]
 
 
 def say_time(moment: str) -> str:

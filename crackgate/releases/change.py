@@ -98,7 +98,7 @@ def changing(
         )
     try:
         serving_dir.mkdir(parents=True, exist_ok=True)
-        with (serving_dir / LOCK_FILE).open("a") as lock:
+        with open(serving_dir / LOCK_FILE, "a", opener=_open_at_once) as lock:
             _wait_for(lock, serving_dir, patience)
             _remove_leftovers(serving_dir)
             workshop = serving_dir / UNFINISHED_FOLDER / f"{_this_kernel()}-{os.getpid()}-{secrets.token_hex(4)}"
@@ -126,6 +126,11 @@ def _describe(error: OSError, serving_dir: Path, after_failure: str) -> str:
         f"cannot write to the serving directory {str(serving_dir)!r}: {error.strerror or error}{file}; "
         f"{after_failure}: {advice}, and try again"
     )
+
+
+def _open_at_once(path: str, flags: int) -> int:
+    """A FIFO would block."""
+    return os.open(path, flags | os.O_NONBLOCK, 0o666)
 
 
 def _wait_for(lock: IO[str], serving_dir: Path, patience: float) -> None:
@@ -162,7 +167,8 @@ def _end_move(serving_dir: Path, workshop: Path) -> None:
     """Leaves a half-moved version in one place, with a record that agrees."""
     try:
         number = int((workshop / _MOVING_FILE).read_text())
-    except FileNotFoundError:
+    # Another program's file, or a disk's fault, announces nothing.
+    except (FileNotFoundError, ValueError):
         return
     folders = {state: folder_in(serving_dir, number, state) for state in PLACES}
     there = [state for state, folder in folders.items() if folder.is_dir()]

@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from crackgate.contracts.evaluation import MetricValue
 from crackgate.contracts.model_files import MANIFEST_FILE, MODEL_VERSION_FILE, SIGNATURE_FILE, STATISTICS_FOLDER
+from crackgate.local_time import Moment
 from crackgate.regular_file import open_regular
 from crackgate.releases.durable_files import raise_error
 
@@ -70,7 +71,7 @@ class Manifest(_Record):
     """
 
     version: int = Field(ge=0)
-    created: str
+    created: Moment
     crackgate_version: str
     model_digest: str
     differs_from_judged: list[str]

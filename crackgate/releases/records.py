@@ -4,9 +4,10 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel
 
 from crackgate.atomic_files import write_text
+from crackgate.local_time import Moment
 from crackgate.regular_file import open_regular
 from crackgate.releases.manifest import Manifest, ManifestError
 
@@ -31,7 +32,7 @@ class Event(BaseModel):
     """A withdrawal, reinstatement or approval: when (UTC, ISO 8601), by whom (user@host), and why."""
 
     state: State
-    when: str
+    when: Moment
     who: str
     why: str
 
@@ -61,9 +62,12 @@ def read_record(serving_dir: Path, number: int) -> WithdrawalRecord | None:
     try:
         with open_regular(file, follow_links=True) as content:
             record = WithdrawalRecord.model_validate_json(content.read(_MOST_BYTES))
+        if record.version != number:
+            raise ValueError(f"it is that of version {record.version}")
     except FileNotFoundError:
         return None
-    except (OSError, ValidationError) as error:
+    # Of pydantic, too.
+    except (OSError, ValueError) as error:
         raise ManifestError(
             f"cannot read {str(file)!r}, which says why version {number} was withdrawn or approved: "
             f"{str(error).splitlines()[0]}; put a good copy back"

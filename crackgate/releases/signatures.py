@@ -29,6 +29,8 @@ ENVIRONMENT_PREFIX = "env:"
 # In a serving directory: every version there must be signed by this key.
 RECORDED_KEY_FILE = "release.pub"
 _SIGNATURE_BYTES = 64
+# A PEM file of an Ed25519 key has some hundred bytes, with a comment before it perhaps more.
+_MOST_KEY_BYTES = 2**16
 _HOW_TO_MAKE = "make one with 'openssl genpkey -algorithm ed25519 -out release.key'"
 _HOW_TO_DERIVE = "derive it with 'openssl pkey -in release.key -pubout -out release.pub'"
 
@@ -83,7 +85,7 @@ def load_signer(source: str) -> Signer:
 def load_public_key(file: Path) -> PublicKey:
     """Reads an Ed25519 public key from a PEM file; raises KeyFileError if it holds none."""
     try:
-        key = load_pem_public_key(file.read_bytes())
+        key = load_pem_public_key(_read_key(file))
     except OSError as error:
         raise KeyFileError(f"cannot read the public key {str(file)!r}: {error.strerror}") from None
     except (ValueError, UnsupportedAlgorithm):
@@ -153,6 +155,12 @@ def check_signature(folder: Path, manifest: Manifest, public_key: PublicKey | No
     return f"signed by {fingerprint(public_key)}"
 
 
+def _read_key(file: Path) -> bytes:
+    """Reads a file, a device, or a pipe that a shell made; a device may never end."""
+    with file.open("rb") as content:
+        return content.read(_MOST_KEY_BYTES)
+
+
 def _read_secret(source: str) -> bytes:
     name = source.removeprefix(ENVIRONMENT_PREFIX)
     if name != source:
@@ -161,6 +169,6 @@ def _read_secret(source: str) -> bytes:
             raise KeyFileError(f"the environment variable {name!r} is not set: put the signing key's PEM file into it")
         return value.encode()
     try:
-        return Path(source).read_bytes()
+        return _read_key(Path(source))
     except OSError as error:
         raise KeyFileError(f"cannot read the signing key {source!r}: {error.strerror}") from None

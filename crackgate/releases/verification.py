@@ -166,7 +166,8 @@ def _serving_dir(folder: Path) -> Path:
 def _compare_file(folder: Path, name: str, entry: FileEntry, found: Mapping[str, os.stat_result]) -> Iterator[str]:
     """Says what differs; a file's content is read only where its type and size are right."""
     if name not in found:
-        is_folder = (folder / name).is_dir()
+        # A name may be too long for any file.
+        is_folder = os.path.isdir(folder / name)
         yield f"{_shown(name)} is {'a folder, not a regular file' if is_folder else 'missing'}"
     elif kind := other_kind(found[name]):
         yield f"{_shown(name)} is {kind}, not a regular file"

@@ -11,6 +11,7 @@ from pydantic import BaseModel, Field, ValidationError
 
 from crackgate.atomic_files import write_text
 from crackgate.file_lock import lock_file
+from crackgate.local_time import Moment
 from crackgate.pages.shown_text import show
 
 NOTES_FILE = "notes.json"
@@ -25,7 +26,7 @@ class NotesError(Exception):
 class Note(BaseModel):
     """A note: when (UTC, ISO 8601), by whom (user@host), and the text, printable characters alone."""
 
-    when: str
+    when: Moment
     who: str
     text: str
 

@@ -20,6 +20,7 @@ from crackgate.contracts.serving_findings import ServingFindings
 from crackgate.contracts.threshold_findings import ThresholdFindings
 from crackgate.contracts.training_images import TrainingImages
 from crackgate.contracts.verdict import EXIT_CODES, Verdict
+from crackgate.local_time import Moment
 from crackgate.plural import counted
 from crackgate.storage.location import Location
 
@@ -89,7 +90,7 @@ class Summary(BaseModel):
 
     run_id: str
     crackgate_version: str
-    started: str
+    started: Moment
     seconds: float = 0
     data: str
     classes: list[str]

@@ -1,6 +1,7 @@
 """`crackgate versions`, `verify` and `rollback`, as people and programs call them."""
 
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -198,6 +199,50 @@ def test_a_version_is_used_under_its_own_number_or_under_none(
     # A model that was never released states no number.
     never = (tmp_path / "model 0").rename(tmp_path / "3")
     assert chosen_model(tmp_path, never, None) == never
+
+
+@pytest.mark.parametrize("created", ["yesterday", "0001-01-01T00:00:00+00:00", "\x1b[2J", 7])
+def test_a_manifest_with_an_impossible_time_is_no_complete_one(
+    created: object, serving: Path, numbers: list[str]
+) -> None:
+    file = serving / numbers[2] / "manifest.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | {"created": created}))
+    text = call("versions", "--serving", serving).stdout
+    assert f"{numbers[2]} is incomplete: '{file}' is not as crackgate writes it: created: " in text
+    assert production_version(serving) == serving / numbers[1]
+
+
+@pytest.mark.parametrize("change", [{"when": "tomorrow"}, {"version": 5}], ids=["time", "version"])
+def test_a_record_that_cannot_be_one_of_its_version_is_named(
+    change: dict[str, object], serving: Path, numbers: list[str]
+) -> None:
+    event = {"state": "withdrawn", "when": "2026-12-01T00:00:00+00:00", "who": "ann", "why": "rain"}
+    record = {"version": int(numbers[2]), "model_digest": "d", "events": [event]}
+    (record if "version" in change else event).update(change)
+    (serving / "withdrawn").mkdir()
+    (serving / "withdrawn" / f"{numbers[2]}.json").write_text(json.dumps(record))
+    assert f"which says why version {numbers[2]} was withdrawn" in say("versions", "--serving", serving, code=1)
+    assert production_version(serving) == serving / numbers[2], "it withdraws nothing"
+
+
+@pytest.mark.parametrize("name", ["x" * 300, "a/" * 3000 + "b"], ids=["name", "path"])
+def test_a_file_whose_name_no_file_can_have_is_missing(name: str, serving: Path, numbers: list[str]) -> None:
+    file = serving / numbers[0] / "manifest.json"
+    content = json.loads(file.read_text())
+    content["files"][name] = {"bytes": 0, "sha256": "0" * 64}
+    file.write_text(json.dumps(content))
+    (row,) = answer("verify", "--serving", serving, numbers[0], code=1)
+    assert f"{name} is missing" in row["problems"]
+
+
+def test_leftovers_that_are_not_ours_stop_no_change(serving: Path, numbers: list[str]) -> None:
+    workshop = serving / ".unfinished" / f"{Path('/proc/sys/kernel/random/boot_id').read_text().strip()}-1-aa"
+    workshop.mkdir(parents=True)
+    (workshop / "moving").write_text("no number")
+    assert f"version {numbers[1]} is in production now" in call("rollback", "--serving", serving).stdout
+    (serving / ".lock").unlink()
+    os.mkfifo(serving / ".lock")
+    assert "cannot write to the serving directory" in say("rollback", "--serving", serving, code=1), "it does not wait"
 
 
 def test_verify_with_a_key_takes_only_what_it_signed(tmp_path: Path, serving: Path, numbers: list[str]) -> None:

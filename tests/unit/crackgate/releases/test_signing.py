@@ -225,6 +225,11 @@ def test_a_key_that_cannot_be_used_is_named_and_never_shown(
     for name, said in {"no PEM": "no public key in PEM", "RSA public": "no Ed25519", "gone": "No such file"}.items():
         with pytest.raises(KeyFileError, match=said):
             load_public_key(tmp_path / name)
+    # A device that never ends is not read to its end.
+    with pytest.raises(KeyFileError, match="no public key in PEM"):
+        load_public_key(Path("/dev/zero"))
+    with pytest.raises(KeyFileError, match="no private key in PEM"):
+        load_signer("/dev/zero")
 
 
 def test_a_key_in_the_configuration_is_refused_and_not_repeated(key: ed25519.Ed25519PrivateKey) -> None:
