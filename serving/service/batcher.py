@@ -2,6 +2,8 @@
 
 import asyncio
 import logging
+import math
+import statistics
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -19,6 +21,11 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("crackgate.service")
 
+# The pace that is expected is the median of the latest batches, once a few are known: the first ones load more.
+_LATEST, _FEWEST = 8, 3
+# An image takes as long as the decoding of its pixels and so many more: those of the network.
+_PIXELS_OF_NETWORK = 500_000
+
 
 class SizedImage(NamedTuple):
     """An encoded image, and the `pixels` that have to be decoded for its answer."""
@@ -34,7 +41,7 @@ class _Item(NamedTuple):
 
 
 class Batcher:
-    """A queue of images, bounded by their number and their pixels, and one thread that scores them batch by batch.
+    """A queue of images, bounded by number, pixels and time, and one thread that scores them batch by batch.
 
     While one batch is scored, the next gathers. A batch waits for a moment while other requests are being read.
     """
@@ -44,21 +51,32 @@ class Batcher:
         self._limits, self._metrics, self._is_more_coming = limits, metrics, is_more_coming
         self._queue: deque[_Item] = deque()
         self._pixels = 0
+        # What is being scored.
+        self._batch: list[_Item] = []
+        self._seconds_per_pixel: deque[float] = deque(maxlen=_LATEST)
         self._filled = asyncio.Event()
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="batches")
 
     def check_room(self, images: Sequence[SizedImage]) -> None:
-        """Raises ServiceError (RESOURCE_EXHAUSTED) when the queue has no room for all of a request's images."""
+        """Raises ServiceError (RESOURCE_EXHAUSTED) when a request's images have no room, or no answer in time."""
         limits, count = self._limits, len(images)
         pixels = sum(image.pixels for image in images)
-        if count and (len(self._queue) + count > limits.queued_images or self._pixels + pixels > limits.queued_pixels):
-            raise ServiceError(
-                Code.RESOURCE_EXHAUSTED,
-                f"no room for {counted(count, 'image')} of {pixels / 1e6:.1f} megapixels: "
-                f"{counted(len(self._queue), 'image')} of {self._pixels / 1e6:.1f} megapixels wait before; at most "
-                f"{limits.queued_images} of {limits.queued_pixels / 1e6:.0f} megapixels may wait: send fewer at a time "
-                "or try again later",
-            )
+        full = len(self._queue) + count > limits.queued_images or self._pixels + pixels > limits.queued_pixels
+        before = self._seconds(len(self._queue), self._pixels) + self._seconds(*_size(self._batch))
+        seconds = before + self._seconds(count, pixels)
+        # Whoever is alone is admitted, however slow the latest batches were: nothing else would show that it is over.
+        late = before > 0 and seconds > limits.answer_seconds
+        if not count or not (full or late):
+            return
+        retry_seconds = max(1, math.ceil(before if full else seconds - limits.answer_seconds))
+        raise ServiceError(
+            Code.RESOURCE_EXHAUSTED,
+            f"no room for {counted(count, 'image')} of {pixels / 1e6:.1f} megapixels: "
+            f"{counted(len(self._queue), 'image')} of {self._pixels / 1e6:.1f} megapixels wait before; at most "
+            f"{limits.queued_images} of {limits.queued_pixels / 1e6:.0f} megapixels may wait, if they can be answered "
+            f"within {limits.answer_seconds:g} s: send fewer at a time, or try again in {retry_seconds} s",
+            retry_seconds,
+        )
 
     def add(self, model: "ReleasedModel", image: SizedImage) -> "asyncio.Future[Answer]":
         """Puts an image into the queue, after `check_room`, and returns its answer to come.
@@ -83,8 +101,10 @@ class Batcher:
             if not batch:
                 continue
             model, images = batch[0].model, [item.image.encoded for item in batch]
+            self._batch, began = batch, time.monotonic()
             try:
                 answers = await loop.run_in_executor(self._thread, self._score, model, images)
+                self._note_pace(time.monotonic() - began)
             except asyncio.CancelledError:
                 raise
             # Neither a request nor the next batch may be left waiting.
@@ -94,6 +114,8 @@ class Batcher:
                     if not item.future.done():
                         item.future.set_exception(ServiceError(Code.INTERNAL, f"the model failed: {error}"))
                 continue
+            finally:
+                self._batch = []
             for item, answer in zip(batch, answers, strict=True):
                 if not item.future.done():
                     item.future.set_result(answer)
@@ -120,9 +142,25 @@ class Batcher:
             self._filled.clear()
         return batch
 
+    def _note_pace(self, seconds: float) -> None:
+        """Takes the seconds of the batch that is scored."""
+        count, pixels = _size(self._batch)
+        self._seconds_per_pixel.append(seconds / (pixels + count * _PIXELS_OF_NETWORK))
+
+    def _seconds(self, count: int, pixels: int) -> float:
+        """The seconds that so many images of so many pixels in all are expected to take; 0 while nothing is known."""
+        if len(self._seconds_per_pixel) < _FEWEST:
+            return 0
+        return statistics.median(self._seconds_per_pixel) * (pixels + count * _PIXELS_OF_NETWORK)
+
     def _score(self, model: "ReleasedModel", images: list[bytes]) -> "list[Answer]":
         started = time.perf_counter()
         answers = model.answer(images)
         self._metrics.batch_images.observe(len(images))
         self._metrics.batch_seconds.observe(time.perf_counter() - started)
         return answers
+
+
+def _size(items: Sequence[_Item]) -> tuple[int, int]:
+    """The number of images, and their pixels together."""
+    return len(items), sum(item.image.pixels for item in items)

@@ -22,11 +22,14 @@ class Code(Enum):
 
 
 class ServiceError(Exception):
-    """A request that is refused; the message says what was received, what is allowed, what to do."""
+    """A request that is refused; the message says what was received, what is allowed, what to do.
 
-    def __init__(self, code: Code, message: str):
+    `retry_seconds` is the time after which the same request may find room, where the service is busy.
+    """
+
+    def __init__(self, code: Code, message: str, retry_seconds: int = 1):
         super().__init__(message)
-        self.code, self.message = code, message
+        self.code, self.message, self.retry_seconds = code, message, retry_seconds
 
 
 def invalid(message: str) -> ServiceError:

@@ -174,7 +174,7 @@ def render_error(error: ServiceError) -> tuple[int, list[tuple[bytes, bytes]], b
     body = json.dumps({"error": error.message}).encode()
     headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
     if error.code in (Code.RESOURCE_EXHAUSTED, Code.UNAVAILABLE):
-        headers.append((b"retry-after", b"1"))
+        headers.append((b"retry-after", str(error.retry_seconds).encode()))
     if error.code is Code.UNAUTHENTICATED:
         headers.append((b"www-authenticate", b"Bearer"))
     return error.code.value, headers, body

@@ -195,8 +195,7 @@ def test_overload_is_turned_away(service: Service) -> None:
     statuses = {response.status_code for response in responses}
     assert statuses == {200, 429}
     refused = next(response for response in responses if response.status_code == 429)
-    assert refused.headers["retry-after"] == "1"
-    assert "may wait" in refused.json()["error"]
+    assert f"try again in {refused.headers['retry-after']} s" in refused.json()["error"]
     assert is_answering(service)
     assert metric(service, 'crackgate_rejected_total{reason="too_busy"}') > 0
 

@@ -17,7 +17,16 @@ def check_equal(height: int, width: int, side: int) -> None:
 
 @pytest.mark.parametrize(
     ("height", "width", "side"),
-    [(227, 227, 160), (160, 160, 160), (454, 300, 224), (32, 33, 160), (1, 7, 32), (7, 1, 3), (1000, 40, 1)],
+    [
+        (227, 227, 160),
+        (160, 160, 160),
+        (454, 300, 224),
+        (32, 33, 160),
+        (1, 7, 32),
+        (7, 1, 3),
+        (1000, 40, 1),
+        (1100, 2000, 160),
+    ],
 )
 def test_common_sizes(height: int, width: int, side: int) -> None:
     check_equal(height, width, side)
