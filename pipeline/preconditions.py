@@ -44,7 +44,7 @@ def resolve_data_set(data: Location, config: Config) -> DataSet:
     except StorageError as error:
         raise ConfigError(f"--data: {error}") from None
     if is_url(data) and not found.images and not found.ignored:
-        raise ConfigError(f"--data: received {data!r}, and no object has this prefix: correct it")
+        raise ConfigError(f"--data: received {data!r}, and no file lies below this prefix: correct it")
     if not options.group_by and not any(image.group for image in found.images):
         warnings += describe_augmented(found.images) or describe_sequences(found.images)
     return replace(found, notes=[*found.notes, *warnings])

@@ -93,9 +93,10 @@ def _read_text(file: Location) -> str:
     try:
         content = read_object(str(file), _MOST_BYTES) if is_url(file) else Path(file).read_bytes()
     except OSError as error:
+        # `read_object` speaks of objects that were listed.
+        said = "no such object" if is_url(file) and isinstance(error, FileNotFoundError) else error.strerror
         raise WrongQuestionError(
-            f"cannot read the table of labels {str(file)!r}: {error.strerror}; data.labels is absolute or below the "
-            "data folder"
+            f"cannot read the table of labels {str(file)!r}: {said}; data.labels is absolute or below the data folder"
         ) from None
     encoding = next((name for mark, name in _BYTE_ORDER_MARKS.items() if content.startswith(mark)), "utf-8")
     try:

@@ -12,6 +12,8 @@ EXTRAS = {"s3": "s3", "gs": "gcs", "az": "azure"}
 FORMS = "s3://BUCKET/PREFIX, gs://BUCKET/PREFIX or az://CONTAINER/PREFIX"
 
 _URL = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+)://")
+# Also an access point of S3, by its ARN; Azure's own containers begin with "$".
+_BUCKET = re.compile(r"[A-Za-z0-9$][A-Za-z0-9._-]*|arn:[A-Za-z0-9:._-]+")
 # What Path makes of a URL.
 _FLATTENED = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/[^/]")
 
@@ -27,15 +29,23 @@ def looks_like_url(path: Location) -> bool:
 
 
 def parse_location(text: str) -> Location:
-    """An absolute path, or a URL without slashes at its end; raises ValueError for a URL that no client reads."""
+    """An absolute path, or a URL without slashes at its end; raises ValueError for nothing and for other URLs."""
     match = _URL.match(text)
     if match is None:
         if _FLATTENED.match(text):
             raise ValueError(f"allowed are a path, {FORMS}: is a slash missing?")
+        if not text or "://" in text:
+            raise ValueError(f"allowed are a path, {FORMS}")
         return Path(text).resolve()
     scheme, place = match[1].lower(), text[match.end() :].rstrip("/")
-    if scheme not in EXTRAS or not place or place.startswith("/"):
+    bucket = place.partition("/")[0]
+    if scheme not in EXTRAS or not bucket:
         raise ValueError(f"allowed are a path, {FORMS}")
+    if not _BUCKET.fullmatch(bucket):
+        raise ValueError(
+            f"allowed are {FORMS} with a bucket of letters, digits, '-', '_' and '.': a store's address and its "
+            "credentials have settings of their own (docs/data.md)"
+        )
     return f"{scheme}://{place}"
 
 

@@ -5,6 +5,7 @@ Credentials and addresses come from where each client looks for them: environmen
 
 import errno
 import functools
+import logging
 import os
 import threading
 import time
@@ -26,6 +27,9 @@ _SECONDS_TO_ARRIVE = 120
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 8.0
 # Characters of a client's message that are shown: Azure's holds its answer as XML.
 _LONGEST = 200
+# Of a console or a portal, which answers any request with a page.
+_NO_STORE = "its address answers as no store does"
+_ADVICE = "check the store's address and region, the network and the credentials (docs/data.md)"
 # Objects of which S3 says that this one may not be read. Any other refusal is about the credentials.
 _DENIED = ("AccessDenied", "AllAccessDisabled", "InvalidObjectState")
 # The client of "gs" is the plain one: gcsfs's other asks a second API for the kind of bucket before each read.
@@ -44,6 +48,10 @@ _OPTIONS: dict[str, dict[str, Any]] = {
         }
     }
 }
+
+# Their warnings repeat errors that are raised, with tracebacks; nobody has set up logging in most commands.
+for _name in ("aiobotocore", "azure.core", "gcsfs"):
+    logging.getLogger(_name).addHandler(logging.NullHandler())
 
 _opening = threading.Lock()
 T = TypeVar("T")
@@ -67,7 +75,7 @@ class StoredObject:
 
 
 def list_objects(url: str) -> Iterator[StoredObject]:
-    """Every object at or below a prefix, in the order of their keys; keys that end in "/" are folders of consoles.
+    """Every object at or below a prefix, in the order of their keys, but for those that stand for folders.
 
     Raises StorageError where the store refuses, does not answer within seconds, or has no such bucket.
     """
@@ -75,28 +83,46 @@ def list_objects(url: str) -> Iterator[StoredObject]:
     system = _file_system(scheme)
     try:
         _ask(system, place)
-        found = _call(system, "_find", place, detail=True)
-        # Azure's client returns an object's own name as a list.
-        infos = found if isinstance(found, dict) else {name: _call(system, "_info", name) for name in found}
-    except FileNotFoundError:
-        raise StorageError(f"there is no bucket {place.partition('/')[0]!r}, which {url!r} names") from None
+        infos = _find(scheme, system, place)
     except Exception as error:
+        # A file of credentials may be missing, too; it has a name.
+        if isinstance(error, FileNotFoundError) and not error.filename:
+            raise StorageError(f"there is no bucket {place.partition('/')[0]!r}, which {url!r} names") from None
         raise StorageError(f"cannot list {url!r}: {_say(error)}: {_advice(error)}") from None
     folders = _folders(infos)
     for name, info in infos.items():
-        if info["type"] == "file" and not name.endswith("/") and name not in folders:
-            stamp = info.get("generation") or info.get("ETag") or info.get("etag") or ""
+        if info["type"] == "file" and name not in folders:
+            stamp = info.get("generation") or info.get("ETag") or info.get("etag")
+            if not stamp:
+                raise StorageError(f"cannot list {url!r}: {_NO_STORE}: {_ADVICE}")
             yield StoredObject(name[len(place) + 1 :], f"{info['size']} {stamp}")
 
 
+def _find(scheme: str, system: Any, place: str) -> dict[str, Any]:
+    """What the client knows of each object at or below a place, by name."""
+    bucket, _, key = place.partition("/")
+    if scheme == "s3" and key.startswith("/"):
+        # S3's client drops a slash that begins a folder, and not one that begins a stem.
+        found = _call(system, "_find", bucket, prefix=key, detail=True)
+    else:
+        found = _call(system, "_find", place, detail=True)
+    # Azure's client returns an object's own name as a list.
+    infos = found if isinstance(found, dict) else {name: _call(system, "_info", name) for name in found}
+    return {name: info for name, info in infos.items() if name == place or name.startswith(f"{place}/")}
+
+
 def _folders(infos: dict[str, Any]) -> set[str]:
-    """Empty objects with others below them: Azure's client drops the slash at the end of a console's folder."""
+    """Objects that stand for folders: those of consoles and of Hadoop, and empty ones with others below them.
+
+    Azure's client drops the slash at the end of a console's folder.
+    """
     empty = {name for name, info in infos.items() if not info["size"]}
+    named = {name for name in infos if name.endswith("/")} | {name for name in empty if name.endswith("_$folder$")}
     found = set()
     for name in infos:
         while empty and (name := name.rpartition("/")[0]):
             found.add(name)
-    return found & empty
+    return found & empty | named
 
 
 def read_object(url: str, max_bytes: int) -> bytes:
@@ -193,7 +219,11 @@ def _open(scheme: str, process: int) -> Any:
     try:
         module, name = _CLIENTS[scheme]
         client = getattr(import_module(module), name)
-        system = client(skip_instance_cache=True, use_listings_cache=False, **_OPTIONS.get(scheme, {}))
+        options = _OPTIONS.get(scheme, {})
+        if scheme == "gs" and "GOOGLE_APPLICATION_CREDENTIALS" in os.environ:
+            # Without it, a file that cannot be used would be passed over in silence, for no credentials at all.
+            options = {"token": "google_default"}
+        system = client(skip_instance_cache=True, use_listings_cache=False, **options)
     except ImportError:
         raise StorageError(
             f"{scheme}:// needs the extra {EXTRAS[scheme]!r}: pip install 'crackgate[{EXTRAS[scheme]}]'"
@@ -202,6 +232,8 @@ def _open(scheme: str, process: int) -> Any:
         raise StorageError(f"cannot use {scheme}://: {_say(error)}: {_advice(error)}") from None
     if scheme == "s3":
         system.retries = 1
+        # Its own reads "a" for "a?versionId=b".
+        system.split_path = lambda place: (*system._find_bucket_key(place), None)
     if scheme == "az":
         # Its own takes names for URLs: "a?b#c" would become "a#c?b", and a line break would go.
         system._strip_protocol = str
@@ -229,7 +261,7 @@ def _ask(system: Any, place: str) -> None:
 def _has_bucket(system: Any, place: str) -> bool:
     """Whether an object alone is missing, and not all of them with their bucket."""
     try:
-        return bool(_call(system, "_exists", place.partition("/")[0], timeout=_SECONDS_TO_ANSWER))
+        return bool(_call(system, "_exists", system.split_path(place)[0], timeout=_SECONDS_TO_ANSWER))
     except Exception:
         return False
 
@@ -253,6 +285,8 @@ def _say(error: Exception) -> str:
 
     if isinstance(error, FSTimeoutError):
         return "no answer"
+    if isinstance(error, KeyError):
+        return _NO_STORE
     said = " ".join(filter(None, (_code(error), str(error))))
     return shorten(said, _LONGEST, placeholder=" ...") or type(error).__name__
 
@@ -260,4 +294,4 @@ def _say(error: Exception) -> str:
 def _advice(error: Exception) -> str:
     if isinstance(error, PermissionError):
         return "check the credentials and their rights (docs/data.md says where they are looked for)"
-    return "check the store's address, the network and the credentials (docs/data.md)"
+    return _ADVICE

@@ -14,10 +14,22 @@ def test_a_path_becomes_absolute_and_a_url_loses_only_slashes_at_its_end() -> No
     assert parse_location("C:/data") == Path.cwd() / "C:" / "data"
 
 
-@pytest.mark.parametrize("text", ["http://host/a", "file:///a", "s3://", "s3:///key", "gs:/bucket/a", "abfs://c/a"])
+@pytest.mark.parametrize(
+    "text",
+    ["http://host/a", "file:///a", "s3://", "s3:///key", "gs:/bucket/a", "abfs://c/a", "", " s3://b/a", "'s3://b/a'"],
+)
 def test_what_no_client_reads_is_refused_with_what_is_allowed(text: str) -> None:
     with pytest.raises(ValueError, match="allowed are a path, s3://BUCKET/PREFIX, gs://"):
         parse_location(text)
+
+
+@pytest.mark.parametrize("url", ["s3://host:9000/a", "s3://user:secret@bucket/a", "gs://a b/c"])
+def test_a_bucket_is_a_name_without_an_address_or_credentials(url: str) -> None:
+    with pytest.raises(ValueError, match=r"a bucket of letters.*settings of their own"):
+        parse_location(url)
+    assert parse_location("az://$web/a") == "az://$web/a"
+    access_point = "s3://arn:aws:s3:eu-west-1:123456789012:accesspoint/name/a"
+    assert parse_location(access_point) == access_point
 
 
 def test_a_key_with_a_leading_slash_is_no_path_of_this_machine() -> None:

@@ -14,6 +14,7 @@ from typing import Any, ClassVar
 import pytest
 
 from crackgate.config.data import DataOptions
+from crackgate.contracts.errors import WrongQuestionError
 from crackgate.control_groups import usable_cores
 from crackgate.data_set.data_set import DataSet, find_data_set
 from crackgate.images.image_folder import read_source
@@ -27,7 +28,7 @@ from tests.helpers.s3_server import BUCKET, S3Server, s3_server
 ROOT = f"s3://{BUCKET}"
 NAMES = [
     *("a b.jpg", "c%20d.jpg", "plus+.jpg", "x::y.jpg", "x[1]*.jpg", "ü#%?&=.jpg"),
-    *("..", "/lead.jpg", "in//two.jpg", "case/1.jpg"),
+    *("..", "/lead.jpg", "in//two.jpg", "case/1.jpg", "case?versionId=1.jpg"),
 ]
 # More than two pages of a listing.
 MANY = 2_500
@@ -35,6 +36,9 @@ OBJECTS = {
     **{f"odd/{name}": name.encode() for name in NAMES},
     "odd/": b"",
     "odd/folder/": b"",
+    "odd/folder_$folder$": b"",
+    "/odd/of a slash.jpg": b"y",
+    "/oddly.jpg": b"z",
     # As Azure's client lists a console's folder.
     "odd/case": b"",
     "oddly/another.jpg": b"x",
@@ -81,6 +85,8 @@ def test_any_name_is_listed_and_read_and_consoles_folders_are_no_files() -> None
         assert read_source(below(f"{ROOT}/odd", path), 100) == (b"" if path == "empty.jpg" else path.encode())
     assert _paths(f"{ROOT}/odd/a b.jpg") == [""]
     assert _paths(f"{ROOT}/none") == []
+    assert _paths(f"{ROOT}//odd") == ["of a slash.jpg"]
+    assert _paths(f"{ROOT}//oddly.jpg") == [""] and read_source(f"{ROOT}//oddly.jpg", 100) == b"z"
 
 
 def test_pages_of_objects_are_a_data_set_without_what_is_none_of_it() -> None:
@@ -98,6 +104,8 @@ def test_a_table_in_a_bucket_names_objects_by_its_own_place_by_the_datas_and_by_
         "/lead.jpg": "bad",
         "in//two.jpg": "bad",
     }
+    with pytest.raises(WrongQuestionError, match=r"cannot read the table of labels .*: no such object; data\.labels"):
+        find_data_set(f"{ROOT}/site", DataOptions(labels=f"{ROOT}/none.csv"))
 
 
 def test_the_fingerprint_changes_with_an_object_and_with_nothing_else(store: Any) -> None:
@@ -164,6 +172,23 @@ def test_wrong_credentials_are_said_at_once(monkeypatch: pytest.MonkeyPatch) -> 
         for use in (_paths, lambda url: read_source(f"{url}/a.jpg", 100)):
             with pytest.raises(StorageError, match=r"InvalidAccessKeyId.*check the credentials"):
                 use(ROOT)
+
+
+@pytest.mark.parametrize(
+    ("url", "setting"),
+    [(ROOT, "AWS_WEB_IDENTITY_TOKEN_FILE"), (f"gs://{BUCKET}", "GOOGLE_APPLICATION_CREDENTIALS")],
+)
+def test_a_missing_file_of_credentials_is_no_missing_bucket(
+    url: str, setting: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("AWS_ROLE_ARN", "arn:aws:iam::123456789012:role/reader")
+    monkeypatch.setenv(setting, str(tmp_path / "none.json"))
+    with pytest.raises(StorageError, match=r"none\.json.*credentials \(docs/data.md\)"):
+        _paths(url)
+    assert capfd.readouterr().err == ""
 
 
 def test_a_missing_client_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -262,6 +287,36 @@ class _Unavailable(http.server.BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         self.asked.add(self.path)
         self.send_error(503)
+
+
+class _Portal(http.server.BaseHTTPRequestHandler):
+    """Answers every request with the same page, as a console does, or a network that wants a login first."""
+
+    tells_length = True
+
+    def do_HEAD(self) -> None:
+        self.send_response(200)
+        self.send_header("Content-Type", "text/html")
+        if self.tells_length:
+            self.send_header("Content-Length", "13")
+        self.end_headers()
+
+    def do_GET(self) -> None:
+        self.do_HEAD()
+        self.wfile.write(b"<html></html>")
+
+
+@pytest.mark.parametrize("tells_length", [True, False])
+def test_a_page_at_the_stores_address_is_no_object(tells_length: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_Portal, "tells_length", tells_length)
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), _Portal) as portal:
+        threading.Thread(target=portal.serve_forever, daemon=True).start()
+        monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{portal.server_port}")
+        try:
+            with pytest.raises(StorageError, match="answers as no store does: check the store's address"):
+                find_data_set(f"{ROOT}/set", DataOptions())
+        finally:
+            portal.shutdown()
 
 
 def test_what_is_read_ahead_does_not_wait_for_a_store_that_was_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
