@@ -6,4 +6,4 @@ from pathlib import Path as _Path
 
 from crackgate_cli.environment import keep_own_packages_first as _keep_own_packages_first
 
-_keep_own_packages_first(_sys.path, _os.environ, _Path.cwd(), _Path(__file__).resolve().parents[1])
+_keep_own_packages_first(_sys.path, _os.environ, _Path(), _Path(__file__).resolve().parents[1])

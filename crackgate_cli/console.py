@@ -15,6 +15,12 @@ class LiteralConsole(Console):
         """Takes the options of rich's `Console`."""
         super().__init__(emoji=False, **options)
 
+    def on_broken_pipe(self) -> None:
+        """Ends the command when nobody reads its output; messages beside it may go unread."""
+        if self.stderr:
+            raise BrokenPipeError
+        super().on_broken_pipe()
+
     def render_str(self, text: str, **options: Any) -> Text:
         """Makes a text of every string that is printed, cells of tables included."""
         return super().render_str(show_lines(text), **options)

@@ -33,6 +33,18 @@ from crackgate_cli.versions import versions
 
 # A full disk or quota, a limit on files, a broken device.
 _NOT_WRITABLE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
+# Of a path that was given, or of the files there.
+_USERS_FAULTS = (
+    *_NOT_WRITABLE,
+    errno.EACCES,
+    errno.EPERM,
+    errno.EROFS,
+    errno.ENAMETOOLONG,
+    errno.ELOOP,
+    errno.ENOTDIR,
+    errno.EMFILE,
+    errno.ESTALE,
+)
 
 app = LocalPathsTyper(
     no_args_is_help=True,
@@ -50,13 +62,24 @@ def main() -> None:
     try:
         app()
     except OSError as error:
-        # A stream has no name.
-        if error.filename is not None or error.errno not in _NOT_WRITABLE:
+        if not (sentence := _describe(error)):
             raise
-        complain(f"the output cannot be written: {error.strerror}; make room, or give another place for it")
+        complain(sentence)
         # Nothing is tried once more while Python ends.
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         sys.exit(EXIT_FAILED)
+
+
+def _describe(error: OSError) -> str:
+    """A sentence about what a user can mend; "" for what may be a fault of ours."""
+    if error.filename is not None:
+        return f"{error.filename!r}: {error.strerror}" if error.errno in _USERS_FAULTS else ""
+    # A stream has no name, nor has the current folder.
+    if error.errno in _NOT_WRITABLE:
+        return f"the output cannot be written: {error.strerror}; make room, or give another place for it"
+    if error.errno == errno.ENOENT:
+        return "the current folder is no longer there: change to another one, or give whole paths"
+    return ""
 
 
 def _print_version(wanted: bool) -> None:

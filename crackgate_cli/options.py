@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NamedTuple, NoReturn
 
@@ -27,6 +27,8 @@ EXIT_FAILED = 1
 EXIT_USAGE = 2
 # Columns of what is no terminal: tables are as wide as they need.
 _UNBOUNDED = 1000
+# Columns in which each table has its names and numbers whole.
+_NARROWEST = 80
 
 WorkspaceOption = Annotated[Path, typer.Option(help="Folder of the runs and releases.")]
 ModelOption = Annotated[
@@ -72,17 +74,23 @@ def fail(message: str, code: int) -> NoReturn:
 
 def complain(message: str) -> None:
     """Says what is wrong, on standard error."""
-    LiteralConsole(stderr=True).print(f"[bold red]error:[/] {escape(message)}", highlight=False, soft_wrap=True)
+    _say_beside(f"[bold red]error:[/] {escape(message)}")
 
 
 def note(message: str) -> None:
     """Says what a user should know, on standard error."""
-    LiteralConsole(stderr=True).print(f"[bold]note:[/] {escape(message)}", highlight=False, soft_wrap=True)
+    _say_beside(f"[bold]note:[/] {escape(message)}")
 
 
 def tell(message: str) -> None:
     """Says what a command did, on standard error."""
-    LiteralConsole(stderr=True).print(escape(message), highlight=False, soft_wrap=True)
+    _say_beside(escape(message))
+
+
+def _say_beside(marked: str) -> None:
+    # The exit code says what a command came to, also where nobody reads this, or its disk is full.
+    with suppress(OSError):
+        LiteralConsole(stderr=True).print(marked, highlight=False, soft_wrap=True)
 
 
 def data_location(data: str, option: str = "--data") -> Location:
@@ -111,8 +119,11 @@ def console_on_a_copy_of(descriptor: int) -> Console:
 
 
 def table_console() -> Console:
-    """Standard output for tables: where it is no terminal, every line is whole, for `grep` and the like."""
-    return LiteralConsole(width=_width(1))
+    """Standard output for tables: where it is no terminal, every line is whole, for `grep` and the like.
+
+    A narrow terminal breaks their lines itself, which cuts no number.
+    """
+    return LiteralConsole(width=max(_width(1), _NARROWEST))
 
 
 def _width(descriptor: int) -> int:

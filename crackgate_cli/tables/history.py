@@ -24,6 +24,8 @@ _COLOURS = {
     Unconcluded.RUNNING: "yellow",
 }
 _UNKNOWN = "-"
+# Of a version: seconds since 1970.
+_DIGITS = 10
 
 
 def print_runs(console: Console, runs: list[RunEntry]) -> None:
@@ -31,6 +33,7 @@ def print_runs(console: Console, runs: list[RunEntry]) -> None:
     metrics = list(dict.fromkeys(value.key for run in runs for value in run.metrics))
     named = ["name and tags"] if any(run.name or run.tags for run in runs) else []
     table = _table("run", *named, "verdict", *(say_metric(*key) for key in metrics), "duration", "version")
+    table.columns[-1].min_width = _DIGITS
     for run in runs:
         table.add_row(
             escape(run.run_id),

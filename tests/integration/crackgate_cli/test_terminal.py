@@ -65,3 +65,37 @@ def test_a_full_disk_is_said_in_one_line(command: list[str]) -> None:
     assert ended.stderr == (
         "error: the output cannot be written: No space left on device; make room, or give another place for it\n"
     )
+
+
+def test_an_error_that_nobody_reads_has_its_exit_code(tmp_path: Path) -> None:
+    reader, unread = os.pipe()
+    os.close(reader)
+    with open("/dev/full", "w") as full:
+        for stream in (full, unread):
+            command = [sys.executable, "-c", _PROGRAM, "verify", "--serving", str(tmp_path / "none")]
+            assert subprocess.run(command, stderr=stream, check=False).returncode == 2
+    os.close(unread)
+
+
+@pytest.mark.parametrize("command", ["versions", "runs", "verify", "prune", "rollback", "predict .", "sample-data"])
+def test_a_path_that_no_file_can_have_is_said_in_one_line(command: str) -> None:
+    name = "x" * 300
+    arguments = [*command.split(), name] if command == "sample-data" else [*command.split(), "--workspace", name]
+    ended = subprocess.run([sys.executable, "-c", _PROGRAM, *arguments], capture_output=True, text=True, check=False)
+    assert ended.returncode in (1, 2) and name in ended.stderr
+    assert ended.stderr.startswith("error: ") and ended.stderr.count("\n") == 1
+
+
+def test_a_folder_that_is_gone_is_said(tmp_path: Path) -> None:
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    ended = subprocess.run(
+        ["sh", "-c", 'rmdir "$0" && exec "$@"', gone, sys.executable, "-c", _PROGRAM, "runs"],
+        cwd=gone,
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[3])},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ended.returncode == 1
+    assert ended.stderr == "error: the current folder is no longer there: change to another one, or give whole paths\n"

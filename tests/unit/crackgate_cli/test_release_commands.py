@@ -66,9 +66,11 @@ def answer(*arguments: object, code: int = 0) -> Any:
     return json.loads(call(*arguments, "--json", code=code).stdout)
 
 
-def test_a_width_of_no_columns_hides_nothing(serving: Path, numbers: list[str]) -> None:
-    result = CliRunner().invoke(app, ["versions", "--workspace", str(serving.parent)], env={"COLUMNS": "0"})
+@pytest.mark.parametrize("columns", ["0", "1", "20", "60"])
+def test_no_width_cuts_a_number_in_two(columns: str, serving: Path, numbers: list[str]) -> None:
+    result = CliRunner().invoke(app, ["versions", "--workspace", str(serving.parent)], env={"COLUMNS": columns})
     assert result.exit_code == 0 and all(number in result.stdout for number in numbers)
+    assert result.stdout.count("20261122-160000") == 3
 
 
 def test_versions_are_listed_the_newest_first_with_what_befell_them(serving: Path, numbers: list[str]) -> None:
