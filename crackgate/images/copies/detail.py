@@ -86,26 +86,25 @@ def agreements(ones: NDArray[np.uint8], others: NDArray[np.uint8]) -> Floats:
     eight orientations and three zooms. It is -1 if fewer than 8 regions have texture in both pictures, if the whole
     pictures hardly agree, or if one of them agrees with itself elsewhere as well: tiles, boards and joints look alike.
     """
-    fixed, turned = unpack(ones), unpack(others)
-    scores, poses = _best_poses(fixed, turned)
-    found = np.full(len(fixed), -1, np.float32)
+    scores, poses = _best_poses(ones, others)
+    found = np.full(len(ones), -1, np.float32)
     # Most candidates end here, after a tenth of the work.
     alike = np.flatnonzero(scores >= _LEAST_SCORE)
     for pose in np.unique(poses[alike]):
         rows = alike[poses[alike] == pose]
-        found[rows] = agreement(fixed[rows], _posed(turned[rows], pose))
+        found[rows] = agreement(unpack(ones[rows]), _posed(unpack(others[rows]), pose))
     alike = np.flatnonzero(found > 0)
-    for images in (fixed, turned):
-        halves = halve(images[alike])
+    for details in (ones, others):
+        halves = unpack_halves(details[alike])
         repeated = np.flatnonzero(may_repeat(halves, _LEAST_REPETITION))
         pattern = repetition(halves[repeated]) >= _MOST_REPETITION * scores[alike[repeated]]
         found[alike[repeated[pattern]]] = -1
     return found
 
 
-def _best_poses(fixed: Floats, turned: Floats) -> tuple[Floats, NDArray[np.intp]]:
+def _best_poses(fixed: NDArray[np.uint8], turned: NDArray[np.uint8]) -> tuple[Floats, NDArray[np.intp]]:
     """Correlations (pairs,) of the pictures at half the detail in their best pose, and its number."""
-    halves, others = halve(fixed), halve(turned)
+    halves, others = unpack_halves(fixed), unpack_halves(turned)
     folded = _fold(halves)
     sums = []
     for zoom in _HALF_ZOOMS:
@@ -120,7 +119,7 @@ def _best_poses(fixed: Floats, turned: Floats) -> tuple[Floats, NDArray[np.intp]
 
 def orient(one: NDArray[np.uint8], other: NDArray[np.uint8], image: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """Turns and mirrors an image (height, width) as its packed detail `other` (1, 2048) agrees best with `one`."""
-    _, poses = _best_poses(unpack(one), unpack(other))
+    _, poses = _best_poses(one, other)
     turned: NDArray[np.uint8] = _turned(image[None], int(poses[0]))[0]
     return turned
 
@@ -174,14 +173,24 @@ def agreement(ones: Floats, others: Floats) -> Floats:
 def _region_means(images: Floats) -> Floats:
     """Means (images, 64) over the regions."""
     cells = SIDE // _REGIONS
-    means: Floats = images.reshape(-1, _REGIONS, cells, _REGIONS, cells).mean(axis=(2, 4))
-    return means.reshape(-1, _REGIONS * _REGIONS)
+    # NumPy's mean over two axes takes five times as long.
+    rows = images.reshape(-1, _REGIONS, cells, SIDE).sum(axis=2)
+    means: Floats = rows.reshape(-1, _REGIONS * _REGIONS, cells).sum(axis=2) / np.float32(cells**2)
+    return means
 
 
 def unpack(details: NDArray[np.uint8]) -> Floats:
     """The cells, whole numbers from -7 to 7, float32 (images, 64, 64)."""
     cells = np.stack([details >> 4, details & 15], axis=-1).astype(np.float32) - _LARGEST
     return cells.reshape(-1, SIDE, SIDE)
+
+
+def unpack_halves(details: NDArray[np.uint8]) -> Floats:
+    """`halve` of `unpack`, in a quarter of the time."""
+    # A byte holds two neighbours of a row.
+    pairs = ((details >> 4) + (details & 15)).reshape(-1, SIDE // 2, 2, SIDE // 2)
+    halves: Floats = ((pairs[:, :, 0] + pairs[:, :, 1]).astype(np.float32) - 4 * _LARGEST) * np.float32(0.25)
+    return halves
 
 
 def _zoom(side: int, factor: float) -> Floats:

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from crackgate.images.copies.descriptor import Descriptors
-from crackgate.images.copies.detail import SIDE, agreement, halve, unpack
+from crackgate.images.copies.detail import SIDE, agreement, unpack, unpack_halves
 from crackgate.images.copies.frequencies import Floats
 from crackgate.images.copies.outline import BYTES as OUTLINE_BYTES
 from crackgate.images.copies.partitions import Indices
@@ -70,12 +70,12 @@ def overlap(pictures: Descriptors, ones: Indices, others: Indices) -> NDArray[np
     `pictures` is of `descriptor.stack`. The pairs are rows of it, (pairs,) each, and the result is by pair.
     """
     used, ones, others = _numbered(ones, others)
-    images = unpack(pictures[used, OUTLINE_BYTES:])
+    details = pictures[used, OUTLINE_BYTES:]
     found = np.zeros(len(ones), bool)
-    left = np.flatnonzero(correlations(halve(images), ones, others).max(axis=1) >= _LEAST_ROUGH_SCORE)
+    left = np.flatnonzero(correlations(unpack_halves(details), ones, others).max(axis=1) >= _LEAST_ROUGH_SCORE)
     if len(left):
         used, ones, others = _numbered(ones[left], others[left])
-        images = images[used]
+        images = unpack(details[used])
         scores = correlations(images, ones, others)
         best, shifts = scores.max(axis=1), shifts_of(SIDE)[scores.argmax(axis=1)]
         # The quickest question first.
