@@ -24,19 +24,25 @@ def correlations(images: Floats, fixed: NDArray[np.intp], moved: NDArray[np.intp
     reach, kept, enough = _along_one_axis(side)
     # Without the padding, what leaves on one side would come back on the other.
     size = fft.next_fast_len(side + int(reach[-1]), real=True)
+    spectra = np.empty((len(images), size, size // 2 + 1), np.complex64)
+    lengths = np.empty((len(images), len(reach), len(reach)), np.float32)
     # An image is in several pairs, and is transformed once.
-    spectra = fft.rfft2(images, (size, size))
-    opposite = spectra.conj()
-    # Lengths of the part of an image onto which another one is shifted. Sums of squares of whole numbers are exact, and
-    # the shifts in reverse order are the opposite ones.
-    lengths = np.sqrt(np.maximum(kept @ np.square(images) @ kept.T, 1e-3))
-    others = np.where(enough, lengths[:, ::-1, ::-1], np.inf)
+    for start in range(0, len(images), _AT_ONCE):
+        few = slice(start, start + _AT_ONCE)
+        spectra[few] = fft.rfft2(images[few], (size, size))
+        # Of the part of an image onto which another one is shifted. Sums of squares of whole numbers are exact.
+        lengths[few] = np.sqrt(np.maximum(kept @ np.square(images[few]) @ kept.T, 1e-3))
     found = np.empty((len(fixed), len(reach), len(reach)), np.float32)
     for start in range(0, len(fixed), _AT_ONCE):
         pairs = slice(start, start + _AT_ONCE)
-        products = fft.irfft2(spectra[fixed[pairs]] * opposite[moved[pairs]], (size, size))
-        np.divide(products[:, reach][:, :, reach], lengths[fixed[pairs]], out=found[pairs])
-        found[pairs] /= others[moved[pairs]]
+        products = spectra[moved[pairs]]
+        np.conj(products, out=products)
+        products *= spectra[fixed[pairs]]
+        shifted = fft.irfft2(products, (size, size), overwrite_x=True)
+        np.divide(shifted[:, reach][:, :, reach], lengths[fixed[pairs]], out=found[pairs])
+        # The shifts in reverse order are the opposite ones.
+        found[pairs] /= lengths[moved[pairs]][:, ::-1, ::-1]
+        found[pairs] *= enough
     return found.reshape(len(fixed), len(reach) ** 2)
 
 
