@@ -29,8 +29,8 @@ _LEAST_TEXTURE = 0.5
 _ROWS_AT_ONCE = 256
 # More at once leave the processor's cache, and take twice the time.
 _DESCRIBED_AT_ONCE = 16
-# Bounds the memory of the sums: 80 kB an image.
-_HASHED_AT_ONCE = 256
+# Bounds the memory of the sums, 80 kB an image. More leave the processor's cache.
+_HASHED_AT_ONCE = 64
 # The first bytes of a SHA-256, which no two pictures share.
 PICTURE_BYTES = 16
 # The size of a textured image's descriptor.
