@@ -18,7 +18,7 @@ from crackgate.file_lock import lock_file
 from crackgate.releases.durable_files import move_folder, remove_folder
 from crackgate.releases.manifest import Manifest
 from crackgate.releases.records import STAGED_FOLDER, WITHDRAWN_FOLDER, State, add_event, folder_in, read_record
-from crackgate.releases.versions import PLACES, examine, numbered_folders
+from crackgate.releases.versions import PLACES, examine, is_number, numbered_folders
 
 log = logging.getLogger("crackgate")
 
@@ -29,6 +29,8 @@ LAST_NUMBER_FILE = ".last-number"
 UNFINISHED_FOLDER = ".unfinished"
 # A workshop's file with the number of the version that is being moved.
 _MOVING_FILE = "moving"
+# A longer number is none of ours.
+_MOST_DIGITS = 20
 _PATIENCE = 600.0
 _DAY = 86_400.0
 
@@ -50,9 +52,15 @@ class Change:
         taken = [number for parent in parents for number in numbered_folders(parent)]
         # Deleting a version by hand does not free its number.
         last = self.serving_dir / LAST_NUMBER_FILE
-        if last.is_file() and (text := last.read_text()).isdecimal():
+        text = last.read_bytes()[:_MOST_DIGITS].decode(errors="replace") if last.is_file() else ""
+        if is_number(text):
             taken.append(int(text))
         number = max(int(time.time()), max(taken, default=0) + 1)
+        if not is_number(str(number)):
+            raise ServingDirectoryError(
+                f"{str(self.serving_dir)!r} has version {max(taken)}, above which there is no number for another one: "
+                "give that folder another name, or remove it; nothing was released"
+            )
         write_text(last, str(number))
         return number
 

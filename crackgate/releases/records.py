@@ -64,7 +64,7 @@ def read_record(serving_dir: Path, number: int) -> WithdrawalRecord | None:
             record = WithdrawalRecord.model_validate_json(content.read(_MOST_BYTES))
         if record.version != number:
             raise ValueError(f"it is that of version {record.version}")
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return None
     # Of pydantic, too.
     except (OSError, ValueError) as error:

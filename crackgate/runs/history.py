@@ -16,6 +16,7 @@ from crackgate.contracts import metric_names
 from crackgate.contracts.evaluation import ALL_IMAGES, Evaluation, MetricValue, SliceMetrics, find_metric
 from crackgate.contracts.pushed_model import PUSHED, PUSHED_STAGED, PUSHED_VERSION
 from crackgate.contracts.verdict import Verdict
+from crackgate.regular_file import open_regular
 from crackgate.releases import ManifestError, State, list_versions, production_number
 from crackgate.runs.lineage import Artifact, Execution, MetadataError, Record, read_record
 from crackgate.runs.notes import Note, NotesError, RunNotes, read_notes
@@ -263,7 +264,8 @@ def _read_run(workspace: Workspace, record: Record, run_id: str) -> Run:
     file = workspace.runs / run_id / SUMMARY_FILE
     summary, problems = None, []
     try:
-        summary = Summary.model_validate_json(file.read_bytes())
+        with open_regular(file, follow_links=True) as content:
+            summary = Summary.model_validate_json(content.read())
     except FileNotFoundError:
         pass  # It is written last.
     except (OSError, ValidationError) as error:

@@ -13,6 +13,7 @@ from crackgate.atomic_files import write_text
 from crackgate.file_lock import lock_file
 from crackgate.local_time import Moment
 from crackgate.pages.shown_text import show
+from crackgate.regular_file import open_regular
 
 NOTES_FILE = "notes.json"
 # Characters.
@@ -43,7 +44,8 @@ def read_notes(folder: Path) -> RunNotes:
     """Reads the notes of a run by its folder; raises NotesError if they are unreadable."""
     file = folder / NOTES_FILE
     try:
-        return RunNotes.model_validate_json(file.read_bytes())
+        with open_regular(file, follow_links=True) as content:
+            return RunNotes.model_validate_json(content.read())
     except FileNotFoundError:
         return RunNotes()
     except (OSError, ValidationError) as error:

@@ -137,7 +137,15 @@ def test_numbers_only_grow_whatever_the_clock_says(model: Path, serving: Path, m
     assert push(model, serving) == [2000000008]
     roll_forward = push(model, serving)[0]
     roll_back(serving, None, "me", "bad")
-    assert push(model, serving)[0] > roll_forward
+    newest = push(model, serving)[0]
+    assert newest > roll_forward
+    for text in (b"\xff\xfe", b"no number", b"9" * 5000, b""):
+        (serving / ".last-number").write_bytes(text)
+        newest += 1
+        assert push(model, serving) == [newest]
+    (serving / str(2**63 - 1)).mkdir()
+    with pytest.raises(ServingDirectoryError, match=f"has version {2**63 - 1}, above which there is no number"):
+        push(model, serving)
 
 
 @pytest.mark.parametrize("hosts", [("", "", ""), ("one", "two", "three")], ids=["one machine", "without common locks"])

@@ -1,5 +1,8 @@
 import fcntl
 import io
+import json
+import os
+import shutil
 import subprocess
 import sys
 from datetime import UTC, datetime
@@ -170,10 +173,32 @@ def test_what_has_no_summary_is_told_from_ml_metadata(recorded: RecordedRuns) ->
 
 
 def test_a_broken_summary_is_named_and_the_rest_is_still_told(recorded: RecordedRuns) -> None:
-    (recorded.workspace.runs / FIRST / SUMMARY_FILE).write_text('{"run_id": ')
-    entry = entries(recorded)[FIRST]
-    assert entry.verdict == "released" and entry.version == VERSION
-    assert len(entry.problems) == 1 and str(recorded.workspace.runs / FIRST / SUMMARY_FILE) in entry.problems[0]
+    file = recorded.workspace.runs / FIRST / SUMMARY_FILE
+    whole = json.loads(file.read_text())
+
+    def break_by_a_fifo() -> None:
+        file.unlink()
+        os.mkfifo(file)
+
+    for damage in (
+        lambda: file.write_text('{"run_id": '),
+        lambda: file.write_text(json.dumps(whole | {"started": "yesterday"})),
+        break_by_a_fifo,
+    ):
+        damage()
+        entry = entries(recorded)[FIRST]
+        assert entry.verdict == "released" and entry.version == VERSION
+        assert len(entry.problems) == 1 and str(file) in entry.problems[0]
+
+
+@pytest.mark.parametrize("name", ["serving", "serving/withdrawn"])
+def test_a_file_in_place_of_a_folder_of_releases_holds_none(name: str, recorded: RecordedRuns) -> None:
+    place = recorded.workspace.root / name
+    shutil.rmtree(place, ignore_errors=True)
+    place.parent.mkdir(exist_ok=True)
+    place.write_text("no folder")
+    told = CliRunner().invoke(app, ["runs", "--workspace", str(recorded.workspace.root), "show", FIRST])
+    assert told.exit_code == 0, told.output
 
 
 def test_a_run_without_an_end_is_running_while_the_workspace_is_held_and_cut_off_afterwards(
