@@ -6,7 +6,7 @@ from tfx.types import standard_artifacts
 from tfx.types.component_spec import ChannelParameter, ExecutionParameter
 
 from components.curated_schema.executor import CuratedSchemaExecutor
-from components.shared.parameters import OPTIONS_PARAMETERS, options_and_digest
+from components.shared.parameters import OPTIONS_PARAMETERS, check_classes, options_and_digest, options_or_defaults
 from crackgate.config.schema import SchemaOptions
 
 
@@ -30,10 +30,11 @@ class CuratedSchema(base_component.BaseComponent):
 
     def __init__(self, classes: list[str], options: SchemaOptions | None = None):
         """Takes the class names in label order and the expectations of the images."""
+        check_classes(classes)
         super().__init__(
             spec=CuratedSchemaSpec(
                 classes=classes,
-                **options_and_digest(options or SchemaOptions(), CuratedSchemaExecutor),
+                **options_and_digest(options_or_defaults(options, SchemaOptions), CuratedSchemaExecutor),
                 schema=types.Channel(type=standard_artifacts.Schema),
             )
         )

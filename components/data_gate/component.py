@@ -6,7 +6,7 @@ from tfx.types import standard_artifacts
 from tfx.types.component_spec import ChannelParameter, ExecutionParameter
 
 from components.data_gate.executor import DataGateExecutor
-from components.shared.parameters import OPTIONS_PARAMETERS, options_and_digest
+from components.shared.parameters import OPTIONS_PARAMETERS, check_classes, options_and_digest, options_or_defaults
 from crackgate.config.gate import GateOptions
 
 
@@ -55,6 +55,7 @@ class DataGate(base_component.BaseComponent):
         `anomalies` are ExampleValidator's, `scale` is DataPage's. `classes` and, among them, `positive_classes` are in
         label order; `options` are those of the release gate.
         """
+        check_classes(classes, positive_classes)
         super().__init__(
             spec=DataGateSpec(
                 examples=examples,
@@ -63,7 +64,7 @@ class DataGate(base_component.BaseComponent):
                 scale=scale,
                 classes=classes,
                 positive_classes=positive_classes,
-                **options_and_digest(options or GateOptions(), DataGateExecutor),
+                **options_and_digest(options_or_defaults(options, GateOptions), DataGateExecutor),
                 findings=types.Channel(type=standard_artifacts.JsonValue),
             )
         )

@@ -15,6 +15,7 @@ from crackgate.config.gate import GateOptions
 from crackgate.contracts.account import Account
 from crackgate.contracts.errors import DataRejectedError
 from crackgate.contracts.scale_findings import ScaleFindings
+from crackgate.contracts.stored_example import TEST_SPLIT
 from crackgate.gate.reach import find_unreachable
 from crackgate.gate.rules import gate_rules
 
@@ -33,7 +34,10 @@ class DataGateExecutor(base_executor.BaseExecutor):
     """Turns anomalies, a gate that cannot be passed, and images that the model would refuse into sentences."""
 
     def Do(self, input_dict: Artifacts, output_dict: Artifacts, exec_properties: Properties) -> None:  # noqa: N802
-        """Raises DataRejectedError for any anomaly, too small a test split, and images out of scale."""
+        """Raises DataRejectedError for any anomaly, too small a test split, and images out of scale.
+
+        Raises ValueError without a test split, or one of other classes.
+        """
         self._log_startup(input_dict, output_dict, exec_properties)
         anomalies = artifact_utils.get_single_instance(input_dict["anomalies"])
         examples = artifact_utils.get_single_instance(input_dict["examples"])
@@ -44,6 +48,7 @@ class DataGateExecutor(base_executor.BaseExecutor):
                 found = anomalies_pb2.Anomalies.FromString(content.read())
             findings += describe(split, found, examples)
         account = Account.model_validate(artifact_utils.get_single_instance(input_dict["account"]).read())
+        _check_splits(account, exec_properties["classes"])
         options = GateOptions.model_validate_json(exec_properties[OPTIONS])
         positive_classes: list[str] = exec_properties["positive_classes"]
         rules = gate_rules(exec_properties["classes"], positive_classes, options)
@@ -56,10 +61,31 @@ class DataGateExecutor(base_executor.BaseExecutor):
         write_json(artifact_utils.get_single_instance(output_dict["findings"]), findings)
 
 
+def _check_splits(account: Account, classes: list[str]) -> None:
+    if TEST_SPLIT not in account.splits:
+        raise ValueError(
+            f"account: received one of the splits {', '.join(account.splits) or 'none'}; DataGate needs {TEST_SPLIT}, "
+            "which judges the model: let ImageExampleGen make one, or do without DataGate"
+        )
+    if account.splits[TEST_SPLIT].keys() != set(classes):
+        raise ValueError(
+            f"classes: received {', '.join(classes)}; the account has {', '.join(account.splits[TEST_SPLIT])}: give "
+            "the same to all components"
+        )
+
+
 def describe(split: str, anomalies: anomalies_pb2.Anomalies, examples: types.Artifact) -> list[str]:
     """One sentence for each anomaly of `split`; it counts and names the images outside a range, and no others."""
+    new = {name for name, information in anomalies.anomaly_info.items() if _is_new(information)}
     sentences = []
+    if new:
+        sentences.append(
+            f"split {split!r}: the schema does not have {', '.join(sorted(new))}: give StatisticsGen this schema and "
+            "StatsOptions(experimental_filter_read_paths=True), or add these features to the schema"
+        )
     for name, information in sorted(anomalies.anomaly_info.items()):
+        if name in new:
+            continue
         outside = _describe_outside(split, name, anomalies.baseline, examples)
         sentences += outside + [
             f"split {split!r}, {name}: {reason.short_description}: {reason.description}"
@@ -75,6 +101,10 @@ def describe(split: str, anomalies: anomalies_pb2.Anomalies, examples: types.Art
     if anomalies.data_missing:
         sentences.append(f"split {split!r} has no images")
     return sentences
+
+
+def _is_new(information: anomalies_pb2.AnomalyInfo) -> bool:
+    return any(reason.type == anomalies_pb2.AnomalyInfo.SCHEMA_NEW_COLUMN for reason in information.reason)
 
 
 def _describe_outside(split: str, name: str, schema: schema_pb2.Schema, examples: types.Artifact) -> list[str]:

@@ -13,6 +13,7 @@ from components.data_page.artifact import PAGE_FILE
 from components.data_page.page import render_page
 from components.data_page.qualities import MOST_IMAGES, compare_classes, to_rows
 from components.data_page.samples import (
+    SHOWN_FEATURES,
     measure_images,
     pick_samples,
     read_picks,
@@ -23,6 +24,7 @@ from components.data_page.samples import (
 from components.data_page.sizes import count_sizes, find_scale
 from components.data_page.statistics import StatisticsBySplit, read_statistics
 from components.shared.beam_results import read_rows, write_rows
+from components.shared.example_features import check_features
 from components.shared.json_value import write_json
 from components.shared.parameters import Artifacts, Properties
 from crackgate.contracts.account import Account
@@ -36,6 +38,7 @@ class DataPageExecutor(base_beam_executor.BaseBeamExecutor):
         """Picks the images to show, reads them again for thumbnails, and renders the page."""
         self._log_startup(input_dict, output_dict, exec_properties)
         examples = artifact_utils.get_single_instance(input_dict["examples"])
+        check_features(examples, SHOWN_FEATURES)
         results = self._get_tmp_dir()
         folders = {
             split: artifact_utils.get_split_uri([examples], split)

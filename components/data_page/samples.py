@@ -26,6 +26,22 @@ ORDERS = {
     "smallest": ("pixels", 1),
     "largest": ("pixels", -1),
 }
+# All that is read of an example.
+SHOWN_FEATURES = (
+    stored_example.ENCODED,
+    stored_example.FILENAME,
+    stored_example.GROUP,
+    stored_example.CLASS_TEXT,
+    stored_example.BRIGHTNESS,
+    stored_example.CONTRAST,
+    stored_example.SHARPNESS,
+    stored_example.ENTROPY,
+    stored_example.WIDTH,
+    stored_example.HEIGHT,
+    stored_example.BYTES,
+    stored_example.FILE_FORMAT,
+    stored_example.CAMERA,
+)
 LISTED = 12
 MEMBERS = 6
 

@@ -6,7 +6,7 @@ from tfx.types import standard_artifacts
 from tfx.types.component_spec import ChannelParameter
 
 from components.drift_check.executor import DriftCheckExecutor
-from components.shared.parameters import OPTIONS_PARAMETERS, options_and_digest
+from components.shared.parameters import OPTIONS_PARAMETERS, options_and_digest, options_or_defaults
 from crackgate.config.drift import DriftOptions
 
 
@@ -50,7 +50,7 @@ class DriftCheck(base_component.BaseComponent):
                 examples=examples,
                 statistics=statistics,
                 released_statistics=released_statistics,
-                **options_and_digest(options or DriftOptions(), DriftCheckExecutor),
+                **options_and_digest(options_or_defaults(options, DriftOptions), DriftCheckExecutor),
                 findings=types.Channel(type=standard_artifacts.JsonValue),
             )
         )

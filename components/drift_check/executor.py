@@ -32,7 +32,10 @@ class DriftCheckExecutor(base_executor.BaseExecutor):
     """Compares each split with the released run's, and the others with train."""
 
     def Do(self, input_dict: Artifacts, output_dict: Artifacts, exec_properties: Properties) -> None:  # noqa: N802
-        """Raises DataRejectedError for too large a divergence; the reasons name split, feature, amount and images."""
+        """Raises DataRejectedError for too large a divergence; the reasons name split, feature, amount and images.
+
+        Raises ValueError where two splits have no feature to compare.
+        """
         self._log_startup(input_dict, output_dict, exec_properties)
         own = _load(artifact_utils.get_single_instance(input_dict["statistics"]))
         examples = artifact_utils.get_single_instance(input_dict["examples"])
@@ -69,6 +72,12 @@ def _compare(
     """Divergences of the splits that both have, and a sentence about each that is too large."""
     common = {split: there for split, there in reference.statistics.items() if split in own}
     found = {split: divergences(own[split], there, COMPARED) for split, there in common.items()}
+    for split, there in common.items():
+        if not found[split] and all(each.datasets[0].num_examples for each in (own[split], there)):
+            raise ValueError(
+                f"split {split!r}: its statistics and those of {reference.name} have none of {', '.join(COMPARED)} in "
+                "common: give the statistics of ImageExampleGen's examples"
+            )
     reasons = []
     for split, there in common.items():
         here, chance = own[split], divergence_by_chance(own[split], there)

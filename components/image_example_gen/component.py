@@ -13,10 +13,10 @@ from tfx.types.component_spec import ChannelParameter, ExecutionParameter
 from components.image_example_gen.artifact import AccountFiles
 from components.image_example_gen.driver import ImageFolderDriver
 from components.image_example_gen.executor import ImageExampleGenExecutor
-from components.shared.parameters import OPTIONS_PARAMETERS, options_and_digest
+from components.shared.parameters import OPTIONS_PARAMETERS, check_classes, options_and_digest, options_or_defaults
 from crackgate.config.data import DataOptions, SplitRatios
 from crackgate.contracts import stored_example
-from crackgate.storage.location import Location
+from crackgate.storage.location import Location, parse_location
 
 
 class ImageExampleGenSpec(types.ComponentSpec):
@@ -66,9 +66,14 @@ class ImageExampleGen(base_beam_component.BaseBeamComponent):
                 folder has.
             options: Where the labels are, bounds on single images and on all of them, and their groups.
             split_ratios: Hash buckets of some of "train", "eval" and "test"; by default those of `options`.
+
+        Raises ValueError or TypeError for arguments that cannot be meant. `RuntimeParameter`s are checked by the run.
         """
-        options = options or DataOptions()
-        split_ratios = split_ratios or options.split.model_dump()
+        options = options_or_defaults(options, DataOptions)
+        split_ratios = options.split.model_dump() if split_ratios is None else split_ratios
+        _check_ratios(split_ratios)
+        if classes is not None:
+            check_classes(classes)
         input_config = example_gen_utils.make_default_input_config()
         output_config = example_gen_pb2.Output(
             split_config=example_gen_pb2.SplitConfig(
@@ -84,7 +89,7 @@ class ImageExampleGen(base_beam_component.BaseBeamComponent):
         decisive = options.model_copy(update={"split": SplitRatios()})
         super().__init__(
             spec=ImageExampleGenSpec(
-                input_base=folder if isinstance(folder, RuntimeParameter) else str(folder),
+                input_base=folder if isinstance(folder, RuntimeParameter) else _check_folder(folder),
                 input_config=input_config,
                 output_config=output_config,
                 output_data_format=example_gen_pb2.FORMAT_TF_EXAMPLE,
@@ -96,4 +101,20 @@ class ImageExampleGen(base_beam_component.BaseBeamComponent):
                 conflicts=types.Channel(type=standard_artifacts.JsonValue),
                 rows=types.Channel(type=AccountFiles),
             )
+        )
+
+
+def _check_folder(folder: Location) -> str:
+    try:
+        return str(parse_location(str(folder)))
+    except ValueError as error:
+        raise ValueError(f"folder: received {str(folder)!r}; {error}") from None
+
+
+def _check_ratios(ratios: dict[str, int]) -> None:
+    names, numbers = set(ratios), [ratios[name] for name in ratios] if isinstance(ratios, dict) else []
+    if not numbers or names - set(stored_example.SPLITS) or any(type(each) is not int or each < 1 for each in numbers):
+        raise ValueError(
+            f"split_ratios: received {ratios!r}; allowed are whole numbers from 1 on for some of "
+            f"{', '.join(stored_example.SPLITS)}, such as {{'train': 4, 'eval': 1}}"
         )

@@ -1,6 +1,6 @@
 """Specification of LeakCheck."""
 
-from typing import Literal
+from typing import Literal, get_args
 
 from tfx import types
 from tfx.dsl.components.base import base_beam_component, executor_spec
@@ -9,6 +9,8 @@ from tfx.types.component_spec import ChannelParameter, ExecutionParameter
 
 from components.leak_check.executor import LeakCheckExecutor
 from components.shared.parameters import CODE_PARAMETERS, digest_of
+
+_Copies = Literal["group", "ignore"]
 
 
 class LeakCheckSpec(types.ComponentSpec):
@@ -29,8 +31,10 @@ class LeakCheck(base_beam_component.BaseBeamComponent):
     SPEC_CLASS = LeakCheckSpec
     EXECUTOR_SPEC = executor_spec.BeamExecutorSpec(LeakCheckExecutor)
 
-    def __init__(self, examples: types.BaseChannel, copies: Literal["group", "ignore"] = "group"):
+    def __init__(self, examples: types.BaseChannel, copies: _Copies = "group"):
         """Takes ImageExampleGen's output, and `DataOptions.copies`: with "ignore", no copy stops the run."""
+        if copies not in get_args(_Copies):
+            raise ValueError(f"copies: received {copies!r}; allowed are {', '.join(map(repr, get_args(_Copies)))}")
         super().__init__(
             spec=LeakCheckSpec(
                 examples=examples,

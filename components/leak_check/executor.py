@@ -19,6 +19,7 @@ from tfx.dsl.components.base import base_beam_executor
 from tfx.types import artifact_utils
 
 from components.shared.beam_results import read_rows, write_rows
+from components.shared.example_features import check_features
 from components.shared.json_value import write_json
 from components.shared.parameters import Artifacts, Properties
 from crackgate.contracts import stored_example
@@ -27,6 +28,8 @@ from crackgate.images.copies.descriptor import PICTURE_BYTES
 from crackgate.images.copies.partitions import PictureTable, count_partitions, pack
 from crackgate.images.copies.search import COPIES, OVERLAPS, SAME_OUTPUT, FindPairs, Pairs
 
+# Name, descriptor and group of an image.
+_FEATURES = (stored_example.FILENAME, stored_example.DESCRIPTOR, stored_example.GROUP)
 _SHOWN = 20
 _BATCH = 512
 # Size of a stored example, for an estimate of their number to the right order.
@@ -47,6 +50,7 @@ class LeakCheckExecutor(base_beam_executor.BaseBeamExecutor):
         """
         self._log_startup(input_dict, output_dict, exec_properties)
         artifact = artifact_utils.get_single_instance(input_dict["examples"])
+        check_features(artifact, _FEATURES)
         results = self._get_tmp_dir()
         with self._make_beam_pipeline() as pipeline:
             _look_for_leaks(pipeline, artifact, results)
@@ -105,10 +109,7 @@ def _estimate_images(patterns: Iterable[str]) -> int:
 def _parse(record: bytes, split: str) -> tuple[bytes, bytes, bytes]:
     """Name (split, "/", path), descriptor and group of a stored example."""
     feature = tf.train.Example.FromString(record).features.feature
-    path, descriptor, group = (
-        feature[name].bytes_list.value[0]
-        for name in (stored_example.FILENAME, stored_example.DESCRIPTOR, stored_example.GROUP)
-    )
+    path, descriptor, group = (feature[name].bytes_list.value[0] for name in _FEATURES)
     return split.encode() + b"/" + path, descriptor, group
 
 

@@ -8,7 +8,7 @@ from tfx.types import standard_artifacts
 from tfx.types.component_spec import ChannelParameter, ExecutionParameter
 
 from components.release_pusher.executor import ReleasePusherExecutor
-from components.shared.parameters import OPTIONS_PARAMETERS, options_and_digest
+from components.shared.parameters import OPTIONS_PARAMETERS, options_and_digest, options_or_defaults
 from crackgate.config.release import ReleaseOptions
 
 
@@ -77,7 +77,7 @@ class ReleasePusher(base_component.BaseComponent):
                 statistics=statistics,
                 serving_dir=str(serving_dir),
                 config_digest=config_digest,
-                **options_and_digest(options or ReleaseOptions(), ReleasePusherExecutor),
+                **options_and_digest(options_or_defaults(options, ReleaseOptions), ReleasePusherExecutor),
                 pushed_model=types.Channel(type=standard_artifacts.PushedModel),
             )
         )

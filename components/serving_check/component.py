@@ -7,7 +7,7 @@ from tfx.types.component_spec import ChannelParameter, ExecutionParameter
 
 from components.serving_check.driver import ServingCheckDriver
 from components.serving_check.executor import ServingCheckExecutor
-from components.shared.parameters import OPTIONS_PARAMETERS, options_and_digest
+from components.shared.parameters import OPTIONS_PARAMETERS, check_classes, options_and_digest, options_or_defaults
 from crackgate.config.serving_check import ServingCheckOptions
 
 
@@ -58,6 +58,7 @@ class ServingCheck(base_component.BaseComponent):
         A model without the Evaluator's blessing is not checked. `classes` and, among them,
         `positive_classes` are in label order.
         """
+        check_classes(classes, positive_classes)
         super().__init__(
             spec=ServingCheckSpec(
                 model=model,
@@ -65,7 +66,9 @@ class ServingCheck(base_component.BaseComponent):
                 model_blessing=model_blessing,
                 classes=classes,
                 positive_classes=positive_classes,
-                **options_and_digest(options or ServingCheckOptions(), ServingCheckExecutor, ServingCheckDriver),
+                **options_and_digest(
+                    options_or_defaults(options, ServingCheckOptions), ServingCheckExecutor, ServingCheckDriver
+                ),
                 blessing=types.Channel(type=standard_artifacts.InfraBlessing),
                 findings=types.Channel(type=standard_artifacts.JsonValue),
             )

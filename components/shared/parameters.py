@@ -1,6 +1,7 @@
 """The parameters of a component that TFX stores and compares besides its inputs: options and code."""
 
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, TypeVar
 
 from pydantic import BaseModel
 from tfx import types
@@ -17,6 +18,8 @@ OPTIONS = "options"
 # Another digest is another cache key: see `crackgate.source_digest`.
 CODE_DIGEST = "code_digest"
 
+_Options = TypeVar("_Options", bound=BaseModel)
+
 CODE_PARAMETERS = {CODE_DIGEST: ExecutionParameter(type=str)}
 OPTIONS_PARAMETERS = {OPTIONS: ExecutionParameter(type=str), **CODE_PARAMETERS}
 
@@ -24,6 +27,23 @@ OPTIONS_PARAMETERS = {OPTIONS: ExecutionParameter(type=str), **CODE_PARAMETERS}
 def digest_of(*code: type) -> dict[str, str]:
     """The parameter that makes TFX rerun a component after a change of its executor (and own driver)."""
     return {CODE_DIGEST: code_digest(*(each.__module__ for each in code))}
+
+
+def options_or_defaults(options: _Options | None, kind: type[_Options]) -> _Options:
+    """The options, or those of all defaults; raises TypeError for anything else, such as a dictionary."""
+    if options is not None and not isinstance(options, kind):
+        raise TypeError(
+            f"options: received {options!r}; allowed is an object of {kind.__module__}, such as {kind.__name__}()"
+        )
+    return options or kind()
+
+
+def check_classes(classes: Sequence[str], positive_classes: Sequence[str] = ()) -> None:
+    """Raises ValueError unless there are two names or more, each once, and `positive_classes` are some of them."""
+    if isinstance(classes, str) or len(set(classes)) < max(2, len(classes)):
+        raise ValueError(f"classes: received {classes!r}; allowed is a list of two names or more, each once")
+    if isinstance(positive_classes, str) or not set(positive_classes) <= set(classes):
+        raise ValueError(f"positive_classes: received {positive_classes!r}; allowed is a list of some of {classes!r}")
 
 
 def options_and_digest(options: BaseModel, *code: type) -> dict[str, str]:

@@ -17,7 +17,7 @@ from textwrap import shorten
 from typing import Any, TypeVar
 
 from crackgate.images.rejection import too_many_bytes
-from crackgate.storage.location import EXTRAS, split_url
+from crackgate.storage.location import EXTRAS, FORMS, split_url
 
 # Seconds until a store that gives no answer counts as unreachable, before anything starts.
 _SECONDS_TO_ANSWER = 10
@@ -216,6 +216,8 @@ def _file_system(scheme: str) -> Any:
 @functools.cache
 def _open(scheme: str, process: int) -> Any:
     del process
+    if scheme not in _CLIENTS:
+        raise StorageError(f"received {scheme}://; allowed are a path, {FORMS}")
     try:
         module, name = _CLIENTS[scheme]
         client = getattr(import_module(module), name)

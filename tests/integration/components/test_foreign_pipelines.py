@@ -87,6 +87,101 @@ def test_a_notebook_shows_them(shell: "InteractiveShell") -> None:
     assert "40" in html and "eval" in html and ">test<" not in html
 
 
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ({"folder": "http://host/photographs"}, "folder: received 'http://host/photographs'; allowed are a path"),
+        ({"folder": Path("s3://bucket/photographs")}, "folder: received 's3:/bucket/photographs'.*a slash missing"),
+        ({"folder": ""}, "folder: received ''; allowed are a path"),
+        ({"split_ratios": {"dev": 1, "holdout": 2}}, "split_ratios: received .*'dev': 1.*some of train, eval, test"),
+        ({"split_ratios": {"train": 0.7, "test": 0.3}}, "split_ratios: .*allowed are whole numbers from 1 on"),
+        ({"split_ratios": {"train": 4, "test": 0}}, "split_ratios: .*allowed are whole numbers from 1 on"),
+        ({"split_ratios": {}}, "split_ratios: .*allowed are whole numbers from 1 on"),
+        ({"classes": "Positive"}, "classes: received 'Positive'; allowed is a list of two names or more"),
+        ({"classes": ["a", "a"]}, r"classes: received \['a', 'a'\]; allowed is a list of two names or more, each once"),
+        ({"options": {"copies": "ignore"}}, r"options: .*allowed is an object of crackgate\.config\.data"),
+    ],
+)
+def test_wrong_arguments_are_refused_before_anything_runs(arguments: dict[str, Any], said: str) -> None:
+    from components.image_example_gen.component import ImageExampleGen
+
+    with pytest.raises((ValueError, TypeError), match=said):
+        ImageExampleGen(**{"folder": "/data/photographs", **arguments})
+
+
+def test_wrong_arguments_of_checks_are_refused(shell: "InteractiveShell") -> None:
+    from components.data_gate.component import DataGate
+    from components.leak_check.component import LeakCheck
+
+    outputs = shell.user_ns["example_gen"].outputs
+    with pytest.raises(ValueError, match="copies: received 'ignored'; allowed are 'group', 'ignore'"):
+        LeakCheck(outputs["examples"], copies="ignored")  # type: ignore[arg-type]
+    with pytest.raises(
+        ValueError, match=r"positive_classes: received \['c'\]; allowed is a list of some of \['a', 'b'\]"
+    ):
+        DataGate(outputs["examples"], outputs["account"], None, None, ["a", "b"], ["c"])
+
+
+# Images as a stranger stores them, in splits of their own.
+STRANGERS_EXAMPLES = """
+from pathlib import Path
+import tensorflow as tf
+from tfx.components import ImportExampleGen
+from tfx.proto import example_gen_pb2
+
+Split = example_gen_pb2.Input.Split
+for split in ("train", "hold-out"):
+    with tf.io.TFRecordWriter(f"{records}/{split}.tfrecord") as writer:
+        for file in Path(data).rglob("*1.jpg"):
+            content = tf.train.Feature(bytes_list=tf.train.BytesList(value=[file.read_bytes()]))
+            features = tf.train.Features(feature={"image/encoded": content})
+            writer.write(tf.train.Example(features=features).SerializeToString())
+splits = [Split(name=name, pattern=f"{name}.tfrecord") for name in ("train", "hold-out")]
+strange = ImportExampleGen(input_base=records, input_config=example_gen_pb2.Input(splits=splits))
+context.run(strange)
+strange_statistics = StatisticsGen(examples=strange.outputs["examples"])
+context.run(strange_statistics)
+"""
+GATE = """
+from tfx.components import ExampleValidator
+from components.curated_schema.component import CuratedSchema
+from components.data_gate.component import DataGate
+
+schema = CuratedSchema(["Negative", "Positive"])
+context.run(schema)
+validator = ExampleValidator(statistics_gen.outputs["statistics"], schema.outputs["schema"])
+context.run(validator)
+context.run(DataGate(
+    examples=example_gen.outputs["examples"],
+    account=example_gen.outputs["account"],
+    anomalies=validator.outputs["anomalies"],
+    scale=page.outputs["scale"],
+    classes=["Negative", "Positive"],
+    positive_classes=["Positive"],
+))
+"""
+
+
+def _error(shell: "InteractiveShell", cell: str) -> str:
+    return str(shell.run_cell(cell, silent=True).error_in_exec)
+
+
+def test_examples_of_others_are_refused_by_what_they_lack(shell: "InteractiveShell", tmp_path: Path) -> None:
+    shell.push({"records": str(tmp_path)})
+    shell.run_cell(STRANGERS_EXAMPLES).raise_error()
+    examples = 'strange.outputs["examples"]'
+    said = _error(shell, f'context.run(DriftCheck({examples}, strange_statistics.outputs["statistics"]))')
+    assert "'hold-out': its statistics and those of split 'train' have none of image/quality/brightness" in said
+    account = 'example_gen.outputs["account"], example_gen.outputs["conflicts"]'
+    for use in (f"LeakCheck({examples})", f'DataPage({examples}, strange_statistics.outputs["statistics"], {account})'):
+        said = _error(shell, f"context.run({use})")
+        assert said.startswith("the examples of split 'train' have no image/") and "received are image/encoded" in said
+
+
+def test_a_gate_without_a_test_split_says_so(shell: "InteractiveShell") -> None:
+    assert "one of the splits train, eval; DataGate needs test" in _error(shell, GATE)
+
+
 def test_the_folder_may_be_a_parameter_of_the_run(photographs: Path, tmp_path: Path) -> None:
     from tfx import v1 as tfx
     from tfx.dsl.compiler import compiler, constants

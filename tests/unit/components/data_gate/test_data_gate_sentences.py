@@ -53,3 +53,16 @@ def test_a_fault_without_images_outside_the_range_is_told_as_tfdv_does(examples:
     sentences = describe("test", _anomalies(255, missing=_TYPES.FEATURE_TYPE_LOW_FRACTION_PRESENT), examples)
     assert sentences == [f"split 'test', {stored_example.BRIGHTNESS}: missing: as TFDV says it"]
     assert describe("test", _anomalies(255), examples) == []
+
+
+def test_features_that_the_schema_lacks_are_named_together_with_what_to_do(
+    examples: standard_artifacts.Examples,
+) -> None:
+    anomalies = _anomalies(255, new=_TYPES.SCHEMA_NEW_COLUMN)
+    for name in (stored_example.GROUP, stored_example.ENCODED):
+        anomalies.anomaly_info[name].reason.add(type=_TYPES.SCHEMA_NEW_COLUMN)
+    (sentence,) = describe("test", anomalies, examples)
+    assert sentence.startswith(
+        "split 'test': the schema does not have image/encoded, image/group, image/quality/bright"
+    )
+    assert "give StatisticsGen this schema" in sentence
