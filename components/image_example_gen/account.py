@@ -1,6 +1,7 @@
 """The account of a data folder, and whether the folder is good enough to train on."""
 
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -15,8 +16,10 @@ from crackgate.plural import counted
 
 def read_account(folder: str, found: int, classes: list[str], splits: Sequence[str] = stored_example.SPLITS) -> Account:
     """Reads the Beam pipeline's results; raises RuntimeError if Beam lost or repeated files."""
-    counts = {(split, label): count for (split, label), count in read_rows(folder, "images")}
-    numbers = {split: {label: counts.get((split, label), 0) for label in classes} for split in splits}
+    counts: Counter[tuple[str, str]] = Counter()
+    for (split, label), count in read_rows(folder, "images"):
+        counts[split, label] += count
+    numbers = {split: {label: counts[split, label] for label in classes} for split in splits}
     reasons = read_rows(folder, REASONS)
     overlaps = sorted(read_rows(folder, OVERLAPS_OUTPUT), key=lambda row: (-row[0], row[1]))
     account = Account(

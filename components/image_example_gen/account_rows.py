@@ -13,19 +13,17 @@ from components.shared.beam_results import write_lines
 from crackgate.contracts.account import LISTED
 
 REJECTED, WARNING = "rejected", "warning"
+ROWS_OUTPUT = "rows"
 REASONS = "reasons"
 
 
-def write_account_rows(
-    rejected: beam.PCollection, warnings: beam.PCollection, folder: str, shards: int
-) -> beam.PCollection:
+def write_account_rows(rows: beam.PCollection, folder: str, shards: int) -> beam.PCollection:
     """Adds steps to the Beam pipeline that write all rows.
 
     An image that was taken with a warning may be rejected for its copies; its warning goes.
 
     Args:
-        rejected: `Row` of each rejected file.
-        warnings: `Row` of each warning.
+        rows: "rejected" and the `Row` of each rejected file, "warning" and that of each warning.
         folder: For all rows, as files of JSON lines; the field "outcome" is "rejected" or "warning".
         shards: Files at most; their rows are held in memory, one file's at once.
 
@@ -36,29 +34,25 @@ def write_account_rows(
         combiners.CountCombineFn(), combiners.TopCombineFn(LISTED, reverse=True)
     )
     return (
-        {
-            REJECTED: rejected | "RejectedByShard" >> beam.Map(_by_shard, shards),
-            WARNING: warnings | "WarningsByShard" >> beam.Map(_by_shard, shards),
-        }
-        | "JoinRows" >> beam.CoGroupByKey()
+        rows
+        | "RowsByShard" >> beam.Map(_by_shard, shards)
+        | "JoinRows" >> beam.GroupByKey()
         | "WriteAllRows" >> beam.FlatMap(_write, folder, shards)
         | "CountReasons" >> beam.CombinePerKey(count_and_first)
     )
 
 
-def _by_shard(row: Row, shards: int) -> tuple[int, Row]:
-    return zlib.crc32(row["path"].encode()) % shards, row
+def _by_shard(said: tuple[str, Row], shards: int) -> tuple[int, tuple[str, Row]]:
+    return zlib.crc32(said[1]["path"].encode()) % shards, said
 
 
 def _write(
-    numbered: tuple[int, dict[str, Iterable[Row]]], folder: str, shards: int
+    numbered: tuple[int, Iterable[tuple[str, Row]]], folder: str, shards: int
 ) -> Iterator[tuple[tuple[str, str], tuple[str, str, str]]]:
     """Writes a shard; from it to each row's outcome and reason, and what the account lists of it."""
-    shard, found = numbered
-    rejected = list(found[REJECTED])
-    paths = {row["path"] for row in rejected}
-    settled = [(REJECTED, row) for row in rejected]
-    settled += [(WARNING, row) for row in found[WARNING] if row["path"] not in paths]
+    shard, found = numbered[0], list(numbered[1])
+    paths = {row["path"] for outcome, row in found if outcome == REJECTED}
+    settled = [(outcome, row) for outcome, row in found if outcome == REJECTED or row["path"] not in paths]
     file = os.path.join(folder, f"rows-{shard:05d}-of-{shards:05d}.jsonl")
     write_lines(file, (json.dumps({"outcome": outcome, **row}) for outcome, row in settled))
     for outcome, row in settled:

@@ -20,7 +20,7 @@ from tfx.types import artifact_utils, standard_component_specs
 from tfx.utils import proto_utils
 
 from components.image_example_gen.account import find_faults, read_account
-from components.image_example_gen.account_rows import REASONS, write_account_rows
+from components.image_example_gen.account_rows import REASONS, ROWS_OUTPUT, write_account_rows
 from components.image_example_gen.conflicts import read_conflicts
 from components.image_example_gen.dealt_groups import deal_groups
 from components.image_example_gen.groups import (
@@ -30,8 +30,8 @@ from components.image_example_gen.groups import (
     AssignGroups,
     count_distinct,
 )
-from components.image_example_gen.manifest import BatchPlace, read_batch, write_manifest
-from components.image_example_gen.read_step import REJECTED_OUTPUT, WARNINGS_OUTPUT, ReadImages
+from components.image_example_gen.manifest import BatchPlace, write_manifest
+from components.image_example_gen.read_step import ReadImages
 from components.image_example_gen.splits import SplitStaged
 from components.shared.beam_results import write_rows
 from components.shared.json_value import write_json
@@ -71,15 +71,12 @@ class ImageExampleGenExecutor(base_beam_executor.BaseBeamExecutor):
             dealt = deal_groups(data_set.images, options.group_by, buckets)
             counts = groups.assigned | _split(buckets, dealt, examples, shards, staging)
             names = groups[NAMES_OUTPUT] | "GroupNames" >> beam.GroupByKey() | beam.MapTuple(count_distinct)
-            rejected, warnings = (
-                (outcomes[name], groups[name]) | f"All[{name}]" >> beam.Flatten()
-                for name in (REJECTED_OUTPUT, WARNINGS_OUTPUT)
-            )
-            rows = artifact_utils.get_single_uri(output_dict["rows"])
+            rows = (outcomes[ROWS_OUTPUT], groups[ROWS_OUTPUT]) | "AllRows" >> beam.Flatten()
+            folder = artifact_utils.get_single_uri(output_dict["rows"])
             results = {
                 "images": counts,
                 "groups": names,
-                REASONS: write_account_rows(rejected, warnings, rows, shards),
+                REASONS: write_account_rows(rows, folder, shards),
                 CONFLICTS_OUTPUT: groups[CONFLICTS_OUTPUT],
                 OVERLAPS_OUTPUT: groups[OVERLAPS_OUTPUT],
             }
@@ -108,11 +105,8 @@ def _read(
         pipeline
         # It spreads them over the workers.
         | "Batches" >> beam.Create(batches)
-        | "ReadManifest" >> beam.Map(read_batch)
         | "ReadImages"
-        >> beam.ParDo(ReadImages(folder, classes, options.limits, staging)).with_outputs(
-            REJECTED_OUTPUT, WARNINGS_OUTPUT, main="seen"
-        )
+        >> beam.ParDo(ReadImages(folder, classes, options.limits, staging)).with_outputs(ROWS_OUTPUT, main="seen")
     )
 
 
@@ -124,7 +118,7 @@ def _split(
         fileio.makedirs(folder)
     prefixes = {name: os.path.join(folder, DEFAULT_FILE_NAME) for name, folder in folders.items()}
     write = SplitStaged(buckets, dealt, prefixes, shards, staging)
-    return "ByShard" >> beam.GroupByKey() | "Split" >> beam.ParDo(write) | "Count" >> beam.CombinePerKey(sum)
+    return "ByShard" >> beam.GroupByKey() | "Split" >> beam.ParDo(write)
 
 
 def _buckets(exec_properties: Properties) -> dict[str, int]:

@@ -10,8 +10,9 @@ from typing import Any
 import apache_beam as beam
 import numpy as np
 
+from components.image_example_gen.account_rows import REJECTED, ROWS_OUTPUT, WARNING
 from components.image_example_gen.conflicts import Conflict, StagedImage, find_conflicts
-from components.image_example_gen.read_step import REJECTED_OUTPUT, WARNINGS_OUTPUT, StagedBatch
+from components.image_example_gen.read_step import StagedBatch
 from components.image_example_gen.staged_examples import Place, account_row
 from crackgate.config.data import DataOptions
 from crackgate.contracts.account import LABEL_CONFLICT, LISTED_MEMBERS
@@ -22,13 +23,13 @@ from crackgate.images.copies.partitions import (
     DIGESTS_AT_ONCE,
     Digests,
     DigestTable,
-    PictureTable,
     equal_rows,
     find_rows,
     from_bytes,
     messages,
     partition,
     to_bytes,
+    told_apart,
 )
 from crackgate.images.copies.search import COPIES, OVERLAPS, FindPairs
 from crackgate.images.image_folder import readable_path
@@ -61,7 +62,7 @@ class ImageTable(DigestTable):
 class AssignGroups(beam.PTransform):
     """From the output of `ReadImages` to the groups of its images, (shard, `AssignedImages`).
 
-    Tagged outputs: `rejected` and `warnings`, rows of the account; `names`, digests of the groups' names by partition;
+    Tagged outputs: `rows` of the account, see `write_account_rows`; `names`, digests of the groups' names by partition;
     `conflicts`, rows for `conflicts.read_conflicts`; `overlaps`, the size and first images of each group that overlaps.
     Copies whose classes disagree are rejected if they are one picture everywhere, since one label is wrong. If they
     differ at a place, they stay, in one group and with a warning.
@@ -83,21 +84,20 @@ class AssignGroups(beam.PTransform):
     def expand(self, seen: beam.PCollection) -> Any:
         """Builds the transform with `assigned` and the tagged outputs."""
         count = self._partitions
-        joined = {"images": seen | "ByPicture" >> beam.FlatMap(_by_picture, count)}
+        joined = [seen | "ByPicture" >> beam.FlatMap(_by_picture, count)]
         if self._options.copies == "group":
-            pictures = seen | "Pictures" >> beam.Map(_pictures)
-            pairs = pictures | FindPairs(count, self._staging, COPIES, OVERLAPS)
-            joined["copies"] = pairs[COPIES.name] | GroupCopies(count)
+            pairs = seen | FindPairs(count, self._staging, COPIES, OVERLAPS)
             alike = (pairs[COPIES.name], pairs[OVERLAPS.name]) | "CopiesAndOverlaps" >> beam.Flatten()
-            joined["groups"] = alike | "GroupOverlaps" >> GroupCopies(count)
+            joined.append(alike | GroupCopies(count))
         return (
             joined
-            | "JoinGroups" >> beam.CoGroupByKey()
+            | "ImagesAndCentres" >> beam.Flatten()
+            | "JoinGroups" >> beam.GroupByKey()
             | "ByGroup" >> beam.FlatMap(_by_group, count)
             | "Members" >> beam.GroupByKey()
             | "Judge"
             >> beam.ParDo(_JudgeGroups(self._options, count, self._batches_in_shard)).with_outputs(
-                REJECTED_OUTPUT, WARNINGS_OUTPUT, NAMES_OUTPUT, CONFLICTS_OUTPUT, OVERLAPS_OUTPUT, main="assigned"
+                ROWS_OUTPUT, NAMES_OUTPUT, CONFLICTS_OUTPUT, OVERLAPS_OUTPUT, main="assigned"
             )
         )
 
@@ -107,31 +107,21 @@ def count_distinct(_number: int, digests: Iterable[Digests]) -> int:
     return len(np.unique(np.concatenate(list(digests))))
 
 
-def _pictures(batch: StagedBatch) -> PictureTable:
-    return batch.pictures
-
-
 def _by_picture(batch: StagedBatch, count: int) -> Iterator[tuple[int, ImageTable]]:
-    pictures = batch.pictures
-    return ImageTable(pictures.digests, pictures.digests, pictures.names, batch.places).spread(count)
+    return ImageTable(batch.digests, batch.digests, batch.names, batch.places).spread(count)
 
 
-def _by_group(numbered: tuple[int, dict[str, list[Any]]], count: int) -> Iterator[tuple[int, ImageTable]]:
-    _, joined = numbered
-    images = ImageTable.merge(joined["images"])
-    groups, copies = (_centres(images.digests, joined.get(name, ())) for name in ("groups", "copies"))
-    return ImageTable(groups, copies, images.paths, images.places).spread(count)
-
-
-def _centres(digests: Digests, parts: Iterable[tuple[Digests, Digests]]) -> Digests:
-    """The centre of each picture's group; `parts` are of `GroupCopies`."""
-    found, order = digests.copy(), np.argsort(digests)
-    for pictures, centres in parts:
+def _by_group(numbered: tuple[int, Iterable[Any]], count: int) -> Iterator[tuple[int, ImageTable]]:
+    tables, parts = told_apart(numbered[1], ImageTable)
+    images = ImageTable.merge(tables)
+    digests, order = images.digests, np.argsort(images.digests)
+    groups, copies = digests.copy(), digests.copy()
+    for pictures, *centres in parts:
         find_rows(digests[order], pictures)
         places = np.minimum(np.searchsorted(pictures, digests), len(pictures) - 1)
         tied = pictures[places] == digests
-        found[tied] = centres[places[tied]]
-    return found
+        groups[tied], copies[tied] = (of_tied[places[tied]] for of_tied in centres)
+    return ImageTable(groups, copies, images.paths, images.places).spread(count)
 
 
 class _JudgeGroups(beam.DoFn):
@@ -165,13 +155,13 @@ class _JudgeGroups(beam.DoFn):
                 name = self._name(digest, path, place)
                 if path in same:
                     detail = f"the same picture is in {_say(same[path])}"
-                    yield _row(REJECTED_OUTPUT, path, place, LABEL_CONFLICT, detail)
+                    yield _row(REJECTED, path, place, LABEL_CONFLICT, detail)
                 elif not name:
                     yield self._nameless(path, place)
                 else:
                     if path in alike:
                         detail = f"it resembles {_say(alike[path])}, and differs at a place: see the data page"
-                        yield _row(WARNINGS_OUTPUT, path, place, "like an image of another class", detail)
+                        yield _row(WARNING, path, place, "like an image of another class", detail)
                     assigned = shards.setdefault(place.batch // self._batches_in_shard, AssignedImages([], []))
                     assigned.places.append(place)
                     assigned.names.append(name)
@@ -195,7 +185,7 @@ class _JudgeGroups(beam.DoFn):
     def _nameless(self, path: bytes, place: Place) -> beam.pvalue.TaggedOutput:
         pattern = self._group_by.pattern if self._group_by else ""
         detail = f"data.group_by {pattern!r} finds no name in the path"
-        return _row(REJECTED_OUTPUT, path, place, "no group", detail)
+        return _row(REJECTED, path, place, "no group", detail)
 
 
 def _others(conflicts: Iterable[Conflict], same: bool) -> dict[bytes, dict[str, bytes]]:
@@ -218,5 +208,6 @@ def _say(by_class: dict[str, bytes]) -> str:
     return ", ".join(f"{readable_path(path)!r}, as {label!r}" for label, path in sorted(by_class.items()))
 
 
-def _row(output: str, path: bytes, place: Place, reason: str, detail: str) -> beam.pvalue.TaggedOutput:
-    return beam.pvalue.TaggedOutput(output, account_row(path, place.class_name, reason=reason, detail=detail))
+def _row(outcome: str, path: bytes, place: Place, reason: str, detail: str) -> beam.pvalue.TaggedOutput:
+    row = account_row(path, place.class_name, reason=reason, detail=detail)
+    return beam.pvalue.TaggedOutput(ROWS_OUTPUT, (outcome, row))

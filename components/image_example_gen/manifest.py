@@ -34,14 +34,6 @@ class BatchPlace:
     size: int
 
 
-@dataclass(frozen=True)
-class ListedBatch:
-    """A batch of images with its number; as one object, since Beam would encode each image of a list by itself."""
-
-    number: int
-    images: list[ListedImage]
-
-
 def write_manifest(images: Sequence[ListedImage], folder: str) -> list[BatchPlace]:
     """Writes the images in the order of their paths' hashes: every batch has images of every class and size."""
     hashes = np.fromiter((_hash(image.path) for image in images), np.uint64, len(images))
@@ -60,13 +52,12 @@ def write_manifest(images: Sequence[ListedImage], folder: str) -> list[BatchPlac
     return places
 
 
-def read_batch(place: BatchPlace) -> ListedBatch:
-    """A batch of the manifest."""
+def read_batch(place: BatchPlace) -> list[ListedImage]:
+    """The images of a batch of the manifest."""
     with FileSystems.open(place.file, compression_type=CompressionTypes.UNCOMPRESSED) as content:
         content.seek(place.offset)
         rows = json.loads(content.read(place.size))
-    images = [ListedImage(path, name, tuple(splits), *rest) for path, name, splits, *rest in rows]
-    return ListedBatch(place.number, images)
+    return [ListedImage(path, name, tuple(splits), *rest) for path, name, splits, *rest in rows]
 
 
 def _hash(path: str) -> int:

@@ -17,15 +17,13 @@ from apache_beam.utils.timestamp import MIN_TIMESTAMP
 from apache_beam.utils.windowed_value import WindowedValue
 from threadpoolctl import threadpool_limits
 
-from components.image_example_gen.manifest import ListedBatch
+from components.image_example_gen.account_rows import REJECTED, ROWS_OUTPUT, WARNING
+from components.image_example_gen.manifest import BatchPlace, read_batch
 from components.image_example_gen.staged_examples import Place, Reader, Staged
 from crackgate.contracts.image_limits import ImageLimits
 from crackgate.control_groups import usable_cores
 from crackgate.images.copies.partitions import PictureTable, pack
 from crackgate.storage.location import Location, is_url
-
-REJECTED_OUTPUT = "rejected"
-WARNINGS_OUTPUT = "warnings"
 
 # Threads of a core for a store, which takes some hundredths of a second to answer. Many more at once would share a slow
 # line until no object arrives in time.
@@ -33,20 +31,19 @@ _WAITING, _MOST_WAITING = 8, 32
 
 
 @dataclass(frozen=True)
-class StagedBatch:
+class StagedBatch(PictureTable):
     """Pictures with paths as names, and the `Place` of each one's example, still without a group."""
 
-    pictures: PictureTable
     places: list[Place]
 
 
 class ReadImages(beam.DoFn):
-    """From each `ListedBatch` to a `StagedBatch`.
+    """From the place of each batch in the manifest to a `StagedBatch`.
 
     Each thread reads a batch of its own into a staging file of its own. There are as many as this worker's cores, since
     decoding and measuring hold Python's lock for a small part of their time.
 
-    Tagged outputs: `rejected` and `warnings`, rows of the account.
+    Tagged output: `rows` of the account, see `write_account_rows`.
     """
 
     def __init__(self, folder: Location, classes: list[str], limits: ImageLimits, staging: str):
@@ -73,7 +70,7 @@ class ReadImages(beam.DoFn):
         """Begins with nothing to wait for."""
         self._read: deque[Future[Staged]] = deque()
 
-    def process(self, batch: ListedBatch) -> Iterator[Any]:
+    def process(self, batch: BatchPlace) -> Iterator[Any]:
         """Never raises for a file's content or faults. Outcomes of earlier batches come in their order."""
         # A thread finds its next batch at once, and no more of them wait in memory.
         while len(self._read) > self._count:
@@ -94,19 +91,18 @@ def count_threads(cores: int, is_stored: bool) -> int:
     return max(cores, min(_WAITING * cores, _MOST_WAITING)) if is_stored else cores
 
 
-def _read(reader: Reader, batch: ListedBatch, file: str, over: threading.Event) -> Staged:
-    wanted = takewhile(lambda _: not over.is_set(), batch.images)
+def _read(reader: Reader, batch: BatchPlace, file: str, over: threading.Event) -> Staged:
+    wanted = takewhile(lambda _: not over.is_set(), read_batch(batch))
     with beam.io.filesystems.FileSystems.create(file, compression_type=CompressionTypes.UNCOMPRESSED) as content:
         return reader.stage(batch.number, wanted, file, content)
 
 
 def _outputs(staged: Staged) -> Iterator[Any]:
-    for row in staged.rejected:
-        yield beam.pvalue.TaggedOutput(REJECTED_OUTPUT, row)
-    for row in staged.warnings:
-        yield beam.pvalue.TaggedOutput(WARNINGS_OUTPUT, row)
+    for outcome, rows in ((REJECTED, staged.rejected), (WARNING, staged.warnings)):
+        for row in rows:
+            yield beam.pvalue.TaggedOutput(ROWS_OUTPUT, (outcome, row))
     if staged.names:
-        yield StagedBatch(pack(staged.descriptors, staged.names), staged.places)
+        yield StagedBatch(**vars(pack(staged.descriptors, staged.names)), places=staged.places)
 
 
 def _at_the_end(output: Any) -> Any:

@@ -32,7 +32,7 @@ from crackgate.images.copies.descriptor import (
     similarity,
     stack,
 )
-from crackgate.images.copies.groups import Edges, GroupCopies
+from crackgate.images.copies.groups import Centres, GroupCopies
 from crackgate.images.copies.outline import BYTES as OUTLINE_BYTES
 from crackgate.images.copies.overlap import overlap
 from crackgate.images.copies.partitions import count_partitions, pack, to_bytes
@@ -191,8 +191,8 @@ def _count(pairs: Pairs) -> int:
     return len(pairs.first)
 
 
-def _lines(_number: int, edges: Edges) -> list[str]:
-    pictures, centres = map(to_bytes, edges)
+def _lines(_number: int, centres_of: Centres) -> list[str]:
+    pictures, centres, _ = map(to_bytes, centres_of)
     return [f"{picture.hex()} {centre.hex()}" for picture, centre in zip(pictures, centres, strict=True)]
 
 

@@ -7,7 +7,7 @@ import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import chain
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +24,7 @@ from crackgate.images.copies.descriptor import (
 # 16 bytes each. NumPy cuts trailing zeros off single ones: see `to_bytes`.
 Digests = NDArray[np.bytes_]
 Indices = NDArray[np.intp]
+Kind = TypeVar("Kind")
 
 # Rows of a message: images with their names, and digests alone. Flink sorts in buffers of some megabytes, and a message
 # must fit into one.
@@ -88,6 +89,15 @@ def count_partitions(images: int) -> int:
 def messages(rows: Indices, most: int) -> Iterator[Indices]:
     """The rows, in parts of at most `most`."""
     return (rows[start : start + most] for start in range(0, len(rows), most))
+
+
+def told_apart(values: Iterable[Any], kind: type[Kind]) -> tuple[list[Kind], list[Any]]:
+    """The values of one type, and the others: two collections joined so need no tags, which are steps of Beam."""
+    found: list[Kind] = []
+    others: list[Any] = []
+    for value in values:
+        (found if isinstance(value, kind) else others).append(value)
+    return found, others
 
 
 def partition(digests: Digests, count: int) -> Iterator[tuple[int, Indices]]:

@@ -26,6 +26,7 @@ from crackgate.images.copies.partitions import (
     messages,
     partition,
     rows_by,
+    told_apart,
 )
 from crackgate.images.copies.places import place_codes
 
@@ -51,8 +52,9 @@ NumberedPairs = tuple[Digests, NDArray[np.uint32], NDArray[np.uint32]]
 
 @dataclass(frozen=True)
 class Pairs:
-    """Pairs of one search: digests of the smaller and of the larger picture, and the smallest image name of each."""
+    """Pairs of one search, by its name: digests of the smaller and the larger picture, the smallest name of each."""
 
+    search: str
     first: Digests
     second: Digests
     names: list[tuple[bytes, bytes]]
@@ -102,16 +104,18 @@ class FindPairs(beam.PTransform):
             | "GroupPairs" >> beam.GroupByKey()
             | "Ask" >> beam.FlatMap(_ask, count).with_outputs(_PAIRS_OUTPUT, main="pictures")
         )
-        stored = images | "Store" >> beam.Map(store, self._folder)
+        stored = images | "Store" >> beam.FlatMap(_store, self._folder, count)
         answered = (
-            {"pictures": stored | "ByPicture" >> beam.FlatMap(StoredPictures.spread, count), "asked": asked.pictures}
-            | "JoinPictures" >> beam.CoGroupByKey()
+            (stored, asked.pictures)
+            | "PicturesAndRequests" >> beam.Flatten()
+            | "JoinPictures" >> beam.GroupByKey()
             | "Answer" >> beam.FlatMapTuple(_answer).with_outputs(SAME_OUTPUT, main="pictures")
         )
         names = [search.name for search in searches]
         found = (
-            {"pairs": asked[_PAIRS_OUTPUT], "pictures": answered.pictures}
-            | "JoinAnswers" >> beam.CoGroupByKey()
+            (asked[_PAIRS_OUTPUT], answered.pictures)
+            | "PairsAndAnswers" >> beam.Flatten()
+            | "JoinAnswers" >> beam.GroupByKey()
             | "Compare" >> beam.FlatMap(_compare, count, searches).with_outputs(*names)
         )
         return {SAME_OUTPUT: answered[SAME_OUTPUT], **{name: found[name] for name in names}}
@@ -211,11 +215,16 @@ def _ask(numbered: tuple[int, Iterable[NumberedPairs]], count: int) -> Iterator[
             yield holder, (number, wanted[part])
 
 
-def _answer(_number: int, joined: dict[str, list[Any]]) -> Iterator[Any]:
-    pictures, same = _distinct(StoredPictures.merge(joined["pictures"]))
+def _store(pictures: PictureTable, folder: str, count: int) -> Iterator[tuple[int, StoredPictures]]:
+    return store(pictures, folder).spread(count)
+
+
+def _answer(_number: int, joined: Iterable[Any]) -> Iterator[Any]:
+    stored, requests = told_apart(joined, StoredPictures)
+    pictures, same = _distinct(StoredPictures.merge(stored))
     if same:
         yield beam.pvalue.TaggedOutput(SAME_OUTPUT, same)
-    for asking, digests in joined["asked"]:
+    for asking, digests in requests:
         for part in messages(find_rows(pictures.digests, digests), IMAGES_AT_ONCE):
             yield asking, pictures.take(part)
 
@@ -230,13 +239,14 @@ def _distinct(pictures: StoredPictures) -> tuple[StoredPictures, list[tuple[byte
     return distinct, [(distinct.names[at], name) for at, name in names if name != distinct.names[at]]
 
 
-def _compare(numbered: tuple[int, dict[str, list[Any]]], count: int, searches: Sequence[Search]) -> Iterator[Any]:
+def _compare(numbered: tuple[int, Iterable[Any]], count: int, searches: Sequence[Search]) -> Iterator[Any]:
     number, joined = numbered
     search = searches[number // count]
-    pictures = StoredPictures.merge(joined["pictures"])
+    answers, pairs = told_apart(joined, StoredPictures)
+    pictures = StoredPictures.merge(answers)
     pictures = pictures.take(np.argsort(pictures.digests))
     descriptors = load(pictures)
-    first, second = (np.concatenate(side) for side in zip(*joined["pairs"], strict=True))
+    first, second = (np.concatenate(side) for side in zip(*pairs, strict=True))
     rows = np.stack((find_rows(pictures.digests, first), find_rows(pictures.digests, second)))
     # Images with near names are in pairs with each other, which are compared together.
     by_name = np.argsort(sorted(range(len(pictures.names)), key=pictures.names.__getitem__))
@@ -247,5 +257,5 @@ def _compare(numbered: tuple[int, dict[str, list[Any]]], count: int, searches: S
         ones, others = ones[alike], others[alike]
         if len(ones):
             names = [(pictures.names[one], pictures.names[other]) for one, other in zip(ones, others, strict=True)]
-            pairs = Pairs(pictures.digests[ones], pictures.digests[others], names)
-            yield beam.pvalue.TaggedOutput(search.name, pairs)
+            found = Pairs(search.name, pictures.digests[ones], pictures.digests[others], names)
+            yield beam.pvalue.TaggedOutput(search.name, found)

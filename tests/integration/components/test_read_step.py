@@ -1,11 +1,13 @@
 """Threads read images: the outcome is the same whatever their number and the batches, and failures end the bundle."""
 
 import io
+import json
 import os
 import shutil
 import tracemalloc
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import astuple
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +16,7 @@ import pytest
 import tensorflow as tf
 
 from components.image_example_gen import staged_examples
-from components.image_example_gen.manifest import ListedBatch
+from components.image_example_gen.manifest import BatchPlace
 from components.image_example_gen.read_step import ReadImages, count_threads
 from components.image_example_gen.staged_examples import Reader
 from crackgate.config.data import DataOptions
@@ -56,6 +58,13 @@ def _listed(folder: Path) -> list[ListedImage]:
     return find_data_set(folder, DataOptions()).images
 
 
+def _place(number: int, images: list[ListedImage], folder: Path) -> BatchPlace:
+    """A manifest with one batch."""
+    file, batch = folder / f"{number}.manifest", json.dumps([astuple(image) for image in images])
+    file.write_text(batch)
+    return BatchPlace(number, str(file), 0, len(batch))
+
+
 def _stage(folder: Path, staging: Path, images: list[ListedImage], size: int) -> list[Any]:
     """The outputs of one bundle, as Beam would call the step, of batches of so many images."""
     staging.mkdir()
@@ -64,7 +73,7 @@ def _stage(folder: Path, staging: Path, images: list[ListedImage], size: int) ->
     try:
         read.start_bundle()
         starts = range(0, len(images), size)
-        batches = [ListedBatch(start // size, images[start : start + size]) for start in starts]
+        batches = [_place(start // size, images[start : start + size], staging.parent) for start in starts]
         outputs = [output for batch in batches for output in read.process(batch)]
         return outputs + [_without_time(output) for output in read.finish_bundle()]
     finally:
@@ -83,7 +92,7 @@ def _examples(outputs: list[Any]) -> dict[bytes, bytes]:
     for output in outputs:
         if isinstance(output, beam.pvalue.TaggedOutput):
             continue
-        for name, place in zip(output.pictures.names, output.places, strict=True):
+        for name, place in zip(output.names, output.places, strict=True):
             with open(place.file, "rb") as content:
                 content.seek(place.offset)
                 found[name] = content.read(place.size)
@@ -92,7 +101,8 @@ def _examples(outputs: list[Any]) -> dict[bytes, bytes]:
 
 def _rows(outputs: list[Any]) -> list[tuple[str, str]]:
     tagged = [output for output in outputs if isinstance(output, beam.pvalue.TaggedOutput)]
-    return sorted((output.tag, str(output.value)) for output in tagged)
+    assert {output.tag for output in tagged} == {"rows"}
+    return sorted((outcome, str(row)) for outcome, row in (output.value for output in tagged))
 
 
 def test_batches_and_threads_change_nothing(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -105,7 +115,7 @@ def test_batches_and_threads_change_nothing(folder: Path, tmp_path: Path, monkey
     singly = _stage(folder, tmp_path / "singly", images, 7)
     assert _examples(alone) == _examples(shared) == _examples(singly)
     assert _rows(alone) == _rows(shared) == _rows(singly)
-    assert [tag for tag, _ in _rows(alone)] == ["rejected"] * 5 + ["warnings"]
+    assert [outcome for outcome, _ in _rows(alone)] == ["rejected"] * 5 + ["warning"]
     for path, serialized in _examples(alone).items():
         assert bytes_of(tf.train.Example.FromString(serialized), stored_example.FILENAME) == path
 
@@ -124,7 +134,7 @@ def test_a_staging_folder_that_is_gone_ends_the_bundle(folder: Path, tmp_path: P
     read.start_bundle()
     with pytest.raises(Exception, match=r"beside\.jpg"):
         for number in range(20):
-            list(read.process(ListedBatch(number, images)))
+            list(read.process(_place(number, images, tmp_path)))
     read.teardown()
 
 
@@ -135,7 +145,7 @@ def test_threads_of_an_interrupted_run_end_with_an_image_and_not_with_a_batch(fo
     read = ReadImages(str(folder), ["Negative", "Positive"], ImageLimits(), str(tmp_path / "cut"))
     read.setup()
     read.start_bundle()
-    assert not list(read.process(ListedBatch(0, images * 100)))
+    assert not list(read.process(_place(0, images * 100, tmp_path)))
     read.teardown()
     whole, cut = (sum(file.stat().st_size for file in (tmp_path / name).iterdir()) for name in ("whole", "cut"))
     assert cut < 10 * whole

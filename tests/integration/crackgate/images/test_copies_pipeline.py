@@ -70,7 +70,7 @@ def _find_groups(described: Described, folder: Path) -> Groups:
             [pack([image for _, image in part], [key for key, _ in part]) for part in parts]
         )
         centres = (images | FindPairs(4, str(folder), COPIES))[COPIES.name] | GroupCopies(partitions=4)
-        lines = centres | beam.MapTuple(lambda _, edges: repr([to_bytes(side) for side in edges]))
+        lines = centres | beam.MapTuple(lambda _, edges: repr([to_bytes(side) for side in edges[:2]]))
         _ = lines | beam.io.WriteToText(str(files / "centres"))
     ties = [literal_eval(line) for path in files.iterdir() for line in path.read_text().splitlines()]
     centre_of = {one: centre for edges in ties for one, centre in zip(*edges, strict=True)}

@@ -7,7 +7,7 @@ from pathlib import Path
 import apache_beam as beam
 
 from components.image_example_gen.account import read_account
-from components.image_example_gen.account_rows import REASONS, write_account_rows
+from components.image_example_gen.account_rows import REASONS, REJECTED, WARNING, write_account_rows
 from components.image_example_gen.staged_examples import Row, account_row
 from components.shared.beam_results import write_rows
 from crackgate.config.beam import BeamOptions
@@ -36,8 +36,8 @@ def test_thousands_of_rows_are_kept_and_counted(tmp_path: Path) -> None:
     (tmp_path / "rows").mkdir()
     with beam.Pipeline(argv=beam_pipeline_args(BeamOptions())) as pipeline:
         reasons = write_account_rows(
-            pipeline | "Rejected" >> beam.Create(rejected),
-            pipeline | "Warnings" >> beam.Create(warnings),
+            pipeline
+            | "Rows" >> beam.Create([*((REJECTED, row) for row in rejected), *((WARNING, row) for row in warnings)]),
             str(tmp_path / "rows"),
             shards=3,
         )

@@ -24,10 +24,10 @@ def test_thousands_of_images_come_back_whole_and_each_once(tmp_path: Path, monke
     images = _images(2_998)
     places = write_manifest(images, str(tmp_path))
     batches = [read_batch(place) for place in places]
-    assert [batch.number for batch in batches] == list(range(24))
-    assert {len(batch.images) for batch in batches[:-1]} == {128}
+    assert [place.number for place in places] == list(range(24))
+    assert {len(batch) for batch in batches[:-1]} == {128}
     assert len(list(tmp_path.glob("*.manifest"))) == 5
-    found = [image for batch in batches for image in batch.images]
+    found = [image for batch in batches for image in batch]
     assert sorted(found, key=lambda image: image.path) == sorted(images, key=lambda image: image.path)
 
 
@@ -37,7 +37,7 @@ def test_the_order_depends_on_the_paths_alone_and_mixes_them(tmp_path: Path) -> 
     for name, listed in (("one", images), ("other", images[::-1])):
         (tmp_path / name).mkdir()
         places = write_manifest(listed, str(tmp_path / name))
-        orders.append([image.path for place in places for image in read_batch(place).images])
+        orders.append([image.path for place in places for image in read_batch(place)])
     assert orders[0] == orders[1] != sorted(orders[0])
 
 

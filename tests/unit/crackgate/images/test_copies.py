@@ -235,14 +235,19 @@ def _expect_groups(edges: Iterable[tuple[int, int]], expected: Groups, partition
     """`expected` are the pictures that are not themselves the centre of their group, with that centre."""
     edges = [(min(edge), max(edge)) for edge in edges]
     parts = [edges[start : start + 50] for start in range(0, len(edges), 50)]
-    pairs = [Pairs(*(from_bytes(map(_digest, side)) for side in zip(*part, strict=True)), names=[]) for part in parts]
+    pairs = [
+        Pairs(COPIES.name, *(from_bytes(map(_digest, side)) for side in zip(*part, strict=True)), names=[])
+        for part in parts
+    ]
     with _pipeline() as pipeline:
         centres = pipeline | beam.Create(pairs) | GroupCopies(partitions) | beam.FlatMapTuple(_ties)
         assert_that(centres, equal_to([(_digest(one), _digest(centre)) for one, centre in expected]))
 
 
-def _ties(_number: int, edges: groups.Edges) -> list[tuple[bytes, bytes]]:
-    pictures, centres = edges
+def _ties(_number: int, centres_of: groups.Centres) -> list[tuple[bytes, bytes]]:
+    pictures, centres, of_copies = centres_of
+    # All pairs are of copies.
+    assert to_bytes(of_copies) == to_bytes(centres)
     return list(zip(to_bytes(pictures), to_bytes(centres), strict=True))
 
 
@@ -445,7 +450,7 @@ def test_every_message_fits_into_a_buffer_that_flink_sorts_in() -> None:
     asked = list(search._ask((0, [pairs for _, pairs in numbered]), 1))
     waiting = [output.value for output in asked if isinstance(output, beam.pvalue.TaggedOutput)]
     assert sum(len(pairs[0]) for _, pairs in waiting) > 4 * count - 20
-    tied = list(groups._join((0, [pairs for _, pairs in waiting]), 1))
+    tied = list(groups._join((0, [(True, *pairs) for _, pairs in waiting]), 1))
     messages = [*spread, *numbered, *asked, *tied]
     assert max(len(pickle.dumps(getattr(message, "value", message))) for message in messages) < 2**19
 

@@ -241,12 +241,16 @@ def test_a_video_whose_frames_are_in_two_classes_is_compared_among_many() -> Non
     )
 
 
-def test_a_chain_of_thousands_of_frames_is_joined() -> None:
+def test_a_chain_of_thousands_of_frames_is_joined_and_copies_among_them_by_themselves() -> None:
     names = [number.to_bytes(4, "big") + bytes(12) for number in np.random.default_rng(0).permutation(3000).tolist()]
     pairs = [tuple(sorted(pair)) for pair in pairwise(names)]
     with _pipeline() as pipeline:
-        edges = Pairs(*(from_bytes(side) for side in zip(*pairs, strict=True)), names=[])
-        centres = pipeline | beam.Create([edges]) | GroupCopies(2)
+        edges = Pairs(OVERLAPS.name, *(from_bytes(side) for side in zip(*pairs, strict=True)), names=[])
+        copies = Pairs(COPIES.name, from_bytes([min(names)]), from_bytes([max(names)]), names=[])
+        centres = pipeline | beam.Create([edges, copies]) | GroupCopies(2)
+        apart = centres | "Apart" >> beam.FlatMapTuple(lambda _, found: zip(*map(to_bytes, found[::2]), strict=True))
+        copied = {max(names): min(names)}
+        assert_that(apart, equal_to([(name, copied.get(name, name)) for name in names if name != min(names)]), "Copies")
         found = centres | beam.FlatMapTuple(lambda _, edges: to_bytes(edges[1])) | beam.combiners.Count.PerElement()
         assert_that(found, equal_to([(min(names), 2999)]))
 
