@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from typing import Any
 
 # https://owasp.org/www-community/attacks/CSV_Injection
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
 
 
 def csv_cells(values: Iterable[Any]) -> list[Any]:
@@ -15,7 +15,12 @@ def csv_cells(values: Iterable[Any]) -> list[Any]:
     return [_cell(value) for value in values]
 
 
+def is_formula(text: str) -> bool:
+    """Whether spreadsheets would take a cell for a formula."""
+    return text.startswith(_FORMULA)
+
+
 def _cell(value: Any) -> Any:
     if isinstance(value, bool):
         return str(value).lower()
-    return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULA) else value
+    return f"'{value}" if isinstance(value, str) and is_formula(value) else value

@@ -9,6 +9,7 @@ from pathlib import Path
 from crackgate.atomic_files import write_text
 from crackgate.config.data import DataOptions
 from crackgate.contracts.account import LABEL_CONFLICT
+from crackgate.csv_cells import csv_cells, is_formula
 from crackgate.data_set.data_set import DataSet, ListedImage, find_data_set
 from crackgate.data_set.label_table import COLUMNS
 from crackgate.images.image_folder import readable_path
@@ -32,11 +33,13 @@ def write_label_list(summary: Summary, options: DataOptions, file: Path) -> int:
     used = [any(image.splits for _, image in rows), any(image.group for _, image in rows)]
     text = io.StringIO(newline="")
     writer = csv.writer(text, lineterminator="\n")
-    path, label, split, group, check = COLUMNS
-    writer.writerow([path, label, *([split] if used[0] else []), *([group] if used[1] else []), check])
+    place, label, split, group, check = COLUMNS
+    writer.writerow([place, label, *([split] if used[0] else []), *([group] if used[1] else []), check])
     for said, image in rows:
         given = [*([image.splits[0]] if used[0] else []), *([image.group] if used[1] else [])]
-        writer.writerow([image.path, image.class_name, *given, said])
+        # The same path, which no spreadsheet computes. Classes are read back by their names.
+        path = f"./{image.path}" if is_formula(image.path) else image.path
+        writer.writerow([path, image.class_name, *csv_cells(given), said])
     write_text(file, text.getvalue())
     return sum(bool(image.class_name) for image in data_set.images) - len(rows)
 

@@ -8,9 +8,9 @@ from crackgate.csv_cells import csv_cells
 
 
 def test_cells_that_spreadsheets_would_compute_are_text() -> None:
-    given_cells = ["=1+2", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1", "a=1", "", None, -0.5, True, False]
-    expected = ["'=1+2", "'+1", "'-1", "'@SUM(A1)", "'\t=1", "'\r=1", "a=1", "", None, -0.5, "true", "false"]
-    assert csv_cells(given_cells) == expected
+    formulas = ["=1+2", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1", "\n=1", "\uff1d1"]
+    assert csv_cells(formulas) == [f"'{formula}" for formula in formulas]
+    assert csv_cells(["a=1", "", None, -0.5, True, False]) == ["a=1", "", None, -0.5, "true", "false"]
 
 
 @given(st.lists(st.text(st.characters(exclude_categories=["Cs"])), min_size=1))

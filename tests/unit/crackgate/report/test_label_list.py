@@ -53,6 +53,22 @@ def test_the_list_is_read_back_as_it_was(tmp_path: Path, paths: tuple[str, ...],
     assert (after.images, after.classes) == (before.images, before.classes)
 
 
+def test_no_path_and_no_group_is_a_formula_and_the_images_stay_the_same(tmp_path: Path) -> None:
+    data, file = _touch(tmp_path / "data", "=1.jpg", "-2.jpg", "3.jpg", "+/4.jpg"), tmp_path / "again.csv"
+    (data / "table.csv").write_text(
+        "path,label,group\n=1.jpg,crack,=a\n-2.jpg,sound,=a\n3.jpg,crack,b\n+/4.jpg,sound,c\n"
+    )
+    options = DataOptions(labels=str(data / "table.csv"))
+    assert write_label_list(_summary(data), options, file) == 0
+    rows = list(csv.DictReader(file.read_text().splitlines()))
+    assert {row["path"] for row in rows} == {"./=1.jpg", "./-2.jpg", "3.jpg", "./+/4.jpg"}
+    assert [row["group"] for row in rows if row["path"] in ("./=1.jpg", "./-2.jpg")] == ["'=a", "'=a"]
+    before, after = find_data_set(data, options), _read_back(data, file)
+    assert [(each.path, each.class_name) for each in after.images] == [
+        (each.path, each.class_name) for each in before.images
+    ]
+
+
 def test_splits_and_groups_of_a_table_are_kept(tmp_path: Path) -> None:
     data, file = _touch(tmp_path / "data", "1.jpg", "2.jpg", "3.jpg", "4.jpg"), tmp_path / "again.csv"
     (data / "table.csv").write_text(
