@@ -23,9 +23,11 @@ def scale_to_square(pixels: np.ndarray, side: int) -> np.ndarray:
     height, width, _ = pixels.shape
     weights = _weights(height, side)
     columns = max(1, _BAND // height)
-    bands = (pixels[:, first : first + columns] for first in range(0, width, columns))
-    rows = np.hstack([weights @ band.reshape(height, -1).astype(np.float32) for band in bands])
-    return _turned(_weights(width, side) @ _turned(rows)).reshape(side, side, 3)
+    turned = np.empty((width, side * 3), np.float32)
+    for first in range(0, width, columns):
+        band = pixels[:, first : first + columns].reshape(height, -1).astype(np.float32)
+        turned[first : first + columns] = _turned(weights @ band)
+    return _turned(_weights(width, side) @ turned).reshape(side, side, 3)
 
 
 def _turned(lines: np.ndarray) -> np.ndarray:

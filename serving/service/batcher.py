@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-import math
 import statistics
 import time
 from collections import deque
@@ -11,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, NamedTuple
 
 from crackgate.plural import counted
-from serving.service.errors import Code, ServiceError
+from serving.service.errors import Code, ServiceError, busy
 from serving.service.metrics import Metrics
 from serving.service.settings import Limits
 
@@ -21,8 +20,10 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("crackgate.service")
 
-# The pace that is expected is the median of the latest batches, once a few are known: the first ones load more.
+# The pace that is expected is the median of the latest batches, once a few are known: the first ones load more. Before,
+# it is that of large JPEGs on two cores.
 _LATEST, _FEWEST = 8, 3
+_FIRST_SECONDS_PER_PIXEL = 20e-9
 # An image takes as long as the decoding of its pixels and so many more: those of the network.
 _PIXELS_OF_NETWORK = 500_000
 
@@ -38,6 +39,8 @@ class _Item(NamedTuple):
     model: "ReleasedModel"
     image: SizedImage
     future: "asyncio.Future[Answer]"
+    # By `time.monotonic`.
+    due: float
 
 
 class Batcher:
@@ -50,7 +53,6 @@ class Batcher:
         """`is_more_coming`: whether requests are being read whose images are not in the queue yet."""
         self._limits, self._metrics, self._is_more_coming = limits, metrics, is_more_coming
         self._queue: deque[_Item] = deque()
-        self._pixels = 0
         # What is being scored.
         self._batch: list[_Item] = []
         self._seconds_per_pixel: deque[float] = deque(maxlen=_LATEST)
@@ -59,24 +61,28 @@ class Batcher:
 
     def check_room(self, images: Sequence[SizedImage]) -> None:
         """Raises ServiceError (RESOURCE_EXHAUSTED) when a request's images have no room, or no answer in time."""
+        self._drop_abandoned()
         limits, count = self._limits, len(images)
         pixels = sum(image.pixels for image in images)
-        full = len(self._queue) + count > limits.queued_images or self._pixels + pixels > limits.queued_pixels
-        before = self._seconds(len(self._queue), self._pixels) + self._seconds(*_size(self._batch))
-        seconds = before + self._seconds(count, pixels)
+        queued_pixels = sum(item.image.pixels for item in self._queue)
+        full = len(self._queue) + count > limits.queued_images or queued_pixels + pixels > limits.queued_pixels
+        before = self.seconds_to_answer()
+        seconds = before + self._pace() * _work(images)
         # Whoever is alone is admitted, however slow the latest batches were: nothing else would show that it is over.
         late = before > 0 and seconds > limits.answer_seconds
         if not count or not (full or late):
             return
-        retry_seconds = max(1, math.ceil(before if full else seconds - limits.answer_seconds))
-        raise ServiceError(
-            Code.RESOURCE_EXHAUSTED,
+        raise busy(
             f"no room for {counted(count, 'image')} of {pixels / 1e6:.1f} megapixels: "
-            f"{counted(len(self._queue), 'image')} of {self._pixels / 1e6:.1f} megapixels wait before; at most "
+            f"{counted(len(self._queue), 'image')} of {queued_pixels / 1e6:.1f} megapixels wait before; at most "
             f"{limits.queued_images} of {limits.queued_pixels / 1e6:.0f} megapixels may wait, if they can be answered "
-            f"within {limits.answer_seconds:g} s: send fewer at a time, or try again in {retry_seconds} s",
-            retry_seconds,
+            f"within {limits.answer_seconds:g} s: send fewer at a time, or",
+            before if full else seconds - limits.answer_seconds,
         )
+
+    def seconds_to_answer(self) -> float:
+        """The seconds that the images which are scored or wait are expected to take."""
+        return self._pace() * _work([item.image for item in (*self._batch, *self._queue)])
 
     def add(self, model: "ReleasedModel", image: SizedImage) -> "asyncio.Future[Answer]":
         """Puts an image into the queue, after `check_room`, and returns its answer to come.
@@ -84,8 +90,7 @@ class Batcher:
         The image is dropped when nobody waits for it, since it was cancelled.
         """
         future: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
-        self._queue.append(_Item(model, image, future))
-        self._pixels += image.pixels
+        self._queue.append(_Item(model, image, future, time.monotonic() + self._limits.answer_seconds))
         self._metrics.queued.inc()
         self._filled.set()
         return future
@@ -104,7 +109,8 @@ class Batcher:
             self._batch, began = batch, time.monotonic()
             try:
                 answers = await loop.run_in_executor(self._thread, self._score, model, images)
-                self._note_pace(time.monotonic() - began)
+                self._seconds_per_pixel.append((time.monotonic() - began) / _work([item.image for item in batch]))
+                self._refuse_late()
             except asyncio.CancelledError:
                 raise
             # Neither a request nor the next batch may be left waiting.
@@ -125,33 +131,49 @@ class Batcher:
         self._thread.shutdown(wait=False, cancel_futures=True)
 
     def _take(self) -> list[_Item]:
-        """The next images, all for one model; those that nobody waits for are dropped."""
+        """The next images, all for one model."""
+        self._drop_abandoned()
         batch: list[_Item] = []
         pixels = 0
         while self._queue and len(batch) < self._limits.batch_images:
             item = self._queue[0]
-            if not item.future.done():
-                pixels += item.image.pixels
-                if batch and (item.model is not batch[0].model or pixels > self._limits.batch_pixels):
-                    break
-                batch.append(item)
+            pixels += item.image.pixels
+            if batch and (item.model is not batch[0].model or pixels > self._limits.batch_pixels):
+                break
+            batch.append(item)
             self._queue.popleft()
-            self._pixels -= item.image.pixels
             self._metrics.queued.dec()
         if not self._queue:
             self._filled.clear()
         return batch
 
-    def _note_pace(self, seconds: float) -> None:
-        """Takes the seconds of the batch that is scored."""
-        count, pixels = _size(self._batch)
-        self._seconds_per_pixel.append(seconds / (pixels + count * _PIXELS_OF_NETWORK))
+    def _drop_abandoned(self) -> None:
+        """Drops the images that nobody waits for: they keep no others out."""
+        kept = [item for item in self._queue if not item.future.done()]
+        self._metrics.queued.dec(len(self._queue) - len(kept))
+        self._queue = deque(kept)
 
-    def _seconds(self, count: int, pixels: int) -> float:
-        """The seconds that so many images of so many pixels in all are expected to take; 0 while nothing is known."""
+    def _refuse_late(self) -> None:
+        """Refuses what cannot be answered in time even at the best pace of the latest few batches, but the next image.
+
+        Images are admitted by the pace of others, and formats differ.
+        """
         if len(self._seconds_per_pixel) < _FEWEST:
-            return 0
-        return statistics.median(self._seconds_per_pixel) * (pixels + count * _PIXELS_OF_NETWORK)
+            return
+        self._drop_abandoned()
+        pace, end = min(list(self._seconds_per_pixel)[-_FEWEST:]), time.monotonic()
+        for number, item in enumerate(self._queue):
+            seconds = pace * _work([item.image])
+            if number and end + seconds > item.due:
+                reason = f"no answer within {self._limits.answer_seconds:g} s, since the images before take longer:"
+                item.future.set_exception(busy(reason, end - time.monotonic()))
+            else:
+                end += seconds
+
+    def _pace(self) -> float:
+        """The seconds that a pixel is expected to take; see `_work`."""
+        known = len(self._seconds_per_pixel) >= _FEWEST
+        return statistics.median(self._seconds_per_pixel) if known else _FIRST_SECONDS_PER_PIXEL
 
     def _score(self, model: "ReleasedModel", images: list[bytes]) -> "list[Answer]":
         started = time.perf_counter()
@@ -161,6 +183,6 @@ class Batcher:
         return answers
 
 
-def _size(items: Sequence[_Item]) -> tuple[int, int]:
-    """The number of images, and their pixels together."""
-    return len(items), sum(item.image.pixels for item in items)
+def _work(images: Sequence[SizedImage]) -> int:
+    """The pixels that take as long as the images."""
+    return sum(image.pixels + _PIXELS_OF_NETWORK for image in images)

@@ -1,5 +1,6 @@
 """The error that a client receives: an HTTP status, and its name in gRPC."""
 
+import math
 from enum import Enum
 
 _MOST_SHOWN = 80
@@ -24,12 +25,18 @@ class Code(Enum):
 class ServiceError(Exception):
     """A request that is refused; the message says what was received, what is allowed, what to do.
 
-    `retry_seconds` is the time after which the same request may find room, where the service is busy.
+    `retry_seconds`: after so many whole seconds the same request may be answered; None where waiting does not help.
     """
 
-    def __init__(self, code: Code, message: str, retry_seconds: int = 1):
+    def __init__(self, code: Code, message: str, retry_seconds: int | None = None):
         super().__init__(message)
         self.code, self.message, self.retry_seconds = code, message, retry_seconds
+
+
+def busy(reason: str, seconds: float) -> ServiceError:
+    """The error for a request that has no room now, and may have some after so many `seconds`."""
+    whole = max(1, math.ceil(seconds))
+    return ServiceError(Code.RESOURCE_EXHAUSTED, f"{reason} try again in {whole} s", whole)
 
 
 def invalid(message: str) -> ServiceError:

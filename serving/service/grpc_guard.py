@@ -18,6 +18,8 @@ from serving.service.settings import Limits
 
 log = logging.getLogger("crackgate.access")
 
+# Milliseconds after which a client that retries does so: gRPC's "pushback", HTTP's Retry-After.
+_RETRY = "grpc-retry-pushback-ms"
 # Probes have no token.
 _HEALTH = "/grpc.health.v1.Health/"
 # Those that are offered, by the names that HTTP's have in the log and in the metrics.
@@ -53,7 +55,7 @@ class GrpcGuard(grpc.aio.ServerInterceptor):
         async def answer(messages: AsyncIterator[bytes], context: Any) -> Any:
             started = time.perf_counter()
             # As gRPC answers where a method fails.
-            code, refusal = "UNKNOWN", None
+            code, refusal, retry = "UNKNOWN", None, ()
             try:
                 if not is_probe:
                     self._check_token(details)
@@ -66,10 +68,12 @@ class GrpcGuard(grpc.aio.ServerInterceptor):
                 return response
             except ServiceError as error:
                 code, refusal = error.code.name, error.message
+                if error.retry_seconds is not None:
+                    retry = ((_RETRY, str(1000 * error.retry_seconds)),)
             finally:
                 self._account(context.peer(), method, code, time.perf_counter() - started)
             # Not above: gRPC keeps what is raised here, with the frames and the message of what was raised before.
-            return await context.abort(getattr(grpc.StatusCode, code, grpc.StatusCode.INTERNAL), refusal)
+            return await context.abort(getattr(grpc.StatusCode, code, grpc.StatusCode.INTERNAL), refusal, retry)
 
         return grpc.stream_unary_rpc_method_handler(answer, None, handler.response_serializer)
 

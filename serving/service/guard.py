@@ -80,7 +80,7 @@ class Guard:
                 await self._app(scope, _replay(await self._read_in_time(scope, receive, held), receive), answer.send)
         except ServiceError as error:
             # A new one: the frames of this one keep what was read.
-            return ServiceError(error.code, error.message)
+            return ServiceError(error.code, error.message, error.retry_seconds)
         return None
 
     def _check(self, scope: Scope) -> None:
@@ -99,7 +99,7 @@ class Guard:
             if kind.lower() != b"bearer" or not hmac.compare_digest(given.strip(), self._token):
                 raise ServiceError(Code.UNAUTHENTICATED, "send the service's token: 'Authorization: Bearer <token>'")
         if self._under_way > self._limits.connections:
-            raise ServiceError(Code.RESOURCE_EXHAUSTED, "too many requests at once: try again later")
+            raise self._memory.refusal("too many requests at once:")
         if (encoding := headers.get(b"content-encoding", b"identity").lower()) != b"identity":
             raise ServiceError(
                 Code.UNSUPPORTED_ENCODING,
@@ -173,7 +173,7 @@ def render_error(error: ServiceError) -> tuple[int, list[tuple[bytes, bytes]], b
     """Status, headers and body as TensorFlow Serving gives an error."""
     body = json.dumps({"error": error.message}).encode()
     headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
-    if error.code in (Code.RESOURCE_EXHAUSTED, Code.UNAVAILABLE):
+    if error.retry_seconds is not None:
         headers.append((b"retry-after", str(error.retry_seconds).encode()))
     if error.code is Code.UNAUTHENTICATED:
         headers.append((b"www-authenticate", b"Bearer"))

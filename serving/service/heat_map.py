@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 from serving.inspection import OVERLAP, usual_tile
-from serving.service.errors import Code, ServiceError, invalid, shortened
+from serving.service.errors import Code, ServiceError, busy, invalid, shortened
 from serving.service.model_versions import ServedVersion
 from serving.service.predictor import Predictor
 
@@ -30,6 +30,8 @@ class HeatMapper:
         self._closed = False
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="heat maps")
         self._photographs = 0
+        # From the latest photograph to its answer.
+        self._latest_seconds = 0.0
 
     async def look(self, served: ServedVersion, photograph: bytes, tile: str = "") -> dict[str, Any]:
         """Scores a photograph's bytes tile by tile, and as a whole where one tile or no heat map covers it.
@@ -49,14 +51,12 @@ class HeatMapper:
         """
         side = _read_side(tile)
         if self._photographs >= _MOST_PHOTOGRAPHS:
-            raise ServiceError(
-                Code.RESOURCE_EXHAUSTED,
-                f"{self._photographs} photographs are being scored, no more are allowed: try again later",
-            )
+            raise busy(f"{self._photographs} photographs are being scored, no more are allowed:", self._latest_seconds)
         self._photographs += 1
+        started = time.monotonic()
         try:
             loop = asyncio.get_running_loop()
-            deadline = time.monotonic() + self._seconds
+            deadline = started + self._seconds
             async with asyncio.timeout(self._seconds):
                 found = await loop.run_in_executor(self._thread, self._map, served.model, photograph, side, deadline)
             whole = None
@@ -68,6 +68,7 @@ class HeatMapper:
             raise self._too_late() from None
         finally:
             self._photographs -= 1
+            self._latest_seconds = time.monotonic() - started
         return {"whole": whole, **found}
 
     def close(self) -> None:

@@ -146,7 +146,7 @@ class ModelVersions:
             )
         if self.served is None:
             reason = f": version {self.refused.number} was refused: {self.refused.error}" if self.refused else ""
-            raise ServiceError(Code.UNAVAILABLE, f"no version is ready to answer yet{reason}; see /readyz")
+            raise ServiceError(Code.UNAVAILABLE, f"no version is ready to answer yet{reason}; see /readyz", 1)
         if number is not None and number != self.served.number:
             raise ServiceError(
                 Code.NOT_FOUND, f"version {number} is not served, version {self.served.number} is: ask for that one"

@@ -46,6 +46,10 @@ class Predictor:
         """Scores what is asked, until it is cancelled."""
         await asyncio.gather(self._small.run(), self._large.run())
 
+    def seconds_to_answer(self) -> float:
+        """The seconds that the images that wait are expected to take."""
+        return max(self._small.seconds_to_answer(), self._large.seconds_to_answer())
+
     def close(self) -> None:
         """Ends the threads, once what they have begun is done; it waits for nothing."""
         self._thread.shutdown(wait=False, cancel_futures=True)

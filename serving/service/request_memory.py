@@ -1,24 +1,30 @@
 """The memory that requests may take together, over HTTP and gRPC."""
 
+from collections.abc import Callable
 from typing import Self
 
-from serving.service.errors import Code, ServiceError
+from serving.service.errors import ServiceError, busy
 from serving.service.metrics import Metrics
 
 
 class RequestMemory:
     """Counts the bytes of all requests that are being read or answered."""
 
-    def __init__(self, most: int, metrics: Metrics):
-        """`most` bytes may be held at one time."""
-        self._most, self._metrics, self._held = most, metrics, 0
+    def __init__(self, most: int, metrics: Metrics, seconds_to_answer: Callable[[], float]):
+        """`most` bytes may be held at one time; what waits is answered after `seconds_to_answer()`."""
+        self._most, self._metrics, self._seconds_to_answer = most, metrics, seconds_to_answer
+        self._held = 0
 
     def take(self, count: int) -> None:
         """See `HeldBytes.add`; a negative count gives back."""
         if count > 0 and self._held + count > self._most:
-            raise ServiceError(Code.RESOURCE_EXHAUSTED, "too many large requests at once: try again later")
+            raise self.refusal("too many large requests at once:")
         self._held += count
         self._metrics.buffered.set(self._held)
+
+    def refusal(self, reason: str) -> ServiceError:
+        """The error for a request beside which too many others are held."""
+        return busy(reason, self._seconds_to_answer())
 
 
 class HeldBytes:

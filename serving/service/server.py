@@ -42,7 +42,7 @@ def serve(settings: ServiceSettings) -> None:
     versions = ModelVersions(source, settings.engine, settings.poll_seconds, metrics)
     predictor = Predictor(versions, settings.limits, metrics)
     heat_mapper = HeatMapper(predictor, settings.limits.answer_seconds)
-    memory = RequestMemory(settings.limits.buffered_bytes, metrics)
+    memory = RequestMemory(settings.limits.buffered_bytes, metrics, predictor.seconds_to_answer)
     listening = _listen(settings)
 
     @asynccontextmanager

@@ -17,16 +17,19 @@ TINY = SizedImage(b"tiny", 1)
 
 
 class Slow:
-    """Takes a tenth of a second for each batch."""
+    """Takes its time for each batch."""
+
+    def __init__(self, seconds: float = 0.1):
+        self._seconds = seconds
 
     def answer(self, images: Sequence[bytes]) -> list[Any]:
-        time.sleep(0.1)
+        time.sleep(self._seconds)
         return list(images)
 
 
-async def _score(batcher: Batcher, *images: SizedImage) -> None:
+async def _score(batcher: Batcher, *images: SizedImage, model: Any = None) -> None:
     batcher.check_room(images)
-    await asyncio.gather(*[batcher.add(Slow(), image) for image in images])  # type: ignore[arg-type]
+    await asyncio.gather(*[batcher.add(model or Slow(), image) for image in images])
 
 
 def _run(scenario: Any, **limits: Any) -> None:
@@ -58,6 +61,35 @@ def test_images_that_cannot_be_answered_in_time_are_refused_at_once_and_say_when
         await waiting
         # Nothing waits: there is nobody who would have to be kept waiting.
         batcher.check_room([LARGE] * 40)
+
+    _run(scenario)
+
+
+def test_images_that_turn_out_to_be_slow_are_refused_before_their_time_is_up() -> None:
+    async def scenario(batcher: Batcher) -> None:
+        for _ in range(3):
+            await _score(batcher, LARGE, model=Slow(0.001))
+        model, started = Slow(0.25), time.monotonic()
+        waiting = [asyncio.create_task(_score(batcher, LARGE, model=model)) for _ in range(12)]
+        done, _ = await asyncio.wait(waiting)
+        refused = [str(task.exception()) for task in waiting if task.exception()]
+        # They would take 3 s in all; four at most are answered within one.
+        assert 8 <= len(refused) < 12 and time.monotonic() - started < 1.7
+        assert all("no answer within 1 s" in reason and "try again in 1 s" in reason for reason in refused)
+        # They keep nobody out.
+        batcher.check_room([LARGE])
+
+    _run(scenario)
+
+
+def test_of_many_images_at_the_start_those_are_admitted_that_can_be_answered() -> None:
+    async def scenario(batcher: Batcher) -> None:
+        waiting = asyncio.create_task(_score(batcher, LARGE))
+        await asyncio.sleep(0.02)
+        batcher.check_room([LARGE] * 3)
+        with pytest.raises(ServiceError, match="try again in"):
+            batcher.check_room([LARGE] * 10)
+        await waiting
 
     _run(scenario)
 
