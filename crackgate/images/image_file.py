@@ -35,6 +35,8 @@ _Decode = Callable[[bytes, tuple[int, int]], np.ndarray | None]
 _DAMAGE = ("broken data stream", "unrecognized data stream")
 # Offset of a PNG file's bits for each sample.
 _PNG_DEPTH_AT = 24
+# Pixels that are converted together.
+_STRIP = 1_000_000
 _SEVERAL_FRAMES = "first of several frames"
 _OTHER_COLOURS = "declared gamma or colour space not applied"
 
@@ -186,7 +188,7 @@ def _plain_pixels(image: Image.Image, data: bytes, decode: _Decode) -> tuple[np.
     shown = None
     if profile := image.info.get("icc_profile"):
         shown = in_srgb(Image.fromarray(pixels[..., 0] if image.mode == "L" else pixels), profile)
-    return (pixels, True) if shown is None else (np.asarray(shown), False)
+    return (pixels, True) if shown is None else (_rgb_pixels(shown), False)
 
 
 def _tensorflow_pixels(data: bytes, size: tuple[int, int]) -> np.ndarray | None:
@@ -241,10 +243,24 @@ def _pillow_pixels(image: Image.Image, data: bytes) -> np.ndarray:
             # Pillow's own conversion would clip to white.
             samples = np.asarray(turned)
             turned = Image.fromarray(grey_levels(samples, declared_range(image, data, int(samples.max()))))
-        elif turned.mode != "CMYK":
-            turned = turned.convert("L" if turned.mode in ("1", "L", "LA") else "RGB")
+        elif turned.mode in ("1", "LA"):
+            turned = turned.convert("L")
+        # `convert` would copy a picture that has the mode.
+        elif turned.mode not in ("CMYK", "L", "RGB"):
+            turned = turned.convert("RGB")
         shown = in_srgb(turned, profile) if profile else None
-        return np.asarray(turned.convert("RGB") if shown is None else shown)
+        return _rgb_pixels(turned if shown is None else shown)
+
+
+def _rgb_pixels(image: Image.Image) -> np.ndarray:
+    """An image's pixels, uint8 (height, width, 3), strip by strip: Pillow gives a whole one as bytes, twice."""
+    width, height = image.size
+    pixels = np.empty((height, width, 3), np.uint8)
+    rows = max(1, _STRIP // width)
+    for first in range(0, height, rows):
+        strip = image.crop((0, first, width, min(first + rows, height)))
+        pixels[first : first + rows] = np.asarray(strip.convert("RGB"))
+    return pixels
 
 
 def _load(image: Image.Image) -> None:

@@ -13,6 +13,7 @@ _WHITE = 65535
 _LOWEST_TOP = 64
 _LEAST_SPREAD = 16
 _SHARE = 0.001
+_PART = 1_000_000
 
 
 def grey_levels(samples: np.ndarray, declared: tuple[int, int] | None) -> np.ndarray:
@@ -43,7 +44,10 @@ def check_fill(levels: np.ndarray, low: int, high: int) -> None:
         levels: uint8, any shape: the upper eight bits.
         low: The lowest sample, 0 to 65535, for the message, as is `high`, the highest.
     """
-    shares = np.bincount(levels.reshape(-1), minlength=256).cumsum() / levels.size
+    # In parts: NumPy makes eight bytes of each.
+    flat = levels.reshape(-1)
+    counts = sum(np.bincount(flat[first : first + _PART], minlength=256) for first in range(0, flat.size, _PART))
+    shares = np.cumsum(counts) / levels.size
     bottom, top = np.searchsorted(shares, (_SHARE, 1 - _SHARE))
     if top < _LOWEST_TOP or top - bottom < _LEAST_SPREAD:
         raise RejectedImageError(

@@ -55,7 +55,8 @@ class GrpcGuard(grpc.aio.ServerInterceptor):
         async def answer(messages: AsyncIterator[bytes], context: Any) -> Any:
             started = time.perf_counter()
             # As gRPC answers where a method fails.
-            code, refusal, retry = "UNKNOWN", None, ()
+            code, refusal = "UNKNOWN", None
+            retry: tuple[tuple[str, str], ...] = ()
             try:
                 if not is_probe:
                     self._check_token(details)

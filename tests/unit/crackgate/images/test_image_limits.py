@@ -1,13 +1,16 @@
 """What is refused by its header or size, with a reason, before anything is decoded."""
 
 import struct
+import tracemalloc
 import zlib
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from crackgate.contracts.image_limits import ImageLimits
 from crackgate.images import tensorflow_pixels
-from crackgate.images.image_file import canonical_image
+from crackgate.images.image_file import canonical_image, viewer_pixels
 from tests.helpers.image_files import (
     KEPT,
     REWRITTEN,
@@ -134,3 +137,23 @@ def test_a_tile_whose_size_is_no_number_is_refused() -> None:
     rejection = rejection_of(tiff.replace(number, text))
     assert rejection.reason == "unreadable"
     assert rejection.detail == "tiles of '@' x 48"
+
+
+@pytest.mark.parametrize("kind", ["BMP", "CMYK JPEG", "16-bit PNG"])
+def test_pixels_are_held_once_beside_pillows(kind: str) -> None:
+    side = 2500
+    ramp = np.arange(side) * 65535 // side
+    if kind == "16-bit PNG":
+        data = raw_png(side, side, 16, 2, [np.repeat(ramp, 3).astype(">u2").tobytes()] * side)
+    else:
+        shown = Image.fromarray(np.tile((ramp >> 8).astype(np.uint8), (side, 1)))
+        data = encode(shown.convert("CMYK"), "JPEG") if kind == "CMYK JPEG" else encode(shown.convert("RGB"), kind)
+    tracemalloc.start()
+    try:
+        pixels = viewer_pixels(data, ImageLimits())
+        # Three bytes each, and a strip; Pillow's memory does not count.
+        assert tracemalloc.get_traced_memory()[1] < 5 * side**2
+    finally:
+        tracemalloc.stop()
+    assert pixels.shape == (side, side, 3)
+    assert pixels[0, 0].max() < 2 and pixels[-1, -1].min() > 252
