@@ -71,7 +71,7 @@ class AssignGroups(beam.PTransform):
         options: Its `group_by` names groups, and its `copies` says whether to find copies.
         partitions: See `crackgate.images.copies.partitions.count_partitions`.
         batches_in_shard: Batches of images whose examples form one shard.
-        staging: Folder for the descriptors, until the pipeline ends.
+        staging: Folder for descriptors and pairs, until the pipeline ends.
     """
 
     def __init__(self, options: DataOptions, partitions: int, batches_in_shard: int, staging: str):
@@ -88,7 +88,7 @@ class AssignGroups(beam.PTransform):
         if self._options.copies == "group":
             pairs = seen | FindPairs(count, self._staging, COPIES, OVERLAPS)
             alike = (pairs[COPIES.name], pairs[OVERLAPS.name]) | "CopiesAndOverlaps" >> beam.Flatten()
-            joined.append(alike | GroupCopies(count))
+            joined.append(alike | GroupCopies(count, self._staging))
         return (
             joined
             | "ImagesAndCentres" >> beam.Flatten()

@@ -178,7 +178,7 @@ def group(described: list[tuple[bytes, bytes]]) -> tuple[int, dict[bytes, bytes]
             copies = pipeline | beam.Create(batches) | FindPairs(partitions, folder, COPIES)
             counts = copies[COPIES.name] | "Similar" >> beam.Map(_count), copies["same"] | "Same" >> beam.Map(len)
             _ = counts | beam.Flatten() | beam.Map(str) | "WriteCount" >> beam.io.WriteToText(f"{folder}/pairs")
-            centres = copies[COPIES.name] | GroupCopies(partitions)
+            centres = copies[COPIES.name] | GroupCopies(partitions, folder)
             _ = centres | beam.FlatMapTuple(_lines) | "WriteGroups" >> beam.io.WriteToText(f"{folder}/centres")
         count = sum(int(line) for path in Path(folder).glob("pairs*") for line in path.read_text().split())
         lines = [line for path in Path(folder).glob("centres*") for line in path.read_text().splitlines()]

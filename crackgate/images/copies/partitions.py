@@ -30,7 +30,7 @@ Kind = TypeVar("Kind")
 # must fit into one.
 IMAGES_AT_ONCE, DIGESTS_AT_ONCE = 256, 8192
 
-_DIGEST = np.dtype(f"S{PICTURE_BYTES}")
+DIGEST = np.dtype(f"S{PICTURE_BYTES}")
 _PAIR = np.dtype(f"S{2 * PICTURE_BYTES}")
 
 
@@ -123,7 +123,7 @@ def equal_rows(values: NDArray[Any]) -> Iterator[Indices]:
 def distinct_pairs(first: Digests, second: Digests) -> tuple[Digests, Digests]:
     """Every pair once, sorted."""
     pairs = np.stack((first, second), axis=1).view(_PAIR)
-    both = np.unique(pairs).view(_DIGEST).reshape(-1, 2)
+    both = np.unique(pairs).view(DIGEST).reshape(-1, 2)
     return both[:, 0].copy(), both[:, 1].copy()
 
 
@@ -140,7 +140,7 @@ def find_rows(digests: Digests, wanted: Digests) -> Indices:
 
 def from_bytes(digests: Iterable[bytes]) -> Digests:
     """An array of single digests."""
-    return np.frombuffer(b"".join(digests), _DIGEST)
+    return np.frombuffer(b"".join(digests), DIGEST)
 
 
 def to_bytes(digests: Digests) -> list[bytes]:

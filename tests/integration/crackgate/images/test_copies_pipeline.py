@@ -69,7 +69,7 @@ def _find_groups(described: Described, folder: Path) -> Groups:
         images = pipeline | beam.Create(
             [pack([image for _, image in part], [key for key, _ in part]) for part in parts]
         )
-        centres = (images | FindPairs(4, str(folder), COPIES))[COPIES.name] | GroupCopies(partitions=4)
+        centres = (images | FindPairs(4, str(folder), COPIES))[COPIES.name] | GroupCopies(4, str(folder))
         lines = centres | beam.MapTuple(lambda _, edges: repr([to_bytes(side) for side in edges[:2]]))
         _ = lines | beam.io.WriteToText(str(files / "centres"))
     ties = [literal_eval(line) for path in files.iterdir() for line in path.read_text().splitlines()]

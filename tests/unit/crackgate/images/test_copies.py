@@ -3,6 +3,7 @@
 import io
 import pickle
 import random
+import tempfile
 from collections.abc import Callable, Iterable
 from itertools import combinations, pairwise
 from pathlib import Path
@@ -239,8 +240,8 @@ def _expect_groups(edges: Iterable[tuple[int, int]], expected: Groups, partition
         Pairs(COPIES.name, *(from_bytes(map(_digest, side)) for side in zip(*part, strict=True)), names=[])
         for part in parts
     ]
-    with _pipeline() as pipeline:
-        centres = pipeline | beam.Create(pairs) | GroupCopies(partitions) | beam.FlatMapTuple(_ties)
+    with tempfile.TemporaryDirectory() as folder, _pipeline() as pipeline:
+        centres = pipeline | beam.Create(pairs) | GroupCopies(partitions, folder) | beam.FlatMapTuple(_ties)
         assert_that(centres, equal_to([(_digest(one), _digest(centre)) for one, centre in expected]))
 
 
@@ -325,7 +326,12 @@ def _expect_found_groups(
             pairs | "Pairs" >> beam.combiners.ToList(), _joins({frozenset(map(_name, group)) for group in expected})
         )
         # The same by the groups of pictures.
-        centres = copies[COPIES.name] | GroupCopies(partitions) | beam.FlatMapTuple(_ties) | beam.combiners.ToList()
+        centres = (
+            copies[COPIES.name]
+            | GroupCopies(partitions, str(folder))
+            | beam.FlatMapTuple(_ties)
+            | beam.combiners.ToList()
+        )
         assert_that(centres, _centres_of(described, expected), label="Centres")
 
 
@@ -439,7 +445,7 @@ def test_pictures_are_asked_for_less_often_than_were_pairs_compared_where_their_
     assert 48 <= asked < 0.7 * sum(map(len, by_first.values()))
 
 
-def test_every_message_fits_into_a_buffer_that_flink_sorts_in() -> None:
+def test_every_message_fits_into_a_buffer_that_flink_sorts_in(tmp_path: Path) -> None:
     count = 20_000
     digests = from_bytes(map(_digest, range(count)))
     names = [str(number).rjust(200).encode() for number in range(count)]
@@ -450,8 +456,15 @@ def test_every_message_fits_into_a_buffer_that_flink_sorts_in() -> None:
     asked = list(search._ask((0, [pairs for _, pairs in numbered]), 1))
     waiting = [output.value for output in asked if isinstance(output, beam.pvalue.TaggedOutput)]
     assert sum(len(pairs[0]) for _, pairs in waiting) > 4 * count - 20
-    tied = list(groups._join((0, [(True, *pairs) for _, pairs in waiting]), 1))
-    messages = [*spread, *numbered, *asked, *tied]
+    # Flink collects all pairs of one key before it sends them.
+    edges = groups._StoreEdges(str(tmp_path))
+    edges.start_bundle()
+    for _, pairs in waiting:
+        edges.process(Pairs(COPIES.name, *pairs, names=[]))
+    files = [stored.value for stored in edges.finish_bundle()]
+    tied = list(groups._join((0, [file for _, file in files]), 1))
+    assert sum(len(pictures) for _, (pictures, *_) in tied) == count - 1
+    messages = [*spread, *numbered, *asked, files, *tied]
     assert max(len(pickle.dumps(getattr(message, "value", message))) for message in messages) < 2**19
 
 

@@ -212,7 +212,7 @@ def test_a_walk_along_a_wall_becomes_one_group_and_other_images_none(tmp_path: P
         tables = pipeline | beam.Create([table.take(np.arange(first, len(images), 2)) for first in (0, 1)])
         pairs = tables | FindPairs(3, str(tmp_path), COPIES, OVERLAPS)
         assert_that(pairs[COPIES.name] | beam.combiners.Count.Globally(), equal_to([0]), label="Copies")
-        centres = pairs[OVERLAPS.name] | GroupCopies(3)
+        centres = pairs[OVERLAPS.name] | GroupCopies(3, str(tmp_path))
         pictures = centres | beam.FlatMapTuple(lambda _, edges: to_bytes(edges[0]) + to_bytes(edges[1]))
         walked = [at for at, name in enumerate(images) if name in frames | unnumbered]
         expected = set(to_bytes(table.digests[walked]))
@@ -230,7 +230,7 @@ def test_many_videos_with_equal_names_are_told_apart_by_their_folders(layout: st
     table = pack(list(images.values()), [name.encode() for name in images])
     with _pipeline() as pipeline:
         similar = (pipeline | beam.Create([table]) | FindPairs(3, str(tmp_path), OVERLAPS))[OVERLAPS.name]
-        centres = similar | GroupCopies(3)
+        centres = similar | GroupCopies(3, str(tmp_path))
         sizes = centres | beam.FlatMapTuple(lambda _, edges: to_bytes(edges[1])) | beam.combiners.Count.PerElement()
         assert_that(sizes | beam.Values(), equal_to([3] * len(walls)))
 
@@ -241,13 +241,13 @@ def test_a_video_whose_frames_are_in_two_classes_is_compared_among_many() -> Non
     )
 
 
-def test_a_chain_of_thousands_of_frames_is_joined_and_copies_among_them_by_themselves() -> None:
+def test_a_chain_of_thousands_of_frames_is_joined_and_copies_among_them_by_themselves(tmp_path: Path) -> None:
     names = [number.to_bytes(4, "big") + bytes(12) for number in np.random.default_rng(0).permutation(3000).tolist()]
     pairs = [tuple(sorted(pair)) for pair in pairwise(names)]
     with _pipeline() as pipeline:
         edges = Pairs(OVERLAPS.name, *(from_bytes(side) for side in zip(*pairs, strict=True)), names=[])
         copies = Pairs(COPIES.name, from_bytes([min(names)]), from_bytes([max(names)]), names=[])
-        centres = pipeline | beam.Create([edges, copies]) | GroupCopies(2)
+        centres = pipeline | beam.Create([edges, copies]) | GroupCopies(2, str(tmp_path))
         apart = centres | "Apart" >> beam.FlatMapTuple(lambda _, found: zip(*map(to_bytes, found[::2]), strict=True))
         copied = {max(names): min(names)}
         assert_that(apart, equal_to([(name, copied.get(name, name)) for name in names if name != min(names)]), "Copies")
