@@ -8,6 +8,7 @@ from tfx.types import standard_artifacts
 from tfx.types.component_spec import ChannelParameter, ExecutionParameter
 
 from components.release_pusher.executor import ReleasePusherExecutor
+from components.shared.local_artifact import serving_path
 from components.shared.parameters import OPTIONS_PARAMETERS, options_and_digest, options_or_defaults
 from crackgate.config.release import ReleaseOptions
 
@@ -66,6 +67,8 @@ class ReleasePusher(base_component.BaseComponent):
             options: The signing key (see `crackgate.releases.signatures`) and the number of versions to keep.
             config_digest: Digest of the configuration that decides about the model, where there is one.
             infra_blessing: The verdict of a serving check; None without such a check.
+
+        Raises ValueError where `serving_dir` is a URL, or no absolute path.
         """
         super().__init__(
             spec=ReleasePusherSpec(
@@ -75,7 +78,7 @@ class ReleasePusher(base_component.BaseComponent):
                 evaluation=evaluation,
                 examples=examples,
                 statistics=statistics,
-                serving_dir=str(serving_dir),
+                serving_dir=str(serving_path(serving_dir)),
                 config_digest=config_digest,
                 **options_and_digest(options_or_defaults(options, ReleaseOptions), ReleasePusherExecutor),
                 pushed_model=types.Channel(type=standard_artifacts.PushedModel),

@@ -10,7 +10,7 @@ from tfx.types import artifact_utils, standard_artifacts
 from tfx.utils import path_utils
 
 from components.resolvers.released_versions import ReleasedVersions, note_artifact
-from components.shared.local_artifact import local_path
+from components.shared.local_artifact import local_path, serving_path
 from components.shared.model_artifact import copy_as_artifact
 from crackgate.contracts.pushed_model import PUSHED_DESTINATION, PUSHED_VERSION
 from crackgate.model.graph_operations import check_operations
@@ -39,7 +39,7 @@ class ModelInProductionStrategy(resolver.ResolverStrategy):
 
     def __init__(self, serving_dir: str, classes: list[str], public_key: str, copies: str):
         """See `ReleasedVersions`; `copies` is the folder that receives the model as TFX stores one."""
-        self._versions = ReleasedVersions(Path(serving_dir), classes, public_key)
+        self._versions = ReleasedVersions(serving_path(serving_dir), classes, public_key)
         self._copies = Path(copies)
 
     def resolve_artifacts(

@@ -9,6 +9,7 @@ from tfx.dsl.components.common import resolver
 from tfx.types import artifact_utils, standard_artifacts
 
 from components.resolvers.released_versions import ReleasedVersions, note_artifact
+from components.shared.local_artifact import serving_path
 from crackgate.contracts.model_files import STATISTICS_FOLDER
 
 log = logging.getLogger("crackgate")
@@ -23,7 +24,7 @@ class ReleasedStatisticsStrategy(resolver.ResolverStrategy):
 
     def __init__(self, serving_dir: str, classes: list[str], public_key: str):
         """See `ReleasedVersions`."""
-        self._versions = ReleasedVersions(Path(serving_dir), classes, public_key)
+        self._versions = ReleasedVersions(serving_path(serving_dir), classes, public_key)
 
     def resolve_artifacts(
         self,

@@ -16,10 +16,10 @@ class ServingCheckDriver(component_driver.BaseDriver, base_driver.BaseDriver):
     The next run then measures again and caches its outcome under the new key. Other outcomes are looked up as usual.
     """
 
-    def __init__(self, connection: metadata.Metadata):
-        """Initializes both bases, as TFX's own drivers do: components need one, the launcher the other."""
-        component_driver.BaseDriver.__init__(self, connection)
-        base_driver.BaseDriver.__init__(self, connection)
+    def __init__(self, metadata_handle: metadata.Metadata):
+        """Initializes both bases, as TFX's own drivers do: notebooks need one, by this name, the launcher the other."""
+        component_driver.BaseDriver.__init__(self, metadata_handle)
+        base_driver.BaseDriver.__init__(self, metadata_handle)
 
     def run(self, execution_info: data_types.ExecutionInfo) -> driver_output_pb2.DriverOutput:
         """Returns the parameter `refusal`: an id in ML Metadata, 0 for none."""

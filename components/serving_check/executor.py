@@ -143,7 +143,7 @@ def _probe(model: Path, reference: Path, limits: dict[str, Any]) -> _ProbeResult
 
 def _plan(model: Path, reference: Path, limits: dict[str, Any]) -> dict[str, Any]:
     if not reference.is_file():
-        raise FileNotFoundError(f"no {reference}: the Trainer writes it beside the model")
+        raise FileNotFoundError(f"no {reference}: a Trainer with trainer.run_fn.run_fn writes it beside the model")
     card = read_card(model)
     expected = {name: limits[name] for name in ("classes", "positive_classes")}
     said = {"classes": card.classes, "positive_classes": list(card.positive_classes)}

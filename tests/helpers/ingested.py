@@ -25,7 +25,7 @@ def example_gen(
     folder: Path, classes: list[str] | None = None, max_rejected_share: float = 0.05, **changes: Any
 ) -> ImageExampleGen:
     options = DataOptions(max_rejected_share=max_rejected_share, **changes)
-    return ImageExampleGen(folder, find_data_set(folder, options).classes if classes is None else classes, options)
+    return ImageExampleGen(folder, classes or find_data_set(folder, options).classes or None, options)
 
 
 def bytes_of(example: "tf.train.Example", name: str) -> bytes:

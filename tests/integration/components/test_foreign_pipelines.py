@@ -160,6 +160,21 @@ context.run(DataGate(
     positive_classes=["Positive"],
 ))
 """
+SERVING_CHECK = """
+from tfx.dsl.components.common.importer import Importer
+from tfx.types import standard_artifacts
+from components.serving_check.component import ServingCheck
+
+def imported(kind, **properties):
+    importer = Importer(records, artifact_type=kind, reimport=True, custom_properties=properties)
+    context.run(importer.with_id(kind.__name__))
+    return importer.outputs["result"]
+
+model, model_run = imported(standard_artifacts.Model), imported(standard_artifacts.ModelRun)
+blessing = imported(standard_artifacts.ModelBlessing, blessed=1)
+serving_check = ServingCheck(model, model_run, blessing, ["Negative", "Positive"], ["Positive"])
+context.run(serving_check)
+"""
 
 
 def _error(shell: "InteractiveShell", cell: str) -> str:
@@ -180,6 +195,26 @@ def test_examples_of_others_are_refused_by_what_they_lack(shell: "InteractiveShe
 
 def test_a_gate_without_a_test_split_says_so(shell: "InteractiveShell") -> None:
     assert "one of the splits train, eval; DataGate needs test" in _error(shell, GATE)
+
+
+def test_a_model_of_another_trainer_is_refused_by_what_it_lacks(shell: "InteractiveShell", tmp_path: Path) -> None:
+    shell.push({"records": str(tmp_path)})
+    shell.run_cell(SERVING_CHECK).raise_error()
+    findings = _content(shell, "serving_check", "findings")
+    assert not findings["passed"] and "a Trainer with trainer.run_fn.run_fn writes it" in findings["reasons"][0]
+
+
+@pytest.mark.parametrize("serving_dir", ["s3://bucket/serving", Path("gs://bucket/serving"), "serving"])
+def test_a_serving_directory_is_an_absolute_path(serving_dir: Any) -> None:
+    from components.release_pusher.component import ReleasePusher
+    from components.resolvers.statistics import ReleasedStatisticsStrategy
+
+    for use in (
+        lambda: ReleasePusher(None, None, None, None, None, serving_dir),
+        lambda: ReleasedStatisticsStrategy(serving_dir, ["a", "b"], ""),
+    ):
+        with pytest.raises(ValueError, match=r"serving_dir: received .*; allowed is an absolute path"):
+            use()
 
 
 def test_the_folder_may_be_a_parameter_of_the_run(photographs: Path, tmp_path: Path) -> None:
