@@ -19,6 +19,7 @@ from tfx_bsl.tfxio import dataset_options
 
 from crackgate.contracts.image_limits import ImageLimits
 from crackgate.contracts.stored_example import CLASS_LABEL, ENCODED
+from crackgate.storage.location import looks_like_url
 
 log = logging.getLogger("crackgate")
 
@@ -41,6 +42,7 @@ def check_arguments(fn_args: FnArgs) -> None:
             "order of their labels"
         )
     _check_limits(config.get("limits", {}))
+    check_work_dir("custom_config: work_dir", config.get("work_dir"))
     if fn_args.schema_path:
         _check_schema(fn_args.schema_path)
     for name, steps in (("train_args", fn_args.train_steps), ("eval_args", fn_args.eval_steps)):
@@ -86,6 +88,15 @@ def local_outputs(fn_args: FnArgs) -> Iterator[FnArgs]:
             # Only the first of several workers exports.
             if Path(folder, name).exists():
                 io_utils.copy_dir(str(Path(folder, name)), path)
+
+
+def check_work_dir(name: str, folder: str | None) -> None:
+    """Raises ValueError for a URL, of which `Path` would make another name."""
+    if folder and looks_like_url(folder):
+        raise ValueError(
+            f"{name}: received {folder!r}, allowed is a folder of this machine, where checkpoints are replaced: "
+            "give custom_config['work_dir']"
+        )
 
 
 def _check_limits(limits: Any) -> None:

@@ -23,7 +23,7 @@ from trainer.keras_settings import set_keras_up
 from trainer.network.backbones import build_backbone, split_at_top
 from trainer.network.classifier import build_head
 from trainer.strategy import build_strategy
-from trainer.trainer_arguments import check_arguments, readable_examples
+from trainer.trainer_arguments import check_arguments, check_work_dir, readable_examples
 
 log = logging.getLogger("crackgate")
 
@@ -43,11 +43,13 @@ def tuner_fn(fn_args: FnArgs) -> TunerFnResult:
     if options.strategy == "multi_worker":
         log.info("tuning on one device: workers share a training, not a search")
         options = options.model_copy(update={"strategy": "one"})
-    folder = Path(fn_args.working_dir)
     if work_dir := config.get("work_dir"):
         digest = training_digest(config, None, fn_args.train_files + fn_args.eval_files)
         folder = Path(work_dir) / "tuning" / digest
         remove_stale(folder.parent, digest)
+    else:
+        check_work_dir("working_dir", fn_args.working_dir)
+        folder = Path(fn_args.working_dir)
     folder.mkdir(parents=True, exist_ok=True)
     return TunerFnResult(tuner=_StagesTuner(fn_args, options, folder), fit_kwargs={})
 

@@ -5,12 +5,13 @@ thousand images and copy each several times.
 """
 
 import json
+import os
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import apache_beam as beam
 import numpy as np
+import tensorflow as tf
 import tensorflow_model_analysis as tfma
 from absl import flags
 from tensorflow_model_analysis.extractors.unbatch_extractor import UNBATCH_EXTRACTOR_STAGE_NAME
@@ -19,7 +20,7 @@ from tensorflow_model_analysis.proto.config_pb2 import EvalConfig
 from crackgate.config.gate import GateOptions, SliceOptions
 from crackgate.contracts import metric_names, stored_example
 from crackgate.images.image_folder import readable_path
-from crackgate.model.training_digests import read_training_digests
+from crackgate.model.training_digests import parse_training_digests
 
 IMAGES_AT_ONCE = 32
 
@@ -59,6 +60,12 @@ def custom_extractors(
     return [pieces, *extractors[:unbatched], predictions, *extractors[unbatched:]]
 
 
+def read_trained_on(model: str) -> frozenset[int] | None:
+    """As `read_training_digests`, of a model wherever TensorFlow loads it from."""
+    file = os.path.join(model, stored_example.TRAINING_DIGESTS_FILE)
+    return parse_training_digests(tf.io.gfile.GFile(file, "rb").read()) if tf.io.gfile.exists(file) else None
+
+
 class KeepPredictions(beam.DoFn):
     """From the extracts of one image to its predictions and slices, without the image.
 
@@ -80,7 +87,7 @@ class KeepPredictions(beam.DoFn):
 
     def setup(self) -> None:
         """Reads the names of the images that the models were trained on."""
-        self._trained_on = {name: read_training_digests(Path(path)) for name, path in self._model_paths.items()}
+        self._trained_on = {name: read_trained_on(path) for name, path in self._model_paths.items()}
 
     def process(self, extracts: Extracts) -> Iterator[Extracts]:
         """Yields the extracts of one image."""

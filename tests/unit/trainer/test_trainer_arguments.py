@@ -15,6 +15,7 @@ from tfx.types import standard_artifacts
 
 from trainer.input_pipeline import digest_examples, read_examples, read_labels
 from trainer.trainer_arguments import check_arguments, local_outputs, readable_examples
+from trainer.tuner import tuner_fn
 
 IMAGE, LABEL = "image/encoded", "image/class/label"
 
@@ -114,6 +115,15 @@ def test_classes_are_needed_and_nothing_else(config: dict[str, Any] | None) -> N
     with pytest.raises(ValueError, match=r"custom_config: received .*needed is 'classes'"):
         check_arguments(FnArgs(custom_config=config))
     check_arguments(FnArgs(custom_config={"classes": ["a", "b"]}))
+
+
+def test_a_url_is_no_work_folder() -> None:
+    config = {"classes": ["a", "b"], "work_dir": "gs://bucket/work"}
+    with pytest.raises(ValueError, match="work_dir: received 'gs://bucket/work', allowed is a folder of this machine"):
+        check_arguments(FnArgs(custom_config=config))
+    remote = FnArgs(custom_config={"classes": ["a", "b"], "trials": 1}, working_dir="gs://bucket/root/.temp")
+    with pytest.raises(ValueError, match=r"working_dir: received 'gs://bucket/root/\.temp'.*give custom_config"):
+        tuner_fn(remote)
 
 
 def test_a_schema_that_lacks_a_feature_is_refused(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
+from components.evaluator.extractor import read_trained_on
 from crackgate.contracts import stored_example
 from trainer.export.training_digests import write_training_digests
 
@@ -28,3 +29,9 @@ def test_every_identity_of_every_split_is_there_once(tmp_path: Path) -> None:
     digests = np.load(tmp_path / "model" / stored_example.TRAINING_DIGESTS_FILE)
     assert digests.dtype == np.uint64
     assert digests.tolist() == sorted({stored_example.digest(identity) for identity in identities})
+
+    assert read_trained_on("ram://models/1") is None
+    tf.io.gfile.makedirs("ram://models/1/assets.extra")
+    written = tmp_path / "model" / stored_example.TRAINING_DIGESTS_FILE
+    tf.io.gfile.copy(str(written), f"ram://models/1/{stored_example.TRAINING_DIGESTS_FILE}", overwrite=True)
+    assert read_trained_on("ram://models/1") == read_trained_on(str(tmp_path / "model")) == set(digests.tolist())
