@@ -3,11 +3,14 @@
 import json
 import os
 import uuid
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import apache_beam as beam
 from apache_beam.io.filesystems import FileSystems
+from apache_beam.transforms.window import GlobalWindow
+from apache_beam.utils.timestamp import MIN_TIMESTAMP
+from apache_beam.utils.windowed_value import WindowedValue
 
 
 def write_rows(rows: Mapping[str, beam.PCollection], folder: str) -> None:
@@ -24,6 +27,7 @@ def write_rows(rows: Mapping[str, beam.PCollection], folder: str) -> None:
     _ = (
         (*lines, nothing)
         | f"Lines[{label}]" >> beam.Flatten()
+        | f"Parts[{label}]" >> beam.ParDo(_WriteParts(folder))
         | f"Gathered[{label}]" >> beam.GroupByKey()
         # WriteToText has three times as many steps.
         | f"WriteRows[{label}]" >> beam.Map(_write, folder)
@@ -38,9 +42,34 @@ def _none(_impulse: bytes, names: list[str]) -> list[tuple[str, None]]:
     return [(name, None) for name in names]
 
 
-def _write(named: tuple[str, Iterable[str | None]], folder: str) -> None:
-    name, lines = named
-    write_lines(os.path.join(folder, name), (line for line in lines if line is not None))
+class _WriteParts(beam.DoFn):
+    """From the lines of a bundle to the paths of files, one for each name.
+
+    Flink can gather paths, but not any number of lines: what has one key becomes a record there, which must fit into a
+    buffer of some megabytes.
+    """
+
+    def __init__(self, folder: str):
+        self._folder = folder
+
+    def start_bundle(self) -> None:
+        self._lines: dict[str, list[str]] = {}
+
+    def process(self, named: tuple[str, str | None]) -> None:
+        name, line = named
+        self._lines.setdefault(name, []).extend([] if line is None else [line])
+
+    def finish_bundle(self) -> Iterator[WindowedValue]:
+        for name, lines in self._lines.items():
+            part = os.path.join(self._folder, f"{name}.{uuid.uuid4().hex}")
+            with FileSystems.create(part) as file:
+                file.write("".join(f"{line}\n" for line in lines).encode())
+            yield WindowedValue((name, part), MIN_TIMESTAMP, [GlobalWindow()])
+
+
+def _write(named: tuple[str, Iterable[str]], folder: str) -> None:
+    name, parts = named
+    write_lines(os.path.join(folder, name), (line for part in parts for line in _read_lines(part)))
 
 
 def write_lines(path: str, lines: Iterable[str]) -> None:
@@ -54,5 +83,10 @@ def write_lines(path: str, lines: Iterable[str]) -> None:
 
 def read_rows(folder: str, name: str) -> list[Any]:
     """The rows that a finished pipeline wrote, in no particular order."""
-    with FileSystems.open(os.path.join(folder, name)) as lines:
-        return [json.loads(line) for line in lines]
+    return list(map(json.loads, _read_lines(os.path.join(folder, name))))
+
+
+def _read_lines(path: str) -> Iterator[str]:
+    with FileSystems.open(path) as lines:
+        for line in lines:
+            yield line.decode().rstrip("\n")
