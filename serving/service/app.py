@@ -34,7 +34,9 @@ def build_app(
 ) -> Guard:
     """Puts the routes together, behind the guard; `lifespan` runs while the service does."""
     # Its pages about the interface load scripts from elsewhere.
-    app = FastAPI(title="crackgate", docs_url=None, redoc_url=None, openapi_url=None, lifespan=lifespan)
+    app = FastAPI(
+        title="crackgate", docs_url=None, redoc_url=None, openapi_url=None, redirect_slashes=False, lifespan=lifespan
+    )
     guard = Guard(app, settings, memory, metrics)
     versions = predictor.versions
 

@@ -115,6 +115,8 @@ def bounded_by(limits: Limits) -> type[HttpToolsProtocol]:
 
         def eof_received(self) -> Any:
             """A client may close its half as soon as its request is sent, and still waits for the answer."""
+            if self._awaits_body() or (self._deadline is not None and self._header_bytes):
+                self._refuse(http.HTTPStatus.BAD_REQUEST, "the connection ended before the request was whole")
             self._stop_waiting()
             waits = self.cycle is not None and not self.cycle.response_complete and not self.cycle.more_body
             if waits:

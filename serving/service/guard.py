@@ -5,6 +5,7 @@ import hmac
 import io
 import json
 import logging
+import re
 import time
 from contextlib import suppress
 from typing import Any
@@ -30,6 +31,7 @@ _HEADERS = {
     b"cross-origin-resource-policy": b"same-origin",
     b"content-security-policy": b"default-src 'none'; frame-ancestors 'none'",
 }
+_HOST = re.compile(r"(?:\[([^]]+)\]|([^:]+))(?::[0-9]*)?")
 _REJECTIONS = {
     Code.UNAUTHENTICATED: "no_token",
     Code.PERMISSION_DENIED: "other_host",
@@ -87,25 +89,26 @@ class Guard:
         """Refuses a request by its headers."""
         if scope["path"] in _PROBES:
             return
-        headers = dict(scope["headers"])
-        if self._local_only and (name := headers.get(b"host", b"")) and not is_loopback(_without_port(name)):
-            raise ServiceError(
-                Code.PERMISSION_DENIED,
-                f"Host: received {shortened(name.decode('latin-1'))!r}, allowed are localhost and this machine's own "
-                "addresses, since the service has no token: ask for one of them, or give it a token",
-            )
+        for host in _values(scope, b"host") if self._local_only else []:
+            if host and not is_loopback(_without_port(host)):
+                raise ServiceError(
+                    Code.PERMISSION_DENIED,
+                    f"Host: received {shortened(host)!r}, allowed are localhost and this machine's own addresses, "
+                    "since the service has no token: ask for one of them, or give it a token",
+                )
         if self._token is not None and scope["path"] not in _OPEN_PATHS:
-            kind, _, given = headers.get(b"authorization", b"").partition(b" ")
+            kind, _, given = dict(scope["headers"]).get(b"authorization", b"").partition(b" ")
             if kind.lower() != b"bearer" or not hmac.compare_digest(given.strip(), self._token):
                 raise ServiceError(Code.UNAUTHENTICATED, "send the service's token: 'Authorization: Bearer <token>'")
         if self._under_way > self._limits.connections:
             raise self._memory.refusal("too many requests at once:")
-        if (encoding := headers.get(b"content-encoding", b"identity").lower()) != b"identity":
-            raise ServiceError(
-                Code.UNSUPPORTED_ENCODING,
-                f"Content-Encoding: received {shortened(encoding.decode('latin-1'))!r}, allowed is identity: images "
-                "are compressed already, so send the request as it is",
-            )
+        for encoding in _values(scope, b"content-encoding"):
+            if encoding.lower() != "identity":
+                raise ServiceError(
+                    Code.UNSUPPORTED_ENCODING,
+                    f"Content-Encoding: received {shortened(encoding)!r}, allowed is identity: images are compressed "
+                    "already, so send the request as it is",
+                )
 
     async def _read_in_time(self, scope: Scope, receive: Receive, held: HeldBytes) -> bytes:
         try:
@@ -205,9 +208,15 @@ async def _drop(rest: Receive) -> None:
         pass
 
 
-def _without_port(host: bytes) -> str:
-    name = host.decode("latin-1")
-    return name[1:].partition("]")[0] if name.startswith("[") else name.partition(":")[0]
+def _values(scope: Scope, name: bytes) -> list[str]:
+    """A header's values: a client may send it more than once."""
+    return [value.decode("latin-1") for given, value in scope["headers"] if given == name]
+
+
+def _without_port(host: str) -> str:
+    """The name in a Host header; "" where it is none."""
+    found = _HOST.fullmatch(host)
+    return "" if found is None else found[1] or found[2]
 
 
 def _replay(body: bytes, receive: Receive) -> Receive:

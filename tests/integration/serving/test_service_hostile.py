@@ -178,6 +178,24 @@ def test_a_client_may_close_its_half(service: Service) -> None:
     assert b'"Positive"' in received
 
 
+@pytest.mark.parametrize(
+    "sent",
+    [
+        f"POST {PREDICT} HTTP/1.1\r\nHost: local",
+        f"POST {PREDICT} HTTP/1.1\r\nHost: localhost\r\nContent-Length: 10\r\n\r\n{{",
+        f"POST {PREDICT} HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n5\r\n{{}}",
+    ],
+    ids=["headers", "body", "chunk"],
+)
+def test_a_client_that_closes_its_half_too_early_hears_why(service: Service, sent: str) -> None:
+    with socket.create_connection(("127.0.0.1", service.port), timeout=30) as connection:
+        connection.sendall(sent.encode())
+        connection.shutdown(socket.SHUT_WR)
+        received = b"".join(iter(lambda: connection.recv(65536), b""))
+    assert received.count(b"HTTP/1.1 ") == 1 and received.startswith(b"HTTP/1.1 400 ")
+    assert b"ended before the request was whole" in received
+
+
 def test_clients_that_vanish_leave_nothing_behind(service: Service) -> None:
     for _ in range(20):
         with socket.create_connection(("127.0.0.1", service.port)) as connection:
@@ -273,6 +291,28 @@ def test_chunks_of_a_byte_keep_no_probe_waiting(service: Service) -> None:
 @pytest.mark.parametrize(
     ("headers", "status", "said"),
     [
+        ([("Content-Encoding", "gzip"), ("Content-Encoding", "identity")], 415, b"received 'gzip'"),
+        ([("Host", "evil.example"), ("Host", "localhost")], 403, b"received 'evil.example'"),
+        ([("Host", "[::1].evil.example")], 403, b"received '[::1].evil.example'"),
+        ([("Host", "localhost:80@evil.example")], 403, b"received 'localhost:80@evil.example'"),
+        ([("Host", "127.0.0.1:8501:1")], 403, b"received '127.0.0.1:8501:1'"),
+    ],
+    ids=["encoded twice", "two hosts", "address in a name", "user in a name", "two ports"],
+)
+def test_every_value_of_a_header_counts_and_all_of_it(
+    service: Service, headers: list[tuple[str, str]], status: int, said: bytes
+) -> None:
+    hosts = [] if headers[0][0] == "Host" else [("Host", "localhost")]
+    head = "".join(f"{name}: {value}\r\n" for name, value in [*hosts, *headers, ("Connection", "close")])
+    with socket.create_connection(("127.0.0.1", service.port), timeout=30) as connection:
+        connection.sendall(f"POST {PREDICT} HTTP/1.1\r\n{head}Content-Length: 2\r\n\r\n{{}}".encode())
+        received = b"".join(iter(lambda: connection.recv(65536), b""))
+    assert received.startswith(f"HTTP/1.1 {status} ".encode()) and said in received
+
+
+@pytest.mark.parametrize(
+    ("headers", "status", "said"),
+    [
         ({"Content-Encoding": "gzip"}, 415, "received 'gzip'"),
         ({"Host": "evil.example"}, 403, "received 'evil.example'"),
     ],
@@ -319,6 +359,8 @@ def test_paths_and_methods_that_are_none_are_explained_shortly(service: Service)
         assert head.status_code == 200 and not head.content
     wrong = httpx.post(f"{service.url}/healthz")
     assert wrong.status_code == 405 and "GET" in wrong.headers["allow"]
+    # Nobody is sent elsewhere by the host that a client names.
+    assert httpx.get(f"{service.url}/healthz/").status_code == 404
     unknown = httpx.get(f"{service.url}/{'x' * 5000}")
     assert unknown.status_code == 404 and len(unknown.content) < 300
     labelled = httpx.post(f"{service.url}/v1/models/crackgate/labels/stable:predict", content=b"{}")

@@ -261,7 +261,13 @@ def test_grpc_reads_no_message_of_a_client_without_the_token(tmp_path: Path) -> 
             assert process.memory_info().rss - before < 150 * 2**20
             with pytest.raises(grpc.RpcError) as raised:
                 stub.Predict(predict_pb2.PredictRequest(), metadata=[("authorization", "Bearer 0123456789abcdef")])
-            assert raised.value.code() is grpc.StatusCode.NOT_FOUND
+            assert raised.value.code() is grpc.StatusCode.NOT_FOUND and not raised.value.trailing_metadata()
+            request = predict_pb2.PredictRequest()
+            request.model_spec.name = "crackgate"
+            with pytest.raises(grpc.RpcError) as raised:
+                stub.Predict(request, metadata=token, timeout=30)
+            assert raised.value.code() is grpc.StatusCode.UNAVAILABLE
+            assert list(raised.value.trailing_metadata()) == [("grpc-retry-pushback-ms", "1000")]
             health = health_pb2_grpc.HealthStub(channel)
             for name in ("", "crackgate"):
                 answer = health.Check(health_pb2.HealthCheckRequest(service=name), timeout=30)
