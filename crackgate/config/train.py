@@ -6,6 +6,7 @@ from pydantic import Field, field_validator
 
 from crackgate.config.backbone_names import check_backbone_name
 from crackgate.config.section import FilePath, Section
+from crackgate.contracts.card import MOST_IMAGE_SIZE
 from crackgate.own_code import check_form, is_own
 
 Imbalance = Literal["class_weights", "balanced_sampling", "none"]
@@ -32,7 +33,9 @@ class TrainOptions(Section):
             "own keeps the weights that its function gave it, unless this is a file"
         ),
     ] = "imagenet"
-    image_size: Annotated[int, Field(ge=32, le=1024, description="side of the square network input, pixels")] = 160
+    image_size: Annotated[
+        int, Field(ge=32, le=MOST_IMAGE_SIZE, description="side of the square network input, pixels")
+    ] = 160
     batch_size: Annotated[int, Field(ge=1, le=4096, description="images per training step")] = 16
     views: Annotated[
         int,

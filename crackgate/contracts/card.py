@@ -4,13 +4,16 @@ import json
 from pathlib import Path
 from typing import Self, TypeVar
 
-from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from crackgate.contracts.image_limits import ImageLimits
 from crackgate.contracts.model_files import CARD_FILE
 from crackgate.contracts.positive_names import PositiveNames
 from crackgate.contracts.scale import TrainedScale
 from crackgate.regular_file import open_regular
+
+# Pixels of a side: a batch of images has to fit into memory.
+MOST_IMAGE_SIZE = 1024
 
 
 class CardError(ValueError):
@@ -34,7 +37,7 @@ class ClassifierCard(BaseModel):
 
     classes: list[str]
     positive_classes: PositiveNames = ()
-    threshold: float | None = None
+    threshold: float | None = Field(default=None, ge=0, le=1)
 
     @model_validator(mode="after")
     def _check_positive_classes(self) -> Self:
@@ -82,10 +85,10 @@ class ReleaseCard(ClassifierCard):
         familiarity: What the model knows of its training images; None: it cannot tell an unfamiliar image.
     """
 
-    image_size: int
+    image_size: int = Field(ge=1, le=MOST_IMAGE_SIZE)
     temperature: float | None = None
     bias: tuple[float, ...] | None = None
-    stride: int | None = None
+    stride: int | None = Field(default=None, ge=1)
     scale: TrainedScale | None = None
     limits: ImageLimits = ImageLimits()
     network_input: str = ""

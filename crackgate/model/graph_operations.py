@@ -4,10 +4,12 @@ A SavedModel is a program: what its graph says is done with the rights of the pr
 """
 
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from crackgate.model.saved_graph import called_functions, read_saved_model
+from crackgate.regular_file import other_kind
 
 # "Experimental" may precede a name.
 _FILES = """
@@ -52,14 +54,15 @@ def check_operations(folder: Path) -> None:
     """Looks at every operation of a SavedModel, in its graph and its functions, before it is loaded.
 
     Raises:
-        ForbiddenOperationError: An operation reaches files but the model's own, the network or Python, or the graph is
-            damaged.
+        ForbiddenOperationError: An operation reaches files but the model's own, the network or Python, the graph is
+            damaged, or a file is a FIFO, a socket or a device.
         OSError: `saved_model.pb` cannot be read.
         google.protobuf.message.DecodeError: It is no SavedModel.
     """
     graphs = read_saved_model(folder).meta_graphs
     try:
-        found = sorted({name for graph in graphs for name in (*_find_forbidden(graph), *_outer_assets(folder, graph))})
+        names = {name for graph in graphs for name in (*_find_forbidden(graph), *_outer_assets(folder, graph))}
+        found = sorted(names.union(_find_unreadable(folder)))
     except (IndexError, ValueError) as error:
         raise ForbiddenOperationError(f"the SavedModel in {str(folder)!r} has a damaged graph: {error}") from error
     if found:
@@ -97,8 +100,18 @@ def _outer_assets(folder: Path, graph: Any) -> Iterator[str]:
     for asset in graph.asset_file_def:
         path = PurePosixPath("assets", asset.filename)
         links = any((folder / part).is_symlink() for part in (path, *path.parents[:-1]))
-        if links or PurePosixPath(asset.filename).is_absolute() or ".." in path.parts:
+        if links or PurePosixPath(asset.filename).is_absolute() or ".." in path.parts or "\0" in asset.filename:
             yield f"the asset {asset.filename!r}"
+
+
+def _find_unreadable(folder: Path) -> Iterator[str]:
+    """What TensorFlow would read for ever, or wait for."""
+    for path in (*folder.glob("*"), *folder.glob("*/*")):
+        # A link to nowhere is a missing file, as TensorFlow says.
+        with suppress(FileNotFoundError):
+            status = path.stat()
+            if not path.is_dir() and (kind := other_kind(status)):
+                yield f"{kind}, {path.relative_to(folder).as_posix()!r}"
 
 
 def _forbidden_of(nodes: Iterable[Any], also: frozenset[str], assets: set[str]) -> Iterator[str]:

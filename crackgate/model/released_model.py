@@ -25,6 +25,7 @@ from crackgate.runs.workspace import Workspace
 
 # It holds one number.
 _MOST_VERSION_BYTES = 1024
+_SHOWN = 20
 # Images that are decoded together: bounds the memory, whatever a caller sends.
 _CHUNK = 32
 
@@ -175,8 +176,12 @@ def find_release(folder: str | os.PathLike[str]) -> Path:
 def _read_version(folder: Path) -> str:
     try:
         with open_regular(folder / MODEL_VERSION_FILE, follow_links=True) as content:
-            return content.read(_MOST_VERSION_BYTES).decode().strip()
-    except (OSError, UnicodeDecodeError) as error:
+            version = content.read(_MOST_VERSION_BYTES).decode().strip()
+        if not version.isprintable():
+            raise ValueError(f"{str(MODEL_VERSION_FILE)!r} holds {version[:_SHOWN]!r}, which is no version")
+        return version
+    # Bytes that are no text, too.
+    except (OSError, ValueError) as error:
         raise NotAReleaseError(f"{str(folder)!r} is no model that crackgate exported: {error}") from error
 
 

@@ -1,5 +1,6 @@
 """SavedModels that would reach files, the network or Python: refused before anything of them runs."""
 
+import os
 import re
 import shutil
 from collections.abc import Callable
@@ -181,7 +182,30 @@ def test_a_vocabulary_may_be_an_asset_and_no_other_file(tmp_path: Path) -> None:
         check_operations(model)
 
 
-@pytest.mark.parametrize("name", ["../../../etc/passwd", "/etc/passwd"])
+@pytest.mark.parametrize("name", ["saved_model.pb", "variables/variables.index", "assets/model_version.txt"])
+def test_a_model_with_a_file_that_never_ends_is_refused_at_once(name: str, toy_model: Path, tmp_path: Path) -> None:
+    model = tmp_path / "model"
+    shutil.copytree(toy_model, model)
+    file = model / name
+    aside = file.rename(tmp_path / "aside")
+    os.mkfifo(file)
+    with pytest.raises((ForbiddenOperationError, OSError), match="a FIFO"):
+        check_operations(model)
+    # A link to a file is one, unless it is an asset.
+    file.unlink()
+    file.symlink_to(aside)
+    if not name.startswith("assets"):
+        check_operations(model)
+
+
+def test_a_graph_that_no_protocol_buffer_holds_is_not_read(tmp_path: Path) -> None:
+    with (tmp_path / "saved_model.pb").open("wb") as sparse:
+        sparse.truncate(2**40)
+    with pytest.raises(OSError, match="larger than any protocol buffer"):
+        check_operations(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["../../../etc/passwd", "/etc/passwd", "model_version.txt\0"])
 def test_an_asset_is_a_file_of_the_model(name: str, toy_model: Path, tmp_path: Path) -> None:
     model = tmp_path / "model"
     shutil.copytree(toy_model, model)

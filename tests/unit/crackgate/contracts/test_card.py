@@ -43,6 +43,17 @@ def test_fields_that_are_not_known_do_no_harm(tmp_path: Path) -> None:
     assert read_card(tmp_path) == ReleaseCard(classes=["a", "b"], image_size=64)
 
 
+IMPOSSIBLE = (("image_size", 0), ("image_size", 10**9), ("stride", 0), ("threshold", 5), ("threshold", "NaN"))
+
+
+@pytest.mark.parametrize(("field", "value"), IMPOSSIBLE)
+def test_a_number_that_no_model_has_is_refused(field: str, value: object, tmp_path: Path) -> None:
+    content = {"classes": ["a", "b"], "image_size": 64, "positive_classes": ["b"], "threshold": 0.5, field: value}
+    write(tmp_path, json.dumps(content).replace('"NaN"', "NaN"))
+    with pytest.raises(NotAReleaseError, match=f"{field}: received"):
+        read_card(tmp_path)
+
+
 def test_a_model_from_elsewhere_may_have_no_card_and_says_which_fields_it_has(tmp_path: Path) -> None:
     assert find_card(tmp_path) is None
     for content, says_positive in (({"classes": ["a"]}, False), ({"classes": ["a"], "positive_classes": []}, True)):
