@@ -1,6 +1,7 @@
 """The base of layers that change images at random, and their random numbers."""
 
 import math
+from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
@@ -14,7 +15,7 @@ _AT_ONCE = 16
 class RandomLayer(keras.layers.Layer):
     """Changes float32 images (batch, size, size, 3) in 0 to 255, each in its own way, and only with `training`."""
 
-    # Whether XLA can compile `change`.
+    # Whether all of `change` is one `fused` pass.
     compiled = True
 
     def __init__(self, seed: int, **common: Any):
@@ -31,14 +32,23 @@ class RandomLayer(keras.layers.Layer):
         if not training:
             return images
         draws = Draws(self.seeds, tf.shape(images)[0])
-        if tf.executing_eagerly() or not self.compiled:
+        if not self.compiled:
             return self.change(images, draws)
-        # One pass over the pixels instead of one per operation.
-        return tf.function(self.change, jit_compile=True, autograph=False)(images, draws)
+        return fused(lambda pixels: self.change(pixels, draws), images)
 
     def change(self, images: tf.Tensor, draws: "Draws") -> tf.Tensor:
         """Returns the changed images."""
         raise NotImplementedError
+
+
+def fused(change: Callable[..., Any], *tensors: tf.Tensor) -> Any:
+    """Returns `change(*tensors)`; in a graph, XLA compiles it to one pass over the pixels.
+
+    Within a pass, XLA computes a value again for every use. A result of a pass is computed once.
+    """
+    if tf.executing_eagerly():
+        return change(*tensors)
+    return tf.function(change, jit_compile=True, autograph=False)(*tensors)
 
 
 class Draws:
