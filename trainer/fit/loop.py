@@ -175,6 +175,13 @@ class _Steps:
             correct = tf.cast(tf.argmax(logits, axis=1) == labels, tf.float32) * counts
             return losses, tf.stack([tf.reduce_sum(tf.cast(part, tf.float64)) for part in (losses, correct)])
 
+        def update(gradients: list[tf.Tensor]) -> None:
+            optimizer.apply(gradients, model.trainable_variables)
+
+        if not tf.distribute.has_strategy():
+            # One pass over the weights instead of one per operation: a quarter of a step's time.
+            update = tf.function(update, jit_compile=True, autograph=False)
+
         def train_step(batch: Any, counts: tf.Tensor, count: tf.Tensor) -> tf.Tensor:
             with tf.GradientTape() as tape:
                 losses, sums = measure(batch, counts, training=True)
@@ -183,7 +190,7 @@ class _Steps:
                 share += sum(model.losses) / strategy.num_replicas_in_sync
                 scaled = optimizer.scale_loss(share)
             gradients = tape.gradient(scaled, model.trainable_variables)
-            optimizer.apply_gradients(zip(gradients, model.trainable_variables, strict=True))
+            update(gradients)
             return sums
 
         def test_step(batch: Any, counts: tf.Tensor, _count: tf.Tensor) -> tf.Tensor:
