@@ -4,7 +4,8 @@ import codecs
 import csv
 import io
 import os
-from collections.abc import Callable, Iterable, Iterator
+import sys
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from posixpath import normpath
@@ -30,7 +31,7 @@ _SHOWN = 3
 _MOST_BYTES = 10_000_000_000
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class LabelRow:
     """One image: its path below the data folder, its label, and its split and group, "" where they are not given."""
 
@@ -40,10 +41,15 @@ class LabelRow:
     group: str
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class _Line:
+    """A row's number in the file, and its cells; "" for those of columns that are not there."""
+
     number: int
-    cells: dict[str, str]
+    path: str
+    label: str
+    split: str
+    group: str
 
 
 def read_label_table(file: Location, folder: Location, images: Iterable[str]) -> list[LabelRow]:
@@ -60,36 +66,41 @@ def read_label_table(file: Location, folder: Location, images: Iterable[str]) ->
             two splits.
         StorageError: The store of a table's URL cannot be used.
     """
-    lines = list(_read_lines(file))
+    columns, lines = _read_lines(file)
     if not lines:
         raise WrongQuestionError(f"{str(file)!r} has no row below its header: give one row for each image")
-    _check_cells(file, lines)
-    rows = _find_images(file, folder, lines, images)
-    _check_agreement(file, rows)
-    return list(dict.fromkeys(row for _, row in rows))
+    _check_cells(file, columns, lines)
+    return _unique(file, _find_images(file, folder, lines, images))
 
 
-def _read_lines(file: Location) -> Iterator[_Line]:
-    text = _read_text(file)
-    header = text.partition("\n")[0]
-    separator = max(",;\t", key=header.count)
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True)
-    try:
-        columns = [name.strip().casefold() for name in next(reader, [])]
-        _check_columns(file, columns)
-        for cells in reader:
-            if not any(cell.strip() for cell in cells):
-                continue
-            if len(cells) != len(columns):
-                raise WrongQuestionError(
-                    f"{str(file)!r}, line {reader.line_num}: received {len(cells)} cells, the header has {len(columns)}"
-                )
-            yield _Line(reader.line_num, dict(zip(columns, (cell.strip() for cell in cells), strict=True)))
-    except csv.Error as error:
-        raise WrongQuestionError(f"{str(file)!r}, line {reader.line_num}: no CSV: {error}") from None
+def _read_lines(file: Location) -> tuple[list[str], list[_Line]]:
+    """The columns' names, and the rows that are not empty."""
+    lines: list[_Line] = []
+    with _open_text(file) as text:
+        header = text.readline()
+        text.seek(0)
+        reader = csv.reader(text, delimiter=max(",;\t", key=header.count), strict=True)
+        try:
+            columns = [name.strip().casefold() for name in next(reader, [])]
+            _check_columns(file, columns)
+            for cells in reader:
+                if not any(cell.strip() for cell in cells):
+                    continue
+                if len(cells) != len(columns):
+                    raise WrongQuestionError(
+                        f"{str(file)!r}, line {reader.line_num}: received {len(cells)} cells, the header has "
+                        f"{len(columns)}"
+                    )
+                found = dict(zip(columns, map(str.strip, cells), strict=True))
+                # Millions of rows repeat few labels, splits and groups.
+                label, split, group = (sys.intern(found.get(name, "")) for name in (_LABEL, _SPLIT, _GROUP))
+                lines.append(_Line(reader.line_num, found[_PATH], label, split, group))
+        except csv.Error as error:
+            raise WrongQuestionError(f"{str(file)!r}, line {reader.line_num}: no CSV: {error}") from None
+    return columns, lines
 
 
-def _read_text(file: Location) -> str:
+def _open_text(file: Location) -> io.TextIOWrapper:
     try:
         content = read_object(str(file), _MOST_BYTES) if is_url(file) else Path(file).read_bytes()
     except OSError as error:
@@ -107,7 +118,7 @@ def _read_text(file: Location) -> str:
         ) from None
     if "\0" in text:
         raise WrongQuestionError(f"{str(file)!r} is no text: save it as CSV in UTF-8")
-    return text
+    return io.TextIOWrapper(io.BytesIO(content), encoding, newline="")
 
 
 def _check_columns(file: Location, columns: list[str]) -> None:
@@ -117,25 +128,25 @@ def _check_columns(file: Location, columns: list[str]) -> None:
         )
 
 
-def _check_cells(file: Location, lines: list[_Line]) -> None:
+def _check_cells(file: Location, columns: list[str], lines: list[_Line]) -> None:
     for column in COLUMNS[:-1]:
-        empty = [line.number for line in lines if line.cells.get(column) == ""]
+        empty = [line.number for line in lines if column in columns and not getattr(line, column)]
         if empty:
             raise WrongQuestionError(
                 f"{str(file)!r}: the column {column!r} is empty in {_count(empty, 'row')}, such as line {empty[0]}: "
                 "fill "
                 + ("it everywhere, or leave the column out" if column in (_SPLIT, _GROUP) else "it or remove the row")
             )
-    broken = [line for line in lines if "/" in line.cells[_LABEL] or len(line.cells[_LABEL].splitlines()) > 1]
+    broken = [line for line in lines if "/" in line.label or len(line.label.splitlines()) > 1]
     if broken:
         raise WrongQuestionError(
-            f"{str(file)!r}, line {broken[0].number}: received the label {broken[0].cells[_LABEL]!r}, allowed are "
+            f"{str(file)!r}, line {broken[0].number}: received the label {broken[0].label!r}, allowed are "
             "names of classes, in one line and without '/'"
         )
-    unknown = [line for line in lines if _SPLIT in line.cells and not split_of(line.cells[_SPLIT])]
+    unknown = [line for line in lines if line.split and not split_of(line.split)]
     if unknown:
         raise WrongQuestionError(
-            f"{str(file)!r}, line {unknown[0].number}: received the split {unknown[0].cells[_SPLIT]!r}, allowed are "
+            f"{str(file)!r}, line {unknown[0].number}: received the split {unknown[0].split!r}, allowed are "
             f"{', '.join(SPLITS)}"
         )
 
@@ -149,24 +160,22 @@ def _find_images(
     own = str(file).rpartition("/")[0] if is_url(file) else os.path.abspath(Path(file).parent)
     starts = dict.fromkeys(start for start in (own, data) if is_url(start) == in_store)
     base = data.rstrip("/") + "/"
-    known = {base + path for path in images}
-    alike: dict[str, list[str]] = {}
-    for found in known:
-        alike.setdefault(compose(found), []).append(found)
+    known = {base + path for path in images} if in_store else set()
     is_file: Callable[[str], bool] = known.__contains__ if in_store else os.path.isfile
     exists: Callable[[str], bool] = known.__contains__ if in_store else os.path.exists
+    alike: dict[str, list[str]] | None = None
     rows: list[tuple[int, LabelRow]] = []
     missing: list[_Line] = []
     no_files: list[_Line] = []
     outside: list[_Line] = []
     for line in lines:
-        written = line.cells[_PATH]
-        places = [place for path in _spellings(written) for start in starts for place in _join(start, path)]
+        places = [place for path in _spellings(line.path) for start in starts for place in _join(start, path)]
         place: str | None = next(filter(is_file, places), None)
         if place is None and any(map(exists, places)):
             no_files.append(line)
             continue
         if place is None:
+            alike = _by_composed(base, images) if alike is None else alike
             others = {other for path in places for other in alike.get(compose(path), ())}
             place = others.pop() if len(others) == 1 else None
         if place is None:
@@ -174,8 +183,7 @@ def _find_images(
         elif not place.startswith(base):
             outside.append(line)
         else:
-            split = split_of(line.cells.get(_SPLIT, ""))
-            row = LabelRow(place.removeprefix(base), line.cells[_LABEL], split, line.cells.get(_GROUP, ""))
+            row = LabelRow(place.removeprefix(base), line.label, split_of(line.split), line.group)
             rows.append((line.number, row))
     for wrong, said in (
         (missing, f"there is no such file at the table's folder or at {str(folder)!r}"),
@@ -183,9 +191,17 @@ def _find_images(
         (outside, f"they lie outside {str(folder)!r}, so give a --data that holds them all"),
     ):
         if wrong:
-            shown = ", ".join(f"{line.cells[_PATH]!r} (line {line.number})" for line in wrong[:_SHOWN])
+            shown = ", ".join(f"{line.path!r} (line {line.number})" for line in wrong[:_SHOWN])
             raise WrongQuestionError(f"{str(file)!r}: {_count(wrong, 'path')} cannot be used, {shown}: {said}")
     return rows
+
+
+def _by_composed(base: str, images: Iterable[str]) -> dict[str, list[str]]:
+    """The places of all images by their NFC: as much memory as all else, so it is made when a path is not there."""
+    alike: dict[str, list[str]] = {}
+    for path in images:
+        alike.setdefault(compose(base + path), []).append(base + path)
+    return alike
 
 
 def _join(start: str, path: str) -> list[str]:
@@ -203,7 +219,8 @@ def _spellings(path: str) -> list[str]:
     return [path, path.replace("\\", "/")] if "\\" in path else [path]
 
 
-def _check_agreement(file: Location, rows: list[tuple[int, LabelRow]]) -> None:
+def _unique(file: Location, rows: list[tuple[int, LabelRow]]) -> list[LabelRow]:
+    """Each image's row once; refuses those that disagree."""
     first: dict[str, tuple[int, LabelRow]] = {}
     split_of_group: dict[str, tuple[int, LabelRow]] = {}
     for number, row in rows:
@@ -219,6 +236,7 @@ def _check_agreement(file: Location, rows: list[tuple[int, LabelRow]]) -> None:
                 f"{str(file)!r}: the group {row.group!r} is in the split {other.split!r} (line {other_number}) and in "
                 f"{row.split!r} (line {number}): a group is in one split"
             )
+    return [row for _, row in first.values()]
 
 
 def _said(row: LabelRow) -> str:

@@ -1,8 +1,10 @@
 """The layouts that people have: how a data folder is read, and why it is refused."""
 
+import hashlib
 import os
 import unicodedata
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,6 +12,7 @@ import pytest
 from crackgate.config.data import DataOptions
 from crackgate.contracts.errors import WrongQuestionError
 from crackgate.data_set.data_set import DataSet, find_data_set
+from crackgate.images.image_folder import fingerprint
 
 
 def _write(folder: Path, *paths: str) -> None:
@@ -547,6 +550,13 @@ def test_the_fingerprint_follows_images_labels_and_what_is_ignored(tmp_path: Pat
     assert ignoring != before
     os.utime(tmp_path / "D/UD/1.jpg", ns=(1, 1))
     assert printed(Cracked=("CD",), Sound=("UD",)) != ignoring
+
+    # Earlier runs' keys of the cache and manifests' fingerprints stay what they are.
+    found = _find(tmp_path, classes={"Cracked": ("CD",), "Sound": ("UD",)})
+    for data_set in (found, replace(found, images=found.images[:1]), replace(found, images=[], ignored={})):
+        files = fingerprint(tmp_path, (image.path for image in data_set.images), {})
+        said = os.fsencode(repr((data_set.images, sorted(data_set.ignored.items()))))
+        assert data_set.fingerprint(tmp_path) == hashlib.sha256(files.encode() + said).hexdigest()
 
 
 def test_a_group_in_two_given_splits_is_refused(tmp_path: Path) -> None:
