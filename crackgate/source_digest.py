@@ -90,6 +90,7 @@ def _follow(entries: Iterable[str], root: Path, ours: Collection[str]) -> tuple[
     """The files of the closure in the top-level packages `ours`, and the modules of other packages that it imports."""
     files: set[Path] = set()
     imported: set[str] = set()
+    followed: set[str] = set()
     templates: set[str] = set()
     pending: list[Path] = []
     for entry in entries:
@@ -108,11 +109,13 @@ def _follow(entries: Iterable[str], root: Path, ours: Collection[str]) -> tuple[
                 templates.update(_TEMPLATE.findall(file.read_text(encoding="utf-8", errors="replace")))
                 continue
             imports, strings = _parse(file.read_bytes(), ".".join(file.parent.relative_to(root).parts))
-            for name in imports | {text for text in strings if "." in text and _is_ours(text, root, ours)}:
+            names = imports | {text for text in strings if "." in text and _is_ours(text, root, ours)}
+            for name in names - followed:
                 if _top_level(name) in ours:
                     pending += _run_files(name, root)
                 else:
                     imported.add(name)
+            followed |= names
             pending += _present([file.parent], strings.intersection(os.listdir(file.parent)))
         pending = [file for file in _present({file.parent for file in files}, templates) if file not in files]
     return files, imported
