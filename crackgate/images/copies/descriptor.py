@@ -149,7 +149,7 @@ def thumbnail(grey: NDArray[np.uint8], rows: int, columns: int) -> Floats:
     # Strips save memory: a whole image as float32 takes four times its own.
     for top, down in zip(range(0, height, _ROWS_AT_ONCE), _strips(height, rows), strict=True):
         cells += down @ grey[top : top + _ROWS_AT_ONCE].astype(np.float32)
-    means: Floats = cells @ _shares(width, columns).T
+    means: Floats = cells @ _across(width, columns)
     return means
 
 
@@ -158,6 +158,12 @@ def _strips(pixels: int, cells: int) -> list[csr_array]:
     """The columns of `_shares`, `_ROWS_AT_ONCE` at once; most are 0."""
     shares = _shares(pixels, cells)
     return [csr_array(shares[:, start : start + _ROWS_AT_ONCE]) for start in range(0, pixels, _ROWS_AT_ONCE)]
+
+
+@functools.lru_cache(maxsize=64)
+def _across(pixels: int, cells: int) -> Floats:
+    """`_shares` with pixels in rows, row by row in memory: the product takes a third less time."""
+    return np.ascontiguousarray(_shares(pixels, cells).T)
 
 
 @functools.lru_cache(maxsize=64)

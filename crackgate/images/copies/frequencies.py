@@ -47,14 +47,15 @@ class OrientedHash:
 
     def __init__(self, frequencies: Frequencies, weights: Floats):
         signs = np.random.default_rng(0).choice((-1, 1), (len(frequencies), BANDS * _BITS))
-        self._projections: Floats = (signs * weights[:, None]).astype(np.float32)
+        projections: Floats = (signs * weights[:, None]).astype(np.float32)
         rows, columns = frequencies.rows, frequencies.columns
         # The index of each frequency with swapped axes.
         self._transposed = np.lexsort((rows, columns))[np.argsort(np.lexsort((columns, rows)))]
         # By the parities of row and column: mirroring negates the odd ones.
-        self._parities = [
+        parities = [
             np.flatnonzero((rows % 2 == down) & (columns % 2 == across)) for down in (0, 1) for across in (0, 1)
         ]
+        self._parities = [(places, projections[places]) for places in parities]
 
     def __call__(self, images: Floats) -> NDArray[np.uint32]:
         """Hashes (images, 20) of whole-number coefficients (images, frequencies).
@@ -64,7 +65,7 @@ class OrientedHash:
         smallest = None
         for turned in (images, images[:, self._transposed]):
             # Coefficients that mirroring treats alike are summed up once for all four mirrorings.
-            even, down, across, both = (turned[:, places] @ self._projections[places] for places in self._parities)
+            even, down, across, both = (turned[:, places] @ projection for places, projection in self._parities)
             rising, falling = across + both, across - both
             # Comparisons save half of the sums.
             for signs in (

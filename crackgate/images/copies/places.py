@@ -36,7 +36,7 @@ def place_codes(details: NDArray[np.uint8]) -> NDArray[np.uint32]:
     for start in range(0, len(details), _AT_ONCE):
         images = unpack(details[start : start + _AT_ONCE])
         # Half the bytes of float32, and exact: 7 * 256 at most.
-        smooth = (_BLURRING @ images @ _BLURRING.T).astype(np.int16)
+        smooth = (_BLURRING @ images @ _BLURRING).astype(np.int16)
         surroundings = _surroundings(smooth, *_spots(np.abs(smooth))).reshape(-1, _SAMPLES**2)
         bits = np.packbits(surroundings @ _WAVES.reshape(_BITS, -1).T > 0, axis=1)
         codes[start : start + _AT_ONCE] = bits.view(">u4").reshape(-1, SPOTS)
