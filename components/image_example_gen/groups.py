@@ -137,9 +137,10 @@ class _JudgeGroups(beam.DoFn):
         _number, parts = numbered
         images = ImageTable.merge(parts)
         shards: dict[int, AssignedImages] = {}
+        digests = to_bytes(images.digests)
         for rows in equal_rows(images.digests):
-            (digest,) = to_bytes(images.digests[rows[:1]])
-            members = [(images.paths[row], images.places[row]) for row in rows]
+            digest = digests[rows[0]]
+            members = [(images.paths[row], images.places[row]) for row in rows.tolist()]
             conflicts = []
             if self._judges_labels and len(members) > 1:
                 # Images that overlap may well differ in their class.
@@ -167,10 +168,10 @@ class _JudgeGroups(beam.DoFn):
                     assigned.names.append(name)
         yield from shards.items()
         names = {name for assigned in shards.values() for name in assigned.names}
-        digests = from_bytes(hashlib.sha256(name).digest()[:PICTURE_BYTES] for name in names)
-        for number, chosen in partition(digests, self._partitions):
+        named = from_bytes(hashlib.sha256(name).digest()[:PICTURE_BYTES] for name in names)
+        for number, chosen in partition(named, self._partitions):
             for part in messages(chosen, DIGESTS_AT_ONCE):
-                yield beam.pvalue.TaggedOutput(NAMES_OUTPUT, (number, digests[part]))
+                yield beam.pvalue.TaggedOutput(NAMES_OUTPUT, (number, named[part]))
 
     def _name(self, digest: bytes, path: bytes, place: Place) -> bytes:
         """The name of an image's group; empty if the pattern, or its first group, matches nothing."""
