@@ -19,6 +19,7 @@ from crackgate.model.calibration import fit_calibration
 from crackgate.model.decision import Decision
 from crackgate.model.positive_classes import resolve_positive_classes
 from crackgate.model.threshold import check_decidable, choose_threshold, describe_threshold
+from trainer.cpu_seconds import CpuSeconds
 from trainer.export.augmentation_sheet import write_augmentation
 from trainer.export.doubtful_labels import write_doubtful_labels
 from trainer.export.familiarity import learn_familiarity
@@ -77,6 +78,7 @@ def run_fn(fn_args: FnArgs) -> None:
 
 
 def _train(fn_args: FnArgs, options: TrainOptions, strategy: tf.distribute.Strategy, checkpoints: Path | None) -> None:
+    seconds = CpuSeconds()
     classes: list[str] = fn_args.custom_config["classes"]
     positives = tuple(map(classes.index, resolve_positive_classes(options.positive_classes, classes).names))
     run_dir = Path(fn_args.model_run_dir)
@@ -91,9 +93,11 @@ def _train(fn_args: FnArgs, options: TrainOptions, strategy: tf.distribute.Strat
         backbone = build_backbone(options.backbone, options.image_size, options.weights)
         lower, upper = split_at_top(backbone, options.fine_tune_share)
         head = build_head(backbone.output_shape[-1], len(classes), options)
+        seconds.end("network")
         with strategy.scope():
             views = training_views(lower, upper, options, fn_args.train_files, fn_args.eval_files, folder)
-            stages = train_stages(upper, head, views, options, run_dir, checkpoints)
+            seconds.end("views")
+            stages = train_stages(upper, head, views, options, run_dir, checkpoints, seconds)
         if not is_chief(strategy):
             return
         logits, labels = predict_eval(upper, head, views, stages)
@@ -108,8 +112,10 @@ def _train(fn_args: FnArgs, options: TrainOptions, strategy: tf.distribute.Strat
         decision = Decision(positives, choose_threshold(scores, labels, positives, *limits))
         findings = describe_threshold(decision, scores, labels, classes, read_paths(fn_args.eval_files), *limits)
         log.info("%s", " ".join(findings.sentences()))
+    seconds.end("reports")
     log.info("describing the training images")
     familiarity = learn_familiarity(backbone, options, fn_args.train_files, fn_args.eval_files)
+    seconds.end("familiarity")
     log.info("exporting the classifier")
     model_dir = Path(fn_args.serving_model_dir)
     scale = measure_scale(fn_args.train_files)
@@ -132,11 +138,15 @@ def _train(fn_args: FnArgs, options: TrainOptions, strategy: tf.distribute.Strat
     write_training_digests([*fn_args.train_files, *fn_args.eval_files], model_dir)
     classifier.save(run_dir / KERAS_FILE)
     write_reference(classifier, calibration, options.image_size, fn_args.eval_files, run_dir, backbone, familiarity)
+    seconds.end("export")
     write_augmentation(options, classes, fn_args.train_files, run_dir)
+    seconds.end("augmentation sheet")
     write_curves(stages, options, run_dir)
     write_history(stages, run_dir)
     write_classification_report(labels, logits, classes, calibration, decision, findings, run_dir)
     write_reliability(labels, logits, classes, calibration, decision, run_dir)
+    seconds.end("reports")
+    seconds.write(run_dir)
 
 
 @contextmanager

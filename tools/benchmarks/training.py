@@ -18,6 +18,7 @@ import time
 from pathlib import Path
 
 from crackgate.config.train import CHOOSING_IMAGES
+from crackgate.contracts.training_files import CPU_SECONDS_FILE
 from tools.benchmarks.measurement import CRACKGATE, Table, run_function, run_python
 from tools.benchmarks.photographs import argument_parser, find_photographs, gather
 
@@ -103,6 +104,12 @@ def compare(data: Path, folder: Path, recipe_epochs: int, assignments: list[str]
     components = ((component["name"], component["seconds"]) for component in summary["components"])
     slow = [f"{name} {seconds:.0f}" for name, seconds in components if seconds >= 1]
     print(f"crackgate's seconds: {', '.join(slow)}, the rest start-up")
+    (parts_file,) = workspace.glob(f"pipeline/Trainer/model_run/*/{CPU_SECONDS_FILE}")
+    parts = json.loads(parts_file.read_text(encoding="utf-8"))
+    print("the Trainer's parts:")
+    table = Table("part <20 | CPU s >7.1f")
+    for name, seconds in sorted(parts.items(), key=lambda part: -part[1]):
+        table.add(name, seconds)
 
 
 def sort_images(workspace: str, data: str, images: str) -> dict:

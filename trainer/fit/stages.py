@@ -13,6 +13,7 @@ import numpy as np
 
 from crackgate.config.train import TrainOptions
 from crackgate.contracts.training_images import TrainingImages
+from trainer.cpu_seconds import CpuSeconds
 from trainer.features.views import TrainingViews
 from trainer.fit.batches import Inputs
 from trainer.fit.checkpoints import Checkpoint
@@ -57,21 +58,26 @@ def train_stages(
     options: TrainOptions,
     tensorboard_dir: Path,
     checkpoints: Path | None = None,
+    seconds: CpuSeconds | None = None,
 ) -> Stages:
     """Trains the head, then the upper part with it, in place, on the devices of the strategy in scope.
 
     `upper` is the backbone from the cut on. The logs go to `head/` and `fine_tune/`. A stage resumes from the folder
-    `checkpoints`; None keeps nothing. A loss that becomes NaN or infinite raises ValueError.
+    `checkpoints`; None keeps nothing. A loss that becomes NaN or infinite raises ValueError. `seconds` gets the parts
+    "head" and "fine-tuning", the second with the views of streamed images.
     """
     of_head, of_fine_tuning = (
         Checkpoint(checkpoints / f"{stage}.npz", read_only=not is_chief()) if checkpoints else None
         for stage in ("head", "fine_tune")
     )
+    seconds = seconds or CpuSeconds()
     head_history, shown = _train_head(head, views, options, tensorboard_dir / "head", of_head)
+    seconds.end("head")
     if options.fine_tune_epochs == 0:
         return Stages(head_history, {}, fine_tune_kept=False, images=_images(views, shown, streamed=False))
     epochs = _FineTuningEpochs(views, options)
     history, kept = _fine_tune(upper, head, views, epochs, options, tensorboard_dir / "fine_tune", of_fine_tuning)
+    seconds.end("fine-tuning")
     if kept:
         shown |= _shown(epochs.draw_stored, epochs.count, len(shown))
     images = _images(views, shown, streamed=kept)

@@ -143,6 +143,7 @@ def test_every_output_is_where_it_should_be(outcome: Outcome) -> None:
         "augmentation.png",
         "classification_report.json",
         "classifier.keras",
+        "cpu_seconds.json",
         "doubtful_labels.json",
         "fine_tune",
         "head",
@@ -154,6 +155,13 @@ def test_every_output_is_where_it_should_be(outcome: Outcome) -> None:
     for name in ("training_curves.png", "reliability.png", "augmentation.png"):
         with Image.open(outcome.model_run / name) as picture:
             picture.load()
+
+
+def test_every_part_of_the_training_has_its_cpu_seconds(outcome: Outcome) -> None:
+    parts = json.loads((outcome.model_run / "cpu_seconds.json").read_text(encoding="utf-8"))
+    stages = {"network", "views", "head", "fine-tuning"}
+    assert parts.keys() == stages | {"reports", "familiarity", "export", "augmentation sheet"}
+    assert min(parts.values()) > 0
 
 
 def test_the_history_covers_both_stages(outcome: Outcome) -> None:
