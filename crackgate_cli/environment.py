@@ -3,6 +3,7 @@
 import io
 import os
 import sys
+import warnings
 from collections.abc import MutableMapping, MutableSequence
 from pathlib import Path
 
@@ -54,6 +55,17 @@ def print_any_name() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
+
+
+def forgive_warnings(environment: MutableMapping[str, str]) -> None:
+    """Lets no warning of a library end a command, here and in processes that follow `environment`.
+
+    A caller who makes errors of warnings, in CI for instance, means his own program.
+    """
+    if "error" in environment.get("PYTHONWARNINGS", ""):
+        del environment["PYTHONWARNINGS"]
+        sys.warnoptions.clear()
+        warnings.simplefilter("ignore")
 
 
 def set_libraries_up(environment: MutableMapping[str, str]) -> None:

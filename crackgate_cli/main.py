@@ -12,7 +12,7 @@ from crackgate_cli.approve import approve, reject
 from crackgate_cli.compare import compare
 from crackgate_cli.config import config_app
 from crackgate_cli.doctor import doctor
-from crackgate_cli.environment import open_closed_streams, print_any_name, set_libraries_up
+from crackgate_cli.environment import forgive_warnings, open_closed_streams, print_any_name, set_libraries_up
 from crackgate_cli.export import export
 from crackgate_cli.gate import gate
 from crackgate_cli.inspect import inspect
@@ -58,6 +58,7 @@ def main() -> None:
     """The entry point of the command `crackgate`."""
     open_closed_streams()
     print_any_name()
+    forgive_warnings(os.environ)
     set_libraries_up(os.environ)
     try:
         app()

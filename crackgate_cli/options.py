@@ -127,9 +127,12 @@ def table_console() -> Console:
 
 
 def _width(descriptor: int) -> int:
-    if (columns := os.environ.get("COLUMNS", "")).isdecimal() and int(columns) > 0:
-        return int(columns)
-    return os.get_terminal_size(descriptor).columns or _UNBOUNDED if os.isatty(descriptor) else _UNBOUNDED
+    columns = os.environ.get("COLUMNS", "")
+    wanted = int(columns) if columns.isdecimal() else 0
+    if os.isatty(descriptor):
+        return wanted or os.get_terminal_size(descriptor).columns or _UNBOUNDED
+    # Exported by a shell, it is the width of a terminal that shows none of this.
+    return max(wanted, _NARROWEST) if wanted else _UNBOUNDED
 
 
 def chosen_model(workspace: Path, model: Path | None, public_key: Path | None, serving: Path | None = None) -> Path:

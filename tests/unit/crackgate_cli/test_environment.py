@@ -24,6 +24,25 @@ def test_packages_of_the_same_name_on_the_path_do_not_hide_ours(tmp_path: Path) 
     assert finished.stdout.startswith(str(PROJECT / "pipeline")), finished.stderr
 
 
+@pytest.mark.parametrize(
+    ("given", "kept"), [("error", None), ("ignore,error::DeprecationWarning", None), ("default", "default")]
+)
+def test_a_library_that_warns_is_no_error(given: str, kept: str | None) -> None:
+    code = (
+        "import os, warnings; from crackgate_cli.environment import forgive_warnings; forgive_warnings(os.environ); "
+        "warnings.warn('old', DeprecationWarning); compile(chr(39) + chr(92) + '/' + chr(39), 'theirs', 'exec'); "
+        "print(os.environ.get('PYTHONWARNINGS'))"
+    )
+    finished = subprocess.run(
+        [sys.executable, "-c", code],
+        env={**os.environ, "PYTHONWARNINGS": given, "PYTHONPATH": str(PROJECT)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert finished.stdout == f"{kept}\n", finished.stderr
+
+
 def test_processes_find_ours_first_only_where_others_are_in_the_way(tmp_path: Path) -> None:
     root, theirs, harmless = (tmp_path / name for name in ("root", "theirs", "harmless"))
     (theirs / "serving").mkdir(parents=True)
