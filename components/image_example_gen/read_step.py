@@ -23,11 +23,8 @@ from components.image_example_gen.staged_examples import Place, Reader, Staged
 from crackgate.contracts.image_limits import ImageLimits
 from crackgate.control_groups import usable_cores
 from crackgate.images.copies.partitions import PictureTable, pack
+from crackgate.storage.concurrency import count_threads
 from crackgate.storage.location import Location, is_url
-
-# Threads of a core for a store, which takes some hundredths of a second to answer. Many more at once would share a slow
-# line until no object arrives in time.
-_WAITING, _MOST_WAITING = 8, 32
 
 
 @dataclass(frozen=True)
@@ -84,11 +81,6 @@ class ReadImages(beam.DoFn):
         while self._read:
             for output in _outputs(self._read.popleft().result()):
                 yield _at_the_end(output)
-
-
-def count_threads(cores: int, is_stored: bool) -> int:
-    """The threads of a worker with so many cores, for files, or for objects in a store."""
-    return max(cores, min(_WAITING * cores, _MOST_WAITING)) if is_stored else cores
 
 
 def _read(reader: Reader, batch: BatchPlace, file: str, over: threading.Event) -> Staged:

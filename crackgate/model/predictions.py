@@ -12,7 +12,8 @@ from crackgate.contracts.answer import Answer
 from crackgate.control_groups import usable_cores
 from crackgate.images.image_folder import read_source, readable_path
 from crackgate.images.rejection import RejectedImageError
-from crackgate.storage.location import Location
+from crackgate.storage.concurrency import count_threads
+from crackgate.storage.location import Location, is_url
 
 if TYPE_CHECKING:
     from crackgate.model.released_model import ReleasedModel
@@ -52,13 +53,15 @@ def predict(model: "ReleasedModel", files: Iterable[Location]) -> Iterator[Predi
 
 def _read_ahead(files: Iterable[Location], max_bytes: int) -> Iterator[tuple[Location, bytes | str]]:
     """The files' contents, or why they cannot be read, in order; some are read while the model is busy."""
-    workers = usable_cores()
+    cores = usable_cores()
+    threads = count_threads(cores, is_stored=True)
     waiting: deque[tuple[Location, Future[bytes | str]]] = deque()
-    pool = ThreadPoolExecutor(workers, thread_name_prefix="reading")
+    # It starts a thread only for a file that finds all others busy.
+    pool = ThreadPoolExecutor(threads, thread_name_prefix="reading")
     try:
         for file in files:
             waiting.append((file, pool.submit(_read, file, max_bytes)))
-            if len(waiting) > 4 * workers:
+            if len(waiting) > (threads if is_url(file) else 4 * cores):
                 first, content = waiting.popleft()
                 yield first, content.result()
         while waiting:

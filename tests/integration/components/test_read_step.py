@@ -17,7 +17,7 @@ import tensorflow as tf
 
 from components.image_example_gen import staged_examples
 from components.image_example_gen.manifest import BatchPlace
-from components.image_example_gen.read_step import ReadImages, count_threads
+from components.image_example_gen.read_step import ReadImages
 from components.image_example_gen.staged_examples import Reader
 from crackgate.config.data import DataOptions
 from crackgate.contracts import stored_example
@@ -165,8 +165,3 @@ def test_the_pixels_of_an_image_do_not_wait_for_the_next_one(tmp_path: Path) -> 
 
     peak(1)
     assert peak(2) < peak(1) + side * side // 2
-
-
-def test_threads_wait_for_a_store_but_not_so_many_that_a_slow_line_serves_none() -> None:
-    assert [count_threads(cores, True) for cores in (1, 2, 4, 16, 64)] == [8, 16, 32, 32, 64]
-    assert [count_threads(cores, False) for cores in (1, 2, 64)] == [1, 2, 64]

@@ -21,6 +21,7 @@ from crackgate.images.image_folder import read_source
 from crackgate.images.rejection import RejectedImageError
 from crackgate.model import predictions
 from crackgate.storage import object_store
+from crackgate.storage.concurrency import count_threads
 from crackgate.storage.location import below
 from crackgate.storage.object_store import StorageError, list_objects, read_object, remove_object, write_object
 from tests.helpers.s3_server import BUCKET, S3Server, s3_server
@@ -331,7 +332,7 @@ def test_what_is_read_ahead_does_not_wait_for_a_store_that_was_given_up(monkeypa
         finally:
             busy.shutdown()
     # Those that were being read, and one more of each thread.
-    assert len(_Unavailable.asked) <= 2 * usable_cores()
+    assert len(_Unavailable.asked) <= 2 * count_threads(usable_cores(), is_stored=True)
 
 
 @pytest.fixture
