@@ -59,7 +59,7 @@ class Change:
         if not is_number(str(number)):
             raise ServingDirectoryError(
                 f"{str(self.serving_dir)!r} has version {max(taken)}, above which there is no number for another one: "
-                "give that folder another name, or remove it; nothing was released"
+                f"give that folder another name, or remove it, and remove {str(last)!r}; nothing was released"
             )
         write_text(last, str(number))
         return number

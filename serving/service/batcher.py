@@ -4,7 +4,7 @@ import asyncio
 import logging
 import statistics
 import time
-from collections import deque
+from collections import defaultdict, deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, NamedTuple
@@ -41,6 +41,8 @@ class _Item(NamedTuple):
     future: "asyncio.Future[Answer]"
     # By `time.monotonic`.
     due: float
+    # The task that waits for all images of a request, or for none of them.
+    request: object
 
 
 class Batcher:
@@ -77,12 +79,14 @@ class Batcher:
             f"{counted(len(self._queue), 'image')} of {queued_pixels / 1e6:.1f} megapixels wait before; at most "
             f"{limits.queued_images} of {limits.queued_pixels / 1e6:.0f} megapixels may wait, if they can be answered "
             f"within {limits.answer_seconds:g} s: send fewer at a time, or",
-            before if full else seconds - limits.answer_seconds,
+            # Once nothing waits before it, it is admitted.
+            before if full else min(before, seconds - limits.answer_seconds),
         )
 
     def seconds_to_answer(self) -> float:
-        """The seconds that the images which are scored or wait are expected to take."""
-        return self._pace() * _work([item.image for item in (*self._batch, *self._queue)])
+        """The seconds that the images which are scored or wait are expected to take, or may at most."""
+        seconds = self._pace() * _work([item.image for item in (*self._batch, *self._queue)])
+        return min(seconds, self._limits.answer_seconds)
 
     def add(self, model: "ReleasedModel", image: SizedImage) -> "asyncio.Future[Answer]":
         """Puts an image into the queue, after `check_room`, and returns its answer to come.
@@ -90,7 +94,8 @@ class Batcher:
         The image is dropped when nobody waits for it, since it was cancelled.
         """
         future: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
-        self._queue.append(_Item(model, image, future, time.monotonic() + self._limits.answer_seconds))
+        due = time.monotonic() + self._limits.answer_seconds
+        self._queue.append(_Item(model, image, future, due, asyncio.current_task()))
         self._metrics.queued.inc()
         self._filled.set()
         return future
@@ -154,7 +159,7 @@ class Batcher:
         self._queue = deque(kept)
 
     def _refuse_late(self) -> None:
-        """Refuses what cannot be answered in time even at the best pace of the latest few batches, but the next image.
+        """Refuses requests that are late even at the best pace of the latest few batches, but not for the next image.
 
         Images are admitted by the pace of others, and formats differ.
         """
@@ -162,12 +167,21 @@ class Batcher:
             return
         self._drop_abandoned()
         pace, end = min(list(self._seconds_per_pixel)[-_FEWEST:]), time.monotonic()
+        taken: defaultdict[object, float] = defaultdict(float)
         for number, item in enumerate(self._queue):
             seconds = pace * _work([item.image])
+            if item.future.done():
+                continue
             if number and end + seconds > item.due:
-                reason = f"no answer within {self._limits.answer_seconds:g} s, since the images before take longer:"
+                reason = f"no answer within {self._limits.answer_seconds:g} s: send fewer images at a time, or"
                 item.future.set_exception(busy(reason, end - time.monotonic()))
+                # Others take the time that its request would have taken.
+                end -= taken.pop(item.request, 0)
+                for other in self._queue:
+                    if other.request is item.request:
+                        other.future.cancel()
             else:
+                taken[item.request] += seconds
                 end += seconds
 
     def _pace(self) -> float:

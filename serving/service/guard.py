@@ -210,7 +210,7 @@ async def _drop(rest: Receive) -> None:
 
 def _values(scope: Scope, name: bytes) -> list[str]:
     """A header's values: a client may send it more than once."""
-    return [value.decode("latin-1") for given, value in scope["headers"] if given == name]
+    return [value.decode("latin-1").strip() for given, value in scope["headers"] if given == name]
 
 
 def _without_port(host: str) -> str:

@@ -296,8 +296,9 @@ def test_chunks_of_a_byte_keep_no_probe_waiting(service: Service) -> None:
         ([("Host", "[::1].evil.example")], 403, b"received '[::1].evil.example'"),
         ([("Host", "localhost:80@evil.example")], 403, b"received 'localhost:80@evil.example'"),
         ([("Host", "127.0.0.1:8501:1")], 403, b"received '127.0.0.1:8501:1'"),
+        ([("Host", "localhost "), ("Content-Encoding", "identity\t")], 400, b"instances"),
     ],
-    ids=["encoded twice", "two hosts", "address in a name", "user in a name", "two ports"],
+    ids=["encoded twice", "two hosts", "address in a name", "user in a name", "two ports", "blanks after values"],
 )
 def test_every_value_of_a_header_counts_and_all_of_it(
     service: Service, headers: list[tuple[str, str]], status: int, said: bytes

@@ -51,11 +51,11 @@ def test_images_that_cannot_be_answered_in_time_are_refused_at_once_and_say_when
             await _score(batcher, LARGE)
         waiting = asyncio.create_task(_score(batcher, *[LARGE] * 4))
         await asyncio.sleep(0.02)
-        # Four wait for 0.4 s at least, and 40 more take 4 s.
+        # Four wait for 0.4 s at least, and 40 more take 4 s: they are admitted once nothing waits.
         with pytest.raises(ServiceError, match="if they can be answered within 1 s") as refused:
             batcher.check_room([LARGE] * 40)
         assert refused.value.code is Code.RESOURCE_EXHAUSTED
-        assert refused.value.retry_seconds >= 3
+        assert refused.value.retry_seconds == 1
         assert f"try again in {refused.value.retry_seconds} s" in refused.value.message
         batcher.check_room([LARGE])
         await waiting
@@ -78,6 +78,35 @@ def test_images_that_turn_out_to_be_slow_are_refused_before_their_time_is_up() -
         assert all("no answer within 1 s" in reason and "try again in 1 s" in reason for reason in refused)
         # They keep nobody out.
         batcher.check_room([LARGE])
+
+    _run(scenario)
+
+
+def test_images_of_a_refused_request_keep_no_others_out() -> None:
+    async def scenario(batcher: Batcher) -> None:
+        for _ in range(3):
+            await _score(batcher, LARGE)
+        many = asyncio.create_task(_score(batcher, *[LARGE] * 40))
+        await asyncio.sleep(0.02)
+        after = batcher.add(Slow(), LARGE)
+        with pytest.raises(ServiceError, match="no answer within 1 s: send fewer images at a time"):
+            await many
+        assert await after == LARGE.encoded
+
+    _run(scenario)
+
+
+def test_nobody_is_told_to_wait_longer_than_others_may() -> None:
+    async def scenario(batcher: Batcher) -> None:
+        for _ in range(3):
+            await _score(batcher, LARGE)
+        waiting = asyncio.create_task(_score(batcher, *[LARGE] * 40))
+        await asyncio.sleep(0.02)
+        assert batcher.seconds_to_answer() == 1
+        with pytest.raises(ServiceError, match="try again in 1 s"):
+            batcher.check_room([LARGE])
+        with pytest.raises(ServiceError, match="no answer within 1 s"):
+            await waiting
 
     _run(scenario)
 
