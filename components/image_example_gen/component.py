@@ -1,6 +1,7 @@
 """Specification of ImageExampleGen."""
 
 import json
+from pathlib import Path
 
 from tfx import types
 from tfx.components.example_gen import utils as example_gen_utils
@@ -106,14 +107,16 @@ class ImageExampleGen(base_beam_component.BaseBeamComponent):
 
 def _check_folder(folder: Location) -> str:
     try:
-        return str(parse_location(str(folder)))
+        # `str` alone would make a name of anything.
+        return str(parse_location(str(folder) if isinstance(folder, str | Path) else ""))
     except ValueError as error:
         raise ValueError(f"folder: received {str(folder)!r}; {error}") from None
 
 
 def _check_ratios(ratios: dict[str, int]) -> None:
-    names, numbers = set(ratios), [ratios[name] for name in ratios] if isinstance(ratios, dict) else []
-    if not numbers or names - set(stored_example.SPLITS) or any(type(each) is not int or each < 1 for each in numbers):
+    given = ratios if isinstance(ratios, dict) else {}
+    are_numbers = all(type(each) is int and each >= 1 for each in given.values())
+    if not given or not are_numbers or not given.keys() <= set(stored_example.SPLITS):
         raise ValueError(
             f"split_ratios: received {ratios!r}; allowed are whole numbers from 1 on for some of "
             f"{', '.join(stored_example.SPLITS)}, such as {{'train': 4, 'eval': 1}}"

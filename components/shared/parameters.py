@@ -40,10 +40,16 @@ def options_or_defaults(options: _Options | None, kind: type[_Options]) -> _Opti
 
 def check_classes(classes: Sequence[str], positive_classes: Sequence[str] = ()) -> None:
     """Raises ValueError unless there are two names or more, each once, and `positive_classes` are some of them."""
-    if isinstance(classes, str) or len(set(classes)) < max(2, len(classes)):
+    if not _are_names(classes) or len(classes) < 2:
         raise ValueError(f"classes: received {classes!r}; allowed is a list of two names or more, each once")
-    if isinstance(positive_classes, str) or not set(positive_classes) <= set(classes):
+    if not _are_names(positive_classes) or not set(positive_classes) <= set(classes):
         raise ValueError(f"positive_classes: received {positive_classes!r}; allowed is a list of some of {classes!r}")
+
+
+def _are_names(given: Any) -> bool:
+    """Whether these are names, each once; sets have no order, and dictionaries mean something else."""
+    are_texts = isinstance(given, list | tuple) and all(isinstance(each, str) and each for each in given)
+    return are_texts and len(set(given)) == len(given)
 
 
 def options_and_digest(options: BaseModel, *code: type) -> dict[str, str]:

@@ -166,7 +166,6 @@ def _across(pixels: int, cells: int) -> Floats:
     return np.ascontiguousarray(_shares(pixels, cells).T)
 
 
-@functools.lru_cache(maxsize=64)
 def _shares(pixels: int, cells: int) -> Floats:
     """The weight of each pixel (columns) in each cell's mean (rows) along one side."""
     edges = np.linspace(0, pixels, cells + 1)[:, None]
