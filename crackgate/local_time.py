@@ -5,7 +5,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator
 
-# What every clock and zone can show.
+# Every clock and zone can show these.
 _YEARS = range(1970, 9999)
 
 

@@ -105,7 +105,7 @@ def _outer_assets(folder: Path, graph: Any) -> Iterator[str]:
 
 
 def _find_unreadable(folder: Path) -> Iterator[str]:
-    """What TensorFlow would read for ever, or wait for."""
+    """The files that TensorFlow would read for ever, or wait for."""
     for path in (*folder.glob("*"), *folder.glob("*/*")):
         # A link to nowhere is a missing file, as TensorFlow says.
         with suppress(FileNotFoundError):

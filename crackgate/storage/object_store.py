@@ -27,7 +27,7 @@ _SECONDS_TO_ARRIVE = 120
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 8.0
 # Characters of a client's message that are shown: Azure's holds its answer as XML.
 _LONGEST = 200
-# Of a console or a portal, which answers any request with a page.
+# A console or a portal answers any request with a page.
 _NO_STORE = "its address answers as no store does"
 _ADVICE = "check the store's address and region, the network and the credentials (docs/data.md)"
 # Objects of which S3 says that this one may not be read. Any other refusal is about the credentials.
@@ -99,7 +99,7 @@ def list_objects(url: str) -> Iterator[StoredObject]:
 
 
 def _find(scheme: str, system: Any, place: str) -> dict[str, Any]:
-    """What the client knows of each object at or below a place, by name."""
+    """The client's knowledge of each object at or below a place, by name."""
     bucket, _, key = place.partition("/")
     if scheme == "s3" and key.startswith("/"):
         # S3's client drops a slash that begins a folder, and not one that begins a stem.

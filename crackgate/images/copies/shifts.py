@@ -32,7 +32,7 @@ def correlations(images: Floats, fixed: NDArray[np.intp], moved: NDArray[np.intp
     for start in range(0, len(images), _AT_ONCE):
         few = slice(start, start + _AT_ONCE)
         spectra[few] = fft.rfft2(images[few], (size, size))
-        # Of the part of an image onto which another one is shifted. Sums of squares of whole numbers are exact.
+        # The part of an image onto which another one is shifted has them. Sums of squares of whole numbers are exact.
         lengths[few] = np.sqrt(np.maximum(kept @ np.square(images[few]) @ kept_across, 1e-3))
     found = np.empty((len(fixed), len(reach), len(reach)), np.float32)
     for start in range(0, len(fixed), _AT_ONCE):
