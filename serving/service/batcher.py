@@ -131,9 +131,9 @@ class Batcher:
                 if not item.future.done():
                     item.future.set_result(answer)
 
-    def close(self) -> None:
-        """Ends the thread, once its batch is scored; it waits for nothing."""
-        self._thread.shutdown(wait=False, cancel_futures=True)
+    def close(self, wait: bool = False) -> None:
+        """Ends the thread, once its batch is scored; `wait` until then."""
+        self._thread.shutdown(wait, cancel_futures=True)
 
     def _take(self) -> list[_Item]:
         """The next images, all for one model."""

@@ -71,10 +71,10 @@ class HeatMapper:
             self._latest_seconds = time.monotonic() - started
         return {"whole": whole, **found}
 
-    def close(self) -> None:
-        """Ends the thread, after its row of tiles."""
+    def close(self, wait: bool = False) -> None:
+        """Ends the thread, after its row of tiles; `wait` until then."""
         self._closed = True
-        self._thread.shutdown(wait=False, cancel_futures=True)
+        self._thread.shutdown(wait, cancel_futures=True)
 
     def _too_late(self) -> ServiceError:
         return ServiceError(

@@ -50,11 +50,11 @@ class Predictor:
         """The seconds that the images that wait are expected to take."""
         return max(self._small.seconds_to_answer(), self._large.seconds_to_answer())
 
-    def close(self) -> None:
-        """Ends the threads, once what they have begun is done; it waits for nothing."""
-        self._thread.shutdown(wait=False, cancel_futures=True)
-        self._small.close()
-        self._large.close()
+    def close(self, wait: bool = False) -> None:
+        """Ends the threads, once what they have begun is done; `wait` until then."""
+        self._thread.shutdown(wait, cancel_futures=True)
+        self._small.close(wait)
+        self._large.close(wait)
 
     async def predict(self, served: ServedVersion, signature: str, values: Sequence[bytes]) -> dict[str, list[Any]]:
         """A signature's outputs, with one value for each row; a broken or too large image has an `error`.

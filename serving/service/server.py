@@ -8,7 +8,6 @@ import signal
 import socket
 import sys
 import threading
-import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 
@@ -80,7 +79,7 @@ def serve(settings: ServiceSettings) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: None)
     uvicorn.Server(config).run(sockets=[listening])
-    _leave()
+    _leave(predictor, heat_mapper)
 
 
 def _return_freed_memory() -> None:
@@ -93,14 +92,13 @@ def _return_freed_memory() -> None:
             ctypes.CDLL(None).mallopt(option, value)
 
 
-def _leave() -> None:
+def _leave(*closed: Predictor | HeatMapper) -> None:
     """Ends the process, also where a thread still decodes an image that nobody waits for any more."""
-    until = time.monotonic() + _SECONDS_TO_END
-    others = [thread for thread in threading.enumerate() if thread is not threading.main_thread()]
-    for thread in others:
-        if not thread.daemon:
-            thread.join(max(0.0, until - time.monotonic()))
-    if any(thread.is_alive() and not thread.daemon for thread in others):
+    # The threads of a loaded model wait for work until Python ends: they say nothing.
+    ends = threading.Thread(target=lambda: [each.close(wait=True) for each in closed], daemon=True)
+    ends.start()
+    ends.join(_SECONDS_TO_END)
+    if ends.is_alive():
         log.warning("left while a thread was still at work on an abandoned request")
         logging.shutdown()
         sys.stdout.flush()

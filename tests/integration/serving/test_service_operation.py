@@ -188,6 +188,8 @@ def test_a_photograph_out_of_scale_is_an_error_and_is_cut_into_tiles_of_the_rele
         assert len(answer["map"]["scores"]) == len(answer["map"]["scores"][0]) == 9
         assert answer["map"]["positive_tile_share"] == 0
         assert "does not say how large" not in service.log.read_text()
+    # Threads that wait for work keep nobody waiting.
+    assert "still at work" not in service.log.read_text()
 
 
 def test_what_cannot_be_read_ends_no_watch_and_what_was_repaired_answers(toy_model: Path, tmp_path: Path) -> None:
