@@ -1,19 +1,24 @@
 """Image files that are read: of a known format, within the limits of size, with samples that Pillow reads right."""
 
-import io
-
 from PIL import Image, TiffImagePlugin, UnidentifiedImageError
 
 from crackgate.contracts.image_limits import ImageLimits
 from crackgate.contracts.scale import TrainedScale
 from crackgate.images import exif, heic
+from crackgate.images.bounded_file import BoundedFile
 from crackgate.images.decoding_room import room_for
 from crackgate.images.file_kinds import unopened
 from crackgate.images.jpeg_header import read_header
 from crackgate.images.jpeg_scan import check_scan, check_scan_count
 from crackgate.images.pillow_warnings import quiet
 from crackgate.images.rejection import RejectedImageError, scale_refusal, too_many_bytes
-from crackgate.images.tiff_directories import check_first_page, check_jpeg_frames, check_planes, is_tiff
+from crackgate.images.tiff_directories import (
+    check_first_counts,
+    check_first_page,
+    check_jpeg_frames,
+    check_planes,
+    is_tiff,
+)
 
 _FORMATS = ("JPEG", "PNG", "BMP", "WEBP", "TIFF", "GIF", "AVIF", *(("HEIF",) if heic.IS_READ else ()))
 # Phones write MPO, a JPEG with a second picture (a depth map, a preview) behind the first.
@@ -54,8 +59,12 @@ def accept(data: bytes, limits: ImageLimits, scale: TrainedScale | None = None) 
 
 def open_image(data: bytes, limits: ImageLimits) -> Image.Image:
     """Pillow's image by its header alone; raises RejectedImageError where there is none."""
+    if is_tiff(data):
+        check_first_counts(data)
     try:
-        return Image.open(io.BytesIO(data))
+        return Image.open(BoundedFile(data))
+    except RejectedImageError:
+        raise
     except UnidentifiedImageError:
         raise unopened(data, "the header cannot be read") from None
     except Image.DecompressionBombError as error:

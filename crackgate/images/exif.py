@@ -7,6 +7,8 @@ from PIL import ExifTags, Image
 
 # Letters.
 _LONGEST_NAME = 80
+# A camera's notes have some kilobytes, with a preview some dozen.
+_MOST_BYTES = 2**20
 
 
 def orientation(image: Image.Image) -> int:
@@ -49,14 +51,22 @@ def taken(image: Image.Image) -> str | None:
 def directory(image: Image.Image, tag: int) -> dict[int, Any]:
     """One of EXIF's inner directories, values by tag; empty where there is none, or it is broken."""
     try:
-        return dict(Image.Image.getexif(image).get_ifd(tag))
+        return dict(_notes(image).get_ifd(tag))
     except Exception:  # of any kind: broken metadata does not make the picture unusable
         return {}
 
 
 def _tag(image: Image.Image, tag: int) -> object:
     try:
-        # The method of PngImageFile would decode the picture.
-        return Image.Image.getexif(image).get(tag)
+        return _notes(image).get(tag)
     except Exception:  # as above
         return None
+
+
+def _notes(image: Image.Image) -> Image.Exif:
+    """EXIF's main directory; empty where it is too large: Pillow would read it for seconds, again for each tag."""
+    stored = (image.info.get(name) or b"" for name in ("exif", "Raw profile type exif"))
+    if sum(map(len, stored)) > _MOST_BYTES:
+        return Image.Exif()
+    # The method of PngImageFile would decode the picture.
+    return Image.Image.getexif(image)

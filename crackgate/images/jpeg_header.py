@@ -17,6 +17,8 @@ _FRAME_BYTES = {11: 1, 17: 3}
 # Of 8 bits: its number and 64 steps.
 _TABLE_BYTES = 65
 _JFIF_BYTES = 16
+# Those that Adobe's programs write have some hundred.
+_MOST_SEGMENTS = 4096
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +41,9 @@ def read_header(data: bytes) -> JpegHeader | None:
         return None
     frame: tuple[int, int] | None = None
     has_notes, place = False, 2
-    while place + 4 <= len(data) and data[place] == 0xFF:
+    for _ in range(_MOST_SEGMENTS):
+        if place + 4 > len(data) or data[place] != 0xFF:
+            return None
         marker, length = data[place + 1], data[place + 2] << 8 | data[place + 3]
         content = place + 4
         place += 2 + length

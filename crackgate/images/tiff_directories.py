@@ -6,10 +6,12 @@ Camera raws are TIFFs whose first page is a small preview. Source of the tags: T
 import io
 import struct
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any
 
 from PIL import TiffImagePlugin
 
+from crackgate.images.bounded_file import too_many_parts
 from crackgate.images.file_kinds import camera_raw
 from crackgate.images.rejection import RejectedImageError
 
@@ -35,6 +37,12 @@ _RAWS_OF = {
 }
 # A preview has a fraction of the picture's pixels; the pages of a scan are nearly of one size.
 _PIXELS_OF_A_PREVIEW = 4
+# BYTE, ASCII, SBYTE and UNDEFINED.
+_BYTE_TYPES = frozenset((1, 2, 6, 7))
+# Pillow makes an object of each RATIONAL and SRATIONAL, in the time of some numbers.
+_FRACTIONS, _VALUES_OF_A_FRACTION = frozenset((5, 10)), 8
+# Three tables of 16 bits, and a strip for each row: they take some hundredths of a second.
+_MOST_VALUES = 2**18
 # A file may claim any number.
 _MOST_DIRECTORIES = 256
 
@@ -59,6 +67,37 @@ def check_first_page(data: bytes) -> None:
     size, largest = _pixels(first), max(map(_pixels, others), default=0)
     if largest and largest >= _PIXELS_OF_A_PREVIEW * size:
         raise _not_the_picture(f"a later page has {largest} pixels, the first only {size}")
+
+
+def check_first_counts(data: bytes) -> None:
+    """Raises RejectedImageError where the first page has more values than Pillow reads in time."""
+    big = b"+" in data[:4]
+    with suppress(struct.error):
+        (offset,) = struct.unpack_from(_order(data) + ("Q" if big else "I"), data, 8 if big else 4)
+        if _count_values(data, offset) > _MOST_VALUES:
+            raise too_many_parts(len(data), _MOST_VALUES)
+
+
+def _order(data: bytes) -> str:
+    return "<" if data.startswith(b"II") else ">"
+
+
+def _count_values(data: bytes, offset: int) -> int:
+    """Values of a directory that are read one by one: entries, and numbers of more than a byte."""
+    order, big = _order(data), b"+" in data[:4]
+    count_form, entry = ("Q", struct.Struct(f"{order}HHQQ")) if big else ("H", struct.Struct(f"{order}HHII"))
+    try:
+        (entries,) = struct.unpack_from(order + count_form, data, offset)
+        values, place = int(entries), offset + struct.calcsize(order + count_form)
+        for _ in range(min(values, _MOST_VALUES)):
+            _, kind, count, _ = entry.unpack_from(data, place)
+            # More than there are bytes are not read.
+            if kind not in _BYTE_TYPES and 2 * count <= len(data):
+                values += count * (_VALUES_OF_A_FRACTION if kind in _FRACTIONS else 1)
+            place += entry.size
+    except (struct.error, OverflowError):  # it ends with the file, or lies behind it
+        return 0
+    return values
 
 
 def check_planes(image: TiffImagePlugin.TiffImageFile) -> None:
@@ -146,12 +185,15 @@ def _directories(data: bytes) -> Iterator[_Directory]:
         reader = TiffImagePlugin.ImageFileDirectory_v2(header)
     except (SyntaxError, struct.error):
         return
-    waiting, seen = [reader.next], set[int]()
+    waiting, seen, values = [reader.next], set[int](), 0
     while waiting and len(seen) < _MOST_DIRECTORIES:
         offset = waiting.pop(0)
         if not offset or offset in seen:
             continue
         seen.add(offset)
+        values += _count_values(data, offset)
+        if values > _MOST_VALUES:
+            raise too_many_parts(len(data), _MOST_VALUES)
         file = io.BytesIO(data)
         try:
             file.seek(offset)

@@ -150,10 +150,14 @@ def bounded_by(limits: Limits) -> type[HttpToolsProtocol]:
             return self.cycle is not None and self.cycle.more_body
 
         def _make_room(self) -> None:
-            others = (other for other in self.connections if isinstance(other, Connection) and other is not self)
-            idle = [other for other in others if other._is_waiting()]
-            if idle:
-                min(idle, key=lambda other: other._idle_since).transport.close()
+            others = [other for other in self.connections if isinstance(other, Connection) and other is not self]
+            oldest = min(
+                others, key=lambda other: (not other._is_waiting(), not other._awaits_body(), other._idle_since)
+            )
+            if oldest._is_waiting():
+                oldest.transport.close()
+            elif oldest._awaits_body():
+                oldest._refuse(http.HTTPStatus.SERVICE_UNAVAILABLE, "the request came too slowly while others waited")
             elif len(self.connections) > limits.connections + _RESERVE:
                 self._refuse(http.HTTPStatus.SERVICE_UNAVAILABLE, "too many connections: try again later")
 

@@ -51,6 +51,7 @@ class Guard:
         self._app, self._token, self._limits, self._metrics = app, settings.token, settings.limits, metrics
         # Without a token, another site's page could ask through a name that it lets point to this machine.
         self._local_only = settings.token is None and is_loopback(settings.host)
+        # Requests that came whole and are being answered.
         self._memory, self._under_way = memory, 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -60,7 +61,6 @@ class Guard:
             return
         started = time.perf_counter()
         answer = _Answer(send)
-        self._under_way += 1
         held = HeldBytes(self._memory)
         try:
             if refusal := await self._answer(scope, receive, answer, held):
@@ -70,7 +70,6 @@ class Guard:
         except _ClientGoneError:
             answer.status = 499
         finally:
-            self._under_way -= 1
             self._account(scope, answer.status, held.count, time.perf_counter() - started)
 
     async def _answer(self, scope: Scope, receive: Receive, answer: "_Answer", held: HeldBytes) -> ServiceError | None:
@@ -79,7 +78,12 @@ class Guard:
             with held:
                 self._check(scope)
                 # Nothing here keeps the body: the application drops it once it has read it.
-                await self._app(scope, _replay(await self._read_in_time(scope, receive, held), receive), answer.send)
+                whole = _replay(await self._read_in_time(scope, receive, held), receive)
+                self._under_way += 1
+                try:
+                    await self._app(scope, whole, answer.send)
+                finally:
+                    self._under_way -= 1
         except ServiceError as error:
             # A new one: the frames of this one keep what was read.
             return ServiceError(error.code, error.message, error.retry_seconds)
@@ -100,7 +104,7 @@ class Guard:
             kind, _, given = dict(scope["headers"]).get(b"authorization", b"").partition(b" ")
             if kind.lower() != b"bearer" or not hmac.compare_digest(given.strip(), self._token):
                 raise ServiceError(Code.UNAUTHENTICATED, "send the service's token: 'Authorization: Bearer <token>'")
-        if self._under_way > self._limits.connections:
+        if self._under_way >= self._limits.connections:
             raise self._memory.refusal("too many requests at once:")
         for encoding in _values(scope, b"content-encoding"):
             if encoding.lower() != "identity":

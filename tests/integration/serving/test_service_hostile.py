@@ -340,14 +340,18 @@ def test_this_machines_own_names_are_allowed(service: Service, host: str) -> Non
     assert httpx.get(f"{service.url}/", headers={"Host": host}).status_code == 200
 
 
-def test_probes_are_answered_beside_any_number_of_idle_and_slow_connections(service: Service) -> None:
-    slow = f"POST {PREDICT} HTTP/1.1\r\nHost: localhost\r\nContent-Le".encode()
+@pytest.mark.parametrize("slow", ["Content-Le", "Content-Length: 1000\r\n\r\n{"], ids=["headers", "bodies"])
+@pytest.mark.parametrize("share", [1, 2], ids=["all", "half"])
+def test_probes_are_answered_beside_any_number_of_idle_and_slow_connections(
+    service: Service, slow: str, share: int
+) -> None:
+    begun = f"POST {PREDICT} HTTP/1.1\r\nHost: localhost\r\n{slow}".encode()
     with contextlib.ExitStack() as held:
         for number in range(600):
             connection = held.enter_context(socket.create_connection(("127.0.0.1", service.port), timeout=30))
             # A connection that had to make room may be closed already.
             with contextlib.suppress(OSError):
-                connection.sendall(slow if number % 2 else b"")
+                connection.sendall(b"" if number % share else begun)
         for path in ("/healthz", "/readyz"):
             assert httpx.get(f"{service.url}{path}", timeout=30).status_code == 200
         assert is_answering(service)

@@ -1,6 +1,7 @@
 """What is refused by its header or size, with a reason, before anything is decoded."""
 
 import struct
+import time
 import tracemalloc
 import zlib
 
@@ -11,6 +12,7 @@ from PIL import Image
 from crackgate.contracts.image_limits import ImageLimits
 from crackgate.images import tensorflow_pixels
 from crackgate.images.image_file import canonical_image, viewer_pixels
+from crackgate.images.rejection import RejectedImageError
 from tests.helpers.image_files import (
     KEPT,
     REWRITTEN,
@@ -157,3 +159,64 @@ def test_pixels_are_held_once_beside_pillows(kind: str) -> None:
         tracemalloc.stop()
     assert pixels.shape == (side, side, 3)
     assert pixels[0, 0].max() < 2 and pixels[-1, -1].min() > 252
+
+
+_MANY = 200_000
+_JPEG, _PNG = KEPT["RGB JPEG"], KEPT["RGB PNG"]
+_GIF = b"GIF89a" + struct.pack("<HHBBB", 64, 64, 0x80, 0, 0) + bytes(6)
+_RLE_BMP = b"BM" + struct.pack("<IHHIIiiHHIIiiII", 0, 0, 0, 1078, 40, 2000, 1000, 1, 8, 1, 0, 0, 0, 0, 0) + bytes(1024)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        _JPEG[:2] + b"\xff" * _MANY + _JPEG[2:],
+        _JPEG[:20] + b"\0" * _MANY + _JPEG[20:],
+        _JPEG[:2] + b"\xff\xfe\0\2" * _MANY + _JPEG[2:],
+        _PNG[:33] + png_chunk(b"abCd", b"") * _MANY + _PNG[33:],
+        _PNG[:-12] + png_chunk(b"abCd", b"") * _MANY + _PNG[-12:],
+        _GIF + b"!\xfe" + b"\1x" * _MANY + b"\0;",
+        _GIF + b"!\1\0" * 3 * _MANY + b";",
+        _RLE_BMP + b"\1\7" * _MANY,
+        b"/* XPM */" + b"\n" * _MANY,
+        grey_tiff(SIXTEEN_BITS, t324=(8,) * 2 * _MANY),
+        grey_tiff(SIXTEEN_BITS, t50000=(7,) * 2 * _MANY),
+    ],
+    ids=[
+        "fill bytes",
+        "bytes between segments",
+        "segments",
+        "chunks",
+        "late chunks",
+        "GIF blocks",
+        "GIF extensions",
+        "BMP runs",
+        "lines",
+        "TIFF strips",
+        "TIFF values",
+    ],
+)
+def test_structures_that_are_read_part_by_part_keep_nobody_waiting(data: bytes) -> None:
+    started = time.process_time()
+    with pytest.raises(RejectedImageError, match=r"too large: its \d+ bytes are in more than \d+ parts: save it again"):
+        viewer_pixels(data, ImageLimits())
+    assert time.process_time() - started < 3
+
+
+def test_notes_of_a_million_values_are_passed_over() -> None:
+    notes = b"II*\0\x08\0\0\0\1\0" + struct.pack("<HHII", 274, 5, 10**6, 26) + bytes(4) + b"\6\0\0\0\1\0\0\0" * 10**6
+    started = time.process_time()
+    assert canonical_image(_PNG[:33] + png_chunk(b"eXIf", notes) + _PNG[33:], TINY).camera == ""
+    assert time.process_time() - started < 3
+
+
+def test_a_large_png_in_the_usual_parts_is_taken() -> None:
+    width, height = 3000, 2000
+    rows = np.random.default_rng(0).integers(0, 256, (height, 3 * width), np.uint8)
+    data = raw_png(width, height, 8, 2, [row.tobytes() for row in rows])
+    start, stop = data.index(b"IDAT") - 4, data.index(b"IEND") - 4
+    stream = data[start + 8 : stop - 4]
+    parts = b"".join(png_chunk(b"IDAT", stream[first : first + 8192]) for first in range(0, len(stream), 8192))
+    np.testing.assert_array_equal(
+        viewer_pixels(data[:start] + parts + data[stop:], ImageLimits())[-1, -1], rows[-1, -3:]
+    )
