@@ -6,6 +6,7 @@ Credentials and addresses come from where each client looks for them: environmen
 import errno
 import functools
 import logging
+import math
 import os
 import threading
 import time
@@ -25,6 +26,8 @@ _SECONDS_TO_ANSWER = 10
 _SECONDS_TO_RETURN = 120
 _SECONDS_TO_ARRIVE = 120
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 8.0
+# Seconds between two failures of one outage at most.
+_LONGEST_SILENCE = 60
 # Characters of a client's message that are shown: Azure's holds its answer as XML.
 _LONGEST = 200
 # A console or a portal answers any request with a page.
@@ -72,6 +75,26 @@ class StoredObject:
 
     path: str
     mark: str
+
+
+@dataclass
+class _Outage:
+    """The time in which all requests of this process have failed: its threads give a store up together."""
+
+    began: float = 0.0
+    failed: float = -math.inf
+
+    def prolong(self) -> float:
+        """Notes a failure; returns the seconds since the first one."""
+        now = time.monotonic()
+        if now - self.failed > _LONGEST_SILENCE:
+            self.began = now
+        self.failed = now
+        return now - self.began
+
+    def end(self) -> None:
+        """Notes a success."""
+        self.failed = -math.inf
 
 
 def list_objects(url: str) -> Iterator[StoredObject]:
@@ -163,10 +186,12 @@ def _persist(
     began, pause = time.monotonic(), _FIRST_PAUSE
     while True:
         try:
-            return attempt(system, place)
+            result = attempt(system, place)
+            system.outage.end()
+            return result
         except Exception as error:
             settle(system, place, url, error)
-            waited = time.monotonic() - began
+            waited = max(time.monotonic() - began, system.outage.prolong())
             if isinstance(error, PermissionError) or waited + pause > _SECONDS_TO_RETURN:
                 raise StorageError(
                     f"cannot {verb} {url!r}, tried for {waited:.0f} s: {_say(error)}: {_advice(error)}; then run again"
@@ -232,6 +257,7 @@ def _open(scheme: str, process: int) -> Any:
         ) from None
     except Exception as error:
         raise StorageError(f"cannot use {scheme}://: {_say(error)}: {_advice(error)}") from None
+    system.outage = _Outage()
     if scheme == "s3":
         system.retries = 1
         # Its own reads "a" for "a?versionId=b".

@@ -335,6 +335,31 @@ def test_what_is_read_ahead_does_not_wait_for_a_store_that_was_given_up(monkeypa
     assert len(_Unavailable.asked) <= 2 * count_threads(usable_cores(), is_stored=True)
 
 
+def test_what_waits_behind_an_object_does_not_wait_for_the_store_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(object_store, "_SECONDS_TO_RETURN", 4)
+    # One request an attempt.
+    monkeypatch.setitem(object_store._OPTIONS["s3"]["config_kwargs"], "retries", {"total_max_attempts": 1})
+    requests: list[str] = []
+
+    class Busy(_Unavailable):
+        def do_GET(self) -> None:
+            requests.append(self.path)
+            super().do_GET()
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Busy) as busy:
+        threading.Thread(target=busy.serve_forever, daemon=True).start()
+        monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{busy.server_port}")
+        try:
+            for _ in range(2):
+                with pytest.raises(StorageError, match="cannot read"):
+                    read_source(f"{ROOT}/a.jpg", 100)
+                requests.append("given up")
+        finally:
+            busy.shutdown()
+    first = requests.index("given up")
+    assert len(requests) - first - 2 <= 2 < first
+
+
 @pytest.fixture
 def google(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Callable[[str, bytes], None]]:
     """A stand-in for Google Cloud Storage; the function puts an object into it."""
