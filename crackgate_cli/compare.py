@@ -1,5 +1,6 @@
 """`crackgate compare`: two runs side by side."""
 
+import json
 from pathlib import Path
 
 from crackgate_cli.history import RunArgument, find_run, history_of
@@ -19,6 +20,6 @@ def compare(
 
     comparison = compare_runs(history, find_run(history, first), find_run(history, second))
     if as_json:
-        print(comparison.model_dump_json(indent=2))
+        print(json.dumps(comparison.model_dump(mode="json"), indent=2))
     else:
         print_comparison(table_console(), comparison)

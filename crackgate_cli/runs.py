@@ -81,7 +81,7 @@ def show_run(
 
     details = describe_details(history, find_run(history, run))
     if as_json or generally_as_json:
-        print(details.model_dump_json(indent=2))
+        print(json.dumps(details.model_dump(mode="json"), indent=2))
     else:
         print_details(table_console(), details)
 

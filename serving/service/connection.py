@@ -40,6 +40,8 @@ def bounded_by(limits: Limits) -> type[HttpToolsProtocol]:
 
         _deadline: asyncio.TimerHandle | None = None
         _header_bytes = 0
+        # Blank lines before it are none of a request.
+        _has_begun = False
         _dropped_bytes = 0
         _parts = _body_bytes = 0
         _idle_since = 0.0
@@ -66,8 +68,9 @@ def bounded_by(limits: Limits) -> type[HttpToolsProtocol]:
                 self._refuse(*_TOO_LARGE_HEADERS)
 
         def on_message_begin(self) -> None:
-            """Counts the parts of its body."""
+            """Begins to count the parts of its body."""
             self._parts = self._body_bytes = 0
+            self._has_begun = True
             super().on_message_begin()
 
         def on_body(self, body: bytes) -> None:
@@ -115,7 +118,7 @@ def bounded_by(limits: Limits) -> type[HttpToolsProtocol]:
 
         def eof_received(self) -> Any:
             """A client may close its half as soon as its request is sent, and still waits for the answer."""
-            if self._awaits_body() or (self._deadline is not None and self._header_bytes):
+            if self._awaits_body() or (self._deadline is not None and self._has_begun):
                 self._refuse(http.HTTPStatus.BAD_REQUEST, "the connection ended before the request was whole")
             self._stop_waiting()
             waits = self.cycle is not None and not self.cycle.response_complete and not self.cycle.more_body
@@ -169,7 +172,7 @@ def bounded_by(limits: Limits) -> type[HttpToolsProtocol]:
             super().on_response_complete()
 
         def _expect_headers(self) -> None:
-            self._header_bytes = 0
+            self._header_bytes, self._has_begun = 0, False
             self._deadline = self.loop.call_later(
                 seconds,
                 self._refuse,

@@ -196,6 +196,17 @@ def test_a_client_that_closes_its_half_too_early_hears_why(service: Service, sen
     assert b"ended before the request was whole" in received
 
 
+def test_a_blank_line_after_a_request_begins_no_other(service: Service) -> None:
+    with socket.create_connection(("127.0.0.1", service.port), timeout=30) as connection:
+        connection.sendall(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        received = connection.recv(65536)
+        connection.sendall(b"\r\n")
+        time.sleep(0.1)
+        connection.shutdown(socket.SHUT_WR)
+        received += b"".join(iter(lambda: connection.recv(65536), b""))
+    assert received.startswith(b"HTTP/1.1 200 ") and received.count(b"HTTP/1.1 ") == 1
+
+
 def test_clients_that_vanish_leave_nothing_behind(service: Service) -> None:
     for _ in range(20):
         with socket.create_connection(("127.0.0.1", service.port)) as connection:

@@ -52,6 +52,15 @@ def test_a_run_is_named_tagged_and_noted_and_found_by_it(workspace: Path) -> Non
     assert read_notes(workspace / "runs" / second) == RunNotes()
 
 
+def test_json_is_json_in_every_encoding(workspace: Path) -> None:
+    name = "caf\u00e9 \U0001f327"
+    call(workspace, "note", RUNS[0], "--name", name)
+    shown = call(workspace, "show", RUNS[0], "--json").stdout
+    compared = CliRunner().invoke(app, ["compare", *RUNS, "--workspace", str(workspace), "--json"]).stdout
+    assert name in str(json.loads(shown)) and name in str(json.loads(compared))
+    assert shown.isascii() and compared.isascii()
+
+
 def test_control_characters_are_written_out(workspace: Path) -> None:
     call(workspace, "note", RUNS[0], "\x1b[31mred\nline", "--name", "na\x1b]0;me", "--tag", "t\x9bag")
     notes = read_notes(workspace / "runs" / RUNS[0])
