@@ -26,6 +26,8 @@ _SPARE_PARTS, _LEAST_PART_BYTES = 1024, 16
 _MOST_DROPPED_BYTES = 256 * 2**20
 # Connections beyond the limit, for probes.
 _RESERVE = 16
+# Seconds after which a connection too many makes room: others may have gone by then, and a probe has been read.
+_GRACE = 0.1
 
 
 def bounded_by(limits: Limits) -> type[HttpToolsProtocol]:
@@ -55,7 +57,7 @@ def bounded_by(limits: Limits) -> type[HttpToolsProtocol]:
             self._idle_since = self.loop.time()
             self._expect_headers()
             if len(self.connections) > limits.connections:
-                self._make_room()
+                self.loop.call_later(_GRACE, self._make_room)
 
         def data_received(self, data: bytes) -> None:
             """Expects the rest of a request that begins, and no endless one."""
@@ -153,7 +155,14 @@ def bounded_by(limits: Limits) -> type[HttpToolsProtocol]:
             return self.cycle is not None and self.cycle.more_body
 
         def _make_room(self) -> None:
-            others = [other for other in self.connections if isinstance(other, Connection) and other is not self]
+            open_ones = [
+                other
+                for other in self.connections
+                if isinstance(other, Connection) and not other.transport.is_closing()
+            ]
+            others = [other for other in open_ones if other is not self]
+            if len(others) < limits.connections or len(others) == len(open_ones):
+                return
             oldest = min(
                 others, key=lambda other: (not other._is_waiting(), not other._awaits_body(), other._idle_since)
             )
@@ -161,7 +170,7 @@ def bounded_by(limits: Limits) -> type[HttpToolsProtocol]:
                 oldest.transport.close()
             elif oldest._awaits_body():
                 oldest._refuse(http.HTTPStatus.SERVICE_UNAVAILABLE, "the request came too slowly while others waited")
-            elif len(self.connections) > limits.connections + _RESERVE:
+            elif len(others) >= limits.connections + _RESERVE:
                 self._refuse(http.HTTPStatus.SERVICE_UNAVAILABLE, "too many connections: try again later")
 
         def on_response_complete(self) -> None:
