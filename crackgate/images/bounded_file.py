@@ -5,9 +5,10 @@ import io
 from crackgate.images.rejection import RejectedImageError
 
 # Parts that Pillow reads in Python, one by one: segments, chunks, blocks, runs, and each byte that belongs to none. So
-# many take some tenths of a second. A photograph has some hundred, and a large PNG one for each thousand bytes.
+# many take some tenths of a second. A photograph has some hundred, a large PNG one for each thousand bytes, and a
+# GIF two for each 256.
 _MOST_PARTS = 2**17
-_BYTES_OF_A_PART = 256
+_BYTES_OF_A_PART = 128
 
 
 class BoundedFile(io.BytesIO):

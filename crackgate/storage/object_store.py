@@ -247,7 +247,7 @@ def _open(scheme: str, process: int) -> Any:
         module, name = _CLIENTS[scheme]
         client = getattr(import_module(module), name)
         options = _OPTIONS.get(scheme, {})
-        if scheme == "gs" and "GOOGLE_APPLICATION_CREDENTIALS" in os.environ:
+        if scheme == "gs" and os.environ.get("GOOGLE_APPLICATION_CREDENTIALS"):
             # Without it, a file that cannot be used would be passed over in silence, for no credentials at all.
             options = {"token": "google_default"}
         system = client(skip_instance_cache=True, use_listings_cache=False, **options)

@@ -220,3 +220,10 @@ def test_a_large_png_in_the_usual_parts_is_taken() -> None:
     np.testing.assert_array_equal(
         viewer_pixels(data[:start] + parts + data[stop:], ImageLimits())[-1, -1], rows[-1, -3:]
     )
+
+
+def test_a_large_gif_of_one_frame_is_taken_for_no_animation() -> None:
+    shown = encode(Image.fromarray(np.tile(np.arange(64, dtype=np.uint8), (64, 1))), "GIF")
+    # As noise of 30 megapixels has them.
+    data = shown[:-2] + (b"\xff" + bytes(255)) * 160_000 + shown[-2:]
+    assert canonical_image(data, ImageLimits()).warning == ""

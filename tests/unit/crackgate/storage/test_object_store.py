@@ -369,6 +369,8 @@ def google(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Callable
         listener.bind(("127.0.0.1", 0))
         port = listener.getsockname()[1]
     monkeypatch.setenv("STORAGE_EMULATOR_HOST", f"http://127.0.0.1:{port}")
+    # An empty name is no name.
+    monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", "")
     monkeypatch.setenv("HOME", str(tmp_path))
 
     def put(name: str, content: bytes) -> None:
