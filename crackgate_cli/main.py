@@ -33,7 +33,7 @@ from crackgate_cli.versions import versions
 
 # A full disk or quota, a limit on files, a broken device.
 _NOT_WRITABLE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
-# Of a path that was given, or of the files there.
+# A path that was given, or a file there, is at fault.
 _USERS_FAULTS = (
     *_NOT_WRITABLE,
     errno.EACCES,

@@ -66,7 +66,7 @@ def read_record(serving_dir: Path, number: int) -> WithdrawalRecord | None:
             raise ValueError(f"it is that of version {record.version}")
     except (FileNotFoundError, NotADirectoryError):
         return None
-    # Of pydantic, too.
+    # Pydantic raises ValueErrors, too.
     except (OSError, ValueError) as error:
         raise ManifestError(
             f"cannot read {str(file)!r}, which says why version {number} was withdrawn or approved: "

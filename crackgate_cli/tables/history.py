@@ -24,7 +24,7 @@ _COLOURS = {
     Unconcluded.RUNNING: "yellow",
 }
 _UNKNOWN = "-"
-# Of a version: seconds since 1970.
+# A version is seconds since 1970.
 _DIGITS = 10
 
 

@@ -55,7 +55,7 @@ class Batcher:
         """`is_more_coming`: whether requests are being read whose images are not in the queue yet."""
         self._limits, self._metrics, self._is_more_coming = limits, metrics, is_more_coming
         self._queue: deque[_Item] = deque()
-        # What is being scored.
+        # The images that are being scored.
         self._batch: list[_Item] = []
         self._seconds_per_pixel: deque[float] = deque(maxlen=_LATEST)
         self._filled = asyncio.Event()
@@ -70,7 +70,7 @@ class Batcher:
         full = len(self._queue) + count > limits.queued_images or queued_pixels + pixels > limits.queued_pixels
         before = self.seconds_to_answer()
         seconds = before + self._pace() * _work(images)
-        # Whoever is alone is admitted, however slow the latest batches were: nothing else would show that it is over.
+        # A request that is alone is admitted, however slow the latest batches were: nothing else shows that it is over.
         late = before > 0 and seconds > limits.answer_seconds
         if not count or not (full or late):
             return

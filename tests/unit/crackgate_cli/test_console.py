@@ -1,4 +1,4 @@
-"""What a console shows of names that somebody else chose."""
+"""Names that somebody else chose, as a console shows them."""
 
 import io
 import os
