@@ -74,6 +74,10 @@ def set_libraries_up(environment: MutableMapping[str, str]) -> None:
     Keras runs on TensorFlow. Beam's workers on this machine are reached without a proxy.
     """
     environment["KERAS_BACKEND"] = "tensorflow"
+    # Rich takes every digit for a number, "²" as well.
+    for name in ("COLUMNS", "LINES"):
+        if not environment.get(name, "0").isdecimal():
+            del environment[name]
     if any(name.lower() in ("http_proxy", "https_proxy", "all_proxy", "grpc_proxy") for name in environment):
         for name in ("no_proxy", "NO_PROXY"):
             named = [host for host in environment.get(name, "").split(",") if host]

@@ -79,6 +79,14 @@ def test_without_a_proxy_there_is_no_exception_from_it() -> None:
     assert environment == {"KERAS_BACKEND": "tensorflow"}
 
 
+@pytest.mark.parametrize("name", ["COLUMNS", "LINES"])
+def test_a_size_of_the_terminal_that_is_no_number_is_none(name: str) -> None:
+    for value, kept in (("80", True), ("\N{SUPERSCRIPT TWO}", False), ("wide", False), ("", False), ("-1", False)):
+        environment = {name: value}
+        set_libraries_up(environment)
+        assert (name in environment) == kept, value
+
+
 _PRINTS = """
 import sys
 from crackgate_cli.environment import open_closed_streams
