@@ -29,14 +29,15 @@ _METHODS = {"Predict": "predict", "GetModelMetadata": "metadata", "GetModelStatu
 class GrpcGuard(grpc.aio.ServerInterceptor):
     """Reads messages as streams: gRPC would read a plain request's message before it asks anybody.
 
-    As many messages are read at one time as fit into the memory at their largest; others wait for their turn. As many
-    probes are read beside them, and the oldest makes room for the next. Methods that are not offered end before
+    As many messages are read at one time as fit into the memory at their largest, or two; others wait for their turn.
+    As many probes are read beside them, and the oldest makes room for the next. Methods that are not offered end before
     anything is read.
     """
 
     def __init__(self, token: bytes | None, limits: Limits, memory: RequestMemory, metrics: Metrics):
         self._token, self._limits, self._memory, self._metrics = token, limits, memory, metrics
-        self._at_once = max(1, limits.buffered_bytes // limits.request_bytes)
+        # With one, a slow client would keep all others waiting.
+        self._at_once = max(2, limits.buffered_bytes // limits.request_bytes)
         self._requests = asyncio.Semaphore(self._at_once)
         # Those that are being read, the oldest first. They have no token: none may keep out those who have it.
         self._probes: list[asyncio.Timeout] = []

@@ -29,7 +29,7 @@ class Limits:
     """
 
     request_bytes: int = 32 * 2**20
-    buffered_bytes: int = 64 * 2**20
+    buffered_bytes: int = 48 * 2**20
     queued_images: int = 256
     queued_pixels: int = 2_000_000_000
     batch_images: int = 32
