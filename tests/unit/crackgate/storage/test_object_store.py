@@ -337,6 +337,9 @@ def test_what_is_read_ahead_does_not_wait_for_a_store_that_was_given_up(monkeypa
 
 def test_what_waits_behind_an_object_does_not_wait_for_the_store_anew(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(object_store, "_SECONDS_TO_RETURN", 4)
+    # Short pauses: the first object waits for nearly all of the time, however slow the machine.
+    monkeypatch.setattr(object_store, "_FIRST_PAUSE", 0.1)
+    monkeypatch.setattr(object_store, "_LONGEST_PAUSE", 0.1)
     # One request an attempt.
     monkeypatch.setitem(object_store._OPTIONS["s3"]["config_kwargs"], "retries", {"total_max_attempts": 1})
     requests: list[str] = []
@@ -357,7 +360,7 @@ def test_what_waits_behind_an_object_does_not_wait_for_the_store_anew(monkeypatc
         finally:
             busy.shutdown()
     first = requests.index("given up")
-    assert len(requests) - first - 2 <= 2 < first
+    assert len(requests) - first - 2 < first / 2
 
 
 @pytest.fixture
