@@ -84,11 +84,11 @@ class _Outage:
     began: float = 0.0
     failed: float = -math.inf
 
-    def prolong(self) -> float:
-        """Notes a failure; returns the seconds since the first one."""
+    def prolong(self, asked: float) -> float:
+        """Notes the failure of a request that was made at `asked`; returns the seconds since the first such time."""
         now = time.monotonic()
         if now - self.failed > _LONGEST_SILENCE:
-            self.began = now
+            self.began = asked
         self.failed = now
         return now - self.began
 
@@ -185,13 +185,14 @@ def _persist(
     system = _file_system(scheme)
     began, pause = time.monotonic(), _FIRST_PAUSE
     while True:
+        asked = time.monotonic()
         try:
             result = attempt(system, place)
             system.outage.end()
             return result
         except Exception as error:
             settle(system, place, url, error)
-            waited = max(time.monotonic() - began, system.outage.prolong())
+            waited = max(time.monotonic() - began, system.outage.prolong(asked))
             if isinstance(error, PermissionError) or waited + pause > _SECONDS_TO_RETURN:
                 raise StorageError(
                     f"cannot {verb} {url!r}, tried for {waited:.0f} s: {_say(error)}: {_advice(error)}; then run again"
