@@ -79,22 +79,25 @@ class StoredObject:
 
 @dataclass
 class _Outage:
-    """The time in which all requests of this process have failed: its threads give a store up together."""
+    """The time in which all requests of this process have failed: its threads give a store up together.
 
-    began: float = 0.0
+    Without an outage, `began` is the time of the last success.
+    """
+
+    began: float = -math.inf
     failed: float = -math.inf
 
     def prolong(self, asked: float) -> float:
         """Notes the failure of a request that was made at `asked`; returns the seconds since the first such time."""
         now = time.monotonic()
         if now - self.failed > _LONGEST_SILENCE:
-            self.began = asked
+            self.began = max(asked, self.began)
         self.failed = now
         return now - self.began
 
     def end(self) -> None:
         """Notes a success."""
-        self.failed = -math.inf
+        self.began, self.failed = time.monotonic(), -math.inf
 
 
 def list_objects(url: str) -> Iterator[StoredObject]:

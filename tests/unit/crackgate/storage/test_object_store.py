@@ -5,6 +5,7 @@ import http.server
 import socket
 import sys
 import threading
+import time
 import urllib.parse
 import urllib.request
 from collections.abc import Callable, Iterator
@@ -361,6 +362,14 @@ def test_what_waits_behind_an_object_does_not_wait_for_the_store_anew(monkeypatc
             busy.shutdown()
     first = requests.index("given up")
     assert len(requests) - first - 2 == 1 < first
+
+
+def test_an_outage_began_with_the_first_request_that_failed_and_after_the_last_that_did_not() -> None:
+    outage, asked = object_store._Outage(), time.monotonic() - 100
+    assert outage.prolong(asked) >= 100
+    assert outage.prolong(time.monotonic()) >= 100
+    outage.end()
+    assert outage.prolong(asked) < 50, "another request was answered meanwhile"
 
 
 @pytest.fixture
